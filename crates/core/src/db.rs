@@ -1,0 +1,177 @@
+//! The database: SQLite for one node, PostgreSQL for many.
+//!
+//! Every statement in this crate is written once and runs on both. [`Tx`] holds an open transaction on whichever
+//! database the operator configured, and the `on_db!` macro runs a statement on it. Where the dialects differ, the
+//! query matches on [`Tx`] and keeps both texts side by side.
+//!
+//! *Invariants*: a transaction is opened by the caller, one per unit of work, and never lives across HTTP, SMTP or
+//! file I/O. On SQLite every write goes through one connection (`BEGIN IMMEDIATE`), so writers queue instead of failing.
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+use crate::error::Error;
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// A statement slower than this is logged.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// A handle on the configured database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// One file, one writer.
+    Sqlite {
+        /// Connections that only read; they never wait for the writer.
+        reader: SqlitePool,
+        /// The one connection that writes.
+        writer: SqlitePool,
+    },
+    /// A server that many nodes share.
+    Postgres(PgPool),
+}
+
+/// An open transaction. Dropping it without [`Tx::commit`] rolls it back.
+#[derive(Debug)]
+pub enum Tx {
+    /// On SQLite.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// On PostgreSQL.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs one expression on the connection of either database.
+macro_rules! on_db {
+    ($tx:expr, $conn:ident => $body:expr) => {
+        match $tx {
+            $crate::db::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+            $crate::db::Tx::Postgres(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+        }
+    };
+}
+#[allow(
+    unused_imports,
+    reason = "macro_rules need this line to be usable by path"
+)]
+pub(crate) use on_db;
+
+impl Db {
+    /// Connects to `sqlite://PATH`, `postgres://…` or `postgresql://…`. The file of SQLite is made when missing.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url)?
+                .application_name("skychimp")
+                .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+            let pool = PgPoolOptions::new()
+                .max_connections(16)
+                .acquire_timeout(Duration::from_secs(10))
+                .connect_with(options)
+                .await?;
+            return Ok(Self::Postgres(pool));
+        }
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a claim is on the disk before a letter of it leaves, also when the power fails.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30))
+            .pragma("cache_size", "-16384")
+            .pragma("temp_store", "memory")
+            .optimize_on_close(true, Some(400))
+            .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_with(options.clone())
+            .await?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(8)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self::Sqlite { reader, writer })
+    }
+
+    /// Connects to the SQLite file at `path`.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        Self::connect(&format!("sqlite://{}", path.display())).await
+    }
+
+    /// `sqlite` or `postgres`, for people.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Applies the migrations that are still missing. Safe when several processes do it at once.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite { writer, .. } => SQLITE.run(writer).await?,
+            Self::Postgres(pool) => POSTGRES.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// Starts a transaction that only reads.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        Ok(match self {
+            Self::Sqlite { reader, .. } => Tx::Sqlite(reader.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Starts a transaction that may write.
+    pub async fn write(&self) -> Result<Tx, Error> {
+        Ok(match self {
+            // Taking the write lock up front: a read that turns into a write fails at once when another process
+            // wrote in between.
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Answers whether the database does.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut tx = self.read().await?;
+        on_db!(&mut tx, conn => sqlx::query("SELECT 1").execute(conn).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Closes all connections after their present statement.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { reader, writer } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Makes the changes of this transaction durable and visible.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! A fresh database for every test, for the suites of all crates.
+//!
+//! On SQLite a file in a temporary folder; on PostgreSQL, when `TEST_DATABASE_URL` is set, a database of its own on
+//! that server. CI does both, so a statement that works on one database only cannot land.
+
+use std::ops::Deref;
+
+use crate::db::Db;
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::time::Moment;
+use crate::user::{HashedPassword, NewUser, Role, User};
+
+/// A migrated, empty database that belongs to one test.
+#[derive(Debug)]
+pub struct TestDb {
+    db: Db,
+    url: String,
+    _dir: tempfile::TempDir,
+}
+
+impl TestDb {
+    /// Makes it.
+    pub async fn new() -> Result<Self, Error> {
+        let dir = tempfile::tempdir().map_err(|error| Error::Internal(error.to_string()))?;
+        let url = match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => create_database(&server).await?,
+            Err(_) => format!("sqlite://{}", dir.path().join("test.db").display()),
+        };
+        let db = Db::connect(&url).await?;
+        db.migrate().await?;
+        Ok(Self { db, url, _dir: dir })
+    }
+
+    /// Its address, for another handle or process.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Deref for TestDb {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
+}
+
+async fn create_database(server: &str) -> Result<String, Error> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only the name of a test's database"
+    )]
+    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let pool = sqlx::PgPool::connect(server).await?;
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::raw_sql(create).execute(&pool).await?;
+    pool.close().await;
+    let base = server.rsplit_once('/').map_or(server, |(base, _)| base);
+    Ok(format!("{base}/{name}"))
+}
+
+/// Makes a verified user `{name}@example.org` with the password `correct horse {name}`.
+pub async fn user(db: &Db, name: &str, role: Role) -> Result<UserId, Error> {
+    let password = HashedPassword::new(&format!("correct horse {name}"))?;
+    let mut tx = db.write().await?;
+    let id = User::create(
+        &mut tx,
+        &NewUser {
+            email: &format!("{name}@example.org"),
+            name,
+            role,
+            verified: true,
+            zone: "UTC",
+        },
+        &password,
+        Moment::from_millis(1_800_000_000_000),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(id)
+}

@@ -1,0 +1,275 @@
+//! Users: accounts, their roles and passwords.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+
+use crate::address::EmailAddress;
+use crate::db::{Tx, on_db};
+use crate::error::{Error, FieldError};
+use crate::ids::UserId;
+use crate::time::Moment;
+
+/// Shortest password, in characters (NIST SP 800-63B §5.1.1.2 asks for at least 8).
+pub const PASSWORD_MIN: usize = 10;
+/// Longest password, in characters; a bound for the cost of hashing.
+pub const PASSWORD_MAX: usize = 200;
+/// Longest name, in characters.
+pub const NAME_MAX: usize = 200;
+
+/// What a user may do; the table of rights is in `docs/requirements.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+#[sqlx(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Keeps recipients and sends mailings.
+    User,
+    /// Sees everything, blocks users, switches mailings off.
+    Manager,
+    /// Writes the blog.
+    ContentManager,
+    /// Everything a manager may, roles and settings.
+    Admin,
+}
+
+impl Role {
+    /// The name in database, commands and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Manager => "manager",
+            Self::ContentManager => "content_manager",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::User, Self::Manager, Self::ContentManager, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(())
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct User {
+    /// Its id; the `owner_id` of everything it owns.
+    pub id: UserId,
+    /// The address it logs in with, as typed.
+    pub email: String,
+    /// How it is called on pages.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// `ru` or `en`; `None`: what the browser asks for.
+    pub language: Option<String>,
+    /// `light` or `dark`; `None`: what the system says.
+    pub theme: Option<String>,
+    /// IANA name of the time zone its pages show and its mailings start with.
+    pub zone: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When its address was verified; `None`: it cannot send.
+    pub verified_at: Option<Moment>,
+    /// When a manager blocked it; `None`: it is not.
+    pub blocked_at: Option<Moment>,
+}
+
+/// What a new account is made from.
+#[derive(Debug, Clone)]
+pub struct NewUser<'a> {
+    /// The address it will log in with.
+    pub email: &'a str,
+    /// How it is called.
+    pub name: &'a str,
+    /// What it may do.
+    pub role: Role,
+    /// Its address counts as verified.
+    pub verified: bool,
+    /// IANA name of its time zone.
+    pub zone: &'a str,
+}
+
+/// A hashed password, ready to be stored. Hashing takes some 20 ms of CPU: do it outside of a transaction.
+#[derive(Clone)]
+pub struct HashedPassword(String);
+
+impl std::fmt::Debug for HashedPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashedPassword(…)")
+    }
+}
+
+impl HashedPassword {
+    /// Hashes with Argon2id (RFC 9106) and a random salt.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a password that is too short or too long.
+    pub fn new(password: &str) -> Result<Self, Error> {
+        let length = password.chars().count();
+        if length < PASSWORD_MIN {
+            return Err(Error::Invalid(vec![
+                FieldError::new("password", "too_short").with("min", PASSWORD_MIN),
+            ]));
+        }
+        if length > PASSWORD_MAX {
+            return Err(Error::Invalid(vec![
+                FieldError::new("password", "too_long").with("max", PASSWORD_MAX),
+            ]));
+        }
+        let hash = Argon2::default()
+            .hash_password(password.as_bytes())
+            .map_err(|error| Error::Internal(format!("password cannot be hashed: {error}")))?;
+        Ok(Self(hash.to_string()))
+    }
+
+    /// Tells whether `password` is the one that was hashed.
+    #[must_use]
+    pub fn matches(&self, password: &str) -> bool {
+        PasswordHash::new(&self.0).is_ok_and(|hash| {
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
+        })
+    }
+}
+
+impl User {
+    /// Makes an account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the address has an account.
+    pub async fn create(
+        tx: &mut Tx,
+        new: &NewUser<'_>,
+        password: &HashedPassword,
+        now: Moment,
+    ) -> Result<UserId, Error> {
+        let mut wrong = Vec::new();
+        let email = EmailAddress::parse(new.email)
+            .map_err(|error| wrong.push(FieldError::new("email", error.code())))
+            .ok();
+        let name = new.name.trim();
+        if name.is_empty() {
+            wrong.push(FieldError::new("name", "required"));
+        } else if name.chars().count() > NAME_MAX {
+            wrong.push(FieldError::new("name", "too_long").with("max", NAME_MAX));
+        } else if name.chars().any(char::is_control) {
+            wrong.push(FieldError::new("name", "control_characters"));
+        }
+        if jiff::tz::TimeZone::get(new.zone).is_err() {
+            wrong.push(FieldError::new("zone", "unknown_zone"));
+        }
+        let Some(email) = email.filter(|_| wrong.is_empty()) else {
+            return Err(Error::Invalid(wrong));
+        };
+        let id = UserId::new(now);
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO users (id, email, email_key, name, password_hash, role, zone, created_at, verified_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(id)
+        .bind(email.as_str())
+        .bind(email.key())
+        .bind(name)
+        .bind(&password.0)
+        .bind(new.role.as_str())
+        .bind(new.zone)
+        .bind(now)
+        .bind(new.verified.then_some(now))
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(id)
+    }
+
+    /// Tells whether there is any account.
+    pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
+        let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT created_at FROM users LIMIT 1",
+        )
+        .fetch_optional(conn)
+        .await)?;
+        Ok(found.is_some())
+    }
+
+    /// The account with this id.
+    pub async fn get(tx: &mut Tx, id: UserId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, email, name, role, language, theme, zone, created_at, verified_at, blocked_at
+             FROM users
+             WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// The account with this address, however it is written.
+    pub async fn by_email(tx: &mut Tx, email: &str) -> Result<Option<Self>, Error> {
+        let Ok(email) = EmailAddress::parse(email) else {
+            return Ok(None);
+        };
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, email, name, role, language, theme, zone, created_at, verified_at, blocked_at
+             FROM users
+             WHERE email_key = $1",
+        )
+        .bind(email.key())
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// The password's hash of the account with this address.
+    pub async fn password_of(tx: &mut Tx, id: UserId) -> Result<Option<HashedPassword>, Error> {
+        let hash: Option<String> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT password_hash FROM users WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(hash.map(HashedPassword))
+    }
+
+    /// Stores what the user chose for pages: language and theme (`None`: automatic) and the IANA time zone.
+    pub async fn set_preferences(
+        tx: &mut Tx,
+        id: UserId,
+        language: Option<&str>,
+        theme: Option<&str>,
+        zone: &str,
+    ) -> Result<(), Error> {
+        let mut wrong = Vec::new();
+        if language.is_some_and(|l| !["ru", "en"].contains(&l)) {
+            wrong.push(FieldError::new("language", "unknown_choice"));
+        }
+        if theme.is_some_and(|t| !["light", "dark"].contains(&t)) {
+            wrong.push(FieldError::new("theme", "unknown_choice"));
+        }
+        if jiff::tz::TimeZone::get(zone).is_err() {
+            wrong.push(FieldError::new("zone", "unknown_zone"));
+        }
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong));
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET language = $2, theme = $3, zone = $4 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(language)
+        .bind(theme)
+        .bind(zone)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+}

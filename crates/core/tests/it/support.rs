@@ -1,0 +1,8 @@
+//! What the tests share.
+
+use skychimp_core::time::Moment;
+
+/// The moment of an RFC 3339 text.
+pub fn at(text: &str) -> Moment {
+    text.parse().unwrap()
+}

@@ -1,0 +1,65 @@
+use skychimp_core::error::Error;
+use skychimp_core::session::{Session, SessionToken};
+use skychimp_core::testing::{TestDb, user};
+use skychimp_core::user::{HashedPassword, Role, User};
+
+use crate::support::at;
+
+/// R30: an address has one account, however it is written.
+#[tokio::test]
+async fn address_has_one_account() {
+    let db = TestDb::new().await.unwrap();
+    user(&db, "ann", Role::User).await.unwrap();
+    let error = user(&db, "ANN", Role::User).await.unwrap_err();
+    assert!(matches!(error, Error::Duplicate), "{error:?}");
+    let mut tx = db.read().await.unwrap();
+    let found = User::by_email(&mut tx, "Ann@Example.ORG").await.unwrap();
+    assert_eq!(found.unwrap().name, "ann");
+}
+
+/// R30: a password is kept as a hash that only it matches.
+#[tokio::test]
+async fn password_matches_its_hash() {
+    let db = TestDb::new().await.unwrap();
+    let id = user(&db, "ann", Role::User).await.unwrap();
+    let mut tx = db.read().await.unwrap();
+    let hash = User::password_of(&mut tx, id).await.unwrap().unwrap();
+    assert!(hash.matches("correct horse ann"));
+    assert!(!hash.matches("correct horse bob"));
+    assert!(matches!(
+        HashedPassword::new("short"),
+        Err(Error::Invalid(_))
+    ));
+}
+
+/// R31: a session ends when its time is over and when its user logs out.
+#[tokio::test]
+async fn session_ends() {
+    let db = TestDb::new().await.unwrap();
+    let id = user(&db, "ann", Role::User).await.unwrap();
+    let token = SessionToken::random();
+    let start = at("2027-01-01T00:00:00Z");
+    let mut tx = db.write().await.unwrap();
+    Session::create(&mut tx, &token, id, "127.0.0.1", "test", start)
+        .await
+        .unwrap();
+    let read = SessionToken::from_text(&token.to_text()).unwrap();
+    let (found, touch) = Session::user(&mut tx, &read, at("2027-01-01T00:10:00Z"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.id, touch), (id, true));
+    assert!(
+        Session::user(&mut tx, &token, at("2027-02-01T00:00:00Z"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    Session::end(&mut tx, &token).await.unwrap();
+    assert!(
+        Session::user(&mut tx, &token, start)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
