@@ -9,6 +9,7 @@ pub mod address;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod schedule;
 pub mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
