@@ -1,1 +1,28 @@
-//! placeholder
+//! SMTP for sending: a pipelined client session, a connection pool.
+//!
+//! [`Server`] says where letters go. A [`Pool`] of [`Connection`]s takes
+//! [`Letter`]s there and gives a [`Report`] for each.
+//!
+//! *Invariants*: nothing here knows what a mailing or a database is. A report
+//! says [`Outcome::Sent`] only after the server's 250 to the final dot was
+//! read; when that reply is missing it says [`Outcome::InDoubt`].
+
+mod connect;
+mod letter;
+mod pool;
+mod rate;
+pub mod reply;
+mod report;
+mod server;
+mod session;
+mod tls;
+mod verdict;
+mod wire;
+
+pub use connect::Connector;
+pub use letter::Letter;
+pub use pool::{Lease, Pool, PoolStatus};
+pub use reply::Reply;
+pub use report::{Class, ConnectError, Outcome, Phase, Report};
+pub use server::{Credentials, Roots, Server, Timeouts, Tls, UrlError};
+pub use session::{Capabilities, Connection};

@@ -1,0 +1,403 @@
+//! Connections to one server, shared: caps, idle connections, rate.
+//!
+//! A [`Lease`] is one connection for as long as it is held. When it is dropped
+//! the connection waits for the next lease, or is closed when it is spent.
+//!
+//! *Invariants*: never more connections than the cap; a letter leaves only when
+//! the rate allows it; closing a connection never delays anybody.
+//!
+//! *Design notes.* The pool learns from the server: refused connections while
+//! others live lower the cap (it grows back one a minute), and two connections
+//! cut off after the same number of letters set the letters per connection for
+//! ten minutes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::Connector;
+use crate::letter::Letter;
+use crate::rate::Rate;
+use crate::report::{Class, ConnectError, Phase, Report};
+use crate::server::Server;
+use crate::session::Connection;
+
+/// How often a lowered cap grows by one.
+const GROW: Duration = Duration::from_mins(1);
+
+/// How long a learned number of letters per connection holds.
+const REMEMBER: Duration = Duration::from_mins(10);
+
+/// A letter that would wait longer for its turn is not announced: an open DATA would time out.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
+/// The connections to one server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connector: Connector,
+    rate: Option<Rate>,
+    state: Mutex<State>,
+    /// A connection was given back, or the cap grew.
+    freed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Connections that exist or are being made.
+    live: usize,
+    idle: Vec<(Connection, Instant)>,
+    cap: usize,
+    cap_grows: Instant,
+    /// The last number of letters after which the server cut a connection off.
+    cut_after: Option<u32>,
+    learned: Option<(u32, Instant)>,
+    sweeping: bool,
+    closed: bool,
+}
+
+enum Turn {
+    Use(Connection),
+    Connect,
+    Wait(Option<Instant>),
+    Closed,
+}
+
+/// The state of a pool at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections that exist or are being made.
+    pub live: usize,
+    /// Those that nobody uses.
+    pub idle: usize,
+    /// How many there may be now; at most the configured number.
+    pub cap: usize,
+}
+
+impl Pool {
+    /// A pool without connections; they are made when they are needed.
+    #[must_use]
+    pub fn new(server: Server) -> Self {
+        let state = State {
+            live: 0,
+            idle: Vec::new(),
+            cap: server.connections.max(1),
+            cap_grows: Instant::now(),
+            cut_after: None,
+            learned: None,
+            sweeping: false,
+            closed: false,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                rate: server.rate.map(|rate| Rate::new(rate, Instant::now())),
+                connector: Connector::new(server),
+                state: Mutex::new(state),
+                freed: Notify::new(),
+            }),
+        }
+    }
+
+    /// The server and its settings.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        self.inner.connector.server()
+    }
+
+    /// Numbers for a health page.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        let mut state = self.inner.state.lock();
+        state.grow(self.server().connections);
+        PoolStatus {
+            live: state.live,
+            idle: state.idle.len(),
+            cap: state.cap,
+        }
+    }
+
+    /// A connection: one that is idle, a new one, or the next that comes free.
+    ///
+    /// An error is told at once and nothing is retried, except when the server
+    /// takes no more connections than it has: then the call waits for one of them.
+    pub async fn lease(&self) -> Result<Lease, ConnectError> {
+        let inner = &self.inner;
+        loop {
+            let freed = inner.freed.notified();
+            let turn = inner
+                .state
+                .lock()
+                .turn(inner.connector.server().connections);
+            match turn {
+                Turn::Use(connection) => {
+                    let mut lease = Lease::new(inner, Some(connection));
+                    if let Some(connection) = &mut lease.connection
+                        && connection.is_quiet().await
+                    {
+                        return Ok(lease);
+                    }
+                    // the server closed it meanwhile; dropping the lease makes room
+                    lease.connection = None;
+                }
+                Turn::Connect => {
+                    let mut lease = Lease::new(inner, None);
+                    match inner.connector.connect().await {
+                        Ok(mut connection) => {
+                            if let Some(most) = inner.state.lock().learned_limit() {
+                                connection.carry_at_most(most);
+                            }
+                            lease.connection = Some(connection);
+                            return Ok(lease);
+                        }
+                        Err(error) => {
+                            drop(lease);
+                            if !inner.learn_from_refusal(&error) {
+                                return Err(error);
+                            }
+                        }
+                    }
+                }
+                Turn::Wait(None) => freed.await,
+                Turn::Wait(Some(until)) => {
+                    let _ = tokio::time::timeout_at(until, freed).await;
+                }
+                Turn::Closed => {
+                    return Err(ConnectError {
+                        class: Class::Connection,
+                        phase: Phase::Local,
+                        code: None,
+                        enhanced: None,
+                        reply: "the connections to this server were closed".into(),
+                        server: inner.connector.name().into(),
+                        duration: Duration::ZERO,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Gives no more leases and says goodbye on idle connections; leased ones close when they are given back.
+    pub async fn close(&self) {
+        let idle = {
+            let mut state = self.inner.state.lock();
+            state.closed = true;
+            state.live -= state.idle.len();
+            std::mem::take(&mut state.idle)
+        };
+        self.inner.freed.notify_waiters();
+        let goodbyes: Vec<_> = idle
+            .into_iter()
+            .map(|(connection, _)| tokio::spawn(connection.quit()))
+            .collect();
+        for goodbye in goodbyes {
+            let _ = goodbye.await;
+        }
+    }
+}
+
+impl State {
+    /// What a caller that wants a connection may do now.
+    fn turn(&mut self, most: usize) -> Turn {
+        self.grow(most);
+        if self.closed {
+            return Turn::Closed;
+        }
+        // the one used last is the most likely to be alive
+        if let Some((connection, _)) = self.idle.pop() {
+            return Turn::Use(connection);
+        }
+        if self.live < self.cap {
+            self.live += 1;
+            return Turn::Connect;
+        }
+        Turn::Wait((self.cap < most).then_some(self.cap_grows))
+    }
+
+    fn grow(&mut self, most: usize) {
+        let now = Instant::now();
+        while self.cap < most && self.cap_grows <= now {
+            self.cap += 1;
+            self.cap_grows += GROW;
+        }
+    }
+
+    fn learned_limit(&mut self) -> Option<u32> {
+        self.learned = self.learned.filter(|(_, until)| *until > Instant::now());
+        self.learned.map(|(most, _)| most)
+    }
+
+    /// The server cut a connection off after so many letters.
+    fn learn_from_cut(&mut self, carried: u32) {
+        if self.cut_after.replace(carried) == Some(carried) {
+            self.learned = Some((carried, Instant::now() + REMEMBER));
+        }
+    }
+}
+
+impl Inner {
+    /// Lowers the cap when the server refuses connections while others live; false when it is no such error.
+    fn learn_from_refusal(&self, error: &ConnectError) -> bool {
+        let too_many = matches!(
+            (error.class, error.phase),
+            (
+                Class::Closing | Class::Temporary | Class::Limit,
+                Phase::Greeting | Phase::Hello
+            ) | (Class::Connection, Phase::Greeting)
+        );
+        let mut state = self.state.lock();
+        if !too_many || state.live == 0 || state.closed {
+            return false;
+        }
+        let cap = state.live;
+        if cap < state.cap {
+            tracing::info!(server.name = %self.connector.name(), connections = cap, reply = %error.reply,
+                "the mail server takes no more connections");
+            state.cap = cap;
+        }
+        state.cap_grows = Instant::now() + GROW;
+        true
+    }
+
+    /// Takes a connection back, or learns that one is gone.
+    fn give_back(self: &Arc<Self>, connection: Option<Connection>) {
+        let mut leaving = None;
+        {
+            let mut state = self.state.lock();
+            match connection {
+                Some(connection)
+                    if connection.is_usable()
+                        && connection.announced().is_none()
+                        && !state.closed
+                        && state.live <= state.cap =>
+                {
+                    state.idle.push((connection, Instant::now()));
+                    if !state.sweeping {
+                        state.sweeping = true;
+                        let inner = Arc::downgrade(self);
+                        let period = self.connector.server().idle;
+                        spawn(sweep(inner, period));
+                    }
+                }
+                other => {
+                    state.live -= 1;
+                    if let Some(connection) = &other
+                        && connection.was_cut_off()
+                    {
+                        state.learn_from_cut(connection.carried());
+                    }
+                    leaving = other;
+                }
+            }
+        }
+        self.freed.notify_one();
+        if let Some(connection) = leaving {
+            spawn(connection.quit());
+        }
+    }
+}
+
+/// Closes connections that nobody used for a while; ends when there are none.
+async fn sweep(inner: std::sync::Weak<Inner>, period: Duration) {
+    loop {
+        tokio::time::sleep(period).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let mut old = Vec::new();
+        {
+            let mut state = inner.state.lock();
+            let now = Instant::now();
+            let (keep, leave) = std::mem::take(&mut state.idle)
+                .into_iter()
+                .partition(|(_, since)| now.duration_since(*since) < period);
+            state.idle = keep;
+            old.extend::<Vec<_>>(leave);
+            state.live -= old.len();
+            if state.idle.is_empty() {
+                state.sweeping = false;
+            }
+        }
+        for (connection, _) in old {
+            inner.freed.notify_one();
+            spawn(connection.quit());
+        }
+        if !inner.state.lock().sweeping {
+            return;
+        }
+    }
+}
+
+/// In the background, if there is a run time to do it (there is none while the program ends).
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(handle) = tokio::runtime::Handle::try_current() {
+        handle.spawn(task);
+    }
+}
+
+/// One connection of a pool; goes back when it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    inner: Arc<Inner>,
+    connection: Option<Connection>,
+}
+
+impl Lease {
+    fn new(inner: &Arc<Inner>, connection: Option<Connection>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            connection,
+        }
+    }
+
+    /// [`Connection::send`], after waiting for the letter's turn in the server's rate.
+    ///
+    /// A letter that is not tried still uses its turn up.
+    pub async fn send(
+        &mut self,
+        letter: &Letter,
+        upcoming: Option<&Letter>,
+        before_dot: &mut (dyn FnMut(u64) + Send),
+    ) -> Report {
+        let mut upcoming = upcoming;
+        if let Some(rate) = &self.inner.rate {
+            let waited = rate.turn().await;
+            upcoming = upcoming.filter(|_| waited < LONG_WAIT);
+        }
+        self.connection_mut()
+            .send(letter, upcoming, before_dot)
+            .await
+    }
+
+    /// Whether another letter may be sent on it. If not: drop it and take a new lease.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_usable)
+    }
+
+    /// The id of the letter that must be sent next, when one was announced.
+    #[must_use]
+    pub fn announced(&self) -> Option<u64> {
+        self.connection.as_ref().and_then(Connection::announced)
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only `lease` makes leases, with a connection inside"
+    )]
+    fn connection_mut(&mut self) -> &mut Connection {
+        self.connection
+            .as_mut()
+            .expect("a lease that was given out holds a connection")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.inner.give_back(self.connection.take());
+    }
+}

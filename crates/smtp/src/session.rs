@@ -1,0 +1,470 @@
+//! One connection: letters in, reports out.
+//!
+//! Without PIPELINING every command waits for its reply. With it, MAIL, RCPT and
+//! DATA go in one group, and when the caller names the upcoming letter, its group
+//! travels behind the content of the present one: one round trip per letter
+//! (RFC 2920 §3.1 lets content begin a group and DATA end it).
+//!
+//! *Invariants*
+//! - Replies answer commands strictly by order. A reply that cannot be the answer
+//!   closes the connection; nothing is attributed by guess.
+//! - The content of a letter leaves only after the reply to the content before it
+//!   was read: one connection never has more than one letter in doubt.
+//! - DATA and QUIT are the last command of their group.
+//!
+//! *Design notes.* After the 250 to a content the replies to the group behind it
+//! are awaited for a moment before the letter is reported as sent: if one reply
+//! is missing, the 250 was the neighbour's and the letter is in doubt. Servers
+//! answer the whole group in one packet, so this costs nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::letter::{Envelope, Letter, Limits};
+use crate::reply::Reply;
+use crate::report::{Class, ConnectError, Outcome, Phase, Report};
+use crate::server::{Server, Timeouts};
+use crate::verdict::{After, Verdict, judge_content, judge_envelope};
+use crate::wire::{Broken, Wire};
+
+/// How long the group behind a content may lag before the content's 250 is believed without it.
+const LOOK_AHEAD: Duration = Duration::from_secs(1);
+
+/// What the server offers on this connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a keyword of EHLO")]
+pub struct Capabilities {
+    /// Commands may be sent in groups (RFC 2920).
+    pub pipelining: bool,
+    /// 8-bit content (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// The greatest size of a letter; 0 means that none was told (RFC 1870).
+    pub size: Option<u64>,
+    /// Non-ASCII local parts (RFC 6531).
+    pub smtputf8: bool,
+    /// Enhanced status codes (RFC 2034).
+    pub enhanced_status_codes: bool,
+    /// STARTTLS (RFC 3207).
+    pub starttls: bool,
+    /// AUTH PLAIN (RFC 4616).
+    pub auth_plain: bool,
+    /// AUTH LOGIN.
+    pub auth_login: bool,
+}
+
+impl Capabilities {
+    pub(crate) fn parse(reply: &Reply) -> Self {
+        let mut found = Self::default();
+        // the first line is the server's name
+        for line in reply.lines.iter().skip(1) {
+            // some write AUTH=LOGIN
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            match keyword.as_str() {
+                "PIPELINING" => found.pipelining = true,
+                "8BITMIME" => found.eight_bit_mime = true,
+                "SIZE" => {
+                    found.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0));
+                }
+                "SMTPUTF8" => found.smtputf8 = true,
+                "ENHANCEDSTATUSCODES" => found.enhanced_status_codes = true,
+                "STARTTLS" => found.starttls = true,
+                "AUTH" => {
+                    for word in words {
+                        found.auth_plain |= word.eq_ignore_ascii_case("PLAIN");
+                        found.auth_login |= word.eq_ignore_ascii_case("LOGIN");
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    const fn limits(&self) -> Limits {
+        Limits {
+            smtputf8: self.smtputf8,
+            eight_bit: self.eight_bit_mime,
+            size: self.size,
+        }
+    }
+}
+
+/// A letter whose MAIL, RCPT and DATA are already on the wire.
+#[derive(Debug)]
+struct Announced {
+    letter: Letter,
+    replies: Vec<Reply>,
+}
+
+impl Announced {
+    fn is(&self, letter: &Letter) -> bool {
+        // the same memory, not only equal content: a clone of `Bytes` shares it
+        self.letter.id == letter.id
+            && self.letter.from == letter.from
+            && self.letter.to == letter.to
+            && self.letter.data.as_ptr() == letter.data.as_ptr()
+            && self.letter.data.len() == letter.data.len()
+    }
+}
+
+/// An open connection that carries one letter after the other.
+#[derive(Debug)]
+pub struct Connection {
+    wire: Wire,
+    capabilities: Capabilities,
+    name: Arc<str>,
+    timeouts: Timeouts,
+    /// Letters this connection may carry.
+    most: Option<u32>,
+    /// Letters whose content was answered.
+    carried: u32,
+    announced: Option<Announced>,
+    /// The last transaction was left open by a refusal.
+    reset: bool,
+    closed: bool,
+    /// The server ended the connection between two letters.
+    cut_off: bool,
+    /// A call of `send` is under way, or was dropped half-way.
+    busy: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        wire: Wire,
+        capabilities: Capabilities,
+        name: Arc<str>,
+        timeouts: Timeouts,
+        most: Option<u32>,
+    ) -> Self {
+        Self {
+            wire,
+            capabilities,
+            name,
+            timeouts,
+            most,
+            carried: 0,
+            announced: None,
+            reset: false,
+            closed: false,
+            cut_off: false,
+            busy: false,
+        }
+    }
+
+    /// Opens a connection. For many, keep a [`Connector`](crate::Connector) or a [`Pool`](crate::Pool).
+    pub async fn connect(server: &Server) -> Result<Self, ConnectError> {
+        crate::Connector::new(server.clone()).connect().await
+    }
+
+    /// What the server offers.
+    #[must_use]
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.wire.is_encrypted()
+    }
+
+    /// Whether another letter may be given to [`Connection::send`].
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        !self.closed && !self.busy && !self.is_spent()
+    }
+
+    /// The id of the letter that was named as upcoming and whose envelope the server has: it must be sent next.
+    #[must_use]
+    pub fn announced(&self) -> Option<u64> {
+        self.announced.as_ref().map(|announced| announced.letter.id)
+    }
+
+    /// Letters whose content the server answered on this connection.
+    #[must_use]
+    pub const fn carried(&self) -> u32 {
+        self.carried
+    }
+
+    /// Whether the server ended the connection between two letters, as servers do that limit the letters per connection.
+    #[must_use]
+    pub const fn was_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// Takes no more than so many letters in all; for limits that were learned.
+    pub(crate) fn carry_at_most(&mut self, most: u32) {
+        self.most = Some(self.most.map_or(most, |before| before.min(most)));
+    }
+
+    fn is_spent(&self) -> bool {
+        self.most.is_some_and(|most| self.carried >= most)
+    }
+
+    /// Whether an unused connection still stands. Never waits.
+    pub(crate) async fn is_quiet(&mut self) -> bool {
+        self.is_usable() && self.announced.is_none() && self.wire.is_quiet().await
+    }
+
+    /// Sends one letter and says what became of it.
+    ///
+    /// When `upcoming` is given and the server allows it, that letter's envelope
+    /// travels along. **The next call must then be for that letter**: the same id,
+    /// addresses and data. For another one the connection is closed and the
+    /// outcome is [`Outcome::NotTried`]. To give up, drop the connection.
+    ///
+    /// `before_dot` is called with the letter's id just before the first octet of
+    /// its content leaves: from then on until the report the letter is in flight,
+    /// and a process that dies in between must take it as in doubt.
+    ///
+    /// When the future is dropped half-way the connection is not usable any more.
+    pub async fn send(
+        &mut self,
+        letter: &Letter,
+        upcoming: Option<&Letter>,
+        before_dot: &mut (dyn FnMut(u64) + Send),
+    ) -> Report {
+        let started = Instant::now();
+        let verdict = if self.is_usable() {
+            self.busy = true;
+            let verdict = self.transaction(letter, upcoming, before_dot).await;
+            self.busy = false;
+            verdict
+        } else {
+            Verdict::not_tried(Class::Connection, Phase::Local, "the connection is closed")
+        };
+        Report {
+            outcome: verdict.outcome,
+            class: verdict.class,
+            phase: verdict.phase,
+            code: verdict.code,
+            enhanced: verdict.enhanced,
+            reply: verdict.reply,
+            server: self.name.to_string(),
+            duration: started.elapsed(),
+        }
+    }
+
+    /// Says goodbye and closes. Nothing depends on the answer.
+    pub async fn quit(mut self) {
+        if self.closed || self.busy || self.announced.is_some() {
+            return;
+        }
+        let limit = self.timeouts.quit;
+        let goodbye = async {
+            self.wire.command(b"QUIT\r\n", limit).await;
+            self.wire.reply(limit).await
+        };
+        // S9: whatever it is, the letters are through
+        let _ = timeout(limit, goodbye).await;
+    }
+
+    async fn transaction(
+        &mut self,
+        letter: &Letter,
+        upcoming: Option<&Letter>,
+        before_dot: &mut (dyn FnMut(u64) + Send),
+    ) -> Verdict {
+        let mut replies = Vec::with_capacity(3);
+        let result = match self.announced.take() {
+            Some(announced) if announced.is(letter) => {
+                replies = announced.replies;
+                self.collect(&mut replies).await
+            }
+            Some(_) => {
+                self.closed = true;
+                return Verdict::not_tried(
+                    Class::Connection,
+                    Phase::Local,
+                    "another letter was announced on this connection",
+                );
+            }
+            None => {
+                let envelope = match Envelope::new(letter, self.capabilities.limits()) {
+                    Ok(envelope) => envelope,
+                    Err(refusal) => return Verdict::local(refusal),
+                };
+                if self.wire.has_input() {
+                    self.closed = true;
+                    return Verdict::not_tried(
+                        Class::Protocol,
+                        Phase::Mail,
+                        "the server sent a reply that nothing had asked for",
+                    );
+                }
+                if let Err(verdict) = self.open_transaction(&envelope).await {
+                    return verdict;
+                }
+                if self.capabilities.pipelining {
+                    self.collect(&mut replies).await
+                } else {
+                    self.ask_one_by_one(&envelope, &mut replies).await
+                }
+            }
+        };
+        if let Err((verdict, after)) = judge_envelope(&replies, result.err(), self.carried > 0) {
+            self.cut_off |= self.carried > 0
+                && verdict.phase == Phase::Mail
+                && matches!(verdict.class, Class::Closing | Class::Connection);
+            self.follow_up(after).await;
+            return verdict;
+        }
+        if self.wire.has_input() {
+            // more replies than commands: which was whose is not known
+            self.closed = true;
+            return Verdict::protocol(
+                Outcome::Deferred,
+                Phase::Data,
+                "the server sent more replies than it was asked for",
+            );
+        }
+        self.deliver(letter, upcoming, before_dot).await
+    }
+
+    /// Leaves a refused transaction if there is one and, with PIPELINING, sends the whole group.
+    async fn open_transaction(&mut self, envelope: &Envelope) -> Result<(), Verdict> {
+        let mut group = Vec::with_capacity(512);
+        let reset = std::mem::take(&mut self.reset);
+        if reset {
+            group.extend_from_slice(b"RSET\r\n");
+        }
+        if self.capabilities.pipelining {
+            write_group(envelope, &mut group);
+        }
+        if group.is_empty() {
+            return Ok(());
+        }
+        self.wire.command(&group, self.timeouts.block).await;
+        if !reset {
+            return Ok(());
+        }
+        // S9: a refused RSET costs this connection, not the letter
+        let verdict = match self.wire.reply(self.timeouts.command).await {
+            Ok(reply) if reply.code == 250 => return Ok(()),
+            Ok(reply) => Verdict::by_reply(Outcome::NotTried, Phase::Reset, &reply),
+            Err(broken) => Verdict::by_break(Outcome::NotTried, Phase::Reset, &broken),
+        };
+        self.closed = true;
+        Err(verdict)
+    }
+
+    /// Reads the replies to MAIL, RCPT and DATA that are still missing.
+    async fn collect(&mut self, replies: &mut Vec<Reply>) -> Result<(), Broken> {
+        let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
+        while let Some(limit) = limits.get(replies.len()) {
+            // after 421 the others need not come
+            if replies.last().is_some_and(|reply| reply.code == 421) {
+                break;
+            }
+            replies.push(self.wire.reply(*limit).await?);
+        }
+        Ok(())
+    }
+
+    /// MAIL, RCPT, DATA, each after the reply to the one before; stops at the first that is not taken.
+    async fn ask_one_by_one(
+        &mut self,
+        envelope: &Envelope,
+        replies: &mut Vec<Reply>,
+    ) -> Result<(), Broken> {
+        let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
+        let commands = [&*envelope.mail, &*envelope.rcpt, "DATA"];
+        for (command, limit) in commands.into_iter().zip(limits) {
+            let line = format!("{command}\r\n");
+            self.wire
+                .command(line.as_bytes(), self.timeouts.block)
+                .await;
+            let reply = self.wire.reply(limit).await?;
+            let goes_on = reply.is_positive();
+            replies.push(reply);
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has to be done after a refusal, before the next letter.
+    async fn follow_up(&mut self, after: After) {
+        match after {
+            After::Nothing => {}
+            After::Reset => self.reset = true,
+            After::Close => self.closed = true,
+            After::LoneDot => {
+                // DATA was taken although no recipient was: end it with nothing in it
+                self.wire.command(b".\r\n", self.timeouts.block).await;
+                match self.wire.reply(self.timeouts.dot).await {
+                    Ok(reply) if reply.code != 421 => self.reset = true,
+                    _ => self.closed = true,
+                }
+            }
+        }
+    }
+
+    /// The content, its reply, and the announcement of the upcoming letter.
+    async fn deliver(
+        &mut self,
+        letter: &Letter,
+        upcoming: Option<&Letter>,
+        before_dot: &mut (dyn FnMut(u64) + Send),
+    ) -> Verdict {
+        let mut tail = Vec::new();
+        let mut announced = None;
+        let last = self.most.is_some_and(|most| self.carried + 1 >= most);
+        if self.capabilities.pipelining && last {
+            tail.extend_from_slice(b"QUIT\r\n");
+        } else if self.capabilities.pipelining
+            && let Some(next) = upcoming
+            && let Ok(envelope) = Envelope::new(next, self.capabilities.limits())
+        {
+            write_group(&envelope, &mut tail);
+            announced = Some(Announced {
+                letter: next.clone(),
+                replies: Vec::with_capacity(3),
+            });
+        }
+        before_dot(letter.id);
+        let dot_out = self
+            .wire
+            .transmit(Some(&letter.data), &tail, self.timeouts.block)
+            .await;
+        let result = self.wire.reply(self.timeouts.dot).await;
+        let (verdict, goes_on) = judge_content(dot_out, result);
+        if goes_on {
+            self.carried += 1;
+        }
+        if !goes_on || (last && self.capabilities.pipelining) {
+            self.closed = true;
+            return verdict;
+        }
+        let Some(mut announced) = announced else {
+            return verdict;
+        };
+        // the replies read so far stay in the list when time runs out
+        let _ = timeout(LOOK_AHEAD, self.collect(&mut announced.replies)).await;
+        if announced
+            .replies
+            .iter()
+            .take(2)
+            .any(|reply| reply.code == 354)
+        {
+            self.closed = true;
+            return Verdict::protocol(
+                Outcome::InDoubt,
+                Phase::Dot,
+                "a reply of the server is missing: whose the last one was is not known",
+            );
+        }
+        self.announced = Some(announced);
+        verdict
+    }
+}
+
+fn write_group(envelope: &Envelope, group: &mut Vec<u8>) {
+    for part in [&*envelope.mail, "\r\n", &*envelope.rcpt, "\r\nDATA\r\n"] {
+        group.extend_from_slice(part.as_bytes());
+    }
+}

@@ -1,0 +1,299 @@
+//! The octets between us and the server: write while reading, replies in order.
+//!
+//! *Invariants*: no write waits without reading, so two full windows cannot
+//! block each other; what was received before the connection broke is read
+//! before the break is told; memory does not grow with the letter or with what
+//! the server sends.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::letter::Stuffer;
+use crate::reply::{self, Reply, ReplyError, ReplyParser};
+
+/// A group up to this length leaves in one write; longer letters go in pieces of it.
+const CHUNK: usize = 64 * 1024;
+
+/// The most that is kept of what the server sends while we write.
+const MAX_INPUT: usize = 4 * reply::MAX_BYTES;
+
+/// How long replies are still awaited after a write failed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why no reply can be had any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the connection broke: {0}")]
+    Io(String),
+    #[error("the encrypted connection broke: {0}")]
+    Tls(String),
+    #[error("no reply within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    #[error("the server took no data for {} s", .0.as_secs_f64())]
+    Stalled(Duration),
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        let tls = error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<tokio_rustls::rustls::Error>);
+        let text = reply::printable(error.to_string().as_bytes(), 500);
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ if tls => Self::Tls(text),
+            _ => Self::Io(text),
+        }
+    }
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn duplex(&mut self) -> Pin<&mut dyn Duplex> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream.as_mut()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: Stream,
+    input: BytesMut,
+    parser: ReplyParser,
+    /// A reply that came before the content was written out.
+    early: Option<Reply>,
+    out: Vec<u8>,
+    /// How much of `out` has been written.
+    sent: usize,
+    flushed: bool,
+    broken: Option<Broken>,
+}
+
+enum Step {
+    Read,
+    Wrote,
+    Broke(Broken),
+    BrokeWriting(Broken),
+}
+
+impl Wire {
+    pub fn new(stream: TcpStream) -> Self {
+        Self {
+            stream: Stream::Plain(stream),
+            input: BytesMut::new(),
+            parser: ReplyParser::new(),
+            early: None,
+            out: Vec::new(),
+            sent: 0,
+            flushed: true,
+            broken: None,
+        }
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// Makes the TLS handshake. What the server sent before it in clear text is dropped (S6).
+    pub async fn encrypt(
+        self,
+        connector: &TlsConnector,
+        name: rustls_pki_types::ServerName<'static>,
+    ) -> io::Result<Self> {
+        let Stream::Plain(stream) = self.stream else {
+            return Err(io::Error::other("already encrypted"));
+        };
+        if !self.input.is_empty() {
+            tracing::warn!(
+                octets = self.input.len(),
+                "dropped what the mail server sent in clear text after STARTTLS"
+            );
+        }
+        let stream = connector.connect(name, stream).await?;
+        Ok(Self {
+            stream: Stream::Tls(Box::new(stream)),
+            input: BytesMut::new(),
+            parser: ReplyParser::new(),
+            early: None,
+            out: self.out,
+            sent: 0,
+            flushed: true,
+            broken: None,
+        })
+    }
+
+    /// Whether something arrived that no command asked for.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty() || self.early.is_some()
+    }
+
+    /// Whether an unused connection still stands and is silent. Never waits.
+    pub async fn is_quiet(&mut self) -> bool {
+        if self.broken.is_some() || self.has_input() {
+            return false;
+        }
+        poll_fn(|cx| Poll::Ready(self.poll_read(cx).is_pending())).await
+    }
+
+    /// Writes commands. A failure shows at the next [`Wire::reply`].
+    pub async fn command(&mut self, text: &[u8], block: Duration) {
+        self.transmit(None, text, block).await;
+    }
+
+    /// Writes a letter's content with its final dot and then `tail`; says whether the dot may have left.
+    ///
+    /// Stops early when a reply comes before the dot was written. A failure shows at the next [`Wire::reply`].
+    pub async fn transmit(&mut self, content: Option<&[u8]>, tail: &[u8], block: Duration) -> bool {
+        let mut stuffer = content.map(Stuffer::new);
+        let mut tail = Some(tail);
+        let mut dot_end = None;
+        self.out.clear();
+        self.sent = 0;
+        loop {
+            if self.sent == self.out.len() {
+                self.out.clear();
+                self.sent = 0;
+                if dot_end.is_some() {
+                    dot_end = Some(0);
+                }
+                if let Some(stuffer) = stuffer.as_mut().filter(|stuffer| !stuffer.is_done()) {
+                    stuffer.fill(&mut self.out, CHUNK);
+                }
+                if stuffer.as_ref().is_none_or(Stuffer::is_done) {
+                    dot_end.get_or_insert(self.out.len());
+                    self.out.extend_from_slice(tail.take().unwrap_or_default());
+                }
+                self.flushed &= self.out.is_empty();
+            }
+            let dot_out = dot_end.is_some_and(|end| self.sent >= end);
+            if self.sent == self.out.len() && self.flushed && tail.is_none() {
+                return dot_out;
+            }
+            if self.broken.is_some() {
+                return dot_out;
+            }
+            match timeout(block, poll_fn(|cx| self.poll_step(cx))).await {
+                Ok(Step::Wrote) => {}
+                Ok(Step::Read) if self.input.len() > MAX_INPUT => {
+                    let shown = reply::printable(&self.input, 200);
+                    self.broken = Some(ReplyError::TooLong(shown).into());
+                }
+                Ok(Step::Read) if dot_out => {}
+                Ok(Step::Read) => match self.parser.next(&mut self.input) {
+                    Ok(None) => {}
+                    Ok(Some(reply)) => {
+                        self.early = Some(reply);
+                        return false;
+                    }
+                    Err(error) => self.broken = Some(error.into()),
+                },
+                Ok(Step::Broke(broken)) => self.broken = Some(broken),
+                Ok(Step::BrokeWriting(broken)) => {
+                    self.last_words().await;
+                    self.broken = Some(broken);
+                }
+                Err(_) => self.broken = Some(Broken::Stalled(block)),
+            }
+        }
+    }
+
+    /// The next reply.
+    pub async fn reply(&mut self, limit: Duration) -> Result<Reply, Broken> {
+        if let Some(reply) = self.early.take() {
+            return Ok(reply);
+        }
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.parser.next(&mut self.input) {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => {}
+                Err(error) => self.broken = Some(error.into()),
+            }
+            if let Some(broken) = &self.broken {
+                return Err(broken.clone());
+            }
+            match timeout_at(deadline, poll_fn(|cx| self.poll_step(cx))).await {
+                Ok(Step::Read | Step::Wrote) => {}
+                Ok(Step::Broke(broken) | Step::BrokeWriting(broken)) => self.broken = Some(broken),
+                Err(_) => self.broken = Some(Broken::Timeout(limit)),
+            }
+        }
+    }
+
+    /// Reads what the server had sent when it stopped listening.
+    async fn last_words(&mut self) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while self.input.len() <= MAX_INPUT {
+            match timeout_at(deadline, poll_fn(|cx| self.poll_read(cx))).await {
+                Ok(Step::Read) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// One step forward in either direction; reading goes first.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Poll::Ready(step) = self.poll_read(cx) {
+            return Poll::Ready(step);
+        }
+        let result = if self.sent < self.out.len() {
+            let rest = &self.out[self.sent..];
+            match ready!(self.stream.duplex().poll_write(cx, rest)) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.sent += written;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            }
+        } else if self.flushed {
+            return Poll::Pending;
+        } else {
+            let result = ready!(self.stream.duplex().poll_flush(cx));
+            self.flushed = true;
+            result
+        };
+        Poll::Ready(match result {
+            Ok(()) => Step::Wrote,
+            Err(error) => Step::BrokeWriting(error.into()),
+        })
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let mut space = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut space);
+        let result = ready!(self.stream.duplex().poll_read(cx, &mut buffer));
+        Poll::Ready(match result {
+            Ok(()) if buffer.filled().is_empty() => Step::Broke(Broken::Closed),
+            Ok(()) => {
+                self.input.extend_from_slice(buffer.filled());
+                Step::Read
+            }
+            Err(error) => Step::Broke(error.into()),
+        })
+    }
+}
