@@ -6,9 +6,12 @@
 //! *Invariants*: no other crate depends on `sqlx`; time, randomness and ids are arguments.
 
 pub mod address;
+pub mod attempt;
 pub mod db;
+pub mod delivery;
 pub mod error;
 pub mod ids;
+pub mod outbox;
 pub mod schedule;
 pub mod session;
 #[cfg(feature = "testing")]
@@ -16,3 +19,4 @@ pub mod testing;
 pub mod time;
 pub mod user;
 pub mod wake;
+pub mod worker;

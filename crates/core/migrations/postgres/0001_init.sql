@@ -81,6 +81,7 @@ CREATE TABLE suppressions (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (owner_id, email_key)
 );
+CREATE INDEX suppressions_new ON suppressions (owner_id, created_at);
 
 CREATE TABLE imports (
     owner_id    UUID   NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -249,6 +250,7 @@ CREATE TABLE attempts (
     code          BIGINT,
     enhanced_code TEXT,
     reply         TEXT   NOT NULL,
+    reply_group   TEXT   NOT NULL, -- the reply without ids and addresses, so that equal answers can be counted; empty: sent
     server        TEXT   NOT NULL,
     duration_ms   BIGINT NOT NULL,
     PRIMARY KEY (owner_id, delivery_id, number)

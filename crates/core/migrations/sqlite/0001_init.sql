@@ -81,6 +81,7 @@ CREATE TABLE suppressions (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (owner_id, email_key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX suppressions_new ON suppressions (owner_id, created_at);
 
 CREATE TABLE imports (
     owner_id    BLOB   NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -248,6 +249,7 @@ CREATE TABLE attempts (
     code          INTEGER,
     enhanced_code TEXT,
     reply         TEXT   NOT NULL,
+    reply_group   TEXT   NOT NULL, -- the reply without ids and addresses, so that equal answers can be counted; empty: sent
     server        TEXT   NOT NULL,
     duration_ms   INTEGER NOT NULL,
     PRIMARY KEY (owner_id, delivery_id, number)

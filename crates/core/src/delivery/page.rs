@@ -1,0 +1,77 @@
+//! Reading deliveries: who got what.
+
+use super::{Delivery, DeliveryState};
+use crate::db::{Tx, on_db};
+use crate::error::Error;
+use crate::ids::{DeliveryId, RunId, UserId};
+
+/// Which deliveries of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only in this state.
+    pub state: Option<DeliveryState>,
+    /// Only addresses that contain this.
+    pub address: Option<String>,
+}
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds `part` anywhere.
+pub(crate) fn containing(part: &str) -> String {
+    let mut pattern = String::with_capacity(part.len() + 2);
+    pattern.push('%');
+    for c in part.trim().to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+impl Delivery {
+    /// Deliveries of a run in order of id, those after `after`.
+    pub async fn page(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        filter: &DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, run_id, recipient_id, email, state, why, attempts, due_at, done_at
+             FROM deliveries
+             WHERE owner_id = $1 AND run_id = $2 AND id > $3
+               AND ($4 IS NULL OR state = $4) AND ($5 IS NULL OR email_key LIKE $5 ESCAPE '\\')
+             ORDER BY id
+             LIMIT $6",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(after.map_or(0, |id| id.0))
+        .bind(filter.state.map(DeliveryState::as_str))
+        .bind(filter.address.as_deref().map(containing))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The delivery to this recipient's address in a run.
+    pub async fn by_address(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        email_key: &str,
+    ) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, run_id, recipient_id, email, state, why, attempts, due_at, done_at
+             FROM deliveries
+             WHERE owner_id = $1 AND run_id = $2 AND email_key = $3",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(email_key)
+        .fetch_optional(conn)
+        .await)?)
+    }
+}

@@ -1,0 +1,291 @@
+//! Recording: what became of claimed deliveries, in batches.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+
+use super::{Delivery, DeliveryState};
+use crate::attempt::{Attempt, AttemptOutcome};
+use crate::db::{Tx, on_db};
+use crate::error::Error;
+use crate::ids::{DeliveryId, RunId, UserId, WorkerId};
+use crate::time::Moment;
+
+/// One attempt at a claimed delivery, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempted {
+    /// Whose.
+    pub owner: UserId,
+    /// The run.
+    pub run: RunId,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// 1, 2, … within the delivery: one more than the claim's `attempts`.
+    pub number: i64,
+    /// When it was over.
+    pub at: Moment,
+    /// What it ended with.
+    pub outcome: AttemptOutcome,
+    /// The kind of reason: `accepted`, `temporary`, `permanent`, `connection`…
+    pub class: Cow<'static, str>,
+    /// Where in the dialogue: `rcpt`, `dot`…
+    pub phase: Cow<'static, str>,
+    /// The reply code, if a reply decided.
+    pub code: Option<i64>,
+    /// The enhanced code (RFC 3463), if there was one.
+    pub enhanced_code: Option<String>,
+    /// The server's reply, or a sentence that says what happened.
+    pub reply: String,
+    /// `host:port`.
+    pub server: String,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// What becomes of the delivery.
+    pub next: Next,
+}
+
+/// What becomes of a delivery after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// It is sent.
+    Sent,
+    /// It has failed for good.
+    Failed,
+    /// It is tried again, not before this moment.
+    Again(Moment),
+    /// No other attempt fits before the mailing's end.
+    Expired,
+}
+
+impl Next {
+    const fn state(self) -> DeliveryState {
+        match self {
+            Self::Sent => DeliveryState::Sent,
+            Self::Failed => DeliveryState::Failed,
+            Self::Again(_) => DeliveryState::Deferred,
+            Self::Expired => DeliveryState::Expired,
+        }
+    }
+}
+
+/// What [`Delivery::record`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Attempts that are now in the log.
+    pub recorded: usize,
+    /// Attempts that were not recorded because the worker does not hold the delivery (any more).
+    pub stale: Vec<DeliveryId>,
+}
+
+/// How the numbers of a run change.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Delta {
+    sent: i64,
+    failed: i64,
+    skipped: i64,
+    expired: i64,
+    deferred: i64,
+}
+
+/// Changes of the numbers of several runs; in order of id, so that two workers lock them in the same order.
+#[derive(Debug, Default)]
+pub(super) struct Deltas(BTreeMap<(UserId, RunId), Delta>);
+
+impl Deltas {
+    /// One delivery was skipped.
+    pub(super) fn skipped(&mut self, run: RunId, owner: UserId, tried: bool) {
+        let delta = self.0.entry((owner, run)).or_default();
+        delta.skipped += 1;
+        delta.deferred -= i64::from(tried);
+    }
+
+    fn attempted(&mut self, attempted: &Attempted) {
+        let delta = self.0.entry((attempted.owner, attempted.run)).or_default();
+        match attempted.next {
+            Next::Sent => delta.sent += 1,
+            Next::Failed => delta.failed += 1,
+            Next::Expired => delta.expired += 1,
+            Next::Again(_) => delta.deferred += 1,
+        }
+        // a delivery that was tried before is counted as deferred already
+        delta.deferred -= i64::from(attempted.number > 1);
+    }
+
+    fn again(&mut self, owner: UserId, run: RunId) {
+        self.0.entry((owner, run)).or_default().deferred += 1;
+    }
+}
+
+impl Delivery {
+    /// Records attempts at deliveries that `worker` holds: their states, a row each in the log, the numbers of their
+    /// runs. Those that it does not hold any more are left alone and named in the answer.
+    ///
+    /// Three statements for any number of attempts of one run.
+    pub async fn record(
+        tx: &mut Tx,
+        worker: WorkerId,
+        attempted: &[Attempted],
+        now: Moment,
+    ) -> Result<Recorded, Error> {
+        if attempted.is_empty() {
+            return Ok(Recorded::default());
+        }
+        let done: HashSet<i64> = update(tx, worker, attempted).await?.into_iter().collect();
+        let mut deltas = Deltas::default();
+        let mut stale = Vec::new();
+        for one in attempted {
+            if done.contains(&one.delivery.0) {
+                deltas.attempted(one);
+            } else {
+                stale.push(one.delivery);
+            }
+        }
+        if stale.is_empty() {
+            Attempt::insert(tx, attempted.iter()).await?;
+        } else {
+            let held = attempted
+                .iter()
+                .filter(|one| done.contains(&one.delivery.0));
+            Attempt::insert(tx, held).await?;
+        }
+        add_to_runs(tx, &deltas, now).await?;
+        Ok(Recorded {
+            recorded: done.len(),
+            stale,
+        })
+    }
+
+    /// Declares everything that `worker` still holds to be in doubt: nobody knows whether the letters left. Each gets
+    /// a row in the log and is tried again at `due_at`. Returns how many.
+    pub async fn doubt_all(
+        tx: &mut Tx,
+        worker: WorkerId,
+        reply: &str,
+        due_at: Moment,
+        now: Moment,
+    ) -> Result<u64, Error> {
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
+             SELECT owner_id, id, attempts + 1, run_id, $2, 'in_doubt', 'interrupted', 'dot', NULL, NULL, $3, $3, '', 0
+             FROM deliveries
+             WHERE state = 'claimed' AND claimed_by = $1",
+        )
+        .bind(worker)
+        .bind(now)
+        .bind(reply)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        let rows: Vec<(UserId, RunId, i64)> = on_db!(tx, conn => sqlx::query_as(
+            "UPDATE deliveries
+             SET state = 'deferred', why = 'interrupted', attempts = attempts + 1, due_at = $2, claimed_by = NULL
+             WHERE state = 'claimed' AND claimed_by = $1
+             RETURNING owner_id, run_id, attempts",
+        )
+        .bind(worker)
+        .bind(due_at)
+        .fetch_all(conn)
+        .await)?;
+        let mut deltas = Deltas::default();
+        for (owner, run, attempts) in &rows {
+            if *attempts == 1 {
+                deltas.again(*owner, *run);
+            }
+        }
+        add_to_runs(tx, &deltas, now).await?;
+        Ok(rows.len() as u64)
+    }
+}
+
+/// Adds to the numbers of runs and says that something moved.
+pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Result<(), Error> {
+    for ((owner, run), delta) in &deltas.0 {
+        if *delta == Delta::default() {
+            continue;
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs
+             SET sent = sent + $3, failed = failed + $4, skipped = skipped + $5, expired = expired + $6,
+                 deferred = deferred + $7, progress_at = $8
+             WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(delta.sent)
+        .bind(delta.failed)
+        .bind(delta.skipped)
+        .bind(delta.expired)
+        .bind(delta.deferred)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    }
+    Ok(())
+}
+
+/// The deliveries' new states; returns those that `worker` held for this very attempt.
+async fn update(tx: &mut Tx, worker: WorkerId, attempted: &[Attempted]) -> Result<Vec<i64>, Error> {
+    let why = |one: &Attempted| (one.next != Next::Sent).then(|| one.class.clone());
+    let due_at = |one: &Attempted| match one.next {
+        Next::Again(at) => Some(at.millis()),
+        _ => None,
+    };
+    let done_at = |one: &Attempted| one.next.state().is_over().then_some(one.at.millis());
+    Ok(match tx {
+        Tx::Sqlite(tx) => {
+            let rows: Vec<_> = attempted
+                .iter()
+                .map(|one| {
+                    (
+                        one.delivery.0,
+                        one.number,
+                        one.next.state().as_str(),
+                        why(one),
+                        due_at(one),
+                        done_at(one),
+                    )
+                })
+                .collect();
+            // the + keeps SQLite from walking all claims of the worker for each row
+            sqlx::query_scalar(
+                "UPDATE deliveries
+                 SET state = o.state, why = o.why, attempts = o.number, due_at = coalesce(o.due_at, deliveries.due_at),
+                     done_at = o.done_at, claimed_by = NULL
+                 FROM (SELECT value ->> 0 AS id, value ->> 1 AS number, value ->> 2 AS state, value ->> 3 AS why,
+                              value ->> 4 AS due_at, value ->> 5 AS done_at
+                       FROM json_each($2)) AS o
+                 WHERE deliveries.id = o.id AND +deliveries.state = 'claimed' AND +deliveries.claimed_by = $1
+                   AND deliveries.attempts = o.number - 1
+                 RETURNING id",
+            )
+            .bind(worker)
+            .bind(Json(rows))
+            .fetch_all(&mut **tx)
+            .await?
+        }
+        Tx::Postgres(tx) => sqlx::query_scalar(
+            "UPDATE deliveries d
+             SET state = o.state, why = o.why, attempts = o.number, due_at = coalesce(o.due_at, d.due_at),
+                 done_at = o.done_at, claimed_by = NULL
+             FROM UNNEST($2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+                  AS o (owner_id, id, number, state, why, due_at, done_at)
+             WHERE d.owner_id = o.owner_id AND d.id = o.id AND d.state = 'claimed' AND d.claimed_by = $1
+               AND d.attempts = o.number - 1
+             RETURNING d.id",
+        )
+        .bind(worker)
+        .bind(attempted.iter().map(|one| one.owner.0).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| one.delivery.0).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| one.number).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| one.next.state().as_str()).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| why(one).map(Cow::into_owned)).collect::<Vec<_>>())
+        .bind(attempted.iter().map(due_at).collect::<Vec<_>>())
+        .bind(attempted.iter().map(done_at).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?,
+    })
+}

@@ -1,0 +1,299 @@
+//! The outbox: letters of the service itself and test letters.
+//!
+//! A page writes a letter here in its own transaction and never waits for a mail server (R28). Workers send these before
+//! the letters of mailings, and try again like those. They are in no statistics.
+
+use crate::db::{Tx, on_db};
+use crate::error::Error;
+use crate::ids::{OutboxId, UserId, WorkerId};
+use crate::time::Moment;
+
+/// What a letter in the outbox is made from.
+#[derive(Debug, Clone)]
+pub struct NewOutboxLetter<'a> {
+    /// Whose letter; `None`: the service's.
+    pub owner: Option<UserId>,
+    /// What it is for: `test`, `verification`, …
+    pub kind: &'a str,
+    /// The address.
+    pub email: &'a str,
+    /// The name shown with the address; may be empty.
+    pub name: &'a str,
+    /// The sender's name; may be empty.
+    pub from_name: &'a str,
+    /// The sender's address; empty: the service's own.
+    pub from_email: &'a str,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: &'a str,
+    /// The subject, personal fields filled in.
+    pub subject: &'a str,
+    /// The HTML part, personal fields filled in; empty: none.
+    pub html: &'a str,
+    /// The text part, personal fields filled in; empty: derived from the HTML.
+    pub text: &'a str,
+}
+
+/// How far a letter in the outbox is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxState {
+    /// Waits for its first attempt.
+    Queued,
+    /// A worker has it in hand.
+    Claimed,
+    /// The mail server took responsibility for it.
+    Sent,
+    /// Waits for another attempt.
+    Deferred,
+    /// Refused for good, or given up.
+    Failed,
+}
+
+impl OutboxState {
+    /// The name in database and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Claimed => "claimed",
+            Self::Sent => "sent",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl TryFrom<String> for OutboxState {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        [
+            Self::Queued,
+            Self::Claimed,
+            Self::Sent,
+            Self::Deferred,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| format!("{text:?} is no state of an outbox letter"))
+    }
+}
+
+/// A letter in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct OutboxLetter {
+    /// Its id.
+    pub id: OutboxId,
+    /// Whose letter; `None`: the service's.
+    pub owner_id: Option<UserId>,
+    /// What it is for.
+    pub kind: String,
+    /// The address.
+    pub email: String,
+    /// The name shown with the address.
+    pub name: String,
+    /// The sender's name.
+    pub from_name: String,
+    /// The sender's address; empty: the service's own.
+    pub from_email: String,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: String,
+    /// The subject.
+    pub subject: String,
+    /// The HTML part.
+    pub html: String,
+    /// The text part.
+    pub text: String,
+    /// How far it is.
+    #[sqlx(try_from = "String")]
+    pub state: OutboxState,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// The last reply code.
+    pub code: Option<i64>,
+    /// The last reply, or what happened.
+    pub reply: String,
+    /// When it was written.
+    pub created_at: Moment,
+    /// When it was over.
+    pub done_at: Option<Moment>,
+}
+
+/// What follows from an attempt at a letter in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutboxNext {
+    /// It is sent.
+    Sent,
+    /// It has failed for good.
+    Failed,
+    /// It is tried again, not before this moment.
+    Again(Moment),
+}
+
+/// The statement of [`OutboxLetter::claim`], with the row lock that only PostgreSQL has.
+macro_rules! claim_sql {
+    ($lock:literal) => {
+        concat!(
+            "WITH due AS (
+                 SELECT id AS due_id
+                 FROM outbox
+                 WHERE state IN ('queued', 'deferred') AND due_at <= $1
+                 ORDER BY due_at
+                 LIMIT $2 ",
+            $lock,
+            ")
+             UPDATE outbox
+             SET state = 'claimed', claimed_by = $3
+             FROM due
+             WHERE id = due_id
+             RETURNING id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+                       attempts, code, reply, created_at, done_at"
+        )
+    };
+}
+
+impl OutboxLetter {
+    /// Queues a letter. It leaves after the commit; call [`crate::wake::Wake::everywhere`] then.
+    pub async fn enqueue(
+        tx: &mut Tx,
+        new: &NewOutboxLetter<'_>,
+        now: Moment,
+    ) -> Result<OutboxId, Error> {
+        let id = OutboxId::new(now);
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO outbox (id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text,
+                                 state, attempts, due_at, reply, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'queued', 0, $12, '', $12)",
+        )
+        .bind(id)
+        .bind(new.owner)
+        .bind(new.kind)
+        .bind(new.email)
+        .bind(new.name)
+        .bind(new.from_name)
+        .bind(new.from_email)
+        .bind(new.reply_to)
+        .bind(new.subject)
+        .bind(new.html)
+        .bind(new.text)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(id)
+    }
+
+    /// The letter of this owner with this id.
+    pub async fn get(tx: &mut Tx, owner: UserId, id: OutboxId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+                    attempts, code, reply, created_at, done_at
+             FROM outbox
+             WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// Claims up to `limit` letters that are due, for `worker`.
+    pub async fn claim(
+        tx: &mut Tx,
+        worker: WorkerId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<Self>, Error> {
+        let sql = match tx {
+            Tx::Sqlite(_) => claim_sql!(""),
+            Tx::Postgres(_) => claim_sql!("FOR UPDATE SKIP LOCKED"),
+        };
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(now)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(worker)
+            .fetch_all(conn)
+            .await)?)
+    }
+
+    /// Records an attempt at a letter that `worker` holds; false when it does not hold it any more. The text of a
+    /// letter that is over is removed: it may hold a link that opens an account.
+    pub async fn record(
+        tx: &mut Tx,
+        worker: WorkerId,
+        id: OutboxId,
+        next: OutboxNext,
+        code: Option<i64>,
+        reply: &str,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let (state, due_at, done_at) = match next {
+            OutboxNext::Sent => (OutboxState::Sent, now, Some(now)),
+            OutboxNext::Failed => (OutboxState::Failed, now, Some(now)),
+            OutboxNext::Again(at) => (OutboxState::Deferred, at, None),
+        };
+        let rows = on_db!(tx, conn => sqlx::query(
+            "UPDATE outbox
+             SET state = $3, due_at = $4, done_at = $5, code = $6, reply = $7, attempts = attempts + 1, claimed_by = NULL,
+                 html = CASE WHEN $5 IS NULL THEN html ELSE '' END, text = CASE WHEN $5 IS NULL THEN text ELSE '' END
+             WHERE id = $1 AND state = 'claimed' AND claimed_by = $2",
+        )
+        .bind(id)
+        .bind(worker)
+        .bind(state.as_str())
+        .bind(due_at)
+        .bind(done_at)
+        .bind(code)
+        .bind(reply)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// Returns a claim to the queue untried, not before `due_at`.
+    pub async fn hand_back(
+        tx: &mut Tx,
+        worker: WorkerId,
+        id: OutboxId,
+        due_at: Moment,
+    ) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE outbox
+             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL, due_at = $3
+             WHERE id = $1 AND state = 'claimed' AND claimed_by = $2",
+        )
+        .bind(id)
+        .bind(worker)
+        .bind(due_at)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Returns everything that `worker` holds to the queue.
+    pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
+        Ok(on_db!(tx, conn => sqlx::query(
+            "UPDATE outbox
+             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL
+             WHERE state = 'claimed' AND claimed_by = $1",
+        )
+        .bind(worker)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?)
+    }
+
+    /// Removes letters that were over before `before`; returns how many.
+    pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
+        Ok(
+            on_db!(tx, conn => sqlx::query("DELETE FROM outbox WHERE done_at < $1")
+            .bind(before)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?,
+        )
+    }
+}
