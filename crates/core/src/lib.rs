@@ -13,10 +13,13 @@ pub mod error;
 pub mod ids;
 pub mod outbox;
 pub mod schedule;
+pub mod secret;
 pub mod session;
+pub mod template;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod unsubscribe;
 pub mod user;
 pub mod wake;
 pub mod worker;

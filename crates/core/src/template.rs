@@ -1,0 +1,327 @@
+//! Personal fields: `{{ name }}`, `{{ attributes.city | default("…") }}`, conditions and loops in a letter.
+//!
+//! A small part of Jinja in a sandbox. What a template may use:
+//!
+//! - names: `name`, `first_name` (see [`first_name`]), `email`, `attributes.…` (`attributes["two words"]`),
+//!   `unsubscribe_url`; what a person does not have is empty text;
+//! - `{% if … %} … {% elif … %} … {% else %} … {% endif %}`, `{% for x in attributes.items %} … {% endfor %}`, `{# … #}`;
+//! - comparison, `and`, `or`, `not`, `in`, `is`, `~`, `+`, `-`, `/`, `%`;
+//! - filters `default`, `upper`, `lower`, `title`, `capitalize`, `trim`, `truncate`, `replace`, `length`, `join`,
+//!   `first`, `last`, `round`, `int`, `float`, `date`, `urlencode`; tests `defined`, `undefined`, `none`, `empty`,
+//!   `string`, `number`, `odd`, `even`.
+//!
+//! Everything else is refused when a message is saved, not when the letter is made.
+//!
+//! *Invariants*: values are escaped in HTML and nowhere else (F13), and nothing can switch that off; time, depth,
+//! memory and size of a rendering are bounded whatever template and values are.
+
+mod filters;
+mod first_name;
+pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::io;
+
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior};
+
+pub use first_name::first_name;
+pub use values::{Person, Values};
+
+use scan::Kind;
+
+/// The names a template may use.
+pub const NAMES: [&str; 5] = [
+    "name",
+    "first_name",
+    "email",
+    "attributes",
+    "unsubscribe_url",
+];
+
+/// Most steps of one rendering.
+const FUEL: u64 = 50_000;
+/// Deepest recursion inside the engine.
+const RECURSION: usize = 32;
+/// The name of the one template in its environment.
+const TEMPLATE: &str = "letter";
+
+/// Which part of a letter a template is; decides about escaping and size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// One line of plain text.
+    Subject,
+    /// One line of plain text, shown in the list of letters behind the subject.
+    PreviewText,
+    /// HTML.
+    Html,
+    /// Plain text.
+    Text,
+}
+
+impl Part {
+    /// The form field's name.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::PreviewText => "preview_text",
+            Self::Html => "html",
+            Self::Text => "text",
+        }
+    }
+
+    /// Longest source in bytes.
+    #[must_use]
+    pub const fn max_source(self) -> usize {
+        match self {
+            Self::Subject | Self::PreviewText => 2_000,
+            Self::Html => 1_000_000,
+            Self::Text => 500_000,
+        }
+    }
+
+    /// Longest result in bytes.
+    const fn max_output(self) -> usize {
+        2 * self.max_source()
+    }
+}
+
+/// Why a template cannot be used, or could not be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {code} {detail}")]
+pub struct TemplateError {
+    /// Where, from 1.
+    pub line: usize,
+    /// Language-neutral code, `template_…`.
+    pub code: &'static str,
+    /// The word it is about, or what the engine said (English).
+    pub detail: String,
+}
+
+impl TemplateError {
+    pub(crate) fn new(line: usize, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            line,
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    fn from_engine(error: &minijinja::Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::SyntaxError | ErrorKind::BadEscape => "template_syntax",
+            ErrorKind::UnknownFilter => "template_filter",
+            ErrorKind::UnknownTest => "template_test",
+            ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => "template_function",
+            ErrorKind::TooManyArguments | ErrorKind::MissingArgument => "template_arguments",
+            ErrorKind::OutOfFuel => "template_too_slow",
+            ErrorKind::WriteFailure => "template_output_too_long",
+            _ => "template_value",
+        };
+        let detail = error.detail().map(str::to_owned);
+        Self::new(
+            error.line().unwrap_or(1),
+            code,
+            detail.unwrap_or_else(|| error.kind().to_string()),
+        )
+    }
+}
+
+/// A template that passed all checks, ready to be filled in many times.
+#[derive(Debug)]
+pub struct Template {
+    env: Environment<'static>,
+    part: Part,
+    /// Without any tag: the source is the result.
+    constant: Option<String>,
+    /// Names used, with the line of their first use, in that order.
+    names: Vec<(String, usize)>,
+}
+
+impl Template {
+    /// Checks and compiles.
+    pub fn compile(part: Part, source: &str) -> Result<Self, TemplateError> {
+        if source.len() > part.max_source() {
+            return Err(TemplateError::new(
+                1,
+                "template_too_long",
+                part.max_source().to_string(),
+            ));
+        }
+        let pieces = scan::pieces(source)?;
+        let uses = scan::check(&pieces)?;
+        let mut env = Environment::empty();
+        filters::add_to(&mut env);
+        env.set_undefined_behavior(UndefinedBehavior::Chainable);
+        env.set_fuel(Some(FUEL));
+        env.set_recursion_limit(RECURSION);
+        let mut syntax = minijinja::syntax::SyntaxConfig::builder();
+        syntax.keep_trailing_newline(true);
+        env.set_syntax(syntax.build().map_err(|e| TemplateError::from_engine(&e))?);
+        let escape = if part == Part::Html {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        };
+        env.set_auto_escape_callback(move |_| escape.clone());
+        env.set_formatter(format);
+        env.add_template_owned(TEMPLATE, source.to_owned())
+            .map_err(|e| TemplateError::from_engine(&e))?;
+        let free = env
+            .get_template(TEMPLATE)
+            .map_err(|e| TemplateError::from_engine(&e))?
+            .undeclared_variables(false);
+        let mut names: Vec<(String, usize)> = Vec::new();
+        for used in uses {
+            if free.contains(used.name) && !names.iter().any(|(name, _)| name == used.name) {
+                names.push((used.name.to_owned(), used.line));
+            }
+        }
+        let constant = pieces
+            .iter()
+            .all(|piece| piece.kind == Kind::Text)
+            .then(|| source.to_owned());
+        Ok(Self {
+            env,
+            part,
+            constant,
+            names,
+        })
+    }
+
+    /// Whether a name is used anywhere.
+    #[must_use]
+    pub fn uses(&self, name: &str) -> bool {
+        self.names.iter().any(|(used, _)| used == name)
+    }
+
+    /// Names that nobody has, as warnings: they will always be empty.
+    #[must_use]
+    pub fn unknown_names(&self) -> Vec<TemplateError> {
+        self.names
+            .iter()
+            .filter(|(name, _)| !NAMES.contains(&name.as_str()))
+            .map(|(name, line)| TemplateError::new(*line, "template_unknown_name", name))
+            .collect()
+    }
+
+    /// Fills in one person's values.
+    pub fn render(&self, values: &Values) -> Result<String, TemplateError> {
+        if let Some(constant) = &self.constant {
+            return Ok(constant.clone());
+        }
+        let failed = |e| TemplateError::from_engine(&e);
+        let template = self.env.get_template(TEMPLATE).map_err(failed)?;
+        let source = template.source().len();
+        let mut out = Limited {
+            bytes: Vec::with_capacity(source + source / 8 + 64),
+            limit: self.part.max_output(),
+        };
+        template
+            .render_captured_to(values.context(), &mut out)
+            .map_err(failed)?;
+        let text = String::from_utf8(out.bytes)
+            .map_err(|_| TemplateError::new(1, "template_value", "not UTF-8"))?;
+        Ok(match self.part {
+            Part::Subject | Part::PreviewText => one_line(&text),
+            Part::Html | Part::Text => text,
+        })
+    }
+}
+
+/// A single line: control characters and line separators become spaces (F12), runs of white space one space.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        let blank = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | ' ');
+        if !blank {
+            line.push(c);
+        } else if !line.ends_with(' ') {
+            line.push(' ');
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Whether the letter's reader sees the unsubscribe link that the author placed: outside of conditions, loops and
+/// HTML comments.
+#[must_use]
+pub(crate) fn always_uses(source: &str, name: &str) -> bool {
+    let Ok(pieces) = scan::pieces(source) else {
+        return false;
+    };
+    let Ok(uses) = scan::check(&pieces) else {
+        return false;
+    };
+    uses.iter().any(|used| {
+        let before: usize = pieces[..used.piece].iter().map(|p| p.source.len()).sum();
+        let before = &source[..before];
+        used.name == name && used.always && before.rfind("<!--") <= before.rfind("-->")
+    })
+}
+
+/// Writes a value as people read it: nothing for what is missing, lists with commas, HTML escaped where it must be.
+fn format(
+    out: &mut minijinja::Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
+    if value.is_undefined() || value.is_none() {
+        return Ok(());
+    }
+    let joined;
+    let text = if let Some(text) = value.as_str() {
+        text
+    } else {
+        joined = values::shown(value);
+        &joined
+    };
+    let written = if matches!(state.auto_escape(), AutoEscape::Html) {
+        escape_html(out, text)
+    } else {
+        out.write_str(text)
+    };
+    written.map_err(|_| minijinja::Error::from(ErrorKind::WriteFailure))
+}
+
+/// Escapes text for HTML, in content and in quoted attributes.
+pub(crate) fn escape_html(out: &mut impl std::fmt::Write, text: &str) -> std::fmt::Result {
+    let mut rest = text;
+    while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
+        out.write_str(&rest[..at])?;
+        out.write_str(match rest.as_bytes()[at] {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            _ => "&#39;",
+        })?;
+        rest = &rest[at + 1..];
+    }
+    out.write_str(rest)
+}
+
+/// A buffer that fails when it becomes too long.
+struct Limited {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(io::Error::other("the letter became too long"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

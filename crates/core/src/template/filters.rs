@@ -1,0 +1,304 @@
+//! The filters and tests of personal fields: few, and none that can make much out of little.
+//!
+//! The engine's own are left out, because some of them fill memory (`format`), switch escaping off (`safe`) or leak
+//! how values are kept. Texts are cut at [`MAX_TEXT`] characters on their way through a filter.
+
+use std::borrow::Cow;
+
+use jiff::civil::{Date, DateTime};
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind};
+
+use super::values::shown;
+
+/// Longest text that a filter takes or makes, in characters.
+const MAX_TEXT: usize = 8_192;
+/// Longest list that a filter walks through.
+const MAX_ITEMS: usize = 1_000;
+
+/// All filters.
+pub(crate) const FILTERS: [&str; 17] = [
+    "default",
+    "upper",
+    "lower",
+    "title",
+    "capitalize",
+    "trim",
+    "truncate",
+    "replace",
+    "length",
+    "join",
+    "first",
+    "last",
+    "round",
+    "int",
+    "float",
+    "date",
+    "urlencode",
+];
+
+/// All tests, for `is` and `is not`.
+pub(crate) const TESTS: [&str; 8] = [
+    "defined",
+    "undefined",
+    "none",
+    "empty",
+    "string",
+    "number",
+    "odd",
+    "even",
+];
+
+/// Adds filters and tests to an empty environment.
+pub(crate) fn add_to(env: &mut Environment<'_>) {
+    env.add_filter("default", default);
+    env.add_filter("upper", |v: &Value| text(v).to_uppercase());
+    env.add_filter("lower", |v: &Value| text(v).to_lowercase());
+    env.add_filter("title", |v: &Value| title(&text(v)));
+    env.add_filter("capitalize", |v: &Value| capitalize(&text(v)));
+    env.add_filter("trim", |v: &Value| text(v).trim().to_owned());
+    env.add_filter("truncate", truncate);
+    env.add_filter("replace", replace);
+    env.add_filter("length", length);
+    env.add_filter("join", join);
+    env.add_filter("first", first);
+    env.add_filter("last", last);
+    env.add_filter("round", round);
+    env.add_filter("int", int);
+    env.add_filter("float", |v: &Value| number(v).unwrap_or(0.0));
+    env.add_filter("date", date);
+    env.add_filter("urlencode", urlencode);
+    env.add_test("defined", |v: &Value| !v.is_undefined());
+    env.add_test("undefined", Value::is_undefined);
+    env.add_test("none", Value::is_none);
+    env.add_test("empty", is_empty);
+    env.add_test("string", |v: &Value| v.kind() == ValueKind::String);
+    env.add_test("number", Value::is_number);
+    env.add_test("odd", |v: &Value| v.as_i64().is_some_and(|n| n % 2 != 0));
+    env.add_test("even", |v: &Value| v.as_i64().is_some_and(|n| n % 2 == 0));
+}
+
+/// A value as text, cut; what is missing is nothing.
+fn text(value: &Value) -> Cow<'_, str> {
+    if value.is_undefined() || value.is_none() {
+        return Cow::Borrowed("");
+    }
+    match value.as_str() {
+        Some(text) => Cow::Borrowed(cut(text, MAX_TEXT)),
+        None => Cow::Owned(cut(&shown(value), MAX_TEXT).to_owned()),
+    }
+}
+
+/// At most `n` characters.
+fn cut(text: &str, n: usize) -> &str {
+    if text.len() <= n {
+        return text;
+    }
+    text.char_indices()
+        .nth(n)
+        .map_or(text, |(at, _)| &text[..at])
+}
+
+/// Missing, null, blank or without elements.
+fn is_empty(value: &Value) -> bool {
+    value.is_undefined()
+        || value.is_none()
+        || value.as_str().is_some_and(|text| text.trim().is_empty())
+        || (value.as_str().is_none() && value.len() == Some(0))
+}
+
+/// Unlike in Jinja also for what is there but blank: an empty cell of an imported file is a missing value.
+fn default(value: &Value, other: Option<&Value>) -> Value {
+    if is_empty(value) {
+        other.cloned().unwrap_or_else(|| Value::from(""))
+    } else {
+        value.clone()
+    }
+}
+
+fn capitalize(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars.as_str().to_lowercase().chars())
+        .collect()
+}
+
+/// A capital at the begin of each word; a hyphen begins one, an apostrophe does not.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        if inside {
+            out.extend(c.to_lowercase());
+        } else {
+            out.extend(c.to_uppercase());
+        }
+        inside = c.is_alphanumeric() || matches!(c, '\'' | '’' | '_');
+    }
+    out
+}
+
+/// At most `length` characters, with an ellipsis in place of the rest, cut between words where there is one.
+fn truncate(value: &Value, length: Option<usize>) -> String {
+    let text = text(value);
+    let length = length.unwrap_or(255).clamp(1, MAX_TEXT);
+    let kept = cut(&text, length);
+    if kept.len() == text.len() {
+        return text.into_owned();
+    }
+    let kept = cut(&text, length - 1);
+    let word = kept
+        .rfind(char::is_whitespace)
+        .filter(|at| *at * 2 > kept.len());
+    format!("{}…", word.map_or(kept, |at| &kept[..at]).trim_end())
+}
+
+fn replace(value: &Value, from: &Value, to: &Value) -> Result<String, Error> {
+    let (text, from, to) = (text(value), text(from), text(to));
+    if from.is_empty() {
+        return Ok(text.into_owned());
+    }
+    let mut out = String::with_capacity(text.len());
+    for (i, part) in text.split(&*from).enumerate() {
+        if i > 0 {
+            out.push_str(&to);
+        }
+        out.push_str(part);
+        if out.len() > 4 * MAX_TEXT {
+            return Err(too_large());
+        }
+    }
+    Ok(out)
+}
+
+fn length(value: &Value) -> usize {
+    match value.as_str() {
+        Some(text) => text.chars().count(),
+        None => value.len().unwrap_or(0),
+    }
+}
+
+fn join(value: &Value, separator: Option<&Value>) -> Result<String, Error> {
+    if value.as_str().is_some() || value.len().is_none() {
+        return Ok(text(value).into_owned());
+    }
+    let separator = separator.map_or(Cow::Borrowed(", "), text);
+    let mut out = String::new();
+    for (i, item) in value.try_iter()?.take(MAX_ITEMS).enumerate() {
+        if i > 0 {
+            out.push_str(&separator);
+        }
+        out.push_str(&text(&item));
+        if out.len() > 4 * MAX_TEXT {
+            return Err(too_large());
+        }
+    }
+    Ok(out)
+}
+
+fn first(value: &Value) -> Result<Value, Error> {
+    if let Some(text) = value.as_str() {
+        return Ok(Value::from(cut(text, 1)));
+    }
+    if value.len().is_none() {
+        return Ok(Value::UNDEFINED);
+    }
+    Ok(value.try_iter()?.next().unwrap_or(Value::UNDEFINED))
+}
+
+fn last(value: &Value) -> Result<Value, Error> {
+    if let Some(text) = value.as_str() {
+        return Ok(text
+            .chars()
+            .next_back()
+            .map_or(Value::UNDEFINED, Value::from));
+    }
+    if value.len().is_none() {
+        return Ok(Value::UNDEFINED);
+    }
+    Ok(value
+        .try_iter()?
+        .take(MAX_ITEMS)
+        .last()
+        .unwrap_or(Value::UNDEFINED))
+}
+
+/// A number, also one that stands in text as in imported files: `1 234,5`.
+fn number(value: &Value) -> Option<f64> {
+    if value.is_number() {
+        return f64::try_from(value.clone()).ok().filter(|n| n.is_finite());
+    }
+    let cleaned: String = text(value)
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| if c == ',' { '.' } else { c })
+        .collect();
+    cleaned.parse().ok().filter(|n: &f64| n.is_finite())
+}
+
+fn round(value: &Value, digits: Option<i64>) -> Value {
+    let Some(number) = number(value) else {
+        return value.clone();
+    };
+    let digits = usize::try_from(digits.unwrap_or(0).clamp(0, 9)).unwrap_or(0);
+    Value::from(format!("{number:.digits$}"))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a cast from a float saturates, which is what is wanted"
+)]
+fn int(value: &Value) -> i64 {
+    value
+        .as_i64()
+        .unwrap_or_else(|| number(value).map_or(0, |n| n.trunc() as i64))
+}
+
+/// A date or date and time as text (`2027-01-31`, RFC 3339) in another form: `%d`, `%m`, `%Y`, `%y`, `%H`, `%M`, `%S`.
+fn date(value: &Value, format: Option<&Value>) -> String {
+    let given = text(value);
+    let Some(at) = date_time(given.trim()) else {
+        return given.into_owned();
+    };
+    let format = format.map_or(Cow::Borrowed("%d.%m.%Y"), text);
+    let mut out = String::new();
+    let mut chars = format.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('d') => out.push_str(&padded(at.day(), 2)),
+            Some('m') => out.push_str(&padded(at.month(), 2)),
+            Some('Y') => out.push_str(&padded(at.year(), 4)),
+            Some('y') => out.push_str(&padded(at.year().rem_euclid(100), 2)),
+            Some('H') => out.push_str(&padded(at.hour(), 2)),
+            Some('M') => out.push_str(&padded(at.minute(), 2)),
+            Some('S') => out.push_str(&padded(at.second(), 2)),
+            other => out.extend(std::iter::once('%').chain(other.filter(|c| *c != '%'))),
+        }
+    }
+    out
+}
+
+fn padded(number: impl Into<i32>, width: usize) -> String {
+    format!("{:0width$}", number.into())
+}
+
+fn date_time(text: &str) -> Option<DateTime> {
+    let day = || text.parse::<Date>().ok().map(|date| date.at(0, 0, 0, 0));
+    text.parse().ok().or_else(day)
+}
+
+fn urlencode(value: &Value) -> String {
+    percent_encoding::utf8_percent_encode(&text(value), percent_encoding::NON_ALPHANUMERIC)
+        .to_string()
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::InvalidOperation, "a value became too large")
+}

@@ -1,0 +1,284 @@
+//! Finds the tags in a template and refuses what the sandbox does not have.
+//!
+//! The template engine would run more than people may be given: assignments that double a string until memory is
+//! gone, `"x" * 100000000`, output that is not escaped. So the tags are read here first, word by word, and only a
+//! list of what is known to be harmless passes. A template that passes means the same to the engine: strings end
+//! where its strings end, and brackets that would carry a tag further are refused.
+
+use super::TemplateError;
+use super::filters::{FILTERS, TESTS};
+
+/// Longest tag in bytes: bounds what one expression can build.
+const MAX_TAG: usize = 1_000;
+/// Deepest nesting of `if` and `for`.
+const MAX_DEPTH: usize = 8;
+/// Most tags in a template.
+const MAX_TAGS: usize = 5_000;
+
+/// Words that stand between values.
+const OPERATORS: [&str; 7] = ["and", "or", "not", "in", "is", "if", "else"];
+
+/// What a piece of a template is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Stands in the letter as it is.
+    Text,
+    /// `{{ … }}`
+    Value,
+    /// `{% … %}`
+    Block,
+    /// `{# … #}`
+    Comment,
+}
+
+/// A piece of a template; all pieces in a row are the template.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'s> {
+    pub(crate) kind: Kind,
+    /// With its delimiters.
+    pub(crate) source: &'s str,
+    /// Where it begins, from 1.
+    pub(crate) line: usize,
+}
+
+/// A word of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word<'s> {
+    Name(&'s str),
+    Text(&'s str),
+    Number,
+    Sign(char),
+}
+
+/// A name used in a tag that is neither attribute, filter nor test.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use<'s> {
+    pub(crate) name: &'s str,
+    /// The number of the piece.
+    pub(crate) piece: usize,
+    pub(crate) line: usize,
+    /// Outside of all conditions and loops.
+    pub(crate) always: bool,
+}
+
+/// Cuts a template into pieces.
+pub(crate) fn pieces(source: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
+    let mut pieces = Vec::new();
+    let (mut rest, mut line) = (source, 1);
+    loop {
+        let (start, kind) = next_tag(rest);
+        let (text, tag) = rest.split_at(start);
+        if !text.is_empty() {
+            pieces.push(Piece {
+                kind: Kind::Text,
+                source: text,
+                line,
+            });
+            line += lines(text);
+        }
+        let close = match kind {
+            Kind::Text => return Ok(pieces),
+            Kind::Comment => tag.find("#}"),
+            Kind::Value => tag_end(tag, "}}"),
+            Kind::Block => tag_end(tag, "%}"),
+        };
+        let Some(close) = close else {
+            return Err(TemplateError::new(line, "template_unclosed", &tag[..2]));
+        };
+        let (tag, behind) = tag.split_at(close + 2);
+        pieces.push(Piece {
+            kind,
+            source: tag,
+            line,
+        });
+        line += lines(tag);
+        rest = behind;
+    }
+}
+
+fn lines(text: &str) -> usize {
+    text.bytes().filter(|b| *b == b'\n').count()
+}
+
+/// Where the next tag begins, or the length of the text if none does.
+fn next_tag(text: &str) -> (usize, Kind) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    while let Some(found) = bytes[from..].iter().position(|b| *b == b'{') {
+        let at = from + found;
+        match bytes.get(at + 1) {
+            Some(b'{') => return (at, Kind::Value),
+            Some(b'%') => return (at, Kind::Block),
+            Some(b'#') => return (at, Kind::Comment),
+            _ => from = at + 1,
+        }
+    }
+    (text.len(), Kind::Text)
+}
+
+/// Where the delimiter that ends a tag begins; strings may contain it.
+fn tag_end(tag: &str, close: &str) -> Option<usize> {
+    let bytes = tag.as_bytes();
+    let mut at = 2;
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'') => at = string_end(bytes, at, quote)?,
+            _ if bytes[at..].starts_with(close.as_bytes()) => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The place behind a string's closing quote.
+fn string_end(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b if b == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Refuses what the sandbox does not have, and tells which names are used.
+pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateError> {
+    let mut uses = Vec::new();
+    let (mut depth, mut tags) = (0_usize, 0_usize);
+    for (number, piece) in pieces.iter().enumerate() {
+        if !matches!(piece.kind, Kind::Value | Kind::Block) {
+            continue;
+        }
+        let fail = |code, detail: &str| Err(TemplateError::new(piece.line, code, detail));
+        tags += 1;
+        if piece.source.len() > MAX_TAG {
+            return fail("template_tag_too_long", &MAX_TAG.to_string());
+        }
+        if tags > MAX_TAGS {
+            return fail("template_too_many_tags", &MAX_TAGS.to_string());
+        }
+        let words = words(piece)?;
+        let mut expression = &words[..];
+        if piece.kind == Kind::Block {
+            let keyword = match words.first() {
+                Some(Word::Name(name)) => *name,
+                _ => "",
+            };
+            match keyword {
+                "if" | "for" => depth += 1,
+                "endif" | "endfor" => depth = depth.saturating_sub(1),
+                "elif" | "else" => {}
+                _ => return fail("template_statement", keyword),
+            }
+            if depth > MAX_DEPTH {
+                return fail("template_too_deep", &MAX_DEPTH.to_string());
+            }
+            if keyword == "for" && words.contains(&Word::Name("recursive")) {
+                return fail("template_statement", "recursive");
+            }
+            expression = &words[1..];
+        }
+        check_expression(piece, expression)?;
+        uses.extend(names(expression).map(|name| Use {
+            name,
+            piece: number,
+            line: piece.line,
+            always: depth == 0,
+        }));
+    }
+    Ok(uses)
+}
+
+fn check_expression(piece: &Piece<'_>, words: &[Word<'_>]) -> Result<(), TemplateError> {
+    let fail = |code, detail: &str| Err(TemplateError::new(piece.line, code, detail));
+    for (i, word) in words.iter().enumerate() {
+        let before = |n: usize| i.checked_sub(n).and_then(|j| words.get(j)).copied();
+        let called = words.get(i + 1) == Some(&Word::Sign('('));
+        let tested = before(1) == Some(Word::Name("is"))
+            || (before(1) == Some(Word::Name("not")) && before(2) == Some(Word::Name("is")));
+        match *word {
+            Word::Sign(sign @ ('*' | '{' | '}')) => {
+                return fail("template_operator", sign.encode_utf8(&mut [0; 4]));
+            }
+            // what stands in brackets and what a text is, is no function
+            Word::Sign(')' | ']') | Word::Text(_) if called => {
+                return fail("template_function", "(");
+            }
+            Word::Name(name) if before(1) == Some(Word::Sign('|')) => {
+                known(name, &FILTERS).or_else(|()| fail("template_filter", name))?;
+            }
+            Word::Name("not") if tested => {}
+            Word::Name(name) if tested => {
+                known(name, &TESTS).or_else(|()| fail("template_test", name))?;
+            }
+            Word::Name(name) if called && !OPERATORS.contains(&name) => {
+                return fail("template_function", name);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn known(name: &str, list: &[&str]) -> Result<(), ()> {
+    if list.contains(&name) {
+        Ok(())
+    } else {
+        Err(())
+    }
+}
+
+/// The names in an expression that may stand for values.
+fn names<'s>(words: &[Word<'s>]) -> impl Iterator<Item = &'s str> {
+    words.iter().enumerate().filter_map(|(i, word)| match word {
+        Word::Name(name)
+            if !OPERATORS.contains(name)
+                && (i == 0 || !matches!(words[i - 1], Word::Sign('.' | '|'))) =>
+        {
+            Some(*name)
+        }
+        _ => None,
+    })
+}
+
+/// The words between the delimiters of a tag.
+fn words<'s>(piece: &Piece<'s>) -> Result<Vec<Word<'s>>, TemplateError> {
+    let inner = &piece.source[2..piece.source.len() - 2];
+    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+    let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
+    let mut words = Vec::new();
+    let mut rest = inner;
+    while let Some(c) = rest.chars().next() {
+        let len = if c.is_whitespace() {
+            c.len_utf8()
+        } else if c == '"' || c == '\'' {
+            let quote = if c == '"' { b'"' } else { b'\'' };
+            let Some(end) = string_end(rest.as_bytes(), 0, quote) else {
+                return Err(TemplateError::new(
+                    piece.line,
+                    "template_unclosed",
+                    &rest[..1],
+                ));
+            };
+            words.push(Word::Text(&rest[..end]));
+            end
+        } else if c.is_alphanumeric() || c == '_' {
+            let len = rest
+                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .unwrap_or(rest.len());
+            words.push(if c.is_ascii_digit() {
+                Word::Number
+            } else {
+                Word::Name(&rest[..len])
+            });
+            len
+        } else {
+            words.push(Word::Sign(c));
+            c.len_utf8()
+        };
+        rest = &rest[len..];
+    }
+    Ok(words)
+}

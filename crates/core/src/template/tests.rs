@@ -1,0 +1,347 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn values(attributes: serde_json::Value) -> Values {
+    let serde_json::Value::Object(attributes) = attributes else {
+        panic!("an object");
+    };
+    Values::new(
+        &Person {
+            email: "ann@example.org",
+            name: "Ann <b>\"Smith\"</b> & 'Co'",
+            attributes: &attributes,
+        },
+        "https://example.org/u/t?a=1&b=2",
+    )
+}
+
+fn render(
+    part: Part,
+    source: &str,
+    attributes: serde_json::Value,
+) -> Result<String, TemplateError> {
+    Template::compile(part, source)?.render(&values(attributes))
+}
+
+fn text(source: &str) -> String {
+    let attributes = json!({
+        "city": "Тверь", "empty": " ", "age": 41, "price": 1234.5, "rate": "1 234,567", "vip": true, "nothing": null,
+        "born": "1985-03-09", "seen": "2027-01-31T10:05:06+03:00", "tags": ["a", "b", "c"], "Имя поля": "да", "Город": "Орёл",
+        "orders": [{"title": "Чай", "sum": 5}, {"title": "Мёд", "sum": 7}], "list": [],
+    });
+    render(Part::Text, source, attributes).unwrap_or_else(|e| panic!("{source}: {e}"))
+}
+
+fn code(source: &str) -> (&'static str, usize) {
+    let error = render(Part::Text, source, json!({"a": "x", "n": 1})).expect_err(source);
+    (error.code, error.line)
+}
+
+#[test]
+fn fields_are_filled_in() {
+    for (source, expected) in [
+        ("{{ email }} {{first_name}}", "ann@example.org Ann"),
+        (
+            "{{ attributes.city }}, {{ attributes['Имя поля'] }}, {{ attributes.Город }}",
+            "Тверь, да, Орёл",
+        ),
+        (
+            "[{{ attributes.none_such }}{{ attributes.no.such.thing }}{{ attributes.nothing }}]",
+            "[]",
+        ),
+        ("{{ attributes.none_such | default('here') }}", "here"),
+        ("{{ attributes.empty | default('blank') }}", "blank"),
+        (
+            "{{ attributes.nothing | default('null') }}{{ attributes.x | default }}",
+            "null",
+        ),
+        (
+            "{{ attributes.age }} {{ attributes.price }} {{ attributes.vip }}",
+            "41 1234.5 true",
+        ),
+        (
+            "{{ attributes.tags }} {{ attributes.tags | join('/') }}",
+            "a, b, c a/b/c",
+        ),
+        (
+            "{{ attributes.tags | first }}{{ attributes.tags | last }}{{ attributes.tags | length }}",
+            "ac3",
+        ),
+        (
+            "{{ 'привет' | upper }} {{ 'ПРИВЕТ' | lower }} {{ 'привет' | capitalize }}",
+            "ПРИВЕТ привет Привет",
+        ),
+        ("{{ \"анна-мария o'neil\" | title }}", "Анна-Мария O'neil"),
+        (
+            "{{ 'Мама мыла раму' | truncate(10) }}|{{ 'abc' | truncate(3) }}",
+            "Мама мыла…|abc",
+        ),
+        (
+            "{{ ' x ' | trim }}{{ 'aXbX' | replace('X', '-') }}",
+            "xa-b-",
+        ),
+        (
+            "{{ attributes.rate | round(2) }} {{ attributes.price | round }}",
+            "1234.57 1234",
+        ),
+        (
+            "{{ attributes.rate | int }} {{ '7' | int + 1 }} {{ 'x' | int }}",
+            "1234 8 0",
+        ),
+        (
+            "{{ attributes.born | date }} {{ attributes.seen | date('%H:%M %d/%m/%y 100%%') }}",
+            "09.03.1985 10:05 31/01/27 100%",
+        ),
+        ("{{ 'not a date' | date }}", "not a date"),
+        ("{{ 'а&b' | urlencode }}", "%D0%B0%26b"),
+        (
+            "{% if attributes.age > 40 and attributes.vip %}old{% elif true %}x{% else %}y{% endif %}",
+            "old",
+        ),
+        (
+            "{% if 'b' in attributes.tags and attributes.city is defined %}in{% endif %}",
+            "in",
+        ),
+        (
+            "{% if attributes.none_such is not defined %}out{% endif %}",
+            "out",
+        ),
+        (
+            "{% if attributes.list is empty and not attributes.list %}empty{% endif %}",
+            "empty",
+        ),
+        (
+            "{% for o in attributes.orders %}{{ loop.index }}. {{ o.title }}{% if not loop.last %}, {% endif %}{% endfor %}",
+            "1. Чай, 2. Мёд",
+        ),
+        (
+            "{% for o in attributes.no_such %}x{% else %}none{% endfor %}",
+            "none",
+        ),
+        ("a{# {{ nothing #}b", "ab"),
+        ("{{ '}}' }}{{ '{{' }}{{ '%}' }}", "}}{{%}"),
+        ("a  {{- ' b ' -}}  c\n", "a b c\n"),
+        ("{ not a tag } {\n", "{ not a tag } {\n"),
+        (
+            "{{ attributes.city ~ '!' }}{{ 'x' if attributes.vip else 'y' }}",
+            "Тверь!x",
+        ),
+    ] {
+        assert_eq!(text(source), expected, "{source}");
+    }
+}
+
+/// F13: values are escaped in HTML and raw in text.
+#[test]
+fn values_are_escaped_per_part() {
+    let source = "{{ name }} <a href=\"{{ unsubscribe_url }}\">";
+    assert_eq!(
+        render(Part::Html, source, json!({})).unwrap(),
+        "Ann &lt;b&gt;&quot;Smith&quot;&lt;/b&gt; &amp; &#39;Co&#39; <a href=\"https://example.org/u/t?a=1&amp;b=2\">"
+    );
+    assert_eq!(
+        render(Part::Text, source, json!({})).unwrap(),
+        "Ann <b>\"Smith\"</b> & 'Co' <a href=\"https://example.org/u/t?a=1&b=2\">"
+    );
+    for evil in [
+        "{{ attributes.x | upper }}",
+        "{{ attributes.x ~ attributes.x }}",
+        "{{ attributes.list | join('<hr>') }}",
+        "{{ attributes.list }}",
+        "{{ attributes.map }}",
+        "{{ attributes.x | replace('a', '<') }}",
+        "{{ attributes.x[0:3] }}",
+        "{% for c in attributes.list %}{{ c }}{% endfor %}",
+    ] {
+        let attributes = json!({"x": "<a>", "list": ["<a>", "<b>"], "map": {"<a>": "<b>"}});
+        let html = render(Part::Html, evil, attributes).unwrap();
+        assert!(
+            !html.contains('<') && html.contains("&lt;"),
+            "{evil}: {html}"
+        );
+    }
+}
+
+/// F12: a value never makes a second line of a subject.
+#[test]
+fn subject_is_one_line() {
+    let subject = render(
+        Part::Subject,
+        " Hi {{ attributes.x }}\r\n",
+        json!({"x": "a\r\nBcc: b\u{0}\u{85}\u{2028}c  d"}),
+    );
+    assert_eq!(subject.unwrap(), "Hi a Bcc: b c d");
+}
+
+#[test]
+fn what_the_sandbox_lacks_is_refused_at_its_line() {
+    for (source, expected) in [
+        ("{% set x = 1 %}", "template_statement"),
+        ("{%- set x = 1 %}", "template_statement"),
+        ("{%\n\nset x = 1 %}", "template_statement"),
+        ("{% with x = 1 %}{% endwith %}", "template_statement"),
+        ("{% macro m() %}{% endmacro %}", "template_statement"),
+        ("{% include 'x' %}", "template_statement"),
+        ("{% import 'x' as y %}", "template_statement"),
+        ("{% extends 'x' %}", "template_statement"),
+        ("{% block x %}{% endblock %}", "template_statement"),
+        ("{% call x() %}{% endcall %}", "template_statement"),
+        ("{% filter upper %}{% endfilter %}", "template_statement"),
+        (
+            "{% autoescape false %}{{ name }}{% endautoescape %}",
+            "template_statement",
+        ),
+        ("{% do x %}", "template_statement"),
+        ("{% raw %}{% endraw %}", "template_statement"),
+        ("{% %}", "template_statement"),
+        (
+            "{% for x in a recursive %}{{ loop(x) }}{% endfor %}",
+            "template_statement",
+        ),
+        ("{{ 'a' * 100000000 }}", "template_operator"),
+        ("{{ 2 ** 999 }}", "template_operator"),
+        ("{{ {'a': 1} }}", "template_operator"),
+        ("{{ range(10) }}", "template_function"),
+        ("{{ loop.cycle(1) }}", "template_function"),
+        ("{{ 'a'.upper() }}", "template_function"),
+        ("{{ 'a'(1) }}", "template_function"),
+        ("{{ name | safe }}", "template_filter"),
+        ("{{ name | escape }}", "template_filter"),
+        (
+            "{{ name | trim | format('%2000000000d') }}",
+            "template_filter",
+        ),
+        ("{% if a is callable %}{% endif %}", "template_test"),
+        ("{% if a is not sameas(b) %}{% endif %}", "template_test"),
+        ("{{ name", "template_unclosed"),
+        ("{{ 'name }}", "template_unclosed"),
+        ("{% if a", "template_unclosed"),
+        ("{# a", "template_unclosed"),
+        ("{{ name name }}", "template_syntax"),
+        ("{{ }}", "template_syntax"),
+        ("{% if %}{% endif %}", "template_syntax"),
+        ("{% endif %}", "template_syntax"),
+        ("{% else %}", "template_syntax"),
+        ("{{ attributes.n + 'x' }}", "template_value"),
+        ("{{ name | replace }}", "template_arguments"),
+        ("{{ name | upper(1) }}", "template_arguments"),
+    ] {
+        assert_eq!(
+            code(&format!("one\ntwo\n{source}")),
+            (expected, 3),
+            "{source}"
+        );
+    }
+    assert_eq!(code("{% if a %}\n\nx").0, "template_syntax");
+}
+
+#[test]
+fn size_depth_and_work_are_limited() {
+    let error =
+        |part, source: &str, attributes| render(part, source, attributes).expect_err("limit").code;
+    assert_eq!(
+        error(Part::Subject, &"x".repeat(2_001), json!({})),
+        "template_too_long"
+    );
+    assert_eq!(
+        error(
+            Part::Text,
+            &format!("{{{{ name {} }}}}", "~ name ".repeat(200)),
+            json!({})
+        ),
+        "template_tag_too_long"
+    );
+    let deep = |n| format!("{}{}", "{% if 1 %}".repeat(n), "{% endif %}".repeat(n));
+    assert_eq!(error(Part::Text, &deep(9), json!({})), "template_too_deep");
+    assert!(render(Part::Text, &deep(8), json!({})).is_ok());
+    assert_eq!(
+        error(Part::Text, &"{{ a }}".repeat(5_001), json!({})),
+        "template_too_many_tags"
+    );
+    let many: Vec<u32> = (0..2_000).collect();
+    let nested = "{% for a in attributes.l %}{% for b in attributes.l %}{% endfor %}{% endfor %}";
+    assert_eq!(
+        error(Part::Text, nested, json!({"l": many})),
+        "template_too_slow"
+    );
+    let long = format!(
+        "{{% for a in attributes.l %}}{}{{% endfor %}}",
+        "x".repeat(5_000)
+    );
+    assert_eq!(
+        error(Part::Text, &long, json!({"l": many})),
+        "template_output_too_long"
+    );
+    let chain = "{{ attributes.a | replace('a', attributes.a) | replace('a', attributes.a) }}";
+    assert_eq!(
+        error(Part::Text, chain, json!({"a": "a".repeat(1_000)})),
+        "template_value"
+    );
+}
+
+#[test]
+fn huge_and_deep_attributes_are_cut() {
+    let mut deep = json!("bottom");
+    for _ in 0..100 {
+        deep = json!({ "d": deep });
+    }
+    let attributes = json!({"a": "x".repeat(70_000), "deep": deep});
+    assert_eq!(
+        render(Part::Text, "[{{ attributes.a }}]", attributes.clone()).unwrap(),
+        "[]"
+    );
+    render(Part::Text, "[{{ attributes.deep }}]", attributes).unwrap();
+}
+
+#[test]
+fn unknown_names_are_told_with_their_line() {
+    let template = Template::compile(
+        Part::Html,
+        "{{ name }}\n{% for x in attributes.l %}{{ x }}{{ loop.index }}{% endfor %}\n{{ nmae }} {{ city | upper }} {{ nmae }}",
+    )
+    .unwrap();
+    let unknown: Vec<_> = template
+        .unknown_names()
+        .into_iter()
+        .map(|e| (e.line, e.detail))
+        .collect();
+    assert_eq!(unknown, [(3, "nmae".to_owned()), (3, "city".to_owned())]);
+    assert!(template.uses("attributes") && !template.uses("email"));
+}
+
+#[test]
+fn placed_link_counts_only_where_everybody_sees_it() {
+    let placed = |source| always_uses(source, "unsubscribe_url");
+    assert!(placed("<a href=\"{{ unsubscribe_url }}\">x</a>"));
+    assert!(placed("<!-- a --><a href='{{unsubscribe_url}}'>x</a>"));
+    assert!(!placed("{% if vip %}{{ unsubscribe_url }}{% endif %}"));
+    assert!(!placed("<!-- {{ unsubscribe_url }} -->"));
+    assert!(!placed("{# {{ unsubscribe_url }} #}"));
+    assert!(!placed(
+        "{{ attributes.unsubscribe_url }}{{ 'unsubscribe_url' }}"
+    ));
+    assert!(!placed("unsubscribe_url"));
+}
+
+proptest! {
+    #[test]
+    fn any_template_is_refused_or_bounded(source in "(\\PC|\\{\\{|\\}\\}|\\{%|%\\}|if|for x in|endif|endfor|name|\\||'|\"|\\(|\\)|~|-|attributes|is| |\\\\){0,40}") {
+        if let Ok(template) = Template::compile(Part::Html, &source) {
+            let _ = template.render(&values(json!({"a": [1, 2, 3]})));
+        }
+    }
+
+    /// F13: no value gets a tag into the HTML part, whatever filters it goes through.
+    #[test]
+    fn no_value_makes_html(value in "\\PC{0,40}", filter in proptest::sample::select(filters::FILTERS.to_vec())) {
+        let arguments = match filter {
+            "replace" => "('a', '<')",
+            _ => "",
+        };
+        let source = format!("{{{{ attributes.v | {filter}{arguments} }}}}");
+        let html = render(Part::Html, &source, json!({ "v": value })).unwrap();
+        prop_assert!(!html.contains(['<', '>', '"', '\'']), "{}", html);
+    }
+}
