@@ -1,0 +1,61 @@
+# What can be done here: `make help`. Needs Rust, Node and make; what the tests need beside, tests/install.sh installs.
+
+SHELL := /bin/bash
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ASSETS := crates/web/assets
+ASSET_SOURCES := $(shell find $(ASSETS) \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help assets demo run test check bench screenshots generate e2e-ready
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+assets: $(ASSETS)/dist/manifest.json ## the front-end bundle; afterwards plain `cargo build --release --bin skychimp` works
+
+$(ASSETS)/node_modules/.package-lock.json: $(ASSETS)/package.json $(ASSETS)/package-lock.json
+	npm --prefix $(ASSETS) ci --no-audit --no-fund
+	@touch $@
+
+$(ASSETS)/dist/manifest.json: $(ASSETS)/node_modules/.package-lock.json $(ASSET_SOURCES)
+	npm --prefix $(ASSETS) run build
+	@touch $@
+
+$(TARGET)/release/skychimp: FORCE assets
+	cargo build --release --locked --bin skychimp
+
+demo: $(TARGET)/release/skychimp ## build, then send a mailing of 1 000 letters in a sandbox and show where to look
+	$(TARGET)/release/skychimp demo
+
+run: $(TARGET)/release/skychimp ## build, then start the service
+	$(TARGET)/release/skychimp serve
+
+test: assets e2e-ready ## the suite on SQLite, on PostgreSQL, with a real Postfix, and in the browser
+	tests/install.sh
+	tests/services.sh run -- tests/run.sh
+
+check: assets ## formatting, lints, documentation, and the rules of tools/checks
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	cargo build --locked --bin skychimp --bin checks
+	$(TARGET)/debug/checks $(TARGET)/debug/skychimp
+
+generate: assets ## write the generated files anew: the example configuration and the tables in the README
+	cargo build --locked --bin skychimp --bin checks
+	$(TARGET)/debug/checks --write $(TARGET)/debug/skychimp
+
+bench: $(TARGET)/release/skychimp ## measure import, expansion and sending, on both databases; writes docs/performance.md
+	tests/install.sh
+	tests/services.sh run --durable --postgres-only -- node bench/bench.mjs $(TARGET)/release/skychimp
+
+screenshots: assets e2e-ready ## the pictures of the README, taken by the browser tests
+	cargo build --locked --bin skychimp
+	npm --prefix e2e run screenshots
+
+e2e-ready: e2e/node_modules/.package-lock.json
+
+e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json
+	PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix e2e ci --no-audit --no-fund
+	@touch $@
+
+FORCE:
