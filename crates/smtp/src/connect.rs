@@ -286,7 +286,8 @@ impl Connector {
         capabilities: &Capabilities,
         credentials: &Credentials,
     ) -> Result<(), Failure> {
-        if !wire.is_encrypted() && !(self.server.clear_text_auth && self.server.is_loopback()) {
+        let clear_text = self.server.clear_text_auth && self.server.is_loopback();
+        if !wire.is_encrypted() && !clear_text {
             return Err(Failure::new(
                 Class::Tls,
                 Phase::Auth,

@@ -410,7 +410,7 @@ mod tests {
             lines in prop::collection::vec("[.a]{0,4}", 0..12),
             most in 1usize..20,
         ) {
-            let data = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+            let data = lines.iter().flat_map(|line| [line, "\r\n"]).collect::<String>();
             let wire = String::from_utf8(stuffed(data.as_bytes(), most)).unwrap();
             let body = wire.strip_suffix(".\r\n").unwrap();
             prop_assert!(!body.split_inclusive("\r\n").any(|line| line == ".\r\n"));

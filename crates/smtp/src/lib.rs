@@ -1,7 +1,8 @@
 //! SMTP for sending: a pipelined client session, a connection pool.
 //!
 //! [`Server`] says where letters go. A [`Pool`] of [`Connection`]s takes
-//! [`Letter`]s there and gives a [`Report`] for each.
+//! [`Letter`]s there and gives a [`Report`] for each. [`sandbox`] is a small
+//! server that takes everything; [`testing`] (a feature) one that misbehaves as told.
 //!
 //! *Invariants*: nothing here knows what a mailing or a database is. A report
 //! says [`Outcome::Sent`] only after the server's 250 to the final dot was
@@ -9,12 +10,16 @@
 
 mod connect;
 mod letter;
+mod peer;
 mod pool;
 mod rate;
 pub mod reply;
 mod report;
+pub mod sandbox;
 mod server;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 mod verdict;
 mod wire;

@@ -64,7 +64,7 @@ struct State {
 }
 
 enum Turn {
-    Use(Connection),
+    Use(Box<Connection>),
     Connect,
     Wait(Option<Instant>),
     Closed,
@@ -137,7 +137,7 @@ impl Pool {
                 .turn(inner.connector.server().connections);
             match turn {
                 Turn::Use(connection) => {
-                    let mut lease = Lease::new(inner, Some(connection));
+                    let mut lease = Lease::new(inner, Some(*connection));
                     if let Some(connection) = &mut lease.connection
                         && connection.is_quiet().await
                     {
@@ -211,7 +211,7 @@ impl State {
         }
         // the one used last is the most likely to be alive
         if let Some((connection, _)) = self.idle.pop() {
-            return Turn::Use(connection);
+            return Turn::Use(Box::new(connection));
         }
         if self.live < self.cap {
             self.live += 1;

@@ -368,7 +368,10 @@ mod tests {
             let mut wire = String::new();
             for (n, line) in lines.iter().enumerate() {
                 let mark = if n + 1 == lines.len() { ' ' } else { '-' };
-                wire.push_str(&format!("{code}{mark}{line}\r\n"));
+                wire.push_str(&code.to_string());
+                wire.push(mark);
+                wire.push_str(line);
+                wire.push_str("\r\n");
             }
             let (head, tail) = wire.as_bytes().split_at(cut.index(wire.len()));
             let mut parser = ReplyParser::new();

@@ -112,6 +112,10 @@ impl Announced {
 
 /// An open connection that carries one letter after the other.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the connection"
+)]
 pub struct Connection {
     wire: Wire,
     capabilities: Capabilities,

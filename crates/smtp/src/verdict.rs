@@ -316,12 +316,12 @@ mod tests {
     /// S2: in doubt only when the dot was out and no reply was read.
     #[test]
     fn content_is_in_doubt_only_after_the_dot() {
+        use {Class as C, Outcome as O};
         let judge = |dot_out, result: Result<&str, Broken>| {
             let result = result.map(|text| replies(&[text]).remove(0));
             let (verdict, goes_on) = judge_content(dot_out, result);
             (verdict.outcome, verdict.class, goes_on)
         };
-        use {Class as C, Outcome as O};
         assert_eq!(judge(true, Ok("250")), (O::Sent, C::Accepted, true));
         assert_eq!(judge(true, Ok("451")), (O::Deferred, C::Temporary, true));
         assert_eq!(judge(true, Ok("550")), (O::Failed, C::Permanent, true));

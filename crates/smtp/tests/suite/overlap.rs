@@ -1,0 +1,382 @@
+//! The upcoming letter's envelope behind the present content: the hazards of full pipelining.
+
+use std::time::Duration;
+
+use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::{Class, Connection, Outcome, Phase};
+
+use crate::{SENT, big_letter, connect, letter, outcomes, send_all, summary};
+
+/// One round trip per letter: all commands of a letter arrive before the reply to the content before it.
+#[tokio::test]
+async fn one_round_trip_per_letter() {
+    let server = Script::new()
+        .on(|at| match at.step {
+            // the dot's reply lags: what the client waits for must not be sent after it
+            Step::Dot => Action::delay(Duration::from_millis(20)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let letters: Vec<_> = (0..10).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(outcomes(&reports), [Outcome::Sent; 10]);
+    assert_eq!(server.recipients().len(), 10);
+    for (accepted, letter) in server.accepted().iter().zip(&letters) {
+        assert_eq!(accepted.data, letter.data);
+    }
+    // MAIL and RCPT of every letter and the dots of all but the last had something behind them
+    assert_eq!(server.sent_ahead(), 2 * 10 + 9);
+}
+
+/// Hazard 1, S8: one reply missing: nobody's acceptance is given to a neighbour.
+#[tokio::test]
+async fn missing_reply_puts_the_letter_in_doubt() {
+    let server = Script::new()
+        .on(|at| match (at.step, at.nth) {
+            (Step::Dot, 2) => Action::Skip,
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let letters: Vec<_> = (0..4).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(
+        outcomes(&reports),
+        [
+            Outcome::Sent,
+            Outcome::InDoubt,
+            Outcome::NotTried,
+            Outcome::NotTried
+        ]
+    );
+    assert_eq!(reports[1].class, Class::Protocol);
+    assert_eq!(server.count(Step::Content), 2);
+}
+
+/// Hazard 1: a missing reply within the group closes the connection.
+#[tokio::test]
+async fn missing_reply_in_the_group_closes() {
+    for step in [Step::Mail, Step::Rcpt] {
+        let server = Script::new()
+            .on(move |at| {
+                if at.step == step && at.nth == 2 {
+                    Action::Skip
+                } else {
+                    Action::Default
+                }
+            })
+            .start()
+            .await;
+        let mut connection = connect(&server).await;
+        let letters: Vec<_> = (0..3).map(letter).collect();
+        let reports = send_all(&mut connection, &letters).await;
+        // which reply is missing cannot be known, so the letter before is in doubt too
+        assert_eq!(
+            outcomes(&reports),
+            [Outcome::InDoubt, Outcome::NotTried, Outcome::NotTried],
+            "{step:?}"
+        );
+        assert_eq!(server.accepted().len(), 1);
+    }
+}
+
+/// Hazard 1: one reply too many closes the connection before another content leaves.
+#[tokio::test]
+async fn extra_reply_closes() {
+    for step in [Step::Mail, Step::Rcpt, Step::Dot] {
+        let server = Script::new()
+            .on(move |at| {
+                if at.step == step && at.nth == 2 {
+                    Action::Extra("250 2.0.0 once more".into())
+                } else {
+                    Action::Default
+                }
+            })
+            .start()
+            .await;
+        let mut connection = connect(&server).await;
+        let letters: Vec<_> = (0..4).map(letter).collect();
+        let reports = send_all(&mut connection, &letters).await;
+        let sent = outcomes(&reports)
+            .iter()
+            .filter(|outcome| **outcome == Outcome::Sent)
+            .count();
+        assert_eq!(sent, server.accepted().len(), "{step:?}: {reports:#?}");
+        assert!(!connection.is_usable());
+        assert!(
+            !outcomes(&reports).contains(&Outcome::InDoubt)
+                && !outcomes(&reports).contains(&Outcome::Failed),
+            "{reports:#?}"
+        );
+    }
+}
+
+/// Hazard 2, fault 4: 250, then 421 for the next MAIL: sent, and the next one untouched.
+#[tokio::test]
+async fn limit_of_letters_leaves_the_next_untouched() {
+    for action in [
+        Action::ReplyAndClose("421 4.7.0 too many messages".into()),
+        Action::Close,
+    ] {
+        let server = Script::new()
+            .on(move |at| match (at.step, at.nth_here) {
+                (Step::Mail, 4) => action.clone(),
+                _ => Action::Default,
+            })
+            .start()
+            .await;
+        let mut connection = connect(&server).await;
+        let letters: Vec<_> = (0..5).map(letter).collect();
+        let reports = send_all(&mut connection, &letters).await;
+        assert_eq!(
+            outcomes(&reports),
+            [
+                Outcome::Sent,
+                Outcome::Sent,
+                Outcome::Sent,
+                Outcome::NotTried,
+                Outcome::NotTried
+            ]
+        );
+        assert_eq!(reports[3].phase, Phase::Mail);
+        assert!(connection.was_cut_off());
+        assert_eq!(connection.carried(), 3);
+    }
+}
+
+/// Hazard 3: 421 or the end instead of the reply to the dot: that letter alone is affected.
+#[tokio::test]
+async fn end_at_the_dot_leaves_the_next_untouched() {
+    for (action, outcome) in [
+        (
+            Action::ReplyAndClose("421 4.3.2 shutting down".into()),
+            Outcome::Deferred,
+        ),
+        (Action::Close, Outcome::InDoubt),
+    ] {
+        let server = Script::new()
+            .on(move |at| match (at.step, at.nth) {
+                (Step::Dot, 2) => action.clone(),
+                _ => Action::Default,
+            })
+            .start()
+            .await;
+        let mut connection = connect(&server).await;
+        let letters: Vec<_> = (0..3).map(letter).collect();
+        let reports = send_all(&mut connection, &letters).await;
+        assert_eq!(
+            outcomes(&reports),
+            [Outcome::Sent, outcome, Outcome::NotTried]
+        );
+    }
+}
+
+/// Hazard 5: the announced recipient is refused, DATA is taken: lone dot, then on.
+#[tokio::test]
+async fn refused_announcement_ends_with_a_lone_dot() {
+    let server = Script::new()
+        .on(|at| match (at.step, at.nth) {
+            (Step::Rcpt, 2) => Action::reply("550 5.1.1 no such user"),
+            (Step::Data, 2) => Action::reply("354 go on"),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let letters: Vec<_> = (0..4).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(
+        outcomes(&reports),
+        [Outcome::Sent, Outcome::Failed, Outcome::Sent, Outcome::Sent]
+    );
+    assert_eq!(server.connections(), 1);
+    assert_eq!(
+        server.recipients(),
+        ["r0@example.org", "r2@example.org", "r3@example.org"]
+    );
+}
+
+/// Hazard 5: MAIL refused but RCPT and DATA taken: a lone dot would be an empty letter to somebody.
+#[tokio::test]
+async fn no_lone_dot_to_an_accepted_recipient() {
+    let server = Script::new()
+        .on(|at| match (at.step, at.nth) {
+            (Step::Mail, 2) => Action::reply("451 4.3.0 not now"),
+            (Step::Rcpt, 2) => Action::reply("250 2.1.5 whatever"),
+            (Step::Data, 2) => Action::reply("354 go on"),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let letters: Vec<_> = (0..3).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(
+        outcomes(&reports),
+        [Outcome::Sent, Outcome::Deferred, Outcome::NotTried]
+    );
+    assert_eq!(server.accepted().len(), 1);
+}
+
+/// Hazard 6: a group that is refused as a whole is left by RSET.
+#[tokio::test]
+async fn refused_group_is_left_by_reset() {
+    for step in [Step::Mail, Step::Rcpt, Step::Data] {
+        let server = Script::new()
+            .on(move |at| {
+                if at.step == step && at.nth == 2 {
+                    Action::reply("451 4.3.0 not now")
+                } else {
+                    Action::Default
+                }
+            })
+            .start()
+            .await;
+        let mut connection = connect(&server).await;
+        let letters: Vec<_> = (0..4).map(letter).collect();
+        let reports = send_all(&mut connection, &letters).await;
+        assert_eq!(
+            outcomes(&reports),
+            [
+                Outcome::Sent,
+                Outcome::Deferred,
+                Outcome::Sent,
+                Outcome::Sent
+            ],
+            "{step:?}"
+        );
+        assert_eq!(server.count(Step::Content), 3, "{step:?}");
+    }
+}
+
+/// Hazard 8: DATA is the last of its group: content follows its 354 only.
+#[tokio::test]
+async fn content_waits_for_the_354() {
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Data => Action::delay(Duration::from_millis(30)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let letters: Vec<_> = (0..3).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(outcomes(&reports), [Outcome::Sent; 3]);
+    assert_eq!(server.sent_ahead(), 2 * 3 + 2, "nothing behind DATA");
+}
+
+/// Hazard 9: windows full in both directions do not block, and the replies are still in order.
+#[tokio::test]
+async fn full_windows_do_not_block() {
+    let long = vec!["250-".to_owned() + &"x".repeat(120); 150].join("\r\n") + "\r\n250 done";
+    let server = Script::new()
+        .receive_buffer(4096)
+        .on(move |at| match at.step {
+            Step::Mail | Step::Rcpt | Step::Dot => Action::reply(long.clone()),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let letters: Vec<_> = (0..4).map(|n| big_letter(n, 1_000_000)).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(outcomes(&reports), [Outcome::Sent; 4]);
+    assert!(reports[0].reply.len() <= skychimp_smtp::reply::MAX_TEXT);
+}
+
+/// Hazard 10: the last letter of a connection carries QUIT, and nothing is announced behind it.
+#[tokio::test]
+async fn last_letter_carries_quit() {
+    let server = Script::new().start().await;
+    let mut settings = server.server();
+    settings.messages_per_connection = Some(2);
+    let mut connection = Connection::connect(&settings).await.unwrap();
+    let letters: Vec<_> = (0..3).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(
+        outcomes(&reports),
+        [Outcome::Sent, Outcome::Sent, Outcome::NotTried]
+    );
+    server.wait_for(Step::Quit, 1).await;
+    assert_eq!(server.count(Step::Mail), 2);
+}
+
+/// Hazard 12, fault 11: the time-outs run per reply, also when replies of a group come one by one.
+#[tokio::test]
+async fn timeouts_run_per_reply() {
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Mail | Step::Rcpt | Step::Data | Step::Dot => {
+                Action::delay(Duration::from_millis(120))
+            }
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut settings = server.server();
+    settings.timeouts.mail = Duration::from_millis(300);
+    settings.timeouts.rcpt = Duration::from_millis(300);
+    settings.timeouts.data = Duration::from_millis(300);
+    settings.timeouts.dot = Duration::from_millis(300);
+    let mut connection = Connection::connect(&settings).await.unwrap();
+    let letters: Vec<_> = (0..3).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(outcomes(&reports), [Outcome::Sent; 3]);
+}
+
+/// A letter is reported as sent soon after its 250 even when the next recipient is slow.
+#[tokio::test]
+async fn slow_recipient_does_not_hold_the_report_back() {
+    let server = Script::new()
+        .on(|at| match (at.step, at.nth) {
+            (Step::Rcpt, 2) => Action::delay(Duration::from_secs(3)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let (first, second) = (letter(1), letter(2));
+    let report = connection.send(&first, Some(&second), &mut |_| {}).await;
+    assert_eq!(summary(&report), SENT);
+    assert!(report.duration < Duration::from_secs(2));
+    let report = connection.send(&second, None, &mut |_| {}).await;
+    assert_eq!(summary(&report), SENT);
+}
+
+/// The letter after an announcement must be the announced one: any other leaves the connection unused.
+#[tokio::test]
+async fn another_letter_than_announced_is_not_sent() {
+    let server = Script::new().start().await;
+    let mut connection = connect(&server).await;
+    let (first, second, other) = (letter(1), letter(2), letter(3));
+    connection.send(&first, Some(&second), &mut |_| {}).await;
+    assert_eq!(connection.announced(), Some(2));
+    let report = connection.send(&other, None, &mut |_| {}).await;
+    assert_eq!(report.outcome, Outcome::NotTried);
+    assert!(!connection.is_usable());
+    drop(connection);
+    assert_eq!(server.recipients(), ["r1@example.org"]);
+}
+
+/// An announced letter that is given up after all is no empty delivery.
+#[tokio::test]
+async fn dropped_announcement_delivers_nothing() {
+    let server = Script::new().start().await;
+    let mut connection = connect(&server).await;
+    let (first, second) = (letter(1), letter(2));
+    connection.send(&first, Some(&second), &mut |_| {}).await;
+    connection.quit().await;
+    let mut connection = connect(&server).await;
+    connection.send(&second, None, &mut |_| {}).await;
+    assert_eq!(server.recipients(), ["r1@example.org", "r2@example.org"]);
+    assert!(
+        server
+            .accepted()
+            .iter()
+            .all(|accepted| !accepted.data.is_empty())
+    );
+}
