@@ -128,6 +128,38 @@ impl Db {
         Ok(())
     }
 
+    /// How many migrations of this program the database lacks. Changes nothing.
+    pub async fn missing_migrations(&self) -> Result<usize, Error> {
+        let known = match self {
+            Self::Sqlite { .. } => SQLITE.iter().count(),
+            Self::Postgres(_) => POSTGRES.iter().count(),
+        };
+        let mut tx = self.read().await?;
+        let table: Option<i64> = match &mut tx {
+            Tx::Sqlite(tx) => {
+                sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'")
+                    .fetch_optional(&mut **tx)
+                    .await?
+            }
+            Tx::Postgres(tx) => {
+                sqlx::query_scalar(
+                    "SELECT 1::BIGINT WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
+                )
+                .fetch_optional(&mut **tx)
+                .await?
+            }
+        };
+        if table.is_none() {
+            return Ok(known);
+        }
+        let applied: i64 = on_db!(&mut tx, conn => sqlx::query_scalar(
+            "SELECT COUNT(*) FROM _sqlx_migrations WHERE success",
+        )
+        .fetch_one(conn)
+        .await)?;
+        Ok(known.saturating_sub(usize::try_from(applied).unwrap_or(0)))
+    }
+
     /// Starts a transaction that only reads.
     pub async fn read(&self) -> Result<Tx, Error> {
         Ok(match self {

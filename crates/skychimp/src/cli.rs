@@ -1,0 +1,110 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{check, config, migrate, schedule, user};
+use crate::config::{Config, Given};
+use crate::exit::{Exit, WrongUse};
+use crate::log;
+use crate::program::Program;
+
+/// Self-hosted e-mail mailings: every letter sent once and accounted for.
+///
+/// Data goes to stdout, everything else to stderr. Ends with 0: done, 1: failed, 2: wrong use, 3: some deliveries
+/// failed.
+#[derive(Debug, Parser)]
+#[command(name = "skychimp", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// Settings file, instead of skychimp.toml in the working folder.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Folder of the database, the secret key and the sandbox's letters.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+
+    /// One setting, over file and environment: --set smtp_url=smtp://localhost (may be repeated).
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Give the result as JSON on stdout.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Migrate(migrate::Migrate),
+    Check(check::Check),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(subcommand)]
+    User(user::UserCommand),
+    Schedule(schedule::ScheduleCommand),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<Exit> {
+        let json = self.global.json;
+        let given = self.global.given()?;
+        // these two need no configuration and must work with a wrong one
+        match &self.command {
+            Command::Schedule(command) => return command.run(json),
+            Command::Config(command) if !command.reads() => return command.run_without(),
+            _ => {}
+        }
+        let config = Config::load(&given)?;
+        log::start(&config, "warn");
+        let program = Program::new(config, json);
+        match self.command {
+            Command::Migrate(command) => command.run(&program).await,
+            Command::Check(command) => command.run(&program).await,
+            Command::Config(command) => command.run(&program),
+            Command::User(command) => command.run(&program).await,
+            Command::Schedule(command) => command.run(json),
+        }
+    }
+}
+
+impl Global {
+    fn given(&self) -> Result<Given, WrongUse> {
+        let mut flags = Vec::new();
+        if let Some(folder) = &self.data_dir {
+            flags.push(("--data-dir".into(), "data_dir".into(), folder.clone()));
+        }
+        for set in &self.set {
+            let (key, value) = set
+                .split_once('=')
+                .ok_or_else(|| WrongUse("--set takes KEY=VALUE".to_owned()))?;
+            flags.push(("--set".into(), key.trim().into(), value.into()));
+        }
+        Ok(Given {
+            file: self.config.clone(),
+            flags,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,29 @@
+//! One file per command; its doc comments are its help.
+
+pub mod check;
+pub mod config;
+pub mod migrate;
+pub mod schedule;
+pub mod user;
+
+use std::fmt::Display;
+
+use skychimp_core::schedule::{Every, ScheduleError};
+
+use crate::out;
+use crate::program::Program;
+
+/// Reads `--every`.
+fn every(text: &str) -> Result<Every, ScheduleError> {
+    text.parse()
+}
+
+/// Tells the id of something new: as JSON, or in words to a person.
+fn created(program: &Program, what: &str, id: &impl Display) -> anyhow::Result<()> {
+    if program.json || !out::is_terminal() {
+        out::json(&serde_json::json!({ "id": id.to_string() }))
+    } else {
+        out::note(&format!("new {what}:"));
+        out::line(&id.to_string())
+    }
+}

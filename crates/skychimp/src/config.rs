@@ -1,0 +1,428 @@
+//! Configuration: `defaults < skychimp.toml < .env < SKYCHIMP_* < flags`, checked at the start (R5).
+//!
+//! Every value is checked before anything is opened, and all that is wrong is told at once, each with its key and where
+//! it stands. Unknown keys are errors: a mistyped name would silently leave its default in force.
+//!
+//! *Design note*: the keys are flat and the same in file and environment, so that there is one list to learn; that list
+//! ([`keys::KEYS`]) is also what the example file and the manual's table are made from.
+
+pub mod example;
+pub mod keys;
+pub mod secret;
+pub mod sources;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use skychimp_core::address::EmailAddress;
+use skychimp_smtp::{Roots, Server};
+use url::Url;
+
+use self::secret::Secret;
+use self::sources::{Source, Values};
+
+/// The file that is read when it is there.
+pub const FILE: &str = "skychimp.toml";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text; coloured on a terminal.
+    Auto,
+    /// Plain text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Who letters come from when a mailing names nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailFrom {
+    /// Display name; may be empty.
+    pub name: String,
+    /// The address.
+    pub email: String,
+}
+
+/// The checked configuration. Its `Debug` hides secrets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the site listens.
+    pub listen: SocketAddr,
+    /// The site's public address, without a slash at its end; `None`: made from `listen`.
+    pub base_url: Option<String>,
+    /// Where files are kept.
+    pub data_dir: PathBuf,
+    /// The database; `None`: SQLite in the data folder.
+    pub database_url: Option<Secret>,
+    /// The cache; accepted, not used yet.
+    pub cache_url: Option<Secret>,
+    /// Signs links; `None`: made and kept in the data folder.
+    pub secret_key: Option<Secret>,
+    /// The mail server; `None`: the sandbox.
+    pub smtp: Option<Server>,
+    /// The sender; `None`: made from the site's public address.
+    pub mail_from: Option<MailFrom>,
+    /// Delay of the first retry.
+    pub retry_base: Duration,
+    /// The longest delay.
+    pub retry_max: Duration,
+    /// The engine's timer.
+    pub tick: Duration,
+    /// How long a silent process keeps its letters.
+    pub lease: Duration,
+    /// How long a stopping process waits for the letters in flight.
+    pub stop_timeout: Duration,
+    /// What is logged; `None`: by command.
+    pub log: Option<String>,
+    /// How it is written.
+    pub log_format: LogFormat,
+    shown: Vec<Shown>,
+}
+
+/// One line of `config show`.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Shown {
+    /// The key.
+    pub key: &'static str,
+    /// Its value, `None` when unset; secrets are `…`.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub source: String,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is wrong:")?;
+        for line in &self.0 {
+            write!(f, "\n  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What a command was started with.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// Flags: as typed, the key, the value.
+    pub flags: Vec<(String, String, String)>,
+}
+
+impl Config {
+    /// Reads all sources in the working folder and the process's environment.
+    pub fn load(given: &Given) -> Result<Self, ConfigError> {
+        Self::load_from(Path::new(""), std::env::vars_os(), given)
+    }
+
+    fn load_from(
+        folder: &Path,
+        environment: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+        given: &Given,
+    ) -> Result<Self, ConfigError> {
+        let mut values = Values::default();
+        let file = folder.join(FILE);
+        match &given.file {
+            Some(file) => values.file(file),
+            None if file.is_file() => values.file(&file),
+            None => {}
+        }
+        let dot_env = folder.join(".env");
+        if dot_env.is_file() {
+            values.dot_env(&dot_env);
+        }
+        // an environment may hold anything; only our own variables have to be readable
+        let mut ours = Vec::new();
+        for (name, value) in environment {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(keys::PREFIX)) else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => ours.push((name.to_owned(), value)),
+                Err(_) => values
+                    .wrong
+                    .push(format!("{name} (in the environment) is not UTF-8")),
+            }
+        }
+        values.environment(ours);
+        values.flags(&given.flags);
+        Self::check(values)
+    }
+
+    fn check(values: Values) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(values);
+        let roots = reader.optional("smtp_ca", |text| {
+            std::fs::read_to_string(text)
+                .map(Roots::Pem)
+                .map_err(|error| format!("cannot be read: {error}"))
+        });
+        let smtp = reader
+            .optional("smtp_url", |text| {
+                Server::from_url(text).map_err(|error| error.to_string())
+            })
+            .map(|mut server| {
+                server.roots = roots.unwrap_or_default();
+                server
+            });
+        let config = Self {
+            listen: reader.required("listen", |text| {
+                text.parse()
+                    .map_err(|_| "is not an address and port like 127.0.0.1:8080".to_owned())
+            }),
+            base_url: reader.optional("base_url", base_url),
+            data_dir: reader.required("data_dir", |text| Ok(PathBuf::from(text))),
+            database_url: reader.optional("database_url", database_url),
+            cache_url: reader.optional("cache_url", cache_url),
+            secret_key: reader.optional("secret_key", secret_key),
+            smtp,
+            mail_from: reader.optional("mail_from", mail_from),
+            retry_base: reader.required("retry_base", |text| duration(text, 1, 24 * 3600)),
+            retry_max: reader.required("retry_max", |text| duration(text, 1, 7 * 24 * 3600)),
+            tick: reader.required("tick", |text| duration(text, 0, 60)),
+            lease: reader.required("lease", |text| duration(text, 5, 3600)),
+            stop_timeout: reader.required("stop_timeout", |text| duration(text, 0, 3600)),
+            log: reader.optional("log", |text| {
+                tracing_subscriber::EnvFilter::try_new(text)
+                    .map(|_| text.to_owned())
+                    .map_err(|error| format!("is no log filter: {error}"))
+            }),
+            log_format: reader.required("log_format", |text| match text {
+                "auto" => Ok(LogFormat::Auto),
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("is none of auto, text, json".to_owned()),
+            }),
+            shown: std::mem::take(&mut reader.shown),
+        };
+        if config.retry_max < config.retry_base {
+            let place = reader.source("retry_max");
+            reader
+                .values
+                .wrong
+                .push(format!("retry_max (from {place}) is less than retry_base"));
+        }
+        if reader.values.wrong.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(reader.values.wrong))
+        }
+    }
+
+    /// Every key with its value and where it came from; secrets hidden.
+    #[must_use]
+    pub fn shown(&self) -> Vec<&Shown> {
+        keys::KEYS
+            .iter()
+            .filter_map(|key| self.shown.iter().find(|shown| shown.key == key.name))
+            .collect()
+    }
+
+    /// The public address of the site, without a slash at its end, when it listens on `listen`.
+    #[must_use]
+    pub fn base_url(&self, listen: SocketAddr) -> String {
+        if let Some(url) = &self.base_url {
+            return url.clone();
+        }
+        // nobody can open 0.0.0.0
+        let host = match listen.ip() {
+            ip if ip.is_unspecified() => "localhost".to_owned(),
+            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            std::net::IpAddr::V4(ip) => ip.to_string(),
+        };
+        format!("http://{host}:{}", listen.port())
+    }
+
+    /// The sender of letters that name none.
+    #[must_use]
+    pub fn mail_from(&self) -> MailFrom {
+        if let Some(from) = &self.mail_from {
+            return from.clone();
+        }
+        let host = self
+            .base_url
+            .as_deref()
+            .and_then(|url| Url::parse(url).ok())
+            .and_then(|url| url.domain().map(str::to_owned))
+            .filter(|host| host.contains('.'))
+            // RFC 2606: a domain that can never be somebody's
+            .unwrap_or_else(|| "skychimp.invalid".to_owned());
+        MailFrom {
+            name: "Skychimp".to_owned(),
+            email: format!("noreply@{host}"),
+        }
+    }
+
+    /// The address of the database.
+    #[must_use]
+    pub fn database_url(&self) -> Secret {
+        self.database_url.clone().unwrap_or_else(|| {
+            Secret::new(format!(
+                "sqlite://{}",
+                self.data_dir.join("skychimp.db").display()
+            ))
+        })
+    }
+}
+
+/// Reads typed values one by one and notes what is wrong.
+struct Reader {
+    values: Values,
+    shown: Vec<Shown>,
+}
+
+impl Reader {
+    fn new(values: Values) -> Self {
+        Self {
+            values,
+            shown: Vec::new(),
+        }
+    }
+
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let key = keys::find(name)?;
+        let value = self.values.get(key);
+        self.shown.push(Shown {
+            key: name,
+            value: value.as_ref().map(|value| {
+                if key.secret {
+                    "…".to_owned()
+                } else {
+                    value.text.clone()
+                }
+            }),
+            source: value
+                .as_ref()
+                .map_or_else(|| "unset".to_owned(), |value| value.source.to_string()),
+        });
+        let value = value?;
+        match parse(value.text.trim()) {
+            Ok(parsed) => Some(parsed),
+            Err(why) => {
+                let text = if key.secret {
+                    String::new()
+                } else {
+                    format!("{:?} ", value.text)
+                };
+                self.values
+                    .wrong
+                    .push(format!("{name} (from {}): {text}{why}", value.source));
+                None
+            }
+        }
+    }
+
+    /// A key with a default. A wrong value gives the default, and an error that stops the program.
+    fn required<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        if let Some(value) = self.optional(name, &parse) {
+            return value;
+        }
+        let default = keys::find(name).and_then(|key| key.default);
+        #[expect(
+            clippy::expect_used,
+            reason = "a test reads every default; see `defaults_are_valid`"
+        )]
+        default
+            .and_then(|text| parse(text).ok())
+            .expect("every required key has a default that can be read")
+    }
+
+    fn source(&self, name: &str) -> String {
+        keys::find(name)
+            .and_then(|key| self.values.get(key))
+            .map_or(Source::Default, |value| value.source)
+            .to_string()
+    }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
+        return Err("must begin with https:// or http:// and a host".to_owned());
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("must be only scheme, host and port: the site lives at the root".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password".to_owned());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn database_url(text: &str) -> Result<Secret, String> {
+    let known = ["postgres://", "postgresql://", "sqlite://"];
+    if !known.iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("must begin with postgres://, postgresql:// or sqlite://".to_owned());
+    }
+    if !text.starts_with("sqlite://") {
+        Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    }
+    Ok(Secret::new(text))
+}
+
+fn cache_url(text: &str) -> Result<Secret, String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    if !["redis", "rediss", "valkey", "valkeys"].contains(&url.scheme()) || url.host_str().is_none()
+    {
+        return Err("must begin with redis:// or rediss:// and a host".to_owned());
+    }
+    Ok(Secret::new(text))
+}
+
+fn secret_key(text: &str) -> Result<Secret, String> {
+    if text.chars().count() < secret::MIN {
+        return Err(format!("must have at least {} characters", secret::MIN));
+    }
+    Ok(Secret::new(text))
+}
+
+fn mail_from(text: &str) -> Result<MailFrom, String> {
+    let (name, email) = match text.rsplit_once('<') {
+        Some((name, rest)) => (
+            name.trim().trim_matches('"').trim(),
+            rest.strip_suffix('>')
+                .ok_or("must be address or Name <address>")?,
+        ),
+        None => ("", text),
+    };
+    if name.chars().any(char::is_control) {
+        return Err("holds control characters".to_owned());
+    }
+    let email =
+        EmailAddress::parse(email).map_err(|error| format!("holds a wrong address: {error}"))?;
+    Ok(MailFrom {
+        name: name.to_owned(),
+        email: email.as_str().to_owned(),
+    })
+}
+
+/// A duration like `5m`, `30s`, `1h 30m`, `500ms`, from `min` to `max` seconds.
+fn duration(text: &str, min: u64, max: u64) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "is no duration like 30s, 5m or 1h 30m".to_owned())?;
+    Duration::try_from(parsed)
+        .ok()
+        .filter(|d| {
+            (Duration::from_secs(min)..=Duration::from_secs(max)).contains(d) && !d.is_zero()
+        })
+        .ok_or_else(|| {
+            let least = if min == 0 { 1 } else { min };
+            format!("is not between {least}s and {max}s")
+        })
+}
+
+#[cfg(test)]
+mod tests;

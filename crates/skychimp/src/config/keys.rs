@@ -1,0 +1,169 @@
+//! The settings there are: one row each, from which come the variables, the file, the example and the manual's table.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name in `skychimp.toml`; the variable is `SKYCHIMP_` and the name in capitals.
+    pub name: &'static str,
+    /// Its value when nobody gives one; `None`: see `unset`.
+    pub default: Option<&'static str>,
+    /// What it means to leave it out, for settings without a default.
+    pub unset: &'static str,
+    /// A value for the example file.
+    pub example: &'static str,
+    /// Never shown; may be given as the name of a file that holds it (`…_file`, `…_FILE`).
+    pub secret: bool,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase())
+    }
+}
+
+/// What all variables begin with.
+pub const PREFIX: &str = "SKYCHIMP_";
+
+const fn key(name: &'static str, default: &'static str, doc: &'static str) -> Key {
+    Key {
+        name,
+        default: Some(default),
+        unset: "",
+        example: default,
+        secret: false,
+        doc,
+    }
+}
+
+const fn optional(
+    name: &'static str,
+    unset: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        default: None,
+        unset,
+        example,
+        secret: false,
+        doc,
+    }
+}
+
+const fn secret(key: Key) -> Key {
+    Key {
+        secret: true,
+        ..key
+    }
+}
+
+/// All settings, in the order of the example file.
+pub const KEYS: &[Key] = &[
+    key(
+        "listen",
+        "127.0.0.1:8080",
+        "Address and port of the site and the API. Port 0 takes any free one.",
+    ),
+    optional(
+        "base_url",
+        "http:// and `listen`",
+        "https://mail.example.org",
+        "The public address of the site: links in letters begin with it.",
+    ),
+    key(
+        "data_dir",
+        "./data",
+        "Folder of the SQLite database, the secret key and the sandbox's letters.",
+    ),
+    secret(optional(
+        "database_url",
+        "SQLite in `data_dir`",
+        "postgres://skychimp:password@db.example.org/skychimp",
+        "PostgreSQL (`postgres://…`), or another SQLite file (`sqlite:///path/file.db`).",
+    )),
+    secret(optional(
+        "cache_url",
+        "every node caches for itself",
+        "redis://cache.example.org",
+        "Valkey or Redis. Checked and reserved; this version caches in each node and does not use it.",
+    )),
+    secret(optional(
+        "secret_key",
+        "made once and kept in `data_dir`/secret.key",
+        "at least 32 characters; `openssl rand -hex 32` makes one",
+        "Signs links in letters. All nodes of one installation need the same.",
+    )),
+    secret(optional(
+        "smtp_url",
+        "the built-in sandbox: nothing leaves this machine",
+        "smtp://user:password@mail.example.org:587?tls=required&connections=50&rate=100",
+        "The mail server: `smtp://` (STARTTLS) or `smtps://` (TLS from the first byte). After `?`: `tls=required|opportunistic|none`, \
+         `connections` (how many at a time), `rate` (letters per second), `messages` (letters per connection), `hello` (our name in EHLO).",
+    )),
+    optional(
+        "smtp_ca",
+        "the system's certificates",
+        "/etc/skychimp/ca.pem",
+        "PEM file of the certificates that the mail server's certificate is checked against.",
+    ),
+    optional(
+        "mail_from",
+        "noreply@ and the host of `base_url`",
+        "Example Shop <news@example.org>",
+        "Sender of mailings that name none and of the service's own letters: `address` or `Name <address>`.",
+    ),
+    key(
+        "retry_base",
+        "5m",
+        "Time to the first retry after a temporary refusal; each later one waits about twice as long.",
+    ),
+    key("retry_max", "4h", "The longest time between two retries."),
+    key(
+        "tick",
+        "1s",
+        "How often the engine looks for work that nobody announced to it.",
+    ),
+    key(
+        "lease",
+        "60s",
+        "When a process has given no sign of life for this long, others take over its letters.",
+    ),
+    key(
+        "stop_timeout",
+        "25s",
+        "How long a stopping process waits for the letters in flight before it hands them back.",
+    ),
+    optional(
+        "log",
+        "`info` for `serve` and `worker`, `warn` for other commands",
+        "info,skychimp_engine=debug",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, also by module.",
+    ),
+    key(
+        "log_format",
+        "auto",
+        "`text`, `json`, or `auto`: coloured text on a terminal, plain text elsewhere.",
+    ),
+];
+
+/// The setting of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The known name that a wrong one looks like.
+#[must_use]
+pub fn nearest(wrong: &str) -> Option<&'static str> {
+    let wrong = wrong.strip_suffix("_file").unwrap_or(wrong);
+    KEYS.iter()
+        .map(|key| (strsim::jaro_winkler(key.name, wrong), key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .map(|(_, name)| name)
+}

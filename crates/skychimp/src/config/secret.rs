@@ -1,0 +1,79 @@
+//! Secrets, and the key that the program makes for itself.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// The least number of characters of a secret key: 128 random bits in hexadecimal.
+pub const MIN: usize = 32;
+
+/// A text that logs and errors never show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one who needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The key kept in the data folder; made at the first call, readable by its owner only.
+///
+/// Several processes may start at once: the file appears whole or not at all, and the first one wins.
+pub fn kept_key(data_dir: &Path) -> io::Result<Secret> {
+    let path = data_dir.join("secret.key");
+    match fs::read_to_string(&path) {
+        Ok(text) => return read(&text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let random: [u8; 32] = rand::random();
+    let text = random.iter().fold(String::new(), |mut text, byte| {
+        use fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let draft = data_dir.join(format!("secret.key.{}", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, &path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Ok(()) => Ok(Secret::new(text)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read(&fs::read_to_string(&path)?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read(text: &str) -> io::Result<Secret> {
+    let text = text.trim();
+    if text.len() < MIN {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it holds fewer than {MIN} characters"),
+        ));
+    }
+    Ok(Secret::new(text))
+}

@@ -1,0 +1,243 @@
+//! Where settings come from: the file, `.env`, the environment, flags; each later one outweighs those before.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::keys::{self, Key, PREFIX};
+
+/// Where one value was found, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody gave it.
+    Default,
+    /// In a TOML file.
+    File(PathBuf),
+    /// A variable in `.env`.
+    DotEnv(String),
+    /// A variable of the environment.
+    Environment(String),
+    /// A flag of the command.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::DotEnv(variable) => write!(f, "{variable} in .env"),
+            Self::Environment(variable) => write!(f, "{variable} in the environment"),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// A value as text and where it came from.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// The text; empty counts as not given.
+    pub text: String,
+    /// Where from.
+    pub source: Source,
+}
+
+/// Values by key, and everything that is wrong with them.
+#[derive(Debug, Default)]
+pub struct Values {
+    found: BTreeMap<&'static str, Value>,
+    /// One sentence each, naming the key and where it stands.
+    pub wrong: Vec<String>,
+}
+
+impl Values {
+    /// The value of a key: given or default; `None` when it has neither.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Value> {
+        match self.found.get(key.name) {
+            Some(value) if !value.text.is_empty() => Some(value.clone()),
+            _ => key.default.map(|text| Value {
+                text: text.to_owned(),
+                source: Source::Default,
+            }),
+        }
+    }
+
+    /// Takes in a TOML file.
+    pub fn file(&mut self, path: &Path) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.wrong
+                    .push(format!("{} cannot be read: {error}", path.display()));
+                return;
+            }
+        };
+        let table: toml::Table = match toml::from_str(&text) {
+            Ok(table) => table,
+            Err(error) => {
+                self.wrong.push(format!("{}: {error}", path.display()));
+                return;
+            }
+        };
+        let mut level = Level::default();
+        for (name, value) in table {
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Float(number) => number.to_string(),
+                toml::Value::Boolean(yes) => yes.to_string(),
+                _ => {
+                    self.wrong.push(match keys::find(&name) {
+                        Some(_) => format!("{name} (in {}) must be one value", path.display()),
+                        None => unknown(&name, &name, str::to_owned, &path.display().to_string()),
+                    });
+                    continue;
+                }
+            };
+            self.one(
+                &mut level,
+                &name,
+                &name,
+                text,
+                &Source::File(path.to_owned()),
+            );
+        }
+        self.merge(level);
+    }
+
+    /// Takes in the `SKYCHIMP_*` of a `.env` file.
+    pub fn dot_env(&mut self, path: &Path) {
+        let entries = match dotenvy::from_path_iter(path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.wrong
+                    .push(format!("{} cannot be read: {error}", path.display()));
+                return;
+            }
+        };
+        let mut level = Level::default();
+        for entry in entries {
+            match entry {
+                Ok((variable, text)) => {
+                    self.variable(&mut level, variable, text, Source::DotEnv);
+                }
+                // the line itself may hold a secret: only its number of characters is harmless, so none of it is shown
+                Err(dotenvy::Error::LineParse(_, at)) => self.wrong.push(format!(
+                    "{}: a line is not NAME=value (character {at}); values with spaces or $ go between '…'",
+                    path.display()
+                )),
+                Err(error) => self.wrong.push(format!("{}: {error}", path.display())),
+            }
+        }
+        self.merge(level);
+    }
+
+    /// Takes in the `SKYCHIMP_*` of an environment.
+    pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        let mut level = Level::default();
+        for (variable, text) in variables {
+            self.variable(&mut level, variable, text, Source::Environment);
+        }
+        self.merge(level);
+    }
+
+    /// Takes in flags: the flag as typed, the key's name, the value.
+    pub fn flags(&mut self, flags: &[(String, String, String)]) {
+        let mut level = Level::default();
+        for (flag, name, text) in flags {
+            self.one(
+                &mut level,
+                name,
+                name,
+                text.clone(),
+                &Source::Flag(flag.clone()),
+            );
+        }
+        self.merge(level);
+    }
+
+    fn variable(
+        &mut self,
+        level: &mut Level,
+        variable: String,
+        text: String,
+        source: impl Fn(String) -> Source,
+    ) {
+        let Some(name) = variable.strip_prefix(PREFIX) else {
+            return;
+        };
+        let name = name.to_ascii_lowercase();
+        self.one(level, &name, &variable, text, &source(variable.clone()));
+    }
+
+    fn one(&mut self, level: &mut Level, name: &str, shown: &str, text: String, source: &Source) {
+        let secret_in_file = name
+            .strip_suffix("_file")
+            .and_then(keys::find)
+            .filter(|key| key.secret);
+        let (key, text) = match (keys::find(name), secret_in_file) {
+            (Some(key), _) => (key, text),
+            (None, Some(key)) if text.is_empty() => (key, text),
+            (None, Some(key)) => match std::fs::read_to_string(&text) {
+                Ok(secret) => (key, secret.trim().to_owned()),
+                Err(error) => {
+                    self.wrong.push(format!(
+                        "{shown} (in {}): the file {text} cannot be read: {error}",
+                        place(source)
+                    ));
+                    return;
+                }
+            },
+            (None, None) => {
+                let respell = |name: &str| match source {
+                    Source::File(_) | Source::Flag(_) | Source::Default => name.to_owned(),
+                    Source::DotEnv(_) | Source::Environment(_) => {
+                        format!("{PREFIX}{}", name.to_ascii_uppercase())
+                    }
+                };
+                self.wrong
+                    .push(unknown(shown, name, respell, &place(source)));
+                return;
+            }
+        };
+        let value = Value {
+            text,
+            source: source.clone(),
+        };
+        if level.0.insert(key.name, value).is_some() {
+            self.wrong.push(format!(
+                "{} is given twice (in {}): once as it is and once as a file",
+                key.name,
+                place(source)
+            ));
+        }
+    }
+
+    fn merge(&mut self, level: Level) {
+        self.found.extend(level.0);
+    }
+}
+
+/// The values of one source, before they outweigh those of the sources before.
+#[derive(Debug, Default)]
+struct Level(BTreeMap<&'static str, Value>);
+
+fn place(source: &Source) -> String {
+    match source {
+        Source::DotEnv(_) => ".env".to_owned(),
+        Source::Environment(_) => "the environment".to_owned(),
+        Source::Flag(flag) => flag.clone(),
+        Source::File(_) | Source::Default => source.to_string(),
+    }
+}
+
+fn unknown(shown: &str, name: &str, respell: impl Fn(&str) -> String, place: &str) -> String {
+    match keys::nearest(name) {
+        Some(near) => format!(
+            "unknown key {shown} (in {place}); did you mean {}?",
+            respell(near)
+        ),
+        None => format!("unknown key {shown} (in {place}); `skychimp config example` lists all"),
+    }
+}

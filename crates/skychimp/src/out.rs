@@ -1,0 +1,52 @@
+//! What a command says: data on stdout, the rest on stderr.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Writes a value to stdout as one line of JSON.
+pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string(value)?;
+    text.push('\n');
+    write(&text)
+}
+
+/// Writes a line to stdout.
+pub fn line(text: &str) -> anyhow::Result<()> {
+    write(&format!("{text}\n"))
+}
+
+/// Writes text to stdout as it is.
+pub fn write(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Writes a line to stderr. When even that fails there is nobody to tell.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether a person reads stdout.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes rows in columns, under a header when there is one.
+pub fn table<const N: usize>(
+    header: Option<[&str; N]>,
+    rows: Vec<[String; N]>,
+) -> anyhow::Result<()> {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    if let Some(header) = header {
+        table.set_header(header);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    line(&table.trim_fmt())
+}

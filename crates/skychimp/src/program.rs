@@ -1,0 +1,93 @@
+//! What every command works with.
+
+use anyhow::Context as _;
+use skychimp_core::db::Db;
+use skychimp_core::time::Clock;
+use skychimp_core::user::User;
+use skychimp_core::wake::Wake;
+
+use crate::config::Config;
+use crate::config::secret::{Secret, kept_key};
+
+/// The configuration and the means to open what it names.
+#[derive(Debug)]
+pub struct Program {
+    /// The checked configuration.
+    pub config: Config,
+    /// `--json`.
+    pub json: bool,
+    /// The present.
+    pub clock: Clock,
+    /// Tells engines that there is work.
+    pub wake: Wake,
+}
+
+impl Program {
+    /// With the system's clock.
+    pub fn new(config: Config, json: bool) -> Self {
+        Self {
+            config,
+            json,
+            clock: Clock::system(),
+            wake: Wake::new(),
+        }
+    }
+
+    /// Makes the data folder, for its owner only, when it is missing.
+    pub fn data_dir(&self) -> anyhow::Result<()> {
+        let folder = &self.config.data_dir;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(folder)
+            .with_context(|| format!("data_dir {} cannot be made", folder.display()))
+    }
+
+    /// Connects to the database as it is.
+    pub async fn connect(&self) -> anyhow::Result<Db> {
+        self.data_dir()?;
+        Db::connect(self.config.database_url().reveal())
+            .await
+            .context("cannot open the database (database_url)")
+    }
+
+    /// Connects to the database and brings its schema up to date.
+    pub async fn database(&self) -> anyhow::Result<Db> {
+        let db = self.connect().await?;
+        db.migrate()
+            .await
+            .context("cannot bring the database up to date")?;
+        Ok(db)
+    }
+
+    /// The key that signs links.
+    pub fn secret_key(&self, db: &Db) -> anyhow::Result<Secret> {
+        if let Some(key) = &self.config.secret_key {
+            return Ok(key.clone());
+        }
+        self.data_dir()?;
+        let key = kept_key(&self.config.data_dir).with_context(|| {
+            format!(
+                "secret.key in data_dir {} cannot be read or made",
+                self.config.data_dir.display()
+            )
+        })?;
+        if matches!(db, Db::Postgres(_)) {
+            tracing::warn!(
+                "secret_key is unset, so this node uses the one in its data folder; nodes that share a database must \
+                 share SKYCHIMP_SECRET_KEY too"
+            );
+        }
+        Ok(key)
+    }
+
+    /// The user whose things a command works on, by address.
+    pub async fn owner(&self, db: &Db, email: &str) -> anyhow::Result<User> {
+        let mut tx = db.read().await?;
+        User::by_email(&mut tx, email)
+            .await?
+            .with_context(|| format!("there is no user {email} (--owner)"))
+    }
+}

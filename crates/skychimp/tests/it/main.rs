@@ -1,0 +1,6 @@
+//! The program as its users meet it: the real binary, real databases, real signals.
+
+mod config;
+mod schedule;
+mod support;
+mod users;
