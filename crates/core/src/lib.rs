@@ -11,10 +11,13 @@ pub mod db;
 pub mod delivery;
 pub mod error;
 pub mod ids;
+pub mod list;
 pub mod outbox;
+pub mod recipient;
 pub mod schedule;
 pub mod secret;
 pub mod session;
+pub mod suppression;
 pub mod template;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -19,7 +19,7 @@ pub const NAME_MAX: usize = 200;
 
 /// What a user may do; the table of rights is in `docs/requirements.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
-#[sqlx(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Keeps recipients and sends mailings.

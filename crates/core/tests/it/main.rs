@@ -1,6 +1,8 @@
 //! Tests of the operations on a real database. They run on SQLite, and on PostgreSQL when `TEST_DATABASE_URL` is set.
 #![allow(missing_docs, clippy::missing_panics_doc)]
 
+mod lists;
+mod recipients;
 mod schema;
 mod support;
 mod users;
