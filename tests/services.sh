@@ -7,6 +7,7 @@
 # runs already are not touched. The command finds in its environment
 #
 #   TEST_DATABASE_URL          postgres://postgres@127.0.0.1:PORT/postgres   (the suite makes a database per test)
+#   TEST_POSTGRES_PID          its main process, whose CPU the bench counts
 #   TEST_POSTFIX               127.0.0.1:PORT   plain SMTP, STARTTLS offered, no login
 #   TEST_POSTFIX_SUBMISSION    127.0.0.1:PORT   STARTTLS required, login required: user `skychimp`, password `correct horse`
 #   TEST_POSTFIX_CA            the certificate authority of both, PEM; the name in the certificate is `localhost`
@@ -81,7 +82,8 @@ start_postgres() {
     (cd / && as_postgres "$bin/pg_ctl" -D "$postgres_data" -l "$postgres_data/log" -w -t 60 start) >/dev/null ||
         { cat "$postgres_data/log" >&2; die "PostgreSQL did not start"; }
     postgres_started=yes
-    export TEST_DATABASE_URL="postgres://postgres@127.0.0.1:$port/postgres"
+    TEST_POSTGRES_PID=$(as_postgres head -n 1 "$postgres_data/postmaster.pid")
+    export TEST_POSTGRES_PID TEST_DATABASE_URL="postgres://postgres@127.0.0.1:$port/postgres"
 }
 
 stop_postgres() {

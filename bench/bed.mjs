@@ -1,0 +1,229 @@
+// The test bed: a database, the program's commands on it, and mail servers to send to.
+import { spawn, spawnSync } from 'node:child_process';
+import { createReadStream, mkdtempSync, mkdirSync, chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { cpuOfFamily, measured } from './measured.mjs';
+
+const open = new Set();
+
+/** Ends whatever is still running, also after a failure. */
+export function closeAll() {
+  for (const thing of open) thing.close();
+}
+
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+function freePort() {
+  return new Promise((done) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+/** smtp-sink on a port of its own; with `keep` it writes all letters into files of `folder`. */
+export async function sink({ keep = false } = {}) {
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'skychimp-sink-'));
+  chmodSync(folder, 0o777);
+  const user = process.getuid() === 0 ? ['-u', 'nobody'] : [];
+  const dump = keep ? ['-D', 'letters.%H%M'] : [];
+  const child = spawn('smtp-sink', [...user, '-m', '1000', ...dump, `127.0.0.1:${port}`, '1000'], { cwd: folder, stdio: 'ignore' });
+  const thing = {
+    port,
+    folder,
+    close() {
+      open.delete(thing);
+      child.kill();
+    },
+  };
+  open.add(thing);
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  for (let tries = 0; tries < 100; tries += 1) {
+    const reached = await new Promise((done) => {
+      const socket = connect(port, '127.0.0.1', () => socket.destroy() && done(true));
+      socket.on('error', () => done(false));
+    });
+    if (reached) return thing;
+    await pause(50);
+  }
+  throw new Error('smtp-sink did not start');
+}
+
+/** Letters and different addresses in what a sink kept. */
+export async function counted(folder) {
+  const addresses = new Set();
+  let letters = 0;
+  for (const name of readdirSync(folder)) {
+    for await (const line of createInterface({ input: createReadStream(join(folder, name), 'latin1') })) {
+      const to = /^X-Rcpt-Args: <([^>]*)>/.exec(line)?.[1];
+      if (to === undefined) continue;
+      letters += 1;
+      addresses.add(to);
+    }
+  }
+  return { letters, addresses: addresses.size };
+}
+
+/** A mail server that takes connections and never says a word. */
+export function silentServer() {
+  return new Promise((done) => {
+    const sockets = new Set();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }).listen(0, '127.0.0.1', () => {
+      const thing = {
+        port: server.address().port,
+        close() {
+          open.delete(thing);
+          for (const socket of sockets) socket.destroy();
+          server.close();
+        },
+      };
+      open.add(thing);
+      done(thing);
+    });
+  });
+}
+
+export class Bed {
+  #binary;
+  #folder = mkdtempSync(join(tmpdir(), 'skychimp-bench-'));
+  #env;
+  #server;
+  #children = new Set();
+
+  constructor(binary, settings, server) {
+    this.#binary = binary;
+    this.#server = server;
+    this.#env = {
+      PATH: process.env.PATH,
+      SKYCHIMP_DATA_DIR: join(this.#folder, 'data'),
+      SKYCHIMP_BASE_URL: 'https://news.example.org',
+      SKYCHIMP_MAIL_FROM: 'news@example.org',
+      ...settings,
+    };
+    mkdirSync(join(this.#folder, 'data'));
+    open.add(this);
+    this.#run(['migrate']);
+  }
+
+  static sqlite(binary) {
+    return new Bed(binary, {});
+  }
+
+  static postgres(binary) {
+    const server = process.env.TEST_DATABASE_URL;
+    if (!server) throw new Error('no PostgreSQL: run inside tests/services.sh run --durable');
+    const name = `bench_${Date.now()}`;
+    const made = spawnSync('psql', [server, '-qc', `CREATE DATABASE ${name}`], { encoding: 'utf8' });
+    if (made.status !== 0) throw new Error(made.stderr);
+    const url = server.replace(/\/[^/]*$/, `/${name}`);
+    return new Bed(binary, { SKYCHIMP_DATABASE_URL: url }, Number(process.env.TEST_POSTGRES_PID));
+  }
+
+  close() {
+    open.delete(this);
+    for (const child of this.#children) child.kill('SIGKILL');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #run(words, input = '') {
+    const result = spawnSync(this.#binary, words, { env: this.#env, cwd: this.#folder, input, encoding: 'utf8', maxBuffer: 2 ** 30 });
+    if (result.status !== 0) throw new Error(`skychimp ${words.join(' ')} ended with ${result.status}:\n${result.stderr}`);
+    return result.stdout;
+  }
+
+  #json(words) {
+    return JSON.parse(this.#run([...words, '--json']));
+  }
+
+  /** Makes a user; gives the address back. */
+  user(email) {
+    this.#run(['user', 'create', '--email', email, '--role', 'user', '--name', 'Bench', '--password-stdin', '--verified'], 'correct horse battery\n');
+    return email;
+  }
+
+  /** Imports new recipients into the list `all`. */
+  import(owner, rows) {
+    const file = join(this.#folder, 'recipients.csv');
+    const lines = ['email,name,comment,city,code'];
+    for (let n = 0; n < rows; n += 1) {
+      lines.push(`person${n}.${owner.split('@')[0]}@customers${n % 50}.example.org,Anna Example ${n},met at the fair,Samara,c${n * 7919}`);
+    }
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    return measured(this.#binary, ['recipients', 'import', file, '--owner', owner, '--list', 'all', '--json'], { env: this.#env, cwd: this.#folder });
+  }
+
+  /** A file with an HTML letter of about so many bytes, with ten personal links. */
+  letter(bytes) {
+    const links = Array.from(
+      { length: 10 },
+      (_, n) => `<p>{{ name }}, <a href="https://shop.example.org/offer/${n}?code={{ attributes.code }}">offer ${n} in {{ attributes.city | default("your town") }}</a></p>`,
+    ).join('\n');
+    const filling = '<p style="color:#333333">Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor.</p>\n';
+    const rest = Math.max(0, bytes - links.length - 100);
+    const file = join(this.#folder, 'letter.html');
+    writeFileSync(file, `<!doctype html><html><body>\n${links}\n${filling.repeat(Math.floor(rest / filling.length))}</body></html>\n`);
+    return file;
+  }
+
+  #mailing(owner, html) {
+    const { id: message } = this.#json(['message', 'create', '--owner', owner, '--subject', 'News for {{ name }}', '--html', html]);
+    return this.#json(['mailing', 'create', '--owner', owner, '--message', message, '--list', 'all', '--title', `Bench ${Date.now()}`, '--run']).id;
+  }
+
+  /** Seconds until every recipient has a delivery, while no letter can leave. */
+  async expansion(owner, rows, port) {
+    const mailing = this.#mailing(owner, this.letter(1_000));
+    const env = { ...this.#env, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=2` };
+    const started = performance.now();
+    const child = spawn(this.#binary, ['send', 'mailing', mailing, '--wait', '--json'], { env, cwd: this.#folder, stdio: 'ignore' });
+    this.#children.add(child);
+    const ended = new Promise((done) => child.on('exit', done));
+    try {
+      while (performance.now() - started < 120_000) {
+        const { planned } = this.#json(['mailing', 'show', mailing, '--owner', owner]);
+        if (planned >= rows) return (performance.now() - started) / 1000;
+        await pause(20);
+      }
+      throw new Error('the expansion does not end');
+    } finally {
+      child.kill('SIGKILL');
+      await ended;
+      this.#children.delete(child);
+      this.#run(['mailing', 'cancel', mailing, '--owner', owner]);
+    }
+  }
+
+  /** Sends a new mailing to the list `all`. */
+  async send(owner, html, letters, port) {
+    const mailing = this.#mailing(owner, html);
+    const env = { ...this.#env, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=50` };
+    const before = this.#server ? cpuOfFamily(this.#server) : 0;
+    const run = await measured(this.#binary, ['send', 'mailing', mailing, '--wait', '--json'], { env, cwd: this.#folder });
+    const database = this.#server ? cpuOfFamily(this.#server) - before : 0;
+    const totals = JSON.parse(run.stdout);
+    if (totals.sent !== letters) throw new Error(`sent ${totals.sent} of ${letters}: ${run.stdout}`);
+    return {
+      mailing,
+      totals,
+      rate: letters / run.seconds,
+      cpu: (run.cpu / letters) * 1e6,
+      databaseCpu: (database / letters) * 1e6,
+      memory: run.memory,
+    };
+  }
+
+  /** Attempts in the log that a server accepted. */
+  logged(mailing) {
+    const lines = this.#run(['log', mailing, '--format', 'csv']).trim().split('\n');
+    const outcome = lines[0].trim().split(',').indexOf('outcome');
+    return lines.slice(1).filter((line) => line.split(',')[outcome] === 'sent').length;
+  }
+}

@@ -1,0 +1,68 @@
+// Runs a process and says how long it took, how much CPU it used and how much memory it needed at most.
+import { spawn } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+
+const TICK = 100; // clock ticks a second in /proc, on every Linux
+
+/** CPU seconds of a process; with its ended children when `children` is set. */
+export function cpuOf(pid, children = false) {
+  const fields = stat(pid);
+  if (!fields) return 0;
+  const [user, system, endedUser, endedSystem] = fields.slice(11, 15).map(Number);
+  return (user + system + (children ? endedUser + endedSystem : 0)) / TICK;
+}
+
+/** CPU seconds of a server and all its processes, ended ones included. */
+export function cpuOfFamily(pid) {
+  let sum = cpuOf(pid, true);
+  for (const name of readdirSync('/proc')) {
+    if (/^\d+$/.test(name) && stat(name)?.[1] === `${pid}`) sum += cpuOf(name);
+  }
+  return sum;
+}
+
+/** The fields of /proc/PID/stat after the name: state, parent … */
+function stat(pid) {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined; // it has ended
+  }
+}
+
+function memoryOf(pid) {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** → { seconds, cpu, memory, stdout }; fails when the process does. `env` replaces the environment. */
+export function measured(command, words, { env, cwd, input } = {}) {
+  return new Promise((done, failed) => {
+    const started = performance.now();
+    const child = spawn(command, words, { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    let cpu = 0;
+    let memory = 0;
+    const look = () => {
+      cpu = Math.max(cpu, cpuOf(child.pid));
+      memory = Math.max(memory, memoryOf(child.pid));
+    };
+    const timer = setInterval(look, 20);
+    child.stdout.on('data', (chunk) => (stdout += chunk));
+    child.stderr.on('data', (chunk) => (stderr += chunk));
+    child.stdin.on('error', () => {});
+    child.stdin.end(input ?? '');
+    child.on('error', failed);
+    child.on('close', (code) => {
+      clearInterval(timer);
+      const seconds = (performance.now() - started) / 1000;
+      if (code === 0) done({ seconds, cpu, memory, stdout });
+      else failed(new Error(`${command} ${words.join(' ')} ended with ${code}:\n${stderr.slice(-2000)}`));
+    });
+  });
+}

@@ -1,0 +1,95 @@
+// A mail server of the tests' own: keeps letters, and is slow or refuses when told to.
+import { type Server, type Socket, createServer } from 'node:net';
+
+export interface Letter {
+  to: string;
+  data: string;
+}
+
+export class MailServer {
+  readonly letters: Letter[] = [];
+  /** Milliseconds before each letter is accepted. */
+  delay = 0;
+  private readonly sockets = new Set<Socket>();
+
+  private constructor(
+    private readonly server: Server,
+    readonly url: string,
+  ) {}
+
+  static async start(options = ''): Promise<MailServer> {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const { port } = server.address() as { port: number };
+    const mail = new MailServer(server, `smtp://127.0.0.1:${port}?tls=none${options}`);
+    server.on('connection', (socket) => mail.talk(socket));
+    return mail;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise((done) => this.server.close(done));
+  }
+
+  /** `refused@…` gets 550, `later@…` gets 450, all others are accepted. */
+  private answer(recipient: string): string {
+    if (recipient.startsWith('refused@')) return '550 5.1.1 There is no such person here';
+    if (recipient.startsWith('later@')) return '450 4.2.0 Come back later';
+    return '250 2.1.5 Ok';
+  }
+
+  private talk(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('error', () => {});
+    socket.setEncoding('latin1');
+    const say = (line: string) => socket.writable && socket.write(`${line}\r\n`);
+    let input = '';
+    let recipients: string[] = [];
+    let inData = false;
+    let busy = false;
+    const step = async () => {
+      if (busy) return;
+      busy = true;
+      for (;;) {
+        const end = inData ? (input.startsWith('.\r\n') ? 0 : input.indexOf('\r\n.\r\n')) : input.indexOf('\r\n');
+        if (end < 0) break;
+        if (inData) {
+          const data = input.slice(0, end);
+          input = input.slice(end + (input.startsWith('.\r\n') ? 3 : 5));
+          inData = false;
+          if (this.delay > 0) await new Promise((done) => setTimeout(done, this.delay));
+          for (const to of recipients) this.letters.push({ to, data: data.replaceAll('\r\n..', '\r\n.') });
+          recipients = [];
+          say(`250 2.0.0 Ok: queued as ${this.letters.length}`);
+          continue;
+        }
+        const line = input.slice(0, end);
+        input = input.slice(end + 2);
+        const verb = line.slice(0, 4).toUpperCase();
+        if (verb === 'EHLO') say('250-test.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES');
+        else if (verb === 'MAIL' || verb === 'RSET') {
+          recipients = [];
+          say('250 2.1.0 Ok');
+        } else if (verb === 'RCPT') {
+          const recipient = /<([^>]*)>/.exec(line)?.[1] ?? '';
+          const answer = this.answer(recipient);
+          if (answer.startsWith('250')) recipients.push(recipient);
+          say(answer);
+        } else if (verb === 'DATA') {
+          inData = recipients.length > 0;
+          say(inData ? '354 End data with <CR><LF>.<CR><LF>' : '554 5.5.1 No valid recipients');
+        } else if (verb === 'QUIT') {
+          say('221 2.0.0 Bye');
+          socket.end();
+        } else say('250 2.0.0 Ok');
+      }
+      busy = false;
+    };
+    socket.on('data', (chunk) => {
+      input += chunk;
+      void step();
+    });
+    say('220 test.example ESMTP');
+  }
+}

@@ -1,0 +1,105 @@
+// The program under test: the real binary with a database of its own, on a port of its own.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '..');
+export const BINARY = process.env.SKYCHIMP ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug', 'skychimp');
+
+export const PASSWORD = 'correct horse battery';
+
+export class Program {
+  private child?: ChildProcess;
+  private log = '';
+
+  private constructor(
+    readonly folder: string,
+    readonly address: string,
+    private readonly environment: NodeJS.ProcessEnv,
+  ) {}
+
+  /** Makes a folder and starts `serve`; letters go to the sandbox unless `settings` name a mail server. */
+  static async start(settings: Record<string, string> = {}): Promise<Program> {
+    const folder = mkdtempSync(join(tmpdir(), 'skychimp-e2e-'));
+    const port = await freePort();
+    const address = `http://127.0.0.1:${port}`;
+    const environment: NodeJS.ProcessEnv = { PATH: process.env.PATH, HOME: folder, TZ: 'UTC' };
+    Object.assign(environment, {
+      SKYCHIMP_LISTEN: `127.0.0.1:${port}`,
+      SKYCHIMP_BASE_URL: address,
+      SKYCHIMP_DATA_DIR: join(folder, 'data'),
+      ...settings,
+    });
+    const program = new Program(folder, address, environment);
+    await program.serve();
+    return program;
+  }
+
+  /** Starts the service, again after [`halt`]. */
+  async serve(): Promise<void> {
+    const child = spawn(BINARY, ['serve'], { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    const keep = (chunk: Buffer) => (this.log += chunk.toString());
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    for (let tries = 0; tries < 300; tries += 1) {
+      if (child.exitCode !== null) throw new Error(`the program ended:\n${this.log}`);
+      const ready = await fetch(`${this.address}/readyz`).then((answer) => answer.ok, () => false);
+      if (ready) return;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    throw new Error(`the program is not ready:\n${this.log}`);
+  }
+
+  /** Runs a command of the program beside the service; gives what it wrote to stdout. */
+  run(words: string[], input = ''): string {
+    const result = spawnSync(BINARY, words, { cwd: this.folder, env: this.environment, input, encoding: 'utf8' });
+    if (result.status !== 0) throw new Error(`skychimp ${words.join(' ')} ended with ${result.status}:\n${result.stderr}`);
+    return result.stdout;
+  }
+
+  /** Runs a command with `--json` and gives its data. */
+  json(words: string[], input = '') {
+    return JSON.parse(this.run([...words, '--json'], input));
+  }
+
+  /** A file in the program's folder. */
+  file(name: string, content: string | Buffer): string {
+    const path = join(this.folder, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  /** Makes a verified user with the password [`PASSWORD`]. */
+  user(email: string, name: string, role = 'user'): void {
+    this.run(['user', 'create', '--email', email, '--role', role, '--name', name, '--password-stdin', '--verified'], `${PASSWORD}\n`);
+  }
+
+  async halt(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once('exit', done));
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  async stop(): Promise<void> {
+    await this.halt();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, failed) => {
+    const server = createServer();
+    server.once('error', failed);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => done(port));
+    });
+  });
+}
