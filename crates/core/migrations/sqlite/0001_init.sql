@@ -121,6 +121,7 @@ CREATE TABLE mailings (
     owner_id        BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     id              BLOB    NOT NULL,
     title           TEXT    NOT NULL,
+    search          TEXT    NOT NULL, -- the title in lower case
     message_id      BLOB,
     from_name       TEXT    NOT NULL,
     from_email      TEXT    NOT NULL, -- empty: the service's own sender
@@ -143,6 +144,7 @@ CREATE TABLE mailings (
     FOREIGN KEY (owner_id, message_id) REFERENCES messages (owner_id, id)
 ) STRICT;
 CREATE INDEX mailings_due ON mailings (next_due_at) WHERE status = 'running' AND next_due_at IS NOT NULL;
+CREATE INDEX mailings_end ON mailings (end_at) WHERE status IN ('running', 'paused') AND end_at IS NOT NULL;
 CREATE INDEX mailings_message ON mailings (owner_id, message_id);
 
 CREATE TABLE mailing_lists (
@@ -214,7 +216,8 @@ CREATE TABLE runs (
     UNIQUE (owner_id, mailing_id, due_at),
     FOREIGN KEY (owner_id, mailing_id) REFERENCES mailings (owner_id, id) ON DELETE CASCADE
 ) STRICT;
-CREATE INDEX runs_open ON runs (state) WHERE state IN ('expanding', 'sending', 'paused');
+-- A run is open until each of its deliveries is over; those of a cancelled or expired run are closed in slices.
+CREATE INDEX runs_open ON runs (state) WHERE finished_at IS NULL;
 
 -- The two big tables have no foreign keys: a run is deleted with its deliveries and attempts in one place
 -- (`Run::delete_all_of`), and checking a reference for each letter would cost more than writing it.

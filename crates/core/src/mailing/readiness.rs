@@ -1,0 +1,173 @@
+//! The checklist before Start: to whom, what, when, from whom.
+
+use crate::db::{Tx, on_db};
+use crate::error::{Error, FieldError};
+use crate::ids::{MailingId, UserId};
+use crate::mailing::{Audience, Mailing, Sender, Status};
+use crate::time::Moment;
+use crate::user::User;
+
+/// What a mailing needs before it can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// To whom.
+    Audience,
+    /// What.
+    Message,
+    /// When.
+    Schedule,
+    /// From whom.
+    Sender,
+    /// May this user send at all.
+    Account,
+}
+
+/// One line of the checklist.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Item {
+    /// Which.
+    pub part: Part,
+    /// What is missing; empty: it is fine.
+    pub problems: Vec<FieldError>,
+}
+
+impl Item {
+    /// Nothing is missing here.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// The checklist.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Readiness {
+    /// How many people it reaches.
+    pub audience: Audience,
+    /// Its lines, in the order of [`Part`].
+    pub items: Vec<Item>,
+}
+
+impl Readiness {
+    /// Start would work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.items.iter().all(Item::is_ok)
+    }
+
+    /// The line of a part.
+    #[must_use]
+    pub fn problems(&self, part: Part) -> &[FieldError] {
+        self.items
+            .iter()
+            .find(|item| item.part == part)
+            .map_or(&[], |item| &item.problems)
+    }
+
+    /// All that is missing.
+    #[must_use]
+    pub fn into_problems(self) -> Vec<FieldError> {
+        self.items
+            .into_iter()
+            .flat_map(|item| item.problems)
+            .collect()
+    }
+}
+
+impl Mailing {
+    /// Tells what is missing before Start. `default` is the service's own sender.
+    pub async fn readiness(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        default: &Sender,
+        now: Moment,
+    ) -> Result<Option<Readiness>, Error> {
+        let Some(mailing) = Self::get(tx, owner, id).await? else {
+            return Ok(None);
+        };
+        mailing.check_ready(tx, default, now).await.map(Some)
+    }
+
+    pub(super) async fn check_ready(
+        &self,
+        tx: &mut Tx,
+        default: &Sender,
+        now: Moment,
+    ) -> Result<Readiness, Error> {
+        let audience = Self::audience(tx, self.owner_id, self.id).await?;
+        let mut items = Vec::with_capacity(5);
+        let mut add = |part, problems| items.push(Item { part, problems });
+
+        let problem = match (audience.chosen, audience.will_get) {
+            (0, _) => Some("audience_empty"),
+            (_, 0) => Some("audience_suppressed"),
+            _ => None,
+        };
+        add(
+            Part::Audience,
+            problem
+                .map(|code| FieldError::new("lists", code))
+                .into_iter()
+                .collect(),
+        );
+        add(Part::Message, self.message_problems(tx).await?);
+        let over = self.status == Status::Created && self.end_at.is_some_and(|end| end <= now);
+        add(
+            Part::Schedule,
+            if over {
+                vec![FieldError::new("end", "end_in_past")]
+            } else {
+                Vec::new()
+            },
+        );
+        add(
+            Part::Sender,
+            if self.from_email.is_empty() && default.email.is_empty() {
+                vec![FieldError::new("from_email", "sender_missing")]
+            } else {
+                Vec::new()
+            },
+        );
+        let mut account = Vec::new();
+        if let Some(user) = User::get(tx, self.owner_id).await? {
+            if user.verified_at.is_none() {
+                account.push(FieldError::new("account", "not_verified"));
+            }
+            if user.blocked_at.is_some() {
+                account.push(FieldError::new("account", "blocked"));
+            }
+        }
+        if self.disabled_at.is_some() {
+            account.push(FieldError::new("account", "disabled"));
+        }
+        add(Part::Account, account);
+        Ok(Readiness { audience, items })
+    }
+
+    /// What is wrong with the message.
+    async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
+        let Some(message) = self.message_id else {
+            return Ok(vec![FieldError::new("message", "required")]);
+        };
+        let found: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, html, text FROM messages WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(self.owner_id)
+        .bind(message)
+        .fetch_optional(conn)
+        .await)?;
+        let Some((subject, html, text)) = found else {
+            return Ok(vec![FieldError::new("message", "required")]);
+        };
+        let mut problems = Vec::new();
+        if subject.trim().is_empty() {
+            problems.push(FieldError::new("subject", "required"));
+        }
+        if html.trim().is_empty() && text.trim().is_empty() {
+            problems.push(FieldError::new("html", "required"));
+        }
+        Ok(problems)
+    }
+}

@@ -1,0 +1,213 @@
+//! Recipients become deliveries, slice by slice (R19).
+//!
+//! Recipients are taken in order of id between `cursor` and `bound`, the last one that existed when the run began, so each
+//! slice is a range and a killed process goes on where the last commit was. The range is read from the memberships of
+//! each list of the mailing, never from all recipients: a small list of an owner with a million recipients is quick.
+//!
+//! *Invariants*: deliveries, cursor and counters change in one transaction; within a run an address has one delivery.
+
+use crate::db::{Tx, on_db};
+use crate::error::Error;
+use crate::ids::{ListId, MailingId, RecipientId, RunId, UserId};
+use crate::run::Run;
+use crate::time::Moment;
+
+/// What a slice did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expanded {
+    /// Whose run.
+    pub owner: UserId,
+    /// The run.
+    pub run: RunId,
+    /// New deliveries.
+    pub added: i64,
+    /// All deliveries of the run exist now.
+    pub complete: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct Open {
+    owner_id: UserId,
+    id: RunId,
+    mailing_id: MailingId,
+    due_at: Moment,
+    bound: Option<RecipientId>,
+    cursor: Option<RecipientId>,
+}
+
+/// The statement that picks a run, with the row lock that only PostgreSQL has.
+macro_rules! pick_sql {
+    ($lock:literal) => {
+        concat!(
+            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.bound, r.cursor
+             FROM runs r
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             JOIN users u ON u.id = r.owner_id
+             WHERE r.finished_at IS NULL AND NOT r.expanded AND r.state IN ('expanding', 'sending')
+               AND (r.end_at IS NULL OR r.end_at > $1)
+               AND m.disabled_at IS NULL AND u.blocked_at IS NULL
+               AND ($2 IS NULL OR r.mailing_id = $2)
+             ORDER BY r.planned, r.id
+             LIMIT 1 ",
+            $lock
+        )
+    };
+}
+
+/// The ids of a mailing's audience in a range: `$1` owner, `$2` mailing, `$3` after, `$4` up to.
+macro_rules! range_sql {
+    () => {
+        "SELECT m.recipient_id
+         FROM mailing_lists ml
+         JOIN memberships m ON m.owner_id = ml.owner_id AND m.list_id = ml.list_id
+         WHERE ml.owner_id = $1 AND ml.mailing_id = $2 AND m.recipient_id > $3 AND m.recipient_id <= $4
+         UNION
+         SELECT mr.recipient_id
+         FROM mailing_recipients mr
+         WHERE mr.owner_id = $1 AND mr.mailing_id = $2 AND mr.recipient_id > $3 AND mr.recipient_id <= $4"
+    };
+}
+
+impl Run {
+    /// Tells whether there is anything to expand, of any mailing or of one.
+    pub async fn any_to_expand(
+        tx: &mut Tx,
+        only: Option<MailingId>,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let open: Option<Open> = on_db!(tx, conn => sqlx::query_as(pick_sql!(""))
+            .bind(now)
+            .bind(only)
+            .fetch_optional(conn)
+            .await)?;
+        Ok(open.is_some())
+    }
+
+    /// Expands the next slice of the run that has the fewest deliveries, of any mailing or of one. About `limit`
+    /// recipients are looked at. `None`: there is nothing to expand, or other processes are at it.
+    pub async fn expand_next(
+        tx: &mut Tx,
+        only: Option<MailingId>,
+        limit: i64,
+        now: Moment,
+    ) -> Result<Option<Expanded>, Error> {
+        let sql = match tx {
+            Tx::Sqlite(_) => pick_sql!(""),
+            Tx::Postgres(_) => pick_sql!("FOR UPDATE OF r SKIP LOCKED"),
+        };
+        let open: Option<Open> = on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(now)
+            .bind(only)
+            .fetch_optional(conn)
+            .await)?;
+        let Some(open) = open else {
+            return Ok(None);
+        };
+        expand_slice(tx, &open, limit, now).await.map(Some)
+    }
+}
+
+async fn expand_slice(
+    tx: &mut Tx,
+    open: &Open,
+    limit: i64,
+    now: Moment,
+) -> Result<Expanded, Error> {
+    let after = open.cursor.unwrap_or(RecipientId(uuid::Uuid::nil()));
+    let bound = open.bound.unwrap_or(after);
+    let (up_to, complete) = slice_end(tx, open, after, bound, limit).await?;
+    let chosen: i64 = on_db!(tx, conn => sqlx::query_scalar(concat!(
+        "SELECT count(*) FROM (", range_sql!(), ") AS chosen",
+    ))
+    .bind(open.owner_id)
+    .bind(open.mailing_id)
+    .bind(after)
+    .bind(up_to)
+    .fetch_one(conn)
+    .await)?;
+    let added = on_db!(tx, conn => sqlx::query(concat!(
+        "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at)
+         SELECT r.owner_id, $5, r.id, r.email, r.email_key, 'queued', 0, $6
+         FROM (", range_sql!(), ") AS chosen
+         JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id
+         WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.owner_id = $1 AND s.email_key = r.email_key)
+         ON CONFLICT DO NOTHING",
+    ))
+    .bind(open.owner_id)
+    .bind(open.mailing_id)
+    .bind(after)
+    .bind(up_to)
+    .bind(open.id)
+    .bind(open.due_at)
+    .execute(conn)
+    .await
+    .map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)))?;
+    on_db!(tx, conn => sqlx::query(
+        "UPDATE runs
+         SET cursor = $3, chosen = chosen + $4, planned = planned + $5, suppressed = suppressed + $6,
+             expanded = $7, state = 'sending', started_at = coalesce(started_at, $8)
+         WHERE owner_id = $1 AND id = $2",
+    )
+    .bind(open.owner_id)
+    .bind(open.id)
+    .bind(up_to)
+    .bind(chosen)
+    .bind(added)
+    .bind(chosen - added)
+    .bind(complete)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    if complete {
+        // nothing was left to send: everybody suppressed, or the senders were quicker
+        Run::finish_if_over(tx, open.owner_id, open.id, now).await?;
+    }
+    Ok(Expanded {
+        owner: open.owner_id,
+        run: open.id,
+        added,
+        complete,
+    })
+}
+
+/// Where the slice ends, and whether nothing comes after it: no list gives more than its share.
+async fn slice_end(
+    tx: &mut Tx,
+    open: &Open,
+    after: RecipientId,
+    bound: RecipientId,
+    limit: i64,
+) -> Result<(RecipientId, bool), Error> {
+    let lists: Vec<ListId> = on_db!(tx, conn => sqlx::query_scalar(
+        "SELECT list_id FROM mailing_lists WHERE owner_id = $1 AND mailing_id = $2",
+    )
+    .bind(open.owner_id)
+    .bind(open.mailing_id)
+    .fetch_all(conn)
+    .await)?;
+    let sources = i64::try_from(lists.len()).unwrap_or(i64::MAX).max(1);
+    let share = (limit / sources).max(1);
+    let mut end: Option<RecipientId> = None;
+    for list in lists {
+        let nth: Option<RecipientId> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT recipient_id FROM memberships
+             WHERE owner_id = $1 AND list_id = $2 AND recipient_id > $3 AND recipient_id <= $4
+             ORDER BY recipient_id
+             LIMIT 1 OFFSET $5",
+        )
+        .bind(open.owner_id)
+        .bind(list)
+        .bind(after)
+        .bind(bound)
+        .bind(share - 1)
+        .fetch_optional(conn)
+        .await)?;
+        end = match (end, nth) {
+            (Some(end), Some(nth)) => Some(end.min(nth)),
+            (end, nth) => end.or(nth),
+        };
+    }
+    let end = end.unwrap_or(bound);
+    Ok((end, end == bound))
+}
