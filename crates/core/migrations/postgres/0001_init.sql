@@ -121,7 +121,7 @@ CREATE TABLE mailings (
     owner_id        UUID    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     id              UUID    NOT NULL,
     title           TEXT    NOT NULL,
-    search          TEXT    NOT NULL, -- the title in lower case
+    search          TEXT    NOT NULL DEFAULT '', -- the title in lower case
     message_id      UUID,
     from_name       TEXT    NOT NULL,
     from_email      TEXT    NOT NULL, -- empty: the service's own sender

@@ -121,7 +121,7 @@ CREATE TABLE mailings (
     owner_id        BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     id              BLOB    NOT NULL,
     title           TEXT    NOT NULL,
-    search          TEXT    NOT NULL, -- the title in lower case
+    search          TEXT    NOT NULL DEFAULT '', -- the title in lower case
     message_id      BLOB,
     from_name       TEXT    NOT NULL,
     from_email      TEXT    NOT NULL, -- empty: the service's own sender
