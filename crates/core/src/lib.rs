@@ -11,6 +11,7 @@ pub mod db;
 pub mod delivery;
 pub mod error;
 pub mod ids;
+pub mod letter;
 pub mod list;
 pub mod mailing;
 pub mod outbox;

@@ -240,7 +240,7 @@ pub fn one_line(text: &str) -> String {
         let blank = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | ' ');
         if !blank {
             line.push(c);
-        } else if !line.ends_with(' ') {
+        } else if !line.is_empty() && !line.ends_with(' ') {
             line.push(' ');
         }
     }
