@@ -3,7 +3,11 @@
 //! On SQLite a file in a temporary folder; on PostgreSQL, when `TEST_DATABASE_URL` is set, a database of its own on
 //! that server. CI does both, so a statement that works on one database only cannot land.
 
+mod audience;
+
 use std::ops::Deref;
+
+pub use audience::{list, mailing, message, suppress};
 
 use crate::db::Db;
 use crate::error::Error;

@@ -1,0 +1,98 @@
+//! Turns the recipients of runs into deliveries, slice by slice (R19).
+//!
+//! The first slice of a run is small, so that its first letter leaves at once; the smallest run goes first, so that a
+//! large one never keeps it waiting.
+
+use skychimp_core::db::Db;
+use skychimp_core::error::Error;
+use skychimp_core::ids::MailingId;
+use skychimp_core::run::Run;
+use skychimp_core::time::Clock;
+use skychimp_core::wake::Wake;
+use tokio_util::sync::CancellationToken;
+
+use crate::scheduler::TICK;
+
+/// Recipients of the first slice after a pause.
+const FIRST: i64 = 1_000;
+/// Recipients of a slice: some tenths of a second of writing.
+const SLICE: i64 = 10_000;
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stepped {
+    /// New deliveries.
+    pub added: i64,
+    /// Runs whose deliveries all exist now.
+    pub complete: i64,
+}
+
+/// Expands one slice of about `limit` recipients, of any run or of those of one mailing. `None`: there is nothing to
+/// expand.
+pub async fn step(
+    db: &Db,
+    clock: &Clock,
+    only: Option<MailingId>,
+    limit: i64,
+) -> Result<Option<Stepped>, Error> {
+    let now = clock.now();
+    let mut tx = db.read().await?;
+    let any = Run::any_to_expand(&mut tx, only, now).await?;
+    drop(tx);
+    if !any {
+        return Ok(None);
+    }
+    let mut tx = db.write().await?;
+    let Some(expanded) = Run::expand_next(&mut tx, only, limit, now).await? else {
+        return Ok(None);
+    };
+    tx.commit().await?;
+    Ok(Some(Stepped {
+        added: expanded.added,
+        complete: i64::from(expanded.complete),
+    }))
+}
+
+/// Expands everything there is, of any run or of those of one mailing; wakes the senders after each slice.
+pub async fn drain(
+    db: &Db,
+    clock: &Clock,
+    only: Option<MailingId>,
+    wake: &Wake,
+    stop: &CancellationToken,
+) -> Result<Stepped, Error> {
+    let mut all = Stepped::default();
+    let mut limit = FIRST;
+    while !stop.is_cancelled() {
+        let Some(done) = step(db, clock, only, limit).await? else {
+            break;
+        };
+        all.added += done.added;
+        all.complete += done.complete;
+        limit = if done.complete > 0 { FIRST } else { SLICE };
+        wake.here();
+    }
+    Ok(all)
+}
+
+/// Expands until `stop`.
+pub async fn run(db: Db, clock: Clock, wake: Wake, stop: CancellationToken) {
+    let mut signal = wake.subscribe();
+    loop {
+        signal.mark_unchanged();
+        match drain(&db, &clock, None, &wake, &stop).await {
+            Ok(done) if done != Stepped::default() => {
+                tracing::info!(deliveries = done.added, runs = done.complete, "expander");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "expander failed, trying again");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = signal.changed() => {}
+            () = tokio::time::sleep(TICK) => {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Makes runs of mailings that are due and ends what is over (R17, R19–R21).
+//!
+//! It sleeps until the next moment in the database, at most a [`TICK`], and wakes when somebody presses Start. What was
+//! missed while no process ran is found the same way: the moments are in the database, not in here.
+//!
+//! *Invariants*: every step may be repeated and may be cut off anywhere; any number of processes may do it at once.
+
+use std::time::Duration;
+
+use skychimp_core::db::Db;
+use skychimp_core::error::Error;
+use skychimp_core::ids::MailingId;
+use skychimp_core::mailing::{Mailing, Sender};
+use skychimp_core::run::Run;
+use skychimp_core::time::Clock;
+use skychimp_core::wake::Wake;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time between two looks at the database.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Most mailings, runs and closings of one step.
+const BATCH: i64 = 100;
+/// Deliveries of a cancelled or expired run that are closed in one transaction.
+const SLICE: i64 = 10_000;
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stepped {
+    /// Runs made.
+    pub runs: i64,
+    /// Missed moments that are not caught up.
+    pub skipped: i64,
+    /// Mailings paused because their letter has an error.
+    pub paused: i64,
+    /// Runs whose end has come.
+    pub expired: usize,
+    /// Deliveries closed of cancelled and expired runs.
+    pub closed: i64,
+    /// Mailings completed because their end has come.
+    pub completed: u64,
+    /// There may be more to do at once.
+    pub more: bool,
+}
+
+impl Stepped {
+    /// Nothing was to do.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Does what is due now, of all mailings or, with `only`, makes runs of that one alone. `default` is the service's own
+/// sender.
+pub async fn step(
+    db: &Db,
+    clock: &Clock,
+    default: &Sender,
+    only: Option<MailingId>,
+    stop: &CancellationToken,
+) -> Result<Stepped, Error> {
+    let mut done = Stepped::default();
+    let now = clock.now();
+    let mut tx = db.read().await?;
+    let due = Run::next_moment(&mut tx).await?.is_some_and(|at| at <= now);
+    let to_close = Run::to_close(&mut tx, BATCH).await?;
+    drop(tx);
+    if due {
+        for _ in 0..BATCH {
+            if stop.is_cancelled() {
+                return Ok(done);
+            }
+            let mut tx = db.write().await?;
+            let Some(due) = Run::start_due(&mut tx, only, default, clock.now()).await? else {
+                break;
+            };
+            tx.commit().await?;
+            done.skipped += due.skipped;
+            if due.run.is_some() {
+                done.runs += 1;
+            } else if due.skipped == 0 {
+                done.paused += 1;
+            }
+        }
+        done.more = done.runs + done.paused >= BATCH;
+        let mut tx = db.write().await?;
+        done.expired = Run::expire_due(&mut tx, BATCH, now).await?;
+        done.completed = Mailing::complete_ended(&mut tx, BATCH, now).await?;
+        if done.expired > 0 || done.completed > 0 {
+            tx.commit().await?;
+            done.more = true;
+        }
+    }
+    for (owner, run) in to_close {
+        if stop.is_cancelled() {
+            return Ok(done);
+        }
+        let mut tx = db.write().await?;
+        let closed = Run::close_slice(&mut tx, owner, run, SLICE, clock.now()).await?;
+        tx.commit().await?;
+        done.closed += closed;
+        done.more |= closed >= SLICE;
+    }
+    Ok(done)
+}
+
+/// Steps until `stop`.
+pub async fn run(db: Db, clock: Clock, wake: Wake, default: Sender, stop: CancellationToken) {
+    let mut signal = wake.subscribe();
+    loop {
+        signal.mark_unchanged();
+        let pause = match step(&db, &clock, &default, None, &stop).await {
+            Ok(done) => {
+                if !done.is_idle() {
+                    tracing::info!(
+                        runs = done.runs,
+                        skipped = done.skipped,
+                        paused = done.paused,
+                        expired = done.expired,
+                        closed = done.closed,
+                        completed = done.completed,
+                        "scheduler"
+                    );
+                }
+                if done.runs > 0 {
+                    wake.here();
+                }
+                if done.more {
+                    Duration::ZERO
+                } else {
+                    until_next(&db, &clock).await
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "scheduler failed, trying again");
+                TICK
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = signal.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// How long nothing is due, at most a [`TICK`]. What is due and was left alone is not looked at again at once.
+async fn until_next(db: &Db, clock: &Clock) -> Duration {
+    let next = async {
+        let mut tx = db.read().await?;
+        Run::next_moment(&mut tx).await
+    };
+    let now = clock.now();
+    match next.await {
+        Ok(Some(at)) if at > now => at.since(now).min(TICK),
+        _ => TICK,
+    }
+}
