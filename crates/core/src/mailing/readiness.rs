@@ -3,6 +3,7 @@
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::{MailingId, UserId};
+use crate::letter::Content;
 use crate::mailing::{Audience, Mailing, Sender, Status};
 use crate::time::Moment;
 use crate::user::User;
@@ -148,26 +149,36 @@ impl Mailing {
 
     /// What is wrong with the message.
     async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
+        Ok(match self.content(tx).await? {
+            Some(content) => content
+                .check()
+                .into_iter()
+                .filter(|problem| !problem.warning)
+                .map(FieldError::from)
+                .collect(),
+            None => vec![FieldError::new("message", "required")],
+        })
+    }
+
+    /// What its message says now; `None` while there is none.
+    pub(crate) async fn content(&self, tx: &mut Tx) -> Result<Option<Content>, Error> {
         let Some(message) = self.message_id else {
-            return Ok(vec![FieldError::new("message", "required")]);
+            return Ok(None);
         };
-        let found: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT subject, html, text FROM messages WHERE owner_id = $1 AND id = $2",
+        let found: Option<(String, String, String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, preview_text, html, text FROM messages WHERE owner_id = $1 AND id = $2",
         )
         .bind(self.owner_id)
         .bind(message)
         .fetch_optional(conn)
         .await)?;
-        let Some((subject, html, text)) = found else {
-            return Ok(vec![FieldError::new("message", "required")]);
-        };
-        let mut problems = Vec::new();
-        if subject.trim().is_empty() {
-            problems.push(FieldError::new("subject", "required"));
-        }
-        if html.trim().is_empty() && text.trim().is_empty() {
-            problems.push(FieldError::new("html", "required"));
-        }
-        Ok(problems)
+        Ok(
+            found.map(|(subject, preview_text, html, text)| Content {
+                subject,
+                preview_text,
+                html: Some(html),
+                text: Some(text),
+            }),
+        )
     }
 }

@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 
 use crate::db::{Tx, on_db};
-use crate::error::Error;
+use crate::error::{Error, FieldError};
 use crate::ids::{MailingId, RecipientId, RunId, UserId};
+use crate::letter::{Frozen, Language};
 use crate::mailing::{Event, Mailing, Sender, mailing_columns};
 use crate::run::Run;
 use crate::time::Moment;
@@ -49,9 +50,7 @@ macro_rules! pick_sql {
 
 /// What a run freezes.
 struct Letter {
-    subject: String,
-    html: String,
-    text: String,
+    frozen: Frozen,
     from: Sender,
 }
 
@@ -196,22 +195,19 @@ impl Mailing {
         if from.email.is_empty() {
             return Ok(Err("sender_missing".to_owned()));
         }
-        let message: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT subject, html, text FROM messages WHERE owner_id = $1 AND id = $2",
-        )
-        .bind(self.owner_id)
-        .bind(self.message_id)
-        .fetch_optional(conn)
-        .await)?;
-        let Some((subject, html, text)) = message else {
+        let Some(content) = self.content(tx).await? else {
             return Ok(Err("message_missing".to_owned()));
         };
-        Ok(Ok(Letter {
-            subject,
-            html,
-            text,
-            from,
-        }))
+        match Frozen::new(&content, Language::of(&content)) {
+            Ok(frozen) => Ok(Ok(Letter { frozen, from })),
+            Err(problems) => {
+                let problems: Vec<String> = problems
+                    .into_iter()
+                    .map(|problem| FieldError::from(problem).to_string())
+                    .collect();
+                Ok(Err(problems.join("; ")))
+            }
+        }
     }
 }
 
@@ -243,9 +239,9 @@ async fn insert(
     .bind(mailing.id)
     .bind(due)
     .bind(mailing.end_at)
-    .bind(&letter.subject)
-    .bind(&letter.html)
-    .bind(&letter.text)
+    .bind(&letter.frozen.subject)
+    .bind(&letter.frozen.html)
+    .bind(&letter.frozen.text)
     .bind(&letter.from.name)
     .bind(&letter.from.email)
     .bind(&mailing.reply_to)
