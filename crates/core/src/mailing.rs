@@ -165,12 +165,46 @@ pub struct Mailing {
 macro_rules! mailing_columns {
     ($table:literal) => {
         concat!(
-            $table, ".owner_id, ", $table, ".id, ", $table, ".title, ", $table, ".message_id, ",
-            $table, ".from_name, ", $table, ".from_email, ", $table, ".reply_to, ", $table,
-            ".every, ", $table, ".zone, ", $table, ".start_at, ", $table, ".start_wall, ", $table,
-            ".end_at, ", $table, ".status, ", $table, ".next_due_at, ", $table, ".disabled_at, ",
-            $table, ".disabled_reason, ", $table, ".version, ", $table, ".created_at, ", $table,
-            ".updated_at, ", $table, ".started_at"
+            $table,
+            ".owner_id, ",
+            $table,
+            ".id, ",
+            $table,
+            ".title, ",
+            $table,
+            ".message_id, ",
+            $table,
+            ".from_name, ",
+            $table,
+            ".from_email, ",
+            $table,
+            ".reply_to, ",
+            $table,
+            ".every, ",
+            $table,
+            ".zone, ",
+            $table,
+            ".start_at, ",
+            $table,
+            ".start_wall, ",
+            $table,
+            ".end_at, ",
+            $table,
+            ".status, ",
+            $table,
+            ".next_due_at, ",
+            $table,
+            ".disabled_at, ",
+            $table,
+            ".disabled_reason, ",
+            $table,
+            ".version, ",
+            $table,
+            ".created_at, ",
+            $table,
+            ".updated_at, ",
+            $table,
+            ".started_at"
         )
     };
 }
@@ -382,11 +416,7 @@ impl Mailing {
     }
 
     /// The lists it goes to.
-    pub async fn lists(
-        tx: &mut Tx,
-        owner: UserId,
-        id: MailingId,
-    ) -> Result<Vec<ListId>, Error> {
+    pub async fn lists(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Vec<ListId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT list_id FROM mailing_lists WHERE owner_id = $1 AND mailing_id = $2 ORDER BY list_id",
         )

@@ -119,8 +119,8 @@ impl ScheduleError {
         match self {
             Self::Start | Self::End => "date_time",
             Self::EndBeforeStart => "end_before_start",
-            Self::Zone => "zone",
-            Self::Every => "every",
+            Self::Zone => "unknown_zone",
+            Self::Every => "unknown_choice",
         }
     }
 }

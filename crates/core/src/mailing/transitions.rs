@@ -324,11 +324,7 @@ impl Mailing {
     }
 
     /// The mailing, with its row locked where writers run side by side.
-    async fn get_locked(
-        tx: &mut Tx,
-        owner: UserId,
-        id: MailingId,
-    ) -> Result<Option<Self>, Error> {
+    async fn get_locked(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Option<Self>, Error> {
         if let Tx::Postgres(tx) = tx {
             sqlx::query("SELECT 1 FROM mailings WHERE owner_id = $1 AND id = $2 FOR UPDATE")
                 .bind(owner)

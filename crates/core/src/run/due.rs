@@ -131,7 +131,16 @@ impl Run {
         }
         if due.skipped > 0 {
             let detail = due.skipped.to_string();
-            Event::record(tx, due.owner, due.mailing, now, "scheduler", "skipped", &detail).await?;
+            Event::record(
+                tx,
+                due.owner,
+                due.mailing,
+                now,
+                "scheduler",
+                "skipped",
+                &detail,
+            )
+            .await?;
         }
         let next = mailing
             .schedule()?
@@ -162,7 +171,10 @@ impl Mailing {
         let Some(schedule) = self.schedule()? else {
             return Ok(missed);
         };
-        for moment in schedule.missed(due, now).skip_while(|moment| *moment <= due) {
+        for moment in schedule
+            .missed(due, now)
+            .skip_while(|moment| *moment <= due)
+        {
             missed.older.push_back(missed.latest);
             missed.latest = moment;
             missed.total += 1;
@@ -174,11 +186,7 @@ impl Mailing {
     }
 
     /// Takes the letter and its sender as they are now; the inner `Err` says why it cannot be sent.
-    async fn freeze(
-        &self,
-        tx: &mut Tx,
-        default: &Sender,
-    ) -> Result<Result<Letter, String>, Error> {
+    async fn freeze(&self, tx: &mut Tx, default: &Sender) -> Result<Result<Letter, String>, Error> {
         let own = !self.from_email.is_empty();
         let from = Sender {
             name: if own || !self.from_name.is_empty() {
