@@ -222,6 +222,16 @@ impl Mailing {
         .await)?)
     }
 
+    /// Whose a mailing is, for the operator's commands, which know only its id.
+    pub async fn owner_of(tx: &mut Tx, id: MailingId) -> Result<Option<UserId>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT owner_id FROM mailings WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
     /// Makes a draft. `actor` stands in the history.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{check, config, migrate, schedule, user};
+use crate::commands::{check, config, log as attempts, mailing, migrate, schedule, user};
 use crate::config::{Config, Given};
 use crate::exit::{Exit, WrongUse};
 use crate::log;
@@ -51,6 +51,9 @@ enum Command {
     Config(config::ConfigCommand),
     #[command(subcommand)]
     User(user::UserCommand),
+    #[command(subcommand)]
+    Mailing(mailing::MailingCommand),
+    Log(attempts::Log),
     Schedule(schedule::ScheduleCommand),
 }
 
@@ -73,6 +76,8 @@ impl Cli {
             Command::Check(command) => command.run(&program).await,
             Command::Config(command) => command.run(&program),
             Command::User(command) => command.run(&program).await,
+            Command::Mailing(command) => command.run(&program).await,
+            Command::Log(command) => command.run(&program).await,
             Command::Schedule(command) => command.run(json),
         }
     }

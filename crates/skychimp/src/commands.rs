@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod config;
+pub mod log;
+pub mod mailing;
 pub mod migrate;
 pub mod schedule;
 pub mod user;

@@ -2,12 +2,15 @@
 
 use anyhow::Context as _;
 use skychimp_core::db::Db;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::{Mailing, Sender};
+use skychimp_core::secret::SecretKey;
 use skychimp_core::time::Clock;
 use skychimp_core::user::User;
 use skychimp_core::wake::Wake;
 
 use crate::config::Config;
-use crate::config::secret::{Secret, kept_key};
+use crate::config::secret;
 
 /// The configuration and the means to open what it names.
 #[derive(Debug)]
@@ -63,12 +66,12 @@ impl Program {
     }
 
     /// The key that signs links.
-    pub fn secret_key(&self, db: &Db) -> anyhow::Result<Secret> {
+    pub fn secret_key(&self, db: &Db) -> anyhow::Result<SecretKey> {
         if let Some(key) = &self.config.secret_key {
-            return Ok(key.clone());
+            return Ok(secret::key(key));
         }
         self.data_dir()?;
-        let key = kept_key(&self.config.data_dir).with_context(|| {
+        let key = secret::kept_key(&self.config.data_dir).with_context(|| {
             format!(
                 "secret.key in data_dir {} cannot be read or made",
                 self.config.data_dir.display()
@@ -80,7 +83,24 @@ impl Program {
                  share SKYCHIMP_SECRET_KEY too"
             );
         }
-        Ok(key)
+        Ok(secret::key(&key))
+    }
+
+    /// Who letters come from when a mailing names nobody.
+    pub fn sender(&self) -> Sender {
+        let from = self.config.mail_from();
+        Sender {
+            name: from.name,
+            email: from.email,
+        }
+    }
+
+    /// Whose a mailing is.
+    pub async fn owner_of(&self, db: &Db, mailing: MailingId) -> anyhow::Result<UserId> {
+        let mut tx = db.read().await?;
+        Mailing::owner_of(&mut tx, mailing)
+            .await?
+            .with_context(|| format!("there is no mailing {mailing}"))
     }
 
     /// The user whose things a command works on, by address.

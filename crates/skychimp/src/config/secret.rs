@@ -5,6 +5,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+use skychimp_core::secret::SecretKey;
+
 /// The least number of characters of a secret key: 128 random bits in hexadecimal.
 pub const MIN: usize = 32;
 
@@ -31,6 +34,13 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The key as 32 bytes: 64 hexadecimal digits are the bytes themselves, any other text counts by its SHA-256.
+#[must_use]
+pub fn key(secret: &Secret) -> SecretKey {
+    SecretKey::parse(secret.reveal())
+        .unwrap_or_else(|_| SecretKey::new(Sha256::digest(secret.reveal()).into()))
+}
+
 /// The key kept in the data folder; made at the first call, readable by its owner only.
 ///
 /// Several processes may start at once: the file appears whole or not at all, and the first one wins.
@@ -41,12 +51,7 @@ pub fn kept_key(data_dir: &Path) -> io::Result<Secret> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let random: [u8; 32] = rand::random();
-    let text = random.iter().fold(String::new(), |mut text, byte| {
-        use fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let text = SecretKey::new(rand::random()).reveal();
     let draft = data_dir.join(format!("secret.key.{}", std::process::id()));
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

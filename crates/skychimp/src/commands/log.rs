@@ -1,0 +1,153 @@
+//! `skychimp log`.
+
+use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use skychimp_core::delivery::DeliveryState;
+use skychimp_core::ids::MailingId;
+
+use crate::exit::Exit;
+use crate::out;
+use crate::program::Program;
+
+/// Attempts read at a time; an export of millions never sits in memory.
+const PAGE: usize = 1_000;
+
+/// Every attempt of a mailing, the oldest first: when, to whom, what the mail server said.
+#[derive(Debug, clap::Args)]
+pub struct Log {
+    /// The mailing.
+    #[arg(value_name = "MAILING")]
+    id: MailingId,
+
+    /// Only of deliveries in this state now: sent, deferred, failed, skipped, expired, cancelled, queued, claimed.
+    #[arg(long, value_parser = state)]
+    state: Option<DeliveryState>,
+
+    /// Only attempts that ended so: sent, deferred, failed, in_doubt.
+    #[arg(long, value_parser = outcome)]
+    outcome: Option<AttemptOutcome>,
+
+    /// How to write them; --json is the same as json.
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Comma-separated values with a header.
+    Csv,
+    /// An array of objects.
+    Json,
+}
+
+/// The columns of the CSV; more may be added at the end.
+const HEADER: [&str; 10] = [
+    "at",
+    "recipient",
+    "attempt",
+    "outcome",
+    "class",
+    "code",
+    "enhanced_code",
+    "reply",
+    "server",
+    "duration_ms",
+];
+
+impl Log {
+    /// Runs it.
+    pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let db = program.database().await?;
+        let owner = program.owner_of(&db, self.id).await?;
+        let filter = AttemptFilter {
+            state: self.state,
+            outcome: self.outcome,
+            ..AttemptFilter::all(AttemptsOf::Mailing(self.id))
+        };
+        let json = program.json || self.format == Format::Json;
+        let mut sheet = Sheet::begin(json)?;
+        let mut after = None;
+        loop {
+            // a page, a transaction: a slow reader of our output holds nothing open
+            let mut tx = db.read().await?;
+            let page = Attempt::page(&mut tx, owner, &filter, Order::Oldest, after, PAGE).await?;
+            drop(tx);
+            sheet.write(&page)?;
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.cursor()),
+                _ => break,
+            }
+        }
+        sheet.end()?;
+        db.close().await;
+        Ok(Exit::Done)
+    }
+}
+
+/// Attempts on their way to stdout.
+struct Sheet {
+    json: bool,
+    any: bool,
+}
+
+impl Sheet {
+    fn begin(json: bool) -> anyhow::Result<Self> {
+        if json {
+            out::write("[")?;
+        } else {
+            out::line(&HEADER.join(","))?;
+        }
+        Ok(Self { json, any: false })
+    }
+
+    fn write(&mut self, page: &[Attempt]) -> anyhow::Result<()> {
+        if !self.json {
+            let mut rows = csv::Writer::from_writer(Vec::new());
+            for attempt in page {
+                rows.write_record(row(attempt))?;
+            }
+            let bytes = rows.into_inner().map_err(|error| error.into_error())?;
+            return out::bytes(&bytes);
+        }
+        let mut text = String::new();
+        for attempt in page {
+            text.push_str(if self.any { ",\n" } else { "\n" });
+            text.push_str(&serde_json::to_string(attempt)?);
+            self.any = true;
+        }
+        out::write(&text)
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        if self.json {
+            out::line(if self.any { "\n]" } else { "]" })?;
+        }
+        Ok(())
+    }
+}
+
+fn row(attempt: &Attempt) -> [String; 10] {
+    [
+        attempt.at.to_string(),
+        attempt.recipient.clone(),
+        attempt.number.to_string(),
+        attempt.outcome.as_str().to_owned(),
+        attempt.class.clone(),
+        attempt
+            .code
+            .map(|code| code.to_string())
+            .unwrap_or_default(),
+        attempt.enhanced_code.clone().unwrap_or_default(),
+        attempt.reply.clone(),
+        attempt.server.clone(),
+        attempt.duration_ms.to_string(),
+    ]
+}
+
+fn state(text: &str) -> Result<DeliveryState, &'static str> {
+    text.parse().map_err(|_| "it is no state of a delivery")
+}
+
+fn outcome(text: &str) -> Result<AttemptOutcome, &'static str> {
+    text.parse()
+        .map_err(|()| "it is none of sent, deferred, failed, in_doubt")
+}

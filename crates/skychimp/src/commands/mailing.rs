@@ -1,0 +1,344 @@
+//! `skychimp mailing …`.
+
+use anyhow::Context as _;
+use skychimp_core::db::{Db, Tx};
+use skychimp_core::ids::{MailingId, MessageId, UserId};
+use skychimp_core::list::List;
+use skychimp_core::mailing::{Mailing, MailingDraft, MailingFilter, Status};
+use skychimp_core::run::Progress;
+use skychimp_core::schedule::Every;
+
+use crate::exit::Exit;
+use crate::out;
+use crate::program::Program;
+
+/// Who did it, in a mailing's history.
+const ACTOR: &str = "command";
+/// Due moments that `show` tells.
+const NEXT: usize = 5;
+/// Mailings read at a time.
+const PAGE: i64 = 200;
+
+/// Plan mailings and steer them.
+#[derive(Debug, clap::Subcommand)]
+pub enum MailingCommand {
+    /// Plan a mailing.
+    Create(Box<Create>),
+    /// All mailings, the newest first.
+    List(ListCommand),
+    /// How far a mailing is, and when it is due next.
+    Show(One),
+    /// Start it: due now, or at its start.
+    Start(One),
+    /// Stop it for a while, within a second.
+    Pause(One),
+    /// Go on with a paused mailing.
+    Resume(One),
+    /// Stop it for good; what has not left is marked cancelled.
+    Cancel(One),
+}
+
+/// Plan a mailing.
+///
+/// Times are RFC 3339 with an offset, or a wall time in the zone: 2027-01-31T10:00
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// Whose it is, by address.
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+
+    /// What is sent.
+    #[arg(long, value_name = "ID")]
+    message: MessageId,
+
+    /// To which list, by name (may be repeated).
+    #[arg(long = "list", value_name = "NAME", required = true)]
+    lists: Vec<String>,
+
+    /// What its owner calls it.
+    #[arg(long)]
+    title: String,
+
+    /// The first moment; without one, when it is started.
+    #[arg(long, value_name = "T")]
+    start: Option<String>,
+
+    /// Nothing leaves from here on.
+    #[arg(long, value_name = "T")]
+    end: Option<String>,
+
+    /// once, day, week or month
+    #[arg(long, value_name = "PERIOD", default_value = "once", value_parser = super::every)]
+    every: Every,
+
+    /// IANA name of the time zone; without one, the owner's.
+    #[arg(long)]
+    zone: Option<String>,
+
+    /// Sender's name; without one, the service's.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    from_name: String,
+
+    /// Sender's address; without one, the service's.
+    #[arg(long, value_name = "EMAIL", default_value = "")]
+    from_email: String,
+
+    /// Where answers go; without one, to the sender.
+    #[arg(long, value_name = "EMAIL", default_value = "")]
+    reply_to: String,
+
+    /// Start it at once.
+    #[arg(long)]
+    run: bool,
+}
+
+/// All mailings of a user.
+#[derive(Debug, clap::Args)]
+pub struct ListCommand {
+    /// Whose, by address.
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+
+    /// Only in this status: created, running, paused, completed, cancelled.
+    #[arg(long, value_parser = status)]
+    status: Option<Status>,
+}
+
+/// One mailing of a user.
+#[derive(Debug, clap::Args)]
+pub struct One {
+    /// The mailing.
+    #[arg(value_name = "MAILING")]
+    id: MailingId,
+
+    /// Whose it is, by address.
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+}
+
+/// What `show` and the steering commands tell.
+#[derive(Debug, serde::Serialize)]
+struct Shown {
+    title: String,
+    status: &'static str,
+    every: &'static str,
+    zone: String,
+    disabled: bool,
+    next: Vec<String>,
+    #[serde(flatten)]
+    progress: Progress,
+}
+
+impl MailingCommand {
+    /// Runs it.
+    pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let db = program.database().await?;
+        match self {
+            Self::Create(create) => create.run(program, &db).await?,
+            Self::List(list) => list.run(program, &db).await?,
+            Self::Show(one) => one.show(program, &db).await?,
+            Self::Start(one) => one.steer(program, &db, Act::Start).await?,
+            Self::Pause(one) => one.steer(program, &db, Act::Pause).await?,
+            Self::Resume(one) => one.steer(program, &db, Act::Resume).await?,
+            Self::Cancel(one) => one.steer(program, &db, Act::Cancel).await?,
+        }
+        db.close().await;
+        Ok(Exit::Done)
+    }
+}
+
+impl Create {
+    async fn run(self, program: &Program, db: &Db) -> anyhow::Result<()> {
+        let owner = program.owner(db, &self.owner).await?;
+        let now = program.clock.now();
+        let mut tx = db.write().await?;
+        let mut lists = Vec::new();
+        for name in &self.lists {
+            let list = List::by_name(&mut tx, owner.id, name)
+                .await?
+                .with_context(|| format!("there is no list {name:?} (--list)"))?;
+            lists.push(list.id);
+        }
+        let draft = MailingDraft {
+            title: self.title,
+            message_id: Some(self.message),
+            lists,
+            recipients: Vec::new(),
+            from_name: self.from_name,
+            from_email: self.from_email,
+            reply_to: self.reply_to,
+            every: self.every,
+            start: self.start.unwrap_or_default(),
+            end: self.end.unwrap_or_default(),
+            zone: self.zone.unwrap_or(owner.zone),
+        };
+        let id = Mailing::create(&mut tx, owner.id, &draft, ACTOR, now).await?;
+        if self.run {
+            // in the same transaction: a mailing that cannot start is not made either
+            Mailing::start(&mut tx, owner.id, id, &program.sender(), ACTOR, now).await?;
+        }
+        tx.commit().await?;
+        if self.run {
+            program.wake.everywhere(db).await?;
+        }
+        super::created(program, "mailing", &id)
+    }
+}
+
+impl ListCommand {
+    async fn run(self, program: &Program, db: &Db) -> anyhow::Result<()> {
+        let owner = program.owner(db, &self.owner).await?;
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let filter = MailingFilter {
+                search: "",
+                status: self.status,
+                after,
+            };
+            let mut tx = db.read().await?;
+            let page = Mailing::page(&mut tx, owner.id, filter, PAGE).await?;
+            let full = i64::try_from(page.len()) == Ok(PAGE);
+            after = page.last().map(|summary| summary.mailing.id);
+            found.extend(page);
+            if !full {
+                break;
+            }
+        }
+        if program.json {
+            let found: Vec<_> = found
+                .iter()
+                .map(|summary| {
+                    serde_json::json!({
+                        "mailing": summary.mailing.id,
+                        "title": summary.mailing.title,
+                        "subject": summary.subject,
+                        "status": summary.mailing.status.as_str(),
+                        "disabled": summary.mailing.disabled_at.is_some(),
+                        "next_due": summary.mailing.next_due_at,
+                        "runs": summary.runs,
+                        "planned": summary.planned,
+                        "sent": summary.sent,
+                        "failed": summary.failed,
+                    })
+                })
+                .collect();
+            return out::json(&found);
+        }
+        let rows = found
+            .into_iter()
+            .map(|summary| {
+                [
+                    summary.mailing.id.to_string(),
+                    summary.mailing.status.as_str().to_owned(),
+                    summary.planned.to_string(),
+                    summary.sent.to_string(),
+                    summary.failed.to_string(),
+                    summary.mailing.title,
+                ]
+            })
+            .collect();
+        let header = ["mailing", "status", "planned", "sent", "failed", "title"];
+        out::table(Some(header), rows)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Start,
+    Pause,
+    Resume,
+    Cancel,
+}
+
+impl One {
+    async fn show(self, program: &Program, db: &Db) -> anyhow::Result<()> {
+        let owner = program.owner(db, &self.owner).await?;
+        let mut tx = db.read().await?;
+        show(program, &mut tx, owner.id, self.id).await
+    }
+
+    async fn steer(self, program: &Program, db: &Db, act: Act) -> anyhow::Result<()> {
+        let owner = program.owner(db, &self.owner).await?.id;
+        let now = program.clock.now();
+        let mut tx = db.write().await?;
+        let found = match act {
+            Act::Start => {
+                let sender = program.sender();
+                Mailing::start(&mut tx, owner, self.id, &sender, ACTOR, now)
+                    .await?
+                    .is_some()
+            }
+            Act::Pause => Mailing::pause(&mut tx, owner, self.id, ACTOR, "", now)
+                .await?
+                .is_some(),
+            Act::Resume => Mailing::resume(&mut tx, owner, self.id, ACTOR, now)
+                .await?
+                .is_some(),
+            Act::Cancel => Mailing::cancel(&mut tx, owner, self.id, ACTOR, "", now)
+                .await?
+                .is_some(),
+        };
+        if !found {
+            return Err(unknown(self.id));
+        }
+        tx.commit().await?;
+        program.wake.everywhere(db).await?;
+        let mut tx = db.read().await?;
+        show(program, &mut tx, owner, self.id).await
+    }
+}
+
+async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> anyhow::Result<()> {
+    let mailing = Mailing::get(tx, owner, id)
+        .await?
+        .ok_or_else(|| unknown(id))?;
+    let now = program.clock.now();
+    let schedule = mailing.schedule()?;
+    let next = mailing
+        .upcoming(now, NEXT)?
+        .into_iter()
+        .map(|moment| match &schedule {
+            Some(schedule) => schedule.rfc3339(moment),
+            None => moment.to_string(),
+        })
+        .collect();
+    let shown = Shown {
+        status: mailing.status.as_str(),
+        every: mailing.every.as_str(),
+        disabled: mailing.disabled_at.is_some(),
+        title: mailing.title,
+        zone: mailing.zone,
+        next,
+        progress: Progress::of(tx, owner, id).await?,
+    };
+    if program.json {
+        return out::json(&shown);
+    }
+    let totals = shown.progress.totals;
+    let mut rows = vec![
+        ["title".to_owned(), shown.title],
+        ["status".to_owned(), shown.status.to_owned()],
+        ["planned".to_owned(), totals.planned.to_string()],
+        ["sent".to_owned(), totals.sent.to_string()],
+        ["failed".to_owned(), totals.failed.to_string()],
+        ["skipped".to_owned(), totals.skipped.to_string()],
+        ["expired".to_owned(), totals.expired.to_string()],
+        ["cancelled".to_owned(), totals.cancelled.to_string()],
+        ["still to send".to_owned(), totals.remaining.to_string()],
+        ["of these deferred".to_owned(), totals.deferred.to_string()],
+    ];
+    for moment in shown.next {
+        rows.push(["due".to_owned(), moment]);
+    }
+    out::table(None, rows)
+}
+
+fn unknown(id: MailingId) -> anyhow::Error {
+    anyhow::anyhow!("this user has no mailing {id}")
+}
+
+fn status(text: &str) -> Result<Status, &'static str> {
+    text.parse()
+        .map_err(|_| "it is none of created, running, paused, completed, cancelled")
+}
