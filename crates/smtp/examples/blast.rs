@@ -1,0 +1,102 @@
+//! Sends letters over the pool as fast as the server takes them.
+//!
+//! ```text
+//! cargo run --release --example blast -- 127.0.0.1:2525 20000 50 20000
+//! ```
+//!
+//! To compare with `smtp-source -s 50 -m 20000 -l 20000 -d -f a@x -t b@y 127.0.0.1:2525` into the same sink.
+
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+#![expect(clippy::cast_precision_loss, reason = "numbers for reading")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use skychimp_smtp::{Letter, Outcome, Pool, Server, Tls};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [target, count, connections, size] = arguments.as_slice() else {
+        bail!("usage: blast HOST:PORT LETTERS CONNECTIONS SIZE");
+    };
+    let (host, port) = target.rsplit_once(':').context("HOST:PORT")?;
+    let mut server = Server::new(host, port.parse().context("PORT")?);
+    server.tls = Tls::None;
+    server.connections = connections.parse().context("CONNECTIONS")?;
+    let count: u64 = count.parse().context("LETTERS")?;
+    let data = content(size.parse().context("SIZE")?);
+
+    let workers = server.connections;
+    let pool = Pool::new(server);
+    let next = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..workers)
+        .map(|_| tokio::spawn(work(pool.clone(), Arc::clone(&next), count, data.clone())))
+        .collect();
+    let mut failed = 0;
+    for task in tasks {
+        failed += task.await??;
+    }
+    pool.close().await;
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{count} letters in {seconds:.2} s: {:.0} letters/s, {:.1} µs CPU per letter, {failed} not sent",
+        count as f64 / seconds,
+        cpu_seconds()? * 1e6 / count as f64,
+    );
+    Ok(())
+}
+
+/// One connection's worth of letters; the number of those that were not sent.
+async fn work(pool: Pool, next: Arc<AtomicU64>, count: u64, data: Bytes) -> Result<u64> {
+    let take = || {
+        let id = next.fetch_add(1, Ordering::Relaxed);
+        (id < count).then(|| Letter {
+            id,
+            from: "a@example.org".into(),
+            to: format!("r{id}@example.org"),
+            data: data.clone(),
+        })
+    };
+    let mut failed = 0;
+    let mut present = take();
+    while present.is_some() {
+        let mut lease = pool.lease().await?;
+        while let Some(letter) = present.take_if(|_| lease.is_usable()) {
+            present = take();
+            let report = lease.send(&letter, present.as_ref(), &mut |_| {}).await;
+            if report.outcome != Outcome::Sent {
+                failed += 1;
+                eprintln!("{}: {}", report.outcome, report.reply);
+            }
+        }
+    }
+    Ok(failed)
+}
+
+/// A letter of about so many octets.
+fn content(size: usize) -> Bytes {
+    let mut data = b"From: a@example.org\r\nSubject: blast\r\n\r\n".to_vec();
+    while data.len() + 74 <= size {
+        data.extend_from_slice(&[b'x'; 72]);
+        data.extend_from_slice(b"\r\n");
+    }
+    data.into()
+}
+
+/// User and system time of this process, from the kernel in hundredths of a second.
+fn cpu_seconds() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat")?;
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Ok(ticks as f64 / 100.0)
+}
