@@ -7,9 +7,9 @@
 //! the rate allows it; closing a connection never delays anybody.
 //!
 //! *Design notes.* The pool learns from the server: refused connections while
-//! others live lower the cap (it grows back one a minute), and two connections
-//! cut off after the same number of letters set the letters per connection for
-//! ten minutes.
+//! others live lower the cap; it grows back by half after ten seconds, later
+//! when the server refuses again. Two connections cut off after the same number
+//! of letters set the letters per connection for ten minutes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,11 @@ use crate::report::{Class, ConnectError, Phase, Report};
 use crate::server::Server;
 use crate::session::Connection;
 
-/// How often a lowered cap grows by one.
-const GROW: Duration = Duration::from_mins(1);
+/// When a lowered cap grows for the first time; the time doubles with each refusal after that.
+const GROW: Duration = Duration::from_secs(10);
+
+/// The longest time until a lowered cap grows again.
+const GROW_MOST: Duration = Duration::from_mins(5);
 
 /// How long a learned number of letters per connection holds.
 const REMEMBER: Duration = Duration::from_mins(10);
@@ -56,6 +59,9 @@ struct State {
     idle: Vec<(Connection, Instant)>,
     cap: usize,
     cap_grows: Instant,
+    grow_after: Duration,
+    /// The cap has grown since the last refusal.
+    grown: bool,
     /// The last number of letters after which the server cut a connection off.
     cut_after: Option<u32>,
     learned: Option<(u32, Instant)>,
@@ -90,6 +96,8 @@ impl Pool {
             idle: Vec::new(),
             cap: server.connections.max(1),
             cap_grows: Instant::now(),
+            grow_after: GROW,
+            grown: false,
             cut_after: None,
             learned: None,
             sweeping: false,
@@ -130,7 +138,10 @@ impl Pool {
     pub async fn lease(&self) -> Result<Lease, ConnectError> {
         let inner = &self.inner;
         loop {
+            // in line before looking, so that what is given back meanwhile wakes this call or another
             let freed = inner.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
             let turn = inner
                 .state
                 .lock()
@@ -223,8 +234,9 @@ impl State {
     fn grow(&mut self, most: usize) {
         let now = Instant::now();
         while self.cap < most && self.cap_grows <= now {
-            self.cap += 1;
-            self.cap_grows += GROW;
+            self.cap = most.min(self.cap + 1.max(self.cap / 2));
+            self.cap_grows += self.grow_after;
+            self.grown = true;
         }
     }
 
@@ -252,7 +264,12 @@ impl Inner {
             ) | (Class::Connection, Phase::Greeting)
         );
         let mut state = self.state.lock();
-        if !too_many || state.live == 0 || state.closed {
+        if !too_many || state.closed {
+            return false;
+        }
+        if state.live == 0 {
+            // it takes none at all: that says nothing about how many it takes
+            state.cap = self.connector.server().connections;
             return false;
         }
         let cap = state.live;
@@ -261,7 +278,15 @@ impl Inner {
                 "the mail server takes no more connections");
             state.cap = cap;
         }
-        state.cap_grows = Instant::now() + GROW;
+        let now = Instant::now();
+        if now > state.cap_grows + GROW_MOST {
+            // it went well for long
+            state.grow_after = GROW;
+        } else if state.grown {
+            state.grow_after = (state.grow_after * 2).min(GROW_MOST);
+        }
+        state.grown = false;
+        state.cap_grows = now + state.grow_after;
         true
     }
 

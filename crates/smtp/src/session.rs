@@ -129,6 +129,8 @@ pub struct Connection {
     /// The last transaction was left open by a refusal.
     reset: bool,
     closed: bool,
+    /// QUIT is on the wire.
+    leaving: bool,
     /// The server ended the connection between two letters.
     cut_off: bool,
     /// A call of `send` is under way, or was dropped half-way.
@@ -153,6 +155,7 @@ impl Connection {
             announced: None,
             reset: false,
             closed: false,
+            leaving: false,
             cut_off: false,
             busy: false,
         }
@@ -254,12 +257,15 @@ impl Connection {
 
     /// Says goodbye and closes. Nothing depends on the answer.
     pub async fn quit(mut self) {
-        if self.closed || self.busy || self.announced.is_some() {
+        let silent = self.closed && !self.leaving;
+        if silent || self.busy || self.announced.is_some() {
             return;
         }
         let limit = self.timeouts.quit;
         let goodbye = async {
-            self.wire.command(b"QUIT\r\n", limit).await;
+            if !self.leaving {
+                self.wire.command(b"QUIT\r\n", limit).await;
+            }
             self.wire.reply(limit).await
         };
         // S9: whatever it is, the letters are through
@@ -442,6 +448,7 @@ impl Connection {
         }
         if !goes_on || (last && self.capabilities.pipelining) {
             self.closed = true;
+            self.leaving = goes_on;
             return verdict;
         }
         let Some(mut announced) = announced else {

@@ -66,10 +66,15 @@ impl Verdict {
     }
 
     pub fn by_reply(outcome: Outcome, phase: Phase, reply: &Reply) -> Self {
+        let class = match class_of(reply) {
+            // 250 where it is no answer
+            Class::Accepted if outcome != Outcome::Sent => Class::Protocol,
+            class => class,
+        };
         Self {
             code: Some(reply.code),
             enhanced: reply.enhanced().map(str::to_owned),
-            ..Self::new(outcome, class_of(reply), phase, reply.text())
+            ..Self::new(outcome, class, phase, reply.text())
         }
     }
 
@@ -129,12 +134,12 @@ pub(crate) fn judge_envelope(
         let Some(reply) = replies.get(n) else {
             // the connection ended, or nobody asked further after a refusal
             let Some(broken) = broken else { break };
-            let verdict = refused.unwrap_or_else(|| match broken.class() {
-                class @ (Class::Connection | Class::Tls) => Verdict {
-                    class,
-                    ..Verdict::by_break(untouched(phase), phase, &broken)
-                },
-                _ => Verdict::by_break(Outcome::Deferred, phase, &broken),
+            let verdict = refused.unwrap_or_else(|| {
+                let outcome = match broken.class() {
+                    Class::Connection | Class::Tls => untouched(phase),
+                    _ => Outcome::Deferred,
+                };
+                Verdict::by_break(outcome, phase, &broken)
             });
             return Err((verdict, After::Close));
         };
@@ -198,13 +203,7 @@ pub(crate) fn judge_content(dot_out: bool, result: Result<Reply, Broken>) -> (Ve
         Ok(reply) if dot_out && (250..=259).contains(&reply.code) => {
             (Verdict::by_reply(Outcome::Sent, phase, &reply), true)
         }
-        Ok(reply) => (
-            Verdict {
-                class: Class::Protocol,
-                ..Verdict::by_reply(doubt, phase, &reply)
-            },
-            false,
-        ),
+        Ok(reply) => (Verdict::by_reply(doubt, phase, &reply), false),
     }
 }
 
@@ -283,7 +282,7 @@ mod tests {
             let (outcome, class, _, after) = envelope(texts);
             assert_eq!(
                 (outcome, class, after),
-                (Outcome::Deferred, class, After::Close),
+                (Outcome::Deferred, Class::Protocol, After::Close),
                 "{texts:?}"
             );
         }

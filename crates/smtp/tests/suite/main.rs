@@ -4,6 +4,7 @@
 
 mod overlap;
 mod pool;
+mod postfix;
 mod sandbox;
 mod secure;
 mod session;
