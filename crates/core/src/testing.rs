@@ -7,7 +7,7 @@ mod audience;
 
 use std::ops::Deref;
 
-pub use audience::{list, mailing, message, suppress};
+pub use audience::{list, mailing, members, message, suppress};
 
 use crate::db::Db;
 use crate::error::Error;

@@ -29,6 +29,21 @@ pub async fn list(
     .execute(conn)
     .await
     .map(|_| ()))?;
+    tx.commit().await?;
+    members(db, owner, id, first, count, now).await?;
+    Ok(id)
+}
+
+/// Adds the recipients `person{n}@example.org` for `count` numbers from `first` on to a list.
+pub async fn members(
+    db: &Db,
+    owner: UserId,
+    list: ListId,
+    first: i64,
+    count: i64,
+    now: Moment,
+) -> Result<(), Error> {
+    let mut tx = db.write().await?;
     let (people, members) = match tx {
         crate::db::Tx::Sqlite(_) => (
             "WITH RECURSIVE s(n) AS (SELECT $2 WHERE $3 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2 + $3)
@@ -68,12 +83,11 @@ pub async fn list(
         .bind(first)
         .bind(count)
         .bind(now)
-        .bind(id)
+        .bind(list)
         .execute(conn)
         .await
         .map(|_| ()))?;
-    tx.commit().await?;
-    Ok(id)
+    tx.commit().await
 }
 
 /// Suppresses `person{n}@example.org` for `owner`.

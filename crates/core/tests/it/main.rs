@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::missing_panics_doc)]
 
 mod lists;
+mod mailings;
 mod recipients;
+mod runs;
 mod schema;
 mod support;
 mod users;
