@@ -4,6 +4,8 @@
 //! cargo run --release --example blast -- 127.0.0.1:2525 20000 50 20000
 //! ```
 //!
+//! With `sandbox` instead of an address the letters go to a sandbox in the same process.
+//!
 //! To compare with `smtp-source -s 50 -m 20000 -l 20000 -d -f a@x -t b@y 127.0.0.1:2525` into the same sink.
 
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
@@ -15,14 +17,22 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use skychimp_smtp::sandbox::Sandbox;
 use skychimp_smtp::{Letter, Outcome, Pool, Server, Tls};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [target, count, connections, size] = arguments.as_slice() else {
-        bail!("usage: blast HOST:PORT LETTERS CONNECTIONS SIZE");
+        bail!("usage: blast HOST:PORT|sandbox LETTERS CONNECTIONS SIZE");
     };
+    let sandbox = match target.as_str() {
+        "sandbox" => Some(Sandbox::start(([127, 0, 0, 1], 0).into(), |_, _| {}).await?),
+        _ => None,
+    };
+    let target = sandbox
+        .as_ref()
+        .map_or_else(|| target.clone(), |s| s.address().to_string());
     let (host, port) = target.rsplit_once(':').context("HOST:PORT")?;
     let mut server = Server::new(host, port.parse().context("PORT")?);
     server.tls = Tls::None;

@@ -10,6 +10,10 @@
 
 mod connect;
 mod letter;
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(dead_code, reason = "the sandbox needs no TLS, the test server does")
+)]
 mod peer;
 mod pool;
 mod rate;
@@ -27,6 +31,7 @@ mod wire;
 pub use connect::Connector;
 pub use letter::Letter;
 pub use pool::{Lease, Pool, PoolStatus};
+pub use rate::Rate;
 pub use reply::Reply;
 pub use report::{Class, ConnectError, Outcome, Phase, Report};
 pub use server::{Credentials, Roots, Server, Timeouts, Tls, UrlError};

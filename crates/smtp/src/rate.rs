@@ -10,13 +10,14 @@ const SLACK: Duration = Duration::from_millis(10);
 
 /// Gives turns at a steady rate to any number of callers, first come, first served.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub struct Rate {
     interval: Duration,
     next: Mutex<Instant>,
 }
 
 impl Rate {
     /// So many turns per second, counted from `now`; the caller has checked that it is above 0.
+    #[must_use]
     pub fn new(per_second: f64, now: Instant) -> Self {
         let interval = Duration::try_from_secs_f64(1.0 / per_second);
         Self {
