@@ -26,6 +26,12 @@ export class MailServer {
     return mail;
   }
 
+  /** Listens again where it did before [`stop`]. */
+  async again(): Promise<void> {
+    const port = Number(new URL(this.url).port);
+    await new Promise<void>((done) => this.server.listen(port, '127.0.0.1', done));
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((done) => this.server.close(done));

@@ -17,7 +17,7 @@ export class Program {
   private constructor(
     readonly folder: string,
     readonly address: string,
-    private readonly environment: NodeJS.ProcessEnv,
+    readonly environment: NodeJS.ProcessEnv,
   ) {}
 
   /** Makes a folder and starts `serve`; letters go to the sandbox unless `settings` name a mail server. */
