@@ -95,7 +95,7 @@ impl Db {
             .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_mins(1))
             .connect_with(options.clone())
             .await?;
         let reader = SqlitePoolOptions::new()

@@ -139,16 +139,14 @@ impl List {
         name: &str,
         now: Moment,
     ) -> Result<ListId, Error> {
-        match Self::by_name(tx, owner, name).await? {
-            Some(list) => Ok(list.id),
-            None => {
-                let draft = Draft {
-                    name: name.to_owned(),
-                    comment: String::new(),
-                };
-                Self::create(tx, owner, &draft, now).await
-            }
+        if let Some(list) = Self::by_name(tx, owner, name).await? {
+            return Ok(list.id);
         }
+        let draft = Draft {
+            name: name.to_owned(),
+            comment: String::new(),
+        };
+        Self::create(tx, owner, &draft, now).await
     }
 
     /// The owner's list with this id.

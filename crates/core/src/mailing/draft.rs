@@ -103,7 +103,7 @@ impl MailingDraft {
         let mut checked = self.letter(tx, owner, &mut wrong).await?;
         match times {
             Some(times) if wrong.is_empty() => {
-                checked.zone = times.schedule.zone().to_owned();
+                times.schedule.zone().clone_into(&mut checked.zone);
                 if times.start_given {
                     checked.start_at = Some(times.schedule.start());
                     checked.start_wall = Some(times.schedule.anchor());
