@@ -258,10 +258,11 @@ pub(crate) fn always_uses(source: &str, name: &str) -> bool {
     let Ok(uses) = scan::check(&pieces) else {
         return false;
     };
-    uses.iter().any(|used| {
+    let placed = uses.iter().filter(|used| used.name == name && used.always);
+    placed.take(100).any(|used| {
         let before: usize = pieces[..used.piece].iter().map(|p| p.source.len()).sum();
         let before = &source[..before];
-        used.name == name && used.always && before.rfind("<!--") <= before.rfind("-->")
+        before.rfind("<!--") <= before.rfind("-->")
     })
 }
 

@@ -154,12 +154,10 @@ impl<'s> Protected<'s> {
         if self.tags.iter().any(harmed) {
             return None;
         }
-        let inliner = CSSInliner::options()
-            .load_remote_stylesheets(false)
-            .keep_link_tags(true)
-            .keep_at_rules(true)
-            .build();
-        let html = implied_body_inside(self, inliner.inline(&self.html).ok()?);
+        if !is_modest(&self.html) {
+            return None;
+        }
+        let html = implied_body_inside(self, inline(&self.html)?);
         // values in style sheets end up in as many elements as the style fits
         let in_style = |number: &usize| self.tags[*number].place == Place::Raw("style");
         let mut numbers = self.numbers(&html);
@@ -167,6 +165,69 @@ impl<'s> Protected<'s> {
         let expected = (0..self.tags.len()).filter(|number| !in_style(number));
         expected.eq(numbers).then_some(html)
     }
+}
+
+/// The parser's tree is written by recursion as deep as the tree: on a stack that suffices for all that is modest.
+fn inline(html: &str) -> Option<String> {
+    const STACK: usize = 128 * 1024 * 1024;
+    std::thread::scope(|scope| {
+        let inliner = CSSInliner::options()
+            .load_remote_stylesheets(false)
+            .keep_link_tags(true)
+            .keep_at_rules(true)
+            .build();
+        std::thread::Builder::new()
+            .name("styles".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, move || inliner.inline(html).ok())
+            .ok()?
+            .join()
+            .ok()?
+    })
+}
+
+/// Whether HTML is such as people write, and not such as makes a parser build millions of elements: one that is not
+/// closed where it was opened (`<b>`) is opened again in each paragraph that follows.
+fn is_modest(html: &str) -> bool {
+    const MAX_TAGS: usize = 10_000;
+    const MAX_ELEMENTS: usize = 1_000_000;
+    const MAX_MATCHES: usize = 10_000_000;
+    /// Elements that are opened again.
+    const FORMATTING: [&str; 14] = [
+        "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt",
+        "u",
+    ];
+    const INLINE: [&str; 3] = ["span", "br", "img"];
+    let mut open: Vec<&str> = Vec::new();
+    // how many were open at the last tag that may keep them open
+    let mut kept = 0;
+    let (mut tags, mut elements) = (0, 0);
+    for tag in html.split('<').skip(1) {
+        let (end, tag) = tag
+            .strip_prefix('/')
+            .map_or((false, tag), |tag| (true, tag));
+        let length = tag.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let name = &tag[..length];
+        let formatting = FORMATTING.iter().any(|f| f.eq_ignore_ascii_case(name));
+        match (formatting, end) {
+            (true, false) => open.push(name),
+            (true, true) => {
+                let last = open.iter().rposition(|o| o.eq_ignore_ascii_case(name));
+                if let Some(last) = last.filter(|last| *last >= kept) {
+                    open.remove(last);
+                }
+            }
+            _ if INLINE.iter().any(|i| i.eq_ignore_ascii_case(name)) => {}
+            _ => kept = open.len(),
+        }
+        tags += 1;
+        elements += 1 + open.len();
+        if tags > MAX_TAGS || elements > MAX_ELEMENTS {
+            return false;
+        }
+    }
+    let rules = html.bytes().filter(|b| *b == b'{').count();
+    rules * tags <= MAX_MATCHES
 }
 
 /// A parser adds `<tbody>` behind the comments that stand before the first row; a loop around rows must not repeat

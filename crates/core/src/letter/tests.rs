@@ -381,6 +381,7 @@ fn preview_text_is_hidden_at_the_top_and_escaped() {
     assert!(!letter.text.contains("1 < 2"));
 }
 
+/// R12: what a run keeps is the whole letter, only persons' values are missing.
 #[test]
 fn styles_go_into_elements_and_fields_stay() {
     let style = "<style>p{color:red} .c{width:{{ attributes.w }}px} @media (max-width:9px){p{color:blue}}</style>";
@@ -465,6 +466,38 @@ fn text_is_made_from_html() {
     )
     .text;
     insta::assert_snapshot!(text);
+}
+
+fn numbered(n: usize, before: &str, behind: &str) -> String {
+    let each: Vec<_> = (0..n).map(|i| format!("{before}{i}{behind}")).collect();
+    each.concat()
+}
+
+/// Nobody's HTML exhausts the stack, the memory or the patience of the service.
+#[test]
+fn monstrous_html_is_left_as_it_is() {
+    let style = "<style>p{color:red}</style>";
+    let rules = numbered(5_000, ".c", "{color:red}");
+    let unclosed = numbered(3_000, "<b id=", ">");
+    let hidden = numbered(2_000, "<b id=", "><table><td></b></table>");
+    for html in [
+        format!("{style}{}", "<div>".repeat(9_000)),
+        format!("{style}{}", "<b><div>".repeat(4_000)),
+        format!("{style}{}", "<div>".repeat(40_000)),
+        format!("{style}<p>{unclosed}{}", "<p>x".repeat(6_000)),
+        format!("{style}{hidden}{}", "<p>x".repeat(2_000)),
+        format!("<style>{rules}</style>{}", "<p>x</p>".repeat(4_000)),
+        format!("{style}{}{}", "<ul>".repeat(2_000), "<li>".repeat(20_000)),
+        format!(
+            "{style}{}",
+            "<br>".repeat(20_000) + &"</div>".repeat(20_000)
+        ),
+        format!("{style}{}", "<a href=x>x".repeat(20_000)),
+        format!("<!--{}", "{{ unsubscribe_url }}".repeat(1_000)),
+    ] {
+        let frozen = Frozen::new(&content("Hi", &html, ""), Language::En).unwrap();
+        assert!(frozen.html.len() < 2_000_000 && frozen.text.len() < 1_000_000);
+    }
 }
 
 /// A condition that begins in a comment leaves no broken template.

@@ -91,8 +91,8 @@ struct State {
     out: String,
     /// A space is due before the next word.
     space: bool,
-    /// Open links: their address and where their text begins.
-    links: Vec<(String, usize)>,
+    /// The open link: its address and where its text begins.
+    link: Option<(String, usize)>,
     /// Open lists: the number of the next item, 0 where items have none.
     lists: Vec<usize>,
     /// The element that is left out, and how often it is open.
@@ -110,8 +110,8 @@ impl State {
         }
         self.out
             .truncate(self.out.trim_end_matches([' ', '\t']).len());
-        let ends = self.out.len() - self.out.trim_end_matches('\n').len();
-        for _ in ends..=blank {
+        let ends = self.out.bytes().rev().take(blank + 1);
+        for _ in ends.take_while(|b| *b == b'\n').count()..=blank {
             self.out.push('\n');
         }
     }
@@ -165,7 +165,9 @@ impl State {
         match name {
             "br" => {
                 self.space = false;
-                self.out.push('\n');
+                if !self.out.ends_with("\n\n\n") {
+                    self.out.push('\n');
+                }
             }
             "hr" => {
                 self.out.push_str("---");
@@ -176,7 +178,7 @@ impl State {
             "ul" => self.lists.push(0),
             "ol" => self.lists.push(1),
             "li" => {
-                let depth = self.lists.len().saturating_sub(1);
+                let depth = self.lists.len().saturating_sub(1).min(8);
                 self.out.push_str(&"  ".repeat(depth));
                 match self.lists.last_mut() {
                     Some(number) if *number > 0 => {
@@ -188,9 +190,10 @@ impl State {
                 }
             }
             "img" => self.words(attribute("alt")),
-            "a" => self
-                .links
-                .push((attribute("href").to_owned(), self.out.len())),
+            "a" => {
+                self.end_link();
+                self.link = Some((attribute("href").to_owned(), self.out.len()));
+            }
             _ => {}
         }
     }
@@ -214,7 +217,7 @@ impl State {
 
     /// The address behind the text, unless the text is the address or the link leads nowhere.
     fn end_link(&mut self) {
-        let Some((href, from)) = self.links.pop() else {
+        let Some((href, from)) = self.link.take() else {
             return;
         };
         let text = self.out.get(from..).unwrap_or_default().trim();

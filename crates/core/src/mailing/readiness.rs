@@ -172,13 +172,11 @@ impl Mailing {
         .bind(message)
         .fetch_optional(conn)
         .await)?;
-        Ok(
-            found.map(|(subject, preview_text, html, text)| Content {
-                subject,
-                preview_text,
-                html: Some(html),
-                text: Some(text),
-            }),
-        )
+        Ok(found.map(|(subject, preview_text, html, text)| Content {
+            subject,
+            preview_text,
+            html: Some(html),
+            text: Some(text),
+        }))
     }
 }
