@@ -4,7 +4,8 @@
 //! cargo run --release --example blast -- 127.0.0.1:2525 20000 50 20000
 //! ```
 //!
-//! With `sandbox` instead of an address the letters go to a sandbox in the same process.
+//! With `sandbox` instead of an address the letters go to a sandbox in the same process. A fifth number puts that many
+//! milliseconds of round trip between the two, by a proxy in the same process (its CPU is counted too).
 //!
 //! To compare with `smtp-source -s 50 -m 20000 -l 20000 -d -f a@x -t b@y 127.0.0.1:2525` into the same sink.
 
@@ -13,18 +14,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use skychimp_smtp::sandbox::Sandbox;
 use skychimp_smtp::{Letter, Outcome, Pool, Server, Tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [target, count, connections, size] = arguments.as_slice() else {
-        bail!("usage: blast HOST:PORT|sandbox LETTERS CONNECTIONS SIZE");
+    let (numbers, delay) = arguments.split_at(arguments.len().min(4));
+    let [target, count, connections, size] = numbers else {
+        bail!("usage: blast HOST:PORT|sandbox LETTERS CONNECTIONS SIZE [ROUND-TRIP-MS]");
     };
     let sandbox = match target.as_str() {
         "sandbox" => Some(Sandbox::start(([127, 0, 0, 1], 0).into(), |_, _| {}).await?),
@@ -33,6 +39,10 @@ async fn main() -> Result<()> {
     let target = sandbox
         .as_ref()
         .map_or_else(|| target.clone(), |s| s.address().to_string());
+    let target = match delay {
+        [] => target,
+        [round_trip, ..] => proxy(target, round_trip.parse().context("ROUND-TRIP-MS")?).await?,
+    };
     let (host, port) = target.rsplit_once(':').context("HOST:PORT")?;
     let mut server = Server::new(host, port.parse().context("PORT")?);
     server.tls = Tls::None;
@@ -86,6 +96,49 @@ async fn work(pool: Pool, next: Arc<AtomicU64>, count: u64, data: Bytes) -> Resu
         }
     }
     Ok(failed)
+}
+
+/// An address behind which `target` is that many milliseconds away, there and back.
+async fn proxy(target: String, round_trip: u64) -> Result<String> {
+    let one_way = Duration::from_millis(round_trip) / 2;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let Ok(far) = TcpStream::connect(&target).await else {
+                continue;
+            };
+            let _ = (near.set_nodelay(true), far.set_nodelay(true));
+            let (near_in, near_out) = near.into_split();
+            let (far_in, far_out) = far.into_split();
+            tokio::spawn(pass(near_in, far_out, one_way));
+            tokio::spawn(pass(far_in, near_out, one_way));
+        }
+    });
+    Ok(address)
+}
+
+/// One direction: everything arrives so much later.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, later: Duration) {
+    let (sender, mut receiver) = mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
+    let writer = tokio::spawn(async move {
+        while let Some((at, octets)) = receiver.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to.write_all(&octets).await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let at = tokio::time::Instant::now() + later;
+        if sender.send((at, buffer[..read].to_vec())).is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    let _ = writer.await;
 }
 
 /// A letter of about so many octets.

@@ -328,6 +328,14 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for (connection, _) in std::mem::take(&mut self.state.get_mut().idle) {
+            spawn(connection.quit());
+        }
+    }
+}
+
 /// Closes connections that nobody used for a while; ends when there are none.
 async fn sweep(inner: std::sync::Weak<Inner>, period: Duration) {
     loop {
