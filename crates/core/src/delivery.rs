@@ -16,7 +16,7 @@ mod claim;
 mod page;
 mod record;
 
-pub use claim::{Claim, OpenRun, Scope};
+pub use claim::{Claim, OpenRun, RunLetter, Scope};
 pub use page::DeliveryFilter;
 pub(crate) use page::containing;
 pub use record::{Attempted, Next, Recorded};

@@ -198,6 +198,17 @@ impl OutboxLetter {
         .await)?)
     }
 
+    /// Whether any letter is due.
+    pub async fn any_due(tx: &mut Tx, now: Moment) -> Result<bool, Error> {
+        let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT due_at FROM outbox WHERE state IN ('queued', 'deferred') AND due_at <= $1 LIMIT 1",
+        )
+        .bind(now)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(found.is_some())
+    }
+
     /// Claims up to `limit` letters that are due, for `worker`.
     pub async fn claim(
         tx: &mut Tx,

@@ -4,10 +4,12 @@
 //! that server. CI does both, so a statement that works on one database only cannot land.
 
 mod audience;
+mod run;
 
 use std::ops::Deref;
 
 pub use audience::{list, mailing, members, message, suppress};
+pub use run::{TestRun, execute, ledger, sending_run};
 
 use crate::db::Db;
 use crate::error::Error;

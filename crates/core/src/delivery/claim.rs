@@ -40,6 +40,23 @@ pub struct OpenRun {
     pub end_at: Option<Moment>,
 }
 
+/// The letter that a run froze, with its personal fields.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct RunLetter {
+    /// The subject.
+    pub subject: String,
+    /// The HTML part; empty: none.
+    pub html: String,
+    /// The text part.
+    pub text: String,
+    /// The sender's name.
+    pub from_name: String,
+    /// The sender's address; empty: the service's own sender.
+    pub from_email: String,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: String,
+}
+
 /// A delivery in a worker's hand, with what the letter needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
@@ -144,6 +161,19 @@ impl OpenRun {
             runs.retain(|run| run.mailing_id == mailing);
         }
         Ok(runs)
+    }
+}
+
+impl RunLetter {
+    /// The letter of this owner's run.
+    pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, html, text, from_name, from_email, reply_to FROM runs WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(run)
+        .fetch_optional(conn)
+        .await)?)
     }
 }
 

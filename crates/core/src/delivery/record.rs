@@ -11,6 +11,7 @@ use crate::attempt::{Attempt, AttemptOutcome};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{DeliveryId, RunId, UserId, WorkerId};
+use crate::run::Run;
 use crate::time::Moment;
 
 /// One attempt at a claimed delivery, and what follows from it.
@@ -127,28 +128,27 @@ impl Delivery {
     pub async fn record(
         tx: &mut Tx,
         worker: WorkerId,
-        attempted: &[Attempted],
+        attempted: &[&Attempted],
         now: Moment,
     ) -> Result<Recorded, Error> {
         if attempted.is_empty() {
             return Ok(Recorded::default());
         }
-        let done: HashSet<i64> = update(tx, worker, attempted).await?.into_iter().collect();
+        let done: HashSet<(i64, i64)> = update(tx, worker, attempted).await?.into_iter().collect();
+        let is_done = |one: &Attempted| done.contains(&(one.delivery.0, one.number));
         let mut deltas = Deltas::default();
         let mut stale = Vec::new();
-        for one in attempted {
-            if done.contains(&one.delivery.0) {
+        for &one in attempted {
+            if is_done(one) {
                 deltas.attempted(one);
             } else {
                 stale.push(one.delivery);
             }
         }
         if stale.is_empty() {
-            Attempt::insert(tx, attempted.iter()).await?;
+            Attempt::insert(tx, attempted.iter().copied()).await?;
         } else {
-            let held = attempted
-                .iter()
-                .filter(|one| done.contains(&one.delivery.0));
+            let held = attempted.iter().copied().filter(|one| is_done(one));
             Attempt::insert(tx, held).await?;
         }
         add_to_runs(tx, &deltas, now).await?;
@@ -209,7 +209,8 @@ pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Re
         on_db!(tx, conn => sqlx::query(
             "UPDATE runs
              SET sent = sent + $3, failed = failed + $4, skipped = skipped + $5, expired = expired + $6,
-                 deferred = deferred + $7, progress_at = $8
+                 deferred = deferred + $7, progress_at = $8,
+                 waiting = CASE WHEN $3 > 0 THEN '' ELSE waiting END
              WHERE owner_id = $1 AND id = $2",
         )
         .bind(owner)
@@ -223,12 +224,17 @@ pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Re
         .execute(conn)
         .await
         .map(|_| ()))?;
+        Run::finish_if_over(tx, *owner, *run, now).await?;
     }
     Ok(())
 }
 
-/// The deliveries' new states; returns those that `worker` held for this very attempt.
-async fn update(tx: &mut Tx, worker: WorkerId, attempted: &[Attempted]) -> Result<Vec<i64>, Error> {
+/// The deliveries' new states; returns delivery and number of those that `worker` held for this very attempt.
+async fn update(
+    tx: &mut Tx,
+    worker: WorkerId,
+    attempted: &[&Attempted],
+) -> Result<Vec<(i64, i64)>, Error> {
     let why = |one: &Attempted| (one.next != Next::Sent).then(|| one.class.clone());
     let due_at = |one: &Attempted| match one.next {
         Next::Again(at) => Some(at.millis()),
@@ -251,7 +257,7 @@ async fn update(tx: &mut Tx, worker: WorkerId, attempted: &[Attempted]) -> Resul
                 })
                 .collect();
             // the + keeps SQLite from walking all claims of the worker for each row
-            sqlx::query_scalar(
+            sqlx::query_as(
                 "UPDATE deliveries
                  SET state = o.state, why = o.why, attempts = o.number, due_at = coalesce(o.due_at, deliveries.due_at),
                      done_at = o.done_at, claimed_by = NULL
@@ -260,14 +266,14 @@ async fn update(tx: &mut Tx, worker: WorkerId, attempted: &[Attempted]) -> Resul
                        FROM json_each($2)) AS o
                  WHERE deliveries.id = o.id AND +deliveries.state = 'claimed' AND +deliveries.claimed_by = $1
                    AND deliveries.attempts = o.number - 1
-                 RETURNING id",
+                 RETURNING id, attempts",
             )
             .bind(worker)
             .bind(Json(rows))
             .fetch_all(&mut **tx)
             .await?
         }
-        Tx::Postgres(tx) => sqlx::query_scalar(
+        Tx::Postgres(tx) => sqlx::query_as(
             "UPDATE deliveries d
              SET state = o.state, why = o.why, attempts = o.number, due_at = coalesce(o.due_at, d.due_at),
                  done_at = o.done_at, claimed_by = NULL
@@ -275,7 +281,7 @@ async fn update(tx: &mut Tx, worker: WorkerId, attempted: &[Attempted]) -> Resul
                   AS o (owner_id, id, number, state, why, due_at, done_at)
              WHERE d.owner_id = o.owner_id AND d.id = o.id AND d.state = 'claimed' AND d.claimed_by = $1
                AND d.attempts = o.number - 1
-             RETURNING d.id",
+             RETURNING d.id, d.attempts",
         )
         .bind(worker)
         .bind(attempted.iter().map(|one| one.owner.0).collect::<Vec<_>>())
@@ -283,8 +289,8 @@ async fn update(tx: &mut Tx, worker: WorkerId, attempted: &[Attempted]) -> Resul
         .bind(attempted.iter().map(|one| one.number).collect::<Vec<_>>())
         .bind(attempted.iter().map(|one| one.next.state().as_str()).collect::<Vec<_>>())
         .bind(attempted.iter().map(|one| why(one).map(Cow::into_owned)).collect::<Vec<_>>())
-        .bind(attempted.iter().map(due_at).collect::<Vec<_>>())
-        .bind(attempted.iter().map(done_at).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| due_at(one)).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| done_at(one)).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?,
     })

@@ -1,10 +1,13 @@
 //! Tests of the operations on a real database. They run on SQLite, and on PostgreSQL when `TEST_DATABASE_URL` is set.
 #![allow(missing_docs, clippy::missing_panics_doc)]
 
+mod deliveries;
 mod lists;
 mod mailings;
+mod outbox;
 mod recipients;
 mod runs;
 mod schema;
 mod support;
 mod users;
+mod workers;

@@ -1,0 +1,141 @@
+//! Runs for tests of sending: everything that stands before a letter, without going through pages and schedules.
+
+use serde_json::json;
+use sqlx::types::Json;
+
+use crate::db::{Db, on_db};
+use crate::error::Error;
+use crate::ids::{MailingId, RecipientId, RunId, UserId};
+use crate::time::Moment;
+
+/// A run in the state `sending`, with its deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestRun {
+    /// Whose.
+    pub owner: UserId,
+    /// Its mailing, in the status `running`.
+    pub mailing: MailingId,
+    /// The run.
+    pub id: RunId,
+    /// Its recipients, in the order of the addresses.
+    pub recipients: Vec<RecipientId>,
+}
+
+/// Makes a running mailing of `owner` with one expanded run that is due `now`, with a delivery for each address.
+/// Subject and text hold the address: `Hello {{ email }}`.
+pub async fn sending_run(
+    db: &Db,
+    owner: UserId,
+    addresses: &[String],
+    now: Moment,
+    end_at: Option<Moment>,
+) -> Result<TestRun, Error> {
+    let mailing = MailingId::new(now);
+    let run = RunId::new(now);
+    let mut recipients = Vec::with_capacity(addresses.len());
+    let mut tx = db.write().await?;
+    on_db!(&mut tx, conn => sqlx::query(
+        "INSERT INTO mailings (owner_id, id, title, from_name, from_email, reply_to, every, zone, end_at, status, version, created_at, updated_at)
+         VALUES ($1, $2, 'Test', 'Sender', 'sender@example.org', '', 'once', 'UTC', $3, 'running', 1, $4, $4)",
+    )
+    .bind(owner)
+    .bind(mailing)
+    .bind(end_at)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    on_db!(&mut tx, conn => sqlx::query(
+        "INSERT INTO runs (owner_id, id, mailing_id, due_at, end_at, state, subject, html, text, from_name, from_email, reply_to,
+                           expanded, chosen, suppressed, planned, sent, failed, skipped, expired, cancelled, deferred, waiting, created_at)
+         VALUES ($1, $2, $3, $4, $5, 'sending', 'Hello {{ email }}', '', 'Token {{ email }}', 'Sender', 'sender@example.org', '',
+                 $7, $6, 0, $6, 0, 0, 0, 0, 0, 0, '', $4)",
+    )
+    .bind(owner)
+    .bind(run)
+    .bind(mailing)
+    .bind(now)
+    .bind(end_at)
+    .bind(i64::try_from(addresses.len()).unwrap_or(i64::MAX))
+    .bind(true)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    for address in addresses {
+        let id = RecipientId::new(now);
+        on_db!(&mut tx, conn => sqlx::query(
+            "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search, version, created_at, updated_at)
+             VALUES ($1, $2, $3, $3, 'Ann', '', $4, $3, 1, $5, $5)
+             ON CONFLICT (owner_id, email_key) DO NOTHING",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(address)
+        .bind(Json(json!({"city": "Omsk"})))
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        let id: RecipientId = on_db!(&mut tx, conn => sqlx::query_scalar(
+            "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at)
+             SELECT owner_id, $2, id, email, email_key, 'queued', 0, $4 FROM recipients WHERE owner_id = $1 AND email_key = $3
+             RETURNING recipient_id",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(address)
+        .bind(now)
+        .fetch_one(conn)
+        .await)?;
+        recipients.push(id);
+    }
+    tx.commit().await?;
+    Ok(TestRun {
+        owner,
+        mailing,
+        id: run,
+        recipients,
+    })
+}
+
+/// Runs one statement of a test, such as removing a recipient behind the engine's back.
+pub async fn execute(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, Error> {
+    let mut tx = db.write().await?;
+    let rows = on_db!(&mut tx, conn => sqlx::query(sql)
+        .bind(owner)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// The numbers of a run as its columns say and as its deliveries say: equal at every commit.
+///
+/// sent, failed, skipped, expired, cancelled, tried and not over, not over.
+pub async fn ledger(db: &Db, run: &TestRun) -> Result<([i64; 7], [i64; 7]), Error> {
+    type Row = (i64, i64, i64, i64, i64, i64, i64);
+    let array = |r: Row| [r.0, r.1, r.2, r.3, r.4, r.5, r.6];
+    let mut tx = db.read().await?;
+    let columns: Row = on_db!(&mut tx, conn => sqlx::query_as(
+        "SELECT sent, failed, skipped, expired, cancelled, deferred, planned - sent - failed - skipped - expired - cancelled
+         FROM runs WHERE owner_id = $1 AND id = $2",
+    )
+    .bind(run.owner)
+    .bind(run.id)
+    .fetch_one(conn)
+    .await)?;
+    let rows: Row = on_db!(&mut tx, conn => sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'failed'),
+                count(*) FILTER (WHERE state = 'skipped'), count(*) FILTER (WHERE state = 'expired'),
+                count(*) FILTER (WHERE state = 'cancelled'),
+                count(*) FILTER (WHERE state IN ('claimed', 'deferred') AND attempts > 0),
+                count(*) FILTER (WHERE state IN ('queued', 'claimed', 'deferred'))
+         FROM deliveries WHERE owner_id = $1 AND run_id = $2",
+    )
+    .bind(run.owner)
+    .bind(run.id)
+    .fetch_one(conn)
+    .await)?;
+    Ok((array(columns), array(rows)))
+}
