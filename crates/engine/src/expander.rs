@@ -86,7 +86,10 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, stop: CancellationToken) {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "expander failed, trying again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "expander failed, trying again"
+                );
             }
         }
         tokio::select! {

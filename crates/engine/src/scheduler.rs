@@ -132,7 +132,10 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, default: Sender, stop: Cancel
                 }
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "scheduler failed, trying again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "scheduler failed, trying again"
+                );
                 TICK
             }
         };

@@ -1,0 +1,44 @@
+//! Removes what nobody needs any more: sessions that are over, old letters of the outbox.
+
+use std::time::Duration;
+
+use skychimp_core::delivery::Scope;
+use skychimp_core::error::Error;
+use skychimp_core::outbox::OutboxLetter;
+use skychimp_core::session::Session;
+
+use crate::EngineConfig;
+
+/// How often.
+const EVERY: Duration = Duration::from_hours(1);
+/// How long letters of the outbox are kept when they are over.
+const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
+
+/// Cleans up every hour, the first time at once.
+pub async fn run(config: &EngineConfig) {
+    if config.scope != Scope::All {
+        return;
+    }
+    loop {
+        match step(config).await {
+            Ok((0, 0)) => {}
+            Ok((sessions, letters)) => tracing::info!(sessions, letters, "cleaned up"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cleaning up failed"
+                );
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn step(config: &EngineConfig) -> Result<(u64, u64), Error> {
+    let now = config.clock.now();
+    let mut tx = config.db.write().await?;
+    let sessions = Session::clean_up(&mut tx, now).await?;
+    let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
+    tx.commit().await?;
+    Ok((sessions, letters))
+}

@@ -1,0 +1,437 @@
+//! The journal: what a process that was killed did with its letters.
+//!
+//! Between the final dot of a letter and the commit of its outcome lie milliseconds in which only this process knows
+//! that the letter left. The journal is a local file that is told first: that a letter is about to be in flight, and
+//! what became of it as soon as the server's reply was read. Writing it is a copy into the system's page cache,
+//! which outlives a killed process. The next process on the machine finds the file, records outcomes that were not
+//! recorded, logs letters that were in flight as in doubt, and returns everything else to the queue untried.
+//!
+//! *Invariants*: a letter's content never leaves before its entry is written. Replaying is idempotent: the database takes an
+//! outcome only while the dead worker still holds the delivery for that very attempt, so entries that were recorded
+//! long ago do no harm.
+//!
+//! *Design notes.* Two files of a fixed size, written in turns, each filled with zeros first: when the disk is full the
+//! journal still has its place. A line that is not needed any more stays until it is written over; lines carry a growing
+//! number and are put in order when read. After a power failure the page cache is gone and the journal may lack its last lines: it
+//! names the boot of the machine, and if that was another one everything without an outcome counts as in doubt.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use skychimp_core::delivery::Attempted;
+use skychimp_core::ids::{DeliveryId, RunId, UserId, WorkerId};
+
+/// Size of each of the two files; some 3 000 outcomes.
+const SIZE: u64 = 1 << 20;
+
+/// A letter whose content is leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flight {
+    /// Whose.
+    pub owner: UserId,
+    /// The run.
+    pub run: RunId,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The attempt.
+    pub number: i64,
+}
+
+#[derive(Serialize)]
+enum Line<'a> {
+    Boot(&'a str),
+    Flight(&'a Flight),
+    Done(&'a Attempted),
+    Landed(DeliveryId),
+}
+
+#[derive(Deserialize)]
+enum OwnedLine {
+    Boot(String),
+    Flight(Flight),
+    Done(Box<Attempted>),
+    Landed(DeliveryId),
+}
+
+/// The journal of a living worker. Nobody else can open it as long as this exists.
+#[derive(Debug)]
+pub struct Journal {
+    worker: WorkerId,
+    dir: PathBuf,
+    boot: String,
+    /// Held while this process lives; the system lets go of it however the process ends.
+    _lock: File,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    files: [File; 2],
+    active: usize,
+    position: u64,
+    sequence: u64,
+    /// Lines that must survive a change of files.
+    pending: HashMap<DeliveryId, Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    line: Vec<u8>,
+    flight: Option<Flight>,
+}
+
+impl Journal {
+    /// Begins the journal of a worker in `dir`.
+    pub fn create(dir: &Path, worker: WorkerId) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let files = [file(dir, worker, "0")?, file(dir, worker, "1")?];
+        let zeros = vec![0; usize::try_from(SIZE).unwrap_or(0)];
+        for file in &files {
+            file.write_all_at(&zeros, 0)?;
+        }
+        // last: a journal with a lock is complete
+        let lock = file(dir, worker, "lock")?;
+        lock.try_lock().map_err(io::Error::from)?;
+        let journal = Self {
+            worker,
+            dir: dir.to_owned(),
+            boot: boot(),
+            _lock: lock,
+            inner: Mutex::new(Inner {
+                files,
+                active: 0,
+                position: 0,
+                sequence: 0,
+                pending: HashMap::new(),
+            }),
+        };
+        let mut inner = journal.inner.lock();
+        let line = inner.line(&Line::Boot(&journal.boot))?;
+        inner.write(&line, &journal.boot)?;
+        drop(inner);
+        Ok(journal)
+    }
+
+    /// A letter's content is about to leave.
+    pub fn in_flight(&self, flight: Flight) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        let line = inner.line(&Line::Flight(&flight))?;
+        inner.write(&line, &self.boot)?;
+        let pending = Pending {
+            line,
+            flight: Some(flight),
+        };
+        inner.pending.insert(flight.delivery, pending);
+        Ok(())
+    }
+
+    /// The outcome of an attempt is known and not recorded yet.
+    pub fn done(&self, attempted: &Attempted) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        let line = inner.line(&Line::Done(attempted))?;
+        inner.pending.insert(
+            attempted.delivery,
+            Pending {
+                line: line.clone(),
+                flight: None,
+            },
+        );
+        inner.write(&line, &self.boot)
+    }
+
+    /// A letter that was said to be in flight did not leave.
+    pub fn landed(&self, delivery: DeliveryId) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        if inner.pending.remove(&delivery).is_none() {
+            return Ok(());
+        }
+        let line = inner.line(&Line::Landed(delivery))?;
+        inner.write(&line, &self.boot)
+    }
+
+    /// The outcomes of these are recorded.
+    pub fn forget(&self, deliveries: impl Iterator<Item = DeliveryId>) {
+        let mut inner = self.inner.lock();
+        for delivery in deliveries {
+            inner.pending.remove(&delivery);
+        }
+    }
+
+    /// Letters in flight whose outcome nobody will learn any more.
+    pub fn flights(&self) -> Vec<Flight> {
+        let inner = self.inner.lock();
+        inner.pending.values().filter_map(|p| p.flight).collect()
+    }
+
+    /// Ends the journal of a worker whose letters are all accounted for.
+    pub fn remove(self) -> io::Result<()> {
+        remove(&self.dir, self.worker)
+    }
+}
+
+impl Inner {
+    fn line(&mut self, line: &Line<'_>) -> io::Result<Vec<u8>> {
+        self.sequence += 1;
+        // a line feed first: what is left of an older line ends here
+        let mut bytes = vec![b'\n'];
+        serde_json::to_writer(&mut bytes, &(self.sequence, line))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    fn write(&mut self, line: &[u8], boot: &str) -> io::Result<()> {
+        if self.position + line.len() as u64 > SIZE {
+            self.turn(boot)?;
+        }
+        self.files[self.active].write_all_at(line, self.position)?;
+        self.position += line.len() as u64;
+        Ok(())
+    }
+
+    /// Goes on in the other file, which gets what is still needed.
+    fn turn(&mut self, boot: &str) -> io::Result<()> {
+        let mut bytes = self.line(&Line::Boot(boot))?;
+        for pending in self.pending.values() {
+            bytes.extend_from_slice(&pending.line);
+        }
+        let other = 1 - self.active;
+        self.files[other].write_all_at(&bytes, 0)?;
+        self.active = other;
+        self.position = bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// The journal of a process that is gone.
+#[derive(Debug)]
+pub struct Orphan {
+    /// Whose it was.
+    pub worker: WorkerId,
+    /// Nothing is missing: deliveries without an entry were not tried.
+    pub complete: bool,
+    /// Outcomes; some may be recorded already.
+    pub done: Vec<Attempted>,
+    /// Letters in flight without an outcome.
+    pub flights: Vec<Flight>,
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Orphan {
+    /// The journals in `dir` whose processes are gone. While an `Orphan` exists no other process gets the same one.
+    pub fn find(dir: &Path) -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let worker = path
+                .extension()
+                .filter(|extension| *extension == "lock")
+                .and_then(|_| path.file_stem()?.to_str()?.parse().ok());
+            let Some(worker) = worker else { continue };
+            let Ok(lock) = File::open(&path) else {
+                continue;
+            };
+            if lock.try_lock().is_err() || !path.exists() {
+                continue;
+            }
+            found.push(Self::read(dir, worker, lock)?);
+        }
+        Ok(found)
+    }
+
+    fn read(dir: &Path, worker: WorkerId, lock: File) -> io::Result<Self> {
+        let mut lines: Vec<(u64, OwnedLine)> = Vec::new();
+        for number in ["0", "1"] {
+            let bytes = fs::read(path(dir, worker, number))?;
+            lines.extend(
+                bytes
+                    .split(|byte| matches!(byte, b'\n' | 0))
+                    .filter(|line| !line.is_empty())
+                    .filter_map(|line| serde_json::from_slice(line).ok()),
+            );
+        }
+        lines.sort_by_key(|(sequence, _)| *sequence);
+        let mut complete = false;
+        let mut flights = HashMap::new();
+        let mut done = HashMap::new();
+        for (_, line) in lines {
+            match line {
+                OwnedLine::Boot(of) => complete = of == boot(),
+                OwnedLine::Flight(flight) => {
+                    flights.insert(flight.delivery, flight);
+                }
+                OwnedLine::Landed(delivery) => {
+                    flights.remove(&delivery);
+                }
+                OwnedLine::Done(attempted) => {
+                    flights.remove(&attempted.delivery);
+                    // an earlier attempt of the same delivery is recorded, or there were no later one
+                    done.insert(attempted.delivery, *attempted);
+                }
+            }
+        }
+        Ok(Self {
+            worker,
+            complete,
+            done: done.into_values().collect(),
+            flights: flights.into_values().collect(),
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Removes the journal; everything in it is recorded.
+    pub fn remove(self) -> io::Result<()> {
+        remove(&self.dir, self.worker)
+    }
+}
+
+fn path(dir: &Path, worker: WorkerId, kind: &str) -> PathBuf {
+    dir.join(format!("{worker}.{kind}"))
+}
+
+fn file(dir: &Path, worker: WorkerId, kind: &str) -> io::Result<File> {
+    File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(path(dir, worker, kind))
+}
+
+fn remove(dir: &Path, worker: WorkerId) -> io::Result<()> {
+    // the lock first: without it nobody looks at the others
+    for kind in ["lock", "0", "1"] {
+        fs::remove_file(path(dir, worker, kind))?;
+    }
+    Ok(())
+}
+
+/// Names the machine's present boot; empty where the system does not tell.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use skychimp_core::attempt::AttemptOutcome;
+    use skychimp_core::delivery::Next;
+    use skychimp_core::time::Moment;
+
+    use super::*;
+
+    fn now() -> Moment {
+        Moment::from_millis(1_800_000_000_000)
+    }
+
+    fn flight(delivery: i64) -> Flight {
+        Flight {
+            owner: UserId(uuid::Uuid::nil()),
+            run: RunId(uuid::Uuid::nil()),
+            delivery: DeliveryId(delivery),
+            number: 1,
+        }
+    }
+
+    fn sent(delivery: i64) -> Attempted {
+        Attempted {
+            owner: UserId(uuid::Uuid::nil()),
+            run: RunId(uuid::Uuid::nil()),
+            delivery: DeliveryId(delivery),
+            number: 1,
+            at: now(),
+            outcome: AttemptOutcome::Sent,
+            class: "accepted".into(),
+            phase: "dot".into(),
+            code: Some(250),
+            enhanced_code: None,
+            reply: "250 2.0.0 Ok: queued\n as \"X\"".into(),
+            server: "127.0.0.1:25".into(),
+            duration_ms: 1,
+            next: Next::Again(now()),
+        }
+    }
+
+    fn only(dir: &Path) -> Orphan {
+        let mut found = Orphan::find(dir).unwrap();
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
+    /// R16: what a killed process knew is found again, and nobody reads the journal of a living one.
+    #[test]
+    fn orphan_tells_what_was_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = WorkerId::new(now());
+        let journal = Journal::create(dir.path(), worker).unwrap();
+        for delivery in 1..=4 {
+            journal.in_flight(flight(delivery)).unwrap();
+        }
+        journal.done(&sent(1)).unwrap();
+        journal.landed(DeliveryId(2)).unwrap();
+        journal.landed(DeliveryId(9)).unwrap();
+        assert!(Orphan::find(dir.path()).unwrap().is_empty());
+        assert_eq!(journal.flights().len(), 2);
+        drop(journal);
+        let orphan = only(dir.path());
+        assert!(Orphan::find(dir.path()).unwrap().is_empty());
+        assert_eq!(orphan.worker, worker);
+        assert!(orphan.complete);
+        assert_eq!(orphan.done, [sent(1)]);
+        let mut flights: Vec<_> = orphan.flights.iter().map(|f| f.delivery.0).collect();
+        flights.sort_unstable();
+        assert_eq!(flights, [3, 4]);
+        orphan.remove().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    /// R16: the files keep their size, and what is not recorded survives their turns.
+    #[test]
+    fn journal_does_not_grow() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = WorkerId::new(now());
+        let journal = Journal::create(dir.path(), worker).unwrap();
+        journal.in_flight(flight(-1)).unwrap();
+        journal.in_flight(flight(-2)).unwrap();
+        journal.done(&sent(-2)).unwrap();
+        for delivery in 0..20_000 {
+            journal.in_flight(flight(delivery)).unwrap();
+            journal.done(&sent(delivery)).unwrap();
+            journal.forget([DeliveryId(delivery)].into_iter());
+        }
+        for number in ["0", "1"] {
+            assert_eq!(
+                path(dir.path(), worker, number).metadata().unwrap().len(),
+                SIZE
+            );
+        }
+        drop(journal);
+        let orphan = only(dir.path());
+        assert!(orphan.done.contains(&sent(-2)));
+        assert!(orphan.done.contains(&sent(19_999)));
+        assert_eq!(orphan.flights, [flight(-1)]);
+    }
+
+    /// R16: after a power failure the journal is not taken for complete.
+    #[test]
+    fn journal_of_another_boot_is_incomplete() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = WorkerId::new(now());
+        let mut journal = Journal::create(dir.path(), worker).unwrap();
+        journal.boot = "another".into();
+        journal.inner.lock().turn("another").unwrap();
+        drop(journal);
+        assert!(!only(dir.path()).complete);
+    }
+}

@@ -1,0 +1,296 @@
+//! What keeps a worker in order while it sends: its lease, the gate, the mail server's health, other workers' remains.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::db::Db;
+use skychimp_core::delivery::{Attempted, Delivery};
+use skychimp_core::error::Error;
+use skychimp_core::ids::WorkerId;
+use skychimp_core::time::Moment;
+use skychimp_core::worker::Worker;
+use tokio::time::Instant;
+
+use crate::gate::{Answer, RENEW};
+use crate::health::State;
+use crate::journal::{Flight, Orphan};
+use crate::queue::{Job, LONGEST_IN_HAND};
+use crate::retry::Retry;
+use crate::shared::Shared;
+
+/// How often the reason for waiting is written to runs that may be new.
+const TELL: Duration = Duration::from_secs(2);
+/// How often the remains of other workers are looked for.
+const LOOK: Duration = Duration::from_secs(5);
+
+const KILLED: &str = "the sending process was killed before the server's reply was read";
+const SILENT: &str = "the sending process was not heard of any more";
+
+/// The lease was lost: another worker took this one for dead.
+#[derive(Debug)]
+pub struct LeaseLost;
+
+/// Prolongs the lease. Returns when it is lost.
+pub async fn keep_lease(shared: Arc<Shared>, lease: Duration) -> LeaseLost {
+    loop {
+        let until = shared.clock.now() + lease;
+        match prolong(&shared.db, shared.worker, until).await {
+            Ok(true) => shared.gate.lease(until),
+            Ok(false) => return LeaseLost,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the lease was not prolonged"
+                );
+            }
+        }
+        tokio::time::sleep(lease / 6).await;
+    }
+}
+
+async fn prolong(db: &Db, worker: WorkerId, until: Moment) -> Result<bool, Error> {
+    let mut tx = db.write().await?;
+    let alive = Worker::prolong(&mut tx, worker, until).await?;
+    tx.commit().await?;
+    Ok(alive)
+}
+
+/// Renews the gate while letters are in hand, and weeds the queue.
+pub async fn keep_gate(shared: Arc<Shared>) {
+    let mut wake = shared.wake.subscribe();
+    loop {
+        if !shared.hand.is_empty() {
+            shared.renew_gate().await;
+            shared.weed();
+        } else if shared.queue.len() > 0 {
+            // only letters of the outbox
+            shared.renew_gate().await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RENEW) => {}
+            _ = wake.changed() => {}
+        }
+    }
+}
+
+/// Tries the mail server again when its pause is over, and tells runs why nothing moves.
+pub async fn keep_health(shared: Arc<Shared>) {
+    let mut health = shared.health.watch();
+    let mut told = false;
+    loop {
+        let state = health.borrow_and_update().clone();
+        match state {
+            State::Up => {
+                if told {
+                    told = !shared.tell("").await;
+                }
+                if told {
+                    tokio::time::sleep(TELL).await;
+                } else {
+                    // the sender lives as long as `shared`
+                    let _ = health.changed().await;
+                }
+            }
+            State::Trying => {
+                let _ = health.changed().await;
+            }
+            State::Down { until, why } => {
+                shared.weed();
+                shared.tell(&why).await;
+                told = true;
+                let tell = Instant::now() + TELL;
+                if until > tell {
+                    tokio::time::sleep_until(tell).await;
+                    continue;
+                }
+                tokio::time::sleep_until(until).await;
+                match shared.pool.lease().await {
+                    Ok(lease) => {
+                        drop(lease);
+                        shared.health.connected();
+                    }
+                    Err(error) => shared.health.refused(&error),
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Reads what the gate's answers are based on; on failure it shuts by itself.
+    pub async fn renew_gate(&self) {
+        let (owners, since) = self.hand.held(self.clock.now());
+        if let Err(error) = self.gate.renew(&self.db, self.scope, &owners, since).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database does not answer, sending waits"
+            );
+        }
+    }
+
+    /// Takes out of the queue what may not leave any more, everything while the mail server is down, and what has waited too long.
+    pub fn weed(&self) {
+        let down = self.health.is_down();
+        let oldest = self.clock.now() - LONGEST_IN_HAND / 2;
+        let out = self.queue.weed(|job| match job {
+            Job::Letter {
+                claim, claimed_at, ..
+            } => {
+                down || *claimed_at < oldest
+                    || !matches!(self.gate.ask(claim), Answer::Go | Answer::Wait)
+            }
+            Job::Outbox(_) => down,
+        });
+        for job in out {
+            match &job {
+                Job::Letter { claim, .. } => match self.gate.ask(claim) {
+                    Answer::Skip(why) => self.skip(job, why),
+                    _ => self.back(job),
+                },
+                Job::Outbox(_) => self.back(job),
+            }
+        }
+    }
+
+    /// Tells the runs why nothing moves; whether that worked.
+    async fn tell(&self, why: &str) -> bool {
+        let told = async {
+            let mut tx = self.db.write().await?;
+            Delivery::set_waiting(&mut tx, self.scope, why).await?;
+            tx.commit().await
+        };
+        told.await.is_ok()
+    }
+}
+
+/// Looks after what other workers left behind.
+#[derive(Debug, Clone)]
+pub struct Remains {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: skychimp_core::time::Clock,
+    /// Tells others that there is work.
+    pub wake: skychimp_core::wake::Wake,
+    /// Where journals are.
+    pub journals: PathBuf,
+    /// When letters in doubt are tried again.
+    pub retry: Retry,
+}
+
+impl Remains {
+    /// Looks every few seconds.
+    pub async fn keep(self) {
+        loop {
+            if let Err(error) = self.look().await {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "what other workers left could not be settled"
+                );
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Settles journals of killed processes on this machine, then workers whose lease is over.
+    pub async fn look(&self) -> anyhow::Result<()> {
+        let mut settled = false;
+        for orphan in Orphan::find(&self.journals)? {
+            self.settle(orphan).await?;
+            settled = true;
+        }
+        let now = self.clock.now();
+        let mut tx = self.db.read().await?;
+        let expired = Worker::expired(&mut tx, now).await?;
+        drop(tx);
+        for worker in expired {
+            let due_at = now + self.retry.delay(1, rand::random());
+            let mut tx = self.db.write().await?;
+            let doubted = Worker::bury(&mut tx, worker.id, SILENT, due_at, now).await?;
+            tx.commit().await?;
+            if let Some(deliveries) = doubted {
+                tracing::warn!(worker.id = %worker.id, worker.host, deliveries, "a worker was not heard of any more");
+                settled = true;
+            }
+        }
+        if settled {
+            self.wake.everywhere(&self.db).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, orphan: Orphan) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let in_doubt: Vec<_> = orphan
+            .flights
+            .iter()
+            .map(|flight| self.doubt(flight, now))
+            .collect();
+        let returned = end(
+            &self.db,
+            orphan.worker,
+            orphan.done.iter().chain(&in_doubt),
+            orphan.complete,
+            self.due(now),
+            now,
+        )
+        .await?;
+        tracing::warn!(
+            worker.id = %orphan.worker,
+            outcomes = orphan.done.len(),
+            in_doubt = in_doubt.len(),
+            returned,
+            "settled the letters of a killed process"
+        );
+        orphan.remove()?;
+        Ok(())
+    }
+
+    fn due(&self, now: Moment) -> Moment {
+        now + self.retry.delay(1, rand::random())
+    }
+
+    /// The attempt of a letter of which nobody knows whether it left.
+    pub fn doubt(&self, flight: &Flight, now: Moment) -> Attempted {
+        Attempted {
+            owner: flight.owner,
+            run: flight.run,
+            delivery: flight.delivery,
+            number: flight.number,
+            at: now,
+            outcome: AttemptOutcome::InDoubt,
+            class: "interrupted".into(),
+            phase: "dot".into(),
+            code: None,
+            enhanced_code: None,
+            reply: KILLED.to_owned(),
+            server: String::new(),
+            duration_ms: 0,
+            next: self.retry.next(flight.number, now, None, rand::random()),
+        }
+    }
+}
+
+/// Ends a worker: records what is known; the rest returns to the queue untried, or in doubt when not all is known.
+/// Returns how many deliveries that were.
+pub async fn end(
+    db: &Db,
+    worker: WorkerId,
+    attempted: impl Iterator<Item = &Attempted>,
+    complete: bool,
+    due_at: Moment,
+    now: Moment,
+) -> Result<u64, Error> {
+    let mut tx = db.write().await?;
+    let attempted: Vec<_> = attempted.collect();
+    Delivery::record(&mut tx, worker, &attempted, now).await?;
+    let mut rest = 0;
+    if !complete {
+        rest += Delivery::doubt_all(&mut tx, worker, SILENT, due_at, now).await?;
+    }
+    rest += Worker::end(&mut tx, worker).await?;
+    tx.commit().await?;
+    Ok(rest)
+}

@@ -1,0 +1,227 @@
+//! From a claim to the bytes of its letter.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use skychimp_core::address::EmailAddress;
+use skychimp_core::delivery::{Claim, OpenRun, RunLetter};
+use skychimp_core::letter::{
+    Frozen, Headers, LetterTemplate, ListHeaders, Mailbox, Person, Rendered, compose, feedback_id,
+    list_id, message_id,
+};
+use skychimp_core::outbox::OutboxLetter;
+use skychimp_core::secret::SecretKey;
+use skychimp_core::unsubscribe::UnsubscribeKey;
+use skychimp_smtp::Letter;
+
+/// A letter that cannot be written; it is the letter's fault and will not get better.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unwritable {
+    /// `local_address` or `local_template`.
+    pub class: &'static str,
+    /// A sentence for the log of attempts.
+    pub reason: String,
+}
+
+impl Unwritable {
+    fn address(address: &str) -> Self {
+        Self {
+            class: "local_address",
+            reason: format!("{address:?} is no address that a letter can go to"),
+        }
+    }
+
+    fn template(error: &dyn std::error::Error) -> Self {
+        Self {
+            class: "local_template",
+            reason: format!("the letter could not be written: {error}"),
+        }
+    }
+}
+
+/// Writes letters; what all letters of this service have in common.
+#[derive(Debug)]
+pub struct Writer {
+    unsubscribe: UnsubscribeKey,
+    base_url: String,
+    /// Of Message-ID and List-Id.
+    domain: String,
+    /// The service's own sender: name and address.
+    from: (String, EmailAddress),
+    outbox_letters: AtomicU64,
+}
+
+/// A run's letter, compiled once.
+#[derive(Debug)]
+pub struct RunTemplate {
+    /// The run.
+    pub run: OpenRun,
+    template: LetterTemplate,
+    from_name: String,
+    from: EmailAddress,
+    reply_to: Option<EmailAddress>,
+    list_id: String,
+    feedback_id: String,
+}
+
+impl Writer {
+    /// `from`: name and address of letters that name no other sender.
+    pub fn new(secret: &SecretKey, base_url: &str, from: (String, EmailAddress)) -> Self {
+        let domain = from
+            .1
+            .as_str()
+            .rsplit_once('@')
+            .map_or("localhost", |(_, domain)| domain);
+        Self {
+            unsubscribe: UnsubscribeKey::new(secret),
+            base_url: base_url.to_owned(),
+            domain: ascii_domain(domain),
+            from,
+            outbox_letters: AtomicU64::new(0),
+        }
+    }
+
+    /// Compiles the letter of a run.
+    pub fn template(
+        &self,
+        run: OpenRun,
+        letter: RunLetter,
+    ) -> Result<Arc<RunTemplate>, Unwritable> {
+        let frozen = Frozen {
+            subject: letter.subject,
+            html: letter.html,
+            text: letter.text,
+        };
+        let template =
+            LetterTemplate::compile(&frozen).map_err(|error| Unwritable::template(&error))?;
+        let (from_name, from) = self.sender(letter.from_name, &letter.from_email)?;
+        Ok(Arc::new(RunTemplate {
+            list_id: list_id(run.mailing_id, &self.domain),
+            feedback_id: feedback_id(run.mailing_id, run.owner_id),
+            run,
+            template,
+            from_name,
+            from,
+            reply_to: address_or_none(&letter.reply_to)?,
+        }))
+    }
+
+    /// Writes one recipient's letter: the same bytes for every attempt as long as he does not change.
+    pub fn letter(&self, run: &RunTemplate, claim: &Claim) -> Result<Letter, Unwritable> {
+        let to =
+            EmailAddress::parse(&claim.email).map_err(|_| Unwritable::address(&claim.email))?;
+        let url = self
+            .unsubscribe
+            .url(&self.base_url, claim.owner, run.run.mailing_id, &to);
+        let person = Person {
+            email: &claim.email,
+            name: &claim.name,
+            attributes: &claim.attributes,
+        };
+        let rendered = run
+            .template
+            .render(&person, &url)
+            .map_err(|error| Unwritable::template(&error))?;
+        let message_id = message_id(claim.run, claim.id.0, &self.domain);
+        let headers = Headers {
+            from: Mailbox {
+                name: &run.from_name,
+                address: &run.from,
+            },
+            to: Mailbox {
+                name: &claim.name,
+                address: &to,
+            },
+            reply_to: run
+                .reply_to
+                .as_ref()
+                .map(|address| Mailbox { name: "", address }),
+            date: run.run.due_at,
+            message_id: &message_id,
+            list: Some(ListHeaders {
+                unsubscribe_url: &url,
+                list_id: &run.list_id,
+                feedback_id: &run.feedback_id,
+            }),
+        };
+        let data = compose(&rendered, &headers).map_err(|error| Unwritable::template(&error))?;
+        Ok(Letter {
+            id: u64::try_from(claim.id.0).unwrap_or_default(),
+            from: run.from.as_str().to_owned(),
+            to: claim.email.clone(),
+            data: Bytes::from(data),
+        })
+    }
+
+    /// Writes a letter of the outbox.
+    pub fn outbox(&self, letter: &OutboxLetter) -> Result<Letter, Unwritable> {
+        let to =
+            EmailAddress::parse(&letter.email).map_err(|_| Unwritable::address(&letter.email))?;
+        let (from_name, from) = self.sender(letter.from_name.clone(), &letter.from_email)?;
+        let reply_to = address_or_none(&letter.reply_to)?;
+        let rendered = Rendered {
+            subject: letter.subject.clone(),
+            html: (!letter.html.is_empty()).then(|| letter.html.clone()),
+            text: letter.text.clone(),
+        };
+        let message_id = format!("{}@{}", letter.id, self.domain);
+        let headers = Headers {
+            from: Mailbox {
+                name: &from_name,
+                address: &from,
+            },
+            to: Mailbox {
+                name: &letter.name,
+                address: &to,
+            },
+            reply_to: reply_to
+                .as_ref()
+                .map(|address| Mailbox { name: "", address }),
+            date: letter.created_at,
+            message_id: &message_id,
+            list: None,
+        };
+        let data = compose(&rendered, &headers).map_err(|error| Unwritable::template(&error))?;
+        // ids of deliveries are positive i64: these never meet them
+        let number = self.outbox_letters.fetch_add(1, Ordering::Relaxed);
+        Ok(Letter {
+            id: u64::MAX - number,
+            from: from.as_str().to_owned(),
+            to: letter.email.clone(),
+            data: Bytes::from(data),
+        })
+    }
+
+    fn sender(&self, name: String, email: &str) -> Result<(String, EmailAddress), Unwritable> {
+        if email.is_empty() {
+            let name = if name.is_empty() {
+                self.from.0.clone()
+            } else {
+                name
+            };
+            return Ok((name, self.from.1.clone()));
+        }
+        let address = EmailAddress::parse(email).map_err(|_| Unwritable::address(email))?;
+        Ok((name, address))
+    }
+}
+
+fn address_or_none(email: &str) -> Result<Option<EmailAddress>, Unwritable> {
+    if email.is_empty() {
+        return Ok(None);
+    }
+    EmailAddress::parse(email)
+        .map(Some)
+        .map_err(|_| Unwritable::address(email))
+}
+
+/// Message-ID and List-Id are ASCII; the configured sender's domain is checked to have a form in it.
+fn ascii_domain(domain: &str) -> String {
+    if domain.is_ascii() {
+        domain.to_owned()
+    } else {
+        "localhost".to_owned()
+    }
+}

@@ -1,0 +1,112 @@
+//! When a letter that was not accepted is tried again (S3).
+//!
+//! Delays double from the configured base and stop growing at four hours; each is moved by up to a fifth at random, so that letters
+//! deferred together do not come back together. The mailing's end bounds them: a last attempt is made shortly before
+//! it, and when not even that fits the delivery expires. Without an end an upper number of attempts bounds them:
+//! with the usual base of five minutes that is a little more than two days.
+
+use std::time::Duration;
+
+use skychimp_core::delivery::Next;
+use skychimp_core::time::Moment;
+
+/// No delay grows beyond this, unless the base is longer.
+const LONGEST: Duration = Duration::from_hours(4);
+
+/// After so many attempts a delivery has failed.
+const MOST_ATTEMPTS: i64 = 18;
+
+/// How retries are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The first delay.
+    pub base: Duration,
+    /// The longest delay.
+    pub longest: Duration,
+    /// How many attempts there are in all.
+    pub attempts: i64,
+}
+
+impl Retry {
+    /// The usual policy from a first delay on.
+    #[must_use]
+    pub fn from_base(base: Duration) -> Self {
+        Self {
+            base,
+            longest: LONGEST.max(base),
+            attempts: MOST_ATTEMPTS,
+        }
+    }
+
+    /// The delay after attempt `number` (1, 2, …); `random` is from 0 to 1.
+    #[must_use]
+    pub fn delay(&self, number: i64, random: f64) -> Duration {
+        let doublings = u32::try_from((number - 1).clamp(0, 30)).unwrap_or(30);
+        let delay = self
+            .base
+            .saturating_mul(2_u32.saturating_pow(doublings))
+            .min(self.longest);
+        delay.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0))
+    }
+
+    /// What becomes of a delivery that was not accepted at attempt `number` and may be later. `end`: nothing leaves from
+    /// that moment on.
+    #[must_use]
+    pub fn next(&self, number: i64, now: Moment, end: Option<Moment>, random: f64) -> Next {
+        if number >= self.attempts {
+            return Next::Failed;
+        }
+        let at = now + self.delay(number, random);
+        let Some(end) = end else {
+            return Next::Again(at);
+        };
+        if at < end {
+            return Next::Again(at);
+        }
+        let last = end - (self.base / 2).min(Duration::from_secs(30));
+        if last >= now + self.base / 2 {
+            Next::Again(last)
+        } else {
+            Next::Expired
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Duration = Duration::from_mins(5);
+
+    fn now() -> Moment {
+        Moment::from_millis(1_800_000_000_000)
+    }
+
+    /// R27, S3
+    #[test]
+    fn delays_grow_to_a_limit_and_vary() {
+        let retry = Retry::from_base(BASE);
+        let minutes: Vec<_> = (1..=9)
+            .map(|number| retry.delay(number, 0.5).as_secs() / 60)
+            .collect();
+        assert_eq!(minutes, [5, 10, 20, 40, 80, 160, 240, 240, 240]);
+        assert_eq!(retry.delay(1, 0.0), BASE.mul_f64(0.8));
+        assert_eq!(retry.delay(1, 1.0), BASE.mul_f64(1.2));
+        let total: Duration = (1..MOST_ATTEMPTS).map(|n| retry.delay(n, 0.5)).sum();
+        assert!(total > Duration::from_hours(48) && total < Duration::from_hours(60));
+    }
+
+    /// R20, S3: no retry lies behind the end, and the time before it is used.
+    #[test]
+    fn the_end_bounds_retries() {
+        let retry = Retry::from_base(BASE);
+        let end = |minutes: u64| Some(now() + Duration::from_mins(minutes));
+        let again = |seconds: u64| Next::Again(now() + Duration::from_secs(seconds));
+        assert_eq!(retry.next(1, now(), end(60), 0.5), again(300));
+        assert_eq!(retry.next(4, now(), end(30), 0.5), again(30 * 60 - 30));
+        assert_eq!(retry.next(1, now(), end(4), 0.5), again(4 * 60 - 30));
+        assert_eq!(retry.next(1, now(), end(2), 0.5), Next::Expired);
+        assert_eq!(retry.next(18, now(), None, 0.5), Next::Failed);
+        assert_eq!(retry.next(17, now(), None, 0.5), again(4 * 3600));
+    }
+}

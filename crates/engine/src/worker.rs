@@ -1,0 +1,170 @@
+//! A worker: one life between registering and ending, with all its tasks.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use skychimp_core::ids::WorkerId;
+use skychimp_core::worker::Worker;
+use skychimp_smtp::{Pool, Rate};
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::EngineConfig;
+use crate::claimer::Claimer;
+use crate::gate::Gate;
+use crate::health::Health;
+use crate::journal::Journal;
+use crate::keeper::{self, LeaseLost, Remains};
+use crate::letters::Writer;
+use crate::queue::{Hand, Queue};
+use crate::recorder::Recorder;
+use crate::sender;
+use crate::shared::Shared;
+
+/// Letters waiting in hand per connection, and the bounds of their number in all.
+const PER_CONNECTION: usize = 20;
+const FEWEST: usize = 100;
+const MOST: usize = 1_000;
+/// Outcomes that wait for the recorder, beside one per connection.
+const UNRECORDED: usize = 2_000;
+
+/// Why a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Stopped,
+    /// Another one took it for dead.
+    LeaseLost,
+}
+
+/// Registers a worker, sends until `stop`, and settles everything it has in hand.
+pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Result<End> {
+    let remains = Remains {
+        db: config.db.clone(),
+        clock: config.clock.clone(),
+        wake: config.wake.clone(),
+        journals: config.data_dir.join("journal"),
+        retry: config.retry,
+    };
+    remains.look().await?;
+
+    let now = config.clock.now();
+    let worker = WorkerId::new(now);
+    let journal =
+        Journal::create(&remains.journals, worker).context("the journal cannot be made")?;
+    let mut tx = config.db.write().await?;
+    Worker::start(&mut tx, worker, &host(), now, now + config.lease).await?;
+    tx.commit().await?;
+
+    let gate = Arc::new(Gate::new(config.clock.clone()));
+    gate.lease(now + config.lease);
+    let journal = Arc::new(journal);
+    let (events, recorded) = mpsc::unbounded_channel();
+    let recorder = Recorder {
+        db: config.db.clone(),
+        clock: config.clock.clone(),
+        worker,
+        gate: Arc::clone(&gate),
+        journal: Arc::clone(&journal),
+    };
+    let senders = config.server.connections.max(1);
+    let mut server = config.server.clone();
+    let rate = server
+        .rate
+        .take()
+        .map(|rate| Rate::new(rate, Instant::now()));
+    let shared = Arc::new(Shared {
+        db: config.db.clone(),
+        clock: config.clock.clone(),
+        wake: config.wake.clone(),
+        scope: config.scope,
+        worker,
+        retry: config.retry,
+        writer: Arc::new(Writer::new(
+            &config.secret,
+            &config.base_url,
+            (config.mail_from_name.clone(), config.mail_from.clone()),
+        )),
+        pool: Pool::new(server),
+        health: Arc::new(Health::default()),
+        rate,
+        rate_turn: Mutex::new(()),
+        gate,
+        queue: Queue::default(),
+        hand: Hand::default(),
+        journal: Arc::clone(&journal),
+        events,
+        slots: Arc::new(Semaphore::new(UNRECORDED + senders)),
+        senders,
+        stop: stop.child_token(),
+    });
+    tracing::info!(worker.id = %worker, connections = senders, "sending");
+
+    let give_up = CancellationToken::new();
+    let mut recording = JoinSet::new();
+    recording.spawn(recorder.run(recorded, give_up.clone()));
+    let mut sending = JoinSet::new();
+    for _ in 0..senders {
+        sending.spawn(sender::run(Arc::clone(&shared)));
+    }
+    let most = (senders * PER_CONNECTION).clamp(FEWEST, MOST);
+    sending.spawn(Claimer::new(Arc::clone(&shared), config.tick, most).run());
+    let mut keeping = JoinSet::new();
+    keeping.spawn(keeper::keep_gate(Arc::clone(&shared)));
+    keeping.spawn(keeper::keep_health(Arc::clone(&shared)));
+    keeping.spawn(remains.clone().keep());
+    let mut lease = JoinSet::new();
+    lease.spawn(keeper::keep_lease(Arc::clone(&shared), config.lease));
+
+    let end = tokio::select! {
+        () = stop.cancelled() => End::Stopped,
+        Some(Ok(LeaseLost)) = lease.join_next() => End::LeaseLost,
+    };
+
+    // no new letters; those in flight have their time, unless somebody else may send them by now
+    shared.stop.cancel();
+    if end == End::Stopped {
+        let in_flight = async { while sending.join_next().await.is_some() {} };
+        if tokio::time::timeout(config.stop_timeout, in_flight)
+            .await
+            .is_err()
+        {
+            tracing::warn!("letters in flight were not answered in time");
+        }
+    }
+    sending.shutdown().await;
+    keeping.shutdown().await;
+    for job in shared.queue.weed(|_| true) {
+        shared.back(job);
+    }
+    shared.pool.close().await;
+    give_up.cancel();
+    // the recorder ends when nobody can tell it anything any more
+    lease.shutdown().await;
+    drop(shared);
+    let all_recorded = matches!(recording.join_next().await, Some(Ok(true)));
+    if !all_recorded {
+        anyhow::bail!("outcomes could not be recorded; they are in the journal");
+    }
+    let now = config.clock.now();
+    let in_doubt: Vec<_> = journal
+        .flights()
+        .iter()
+        .map(|flight| remains.doubt(flight, now))
+        .collect();
+    let returned = keeper::end(&config.db, worker, in_doubt.iter(), true, now, now).await?;
+    tracing::info!(worker.id = %worker, in_doubt = in_doubt.len(), returned, "stopped sending");
+    if let Some(journal) = Arc::into_inner(journal) {
+        journal.remove()?;
+    }
+    config.wake.everywhere(&config.db).await?;
+    Ok(end)
+}
+
+/// Machine and process, for people.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{} {}", name.trim(), std::process::id())
+}
