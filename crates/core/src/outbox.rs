@@ -29,7 +29,7 @@ pub struct NewOutboxLetter<'a> {
     pub subject: &'a str,
     /// The HTML part, personal fields filled in; empty: none.
     pub html: &'a str,
-    /// The text part, personal fields filled in; empty: derived from the HTML.
+    /// The text part, personal fields filled in.
     pub text: &'a str,
 }
 
