@@ -2,4 +2,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc)]
 
 mod clean;
+mod crash;
+mod faults;
+mod stops;
 mod support;

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::testing::execute;
+use skychimp_engine::Engine;
+use skychimp_smtp::testing::{Action, Script, Step};
+
+use crate::support::World;
+
+/// R16, R17, scenario 17: an engine that vanishes again and again loses nothing; second copies are at most one per
+/// connection each time, and all are logged in doubt.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_engines_lose_nothing() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(5)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(2_000).await;
+    let mut kills = 0;
+    for limit in [100, 300, 500, 700, 900, 1_100] {
+        let engine = world.engine(&server);
+        world
+            .wait(&run, "it goes on", |run| run.sent >= limit)
+            .await;
+        drop(engine);
+        kills += 1;
+        // its tasks end at their next step, as with a process whose sockets the system closes
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let engine = world.engine(&server);
+    let over = world.wait_over(&run).await;
+    assert_eq!(over.sent, 2_000);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert!(
+        ledger.in_doubt > 0 && ledger.in_doubt <= kills * 5,
+        "{ledger:?}"
+    );
+    assert!(ledger.doubled <= ledger.in_doubt, "{ledger:?}");
+    let log = world.attempts(&run).await;
+    let doubted = log
+        .iter()
+        .find(|a| a.outcome == AttemptOutcome::InDoubt)
+        .unwrap();
+    assert_eq!(
+        (doubted.class.as_str(), doubted.phase.as_str()),
+        ("interrupted", "dot")
+    );
+}
+
+/// R17: letters of a worker on another machine, whose journal nobody here can read, come back in doubt when its lease
+/// is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn lease_of_a_vanished_worker_runs_out() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot if at.nth <= 5 => Action::Stall,
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(300).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut config = world.config(server.server());
+    config.data_dir = elsewhere.path().to_owned();
+    config.lease = Duration::from_secs(2);
+    let engine = Engine::start(config);
+    server.wait_for(Step::Dot, 5).await;
+    drop(engine);
+    let engine = world.engine(&server);
+    let over = world.wait_over(&run).await;
+    assert_eq!(over.sent, 300);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert!(ledger.in_doubt >= 5, "{ledger:?}");
+    assert_eq!(ledger.copies, 300);
+}
+
+/// R17: a worker that was taken for dead stops, begins again, and no letter is doubled behind the log's back.
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_taken_for_dead_begins_again() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(10)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(1_000).await;
+    let mut config = world.config(server.server());
+    config.lease = Duration::from_secs(3);
+    let engine = Engine::start(config);
+    world.wait(&run, "it began", |run| run.sent > 50).await;
+    // as if the machine had slept
+    execute(
+        &world.db,
+        "UPDATE workers SET lease_until = 0 WHERE id <> $1",
+        run.owner,
+    )
+    .await
+    .unwrap();
+    let mut other = world.config(server.server());
+    let elsewhere = tempfile::tempdir().unwrap();
+    other.data_dir = elsewhere.path().to_owned();
+    let other = Engine::start(other);
+    let over = world.wait_over(&run).await;
+    assert_eq!(over.sent, 1_000);
+    engine.stop().await;
+    other.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert!(ledger.doubled <= ledger.in_doubt, "{ledger:?}");
+}

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use skychimp_core::delivery::DeliveryState;
+use skychimp_core::run::RunState;
+use skychimp_core::testing::{TestRun, execute};
+use skychimp_core::time::Moment;
+use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+
+use crate::support::{World, now};
+
+/// Takes a letter every 20 ms per connection.
+async fn slow_server() -> ScriptedServer {
+    Script::new()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(20)),
+            _ => Action::Default,
+        })
+        .start()
+        .await
+}
+
+/// Commits `sql` while the run is under way, and tells what had left a second later and what leaves after that.
+async fn forbid(
+    world: &World,
+    run: &TestRun,
+    server: &ScriptedServer,
+    sql: &'static str,
+) -> (usize, usize) {
+    world.wait(run, "it began", |run| run.sent > 50).await;
+    execute(&world.db, sql, run.owner).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let then = server.count(Step::Mail);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    (then, server.count(Step::Mail))
+}
+
+/// R22, R39, R40, S21: pause, switch-off and block stop the letters within a second, without a wake-up, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_a_second_after_it_was_forbidden() {
+    for (close, open) in [
+        (
+            "UPDATE mailings SET status = 'paused' WHERE owner_id = $1",
+            "UPDATE mailings SET status = 'running' WHERE owner_id = $1",
+        ),
+        (
+            "UPDATE mailings SET disabled_at = 1 WHERE owner_id = $1",
+            "UPDATE mailings SET disabled_at = NULL WHERE owner_id = $1",
+        ),
+        (
+            "UPDATE users SET blocked_at = 1 WHERE id = $1",
+            "UPDATE users SET blocked_at = NULL WHERE id = $1",
+        ),
+    ] {
+        let world = World::new().await;
+        let server = slow_server().await;
+        let run = world.run(600).await;
+        let engine = world.engine(&server);
+        let (then, later) = forbid(&world, &run, &server, close).await;
+        assert_eq!(then, later, "{close}");
+        assert!(then < 600);
+        let half = world.settle(&run, &server).await;
+        assert_eq!((half.copies, half.in_doubt), (half.sent, 0));
+        execute(&world.db, open, run.owner).await.unwrap();
+        assert_eq!(world.wait_over(&run).await.sent, 600);
+        engine.stop().await;
+        assert_eq!(world.settle(&run, &server).await.copies, 600);
+    }
+}
+
+/// R3, S21: who unsubscribes while his letter waits in a worker's hand does not get it.
+#[tokio::test(flavor = "multi_thread")]
+async fn unsubscribed_in_the_meantime_gets_nothing() {
+    let world = World::new().await;
+    let server = slow_server().await;
+    // 5 connections hold 100 letters: the last of the first claim leave after 400 ms
+    let run = world.run(400).await;
+    let engine = world.engine(&server);
+    world.wait(&run, "it began", |run| run.sent > 0).await;
+    execute(
+        &world.db,
+        "INSERT INTO suppressions (owner_id, email_key, email, reason, created_at)
+         SELECT owner_id, email_key, email, 'unsubscribed', (SELECT max(due_at) FROM runs) FROM recipients
+         WHERE owner_id = $1 AND email_key LIKE 'to3%'",
+        run.owner,
+    )
+    .await
+    .unwrap();
+    let over = world.wait_over(&run).await;
+    engine.stop().await;
+    assert!(over.skipped > 50, "{over:?}");
+    assert_eq!(over.sent + over.skipped, 400);
+    let ledger = world.settle(&run, &server).await;
+    assert_eq!(ledger.copies, ledger.sent);
+}
+
+/// R20: nothing leaves after the end; what is left is expired.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_after_the_end() {
+    let world = World::new().await;
+    let server = slow_server().await;
+    let end = now() + Duration::from_millis(1_500);
+    let run = world.run_until(2_000, Some(end)).await;
+    let engine = world.engine(&server);
+    let over = world.wait_over(&run).await;
+    assert_eq!(over.state, RunState::Expired);
+    assert!(over.sent > 0 && over.expired > 0);
+    assert_eq!(over.sent + over.expired, 2_000);
+    engine.stop().await;
+    world.settle(&run, &server).await;
+    let last: Moment = world
+        .attempts(&run)
+        .await
+        .iter()
+        .map(|a| a.at)
+        .max()
+        .unwrap();
+    assert!(last < end + Duration::from_millis(200), "{last} {end}");
+}
+
+/// R20, S3: a deferred letter whose next attempt would come after the end expires.
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_end_with_the_mailing() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Rcpt => Action::reply("450 4.2.0 later"),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let end = now() + Duration::from_secs(2);
+    let run = world.run_until(10, Some(end)).await;
+    let engine = world.engine(&server);
+    let over = world.wait_over(&run).await;
+    engine.stop().await;
+    assert_eq!((over.sent, over.failed, over.expired), (0, 0, 10));
+    let ledger = world.settle(&run, &server).await;
+    assert!(ledger.attempts >= 20);
+    assert!(
+        world
+            .deliveries(&run)
+            .await
+            .values()
+            .all(|d| d.state == DeliveryState::Expired)
+    );
+}
