@@ -87,7 +87,9 @@ fn as_json(text: &str) -> Option<Value> {
         return None;
     }
     let value: Value = serde_json::from_str(text).ok()?;
-    (value_error(&value).is_none() && serde_json::to_string(&value).is_ok_and(|again| again == text)).then_some(value)
+    (value_error(&value).is_none()
+        && serde_json::to_string(&value).is_ok_and(|again| again == text))
+    .then_some(value)
 }
 
 /// What is wrong with the name of an attribute; the field is `key`.

@@ -124,10 +124,10 @@ impl Recipient {
             Tx::Sqlite(tx) => sqlx::query(
                 "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
                  SELECT r.owner_id, l.id, r.id, $4
-                 FROM json_each($3) j
-                 JOIN recipients r ON r.owner_id = $1 AND r.id = unhex(j.value)
-                 JOIN lists l ON l.owner_id = $1 AND l.id = $2
-                 WHERE true
+                 FROM lists l
+                 CROSS JOIN json_each($3) j -- CROSS keeps the planner from reading the JSON once per recipient
+                 CROSS JOIN recipients r
+                 WHERE l.owner_id = $1 AND l.id = $2 AND r.owner_id = $1 AND r.id = unhex(j.value)
                  ON CONFLICT DO NOTHING",
             )
             .bind(owner)

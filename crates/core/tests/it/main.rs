@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc)]
 
 mod deliveries;
+mod import;
 mod lists;
 mod mailings;
 mod outbox;

@@ -1,0 +1,265 @@
+//! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it is.
+
+use std::time::Duration;
+
+use super::{Groups, Options, Progress};
+use crate::db::{Tx, on_db};
+use crate::error::Error;
+use crate::ids::{ImportId, UserId};
+use crate::time::Moment;
+
+/// A running import without news for this long was broken off.
+const SILENCE: Duration = Duration::from_mins(2);
+
+/// How far an import is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ImportState {
+    /// The file is there.
+    Uploaded,
+    /// Rows are being stored.
+    Running,
+    /// The whole file was read.
+    Done,
+    /// It was broken off and can be run again.
+    Failed,
+}
+
+/// An import of the site.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Import {
+    /// Its id, and the name of its files in the data folder.
+    pub id: ImportId,
+    /// What the file was called.
+    pub file_name: String,
+    /// How far it is.
+    pub state: ImportState,
+    /// How the file is imported.
+    #[sqlx(json)]
+    pub options: Options,
+    /// Size of the file.
+    pub bytes: i64,
+    /// How much of it was read.
+    pub bytes_read: i64,
+    added: i64,
+    updated: i64,
+    unchanged: i64,
+    duplicate: i64,
+    invalid: i64,
+    suppressed: i64,
+    /// Why it failed, for the log.
+    pub error: Option<String>,
+    /// When it was uploaded.
+    pub created_at: Moment,
+    /// The last news.
+    pub updated_at: Moment,
+}
+
+impl Import {
+    /// The rows by group.
+    #[must_use]
+    pub fn groups(&self) -> Groups {
+        let number = |n| u64::try_from(n).unwrap_or(0);
+        Groups {
+            added: number(self.added),
+            updated: number(self.updated),
+            unchanged: number(self.unchanged),
+            duplicate: number(self.duplicate),
+            invalid: number(self.invalid),
+            suppressed: number(self.suppressed),
+        }
+    }
+
+    /// How much of the file was read, in percent.
+    #[must_use]
+    pub fn percent(&self) -> i64 {
+        match self.bytes {
+            0 => 100,
+            bytes => (self.bytes_read.min(bytes) * 100) / bytes,
+        }
+    }
+
+    /// Remembers a file that was uploaded.
+    pub async fn create(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        file_name: &str,
+        bytes: i64,
+        options: &Options,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let file_name: String = file_name
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO imports (owner_id, id, file_name, list_id, state, options, bytes, bytes_read,
+                                  added, updated, unchanged, duplicate, invalid, suppressed, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, 'uploaded', $5, $6, 0, 0, 0, 0, 0, 0, 0, $7, $7)",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(file_name)
+        .bind(options.list)
+        .bind(sqlx::types::Json(options))
+        .bind(bytes)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// The owner's import with this id.
+    pub async fn get(tx: &mut Tx, owner: UserId, id: ImportId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, file_name, state, options, bytes, bytes_read, added, updated, unchanged, duplicate, invalid,
+                    suppressed, error, created_at, updated_at
+             FROM imports
+             WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// The owner's latest imports, newest first.
+    pub async fn latest(tx: &mut Tx, owner: UserId, limit: i64) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, file_name, state, options, bytes, bytes_read, added, updated, unchanged, duplicate, invalid,
+                    suppressed, error, created_at, updated_at
+             FROM imports
+             WHERE owner_id = $1
+             ORDER BY id DESC
+             LIMIT $2",
+        )
+        .bind(owner)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Begins it, or begins it again after it failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] while it runs or when it is done.
+    pub async fn start(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        options: &Options,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let wrong = options.errors();
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong));
+        }
+        let started = on_db!(tx, conn => sqlx::query(
+            "UPDATE imports
+             SET state = 'running', options = $3, list_id = $4, bytes_read = 0, added = 0, updated = 0, unchanged = 0,
+                 duplicate = 0, invalid = 0, suppressed = 0, error = NULL, updated_at = $5
+             WHERE owner_id = $1 AND id = $2 AND state IN ('uploaded', 'failed')",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(sqlx::types::Json(options))
+        .bind(options.list)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if started == 0 {
+            return Err(Error::State("running"));
+        }
+        Ok(())
+    }
+
+    /// Writes down how far it is. Returns whether it is still running.
+    pub async fn advance(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        progress: &Progress,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        let groups = &progress.groups;
+        let written = on_db!(tx, conn => sqlx::query(
+            "UPDATE imports
+             SET bytes_read = $3, added = $4, updated = $5, unchanged = $6, duplicate = $7, invalid = $8,
+                 suppressed = $9, updated_at = $10
+             WHERE owner_id = $1 AND id = $2 AND state = 'running'",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(number(progress.bytes_read))
+        .bind(number(groups.added))
+        .bind(number(groups.updated))
+        .bind(number(groups.unchanged))
+        .bind(number(groups.duplicate))
+        .bind(number(groups.invalid))
+        .bind(number(groups.suppressed))
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(written > 0)
+    }
+
+    /// Ends it: done, or failed with the reason.
+    pub async fn finish(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        error: Option<&str>,
+        now: Moment,
+    ) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE imports
+             SET state = $3, error = $4, updated_at = $5
+             WHERE owner_id = $1 AND id = $2 AND state = 'running'",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(if error.is_some() { "failed" } else { "done" })
+        .bind(error)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Forgets it; its files are the caller's to remove. What was imported stays. Returns whether there was one.
+    pub async fn delete(tx: &mut Tx, owner: UserId, id: ImportId) -> Result<bool, Error> {
+        let deleted = on_db!(tx, conn => sqlx::query(
+            "DELETE FROM imports WHERE owner_id = $1 AND id = $2 AND state <> 'running'",
+        )
+        .bind(owner)
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(deleted > 0)
+    }
+
+    /// Marks imports as failed whose process went away: they run, but nothing was heard of them for two minutes.
+    /// Returns how many. Good at start-up, on a timer and before showing one.
+    pub async fn give_up_silent(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+        Ok(on_db!(tx, conn => sqlx::query(
+            "UPDATE imports
+             SET state = 'failed', error = 'broken off', updated_at = $1
+             WHERE state = 'running' AND updated_at < $2",
+        )
+        .bind(now)
+        .bind(now - SILENCE)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?)
+    }
+}

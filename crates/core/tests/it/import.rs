@@ -1,0 +1,565 @@
+use std::fmt::Write as _;
+use std::io::Cursor;
+
+use serde_json::json;
+use skychimp_core::address::EmailAddress;
+use skychimp_core::db::Db;
+use skychimp_core::error::Error;
+use skychimp_core::export::{Export, Style};
+use skychimp_core::ids::{ImportId, ListId, UserId};
+use skychimp_core::import::{
+    self, Delimiter, Encoding, ErrorFile, Groups, Hints, Import, ImportState, Options, Outcome,
+    Progress, Target, inspect,
+};
+use skychimp_core::list::List;
+use skychimp_core::recipient::{Attributes, Draft, Filter, Place, Recipient};
+use skychimp_core::suppression::{Reason, Suppression};
+use skychimp_core::testing::{TestDb, user};
+use skychimp_core::time::Clock;
+use skychimp_core::user::Role;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::at;
+
+const NOW: &str = "2027-01-01T00:00:00Z";
+
+fn look(file: &[u8]) -> Options {
+    let preview = inspect(file, Hints::default()).unwrap();
+    Options {
+        format: preview.format,
+        mapping: preview.mapping(),
+        list: None,
+    }
+}
+
+async fn import_with(db: &Db, owner: UserId, file: &[u8], options: &Options) -> Outcome {
+    import::run(
+        db,
+        owner,
+        Cursor::new(file.to_vec()),
+        options,
+        None,
+        &Clock::fixed(at(NOW)),
+        |_| {},
+        &CancellationToken::new(),
+    )
+    .await
+    .unwrap()
+}
+
+async fn import(db: &Db, owner: UserId, file: impl AsRef<[u8]>) -> Outcome {
+    let options = look(file.as_ref());
+    import_with(db, owner, file.as_ref(), &options).await
+}
+
+async fn recipient(db: &Db, owner: UserId, email: &str) -> Recipient {
+    let mut tx = db.read().await.unwrap();
+    let found = Recipient::by_email(&mut tx, owner, email).await.unwrap();
+    found.unwrap()
+}
+
+async fn all(db: &Db, owner: UserId) -> Vec<Recipient> {
+    let mut tx = db.read().await.unwrap();
+    let page = Recipient::page(&mut tx, owner, &Filter::default(), Place::First, 1_000)
+        .await
+        .unwrap();
+    page.rows.into_iter().rev().map(|(r, _)| r).collect()
+}
+
+async fn members(db: &Db, owner: UserId, list: ListId) -> i64 {
+    let mut tx = db.read().await.unwrap();
+    List::members(&mut tx, owner, list).await.unwrap().members
+}
+
+/// R8: the columns of Russian and English tables are recognised in any case, whatever the delimiter.
+#[test]
+fn columns_are_recognised() {
+    use Target::{Attribute, Comment, Email, Name};
+    let attribute = |key: &str| Attribute(key.to_owned());
+    for (file, delimiter, header, mapping) in [
+        (
+            "E-mail;Full Name;Note;City\na@x.org;A;;b\n",
+            Delimiter::Semicolon,
+            true,
+            vec![Email, Name, Comment, attribute("City")],
+        ),
+        (
+            "ФИО,Эл. почта,Примечание,Дата (рожд.)\nA,a@x.org,,\n",
+            Delimiter::Comma,
+            true,
+            vec![Name, Email, Comment, attribute("Дата _рожд__")],
+        ),
+        (
+            "адрес\tимя\nМосква\tB\n",
+            Delimiter::Tab,
+            true,
+            vec![attribute("адрес"), Name],
+        ),
+        (
+            "АДРЕС\tИмя\na@x.org\tB\n",
+            Delimiter::Tab,
+            true,
+            vec![Email, Name],
+        ),
+        (
+            "куда;кто\n\"a@x.org\";B\n",
+            Delimiter::Semicolon,
+            true,
+            vec![Email, attribute("кто")],
+        ),
+        (
+            "Иванов, Иван;a@x.org;vip;x\nB;b@x.org;;\n",
+            Delimiter::Semicolon,
+            false,
+            vec![Name, Email, Comment, attribute("column_4")],
+        ),
+        ("a@x.org\nb@x.org\n", Delimiter::Comma, false, vec![Email]),
+    ] {
+        let preview = inspect(file.as_bytes(), Hints::default()).unwrap();
+        assert_eq!(preview.format.delimiter, delimiter, "{file}");
+        assert_eq!(preview.format.has_header, header, "{file}");
+        assert_eq!(preview.mapping(), mapping, "{file}");
+    }
+}
+
+/// R8: files of old and new spreadsheets are read with their letters intact.
+#[tokio::test]
+async fn encodings_are_recognised() {
+    let text = "почта;имя\r\nivan@example.org;Иван Ёлкин\r\n";
+    let utf16 = |order: fn(u16) -> [u8; 2]| {
+        let text = format!("\u{feff}{text}");
+        text.encode_utf16().flat_map(order).collect::<Vec<u8>>()
+    };
+    let mut late = String::from("почта;имя\n").replace("почта;имя", "email;name");
+    for i in 0..40_000 {
+        writeln!(late, "r{i}@example.org;x").unwrap();
+    }
+    late.push_str("ivan@example.org;Иван Ёлкин\n");
+    let cp1251 = |text: &str| encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
+    for (file, encoding) in [
+        (text.as_bytes().to_vec(), Encoding::Utf8),
+        (format!("\u{feff}{text}").into_bytes(), Encoding::Utf8),
+        (cp1251(text), Encoding::Windows1251),
+        (utf16(u16::to_le_bytes), Encoding::Utf16Le),
+        (utf16(u16::to_be_bytes), Encoding::Utf16Be),
+        (cp1251(&late), Encoding::Windows1251),
+    ] {
+        let db = TestDb::new().await.unwrap();
+        let owner = user(&db, "ann", Role::User).await.unwrap();
+        assert_eq!(look(&file).format.encoding, encoding);
+        let outcome = import(&db, owner, &file).await;
+        assert_eq!(outcome.groups.added, outcome.groups.rows(), "{encoding:?}");
+        let ivan = recipient(&db, owner, "ivan@example.org").await;
+        assert_eq!(ivan.name, "Иван Ёлкин", "{encoding:?}");
+    }
+}
+
+/// R8: every row is in one group; bad lines are named by their physical line and stop nothing.
+#[tokio::test]
+async fn rows_are_in_groups() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    import(
+        &db,
+        owner,
+        "email,name\nold@example.org,Old\nsame@example.org,Same\n",
+    )
+    .await;
+    let mut tx = db.write().await.unwrap();
+    let gone = EmailAddress::parse("gone@example.org").unwrap();
+    Suppression::add(&mut tx, owner, &gone, Reason::Unsubscribed, None, at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+
+    let mut file = "email,name\n\
+        new@example.org,\"New\nPerson\"\n\
+        new2@example.org,New\n\
+        old@example.org,Older and wiser\n\
+        SAME@example.org,\n\
+        New2@EXAMPLE.org,Twice\n\
+        gone@example.org,Gone\n\
+        \n\
+        nobody,Nobody\n\
+        \"open@example.org,x\n\
+        a@example.org,b,c\n\
+        ю@example.org,Юлия\n\
+        "
+    .as_bytes()
+    .to_vec();
+    file.extend_from_slice(b"bytes@example.org,\xff\n,No address\nlast@example.org,Last");
+    let mut errors = Vec::new();
+    let outcome = import::run(
+        &db,
+        owner,
+        Cursor::new(file.clone()),
+        &look(&file),
+        Some(ErrorFile::new(&mut errors, ToString::to_string).unwrap()),
+        &Clock::fixed(at(NOW)),
+        |_| {},
+        &CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&outcome).unwrap());
+    insta::assert_snapshot!(String::from_utf8(errors).unwrap());
+    assert_eq!(
+        recipient(&db, owner, "old@example.org").await.name,
+        "Older and wiser"
+    );
+    assert_eq!(
+        recipient(&db, owner, "new@example.org").await.name,
+        "New Person"
+    );
+    let same = recipient(&db, owner, "same@example.org").await;
+    assert_eq!((same.name.as_str(), same.version), ("Same", 1));
+    assert_eq!(recipient(&db, owner, "new2@example.org").await.name, "New");
+}
+
+/// R3: an import stores what is new about an unsubscribed person and leaves it unsubscribed.
+#[tokio::test]
+async fn import_never_subscribes_again() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let gone = EmailAddress::parse("gone@example.org").unwrap();
+    let mut tx = db.write().await.unwrap();
+    Suppression::add(&mut tx, owner, &gone, Reason::Unsubscribed, None, at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    for name in ["Gone", "Gone Again"] {
+        let outcome = import(&db, owner, format!("email,name\nGone@example.org,{name}\n")).await;
+        let groups = Groups {
+            suppressed: 1,
+            ..Groups::default()
+        };
+        assert_eq!(outcome.groups, groups);
+        assert_eq!(recipient(&db, owner, "gone@example.org").await.name, name);
+    }
+    let mut tx = db.read().await.unwrap();
+    let kept = Suppression::get(&mut tx, owner, &gone).await.unwrap();
+    assert!(kept.is_some());
+}
+
+/// R8: cells that are empty change nothing, attributes are merged by name and typed.
+#[tokio::test]
+async fn empty_cells_change_nothing() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    import(
+        &db,
+        owner,
+        "email;имя;комментарий;город;бонус\na@x.org;Анна;друг;Тверь;007\n",
+    )
+    .await;
+    let outcome = import(
+        &db,
+        owner,
+        "email;имя;комментарий;город;возраст\na@x.org;;;Клин;42\n",
+    )
+    .await;
+    assert_eq!(outcome.groups.updated, 1);
+    let anna = recipient(&db, owner, "a@x.org").await;
+    assert_eq!(
+        (anna.name.as_str(), anna.comment.as_str()),
+        ("Анна", "друг")
+    );
+    assert_eq!(
+        serde_json::to_value(&anna.attributes).unwrap(),
+        json!({"бонус": "007", "возраст": 42, "город": "Клин"})
+    );
+}
+
+/// R8: everybody in the file becomes a member of the list, known or new, also over several batches.
+#[tokio::test]
+async fn imported_are_members_of_the_list() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    let list = List::find_or_create(&mut tx, owner, "Customers", at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    import(&db, owner, "email\nr5@example.org\n").await;
+    let mut file = String::from("email\n");
+    for i in 0..12_000 {
+        writeln!(file, "r{i}@example.org").unwrap();
+    }
+    file.push_str("R7@example.org\nr11999@example.org\n");
+    let options = Options {
+        list: Some(list),
+        ..look(file.as_bytes())
+    };
+    let mut last = Progress::default();
+    let outcome = import::run(
+        &db,
+        owner,
+        Cursor::new(file.clone().into_bytes()),
+        &options,
+        None,
+        &Clock::fixed(at(NOW)),
+        |progress| last = progress,
+        &CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let groups = Groups {
+        added: 11_999,
+        unchanged: 1,
+        duplicate: 2,
+        ..Groups::default()
+    };
+    assert_eq!(outcome.groups, groups);
+    assert_eq!(last.groups, groups);
+    assert_eq!(last.bytes_read, file.len() as u64);
+    assert_eq!(members(&db, owner, list).await, 12_000);
+}
+
+/// R8: recipients are in the order of the file.
+#[tokio::test]
+async fn order_of_the_file_is_kept() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    import(&db, owner, "email\nz@x.org\na@x.org\nm@x.org\n").await;
+    let emails: Vec<_> = all(&db, owner).await.into_iter().map(|r| r.email).collect();
+    assert_eq!(emails, ["z@x.org", "a@x.org", "m@x.org"]);
+}
+
+/// R33: an import touches nobody else's recipients, and cannot fill another's list.
+#[tokio::test]
+async fn import_stays_with_its_owner() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    import(&db, ann, "email,name\na@x.org,Ann's\n").await;
+    let mut tx = db.write().await.unwrap();
+    let list = List::find_or_create(&mut tx, ann, "Customers", at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let file = b"email,name\na@x.org,Bob's\n";
+    let options = Options {
+        list: Some(list),
+        ..look(file)
+    };
+    assert_eq!(import_with(&db, bob, file, &options).await.groups.added, 1);
+    assert_eq!(recipient(&db, ann, "a@x.org").await.name, "Ann's");
+    assert_eq!(members(&db, ann, list).await, 0);
+}
+
+/// R8: a mapping without address, or with two columns for one thing, is refused.
+#[tokio::test]
+async fn wrong_mapping_is_refused() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let mut options = look(b"email,name,x\na@x.org,A,B\n");
+    options.mapping = vec![
+        Target::Name,
+        Target::Name,
+        Target::Attribute("a.b".to_owned()),
+    ];
+    let error = import::run(
+        &db,
+        owner,
+        Cursor::new(Vec::new()),
+        &options,
+        None,
+        &Clock::fixed(at(NOW)),
+        |_| {},
+        &CancellationToken::new(),
+    )
+    .await
+    .unwrap_err();
+    let Error::Invalid(errors) = error else {
+        panic!("{error:?}");
+    };
+    let wrong: Vec<_> = errors.iter().map(|e| (e.field.as_str(), e.code)).collect();
+    assert_eq!(
+        wrong,
+        [
+            ("mapping", "no_email_column"),
+            ("mapping.1", "column_twice"),
+            ("mapping.2", "attribute_key")
+        ]
+    );
+}
+
+/// R8: an import that is cancelled keeps what it stored and can be run again.
+#[tokio::test]
+async fn cancelled_import_can_be_run_again() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let mut file = String::from("email\n");
+    for i in 0..15_000 {
+        writeln!(file, "r{i}@example.org").unwrap();
+    }
+    let stop = CancellationToken::new();
+    let outcome = import::run(
+        &db,
+        owner,
+        Cursor::new(file.clone().into_bytes()),
+        &look(file.as_bytes()),
+        None,
+        &Clock::fixed(at(NOW)),
+        |_| stop.cancel(),
+        &stop,
+    )
+    .await
+    .unwrap();
+    assert!(outcome.cancelled);
+    assert_eq!(outcome.groups.added, 10_000);
+    let again = import(&db, owner, &file).await;
+    assert_eq!(
+        (again.groups.added, again.groups.unchanged),
+        (5_000, 10_000)
+    );
+}
+
+/// R8: an export imports back unchanged: types of attributes, line ends, formulas, quotes.
+#[tokio::test]
+async fn export_imports_back_unchanged() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    let drafts = [
+        ("a@x.org", "=SUM(A1)", "one\ntwo; \"three\"", json!({})),
+        (
+            "+b@x.org",
+            "'quoted",
+            "-x",
+            json!({"город": "Тверь", "n": 5, "s": "5"}),
+        ),
+        (
+            "c@x.org",
+            "",
+            "",
+            json!({"n": null, "s": " x ", "t": ["a", 1, true], "e": ""}),
+        ),
+        (
+            "d@x.org",
+            "null",
+            "5",
+            json!({"n": -1.5e300, "s": "+7 999 1", "t": "[1]", "имя": "=1"}),
+        ),
+        (
+            "e@x.org",
+            "\"",
+            "'=",
+            json!({"n": false, "s": "null", "email": "x", "t": "a\nb"}),
+        ),
+    ];
+    let mut tx = db.write().await.unwrap();
+    for (email, name, comment, attributes) in drafts {
+        let draft = Draft {
+            email: email.to_owned(),
+            name: name.to_owned(),
+            comment: comment.to_owned(),
+            attributes: serde_json::from_value::<Attributes>(attributes).unwrap(),
+        };
+        Recipient::create(&mut tx, ann, &draft, at(NOW))
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    for (delimiter, mark) in [
+        (Delimiter::Comma, false),
+        (Delimiter::Semicolon, true),
+        (Delimiter::Tab, true),
+    ] {
+        let style = Style { delimiter, mark };
+        let mut export = Export::begin(&db, ann, Filter::default(), style)
+            .await
+            .unwrap();
+        let mut file = Vec::new();
+        while let Some(piece) = export.next().await.unwrap() {
+            file.extend(piece);
+        }
+        let own = import(&db, ann, &file).await;
+        assert_eq!((own.groups.unchanged, own.groups.rows()), (5, 5));
+        import(&db, bob, &file).await;
+        let plain = |all: Vec<Recipient>| {
+            all.into_iter()
+                .map(|r| (r.email, r.name, r.comment, r.attributes))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(plain(all(&db, bob).await), plain(all(&db, ann).await));
+    }
+}
+
+/// R8: an export holds exactly what matches, in pieces.
+#[tokio::test]
+async fn export_holds_what_matches() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let mut file = String::from("email,city\n");
+    for i in 0..4_500 {
+        writeln!(file, "r{i}@example.org,x").unwrap();
+    }
+    import(&db, owner, &file).await;
+    let style = Style {
+        delimiter: Delimiter::Comma,
+        mark: false,
+    };
+    for (search, lines, pieces) in [("", 4_501, 3), ("r44", 112, 1), ("nobody", 1, 1)] {
+        let filter = Filter {
+            search: search.to_owned(),
+            ..Filter::default()
+        };
+        let mut export = Export::begin(&db, owner, filter, style).await.unwrap();
+        let mut all = Vec::new();
+        let mut count = 0;
+        while let Some(piece) = export.next().await.unwrap() {
+            all.extend(piece);
+            count += 1;
+        }
+        let text = String::from_utf8(all).unwrap();
+        assert_eq!((text.lines().count(), count), (lines, pieces), "{search}");
+    }
+}
+
+/// R8: an import of the site is started once, shows how far it is, and one that broke off can be run again.
+#[tokio::test]
+async fn broken_off_import_can_be_started_again() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    let options = look(b"email\na@x.org\n");
+    let id = ImportId::new(at(NOW));
+    let mut tx = db.write().await.unwrap();
+    Import::create(&mut tx, ann, id, "a.csv", 200, &options, at(NOW))
+        .await
+        .unwrap();
+    assert_eq!(Import::get(&mut tx, bob, id).await.unwrap(), None);
+    Import::start(&mut tx, ann, id, &options, at(NOW))
+        .await
+        .unwrap();
+    let twice = Import::start(&mut tx, ann, id, &options, at(NOW)).await;
+    assert!(matches!(twice, Err(Error::State(_))));
+    let progress = Progress {
+        bytes_read: 50,
+        groups: Groups {
+            added: 3,
+            ..Groups::default()
+        },
+    };
+    assert!(
+        Import::advance(&mut tx, ann, id, &progress, at(NOW))
+            .await
+            .unwrap()
+    );
+    let running = Import::get(&mut tx, ann, id).await.unwrap().unwrap();
+    assert_eq!((running.percent(), running.groups()), (25, progress.groups));
+    let soon = at("2027-01-01T00:01:00Z");
+    assert_eq!(Import::give_up_silent(&mut tx, soon).await.unwrap(), 0);
+    let later = at("2027-01-01T00:03:00Z");
+    assert_eq!(Import::give_up_silent(&mut tx, later).await.unwrap(), 1);
+    let failed = Import::get(&mut tx, ann, id).await.unwrap().unwrap();
+    assert_eq!(failed.state, ImportState::Failed);
+    Import::start(&mut tx, ann, id, &options, later)
+        .await
+        .unwrap();
+    Import::finish(&mut tx, ann, id, None, later).await.unwrap();
+    let done = Import::latest(&mut tx, ann, 10).await.unwrap();
+    assert_eq!(done[0].state, ImportState::Done);
+    assert!(Import::delete(&mut tx, ann, id).await.unwrap());
+}
