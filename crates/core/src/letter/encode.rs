@@ -41,7 +41,8 @@ impl Encoding {
     pub(super) fn write(self, out: &mut Vec<u8>, text: &str) {
         let cleaned;
         let mut text = text;
-        if text.bytes().any(is_odd_control) {
+        // without an early exit: the compiler makes sixteen comparisons at once of it
+        if text.bytes().fold(false, |odd, b| odd | is_odd_control(b)) {
             cleaned = text.replace(|c: char| u8::try_from(c).is_ok_and(is_odd_control), "");
             text = &cleaned;
         }
@@ -52,8 +53,12 @@ impl Encoding {
     }
 }
 
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches many bytes are compared at once"
+)]
 const fn is_odd_control(byte: u8) -> bool {
-    (byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0x7f
+    (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r') | (byte == 0x7f)
 }
 
 /// The lines of a text, whatever ends them.
@@ -63,18 +68,26 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.split('\r'))
 }
 
-/// Bytes that stand for themselves wherever they are in a line.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 33;
-    while byte < 127 {
-        plain[byte] = byte != b'=' as usize;
-        byte += 1;
-    }
-    plain[b' ' as usize] = true;
-    plain[b'\t' as usize] = true;
-    plain
-};
+/// Whether a byte stands for itself wherever it is in a line.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches many bytes are compared at once"
+)]
+const fn is_plain(byte: u8) -> bool {
+    (byte >= b' ') & (byte < 0x7f) & (byte != b'=') | (byte == b'\t')
+}
+
+/// How many plain bytes a line begins with.
+fn plain_run(line: &[u8]) -> usize {
+    let all_plain = |block: &[u8; 16]| block.iter().fold(true, |all, b| all & is_plain(*b));
+    let blocks = line.as_chunks::<16>().0;
+    let at = 16 * blocks.iter().take_while(|block| all_plain(block)).count();
+    let rest = &line[at..];
+    at + rest
+        .iter()
+        .position(|b| !is_plain(*b))
+        .unwrap_or(rest.len())
+}
 
 fn quoted_printable(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + text.len() / 16 + 64);
@@ -94,10 +107,7 @@ fn quoted_printable_line(out: &mut Vec<u8>, line: &[u8]) {
     let mut column = 0;
     loop {
         let room = (MAX_LINE - column).min(rest.len());
-        let run = rest[..room]
-            .iter()
-            .position(|b| !PLAIN[usize::from(*b)])
-            .unwrap_or(room);
+        let run = plain_run(&rest[..room]);
         out.extend_from_slice(&rest[..run]);
         rest = &rest[run..];
         column += run;
@@ -106,7 +116,7 @@ fn quoted_printable_line(out: &mut Vec<u8>, line: &[u8]) {
             None if blank => break,
             None => return,
         };
-        let plain = PLAIN[usize::from(next)];
+        let plain = is_plain(next);
         if column + if plain { 1 } else { 3 } > MAX_LINE {
             out.extend_from_slice(b"=\r\n");
             column = 0;

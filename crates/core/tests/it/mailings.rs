@@ -215,13 +215,21 @@ async fn transitions_are_guarded() {
     let mut tx = db.write().await.unwrap();
     let mut done = Vec::new();
     for _ in 0..2 {
-        done.push(Mailing::pause(&mut tx, ann, id, "ann", "", now).await.unwrap());
+        done.push(
+            Mailing::pause(&mut tx, ann, id, "ann", "", now)
+                .await
+                .unwrap(),
+        );
     }
     for _ in 0..2 {
         done.push(Mailing::resume(&mut tx, ann, id, "ann", now).await.unwrap());
     }
     for _ in 0..2 {
-        done.push(Mailing::cancel(&mut tx, ann, id, "ann", "", now).await.unwrap());
+        done.push(
+            Mailing::cancel(&mut tx, ann, id, "ann", "", now)
+                .await
+                .unwrap(),
+        );
     }
     assert_eq!(
         done,
@@ -250,12 +258,32 @@ async fn foreign_mailing_is_not_found() {
     assert!(Mailing::get(tx, bob, id).await.unwrap().is_none());
     let started = Mailing::start(tx, bob, id, &service(), "bob", now).await;
     assert!(started.unwrap().is_none());
-    assert!(Mailing::pause(tx, bob, id, "bob", "", now).await.unwrap().is_none());
-    assert!(Mailing::resume(tx, bob, id, "bob", now).await.unwrap().is_none());
-    assert!(Mailing::cancel(tx, bob, id, "bob", "", now).await.unwrap().is_none());
+    assert!(
+        Mailing::pause(tx, bob, id, "bob", "", now)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        Mailing::resume(tx, bob, id, "bob", now)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        Mailing::cancel(tx, bob, id, "bob", "", now)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let updated = Mailing::update(tx, bob, id, 1, &draft, "bob", now).await;
     assert!(updated.unwrap().is_none());
-    assert!(Mailing::copy(tx, bob, id, "Mine", "bob", now).await.unwrap().is_none());
+    assert!(
+        Mailing::copy(tx, bob, id, "Mine", "bob", now)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let page = Mailing::page(tx, bob, MailingFilter::default(), 10).await;
     assert!(page.unwrap().is_empty());
     assert!(Mailing::history(tx, bob, id, 10).await.unwrap().is_empty());
@@ -354,7 +382,9 @@ async fn audience_adds_up() {
         (10, 1, 9),
         "{one:?}"
     );
-    let both = Audience::of(&mut tx, ann, &[first, second], &[]).await.unwrap();
+    let both = Audience::of(&mut tx, ann, &[first, second], &[])
+        .await
+        .unwrap();
     assert_eq!(
         both,
         Audience {
@@ -379,7 +409,9 @@ async fn page_is_searched_and_turned() {
             title: title.to_owned(),
             ..MailingDraft::default()
         };
-        Mailing::create(&mut tx, ann, &draft, "ann", now).await.unwrap();
+        Mailing::create(&mut tx, ann, &draft, "ann", now)
+            .await
+            .unwrap();
     }
     let titles = async |tx: &mut _, filter: MailingFilter<'_>, limit| {
         Mailing::page(tx, ann, filter, limit)

@@ -1,7 +1,7 @@
 use skychimp_core::db::Db;
+use skychimp_core::delivery::Delivery;
 use skychimp_core::error::Error;
 use skychimp_core::ids::{MailingId, RunId, UserId, WorkerId};
-use skychimp_core::delivery::Delivery;
 use skychimp_core::mailing::{Mailing, MailingDraft, Status};
 use skychimp_core::run::{Due, Run, RunState, Totals};
 use skychimp_core::schedule::Every;
@@ -14,7 +14,9 @@ use crate::support::at;
 
 async fn due(db: &Db, now: Moment) -> Option<Due> {
     let mut tx = db.write().await.unwrap();
-    let due = Run::start_due(&mut tx, None, &service(), now).await.unwrap();
+    let due = Run::start_due(&mut tx, None, &service(), now)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     due
 }
@@ -194,7 +196,10 @@ async fn downtime_is_caught_up_once() {
     assert_eq!(after.next_due_at, Some(at("2027-01-14T12:00:00Z")));
     let mut tx = db.read().await.unwrap();
     let history = Mailing::history(&mut tx, ann, id, 1).await.unwrap();
-    assert_eq!((history[0].what.as_str(), history[0].detail.as_str()), ("skipped", "3"));
+    assert_eq!(
+        (history[0].what.as_str(), history[0].detail.as_str()),
+        ("skipped", "3")
+    );
 }
 
 /// R21: years of downtime leave a bounded number of rows.
@@ -262,8 +267,14 @@ async fn rest_expires_at_the_end() {
     let mut tx = db.write().await.unwrap();
     assert_eq!(Run::expire_due(&mut tx, 10, end).await.unwrap(), 1);
     assert_eq!(Run::to_close(&mut tx, 10).await.unwrap(), [(ann, made)]);
-    assert_eq!(Run::close_slice(&mut tx, ann, made, 15, end).await.unwrap(), 15);
-    assert_eq!(Run::close_slice(&mut tx, ann, made, 15, end).await.unwrap(), 5);
+    assert_eq!(
+        Run::close_slice(&mut tx, ann, made, 15, end).await.unwrap(),
+        15
+    );
+    assert_eq!(
+        Run::close_slice(&mut tx, ann, made, 15, end).await.unwrap(),
+        5
+    );
     tx.commit().await.unwrap();
     let open = run(&db, ann, made).await;
     closes(open.totals());
@@ -293,7 +304,9 @@ async fn pause_resume_cancel_add_up() {
     start(&db, ann, id, now).await.unwrap();
     let made = due(&db, now).await.unwrap().run.unwrap();
     let mut tx = db.write().await.unwrap();
-    Mailing::pause(&mut tx, ann, id, "ann", "", now).await.unwrap();
+    Mailing::pause(&mut tx, ann, id, "ann", "", now)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(run(&db, ann, made).await.state, RunState::Paused);
     assert_eq!(expand(&db, 10, now).await, 0, "nothing moves while paused");
@@ -303,7 +316,9 @@ async fn pause_resume_cancel_add_up() {
     assert_eq!(run(&db, ann, made).await.state, RunState::Expanding);
     let mut tx = db.write().await.unwrap();
     Run::expand_next(&mut tx, None, 10, now).await.unwrap();
-    Mailing::pause(&mut tx, ann, id, "ann", "", now).await.unwrap();
+    Mailing::pause(&mut tx, ann, id, "ann", "", now)
+        .await
+        .unwrap();
     Mailing::resume(&mut tx, ann, id, "ann", now).await.unwrap();
     tx.commit().await.unwrap();
     let half = run(&db, ann, made).await;
@@ -348,7 +363,11 @@ async fn broken_letter_pauses_the_mailing() {
     assert_eq!(made.run, None);
     let paused = get(&db, ann, id).await;
     assert_eq!(paused.status, Status::Paused);
-    assert_eq!(paused.next_due_at, Some(now), "it is caught up after the repair");
+    assert_eq!(
+        paused.next_due_at,
+        Some(now),
+        "it is caught up after the repair"
+    );
     let mut tx = db.read().await.unwrap();
     let history = Mailing::history(&mut tx, ann, id, 1).await.unwrap();
     assert_eq!(history[0].actor, "scheduler");
@@ -396,7 +415,9 @@ async fn deletion_takes_everything_along() {
     let error = Mailing::delete(&db, ann, id).await.unwrap_err();
     assert!(matches!(error, Error::State("running")));
     let mut tx = db.write().await.unwrap();
-    Mailing::cancel(&mut tx, ann, id, "ann", "", now).await.unwrap();
+    Mailing::cancel(&mut tx, ann, id, "ann", "", now)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let mut tx = db.read().await.unwrap();
     let with = Mailing::deletion(&mut tx, ann, id).await.unwrap();
