@@ -2,7 +2,7 @@
 //!
 //! [`Server`] says where letters go. A [`Pool`] of [`Connection`]s takes
 //! [`Letter`]s there and gives a [`Report`] for each. [`sandbox`] is a small
-//! server that takes everything; [`testing`] (a feature) one that misbehaves as told.
+//! server that takes everything; `testing` (a feature) one that misbehaves as told.
 //!
 //! *Invariants*: nothing here knows what a mailing or a database is. A report
 //! says [`Outcome::Sent`] only after the server's 250 to the final dot was

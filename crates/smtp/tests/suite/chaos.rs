@@ -18,7 +18,7 @@ fn mischief(seed: u64, at: &At) -> Action {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^= x >> 31;
-    if matches!(at.step, Step::Content | Step::Ehlo | Step::Helo) || x % 8 != 0 {
+    if matches!(at.step, Step::Content | Step::Ehlo | Step::Helo) || !x.is_multiple_of(8) {
         return Action::Default;
     }
     match (x / 8) % 9 {
