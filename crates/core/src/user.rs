@@ -191,6 +191,29 @@ impl User {
         Ok(id)
     }
 
+    /// Makes the very first account; `None` when there is one already, also when two visitors try at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`User::create`].
+    pub async fn create_first(
+        tx: &mut Tx,
+        new: &NewUser<'_>,
+        password: &HashedPassword,
+        now: Moment,
+    ) -> Result<Option<UserId>, Error> {
+        if let Tx::Postgres(tx) = tx {
+            // On SQLite there is one writer anyway.
+            sqlx::query("LOCK TABLE users IN EXCLUSIVE MODE")
+                .execute(&mut **tx)
+                .await?;
+        }
+        if Self::any(tx).await? {
+            return Ok(None);
+        }
+        Self::create(tx, new, password, now).await.map(Some)
+    }
+
     /// Tells whether there is any account.
     pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
         let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(

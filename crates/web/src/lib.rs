@@ -1,1 +1,192 @@
-//! placeholder
+//! The site: pages, their assets and the public parts.
+//!
+//! Axum handlers are thin: they extract, call one operation of `core` and answer with a page. [`router`] builds the
+//! whole site from an [`AppState`]; the program serves it. How to write a page stands in `README.md` of this crate.
+//!
+//! *Invariants*: no SQL here; every unsafe request behind the page middleware is checked against forgery; pages run no
+//! inline scripts or styles.
+
+pub mod assets;
+pub mod auth;
+mod cookies;
+mod csrf;
+pub mod error;
+pub mod flash;
+pub mod form;
+pub mod format;
+mod headers;
+pub mod i18n;
+pub mod limit;
+pub mod page;
+pub mod pages;
+pub mod sandbox;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Request, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use skychimp_core::db::Db;
+use skychimp_core::secret::{SecretKey, SigningKey};
+use skychimp_core::time::Clock;
+use skychimp_core::unsubscribe::UnsubscribeKey;
+use skychimp_core::wake::Wake;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use url::Url;
+
+use crate::limit::Limit;
+use crate::sandbox::SandboxStore;
+
+/// Longest body of a form. A message has up to a million characters, which a form writes three times as long.
+pub const BODY_MAX: usize = 8 * 1024 * 1024;
+/// A page that takes longer is answered with an error.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the site is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where visitors find the site; links in letters start with it.
+    pub base_url: Url,
+    /// Folder for uploaded files.
+    pub data_dir: PathBuf,
+    /// Signs forms and links.
+    pub secret: SecretKey,
+    /// The service's own sender, used by mailings without one: address and name.
+    pub mail_from: String,
+    /// See [`Settings::mail_from`].
+    pub mail_from_name: String,
+}
+
+/// Everything handlers work with.
+#[derive(Debug)]
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// Tells the engine that there is work.
+    pub wake: Wake,
+    /// Where the present comes from.
+    pub clock: Clock,
+    /// What the site was told.
+    pub settings: Settings,
+    /// The letters of the sandbox, when it is on.
+    pub sandbox: Option<Arc<SandboxStore>>,
+    /// Makes and reads the links that unsubscribe.
+    pub unsubscribe_key: UnsubscribeKey,
+    csrf_key: SigningKey,
+    login_limit: Limit,
+    unsubscribe_limit: Limit,
+}
+
+impl App {
+    /// Visitors come over https.
+    #[must_use]
+    pub fn secure(&self) -> bool {
+        self.settings.base_url.scheme() == "https"
+    }
+
+    /// Scheme, host and port of the site, as browsers write them in `Origin`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.settings.base_url.origin().ascii_serialization()
+    }
+}
+
+/// [`App`], shared.
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<App>);
+
+impl std::ops::Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        wake: Wake,
+        clock: Clock,
+        settings: Settings,
+        sandbox: Option<Arc<SandboxStore>>,
+    ) -> Self {
+        Self(Arc::new(App {
+            db,
+            wake,
+            clock,
+            unsubscribe_key: UnsubscribeKey::new(&settings.secret),
+            csrf_key: settings.secret.derive("csrf"),
+            settings,
+            sandbox,
+            login_limit: Limit::new(10, Duration::from_mins(10)),
+            unsubscribe_limit: Limit::new(300, Duration::from_mins(1)),
+        }))
+    }
+}
+
+/// The whole site.
+///
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that limits know who asks.
+pub fn router(app: AppState) -> Router {
+    let pages = pages::routes()
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            TIMEOUT,
+        ))
+        .merge(pages::long_routes())
+        .fallback(pages::not_found)
+        .layer(from_fn_with_state(app.clone(), page::serve));
+    Router::new()
+        .merge(pages)
+        .merge(pages::unsubscribe::routes())
+        .merge(pages::health::routes())
+        .route("/assets/{name}", get(assets::serve))
+        .layer(from_fn_with_state(app.clone(), headers::add))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::new())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(from_fn(request_id))
+        .with_state(app)
+}
+
+/// The log of a request: method and path, never the query (tokens, addresses) and not the path below `/u/` (a token).
+fn span(request: &Request<axum::body::Body>) -> tracing::Span {
+    let path = request.uri().path();
+    let path = if path.starts_with("/u/") {
+        "/u/…"
+    } else {
+        path
+    };
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map_or("", |id| id.0.as_str());
+    tracing::info_span!("request", method = %request.method(), path, request.id = id)
+}
+
+#[derive(Clone)]
+struct RequestId(String);
+
+async fn request_id(
+    mut request: Request<axum::body::Body>,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let id = format!("{:016x}", rand::random::<u64>());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    if let Ok(value) = id.parse() {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}

@@ -111,6 +111,7 @@ CREATE TABLE messages (
     preview_text TEXT   NOT NULL,
     html         TEXT   NOT NULL, -- empty: none
     text         TEXT   NOT NULL, -- empty: derived from the HTML
+    search       TEXT   NOT NULL DEFAULT '', -- subject in lower case
     version      INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,

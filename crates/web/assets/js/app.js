@@ -1,0 +1,11 @@
+import "bootstrap/js/dist/dropdown";
+import "bootstrap/js/dist/offcanvas";
+import "bootstrap/js/dist/collapse";
+import "./requests.js";
+import "./live.js";
+import "./confirm.js";
+import "./switch.js";
+import "./select.js";
+import "./upload.js";
+import "./fields.js";
+import "./editor.js";

@@ -1,0 +1,55 @@
+// Small helps in forms.
+//   data-count on a field: its length goes to the output named in aria-describedby that has data-count-of
+//   data-autosubmit on a form: sent as soon as a choice changes
+//   data-show-when="name=value" (several values: a|b): shown while the form's field has that value
+//   data-zone on a hidden input: gets the browser's time zone
+// A form is sent once: a second click while the answer is awaited does nothing.
+function count(field) {
+  const out = document.querySelector(`[data-count-of="${field.id}"]`);
+  if (out) out.textContent = [...field.value].length;
+}
+
+function show(form) {
+  for (const el of form.querySelectorAll("[data-show-when]")) {
+    const [name, values] = el.dataset.showWhen.split("=");
+    const field = form.elements[name];
+    el.hidden = field && !values.split("|").includes(field.value);
+  }
+}
+
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-count]")) count(event.target);
+});
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (!form) return;
+  show(form);
+  if (form.matches("[data-autosubmit]")) form.requestSubmit();
+});
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.target || event.submitter?.formTarget) return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "1";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  const form = event.target.closest?.("form");
+  if (form) delete form.dataset.sent;
+});
+const refresh = () => {
+  for (const field of document.querySelectorAll("input[data-zone]")) {
+    field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
+  }
+  document.querySelectorAll("[data-count]").forEach(count);
+  document.querySelectorAll("form").forEach(show);
+};
+document.addEventListener("htmx:afterSwap", refresh);
+refresh();

@@ -1,0 +1,53 @@
+// Live values. An element with data-live-src="/address" opens a stream of server-sent events; each message is a JSON
+// object. Inside (or on) that element:
+//   data-live="name"             gets the value as its text
+//   data-live-attr="width:name"  gets the value as that attribute (several, separated by spaces)
+//   data-live-show="name"        is hidden while the value is empty, zero or false
+// An event named "reload" loads the page again: the state changed so much that other parts are shown.
+// The browser connects again by itself when the stream breaks; the stream pauses while the page is hidden.
+function apply(box, values) {
+  for (const el of [box, ...box.querySelectorAll("[data-live],[data-live-attr],[data-live-show]")]) {
+    const { live, liveAttr, liveShow } = el.dataset;
+    if (live in values && el.textContent !== String(values[live])) el.textContent = values[live];
+    for (const pair of (liveAttr ?? "").split(" ").filter(Boolean)) {
+      const [attr, name] = pair.split(":");
+      if (name in values) el.setAttribute(attr, values[name]);
+    }
+    if (liveShow in values) el.hidden = !values[liveShow] || values[liveShow] === "0";
+  }
+}
+
+function open(box) {
+  let source;
+  const start = () => {
+    if (source || document.hidden || !box.isConnected) return;
+    source = new EventSource(box.dataset.liveSrc);
+    source.addEventListener("message", (event) => apply(box, JSON.parse(event.data)));
+    source.addEventListener("reload", () => {
+      stop();
+      location.reload();
+    });
+    source.addEventListener("end", stop);
+    source.addEventListener("error", () => {
+      // Refused for good (a proxy's error page, a restart): try again later.
+      if (source?.readyState === EventSource.CLOSED) {
+        source = undefined;
+        setTimeout(start, 5000);
+      }
+    });
+  };
+  const stop = () => {
+    source?.close();
+    source = undefined;
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+  addEventListener("pagehide", stop);
+  start();
+}
+
+document.querySelectorAll("[data-live-src]").forEach(open);
+document.addEventListener("htmx:load", (event) => {
+  if (event.target === document.body) return;
+  if (event.target.matches("[data-live-src]")) open(event.target);
+  event.target.querySelectorAll("[data-live-src]").forEach(open);
+});

@@ -1,0 +1,73 @@
+number = { $n }
+skip = К содержанию
+menu = Меню
+language = Язык
+theme = Оформление
+theme-light = Светлое
+theme-dark = Тёмное
+theme-auto = Как в системе
+nav-main = Главное меню
+nav-home = Обзор
+nav-recipients = Получатели
+nav-lists = Списки
+nav-messages = Сообщения
+nav-mailings = Рассылки
+nav-sandbox = Песочница
+login = Войти
+logout = Выйти
+footer = Ваши рассылки на вашем сервере.
+to-home = На главную
+save = Сохранить
+save-and-return = Сохранить и закрыть
+cancel = Отмена
+confirm-ok = Да, выполнить
+delete = Удалить
+edit = Изменить
+copy = Копировать
+open = Открыть
+search = Поиск
+show = Показать
+download = Скачать
+close = Закрыть
+more = Ещё
+add = Добавить
+chosen = { $count ->
+    [one] выбран { $count }
+    [few] выбрано { $count }
+   *[many] выбрано { $count }
+}
+select-all = Выбрать все
+select-one = Выбрать: { $name }
+actions = Действия
+pages = Страницы
+page-first = В начало
+page-next = Дальше
+none = нет
+no-matches = Ничего не найдено
+no-matches-hint = Попробуйте другое слово.
+form-has-errors = Проверьте отмеченные поля.
+request-failed = Не получилось: сервер не ответил. Попробуйте ещё раз.
+changed-meanwhile = Пока страница была открыта, это изменили в другой вкладке или другой человек.
+changed-meanwhile-hint = Ниже то, что ввели вы. Если сохранить ещё раз, другая версия будет заменена.
+changed-fields = Там изменено:
+ago-now = только что
+ago-seconds = { $count } с назад
+ago-minutes = { $count } мин назад
+ago-hours = { $count } ч назад
+ago-days = { $count ->
+    [one] { $count } день назад
+    [few] { $count } дня назад
+   *[many] { $count } дней назад
+}
+count-letters = { $count ->
+    [one] { $count } письмо
+    [few] { $count } письма
+   *[many] { $count } писем
+}
+count-recipients = { $count ->
+    [one] { $count } получатель
+    [few] { $count } получателя
+   *[many] { $count } получателей
+}
+sandbox-band = Почтовый сервер не настроен: письма остаются на этой машине, в песочнице.
+sandbox-band-link = Прочитать

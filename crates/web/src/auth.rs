@@ -1,0 +1,58 @@
+//! Who may come in: extractors for handlers.
+//!
+//! A handler that takes [`CurrentUser`] or [`Sender`] is closed to everybody else; there is no other way to learn the
+//! owner's id, so a page cannot forget it.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use skychimp_core::ids::UserId;
+use skychimp_core::user::User;
+
+use crate::error::WebError;
+use crate::page::Page;
+
+/// Anybody who is logged in.
+#[derive(Debug, Clone)]
+pub struct CurrentUser(pub User);
+
+/// A user who keeps recipients and sends mailings; everything on these pages is the user's own.
+#[derive(Debug, Clone)]
+pub struct Sender(pub User);
+
+impl Sender {
+    /// The owner of all that the handler touches.
+    #[must_use]
+    pub fn id(&self) -> UserId {
+        self.0.id
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let page = Page::from_request_parts(parts, state).await?;
+        match &page.user {
+            Some(user) => Ok(Self(user.clone())),
+            // Only a page that can be asked for again is worth coming back to.
+            None if parts.method == axum::http::Method::GET && !page.partial => {
+                Err(WebError::Login(page.address.clone()))
+            }
+            None => Err(WebError::Login("/".to_owned())),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Sender {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
+        let page = Page::from_request_parts(parts, state).await?;
+        if page.sends() {
+            Ok(Self(user))
+        } else {
+            Err(WebError::Forbidden)
+        }
+    }
+}

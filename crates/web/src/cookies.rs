@@ -1,0 +1,88 @@
+//! Cookies: names, attributes.
+//!
+//! Over https their names carry the `__Host-` prefix (RFC 6265bis §4.1.3.2), so no neighbour domain can set them.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use skychimp_core::session::{LIFETIME, SessionToken};
+
+use crate::AppState;
+use crate::i18n::Lang;
+
+/// The chosen language.
+pub(crate) const LANGUAGE: &str = "lang";
+/// The chosen theme; also set by a script.
+pub(crate) const THEME: &str = "theme";
+const YEAR: u64 = 365 * 24 * 3_600;
+
+/// Who is logged in.
+pub(crate) fn session_name(app: &AppState) -> &'static str {
+    if app.secure() {
+        "__Host-session"
+    } else {
+        "session"
+    }
+}
+
+/// Binds the forms of visitors who are not logged in.
+pub(crate) fn guest_name(app: &AppState) -> &'static str {
+    if app.secure() {
+        "__Host-guest"
+    } else {
+        "guest"
+    }
+}
+
+/// The value of a cookie.
+pub(crate) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// Adds a `Set-Cookie`.
+pub(crate) fn put(response: &mut Response, cookie: String) {
+    if let Ok(value) = HeaderValue::try_from(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// Logs in.
+pub(crate) fn session(app: &AppState, token: &SessionToken) -> String {
+    secret(app, session_name(app), &token.to_text(), LIFETIME.as_secs())
+}
+
+/// Logs out.
+pub(crate) fn no_session(app: &AppState) -> String {
+    secret(app, session_name(app), "", 0)
+}
+
+/// Binds forms to this browser.
+pub(crate) fn guest(app: &AppState, value: &str) -> String {
+    secret(app, guest_name(app), value, 24 * 3_600)
+}
+
+/// Keeps a language.
+pub(crate) fn language(lang: Lang) -> String {
+    plain(LANGUAGE, lang.as_str(), YEAR)
+}
+
+/// Keeps a theme; `None`: the system's.
+pub(crate) fn theme(theme: Option<&str>) -> String {
+    plain(THEME, theme.unwrap_or("auto"), YEAR)
+}
+
+/// A cookie without a secret.
+pub(crate) fn plain(name: &str, value: &str, seconds: u64) -> String {
+    format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Lax")
+}
+
+fn secret(app: &AppState, name: &str, value: &str, seconds: u64) -> String {
+    let secure = if app.secure() { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+}

@@ -1,0 +1,134 @@
+//! Unsafe requests must come from our own pages.
+//!
+//! Two independent checks, for every route behind the page middleware, so that no handler can forget them: the browser's
+//! own word (`Sec-Fetch-Site`, else `Origin`) and a token bound by HMAC to the session, or to a guest cookie before
+//! login. The token is in the form's field `csrf`, in the header `X-CSRF-Token` (htmx), or, where the body is a stream
+//! of files, in the query. It is masked anew on every page, so compression leaks nothing of it (BREACH).
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use skychimp_core::secret::SigningKey;
+
+use crate::error::WebError;
+use crate::page::{Page, text_of};
+use crate::{AppState, BODY_MAX};
+
+const LENGTH: usize = 32;
+
+/// A fresh token for the holder of a session or guest cookie.
+pub(crate) fn token(key: &SigningKey, holder: &str) -> String {
+    let mask: [u8; LENGTH] = rand::random();
+    let mut bytes = mask.to_vec();
+    bytes.extend(
+        mask.iter()
+            .zip(key.sign(holder.as_bytes()))
+            .map(|(m, s)| m ^ s),
+    );
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Tells whether a token was made for this holder.
+pub(crate) fn matches(key: &SigningKey, holder: &str, token: &str) -> bool {
+    let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
+        return false;
+    };
+    if bytes.len() != 2 * LENGTH {
+        return false;
+    }
+    let (mask, masked) = bytes.split_at(LENGTH);
+    let given = mask.iter().zip(masked).map(|(m, s)| m ^ s);
+    // Every byte is compared, so the time tells nothing.
+    given
+        .zip(key.sign(holder.as_bytes()))
+        .fold(0, |different, (a, b)| different | (a ^ b))
+        == 0
+}
+
+/// Lets safe requests and those from our own pages pass.
+pub(crate) async fn check(
+    app: &AppState,
+    page: &Page,
+    request: Request,
+) -> Result<Request, WebError> {
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
+        return Ok(request);
+    }
+    if !same_origin(app, request.headers()) {
+        return Err(WebError::Forged);
+    }
+    let header = text_of(
+        request.headers(),
+        &header::HeaderName::from_static("x-csrf-token"),
+    );
+    let query = field(request.uri().query().unwrap_or_default().as_bytes());
+    if page.csrf_matches(&header) || query.is_some_and(|token| page.csrf_matches(&token)) {
+        return Ok(request);
+    }
+    let kind = text_of(request.headers(), &header::CONTENT_TYPE);
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(WebError::Forged);
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, BODY_MAX)
+        .await
+        .map_err(|_| WebError::TooLarge)?;
+    match field(&bytes) {
+        Some(token) if page.csrf_matches(&token) => {
+            Ok(Request::from_parts(parts, Body::from(bytes)))
+        }
+        _ => Err(WebError::Forged),
+    }
+}
+
+/// What the browser says about where the request comes from. Programs say nothing; they need the token anyway.
+fn same_origin(app: &AppState, headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    match headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok())
+    {
+        None => true,
+        Some(origin) => {
+            let host = text_of(headers, &header::HOST);
+            origin == app.origin()
+                || origin
+                    .split_once("://")
+                    .is_some_and(|(_, rest)| rest == host)
+        }
+    }
+}
+
+/// The value of the field `csrf`. Tokens are base64url, so nothing in them is ever escaped.
+fn field(form: &[u8]) -> Option<String> {
+    form.split(|byte| *byte == b'&')
+        .find_map(|pair| pair.strip_prefix(b"csrf="))
+        .and_then(|value| String::from_utf8(value.to_vec()).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use skychimp_core::secret::SecretKey;
+
+    use super::*;
+
+    /// R22: a token is good for its holder only, and looks different every time.
+    #[test]
+    fn token_belongs_to_its_holder() {
+        let key = |byte| SecretKey::new([byte; 32]).derive("csrf");
+        let one = token(&key(7), "ann");
+        assert_ne!(one, token(&key(7), "ann"));
+        assert!(matches(&key(7), "ann", &one));
+        assert!(!matches(&key(7), "bob", &one));
+        assert!(!matches(&key(8), "ann", &one));
+        assert!(!matches(&key(7), "ann", ""));
+        assert!(!matches(&key(7), "ann", &one[1..]));
+    }
+}

@@ -1,0 +1,188 @@
+//! What a handler can fail with, and the page it becomes.
+//!
+//! The error only carries its case; the page middleware writes it in the visitor's language. What went wrong inside is
+//! logged once, with its causes, and the visitor sees none of it.
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use skychimp_core::error::Error;
+
+use crate::page::{Page, html};
+
+/// A failed request.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// There is no such thing, or it belongs to somebody else (R32).
+    #[error("not found")]
+    NotFound,
+    /// The visitor must log in first; holds the address to come back to.
+    #[error("login needed")]
+    Login(String),
+    /// The visitor's role may not do this.
+    #[error("forbidden")]
+    Forbidden,
+    /// The request does not come from one of our pages, or its page is too old.
+    #[error("no valid form token")]
+    Forged,
+    /// The request cannot be read.
+    #[error("bad request")]
+    BadRequest,
+    /// The request's body is too long.
+    #[error("body too long")]
+    TooLarge,
+    /// Fields are wrong, where no form shows them.
+    #[error("invalid fields")]
+    Invalid,
+    /// Somebody else changed the thing meanwhile (R34).
+    #[error("conflict")]
+    Conflict,
+    /// Too many tries; holds the seconds to wait.
+    #[error("too many tries")]
+    TooMany(u64),
+    /// Anything nobody acts on. Logged in full.
+    #[error("internal error")]
+    Internal(#[source] anyhow::Error),
+}
+
+impl WebError {
+    /// Something that cannot be.
+    pub fn internal(what: impl std::fmt::Display) -> Self {
+        Self::Internal(anyhow::anyhow!("{what}"))
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Login(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::Forged => StatusCode::FORBIDDEN,
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<Error> for WebError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(_) => Self::Invalid,
+            Error::Duplicate | Error::Conflict | Error::State(_) | Error::InUse(_) => {
+                Self::Conflict
+            }
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<askama::Error> for WebError {
+    fn from(error: askama::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<tokio::task::JoinError> for WebError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// Marks a response that the middleware turns into a page.
+#[derive(Debug, Clone, Copy)]
+struct Case(&'static str);
+
+impl IntoResponse for WebError {
+    fn into_response(self) -> Response {
+        if let Self::Internal(error) = &self {
+            tracing::error!(error = format!("{error:#}"), "request failed");
+        }
+        let case = match &self {
+            Self::Login(next) => return to_login(next),
+            Self::Forged => "forged",
+            other => case_of(other.status()),
+        };
+        let mut response = (self.status(), self.to_string()).into_response();
+        response.extensions_mut().insert(Case(case));
+        if let Self::TooMany(seconds) = self {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+fn to_login(next: &str) -> Response {
+    let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
+    let to = format!("/login?next={next}");
+    let mut response = Redirect::to(&to).into_response();
+    // A partial request must move the whole page, not put the login form into a corner of it.
+    if let Ok(value) = HeaderValue::try_from(to) {
+        response.headers_mut().insert("hx-redirect", value);
+    }
+    response
+}
+
+fn case_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "bad-request",
+        403 => "forbidden",
+        404 => "not-found",
+        405 => "method",
+        408 | 504 => "timeout",
+        409 => "conflict",
+        413 => "too-large",
+        422 => "invalid",
+        429 => "too-many",
+        _ => "internal",
+    }
+}
+
+/// Tells whether a response is an error without a page of its own.
+pub(crate) fn needs_page(response: &Response) -> bool {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return false;
+    }
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    response.extensions().get::<Case>().is_some()
+        || kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    page: Page,
+    status: u16,
+    case: &'static str,
+}
+
+/// The error as a page, or as one sentence for a part of a page.
+pub(crate) fn page(page: &Page, response: Response) -> Response {
+    let status = response.status();
+    let case = response
+        .extensions()
+        .get::<Case>()
+        .map_or_else(|| case_of(status), |case| case.0);
+    let retry = response.headers().get(header::RETRY_AFTER).cloned();
+    let mut written = if page.partial {
+        page.dynamic("error-page-", case)
+            .to_string()
+            .into_response()
+    } else {
+        let template = ErrorPage {
+            page: page.clone(),
+            status: status.as_u16(),
+            case,
+        };
+        html(&template).unwrap_or_else(IntoResponse::into_response)
+    };
+    *written.status_mut() = status;
+    if let Some(retry) = retry {
+        written.headers_mut().insert(header::RETRY_AFTER, retry);
+    }
+    written
+}

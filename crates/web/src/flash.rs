@@ -1,0 +1,150 @@
+//! One sentence for the page after a redirect: "Message saved."
+//!
+//! It travels in a cookie as the key of a sentence and its values, never as text of its own.
+
+use axum::http::HeaderMap;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::cookies;
+use crate::i18n::Text;
+use crate::page::Page;
+
+const NAME: &str = "flash";
+
+/// A sentence for the next page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flash {
+    tone: Tone,
+    key: String,
+    values: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Done,
+    Note,
+    Warn,
+}
+
+impl Flash {
+    /// Something was done.
+    #[must_use]
+    pub fn done(key: &str) -> Self {
+        Self::new(Tone::Done, key)
+    }
+
+    /// Something to know.
+    #[must_use]
+    pub fn note(key: &str) -> Self {
+        Self::new(Tone::Note, key)
+    }
+
+    /// Something did not work.
+    #[must_use]
+    pub fn warn(key: &str) -> Self {
+        Self::new(Tone::Warn, key)
+    }
+
+    fn new(tone: Tone, key: &str) -> Self {
+        Self {
+            tone,
+            key: key.to_owned(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Fills a variable of the sentence.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        let value: String = value.to_string().chars().take(200).collect();
+        self.values.push((name.to_owned(), value));
+        self
+    }
+
+    /// The sentence in the visitor's language.
+    #[must_use]
+    pub fn text(&self, page: &Page) -> Option<String> {
+        let mut text: Text = page.lang.t(self.key.clone());
+        for (name, value) in &self.values {
+            text = match value.parse::<i64>() {
+                Ok(number) => text.with_name(name.clone(), number),
+                Err(_) => text.with_name(name.clone(), value),
+            };
+        }
+        text.find()
+    }
+
+    /// The class of its alert: `success`, `info` or `warning`.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self.tone {
+            Tone::Done => "success",
+            Tone::Note => "info",
+            Tone::Warn => "warning",
+        }
+    }
+
+    /// The icon of its alert.
+    #[must_use]
+    pub fn icon(&self) -> &'static str {
+        match self.tone {
+            Tone::Done => "check-circle-fill",
+            Tone::Note => "info-circle",
+            Tone::Warn => "exclamation-triangle",
+        }
+    }
+
+    pub(crate) fn cookie(&self) -> String {
+        let mut parts = vec![self.class().to_owned(), self.key.clone()];
+        for (name, value) in &self.values {
+            parts.push(name.clone());
+            parts.push(utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
+        }
+        format!("{}; HttpOnly", cookies::plain(NAME, &parts.join("|"), 60))
+    }
+
+    pub(crate) fn clear() -> String {
+        cookies::plain(NAME, "", 0)
+    }
+
+    pub(crate) fn read(headers: &HeaderMap) -> Vec<Self> {
+        cookies::get(headers, NAME)
+            .and_then(|text| Self::parse(&text))
+            .into_iter()
+            .collect()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('|');
+        let tone = match parts.next()? {
+            "success" => Tone::Done,
+            "info" => Tone::Note,
+            "warning" => Tone::Warn,
+            _ => return None,
+        };
+        let mut flash = Self::new(tone, parts.next()?);
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            let value = percent_decode_str(value).decode_utf8().ok()?.into_owned();
+            flash.values.push((name.to_owned(), value));
+        }
+        Some(flash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flash_survives_its_cookie() {
+        let flash = Flash::warn("messages-in-use").with("mailing", "Весна; 50 % | скидка");
+        let cookie = flash.cookie();
+        let value = cookie
+            .strip_prefix("flash=")
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap();
+        assert_eq!(Flash::parse(value), Some(flash));
+    }
+}

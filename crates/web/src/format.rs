@@ -1,0 +1,184 @@
+//! How numbers, sizes and moments are written for people.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use skychimp_core::time::Moment;
+
+use crate::i18n::Lang;
+
+const MONTHS_EN: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+const MONTHS_RU: [&str; 12] = [
+    "января",
+    "февраля",
+    "марта",
+    "апреля",
+    "мая",
+    "июня",
+    "июля",
+    "августа",
+    "сентября",
+    "октября",
+    "ноября",
+    "декабря",
+];
+
+/// With separators of thousands: `1,240`, in Russian with a no-break space.
+#[must_use]
+pub fn number(n: i64, lang: Lang) -> String {
+    let digits = n.unsigned_abs().to_string();
+    let separator = match lang {
+        Lang::En => ',',
+        Lang::Ru => '\u{a0}',
+    };
+    let mut text = String::with_capacity(digits.len() + 8);
+    if n < 0 {
+        text.push('−');
+    }
+    // Russian typography leaves four digits together only in tables of years; counters are grouped from 1 000 on.
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(separator);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share of a whole in per cent with one digit, or without when it is whole: `98.7 %`, `100 %`.
+#[must_use]
+pub fn percent(part: i64, whole: i64, lang: Lang) -> String {
+    if whole <= 0 {
+        return "–".to_owned();
+    }
+    // Cut, not rounded: 99.96 % is not "100 %".
+    let tenths = i128::from(part.max(0)) * 1_000 / i128::from(whole);
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    match (tenth, lang) {
+        (0, Lang::En) => format!("{whole}%"),
+        (0, Lang::Ru) => format!("{whole}\u{a0}%"),
+        (_, Lang::En) => format!("{whole}.{tenth}%"),
+        (_, Lang::Ru) => format!("{whole},{tenth}\u{a0}%"),
+    }
+}
+
+/// A share for an attribute of a drawing: `12.5%`. Nothing of nothing is `0%`.
+#[must_use]
+pub fn share(part: i64, whole: i64) -> String {
+    if whole <= 0 || part <= 0 {
+        return "0%".to_owned();
+    }
+    let hundredths = (i128::from(part) * 10_000 / i128::from(whole)).min(10_000);
+    format!("{}.{:02}%", hundredths / 100, hundredths % 100)
+}
+
+/// A number of bytes: `14 kB`.
+#[must_use]
+pub fn size(bytes: u64, lang: Lang) -> String {
+    let units = match lang {
+        Lang::En => ["B", "kB", "MB", "GB"],
+        Lang::Ru => ["Б", "КБ", "МБ", "ГБ"],
+    };
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit < 3 {
+        tenths /= 1_000;
+        unit += 1;
+    }
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    let point = if lang == Lang::Ru { ',' } else { '.' };
+    if unit == 0 || tenth == 0 || whole >= 100 {
+        format!("{whole}\u{a0}{}", units[unit])
+    } else {
+        format!("{whole}{point}{tenth}\u{a0}{}", units[unit])
+    }
+}
+
+/// A day: `12 Mar 2027`, `12 марта 2027`.
+#[must_use]
+pub fn date(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
+    let at = zoned(moment, zone);
+    let month = usize::try_from(at.month() - 1).unwrap_or(0) % 12;
+    let month = match lang {
+        Lang::En => MONTHS_EN[month],
+        Lang::Ru => MONTHS_RU[month],
+    };
+    format!("{}\u{a0}{month}\u{a0}{}", at.day(), at.year())
+}
+
+/// A moment to the minute: `12 Mar 2027, 10:05`.
+#[must_use]
+pub fn time(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
+    let at = zoned(moment, zone);
+    format!(
+        "{}, {:02}:{:02}",
+        date(moment, zone, lang),
+        at.hour(),
+        at.minute()
+    )
+}
+
+/// A moment to the second: `12 Mar 2027, 10:05:09`.
+#[must_use]
+pub fn time_exact(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
+    format!(
+        "{}:{:02}",
+        time(moment, zone, lang),
+        zoned(moment, zone).second()
+    )
+}
+
+/// For `<input type="datetime-local">`: `2027-03-12T10:05`.
+#[must_use]
+pub fn wall(moment: Moment, zone: &TimeZone) -> String {
+    zoned(moment, zone).strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
+/// How long ago, in the largest fitting unit: `3 s ago`, `5 min ago`; the date when it is more than a week.
+#[must_use]
+pub fn ago(moment: Moment, now: Moment, zone: &TimeZone, lang: Lang) -> String {
+    let seconds = i64::try_from(now.since(moment).as_secs()).unwrap_or(i64::MAX);
+    let (key, count) = match seconds {
+        0 => return lang.t("ago-now").to_string(),
+        1..60 => ("ago-seconds", seconds),
+        60..3_600 => ("ago-minutes", seconds / 60),
+        3_600..86_400 => ("ago-hours", seconds / 3_600),
+        86_400..604_800 => ("ago-days", seconds / 86_400),
+        _ => return date(moment, zone, lang),
+    };
+    lang.t(key).with("count", count).to_string()
+}
+
+fn zoned(moment: Moment, zone: &TimeZone) -> Zoned {
+    Timestamp::to_zoned(moment.timestamp(), zone.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Design "Pages": numbers and moments are written as the language does.
+    #[test]
+    fn values_are_written_as_the_language_does() {
+        let zone = TimeZone::get("Europe/Moscow").unwrap();
+        let moment: Moment = "2027-03-12T07:05:09Z".parse().unwrap();
+        assert_eq!(number(1_234_567, Lang::En), "1,234,567");
+        assert_eq!(number(-1_240, Lang::Ru), "−1\u{a0}240");
+        assert_eq!(number(999, Lang::Ru), "999");
+        assert_eq!(percent(9_996, 10_000, Lang::En), "99.9%");
+        assert_eq!(percent(1, 3, Lang::Ru), "33,3\u{a0}%");
+        assert_eq!(percent(0, 0, Lang::En), "–");
+        assert_eq!(size(14_300, Lang::En), "14.3\u{a0}kB");
+        assert_eq!(size(900, Lang::Ru), "900\u{a0}Б");
+        assert_eq!(
+            time(moment, &zone, Lang::Ru),
+            "12\u{a0}марта\u{a0}2027, 10:05"
+        );
+        assert_eq!(
+            time_exact(moment, &zone, Lang::En),
+            "12\u{a0}Mar\u{a0}2027, 10:05:09"
+        );
+        assert_eq!(wall(moment, &zone), "2027-03-12T10:05");
+    }
+}

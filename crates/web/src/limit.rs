@@ -1,0 +1,112 @@
+//! Limits against guessing: so many tries per key in a window of time.
+//!
+//! In memory and bounded. When the table is full, keys whose window is over go first; if none is, the whole table goes:
+//! an attacker with that many addresses is a matter for the proxy in front.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use parking_lot::Mutex;
+use skychimp_core::time::Moment;
+
+use crate::error::WebError;
+
+const KEYS_MAX: usize = 20_000;
+
+/// At most `tries` per key within `window`.
+#[derive(Debug)]
+pub struct Limit {
+    tries: u32,
+    window: Duration,
+    seen: Mutex<HashMap<String, (Moment, u32)>>,
+}
+
+impl Limit {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(tries: u32, window: Duration) -> Self {
+        Self {
+            tries,
+            window,
+            seen: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Counts a try.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::TooMany`] when the key had all of its tries.
+    pub fn try_once(&self, key: &str, now: Moment) -> Result<(), WebError> {
+        let mut seen = self.seen.lock();
+        if seen.len() >= KEYS_MAX && !seen.contains_key(key) {
+            seen.retain(|_, (start, _)| now.since(*start) < self.window);
+            if seen.len() >= KEYS_MAX {
+                seen.clear();
+            }
+        }
+        let (start, count) = seen.entry(key.to_owned()).or_insert((now, 0));
+        if now.since(*start) >= self.window {
+            (*start, *count) = (now, 0);
+        }
+        if *count >= self.tries {
+            let left = self.window.saturating_sub(now.since(*start));
+            return Err(WebError::TooMany(left.as_secs() + 1));
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    /// Forgets the tries of a key: the last one was right.
+    pub fn forget(&self, key: &str) {
+        self.seen.lock().remove(key);
+    }
+}
+
+/// The address a request comes from. A proxy on this machine is believed about whom it speaks for.
+pub(crate) fn peer(head: &Parts) -> String {
+    let Some(ConnectInfo(peer)) = head.extensions.get::<ConnectInfo<SocketAddr>>() else {
+        return "unknown".to_owned();
+    };
+    if peer.ip().is_loopback() {
+        let forwarded = crate::page::text_of(
+            &head.headers,
+            &axum::http::HeaderName::from_static("x-forwarded-for"),
+        );
+        let last = forwarded.rsplit(',').next().unwrap_or_default().trim();
+        if let Ok(address) = last.parse::<std::net::IpAddr>() {
+            return address.to_string();
+        }
+    }
+    peer.ip().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R30: tries are limited per key, and the window passes.
+    #[test]
+    fn tries_are_limited_per_key() {
+        let limit = Limit::new(2, Duration::from_mins(1));
+        let start = Moment::from_millis(0);
+        assert!(limit.try_once("a", start).is_ok());
+        assert!(limit.try_once("a", start).is_ok());
+        assert!(limit.try_once("a", start).is_err());
+        assert!(limit.try_once("b", start).is_ok());
+        assert!(limit.try_once("a", start + Duration::from_mins(1)).is_ok());
+    }
+
+    /// R30: the table never grows beyond its bound.
+    #[test]
+    fn table_is_bounded() {
+        let limit = Limit::new(1, Duration::from_hours(1));
+        for key in 0..(KEYS_MAX + 10) {
+            let _ = limit.try_once(&key.to_string(), Moment::from_millis(0));
+        }
+        assert!(limit.seen.lock().len() <= KEYS_MAX);
+    }
+}

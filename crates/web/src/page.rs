@@ -1,0 +1,437 @@
+//! What every page knows about its visitor: who it is, in which language, zone and theme.
+//!
+//! A middleware makes one [`Page`] per request; handlers take it as an argument and put it into their template as
+//! `page`, where its methods write sentences, numbers and moments.
+
+use std::sync::{Arc, OnceLock};
+
+use askama::Template;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use jiff::tz::TimeZone;
+use skychimp_core::error::FieldError;
+use skychimp_core::secret::SigningKey;
+use skychimp_core::session::{Session, SessionToken};
+use skychimp_core::time::Moment;
+use skychimp_core::user::{Role, User};
+
+use crate::error::{self, WebError};
+use crate::flash::Flash;
+use crate::form::Errors;
+use crate::i18n::{Arg, Lang, Text};
+use crate::{AppState, assets, cookies, csrf, format};
+
+/// The visitor of a request. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Page(Arc<Visitor>);
+
+/// See [`Page`], which is the shared handle.
+#[derive(Debug)]
+pub struct Visitor {
+    /// The account, when logged in.
+    pub user: Option<User>,
+    /// The language of the page.
+    pub lang: Lang,
+    /// The zone moments are shown in.
+    pub zone: TimeZone,
+    /// When the request came.
+    pub now: Moment,
+    /// `light` or `dark` when chosen.
+    pub theme: Option<&'static str>,
+    /// Path of the request, without its query.
+    pub path: String,
+    /// Path and query of the request.
+    pub address: String,
+    /// The request comes from htmx and wants a part of a page.
+    pub partial: bool,
+    /// Letters go to the sandbox.
+    pub sandbox: bool,
+    /// Messages left by the page before.
+    pub flashes: Vec<Flash>,
+    /// Where the visitor's connection comes from.
+    pub peer: String,
+    pub(crate) session: Option<SessionToken>,
+    pub(crate) guest: Option<String>,
+    pub(crate) new_guest: OnceLock<String>,
+    csrf_key: SigningKey,
+}
+
+impl std::ops::Deref for Page {
+    type Target = Visitor;
+
+    fn deref(&self) -> &Visitor {
+        &self.0
+    }
+}
+
+impl Page {
+    /// The sentence with this key, in the visitor's language.
+    #[must_use]
+    pub fn t(&self, key: &'static str) -> Text {
+        self.lang.t(key)
+    }
+
+    /// The sentence whose key is put together: `page.dyn("state-", mailing.status.as_str())`.
+    #[must_use]
+    pub fn dynamic(&self, prefix: &str, name: &str) -> Text {
+        self.lang.t(format!("{prefix}{}", name.replace('_', "-")))
+    }
+
+    /// What is wrong with a field, as a sentence: `error-{code}` with the parameters.
+    #[must_use]
+    pub fn field_error(&self, error: &FieldError) -> Text {
+        let key = format!("error-{}", error.code.replace('_', "-"));
+        let mut text = self.lang.t(key);
+        for (name, value) in &error.params {
+            text = match value.parse::<i64>() {
+                Ok(number) => text.with(name, number),
+                Err(_) => text.with(name, value),
+            };
+        }
+        if text.find().is_some() {
+            text
+        } else {
+            self.t("error-invalid")
+        }
+    }
+
+    /// A number with separators.
+    #[must_use]
+    pub fn num(&self, n: impl Arg) -> Text {
+        self.t("number").with("n", n)
+    }
+
+    /// A share in per cent.
+    #[must_use]
+    pub fn percent(&self, part: impl Whole, whole: impl Whole) -> String {
+        format::percent(part.whole(), whole.whole(), self.lang)
+    }
+
+    /// A share in per cent for an attribute of a drawing: `12.5%`.
+    #[must_use]
+    pub fn share(&self, part: impl Whole, whole: impl Whole) -> String {
+        format::share(part.whole(), whole.whole())
+    }
+
+    /// The share of two parts together.
+    #[must_use]
+    pub fn share2(&self, one: impl Whole, other: impl Whole, whole: impl Whole) -> String {
+        format::share(one.whole() + other.whole(), whole.whole())
+    }
+
+    /// A number of bytes.
+    #[must_use]
+    pub fn size(&self, bytes: impl Whole) -> String {
+        format::size(u64::try_from(bytes.whole()).unwrap_or(0), self.lang)
+    }
+
+    /// A day in the visitor's zone.
+    #[must_use]
+    pub fn date(&self, moment: impl At) -> String {
+        format::date(moment.at(), &self.zone, self.lang)
+    }
+
+    /// A moment in the visitor's zone, to the minute.
+    #[must_use]
+    pub fn time(&self, moment: impl At) -> String {
+        format::time(moment.at(), &self.zone, self.lang)
+    }
+
+    /// A moment in the visitor's zone, to the second.
+    #[must_use]
+    pub fn time_exact(&self, moment: impl At) -> String {
+        format::time_exact(moment.at(), &self.zone, self.lang)
+    }
+
+    /// How long ago.
+    #[must_use]
+    pub fn ago(&self, moment: impl At) -> String {
+        format::ago(moment.at(), self.now, &self.zone, self.lang)
+    }
+
+    /// The address of an asset.
+    #[must_use]
+    pub fn asset(&self, name: &str) -> String {
+        assets::url(name)
+    }
+
+    /// The secret that a form of this visitor must bring back.
+    #[must_use]
+    pub fn csrf(&self) -> String {
+        csrf::token(&self.csrf_key, &self.holder())
+    }
+
+    /// Tells whether a form's token is this visitor's.
+    #[must_use]
+    pub fn csrf_matches(&self, token: &str) -> bool {
+        let holder = match (&self.session, &self.guest) {
+            (Some(session), _) => session.to_text(),
+            (None, Some(guest)) => guest.clone(),
+            (None, None) => return false,
+        };
+        csrf::matches(&self.csrf_key, &holder, token)
+    }
+
+    fn holder(&self) -> String {
+        match (&self.session, &self.guest) {
+            (Some(session), _) => session.to_text(),
+            (None, Some(guest)) => guest.clone(),
+            (None, None) => self
+                .new_guest
+                .get_or_init(|| SessionToken::random().to_text())
+                .clone(),
+        }
+    }
+
+    /// Marks a link of the navigation: the current section starts with `path`.
+    #[must_use]
+    pub fn within(&self, path: &str) -> bool {
+        self.path == path
+            || self
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// The address of this page in another language.
+    #[must_use]
+    pub fn in_language(&self, lang: &str) -> String {
+        format!("{}?lang={lang}", self.path)
+    }
+
+    /// The account keeps recipients and sends mailings.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        self.user
+            .as_ref()
+            .is_some_and(|user| matches!(user.role, Role::User | Role::Admin))
+    }
+
+    /// The first letters of the account's name.
+    #[must_use]
+    pub fn initials(&self) -> String {
+        let name = self.user.as_ref().map_or("", |user| user.name.as_str());
+        name.split_whitespace()
+            .filter_map(|word| word.chars().next())
+            .take(2)
+            .flat_map(char::to_uppercase)
+            .collect()
+    }
+
+    /// Goes to `to` after a form was done (303), where `flash` is shown.
+    #[must_use]
+    pub fn redirect(&self, to: &str, flash: Flash) -> Response {
+        let mut response = Redirect::to(to).into_response();
+        cookies::put(&mut response, flash.cookie());
+        response
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| WebError::internal("a page outside of the page routes"))
+    }
+}
+
+/// Writes a page.
+pub fn html(template: &impl Template) -> Result<Response, WebError> {
+    Ok(Html(template.render()?).into_response())
+}
+
+/// Writes a form's page again, with what is wrong with it (422).
+pub fn html_wrong(template: &impl Template) -> Result<Response, WebError> {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(template)?).into_response())
+}
+
+/// Writes a form's page again because the thing was changed meanwhile (409).
+pub fn html_changed(template: &impl Template) -> Result<Response, WebError> {
+    Ok((StatusCode::CONFLICT, html(template)?).into_response())
+}
+
+/// A moment or a reference to one, as templates pass it.
+pub trait At {
+    /// The moment.
+    fn at(&self) -> Moment;
+}
+
+impl At for Moment {
+    fn at(&self) -> Moment {
+        *self
+    }
+}
+
+impl<T: At> At for &T {
+    fn at(&self) -> Moment {
+        (**self).at()
+    }
+}
+
+/// A whole number or a reference to one, as templates pass it.
+pub trait Whole {
+    /// The number.
+    fn whole(&self) -> i64;
+}
+
+macro_rules! wholes {
+    ($($ty:ty)+) => {$(
+        impl Whole for $ty {
+            fn whole(&self) -> i64 {
+                i64::try_from(*self).unwrap_or(i64::MAX)
+            }
+        }
+    )+};
+}
+wholes!(i64 u64 i32 u32 u16 usize);
+
+impl<T: Whole> Whole for &T {
+    fn whole(&self) -> i64 {
+        (**self).whole()
+    }
+}
+
+/// The middleware of all page routes: makes the [`Page`], checks the token of unsafe requests, writes error pages in
+/// the visitor's language and sets the cookies that came up.
+pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    // A request's body cannot be shared between threads, its head can.
+    let (head, body) = request.into_parts();
+    let page = match visitor(&app, &head).await {
+        Ok(page) => page,
+        Err(error) => return error.into_response(),
+    };
+    let request = Request::from_parts(head, body);
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let chosen = chosen_language(request.uri().query());
+    let mut response = match csrf::check(&app, &page, request).await {
+        Ok(mut request) => {
+            request.extensions_mut().insert(page.clone());
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    if error::needs_page(&response) {
+        response = error::page(&page, response);
+    }
+    finish(&app, &page, safe, chosen, &mut response);
+    response
+}
+
+fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, response: &mut Response) {
+    if let Some(guest) = page.new_guest.get() {
+        cookies::put(response, cookies::guest(app, guest));
+    }
+    if let Some(lang) = chosen {
+        cookies::put(response, cookies::language(lang));
+    }
+    let shown = safe && response.status() != StatusCode::SEE_OTHER && !page.partial;
+    if shown && !page.flashes.is_empty() {
+        cookies::put(response, Flash::clear());
+    }
+    // Personal pages are kept by nobody.
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn chosen_language(query: Option<&str>) -> Option<Lang> {
+    let value = query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("lang="))?;
+    value.parse().ok()
+}
+
+async fn visitor(app: &AppState, head: &Parts) -> Result<Page, WebError> {
+    let now = app.clock.now();
+    let headers = &head.headers;
+    let token = cookies::get(headers, cookies::session_name(app))
+        .and_then(|text| SessionToken::from_text(&text));
+    let user = match &token {
+        Some(token) => logged_in(app, token, now).await?,
+        None => None,
+    };
+    let preferred = user.as_ref().and_then(|user| user.language.as_deref());
+    let lang = chosen_language(head.uri.query())
+        .or_else(|| preferred.and_then(|l| l.parse().ok()))
+        .or_else(|| cookies::get(headers, cookies::LANGUAGE)?.parse().ok())
+        .unwrap_or_else(|| Lang::accepted(&text_of(headers, &header::ACCEPT_LANGUAGE)));
+    let zone = user
+        .as_ref()
+        .and_then(|user| TimeZone::get(&user.zone).ok())
+        .unwrap_or(TimeZone::UTC);
+    let theme = cookies::get(headers, cookies::THEME)
+        .or_else(|| user.as_ref().and_then(|user| user.theme.clone()));
+    Ok(Page(Arc::new(Visitor {
+        session: token.filter(|_| user.is_some()),
+        user,
+        lang,
+        zone,
+        now,
+        theme: match theme.as_deref() {
+            Some("light") => Some("light"),
+            Some("dark") => Some("dark"),
+            _ => None,
+        },
+        path: head.uri.path().to_owned(),
+        address: head
+            .uri
+            .path_and_query()
+            .map_or("/", |a| a.as_str())
+            .to_owned(),
+        partial: headers.contains_key("hx-request"),
+        sandbox: app.sandbox.is_some(),
+        flashes: Flash::read(headers),
+        peer: crate::limit::peer(head),
+        guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
+        new_guest: OnceLock::new(),
+        csrf_key: app.csrf_key.clone(),
+    })))
+}
+
+async fn logged_in(
+    app: &AppState,
+    token: &SessionToken,
+    now: Moment,
+) -> Result<Option<User>, WebError> {
+    let mut tx = app.db.read().await?;
+    let Some((user, touch)) = Session::user(&mut tx, token, now).await? else {
+        return Ok(None);
+    };
+    drop(tx);
+    if touch {
+        let mut tx = app.db.write().await?;
+        Session::touch(&mut tx, token, now).await?;
+        tx.commit().await?;
+    }
+    Ok(Some(user))
+}
+
+/// A header as text; empty when missing or not text.
+pub(crate) fn text_of(headers: &HeaderMap, name: &header::HeaderName) -> String {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Parts of pages that several areas use.
+impl Page {
+    /// All that is wrong with a form except what is shown at a field of `known` (names separated by spaces).
+    #[must_use]
+    pub fn other_errors(&self, errors: &Errors, known: &str) -> Vec<String> {
+        errors
+            .iter()
+            .filter(|error| known.split(' ').all(|name| name != error.field))
+            .map(|error| self.field_error(error).to_string())
+            .collect()
+    }
+}

@@ -1,0 +1,26 @@
+//! The pages, a file per area.
+
+pub mod account;
+pub mod health;
+pub mod home;
+pub mod unsubscribe;
+
+use axum::Router;
+
+use crate::AppState;
+use crate::error::WebError;
+
+/// Pages that answer at once.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new().merge(home::routes()).merge(account::routes())
+}
+
+/// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
+pub(crate) fn long_routes() -> Router<AppState> {
+    Router::new()
+}
+
+/// Any other address.
+pub(crate) async fn not_found() -> WebError {
+    WebError::NotFound
+}

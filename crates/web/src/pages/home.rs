@@ -1,0 +1,88 @@
+//! `/`: a few honest words for strangers, the overview for users.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+use skychimp_core::overview::Overview;
+use skychimp_core::user::User;
+
+use crate::AppState;
+use crate::error::WebError;
+use crate::page::{Page, html};
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new().route("/", get(home))
+}
+
+#[derive(Template)]
+#[template(path = "home/landing.html")]
+struct LandingPage {
+    page: Page,
+}
+
+#[derive(Template)]
+#[template(path = "home/overview.html")]
+struct OverviewPage {
+    page: Page,
+    user: User,
+    overview: Overview,
+    steps: Vec<Step>,
+}
+
+/// One of the four steps to the first mailing (R15).
+struct Step {
+    title: &'static str,
+    text: &'static str,
+    href: &'static str,
+    done: bool,
+    /// The first one that is not done.
+    now: bool,
+}
+
+fn steps(overview: &Overview) -> Vec<Step> {
+    let mut steps = [
+        ("recipients", "/recipients", overview.recipients > 0),
+        ("message", "/messages/new", overview.messages > 0),
+        ("mailing", "/mailings/new", overview.mailings > 0),
+        ("start", "/mailings", overview.started),
+    ]
+    .map(|(name, href, done)| {
+        let (title, text) = match name {
+            "recipients" => ("home-step-recipients", "home-step-recipients-text"),
+            "message" => ("home-step-message", "home-step-message-text"),
+            "mailing" => ("home-step-mailing", "home-step-mailing-text"),
+            _ => ("home-step-start", "home-step-start-text"),
+        };
+        Step {
+            title,
+            text,
+            href,
+            done,
+            now: false,
+        }
+    });
+    if let Some(step) = steps.iter_mut().find(|step| !step.done) {
+        step.now = true;
+    }
+    steps.into()
+}
+
+async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let Some(user) = page.user.clone() else {
+        if !User::any(&mut tx).await? {
+            return Ok(Redirect::to("/setup").into_response());
+        }
+        return html(&LandingPage { page });
+    };
+    let overview = Overview::of(&mut tx, user.id).await?;
+    let steps = steps(&overview);
+    html(&OverviewPage {
+        page,
+        user,
+        overview,
+        steps,
+    })
+}

@@ -1,0 +1,129 @@
+//! The sandbox: the last letters of a service without a mail server, for reading in the browser.
+//!
+//! *Invariant*: memory is bounded in letters and in bytes, whatever is sent; the count of all letters goes on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use skychimp_core::time::Moment;
+
+/// Most letters that are kept.
+const LETTERS_MAX: usize = 500;
+/// Most bytes that are kept.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A letter as a mail server gets it.
+#[derive(Debug, Clone)]
+pub struct SandboxLetter {
+    /// 1, 2, … in the order of arrival.
+    pub number: u64,
+    /// When it came.
+    pub at: Moment,
+    /// The envelope's sender.
+    pub from: String,
+    /// The envelope's recipients.
+    pub to: Vec<String>,
+    /// The whole letter, dots unstuffed.
+    pub raw: Bytes,
+}
+
+/// Keeps the last letters. Shared between the sandbox's SMTP server and the pages.
+#[derive(Debug, Default)]
+pub struct SandboxStore(RwLock<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    letters: VecDeque<Arc<SandboxLetter>>,
+    bytes: usize,
+    count: u64,
+}
+
+impl SandboxStore {
+    /// Nothing kept yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps a letter; the oldest ones make room.
+    pub fn push(&self, at: Moment, from: String, to: Vec<String>, raw: Bytes) {
+        let mut kept = self.0.write();
+        kept.count += 1;
+        kept.bytes += raw.len();
+        let number = kept.count;
+        kept.letters.push_back(Arc::new(SandboxLetter {
+            number,
+            at,
+            from,
+            to,
+            raw,
+        }));
+        while kept.letters.len() > LETTERS_MAX || (kept.bytes > BYTES_MAX && kept.letters.len() > 1)
+        {
+            if let Some(oldest) = kept.letters.pop_front() {
+                kept.bytes -= oldest.raw.len();
+            }
+        }
+    }
+
+    /// How many letters came since the start or the last [`SandboxStore::clear`].
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.read().count
+    }
+
+    /// The letter with this number, while it is kept.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<Arc<SandboxLetter>> {
+        let kept = self.0.read();
+        let first = kept.letters.front()?.number;
+        let index = usize::try_from(number.checked_sub(first)?).ok()?;
+        kept.letters.get(index).cloned()
+    }
+
+    /// All kept letters, the newest first. Cheap: the letters themselves are shared.
+    #[must_use]
+    pub fn newest(&self) -> Vec<Arc<SandboxLetter>> {
+        self.0.read().letters.iter().rev().cloned().collect()
+    }
+
+    /// Forgets all letters and starts counting again.
+    pub fn clear(&self) {
+        *self.0.write() = Kept::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(store: &SandboxStore, size: usize) {
+        store.push(
+            Moment::default(),
+            String::new(),
+            Vec::new(),
+            vec![b'x'; size].into(),
+        );
+    }
+
+    /// R28: the sandbox keeps the last letters only, and counts all.
+    #[test]
+    fn sandbox_is_bounded() {
+        let store = SandboxStore::new();
+        for _ in 0..LETTERS_MAX + 3 {
+            push(&store, 10);
+        }
+        assert_eq!(store.count(), 503);
+        assert_eq!(store.newest().len(), LETTERS_MAX);
+        assert!(store.get(3).is_none());
+        assert_eq!(store.get(4).unwrap().number, 4);
+        for _ in 0..40 {
+            push(&store, 1024 * 1024);
+        }
+        assert_eq!(store.newest().len(), 16);
+        store.clear();
+        assert_eq!((store.count(), store.newest().len()), (0, 0));
+    }
+}
