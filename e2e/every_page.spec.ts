@@ -1,0 +1,100 @@
+// Every page there is: followed from link to link, in both languages, light and dark, on a desk and on a phone.
+import type { Browser, BrowserContextOptions, Page } from '@playwright/test';
+import { accessible, complaints, fits, picture } from './look.ts';
+import { PASSWORD, type Program } from './program.ts';
+import { expect, test, until } from './test.ts';
+import { type Language, words } from './words.ts';
+
+const OWNER = 'anna@example.org';
+
+/** A service in use: recipients, a list, a message, a mailing that was sent and one that is a draft. */
+async function inUse(program: Program): Promise<void> {
+  program.user(OWNER, 'Anna', 'admin');
+  const people = ['Мария Иванова,Самара', 'Anna Schmidt,Bremen', 'John Miller,Leeds', 'Пётр Сидоров,Казань'];
+  const rows = Array.from({ length: 120 }, (_, n) => `person${n}@customers${n % 5}.example.org,${people[n % people.length]}`);
+  const file = program.file('recipients.csv', `email,name,city\n${rows.join('\n')}\n`);
+  program.run(['recipients', 'import', file, '--owner', OWNER, '--list', 'Customers']);
+  const html = program.file('letter.html', '<h1>Good day, {{ name }}</h1><p>Our shop in {{ attributes.city | default("your town") }} has <a href="https://example.org/news">news</a>.</p>');
+  const create = ['mailing', 'create', '--owner', OWNER, '--list', 'Customers'];
+  const message = program.json(['message', 'create', '--owner', OWNER, '--subject', 'News for {{ name }}', '--html', html]).id;
+  program.run([...create, '--message', message, '--title', 'Every Monday', '--start', '2027-01-04T09:00', '--zone', 'Europe/Berlin', '--every', 'week']);
+  const sent = program.json([...create, '--message', message, '--title', 'Autumn news', '--run']).id;
+  await until(() => program.json(['mailing', 'show', sent, '--owner', OWNER]), (totals) => totals.status === 'completed');
+}
+
+async function signIn(browser: Browser, program: Program, language: Language, options: BrowserContextOptions): Promise<Page> {
+  const context = await browser.newContext({ baseURL: program.address, locale: language, ...options });
+  const page = await context.newPage();
+  const t = words(language);
+  await page.goto('/login');
+  await page.getByLabel(t('login-email')).fill(OWNER);
+  await page.getByLabel(t('login-password')).fill(PASSWORD);
+  await page.getByRole('button', { name: t('login-button') }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Anna');
+  return page;
+}
+
+/** The same for all pages of a kind: ids become `:id`, what is asked for becomes its name. */
+function kind(url: URL): string {
+  const path = url.pathname.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, ':id').replace(/\/\d+(?=\/|$)/g, '/:id');
+  return path + [...new Set([...url.searchParams.keys()])].sort().map((key) => `?${key}`).join('');
+}
+
+/** Follows links from the overview; gives one address per kind of page. */
+async function addresses(page: Page, program: Program): Promise<string[]> {
+  const found = new Map<string, string>();
+  const waiting = ['/'];
+  while (waiting.length > 0) {
+    const next = waiting.shift() as string;
+    const answer = await page.goto(next);
+    expect(answer?.status(), next).toBeLessThan(400);
+    const links = await page.locator('a[href]').evaluateAll((all) =>
+      all.filter((link) => !link.hasAttribute('download')).map((link) => (link as HTMLAnchorElement).href),
+    );
+    for (const link of links) {
+      const url = new URL(link);
+      if (url.origin !== program.address || found.has(kind(url))) continue;
+      const head = await page.request.get(url.href, { maxRedirects: 0 });
+      expect(head.status(), url.href).toBeLessThan(400);
+      const isPage = head.status() === 200 && (head.headers()['content-type'] ?? '').startsWith('text/html');
+      const isFile = (head.headers()['content-disposition'] ?? '').startsWith('attachment');
+      found.set(kind(url), isPage && !isFile ? url.href : '');
+      if (isPage && !isFile) waiting.push(url.href);
+    }
+  }
+  return [...new Set(found.values())].filter(Boolean);
+}
+
+const DESK = { viewport: { width: 1280, height: 860 } };
+const PHONE = { viewport: { width: 375, height: 780 }, hasTouch: true, isMobile: true };
+
+// R1: every page works in a real browser, for everybody
+test('every page is accessible, complete, and fits a phone', async ({ browser, start }) => {
+  test.setTimeout(480_000);
+  const program = await start();
+  await inUse(program);
+  const looks: [string, Language, BrowserContextOptions][] = [
+    ['desk-light-en', 'en', { ...DESK, colorScheme: 'light' }],
+    ['phone-dark-ru', 'ru', { ...PHONE, colorScheme: 'dark' }],
+  ];
+  let all: string[] = [];
+  for (const [look, language, options] of looks) {
+    const page = await signIn(browser, program, language, options);
+    const wrong = complaints(page);
+    if (all.length === 0) {
+      all = await addresses(page, program);
+      expect(all.length).toBeGreaterThan(10);
+    }
+    for (const address of all) {
+      await test.step(`${look}: ${kind(new URL(address))}`, async () => {
+        await page.goto(address);
+        await expect(page.locator('html')).toHaveAttribute('lang', language);
+        await picture(page, `${look}-${kind(new URL(address)).replace(/[^a-z]+/g, '-').replace(/^-|-$/g, '') || 'overview'}`);
+        await accessible(page);
+        await fits(page);
+      });
+    }
+    expect(wrong).toEqual([]);
+    await page.context().close();
+  }
+});
