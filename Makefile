@@ -5,6 +5,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASSETS := crates/web/assets
 ASSET_SOURCES := $(shell find $(ASSETS) \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 
+# pages whose pictures the README shows
+PICTURES := overview mailings-id
+
 .PHONY: help assets demo run test check bench screenshots generate e2e-ready
 
 help: ## this list
@@ -33,8 +36,9 @@ test: assets e2e-ready ## the suite on SQLite, on PostgreSQL, with a real Postfi
 	tests/install.sh
 	tests/services.sh run -- tests/run.sh
 
-check: assets ## formatting, lints, documentation, and the rules of tools/checks
+check: assets e2e-ready ## formatting, lints, documentation, and the rules of tools/checks
 	cargo fmt --all --check
+	npm --prefix e2e run types
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	cargo build --locked --bin skychimp --bin checks
@@ -50,7 +54,9 @@ bench: $(TARGET)/release/skychimp ## measure import, expansion and sending, on b
 
 screenshots: assets e2e-ready ## the pictures of the README, taken by the browser tests
 	cargo build --locked --bin skychimp
-	npm --prefix e2e run screenshots
+	npm --prefix e2e test -- every_page
+	mkdir -p docs/images
+	cp $(PICTURES:%=e2e/screenshots/desk-light-en-%.png) docs/images/
 
 e2e-ready: e2e/node_modules/.package-lock.json
 
