@@ -1,37 +1,19 @@
 // Every page there is: followed from link to link, in both languages, light and dark, on a desk and on a phone.
-import type { Browser, BrowserContextOptions, Page } from '@playwright/test';
+import type { BrowserContextOptions, Page } from '@playwright/test';
 import { accessible, complaints, fits, picture } from './look.ts';
-import { PASSWORD, type Program } from './program.ts';
+import type { Program } from './program.ts';
+import { OWNER, seed, signIn } from './seeds.ts';
 import { expect, test, until } from './test.ts';
-import { type Language, words } from './words.ts';
+import type { Language } from './words.ts';
 
-const OWNER = 'anna@example.org';
-
-/** A service in use: recipients, a list, a message, a mailing that was sent and one that is a draft. */
+/** A service in use: recipients, a list, a message, a mailing that was sent and one that begins later. */
 async function inUse(program: Program): Promise<void> {
-  program.user(OWNER, 'Anna', 'admin');
-  const people = ['Мария Иванова,Самара', 'Anna Schmidt,Bremen', 'John Miller,Leeds', 'Пётр Сидоров,Казань'];
-  const rows = Array.from({ length: 120 }, (_, n) => `person${n}@customers${n % 5}.example.org,${people[n % people.length]}`);
-  const file = program.file('recipients.csv', `email,name,city\n${rows.join('\n')}\n`);
-  program.run(['recipients', 'import', file, '--owner', OWNER, '--list', 'Customers']);
-  const html = program.file('letter.html', '<h1>Good day, {{ name }}</h1><p>Our shop in {{ attributes.city | default("your town") }} has <a href="https://example.org/news">news</a>.</p>');
-  const create = ['mailing', 'create', '--owner', OWNER, '--list', 'Customers'];
-  const message = program.json(['message', 'create', '--owner', OWNER, '--subject', 'News for {{ name }}', '--html', html]).id;
-  program.run([...create, '--message', message, '--title', 'Every Monday', '--start', '2027-01-04T09:00', '--zone', 'Europe/Berlin', '--every', 'week']);
-  const sent = program.json([...create, '--message', message, '--title', 'Autumn news', '--run']).id;
+  const message = seed(program, 120);
+  const create = ['mailing', 'create', '--owner', OWNER, '--list', 'Customers', '--message', message];
+  program.run([...create, '--title', 'Every Monday', '--start', '2027-01-04T09:00', '--zone', 'Europe/Berlin', '--every', 'week', '--run']);
+  program.run([...create, '--title', 'Winter sale']);
+  const sent = program.json([...create, '--title', 'Autumn news', '--run']).id;
   await until(() => program.json(['mailing', 'show', sent, '--owner', OWNER]), (totals) => totals.status === 'completed');
-}
-
-async function signIn(browser: Browser, program: Program, language: Language, options: BrowserContextOptions): Promise<Page> {
-  const context = await browser.newContext({ baseURL: program.address, locale: language, ...options });
-  const page = await context.newPage();
-  const t = words(language);
-  await page.goto('/login');
-  await page.getByLabel(t('login-email')).fill(OWNER);
-  await page.getByLabel(t('login-password')).fill(PASSWORD);
-  await page.getByRole('button', { name: t('login-button') }).click();
-  await expect(page.getByRole('heading', { level: 1 })).toContainText('Anna');
-  return page;
 }
 
 /** The same for all pages of a kind: ids become `:id`, what is asked for becomes its name. */
