@@ -9,7 +9,7 @@ mod run;
 use std::ops::Deref;
 
 pub use audience::{list, mailing, members, message, suppress};
-pub use run::{TestRun, execute, ledger, sending_run};
+pub use run::{TestRun, end_run, execute, ledger, sending_run};
 
 use crate::db::Db;
 use crate::error::Error;

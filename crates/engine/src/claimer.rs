@@ -177,8 +177,9 @@ impl Claimer {
     }
 
     fn jobs(&self, mut jobs: Vec<Job>, claims: Vec<Claim>, now: Moment) -> Vec<Job> {
+        self.shared.hand.claimed(None, jobs.len(), now);
         for claim in claims {
-            self.shared.hand.claimed(claim.owner, 1, now);
+            self.shared.hand.claimed(Some(claim.owner), 1, now);
             if self.broken.contains(&claim.run) {
                 self.shared.unsendable(&claim);
                 continue;

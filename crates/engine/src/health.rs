@@ -54,13 +54,13 @@ struct Inner {
 /// Leave to send one letter.
 #[derive(Debug)]
 pub struct Leave<'a> {
-    _trial: Option<tokio::sync::MutexGuard<'a, ()>>,
+    trial: Option<tokio::sync::MutexGuard<'a, ()>>,
 }
 
 impl Leave<'_> {
     /// Whether it is only for a trial.
     pub const fn is_trial(&self) -> bool {
-        self._trial.is_some()
+        self.trial.is_some()
     }
 }
 
@@ -85,27 +85,22 @@ impl Health {
         matches!(*self.state.borrow(), State::Down { .. })
     }
 
-    /// Waits until a letter may be sent.
-    pub async fn leave(&self) -> Leave<'_> {
+    /// Waits until a letter may be sent; `None`: the server is down.
+    pub async fn leave(&self) -> Option<Leave<'_>> {
         let mut state = self.state.subscribe();
         loop {
             let now = state.borrow_and_update().clone();
             match now {
-                State::Up => return Leave { _trial: None },
+                State::Up => return Some(Leave { trial: None }),
+                State::Down { .. } => return None,
                 State::Trying => {
                     let guard = tokio::select! {
                         guard = self.trial.lock() => guard,
                         _ = state.changed() => continue,
                     };
                     if *self.state.borrow() == State::Trying {
-                        return Leave {
-                            _trial: Some(guard),
-                        };
+                        return Some(Leave { trial: Some(guard) });
                     }
-                }
-                State::Down { .. } => {
-                    // the sender lives as long as `self`
-                    let _ = state.changed().await;
                 }
             }
         }
@@ -276,9 +271,9 @@ mod tests {
         }
         assert_eq!(seen, [1, 2, 4, 8, 16, 32, 60, 60]);
         health.connected();
-        assert!(health.leave().await.is_trial());
+        assert!(health.leave().await.unwrap().is_trial());
         health.reported(&report(Outcome::Deferred, Class::Temporary));
-        assert!(!health.leave().await.is_trial());
+        assert!(!health.leave().await.unwrap().is_trial());
         health.refused(&error());
         assert_eq!(pause(&health).as_secs(), 1);
     }
@@ -304,9 +299,10 @@ mod tests {
     async fn one_letter_at_a_time_while_trying() {
         let health = Health::default();
         health.refused(&error());
+        assert!(health.leave().await.is_none());
         pass(&health);
         health.connected();
-        let first = health.leave().await;
+        let first = health.leave().await.unwrap();
         let second = tokio::time::timeout(Duration::from_millis(50), health.leave()).await;
         assert!(first.is_trial() && second.is_err());
         health.reported(&report(Outcome::Deferred, Class::Closing));

@@ -64,9 +64,6 @@ pub async fn keep_gate(shared: Arc<Shared>) {
         if !shared.hand.is_empty() {
             shared.renew_gate().await;
             shared.weed();
-        } else if shared.queue.len() > 0 {
-            // only letters of the outbox
-            shared.renew_gate().await;
         }
         tokio::select! {
             () = tokio::time::sleep(RENEW) => {}
@@ -182,9 +179,9 @@ pub struct Remains {
 
 impl Remains {
     /// Looks every few seconds.
-    pub async fn keep(self) {
+    pub async fn keep(self, own: WorkerId) {
         loop {
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.look(Some(own)).await {
                 tracing::error!(
                     error = format!("{error:#}"),
                     "what other workers left could not be settled"
@@ -194,8 +191,8 @@ impl Remains {
         }
     }
 
-    /// Settles journals of killed processes on this machine, then workers whose lease is over.
-    pub async fn look(&self) -> anyhow::Result<()> {
+    /// Settles journals of killed processes on this machine, then workers whose lease is over, but not this process's `own`.
+    pub async fn look(&self, own: Option<WorkerId>) -> anyhow::Result<()> {
         let mut settled = false;
         for orphan in Orphan::find(&self.journals)? {
             self.settle(orphan).await?;
@@ -206,6 +203,9 @@ impl Remains {
         let expired = Worker::expired(&mut tx, now).await?;
         drop(tx);
         for worker in expired {
+            if own == Some(worker.id) {
+                continue;
+            }
             let due_at = now + self.retry.delay(1, rand::random());
             let mut tx = self.db.write().await?;
             let doubted = Worker::bury(&mut tx, worker.id, SILENT, due_at, now).await?;

@@ -1,6 +1,6 @@
 //! The letters a worker has in hand and that wait for a connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,9 +118,9 @@ impl Queue {
     }
 }
 
-/// Whose letters this worker has in hand, from the claim to the outcome.
+/// Whose letters this worker has in hand, from the claim to the outcome; those of the outbox are nobody's.
 #[derive(Debug, Default)]
-pub struct Hand(Mutex<HashMap<UserId, Held>>);
+pub struct Hand(Mutex<HashMap<Option<UserId>, Held>>);
 
 #[derive(Debug)]
 struct Held {
@@ -130,7 +130,10 @@ struct Held {
 
 impl Hand {
     /// Letters were claimed.
-    pub fn claimed(&self, owner: UserId, count: usize, now: Moment) {
+    pub fn claimed(&self, owner: Option<UserId>, count: usize, now: Moment) {
+        if count == 0 {
+            return;
+        }
         let mut hand = self.0.lock();
         hand.entry(owner)
             .or_insert(Held {
@@ -141,7 +144,7 @@ impl Hand {
     }
 
     /// A letter left the hand, one way or another.
-    pub fn gone(&self, owner: UserId) {
+    pub fn gone(&self, owner: Option<UserId>) {
         let mut hand = self.0.lock();
         if let Some(held) = hand.get_mut(&owner) {
             held.count = held.count.saturating_sub(1);
@@ -152,11 +155,11 @@ impl Hand {
     }
 
     /// The owners, and when the oldest claim was made at the earliest.
-    pub fn held(&self, now: Moment) -> (std::collections::HashSet<UserId>, Moment) {
+    pub fn held(&self, now: Moment) -> (HashSet<UserId>, Moment) {
         let hand = self.0.lock();
         let since = hand.values().map(|held| held.since).min().unwrap_or(now);
         (
-            hand.keys().copied().collect(),
+            hand.keys().copied().flatten().collect(),
             since.max(now - LONGEST_IN_HAND),
         )
     }

@@ -22,6 +22,9 @@ use crate::shared::Shared;
 /// How often a shut gate is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
+/// How often a letter that waits for its turn is asked about.
+const RECONSIDER: Duration = Duration::from_secs(1);
+
 /// A letter with its bytes.
 struct Ready {
     job: Job,
@@ -76,7 +79,10 @@ impl Shared {
     async fn carry(&self, first: Ready) {
         let leave = tokio::select! {
             leave = self.health.leave() => leave,
-            () = self.stop.cancelled() => return self.back(first.job),
+            () = self.stop.cancelled() => None,
+        };
+        let Some(leave) = leave else {
+            return self.back(first.job);
         };
         let lease = tokio::select! {
             lease = self.pool.lease() => lease,
@@ -91,7 +97,7 @@ impl Shared {
         };
         let mut current = Some(first);
         while let Some(ready) = current.take() {
-            let Some(ready) = self.pass(ready).await else {
+            let Some((ready, slot)) = self.pass(ready).await else {
                 // an announced letter that may not leave takes the connection with it
                 if lease.announced().is_some() {
                     return;
@@ -104,7 +110,7 @@ impl Shared {
             } else {
                 self.upcoming()
             };
-            let sent = self.send(&mut lease, ready, upcoming.as_ref()).await;
+            let sent = self.send(&mut lease, ready, upcoming.as_ref(), slot).await;
             if let Sent::Untouched(ready) = sent {
                 self.queue.put_back(ready.job);
                 if let Some(upcoming) = upcoming {
@@ -122,29 +128,37 @@ impl Shared {
         }
     }
 
-    /// Waits for the letter's turn and asks the gate for the last time.
-    async fn pass(&self, ready: Ready) -> Option<Ready> {
-        if let Some(rate) = &self.rate {
-            // one at a time: nobody waits here for long with an old answer
-            let turn = async {
+    /// Waits for room and for the letter's turn, and asks the gate for the last time.
+    async fn pass(&self, ready: Ready) -> Option<(Ready, Option<OwnedSemaphorePermit>)> {
+        let turn = async {
+            // never closed; without a slot the letter just is not counted
+            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+            if let Some(rate) = &self.rate {
                 let _turn = self.rate_turn.lock().await;
                 rate.turn().await;
-            };
-            tokio::select! {
-                () = turn => {}
+            }
+            slot
+        };
+        tokio::pin!(turn);
+        loop {
+            let slot = tokio::select! {
+                biased;
+                slot = &mut turn => Some(slot),
                 () = self.stop.cancelled() => {
                     self.back(ready.job);
                     return None;
                 }
+                () = tokio::time::sleep(RECONSIDER) => None,
+            };
+            match (self.ask(&ready.job), slot) {
+                (Answer::Go, Some(slot)) => return Some((ready, slot)),
+                (Answer::Go | Answer::Wait, None) => continue,
+                (Answer::Wait, Some(_)) => self.queue.put_back(ready.job),
+                (Answer::Back, _) => self.back(ready.job),
+                (Answer::Skip(why), _) => self.skip(ready.job, why),
             }
+            return None;
         }
-        match self.ask(&ready.job) {
-            Answer::Go => return Some(ready),
-            Answer::Wait => self.queue.put_back(ready.job),
-            Answer::Back => self.back(ready.job),
-            Answer::Skip(why) => self.skip(ready.job, why),
-        }
-        None
     }
 
     /// A letter to announce while another one is on its way, if there is enough work for all connections.
@@ -198,6 +212,7 @@ impl Shared {
                 None
             }
             (Err(error), Job::Outbox(letter)) => {
+                self.hand.gone(None);
                 self.event(Event::Outbox {
                     id: letter.id,
                     next: OutboxNext::Failed,
@@ -209,9 +224,13 @@ impl Shared {
         }
     }
 
-    async fn send(&self, lease: &mut Lease, ready: Ready, upcoming: Option<&Ready>) -> Sent {
-        // never closed; without a slot the letter just is not counted
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+    async fn send(
+        &self,
+        lease: &mut Lease,
+        ready: Ready,
+        upcoming: Option<&Ready>,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Sent {
         let flight = match &ready.job {
             Job::Letter { claim, .. } => Some(Flight {
                 owner: claim.owner,
@@ -300,6 +319,7 @@ impl Shared {
                 _ => OutboxNext::Failed,
             },
         };
+        self.hand.gone(None);
         self.event(Event::Outbox {
             id: letter.id,
             next,
@@ -328,7 +348,7 @@ impl Shared {
     }
 
     fn attempted(&self, attempted: Attempted, slot: Option<OwnedSemaphorePermit>) {
-        self.hand.gone(attempted.owner);
+        self.hand.gone(Some(attempted.owner));
         self.event(Event::Attempted {
             attempted: Box::new(attempted),
             slot,
@@ -346,7 +366,7 @@ impl Shared {
 
     /// Returns a claim to the queue in the database.
     pub fn give_back(&self, claim: &Claim) {
-        self.hand.gone(claim.owner);
+        self.hand.gone(Some(claim.owner));
         self.event(Event::Back(claim.id));
     }
 
@@ -354,14 +374,17 @@ impl Shared {
     pub fn back(&self, job: Job) {
         match job {
             Job::Letter { claim, .. } => self.give_back(&claim),
-            Job::Outbox(letter) => self.event(Event::OutboxBack(letter.id, self.clock.now())),
+            Job::Outbox(letter) => {
+                self.hand.gone(None);
+                self.event(Event::OutboxBack(letter.id, self.clock.now()));
+            }
         }
     }
 
     /// Gives a job up because its address was suppressed.
     pub fn skip(&self, job: Job, why: &'static str) {
         if let Job::Letter { claim, .. } = job {
-            self.hand.gone(claim.owner);
+            self.hand.gone(Some(claim.owner));
             self.event(Event::Skip(claim, why));
         }
     }

@@ -48,7 +48,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
         journals: config.data_dir.join("journal"),
         retry: config.retry,
     };
-    remains.look().await?;
+    remains.look(None).await?;
 
     let now = config.clock.now();
     let worker = WorkerId::new(now);
@@ -114,7 +114,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let mut keeping = JoinSet::new();
     keeping.spawn(keeper::keep_gate(Arc::clone(&shared)));
     keeping.spawn(keeper::keep_health(Arc::clone(&shared)));
-    keeping.spawn(remains.clone().keep());
+    keeping.spawn(remains.clone().keep(worker));
     let mut lease = JoinSet::new();
     lease.spawn(keeper::keep_lease(Arc::clone(&shared), config.lease));
 

@@ -98,6 +98,26 @@ pub async fn sending_run(
     })
 }
 
+/// Sets the end of a run.
+pub async fn end_run(db: &Db, run: &TestRun, end_at: Moment) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    on_db!(&mut tx, conn => sqlx::query("UPDATE runs SET end_at = $3 WHERE owner_id = $1 AND id = $2")
+        .bind(run.owner)
+        .bind(run.id)
+        .bind(end_at)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    on_db!(&mut tx, conn => sqlx::query("UPDATE mailings SET end_at = $3 WHERE owner_id = $1 AND id = $2")
+        .bind(run.owner)
+        .bind(run.mailing)
+        .bind(end_at)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    tx.commit().await
+}
+
 /// Runs one statement of a test, such as removing a recipient behind the engine's back.
 pub async fn execute(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, Error> {
     let mut tx = db.write().await?;

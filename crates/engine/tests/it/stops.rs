@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use skychimp_core::delivery::DeliveryState;
 use skychimp_core::run::RunState;
-use skychimp_core::testing::{TestRun, execute};
+use skychimp_core::testing::{TestRun, end_run, execute};
 use skychimp_core::time::Moment;
 use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
 
@@ -98,8 +98,9 @@ async fn unsubscribed_in_the_meantime_gets_nothing() {
 async fn nothing_leaves_after_the_end() {
     let world = World::new().await;
     let server = slow_server().await;
+    let run = world.run(2_000).await;
     let end = now() + Duration::from_millis(1_500);
-    let run = world.run_until(2_000, Some(end)).await;
+    end_run(&world.db, &run, end).await.unwrap();
     let engine = world.engine(&server);
     let over = world.wait_over(&run).await;
     assert_eq!(over.state, RunState::Expired);
@@ -128,8 +129,10 @@ async fn retries_end_with_the_mailing() {
         })
         .start()
         .await;
-    let end = now() + Duration::from_secs(2);
-    let run = world.run_until(10, Some(end)).await;
+    let run = world.run(10).await;
+    end_run(&world.db, &run, now() + Duration::from_secs(2))
+        .await
+        .unwrap();
     let engine = world.engine(&server);
     let over = world.wait_over(&run).await;
     engine.stop().await;

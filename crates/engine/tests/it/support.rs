@@ -68,12 +68,8 @@ impl World {
     }
 
     pub async fn run(&self, letters: usize) -> TestRun {
-        self.run_until(letters, None).await
-    }
-
-    pub async fn run_until(&self, letters: usize, end: Option<Moment>) -> TestRun {
         let addresses: Vec<_> = (0..letters).map(|i| format!("to{i}@example.org")).collect();
-        sending_run(&self.db, self.owner, &addresses, now(), end)
+        sending_run(&self.db, self.owner, &addresses, now(), None)
             .await
             .unwrap()
     }

@@ -1,0 +1,153 @@
+//! Sends a mailing through the whole engine as fast as the server takes it: expansion, claims, letters, the log.
+//!
+//! ```text
+//! smtp-sink -u nobody -c 127.0.0.1:2525 1000 &
+//! cargo run --release -p skychimp-engine --example throughput -- sqlite 127.0.0.1:2525 50000 50 8000
+//! cargo run --release -p skychimp-engine --example throughput -- postgres://… 127.0.0.1:2525 50000 50 8000
+//! ```
+//!
+//! The numbers: letters, connections, size of the text in octets. Prints letters per second, CPU per letter of this
+//! process, and the most memory it took. With PostgreSQL the database has to be empty.
+
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+#![expect(clippy::cast_precision_loss, reason = "numbers for reading")]
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use skychimp_core::address::EmailAddress;
+use skychimp_core::db::Db;
+use skychimp_core::delivery::Scope;
+use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
+use skychimp_core::run::Progress;
+use skychimp_core::secret::SecretKey;
+use skychimp_core::testing;
+use skychimp_core::time::Clock;
+use skychimp_core::user::Role;
+use skychimp_core::wake::Wake;
+use skychimp_engine::{Engine, EngineConfig, Retry};
+use skychimp_smtp::{Server, Tls};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [database, target, letters, connections, size] = arguments.as_slice() else {
+        bail!("usage: throughput sqlite|postgres://… HOST:PORT LETTERS CONNECTIONS SIZE");
+    };
+    let dir = tempfile::tempdir()?;
+    let db = match database.as_str() {
+        "sqlite" => Db::open(&dir.path().join("skychimp.db")).await?,
+        url => Db::connect(url).await?,
+    };
+    db.migrate().await?;
+    let letters: i64 = letters.parse().context("LETTERS")?;
+    let (host, port) = target.rsplit_once(':').context("HOST:PORT")?;
+    let mut server = Server::new(host, port.parse().context("PORT")?);
+    server.tls = Tls::None;
+    server.connections = connections.parse().context("CONNECTIONS")?;
+
+    let clock = Clock::system();
+    let owner = testing::user(&db, "bench", Role::User).await?;
+    let list = testing::list(&db, owner, "all", 0, letters, clock.now()).await?;
+    let text = text(size.parse().context("SIZE")?);
+    let message = testing::message(&db, owner, "Hello, {{ name }}", &text, clock.now()).await?;
+    let draft = MailingDraft {
+        title: "Bench".to_owned(),
+        message_id: Some(message),
+        lists: vec![list],
+        ..MailingDraft::default()
+    };
+    let sender = Sender {
+        name: "Skychimp".to_owned(),
+        email: "service@example.org".to_owned(),
+    };
+    let mut tx = db.write().await?;
+    let mailing = Mailing::create(&mut tx, owner, &draft, "bench", clock.now()).await?;
+    Mailing::start(&mut tx, owner, mailing, &sender, "bench", clock.now()).await?;
+    tx.commit().await?;
+
+    let cpu = cpu();
+    let started = Instant::now();
+    let engine = Engine::start(EngineConfig {
+        db: db.clone(),
+        clock,
+        wake: Wake::new(),
+        server,
+        secret: SecretKey::new([7; 32]),
+        base_url: "https://skychimp.example.org".to_owned(),
+        mail_from_name: sender.name,
+        mail_from: EmailAddress::parse(&sender.email)?,
+        data_dir: dir.path().to_owned(),
+        retry: Retry::from_base(Duration::from_secs(5)),
+        tick: Duration::from_secs(1),
+        lease: Duration::from_mins(1),
+        stop_timeout: Duration::from_secs(10),
+        scope: Scope::All,
+    });
+    let totals = loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut tx = db.read().await?;
+        let totals = Progress::of(&mut tx, owner, mailing).await?.totals;
+        if totals.planned == letters && totals.remaining == 0 {
+            break totals;
+        }
+    };
+    let took = started.elapsed();
+    let cpu = self::cpu() - cpu;
+    engine.stop().await;
+    println!(
+        "{} letters sent, {} failed: {:.0} letters/s, {:.0} µs of CPU each, {} MB at most",
+        totals.sent,
+        totals.failed,
+        letters as f64 / took.as_secs_f64(),
+        cpu.as_secs_f64() * 1e6 / letters as f64,
+        peak_kb() / 1024,
+    );
+    Ok(())
+}
+
+/// A text with personal fields, as long as asked for.
+fn text(size: usize) -> String {
+    let mut text = String::from("Dear {{ name | default(\"customer\") }},\n\n");
+    let mut line = 0;
+    while text.len() < size {
+        line += 1;
+        let _ = writeln!(
+            text,
+            "{line}. Something that is offered to {{{{ email }}}} this week only."
+        );
+    }
+    text
+}
+
+/// CPU time of this process so far, in the kernel's ticks of 10 ms.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The most memory this process took so far.
+fn peak_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
+}
