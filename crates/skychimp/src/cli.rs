@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{check, config, log as attempts, mailing, migrate, schedule, user};
+use crate::commands::{
+    check, config, demo, log as attempts, mailing, message, migrate, recipients, schedule, send,
+    serve, user, worker,
+};
 use crate::config::{Config, Given};
 use crate::exit::{Exit, WrongUse};
 use crate::log;
@@ -45,6 +48,9 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
+    Worker(worker::Worker),
+    Demo(demo::Demo),
     Migrate(migrate::Migrate),
     Check(check::Check),
     #[command(subcommand)]
@@ -52,7 +58,13 @@ enum Command {
     #[command(subcommand)]
     User(user::UserCommand),
     #[command(subcommand)]
+    Recipients(recipients::RecipientsCommand),
+    #[command(subcommand)]
+    Message(message::MessageCommand),
+    #[command(subcommand)]
     Mailing(mailing::MailingCommand),
+    #[command(subcommand)]
+    Send(send::Send),
     Log(attempts::Log),
     Schedule(schedule::ScheduleCommand),
 }
@@ -61,22 +73,34 @@ impl Cli {
     /// Does what was asked for.
     pub async fn run(self) -> anyhow::Result<Exit> {
         let json = self.global.json;
-        let given = self.global.given()?;
+        let mut given = self.global.given()?;
         // these two need no configuration and must work with a wrong one
         match &self.command {
             Command::Schedule(command) => return command.run(json),
             Command::Config(command) if !command.reads() => return command.run_without(),
+            Command::Serve(command) => given.flags.extend(command.flags()),
+            Command::Demo(command) => given.flags.extend(command.flags()),
             _ => {}
         }
         let config = Config::load(&given)?;
-        log::start(&config, "warn");
+        let level = match &self.command {
+            Command::Serve(_) | Command::Worker(_) => "info",
+            _ => "warn",
+        };
+        log::start(&config, level);
         let program = Program::new(config, json);
         match self.command {
+            Command::Serve(command) => command.run(&program).await,
+            Command::Worker(command) => command.run(&program).await,
+            Command::Demo(command) => command.run(&program).await,
             Command::Migrate(command) => command.run(&program).await,
             Command::Check(command) => command.run(&program).await,
             Command::Config(command) => command.run(&program),
             Command::User(command) => command.run(&program).await,
+            Command::Recipients(command) => command.run(&program).await,
+            Command::Message(command) => command.run(&program).await,
             Command::Mailing(command) => command.run(&program).await,
+            Command::Send(command) => command.run(&program).await,
             Command::Log(command) => command.run(&program).await,
             Command::Schedule(command) => command.run(json),
         }

@@ -2,11 +2,17 @@
 
 pub mod check;
 pub mod config;
+pub mod demo;
 pub mod log;
 pub mod mailing;
+pub mod message;
 pub mod migrate;
+pub mod recipients;
 pub mod schedule;
+pub mod send;
+pub mod serve;
 pub mod user;
+pub mod worker;
 
 use std::fmt::Display;
 

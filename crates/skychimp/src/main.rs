@@ -9,10 +9,13 @@
 mod cli;
 mod commands;
 mod config;
+mod engine;
 mod exit;
 mod log;
 mod out;
 mod program;
+mod sandbox;
+mod stop;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,9 @@
 //! What every command works with.
 
+use std::fs::DirBuilder;
+use std::io;
+use std::path::Path;
+
 use anyhow::Context as _;
 use skychimp_core::db::Db;
 use skychimp_core::ids::{MailingId, UserId};
@@ -39,12 +43,7 @@ impl Program {
     /// Makes the data folder, for its owner only, when it is missing.
     pub fn data_dir(&self) -> anyhow::Result<()> {
         let folder = &self.config.data_dir;
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(folder)
+        private_folder(folder)
             .with_context(|| format!("data_dir {} cannot be made", folder.display()))
     }
 
@@ -110,4 +109,13 @@ impl Program {
             .await?
             .with_context(|| format!("there is no user {email} (--owner)"))
     }
+}
+
+/// Makes a folder that only its owner may look into; one that is there stays as it is.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }

@@ -190,3 +190,15 @@ async fn request_id(
     }
     response
 }
+
+/// Serves the site until `stop`, and then until the requests under way are answered.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    app: AppState,
+    stop: tokio_util::sync::CancellationToken,
+) -> std::io::Result<()> {
+    let service = router(app).into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}

@@ -1,7 +1,14 @@
 //! The program as its users meet it: the real binary, real databases, real signals.
 
+mod check;
 mod config;
+mod demo;
 mod mailings;
+mod nodes;
+mod recipients;
 mod schedule;
+mod sending;
+mod service;
+mod stopping;
 mod support;
 mod users;

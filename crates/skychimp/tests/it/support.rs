@@ -1,16 +1,19 @@
 //! Running the program.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use skychimp_core::testing::TestDb;
+use skychimp_smtp::testing::ScriptedServer;
 
 /// A folder and an empty database in which the program is run.
 pub struct Home {
     folder: tempfile::TempDir,
     database: TestDb,
+    settings: Vec<(String, String)>,
 }
 
 /// How a command ended.
@@ -30,7 +33,24 @@ impl Home {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database: TestDb::new().await.unwrap(),
+            settings: vec![("SKYCHIMP_LISTEN".into(), "127.0.0.1:0".into())],
         }
+    }
+
+    /// With a mail server, quick retries and a short lease.
+    pub async fn sending_to(server: &ScriptedServer) -> Self {
+        let mut home = Self::new().await;
+        home.set("SMTP_URL", &server.url("connections=4"));
+        home.set("RETRY_BASE", "1s");
+        home.set("LEASE", "5s");
+        home.set("TICK", "200ms");
+        home
+    }
+
+    /// A setting of every command that follows.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings
+            .push((format!("SKYCHIMP_{name}"), value.into()));
     }
 
     /// A file in the working folder of the program.
@@ -54,6 +74,7 @@ impl Home {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare(self.folder.path(), arguments);
         command.env("SKYCHIMP_DATABASE_URL", self.database.url());
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -88,6 +109,95 @@ impl Home {
         ];
         self.run_with(&arguments, "correct horse\n").done();
     }
+
+    /// Makes Ann, a list of `count` people `r1@example.com`, … and a message; returns the message's id.
+    pub fn fill(&self, count: usize) -> String {
+        self.user(ANN);
+        let mut csv = String::from("email,name,city\n");
+        for n in 1..=count {
+            csv.push_str(&format!("r{n}@example.com,Person {n},Town {}\n", n % 7));
+        }
+        self.file("people.csv", &csv);
+        let import = [
+            "recipients",
+            "import",
+            "people.csv",
+            "--owner",
+            ANN,
+            "--list",
+            "People",
+            "--json",
+        ];
+        assert_eq!(self.json(&import)["added"], count);
+        self.file(
+            "letter.html",
+            "<p>Hello {{ name }} of {{ attributes.city }}!</p>",
+        );
+        let create = [
+            "message",
+            "create",
+            "--owner",
+            ANN,
+            "--subject",
+            "Hello {{ name }}",
+            "--html",
+            "letter.html",
+        ];
+        self.json(&create)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Plans a mailing of that message to that list; returns its id.
+    pub fn mailing(&self, message: &str, more: &[&str]) -> String {
+        let mut arguments = vec![
+            "mailing",
+            "create",
+            "--owner",
+            ANN,
+            "--message",
+            message,
+            "--list",
+            "People",
+            "--title",
+            "News",
+        ];
+        arguments.extend(more);
+        self.json(&arguments)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// What `mailing show` tells.
+    pub fn show(&self, mailing: &str) -> Value {
+        self.json(&["mailing", "show", mailing, "--owner", ANN, "--json"])
+    }
+
+    /// The rows of `log --format csv`, each a map by column.
+    pub fn log(&self, mailing: &str) -> Vec<HashMap<String, String>> {
+        let log = self.run(&["log", mailing, "--format", "csv"]).done().stdout;
+        csv::Reader::from_reader(log.as_bytes())
+            .deserialize()
+            .map(Result::unwrap)
+            .collect()
+    }
+}
+
+/// The owner of everything in these tests.
+pub const ANN: &str = "ann@example.org";
+
+/// How often each address got a letter.
+pub fn copies(server: &ScriptedServer) -> BTreeMap<String, usize> {
+    let mut copies = BTreeMap::new();
+    for recipient in server.recipients() {
+        *copies.entry(recipient).or_default() += 1;
+    }
+    copies
+}
+
+/// Asserts that `count` people got exactly one letter each.
+#[track_caller]
+pub fn assert_once_each(server: &ScriptedServer, count: usize) {
+    let copies = copies(server);
+    let more: Vec<_> = copies.iter().filter(|(_, copies)| **copies > 1).collect();
+    assert!(more.is_empty(), "doubled: {more:?}");
+    assert_eq!(copies.len(), count);
 }
 
 /// The program in a folder, with nothing of our own environment's settings.

@@ -1,0 +1,201 @@
+//! `skychimp recipients …`.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use skychimp_core::db::Db;
+use skychimp_core::export::{Export as Exporter, Style};
+use skychimp_core::import::{self, Delimiter, Encoding, ErrorFile, Hints, Options};
+use skychimp_core::list::List;
+use skychimp_core::recipient::Filter;
+
+use crate::exit::{Exit, WrongUse};
+use crate::out;
+use crate::program::Program;
+use crate::stop;
+
+/// Bring recipients in and out as CSV.
+#[derive(Debug, clap::Subcommand)]
+pub enum RecipientsCommand {
+    /// Import recipients from a CSV file.
+    Import(Import),
+    /// Write recipients to stdout as CSV, in a form that imports back unchanged.
+    Export(Export),
+}
+
+/// Import recipients from a CSV file.
+///
+/// The first line names the columns, in English or Russian: email, name, comment; all others become attributes. A wrong
+/// line never stops the rest, a person who unsubscribed stays unsubscribed, and the same file can be imported again.
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// The file; separators and encoding are recognised.
+    file: PathBuf,
+
+    /// Whose recipients they become, by address.
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+
+    /// The list they join; made when it is missing.
+    #[arg(long, value_name = "NAME")]
+    list: String,
+
+    /// Write every refused line with its reason to this CSV file.
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+
+    /// What stands between cells, when it is not recognised: comma, semicolon, tab.
+    #[arg(long, value_parser = delimiter)]
+    delimiter: Option<Delimiter>,
+
+    /// How the text is coded, when it is not recognised: utf-8, windows-1251, …
+    #[arg(long, value_parser = encoding)]
+    encoding: Option<Encoding>,
+}
+
+/// Write recipients to stdout as CSV, in a form that imports back unchanged.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// Whose, by address.
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+
+    /// Only the members of this list.
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
+}
+
+impl RecipientsCommand {
+    /// Runs it.
+    pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let db = program.database().await?;
+        let exit = match self {
+            Self::Import(import) => import.run(program, &db).await?,
+            Self::Export(export) => export.run(program, &db).await?,
+        };
+        db.close().await;
+        Ok(exit)
+    }
+}
+
+impl Import {
+    async fn run(self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
+        let stop = stop::on_signal()?;
+        let owner = program.owner(db, &self.owner).await?;
+        let open = || {
+            File::open(&self.file)
+                .with_context(|| format!("{} cannot be opened", self.file.display()))
+        };
+        let hints = Hints {
+            encoding: self.encoding,
+            delimiter: self.delimiter,
+            has_header: None,
+        };
+        let preview = import::inspect(open()?, hints)
+            .with_context(|| format!("{} cannot be read", self.file.display()))?;
+        let mut options = Options {
+            mapping: preview.mapping(),
+            format: preview.format,
+            list: None,
+        };
+        // a file that cannot be imported makes no list
+        let wrong = options.errors();
+        if !wrong.is_empty() {
+            return Err(skychimp_core::error::Error::Invalid(wrong).into());
+        }
+        let mut tx = db.write().await?;
+        let now = program.clock.now();
+        options.list = Some(List::find_or_create(&mut tx, owner.id, &self.list, now).await?);
+        tx.commit().await?;
+
+        let errors = match &self.errors {
+            Some(path) => {
+                let file = File::create(path)
+                    .with_context(|| format!("{} cannot be written", path.display()))?;
+                Some(ErrorFile::new(file, ToString::to_string)?)
+            }
+            None => None,
+        };
+        let file = open()?;
+        let bar = ProgressBar::new(file.metadata()?.len()).with_style(
+            ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {elapsed}  {msg}")?,
+        );
+        let show = |progress: import::Progress| {
+            bar.set_position(progress.bytes_read);
+            bar.set_message(format!("{} rows", progress.groups.rows()));
+        };
+        let clock = &program.clock;
+        let outcome = import::run(db, owner.id, file, &options, errors, clock, show, &stop).await?;
+        bar.finish_and_clear();
+
+        if program.json {
+            out::json(&outcome)?;
+        } else {
+            let groups = &outcome.groups;
+            out::line(&format!(
+                "{} added, {} updated, {} unchanged, {} duplicate in the file, {} invalid, {} suppressed",
+                groups.added,
+                groups.updated,
+                groups.unchanged,
+                groups.duplicate,
+                groups.invalid,
+                groups.suppressed
+            ))?;
+            for error in &outcome.errors {
+                out::note(&format!(
+                    "line {}: {:?}: {}",
+                    error.line, error.value, error.reason
+                ));
+            }
+        }
+        if outcome.cancelled {
+            anyhow::bail!("stopped before the end of the file; importing it again goes on");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Export {
+    async fn run(self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
+        let owner = program.owner(db, &self.owner).await?;
+        let list = match &self.list {
+            Some(name) => {
+                let mut tx = db.read().await?;
+                let list = List::by_name(&mut tx, owner.id, name)
+                    .await?
+                    .with_context(|| format!("there is no list {name:?} (--list)"))?;
+                Some(list.id)
+            }
+            None => None,
+        };
+        let filter = Filter {
+            list,
+            ..Filter::default()
+        };
+        let style = Style {
+            delimiter: Delimiter::Comma,
+            mark: false,
+        };
+        let mut export = Exporter::begin(db, owner.id, filter, style).await?;
+        while let Some(piece) = export.next().await? {
+            out::bytes(&piece)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn delimiter(text: &str) -> Result<Delimiter, WrongUse> {
+    Delimiter::from_name(text).ok_or_else(|| {
+        let known: Vec<_> = Delimiter::ALL.iter().map(|known| known.as_str()).collect();
+        WrongUse(format!("it is none of {}", known.join(", ")))
+    })
+}
+
+fn encoding(text: &str) -> Result<Encoding, WrongUse> {
+    Encoding::from_name(text).ok_or_else(|| {
+        let known: Vec<_> = Encoding::ALL.iter().map(|known| known.as_str()).collect();
+        WrongUse(format!("it is none of {}", known.join(", ")))
+    })
+}

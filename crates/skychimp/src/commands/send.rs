@@ -1,0 +1,408 @@
+//! `skychimp send …`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use skychimp_core::db::Db;
+use skychimp_core::delivery::{OpenRun, Scope};
+use skychimp_core::ids::{MailingId, RunId, UserId};
+use skychimp_core::mailing::{Mailing, Status};
+use skychimp_core::run::{Progress, Run, RunState, Totals};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine;
+use crate::exit::Exit;
+use crate::out;
+use crate::program::Program;
+use crate::sandbox;
+use crate::stop;
+
+/// How often progress is read.
+const LOOK: Duration = Duration::from_millis(100);
+/// Without --wait a mail server that does not answer is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Send now, from here.
+#[derive(Debug, clap::Subcommand)]
+pub enum Send {
+    /// Send one mailing; a draft is started.
+    Mailing(One),
+    /// Send everything that is due.
+    Due(Due),
+}
+
+/// Send one mailing; a draft is started.
+///
+/// This process is a worker of its own for the mailing: it needs no running service and is safe beside one, each letter
+/// leaves once. Ends with 3 when deliveries failed.
+#[derive(Debug, clap::Args)]
+pub struct One {
+    /// The mailing.
+    #[arg(value_name = "MAILING")]
+    id: MailingId,
+
+    /// Also wait for letters that the mail server deferred, until nothing is left to send.
+    #[arg(long)]
+    wait: bool,
+
+    /// Only tell who would get it and what is missing; nothing is started or sent.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Send everything that is due, then end: for cron or a systemd timer, instead of a running service or beside it.
+///
+/// Ends with 3 when deliveries failed.
+#[derive(Debug, clap::Args)]
+pub struct Due {
+    /// Also wait for letters that the mail server deferred, until nothing is left to send.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// What `send` tells.
+#[derive(Debug, Serialize)]
+struct Sent {
+    /// The mailing; none for `send due`.
+    mailing: Option<MailingId>,
+    run: Option<RunId>,
+    state: Option<RunState>,
+    #[serde(flatten)]
+    totals: Totals,
+    /// For `send due`: each run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<Progress>,
+}
+
+impl Send {
+    /// Runs it.
+    pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let db = program.database().await?;
+        let exit = match self {
+            Self::Mailing(one) if one.dry_run => one.tell(program, &db).await?,
+            Self::Mailing(one) => one.run(program, &db).await?,
+            Self::Due(due) => {
+                let ended = work(program, &db, Scope::All, due.wait).await?;
+                let sent = Sent {
+                    mailing: None,
+                    run: None,
+                    state: None,
+                    totals: sum(&ended.runs),
+                    runs: ended.runs,
+                };
+                report(program, &sent)?;
+                ended.how.exit(&sent.totals, due.wait)
+            }
+        };
+        db.close().await;
+        Ok(exit)
+    }
+}
+
+impl One {
+    async fn tell(&self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
+        let owner = program.owner_of(db, self.id).await?;
+        let mut tx = db.read().await?;
+        let (sender, now) = (program.sender(), program.clock.now());
+        let Some(readiness) = Mailing::readiness(&mut tx, owner, self.id, &sender, now).await?
+        else {
+            anyhow::bail!("there is no mailing {}", self.id);
+        };
+        let ready = readiness.is_ready();
+        if program.json {
+            let totals = Totals {
+                planned: readiness.audience.will_get,
+                remaining: readiness.audience.will_get,
+                ..Totals::default()
+            };
+            let mut told = serde_json::to_value(Sent {
+                mailing: Some(self.id),
+                run: None,
+                state: None,
+                totals,
+                runs: Vec::new(),
+            })?;
+            told["dry_run"] = true.into();
+            told["ready"] = ready.into();
+            told["audience"] = serde_json::to_value(readiness.audience)?;
+            told["problems"] = serde_json::to_value(readiness.into_problems())?;
+            out::json(&told)?;
+        } else {
+            let audience = readiness.audience;
+            out::line(&format!(
+                "{} chosen, {} unsubscribed, {} suppressed: {} will get it",
+                audience.chosen, audience.unsubscribed, audience.suppressed, audience.will_get
+            ))?;
+            for problem in readiness.into_problems() {
+                out::line(&format!("missing: {problem}"))?;
+            }
+        }
+        Ok(if ready { Exit::Done } else { Exit::Failed })
+    }
+
+    async fn run(&self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
+        let owner = program.owner_of(db, self.id).await?;
+        self.start(program, db, owner).await?;
+        let ended = work(program, db, Scope::Mailing(self.id), self.wait).await?;
+        let mut tx = db.read().await?;
+        let progress = Progress::of(&mut tx, owner, self.id).await?;
+        drop(tx);
+        let sent = Sent {
+            mailing: Some(self.id),
+            run: progress.run,
+            state: progress.state,
+            totals: progress.totals,
+            runs: Vec::new(),
+        };
+        report(program, &sent)?;
+        Ok(ended.how.exit(&sent.totals, self.wait))
+    }
+
+    /// Starts a draft; tells why nothing can be sent.
+    async fn start(&self, program: &Program, db: &Db, owner: UserId) -> anyhow::Result<()> {
+        let now = program.clock.now();
+        let mut tx = db.write().await?;
+        let Some(mailing) = Mailing::get(&mut tx, owner, self.id).await? else {
+            anyhow::bail!("there is no mailing {}", self.id);
+        };
+        match mailing.status {
+            Status::Created => {
+                Mailing::start(&mut tx, owner, self.id, &program.sender(), "command", now).await?;
+                tx.commit().await?;
+                program.wake.everywhere(db).await?;
+            }
+            Status::Running if mailing.disabled_at.is_some() => {
+                anyhow::bail!("a manager switched this mailing off")
+            }
+            Status::Running => match mailing.next_due_at.filter(|due| *due > now) {
+                Some(due) => out::note(&format!("not due before {due}")),
+                None => {}
+            },
+            Status::Paused => {
+                anyhow::bail!("this mailing is paused; `skychimp mailing resume` lets it go on")
+            }
+            Status::Cancelled => anyhow::bail!("this mailing was cancelled"),
+            Status::Completed => out::note("this mailing is completed already"),
+        }
+        Ok(())
+    }
+}
+
+/// How the work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Nothing is left that could be sent now.
+    Done,
+    /// Ctrl+C or SIGTERM.
+    Stopped,
+    /// The mail server does not answer.
+    Waiting,
+}
+
+impl How {
+    fn exit(self, totals: &Totals, wait: bool) -> Exit {
+        match self {
+            Self::Stopped => {
+                out::note("stopped before the end; what is left stays in the queue");
+                Exit::Failed
+            }
+            Self::Waiting => {
+                out::note("the mail server does not answer; what is left stays in the queue");
+                Exit::Failed
+            }
+            Self::Done if wait && totals.remaining > 0 => {
+                out::note("it was paused or switched off; what is left stays in the queue");
+                Exit::Failed
+            }
+            Self::Done if totals.failed > 0 => Exit::SomeFailed,
+            Self::Done => Exit::Done,
+        }
+    }
+}
+
+struct Ended {
+    how: How,
+    runs: Vec<Progress>,
+}
+
+/// Works until nothing in `scope` is left, showing progress.
+async fn work(program: &Program, db: &Db, scope: Scope, wait: bool) -> anyhow::Result<Ended> {
+    let stop = stop::on_signal()?;
+    let (server, _sandbox) = sandbox::mail_server(program).await?;
+    let engine = engine::start(program, db, server, program.config.listen, scope)?;
+    let watched = watch(program, db, scope, wait, &stop).await;
+    engine.stop().await;
+    let (how, seen) = watched?;
+    // what the last letters came to is recorded now
+    let mut runs = Vec::new();
+    let mut tx = db.read().await?;
+    for (run, owner) in seen {
+        if let Some(run) = Run::get(&mut tx, owner, run).await? {
+            runs.push(progress(&run));
+        }
+    }
+    Ok(Ended { how, runs })
+}
+
+async fn watch(
+    program: &Program,
+    db: &Db,
+    scope: Scope,
+    wait: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<(How, BTreeMap<RunId, UserId>)> {
+    let bar = ProgressBar::new(0).with_style(style()?);
+    let mut seen = BTreeMap::new();
+    let mut moved = (Instant::now(), Totals::default());
+    loop {
+        let state = look(program, db, scope, wait, &mut seen).await?;
+        show(&bar, &state);
+        if state.totals != moved.1 || state.waiting.is_none() {
+            moved = (Instant::now(), state.totals);
+        }
+        if !state.busy {
+            bar.finish_and_clear();
+            return Ok((How::Done, seen));
+        }
+        if !wait && moved.0.elapsed() > PATIENCE {
+            bar.finish_and_clear();
+            return Ok((How::Waiting, seen));
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                bar.finish_and_clear();
+                return Ok((How::Stopped, seen));
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Everything in scope at one moment.
+struct State {
+    totals: Totals,
+    /// There is something that this process can do or wait for.
+    busy: bool,
+    /// Why nothing moves.
+    waiting: Option<String>,
+}
+
+async fn look(
+    program: &Program,
+    db: &Db,
+    scope: Scope,
+    wait: bool,
+    seen: &mut BTreeMap<RunId, UserId>,
+) -> anyhow::Result<State> {
+    let now = program.clock.now();
+    let mut tx = db.read().await?;
+    // due moments first: what becomes a run in between is found below
+    let due = match scope {
+        Scope::All => Run::next_moment(&mut tx).await?,
+        Scope::Mailing(id) => match Mailing::owner_of(&mut tx, id).await? {
+            Some(owner) => Mailing::get(&mut tx, owner, id)
+                .await?
+                .filter(|mailing| {
+                    mailing.status == Status::Running && mailing.disabled_at.is_none()
+                })
+                .and_then(|mailing| mailing.next_due_at),
+            None => None,
+        },
+    };
+    let mut busy = due.is_some_and(|due| due <= now);
+    let open = OpenRun::all(&mut tx, scope, now).await?;
+    let open_ids: Vec<_> = open.iter().map(|run| run.id).collect();
+    seen.extend(open.iter().map(|run| (run.id, run.owner_id)));
+    let mut totals = Totals::default();
+    let mut waiting = None;
+    for (id, owner) in &*seen {
+        let Some(run) = Run::get(&mut tx, *owner, *id).await? else {
+            continue;
+        };
+        let now_left = run.totals().remaining - run.deferred;
+        add(&mut totals, &run.totals());
+        if open_ids.contains(id) {
+            busy |= wait || !run.expanded || now_left > 0 || run.totals().remaining == 0;
+            if !run.waiting.is_empty() {
+                waiting = Some(run.waiting);
+            }
+        }
+    }
+    Ok(State {
+        totals,
+        busy,
+        waiting,
+    })
+}
+
+fn style() -> anyhow::Result<ProgressStyle> {
+    Ok(ProgressStyle::with_template(
+        "{bar:40} {pos}/{len}  {per_sec}  {elapsed}  {msg}",
+    )?)
+}
+
+fn show(bar: &ProgressBar, state: &State) {
+    let totals = &state.totals;
+    let number = |n: i64| u64::try_from(n).unwrap_or(0);
+    bar.set_length(number(totals.planned));
+    bar.set_position(number(totals.planned - totals.remaining));
+    let mut message = String::new();
+    for (count, word) in [(totals.failed, "failed"), (totals.deferred, "deferred")] {
+        if count > 0 {
+            message.push_str(&format!("{count} {word}  "));
+        }
+    }
+    if let Some(why) = &state.waiting {
+        message.push_str(why);
+    }
+    bar.set_message(message);
+}
+
+fn report(program: &Program, sent: &Sent) -> anyhow::Result<()> {
+    if program.json {
+        return out::json(sent);
+    }
+    let totals = &sent.totals;
+    out::line(&format!(
+        "{} planned, {} sent, {} failed, {} skipped, {} expired, {} cancelled, {} still to send ({} of these deferred)",
+        totals.planned,
+        totals.sent,
+        totals.failed,
+        totals.skipped,
+        totals.expired,
+        totals.cancelled,
+        totals.remaining,
+        totals.deferred
+    ))
+}
+
+fn progress(run: &Run) -> Progress {
+    Progress {
+        mailing: run.mailing_id,
+        run: Some(run.id),
+        state: Some(run.state),
+        totals: run.totals(),
+    }
+}
+
+fn sum(runs: &[Progress]) -> Totals {
+    let mut all = Totals::default();
+    for run in runs {
+        add(&mut all, &run.totals);
+    }
+    all
+}
+
+fn add(all: &mut Totals, one: &Totals) {
+    all.planned += one.planned;
+    all.sent += one.sent;
+    all.deferred += one.deferred;
+    all.failed += one.failed;
+    all.skipped += one.skipped;
+    all.expired += one.expired;
+    all.cancelled += one.cancelled;
+    all.remaining += one.remaining;
+}

@@ -1,0 +1,207 @@
+//! `skychimp serve`.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use skychimp_core::db::Db;
+use skychimp_core::delivery::Scope;
+use skychimp_smtp::Server;
+use skychimp_smtp::sandbox::Sandbox;
+use skychimp_web::sandbox::SandboxStore;
+use skychimp_web::{AppState, Settings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::engine::{self, Running};
+use crate::exit::Exit;
+use crate::out;
+use crate::program::Program;
+use crate::sandbox;
+use crate::stop;
+
+/// Run the site, the API and the engine that sends.
+///
+/// Ctrl+C or SIGTERM stops it: letters in flight are waited for, the rest goes back to the queue. A second one ends it at
+/// once; its letters return to the queue when its lease runs out.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Only site and API; `skychimp worker` sends elsewhere.
+    #[arg(long)]
+    no_worker: bool,
+
+    /// Address and port to listen on; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    /// Its flags that are settings.
+    pub fn flags(&self) -> Option<(String, String, String)> {
+        let listen = self.listen.clone()?;
+        Some(("--listen".to_owned(), "listen".to_owned(), listen))
+    }
+
+    /// Runs it.
+    pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let stop = stop::on_signal()?;
+        let db = program.database().await?;
+        let listener = listen(program.config.listen).await?;
+        let mut service = Service::start(program, &db, listener, stop.clone()).await?;
+        if !self.no_worker {
+            service.send(program, &db)?;
+        }
+        service.announce(program)?;
+        let result = service.run(program).await;
+        db.close().await;
+        result?;
+        Ok(Exit::Done)
+    }
+}
+
+/// A site and, if wanted, an engine beside it.
+#[derive(Debug)]
+pub struct Service {
+    address: SocketAddr,
+    site: tokio::task::JoinHandle<std::io::Result<()>>,
+    engine: Option<Running>,
+    server: Server,
+    stop: CancellationToken,
+    /// Listens as long as this lives.
+    sandbox: Option<Sandbox>,
+}
+
+impl Service {
+    /// Starts the site, and the sandbox when no mail server is configured.
+    pub async fn start(
+        program: &Program,
+        db: &Db,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let config = &program.config;
+        let mut store = None;
+        let mut sandbox = None;
+        let server = match &config.smtp {
+            Some(server) => server.clone(),
+            None => {
+                let letters = Arc::new(SandboxStore::new());
+                let started =
+                    sandbox::for_site(Arc::clone(&letters), program.clock.clone()).await?;
+                let server = sandbox::server(&started);
+                tokio::spawn(sandbox::collect(
+                    config.data_dir.clone(),
+                    Arc::clone(&letters),
+                    stop.clone(),
+                ));
+                (store, sandbox) = (Some(letters), Some(started));
+                server
+            }
+        };
+        let from = config.mail_from();
+        let app = AppState::new(
+            db.clone(),
+            program.wake.clone(),
+            program.clock.clone(),
+            Settings {
+                base_url: Url::parse(&config.base_url(address))
+                    .context("base_url and listen make no address of a site")?,
+                data_dir: config.data_dir.clone(),
+                secret: program.secret_key(db)?,
+                mail_from: from.email,
+                mail_from_name: from.name,
+            },
+            store,
+        );
+        let site = tokio::spawn(skychimp_web::serve(listener, app, stop.clone()));
+        Ok(Self {
+            address,
+            site,
+            engine: None,
+            server,
+            stop,
+            sandbox,
+        })
+    }
+
+    /// Starts the engine.
+    pub fn send(&mut self, program: &Program, db: &Db) -> anyhow::Result<()> {
+        let server = self.server.clone();
+        self.engine = Some(engine::start(
+            program,
+            db,
+            server,
+            self.address,
+            Scope::All,
+        )?);
+        Ok(())
+    }
+
+    /// The site's address on this machine.
+    pub fn url(&self, program: &Program) -> String {
+        program.config.base_url(self.address)
+    }
+
+    /// Tells where it is.
+    fn announce(&self, program: &Program) -> anyhow::Result<()> {
+        let url = self.url(program);
+        if program.json {
+            out::json(&serde_json::json!({
+                "url": url,
+                "listen": self.address.to_string(),
+                "sandbox": self.sandbox.is_some(),
+            }))?;
+        } else {
+            out::note(&format!(
+                "Skychimp is at {url} (listening on {}); Ctrl+C stops it",
+                self.address
+            ));
+            if self.sandbox.is_some() {
+                out::note(
+                    "no mail server is configured (smtp_url): letters go to the sandbox, see /sandbox",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs until the stop, then ends in good order.
+    pub async fn run(self, program: &Program) -> anyhow::Result<()> {
+        let mut site = self.site;
+        let broken = tokio::select! {
+            () = self.stop.cancelled() => None,
+            ended = &mut site => Some(ended),
+        };
+        self.stop.cancel();
+        if let Some(engine) = self.engine {
+            engine.stop().await;
+        }
+        let ended = match broken {
+            Some(ended) => ended,
+            // an open page with live progress never ends by itself
+            None => match tokio::time::timeout(program.config.stop_timeout, &mut site).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    site.abort();
+                    return Ok(());
+                }
+            },
+        };
+        ended?.context("the site ended")
+    }
+}
+
+/// Listens for visitors.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => anyhow::anyhow!(
+                "another program listens on {address} already; choose another address with --listen or SKYCHIMP_LISTEN"
+            ),
+            _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (listen)")),
+        })
+}

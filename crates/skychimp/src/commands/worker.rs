@@ -1,0 +1,36 @@
+//! `skychimp worker`.
+
+use skychimp_core::delivery::Scope;
+
+use crate::engine;
+use crate::exit::Exit;
+use crate::out;
+use crate::program::Program;
+use crate::sandbox;
+use crate::stop;
+
+/// Run the engine alone, without the site.
+///
+/// Any number of workers and sites share one PostgreSQL; none of them leads. Stops like `serve`.
+#[derive(Debug, clap::Args)]
+pub struct Worker {}
+
+impl Worker {
+    /// Runs it.
+    pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let stop = stop::on_signal()?;
+        let db = program.database().await?;
+        let (server, sandbox) = sandbox::mail_server(program).await?;
+        let listen = program.config.listen;
+        let engine = engine::start(program, &db, server, listen, Scope::All)?;
+        if program.json {
+            out::json(&serde_json::json!({ "sandbox": sandbox.is_some() }))?;
+        } else {
+            out::note("working; Ctrl+C stops it");
+        }
+        stop.cancelled().await;
+        engine.stop().await;
+        db.close().await;
+        Ok(Exit::Done)
+    }
+}

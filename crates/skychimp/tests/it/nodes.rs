@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use skychimp_smtp::testing::{Action, Script, Step};
+
+use crate::service::{Service, eventually};
+use crate::support::{ANN, Home, assert_once_each};
+
+/// R17, R21: two services on one database: one run, one letter per recipient, and both work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_services_never_double() {
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(5)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut home = Home::sending_to(&server).await;
+    home.set("SECRET_KEY", "0123456789abcdef0123456789abcdef");
+    let message = home.fill(600);
+    let node =
+        |folder: &str| Service::start(home.command(&["serve", "--json", "--data-dir", folder]));
+    let (one, two) = (node("one"), node("two"));
+    let mailing = home.mailing(&message, &["--run"]);
+    eventually("the run is done", || home.show(&mailing)["state"] == "done");
+    one.stop().done();
+    two.stop().done();
+    assert_once_each(&server, 600);
+    let found = home.json(&["mailing", "list", "--owner", ANN, "--json"]);
+    assert_eq!(
+        (&found[0]["runs"], &found[0]["sent"]),
+        (&1.into(), &600.into())
+    );
+}
+
+/// R16: `send due` beside a running service, and a second one beside it, never double a letter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn send_due_beside_a_service_never_doubles() {
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(10)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let home = Home::sending_to(&server).await;
+    let message = home.fill(300);
+    let service = Service::start(home.command(&["serve", "--json"]));
+    let mailing = home.mailing(&message, &["--run"]);
+    let due = || {
+        let mut command = home.command(&["send", "due", "--json"]);
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        command.spawn().unwrap()
+    };
+    for mut child in [due(), due()] {
+        assert!(child.wait().unwrap().success());
+    }
+    eventually("the run is done", || home.show(&mailing)["state"] == "done");
+    service.stop().done();
+    assert_once_each(&server, 300);
+}
+
+/// A site without engine sends nothing; a worker without site does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn worker_sends_for_a_site_without_engine() {
+    let server = Script::new().start().await;
+    let home = Home::sending_to(&server).await;
+    let message = home.fill(5);
+    let site = Service::start(home.command(&["serve", "--no-worker", "--json"]));
+    let mailing = home.mailing(&message, &["--run"]);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(home.show(&mailing)["run"], serde_json::Value::Null);
+    let worker = Service::start(home.command(&["worker", "--json"]));
+    eventually("the run is done", || home.show(&mailing)["state"] == "done");
+    worker.stop().done();
+    site.stop().done();
+    assert_once_each(&server, 5);
+}

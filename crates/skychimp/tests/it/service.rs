@@ -1,0 +1,160 @@
+//! A running `serve` or `worker`.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Ended;
+
+/// Nothing in these tests takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process of the program that runs until it is told to stop, or killed when the test ends.
+pub struct Service {
+    child: Child,
+    stderr: Receiver<String>,
+    said: String,
+    /// The site's address, `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Service {
+    /// Starts `serve --json` on any free port and waits until it answers.
+    #[track_caller]
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = follow(child.stderr.take().unwrap());
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        let mut service = Self {
+            child,
+            stderr,
+            said: String::new(),
+            url: String::new(),
+        };
+        let started: Value = serde_json::from_str(&first)
+            .unwrap_or_else(|_| panic!("it did not start: {first}{}", service.listen()));
+        started["url"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut service.url);
+        service
+    }
+
+    /// What it said on stderr up to now.
+    pub fn listen(&mut self) -> &str {
+        // a process that ended says its last words within moments
+        while let Ok(line) = self.stderr.recv_timeout(Duration::from_millis(50)) {
+            self.said.push_str(&line);
+            self.said.push('\n');
+        }
+        &self.said
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Asks it to stop and waits until it has; returns how.
+    #[track_caller]
+    pub fn stop(mut self) -> Ended {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn wait(&mut self) -> Ended {
+        let started = Instant::now();
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code().unwrap_or(-1);
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "it did not end: {}",
+                self.listen()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        Ended {
+            code,
+            stdout: String::new(),
+            stderr: self.listen().to_owned(),
+        }
+    }
+
+    /// Ends it as a power failure would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The most memory it ever held, in MiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024
+    }
+
+    /// A page of the site, without its headers; the status code stands in front.
+    pub fn get(&self, path: &str) -> String {
+        use std::io::Write as _;
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // it may have ended already
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn follow(stderr: ChildStderr) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Asks again and again until the answer is yes.
+#[track_caller]
+pub fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
