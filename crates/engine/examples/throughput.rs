@@ -94,7 +94,7 @@ async fn main() -> Result<()> {
         }
     };
     let took = started.elapsed();
-    let cpu = self::cpu() - cpu;
+    let cpu = self::cpu().saturating_sub(cpu);
     engine.stop().await;
     println!(
         "{} letters sent, {} failed: {:.0} letters/s, {:.0} µs of CPU each, {} MB at most",

@@ -29,9 +29,9 @@ pub struct Shared {
     pub scope: Scope,
     pub worker: WorkerId,
     pub retry: Retry,
-    pub writer: Arc<Writer>,
+    pub writer: Writer,
     pub pool: Pool,
-    pub health: Arc<Health>,
+    pub health: Health,
     /// Letters per second; the pool itself has no limit, so that nobody waits between the gate and the wire.
     pub rate: Option<Rate>,
     pub rate_turn: Mutex<()>,

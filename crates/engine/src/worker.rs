@@ -1,11 +1,13 @@
 //! A worker: one life between registering and ending, with all its tasks.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use skychimp_core::ids::WorkerId;
 use skychimp_core::worker::Worker;
 use skychimp_smtp::{Pool, Rate};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,7 +21,7 @@ use crate::journal::Journal;
 use crate::keeper::{self, LeaseLost, Remains};
 use crate::letters::Writer;
 use crate::queue::{Hand, Queue};
-use crate::recorder::Recorder;
+use crate::recorder::{Event, Recorder};
 use crate::sender;
 use crate::shared::Shared;
 
@@ -50,66 +52,25 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     };
     remains.look(None).await?;
 
-    let now = config.clock.now();
-    let worker = WorkerId::new(now);
-    let journal =
-        Journal::create(&remains.journals, worker).context("the journal cannot be made")?;
-    let mut tx = config.db.write().await?;
-    Worker::start(&mut tx, worker, &host(), now, now + config.lease).await?;
-    tx.commit().await?;
+    let (shared, events) = begin(config, &remains.journals, stop).await?;
+    let (worker, journal) = (shared.worker, Arc::clone(&shared.journal));
+    tracing::info!(worker.id = %worker, connections = shared.senders, "sending");
 
-    let gate = Arc::new(Gate::new(config.clock.clone()));
-    gate.lease(now + config.lease);
-    let journal = Arc::new(journal);
-    let (events, recorded) = mpsc::unbounded_channel();
     let recorder = Recorder {
         db: config.db.clone(),
         clock: config.clock.clone(),
         worker,
-        gate: Arc::clone(&gate),
+        gate: Arc::clone(&shared.gate),
         journal: Arc::clone(&journal),
     };
-    let senders = config.server.connections.max(1);
-    let mut server = config.server.clone();
-    let rate = server
-        .rate
-        .take()
-        .map(|rate| Rate::new(rate, Instant::now()));
-    let shared = Arc::new(Shared {
-        db: config.db.clone(),
-        clock: config.clock.clone(),
-        wake: config.wake.clone(),
-        scope: config.scope,
-        worker,
-        retry: config.retry,
-        writer: Arc::new(Writer::new(
-            &config.secret,
-            &config.base_url,
-            (config.mail_from_name.clone(), config.mail_from.clone()),
-        )),
-        pool: Pool::new(server),
-        health: Arc::new(Health::default()),
-        rate,
-        rate_turn: Mutex::new(()),
-        gate,
-        queue: Queue::default(),
-        hand: Hand::default(),
-        journal: Arc::clone(&journal),
-        events,
-        slots: Arc::new(Semaphore::new(UNRECORDED + senders)),
-        senders,
-        stop: stop.child_token(),
-    });
-    tracing::info!(worker.id = %worker, connections = senders, "sending");
-
     let give_up = CancellationToken::new();
     let mut recording = JoinSet::new();
-    recording.spawn(recorder.run(recorded, give_up.clone()));
+    recording.spawn(recorder.run(events, give_up.clone()));
     let mut sending = JoinSet::new();
-    for _ in 0..senders {
+    for _ in 0..shared.senders {
         sending.spawn(sender::run(Arc::clone(&shared)));
     }
-    let most = (senders * PER_CONNECTION).clamp(FEWEST, MOST);
+    let most = (shared.senders * PER_CONNECTION).clamp(FEWEST, MOST);
     sending.spawn(Claimer::new(Arc::clone(&shared), config.tick, most).run());
     let mut keeping = JoinSet::new();
     keeping.spawn(keeper::keep_gate(Arc::clone(&shared)));
@@ -148,6 +109,64 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     if !all_recorded {
         anyhow::bail!("outcomes could not be recorded; they are in the journal");
     }
+    settle(config, &remains, worker, journal).await?;
+    Ok(end)
+}
+
+/// Registers a worker with everything its tasks share.
+async fn begin(
+    config: &EngineConfig,
+    journals: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<Shared>, UnboundedReceiver<Event>)> {
+    let now = config.clock.now();
+    let worker = WorkerId::new(now);
+    let journal = Journal::create(journals, worker).context("the journal cannot be made")?;
+    let mut tx = config.db.write().await?;
+    Worker::start(&mut tx, worker, &host(), now, now + config.lease).await?;
+    tx.commit().await?;
+
+    let gate = Gate::new(config.clock.clone());
+    gate.lease(now + config.lease);
+    let (sender, events) = mpsc::unbounded_channel();
+    let senders = config.server.connections.max(1);
+    let mut server = config.server.clone();
+    let rate = server
+        .rate
+        .take()
+        .map(|rate| Rate::new(rate, Instant::now()));
+    let from = (config.mail_from_name.clone(), config.mail_from.clone());
+    let shared = Shared {
+        db: config.db.clone(),
+        clock: config.clock.clone(),
+        wake: config.wake.clone(),
+        scope: config.scope,
+        worker,
+        retry: config.retry,
+        writer: Writer::new(&config.secret, &config.base_url, from),
+        pool: Pool::new(server),
+        health: Health::default(),
+        rate,
+        rate_turn: Mutex::new(()),
+        gate: Arc::new(gate),
+        queue: Queue::default(),
+        hand: Hand::default(),
+        journal: Arc::new(journal),
+        events: sender,
+        slots: Arc::new(Semaphore::new(UNRECORDED + senders)),
+        senders,
+        stop: stop.child_token(),
+    };
+    Ok((Arc::new(shared), events))
+}
+
+/// Ends a worker whose tasks have ended: letters whose outcome nobody waits for any more are in doubt.
+async fn settle(
+    config: &EngineConfig,
+    remains: &Remains,
+    worker: WorkerId,
+    journal: Arc<Journal>,
+) -> anyhow::Result<()> {
     let now = config.clock.now();
     let in_doubt: Vec<_> = journal
         .flights()
@@ -160,7 +179,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
         journal.remove()?;
     }
     config.wake.everywhere(&config.db).await?;
-    Ok(end)
+    Ok(())
 }
 
 /// Machine and process, for people.

@@ -320,13 +320,11 @@ async fn closed_runs_are_not_claimed() {
     }
 }
 
-/// R24: the log is read in pages from either end, with filters.
-#[tokio::test]
-async fn log_is_read_in_pages() {
-    let db = TestDb::new().await.unwrap();
-    let run = run_of(&db, "ann", 25).await;
+/// Ann's run of 25 letters, tried once: every fifth failed, every fifth is deferred.
+async fn tried_run(db: &Db) -> TestRun {
+    let run = run_of(db, "ann", 25).await;
     let worker = WorkerId::new(at(NOW));
-    let claims = claim(&db, worker, at(NOW), 25).await;
+    let claims = claim(db, worker, at(NOW), 25).await;
     let outcomes: Vec<_> = claims
         .iter()
         .enumerate()
@@ -346,7 +344,15 @@ async fn log_is_read_in_pages() {
             _ => sent(c),
         })
         .collect();
-    record(&db, worker, &outcomes).await;
+    record(db, worker, &outcomes).await;
+    run
+}
+
+/// R24, R32: the log is read in pages from either end, by its owner alone.
+#[tokio::test]
+async fn log_is_read_in_pages() {
+    let db = TestDb::new().await.unwrap();
+    let run = tried_run(&db).await;
     let mut tx = db.read().await.unwrap();
     let all = AttemptFilter::all(AttemptsOf::Mailing(run.mailing));
     for order in [Order::Oldest, Order::Newest] {
@@ -365,6 +371,28 @@ async fn log_is_read_in_pages() {
         }
         assert!(seen.is_sorted());
     }
+    let of_run = AttemptFilter::all(AttemptsOf::Run(run.id));
+    let stranger = user(&db, "eve", Role::User).await.unwrap();
+    assert!(
+        Attempt::page(&mut tx, stranger, &all, Order::Oldest, None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        Attempt::page(&mut tx, stranger, &of_run, Order::Oldest, None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// R24: the log is filtered by outcome, state, code, address and time.
+#[tokio::test]
+async fn log_has_filters() {
+    let db = TestDb::new().await.unwrap();
+    let run = tried_run(&db).await;
+    let mut tx = db.read().await.unwrap();
     let one = AttemptFilter::all(AttemptsOf::Run(run.id));
     let count = async |tx: &mut _, filter: AttemptFilter| {
         Attempt::page(tx, run.owner, &filter, Order::Oldest, None, 100)
@@ -449,19 +477,14 @@ async fn log_is_read_in_pages() {
         .await,
         25
     );
-    let stranger = user(&db, "eve", Role::User).await.unwrap();
-    assert!(
-        Attempt::page(&mut tx, stranger, &one, Order::Oldest, None, 9)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        Attempt::page(&mut tx, stranger, &all, Order::Oldest, None, 9)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+}
+
+/// R29: troubles are grouped by what the server said.
+#[tokio::test]
+async fn troubles_are_grouped() {
+    let db = TestDb::new().await.unwrap();
+    let run = tried_run(&db).await;
+    let mut tx = db.read().await.unwrap();
     let groups = Attempt::groups(&mut tx, run.owner, run.id, 10)
         .await
         .unwrap();

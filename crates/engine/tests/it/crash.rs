@@ -116,3 +116,36 @@ async fn worker_taken_for_dead_begins_again() {
     let ledger = world.settle(&run, &server).await;
     assert!(ledger.doubled <= ledger.in_doubt, "{ledger:?}");
 }
+
+/// R28, scenario 17: while the database takes no outcomes sending pauses; they are kept and recorded later.
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_wait_for_the_database() {
+    let world = World::new().await;
+    let server = Script::new().start().await;
+    let run = world.run(1_500).await;
+    let engine = world.engine(&server);
+    world.wait(&run, "it began", |run| run.sent > 50).await;
+    // the run's numbers are locked, as by a long transaction
+    let mut tx = world.db.write().await.unwrap();
+    skychimp_core::delivery::Delivery::set_waiting(
+        &mut tx,
+        skychimp_core::delivery::Scope::All,
+        "locked",
+    )
+    .await
+    .unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let then = server.count(Step::Mail);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        server.count(Step::Mail),
+        then,
+        "nothing more can be claimed"
+    );
+    tx.commit().await.unwrap();
+    let over = world.wait_over(&run).await;
+    assert_eq!(over.sent, 1_500);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert_eq!((ledger.copies, ledger.attempts), (1_500, 1_500));
+}

@@ -1,5 +1,5 @@
 //! The engine against a mail server that behaves as scripted, on a real database: a file per kind of scenario.
-#![allow(missing_docs, clippy::missing_panics_doc)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod clean;
 mod crash;
