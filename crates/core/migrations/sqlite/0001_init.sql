@@ -259,7 +259,7 @@ CREATE TABLE attempts (
     PRIMARY KEY (owner_id, delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_log ON attempts (run_id, at, delivery_id);
-CREATE INDEX attempts_trouble ON attempts (run_id, outcome, code) WHERE outcome <> 'sent';
+CREATE INDEX attempts_trouble ON attempts (owner_id, run_id, reply_group) WHERE outcome <> 'sent';
 
 -- A process that sends, as long as it lives. When its lease is over, its claims return to the queue.
 CREATE TABLE workers (

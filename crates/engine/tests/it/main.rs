@@ -6,3 +6,4 @@ mod crash;
 mod faults;
 mod stops;
 mod support;
+mod whole;
