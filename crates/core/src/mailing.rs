@@ -18,7 +18,7 @@ pub use audience::Audience;
 pub use delete::Deletion;
 pub use draft::{CHOSEN_MAX, MailingDraft, TITLE_MAX};
 pub use history::Event;
-pub use page::{MailingFilter, MailingSummary};
+pub use page::{MailingFilter, MailingSummary, MessageChoice};
 pub use readiness::{Item, Part, Readiness};
 pub use transitions::Started;
 

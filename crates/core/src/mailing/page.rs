@@ -2,7 +2,7 @@
 
 use crate::db::{Tx, on_db};
 use crate::error::Error;
-use crate::ids::{MailingId, UserId};
+use crate::ids::{MailingId, MessageId, UserId};
 use crate::mailing::{Mailing, Status, mailing_columns};
 
 /// Which mailings to show.
@@ -36,7 +36,36 @@ pub struct MailingSummary {
     pub over: i64,
 }
 
+/// A message that a mailing can be made of.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct MessageChoice {
+    /// Its id.
+    pub id: MessageId,
+    /// Its subject.
+    pub subject: String,
+}
+
 impl Mailing {
+    /// The owner's messages to choose from: the `limit` newest, and `chosen` in any case.
+    pub async fn message_choices(
+        tx: &mut Tx,
+        owner: UserId,
+        chosen: Option<MessageId>,
+        limit: i64,
+    ) -> Result<Vec<MessageChoice>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, subject FROM messages
+             WHERE owner_id = $1
+               AND (id = $2 OR id IN (SELECT id FROM messages WHERE owner_id = $1 ORDER BY id DESC LIMIT $3))
+             ORDER BY id DESC",
+        )
+        .bind(owner)
+        .bind(chosen)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
     /// A page of the owner's mailings, newest first.
     pub async fn page(
         tx: &mut Tx,

@@ -1,1 +1,214 @@
 # Sentences of the pages of mailings.
+mailings-title = Mailings
+mailings-new = New mailing
+mailings-empty = No mailings yet
+mailings-empty-text = A mailing takes a message to recipients: at once, at a moment you choose, or again and again.
+mailings-search = Search by name
+mailings-filter = By state
+mailings-all = All
+mailing-name = Name
+mailing-name-hint = Only you see it.
+mailing-status = State
+mailing-progress = Progress
+mailing-next = Next date
+mailing-failed-count = { $count ->
+    [one] { $count } failed
+   *[other] { $count } failed
+}
+status-scheduled = Scheduled
+mailing-edit = Edit mailing
+mailing-plan = Plan
+mailing-whom = To whom
+mailing-what = What
+mailing-when = When
+mailing-sender = From whom
+mailing-account = Your account
+mailing-lists = Lists
+mailing-no-lists = There are no lists yet.
+mailing-no-lists-link = Add recipients and put them into a list
+mailing-people = Single recipients
+mailing-people-search = Search by address or name
+mailing-people-count = { $count ->
+    [one] { $count } single recipient
+   *[other] { $count } single recipients
+}
+mailing-message = Message
+mailing-message-later = Choose later
+mailing-no-messages = There are no messages yet.
+mailing-no-messages-link = Write one
+mailing-from-next-run = Counts from the next run on; letters of a run that has begun stay as they are.
+mailing-begin-now = When Start is pressed
+mailing-begin-at = At a date
+mailing-start-at = Start
+mailing-every = How often
+every-once = Once
+every-day = Daily
+every-week = Weekly
+every-month = Monthly
+mailing-end = End
+mailing-end-hint = Nothing leaves after this moment. May be empty.
+mailing-until = until { $at }
+mailing-zone = Time zone
+mailing-sender-default = Empty: { $email }, the sender of this service.
+mailing-from-name = Sender's name
+mailing-from-email = Sender's address
+mailing-reply-to = Answers go to
+mailing-reply-to-hint = Empty: to the sender.
+mailing-settled = This mailing has been started: to whom and when are settled. Make a copy to plan anew.
+mailing-save-draft = Save as draft
+mailing-save-start = Save and start
+mailing-start = Start
+mailing-send-to = Send to { $count ->
+    [one] { $count } recipient
+   *[other] { $count } recipients
+}
+mailing-schedule-for = Schedule for { $at }: { $count ->
+    [one] { $count } recipient
+   *[other] { $count } recipients
+}
+mailing-saved = The mailing is saved.
+mailing-copied = This is the copy.
+mailing-copy-of = Copy of { $title }
+mailing-started = It has begun.
+mailing-scheduled = It begins by itself: { $at }.
+mailing-started-before = It had been started before.
+mailing-paused = Paused. No more letters leave.
+mailing-resumed = It goes on.
+mailing-cancelled = Cancelled. What had not left will not leave.
+mailing-nothing-changed = It was so already.
+mailing-not-possible = That is not possible in its present state.
+mailing-not-ready = Saved, but not started: something is missing.
+mailing-not-ready-hint = Complete what is marked on the left.
+mailing-pause = Pause
+mailing-resume = Resume
+mailing-cancel = Cancel mailing
+mailing-cancel-question = Cancel this mailing for good? { $count ->
+    [0] No letters are waiting.
+    [one] { $count } letter will not be sent.
+   *[other] { $count } letters will not be sent.
+}
+mailing-cancel-ok = Cancel mailing
+mailing-disabled = A manager switched this mailing off; no letters leave.
+mailing-deleted = The mailing is deleted.
+mailing-delete-running = A mailing that runs or is just stopping cannot be deleted. Cancel it first.
+mailing-delete-title = Delete mailing
+mailing-delete-text = “{ $title }” will be deleted for good. With it goes:
+mailing-delete-runs = { $count ->
+    [one] { $count } run
+   *[other] { $count } runs
+}
+mailing-delete-deliveries = { $count ->
+    [one] who got what: { $count } delivery
+   *[other] who got what: { $count } deliveries
+}
+mailing-delete-attempts = { $count ->
+    [one] the log: { $count } attempt
+   *[other] the log: { $count } attempts
+}
+mailing-delete-stays = Recipients, lists and the message stay.
+mailing-delete-ok = Delete for good
+mailing-log = Log
+check-title = Before Start
+audience-chosen = Chosen
+audience-duplicates = In several lists
+audience-unsubscribed = Unsubscribed
+audience-suppressed = Suppressed addresses
+audience-will-get = Will get it
+plan-audience = Audience
+plan-next = Next dates
+plan-now = At once
+plan-no-dates = No dates.
+plan-zone = Shown in your time zone: { $zone }.
+run-of = Run of { $at }
+run-due = Date
+run-of-planned = of
+run-sent = sent
+run-progress = Progress
+run-total-planned = Letters
+run-total-sent = Sent
+run-total-failed = Failed
+run-total-deferred = Will be tried again
+run-total-remaining = Still to send
+run-total-other = Not sent
+run-other = Not sent: { $skipped } skipped (unsubscribed, suppressed or removed meanwhile), { $expired } after the end, { $cancelled } cancelled.
+run-suppressed = { $chosen } were chosen; { $count } of them had unsubscribed or were suppressed before the start.
+run-rate = Speed:
+run-rate-unit = letters per second
+run-left = about
+run-last-progress = Last progress:
+run-waiting = Waiting for the mail server:
+run-reload = Load the numbers again
+run-finished = Finished { $at }
+run-state-expanding = Preparing
+run-state-sending = Sending
+run-state-paused = Paused
+run-state-done = Done
+run-state-expired = Ended
+run-state-cancelled = Cancelled
+run-state-skipped = Missed
+runs-title = Runs
+runs-all = All runs
+runs-empty = No runs yet
+replies-title = What the mail servers said
+replies-reply = Reply
+replies-state = Now
+replies-count = Letters
+delivery-queued = Queued
+delivery-claimed = Being sent
+delivery-sent = Sent
+delivery-deferred = Will be tried again
+delivery-failed = Failed
+delivery-skipped = Skipped
+delivery-expired = Not before the end
+delivery-cancelled = Cancelled
+outcome-sent = Sent
+outcome-deferred = Deferred
+outcome-failed = Refused
+outcome-in-doubt = In doubt
+history-title = History
+actor-scheduler = Scheduler
+actor-command = Command line
+event-created = Created
+event-edited = Changed
+event-started = Started
+event-paused = Paused
+event-resumed = Resumed
+event-cancelled = Cancelled
+event-completed = Completed
+event-expired = The end came before the last letter
+event-skipped = { $count ->
+    [one] { $count } date missed and not caught up
+   *[other] { $count } dates missed and not caught up
+}
+event-disabled = Switched off by a manager
+event-enabled = Switched on by a manager
+why-message-missing = the message is missing
+log-csv = Export CSV
+log-address = Address
+log-outcome = Attempt
+log-state = The letter now
+log-code = Code
+log-from = From
+log-to = To
+log-any = Any
+log-all = Show all
+log-at = Time
+log-reply = Server's reply
+log-duration = Duration
+log-attempt = attempt { $number }
+log-empty = No attempts
+log-empty-text = As soon as letters leave, every attempt is listed here with the server's reply.
+log-reply-filter = Only this reply:
+unit-ms = ms
+duration-seconds = { $count } s
+duration-minutes = { $count } min
+duration-hours = { $count } h
+error-not-found = This does not exist any more.
+error-end-in-past = The end has passed.
+error-too-many = At most { $max }.
+error-audience-empty = Choose a list or recipients.
+error-audience-suppressed = All of them have unsubscribed or are suppressed.
+error-sender-missing = Give a sender's address; this service has none of its own.
+error-not-verified = Your address is not verified yet.
+error-blocked = Your account is blocked.
+error-disabled = A manager switched this mailing off.

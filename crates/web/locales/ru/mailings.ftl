@@ -1,1 +1,222 @@
-# Sentences of the pages of mailings.
+# Тексты страниц рассылок.
+mailings-title = Рассылки
+mailings-new = Новая рассылка
+mailings-empty = Рассылок пока нет
+mailings-empty-text = Рассылка отправляет сообщение получателям: сразу, в выбранный момент или регулярно.
+mailings-search = Поиск по названию
+mailings-filter = По состоянию
+mailings-all = Все
+mailing-name = Название
+mailing-name-hint = Его видите только вы.
+mailing-status = Состояние
+mailing-progress = Ход отправки
+mailing-next = Следующая дата
+mailing-failed-count = { $count ->
+    [one] { $count } ошибка
+    [few] { $count } ошибки
+   *[many] { $count } ошибок
+}
+status-scheduled = Запланирована
+mailing-edit = Изменить рассылку
+mailing-plan = План
+mailing-whom = Кому
+mailing-what = Что
+mailing-when = Когда
+mailing-sender = От кого
+mailing-account = Ваша учётная запись
+mailing-lists = Списки
+mailing-no-lists = Списков пока нет.
+mailing-no-lists-link = Добавьте получателей и соберите их в список
+mailing-people = Отдельные получатели
+mailing-people-search = Поиск по адресу или имени
+mailing-people-count = { $count ->
+    [one] { $count } отдельный получатель
+    [few] { $count } отдельных получателя
+   *[many] { $count } отдельных получателей
+}
+mailing-message = Сообщение
+mailing-message-later = Выбрать позже
+mailing-no-messages = Сообщений пока нет.
+mailing-no-messages-link = Написать сообщение
+mailing-from-next-run = Подействует со следующего запуска; письма уже начатого запуска не меняются.
+mailing-begin-now = По нажатию «Отправить»
+mailing-begin-at = В назначенное время
+mailing-start-at = Начало
+mailing-every = Как часто
+every-once = Один раз
+every-day = Каждый день
+every-week = Каждую неделю
+every-month = Каждый месяц
+mailing-end = Окончание
+mailing-end-hint = После этого момента ничего не отправляется. Можно не указывать.
+mailing-until = до { $at }
+mailing-zone = Часовой пояс
+mailing-sender-default = Если не указать — { $email }, отправитель этого сервиса.
+mailing-from-name = Имя отправителя
+mailing-from-email = Адрес отправителя
+mailing-reply-to = Адрес для ответов
+mailing-reply-to-hint = Если не указать — отправителю.
+mailing-settled = Рассылка запущена: получатели и расписание больше не меняются. Чтобы спланировать заново, сделайте копию.
+mailing-save-draft = Сохранить черновик
+mailing-save-start = Сохранить и запустить
+mailing-start = Запустить
+mailing-send-to = Отправить { $count ->
+    [one] { $count } получателю
+   *[other] { $count } получателям
+}
+mailing-schedule-for = Запланировать на { $at }: { $count ->
+    [one] { $count } получатель
+    [few] { $count } получателя
+   *[many] { $count } получателей
+}
+mailing-saved = Рассылка сохранена.
+mailing-copied = Это копия.
+mailing-copy-of = Копия: { $title }
+mailing-started = Отправка началась.
+mailing-scheduled = Рассылка начнётся сама: { $at }.
+mailing-started-before = Рассылка уже была запущена.
+mailing-paused = Приостановлено. Письма больше не отправляются.
+mailing-resumed = Отправка продолжается.
+mailing-cancelled = Отменено. Неотправленные письма не уйдут.
+mailing-nothing-changed = Так уже и было.
+mailing-not-possible = В нынешнем состоянии это невозможно.
+mailing-not-ready = Сохранено, но не запущено: чего-то не хватает.
+mailing-not-ready-hint = Исправьте отмеченное в списке.
+mailing-pause = Приостановить
+mailing-resume = Продолжить
+mailing-cancel = Отменить рассылку
+mailing-cancel-question = Отменить рассылку насовсем? { $count ->
+    [0] Неотправленных писем нет.
+    [one] { $count } письмо не будет отправлено.
+    [few] { $count } письма не будут отправлены.
+   *[many] { $count } писем не будут отправлены.
+}
+mailing-cancel-ok = Отменить рассылку
+mailing-disabled = Менеджер отключил эту рассылку; письма не отправляются.
+mailing-deleted = Рассылка удалена.
+mailing-delete-running = Рассылку нельзя удалить, пока она идёт или останавливается. Сначала отмените её.
+mailing-delete-title = Удалить рассылку
+mailing-delete-text = Рассылка «{ $title }» будет удалена насовсем. Вместе с ней:
+mailing-delete-runs = { $count ->
+    [one] { $count } запуск
+    [few] { $count } запуска
+   *[many] { $count } запусков
+}
+mailing-delete-deliveries = { $count ->
+    [one] кто что получил: { $count } доставка
+    [few] кто что получил: { $count } доставки
+   *[many] кто что получил: { $count } доставок
+}
+mailing-delete-attempts = { $count ->
+    [one] журнал: { $count } попытка
+    [few] журнал: { $count } попытки
+   *[many] журнал: { $count } попыток
+}
+mailing-delete-stays = Получатели, списки и сообщение останутся.
+mailing-delete-ok = Удалить насовсем
+mailing-log = Журнал
+check-title = Перед запуском
+audience-chosen = Выбрано
+audience-duplicates = В нескольких списках
+audience-unsubscribed = Отписались
+audience-suppressed = Исключённые адреса
+audience-will-get = Получат письмо
+plan-audience = Аудитория
+plan-next = Ближайшие даты
+plan-now = Сразу
+plan-no-dates = Дат нет.
+plan-zone = Показано в вашем часовом поясе: { $zone }.
+run-of = Запуск { $at }
+run-due = Дата
+run-of-planned = из
+run-sent = отправлено
+run-progress = Ход отправки
+run-total-planned = Писем
+run-total-sent = Отправлено
+run-total-failed = Ошибки
+run-total-deferred = Будет повтор
+run-total-remaining = Осталось отправить
+run-total-other = Не отправлено
+run-other = Не отправлено: пропущено { $skipped } (отписались, исключены или удалены), после окончания { $expired }, отменено { $cancelled }.
+run-suppressed = Выбрано { $chosen }; из них { $count } отписались или были исключены до начала.
+run-rate = Скорость:
+run-rate-unit = писем в секунду
+run-left = осталось около
+run-last-progress = Последнее событие:
+run-waiting = Ждём почтовый сервер:
+run-reload = Обновить числа
+run-finished = Завершено { $at }
+run-state-expanding = Подготовка
+run-state-sending = Отправляется
+run-state-paused = Приостановлен
+run-state-done = Завершён
+run-state-expired = Время вышло
+run-state-cancelled = Отменён
+run-state-skipped = Пропущен
+runs-title = Запуски
+runs-all = Все запуски
+runs-empty = Запусков пока нет
+replies-title = Что ответили почтовые серверы
+replies-reply = Ответ
+replies-state = Сейчас
+replies-count = Писем
+delivery-queued = В очереди
+delivery-claimed = Отправляется
+delivery-sent = Отправлено
+delivery-deferred = Будет повтор
+delivery-failed = Ошибка
+delivery-skipped = Пропущено
+delivery-expired = Не успело до окончания
+delivery-cancelled = Отменено
+outcome-sent = Отправлено
+outcome-deferred = Отложено
+outcome-failed = Отказ
+outcome-in-doubt = Под вопросом
+history-title = История
+actor-scheduler = Планировщик
+actor-command = Командная строка
+event-created = Создана
+event-edited = Изменена
+event-started = Запущена
+event-paused = Приостановлена
+event-resumed = Продолжена
+event-cancelled = Отменена
+event-completed = Завершена
+event-expired = Время вышло раньше последнего письма
+event-skipped = { $count ->
+    [one] Пропущена { $count } дата
+    [few] Пропущены { $count } даты
+   *[many] Пропущено { $count } дат
+}
+event-disabled = Отключена менеджером
+event-enabled = Включена менеджером
+why-message-missing = нет сообщения
+log-csv = Выгрузить CSV
+log-address = Адрес
+log-outcome = Попытка
+log-state = Письмо сейчас
+log-code = Код
+log-from = С
+log-to = По
+log-any = Любое
+log-all = Показать всё
+log-at = Время
+log-reply = Ответ сервера
+log-duration = Длительность
+log-attempt = попытка { $number }
+log-empty = Попыток нет
+log-empty-text = Как только письма начнут уходить, здесь появится каждая попытка с ответом сервера.
+log-reply-filter = Только этот ответ:
+unit-ms = мс
+duration-seconds = { $count } с
+duration-minutes = { $count } мин
+duration-hours = { $count } ч
+error-not-found = Этого больше нет.
+error-end-in-past = Этот момент уже прошёл.
+error-too-many = Не больше { $max }.
+error-audience-empty = Выберите список или получателей.
+error-audience-suppressed = Все они отписались или исключены.
+error-sender-missing = Укажите адрес отправителя: своего у сервиса нет.
+error-not-verified = Ваш адрес ещё не подтверждён.
+error-blocked = Ваша учётная запись заблокирована.
+error-disabled = Менеджер отключил эту рассылку.

@@ -1,0 +1,326 @@
+//! Mailings: the list, the mailing's page with its checklist and its runs, the form, the log.
+
+mod form;
+mod live;
+mod log;
+mod show;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::{
+    Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status,
+};
+
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Path, Query};
+use crate::page::{Page, html};
+
+/// Mailings on one page.
+const PAGE: i64 = 30;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/mailings", get(list).post(form::create))
+        .route("/mailings/new", get(form::new))
+        .route("/mailings/plan", post(form::plan))
+        .route("/mailings/people", get(form::people))
+        .route("/mailings/chosen", get(form::chosen))
+        .route("/mailings/{id}", get(show::show).post(form::update))
+        .route("/mailings/{id}/edit", get(form::edit))
+        .route("/mailings/{id}/start", post(start))
+        .route("/mailings/{id}/pause", post(pause))
+        .route("/mailings/{id}/resume", post(resume))
+        .route("/mailings/{id}/cancel", post(cancel))
+        .route("/mailings/{id}/copy", post(copy))
+        .route("/mailings/{id}/delete", get(delete_page).post(delete))
+        .route("/mailings/{id}/runs", get(show::runs))
+        .route("/mailings/{id}/runs/{run}", get(show::run))
+        .route("/mailings/{id}/runs/{run}/replies", get(show::replies))
+        .route("/mailings/{id}/log", get(log::log))
+}
+
+/// Streams: live numbers and exports.
+pub(crate) fn long_routes() -> Router<AppState> {
+    Router::new()
+        .route("/mailings/{id}/runs/{run}/live", get(live::live))
+        .route("/mailings/{id}/log.csv", get(log::csv))
+}
+
+/// The service's own sender.
+fn service(app: &AppState) -> From {
+    From {
+        name: app.settings.mail_from_name.clone(),
+        email: app.settings.mail_from.clone(),
+    }
+}
+
+/// What a mailing's state is called (`status-{name}`) and how it is to be felt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    name: &'static str,
+    tone: &'static str,
+}
+
+impl Look {
+    fn of(mailing: &Mailing, busy: bool) -> Self {
+        let (name, tone) = match mailing.status {
+            _ if mailing.disabled_at.is_some() => ("disabled", "bad"),
+            Status::Created => ("created", ""),
+            Status::Running if busy => ("running", "live"),
+            Status::Running => ("scheduled", "live"),
+            Status::Paused => ("paused", "wait"),
+            Status::Completed => ("completed", "good"),
+            Status::Cancelled => ("cancelled", "bad"),
+        };
+        Self { name, tone }
+    }
+}
+
+/// One line of the list.
+struct Row {
+    summary: MailingSummary,
+    look: Look,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListQuery {
+    q: String,
+    status: String,
+    after: Option<MailingId>,
+}
+
+#[derive(Template)]
+#[template(path = "mailings/list.html")]
+struct ListPage {
+    page: Page,
+    query: ListQuery,
+    rows: Vec<Row>,
+    counts: Vec<(Status, i64)>,
+    all: i64,
+    first: String,
+    next: String,
+}
+
+impl ListPage {
+    /// The address of this list with another status.
+    fn filtered(&self, status: &str) -> String {
+        address(&self.query.q, status, None)
+    }
+}
+
+fn address(q: &str, status: &str, after: Option<MailingId>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [("q", q), ("status", status)] {
+        if !value.is_empty() {
+            query.append_pair(name, value);
+        }
+    }
+    if let Some(after) = after {
+        query.append_pair("after", &after.to_string());
+    }
+    match query.finish() {
+        query if query.is_empty() => "/mailings".to_owned(),
+        query => format!("/mailings?{query}"),
+    }
+}
+
+async fn list(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let filter = MailingFilter {
+        search: &query.q,
+        status: query.status.parse().ok(),
+        after: query.after,
+    };
+    let mut tx = app.db.read().await?;
+    let mut found = Mailing::page(&mut tx, sender.id(), filter, PAGE + 1).await?;
+    let counts = Mailing::counts(&mut tx, sender.id()).await?;
+    let more = i64::try_from(found.len()).unwrap_or(0) > PAGE;
+    found.truncate(usize::try_from(PAGE).unwrap_or(0));
+    let last = found.last().map(|row| row.mailing.id).filter(|_| more);
+    let rows = found.into_iter().map(Row::new).collect();
+    html(&ListPage {
+        first: query.after.map_or_else(String::new, |_| address(&query.q, &query.status, None)),
+        next: last.map_or_else(String::new, |last| address(&query.q, &query.status, Some(last))),
+        all: counts.iter().map(|(_, count)| count).sum(),
+        page,
+        query,
+        rows,
+        counts,
+    })
+}
+
+impl Row {
+    fn new(summary: MailingSummary) -> Self {
+        let look = Look::of(&summary.mailing, summary.over < summary.planned);
+        Self { summary, look }
+    }
+}
+
+/// Goes back to the mailing with a sentence.
+fn back(page: &Page, id: MailingId, flash: Flash) -> Response {
+    page.redirect(&format!("/mailings/{id}"), flash)
+}
+
+/// The sentence about a step that may have been done already, or may not be possible any more.
+fn stepped(result: Result<Option<bool>, Error>, done: &'static str) -> Result<Flash, WebError> {
+    match result {
+        Ok(Some(true)) => Ok(Flash::done(done)),
+        Ok(Some(false)) => Ok(Flash::note("mailing-nothing-changed")),
+        Ok(None) => Err(WebError::NotFound),
+        Err(Error::State(_)) => Ok(Flash::warn("mailing-not-possible")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn start(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let flash = start_now(&app, &page, &sender, id).await?;
+    Ok(back(&page, id, flash))
+}
+
+/// Presses Start and says what came of it.
+async fn start_now(
+    app: &AppState,
+    page: &Page,
+    sender: &Sender,
+    id: MailingId,
+) -> Result<Flash, WebError> {
+    let mut tx = app.db.write().await?;
+    let started =
+        Mailing::start(&mut tx, sender.id(), id, &service(app), &sender.0.email, page.now).await;
+    match started {
+        Ok(Some(Started::Due(at))) => {
+            tx.commit().await?;
+            app.wake.everywhere(&app.db).await?;
+            Ok(if at <= page.now {
+                Flash::done("mailing-started")
+            } else {
+                Flash::done("mailing-scheduled").with("at", page.time(at))
+            })
+        }
+        Ok(Some(Started::Already)) => Ok(Flash::note("mailing-started-before")),
+        Ok(None) => Err(WebError::NotFound),
+        Err(Error::Invalid(_)) => Ok(Flash::warn("mailing-not-ready")),
+        Err(Error::State(_)) => Ok(Flash::warn("mailing-not-possible")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn pause(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = Mailing::pause(&mut tx, sender.id(), id, &sender.0.email, "", page.now).await;
+    let flash = stepped(done, "mailing-paused")?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(back(&page, id, flash))
+}
+
+async fn resume(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = Mailing::resume(&mut tx, sender.id(), id, &sender.0.email, page.now).await;
+    let flash = stepped(done, "mailing-resumed")?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(back(&page, id, flash))
+}
+
+async fn cancel(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = Mailing::cancel(&mut tx, sender.id(), id, &sender.0.email, "", page.now).await;
+    let flash = stepped(done, "mailing-cancelled")?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(back(&page, id, flash))
+}
+
+async fn copy(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let title = page.t("mailing-copy-of").with("title", &mailing.title).to_string();
+    let copy = Mailing::copy(&mut tx, sender.id(), id, &title, &sender.0.email, page.now)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    tx.commit().await?;
+    Ok(page.redirect(&format!("/mailings/{copy}/edit"), Flash::done("mailing-copied")))
+}
+
+/// The owner's mailing, or a page 404.
+async fn found(
+    tx: &mut skychimp_core::db::Tx,
+    owner: UserId,
+    id: MailingId,
+) -> Result<Mailing, WebError> {
+    Mailing::get(tx, owner, id).await?.ok_or(WebError::NotFound)
+}
+
+#[derive(Template)]
+#[template(path = "mailings/delete.html")]
+struct DeletePage {
+    page: Page,
+    mailing: Mailing,
+    deletion: Deletion,
+}
+
+async fn delete_page(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let deletion = Mailing::deletion(&mut tx, sender.id(), id).await?;
+    html(&DeletePage { page, mailing, deletion })
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    match Mailing::delete(&app.db, sender.id(), id).await {
+        Ok(true) => Ok(page.redirect("/mailings", Flash::done("mailing-deleted"))),
+        Ok(false) => Err(WebError::NotFound),
+        Err(Error::State(_)) => Ok(back(&page, id, Flash::warn("mailing-delete-running"))),
+        Err(error) => Err(error.into()),
+    }
+}

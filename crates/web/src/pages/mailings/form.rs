@@ -1,0 +1,405 @@
+//! The form of a mailing: to whom, what, when, from whom; its plan is shown while it is filled in.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::db::Tx;
+use skychimp_core::error::Error;
+use skychimp_core::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
+use skychimp_core::list::{self, List, Members};
+use skychimp_core::mailing::{
+    Audience, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
+};
+use skychimp_core::recipient::{self, Recipient};
+use skychimp_core::schedule::Every;
+use skychimp_core::time::Moment;
+
+use super::{back, found, service, start_now};
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::page::{Page, html, html_changed, html_wrong};
+use crate::pages::account::zones;
+
+/// Most lists and messages to choose from.
+const CHOICES: usize = 200;
+/// Most recipients a search shows.
+const FOUND: usize = 8;
+
+/// The fields of the form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MailingForm {
+    title: String,
+    message: String,
+    lists: Vec<ListId>,
+    recipients: Vec<RecipientId>,
+    from_name: String,
+    from_email: String,
+    reply_to: String,
+    every: String,
+    /// `now`: when Start is pressed; `at`: at `start`.
+    begin: String,
+    start: String,
+    end: String,
+    zone: String,
+    version: i64,
+    /// `draft` or `start`.
+    action: String,
+}
+
+impl MailingForm {
+    fn of(draft: MailingDraft, version: i64) -> Self {
+        Self {
+            title: draft.title,
+            message: draft.message_id.map_or_else(String::new, |id| id.to_string()),
+            lists: draft.lists,
+            recipients: draft.recipients,
+            from_name: draft.from_name,
+            from_email: draft.from_email,
+            reply_to: draft.reply_to,
+            every: draft.every.as_str().to_owned(),
+            begin: if draft.start.is_empty() { "now" } else { "at" }.to_owned(),
+            start: draft.start,
+            end: draft.end,
+            zone: draft.zone,
+            version,
+            action: String::new(),
+        }
+    }
+
+    fn draft(&self) -> MailingDraft {
+        MailingDraft {
+            title: self.title.clone(),
+            message_id: self.message.parse().ok(),
+            lists: self.lists.clone(),
+            recipients: self.recipients.clone(),
+            from_name: self.from_name.clone(),
+            from_email: self.from_email.clone(),
+            reply_to: self.reply_to.clone(),
+            every: self.every.parse().unwrap_or(Every::Once),
+            start: if self.begin == "at" {
+                self.start.clone()
+            } else {
+                String::new()
+            },
+            end: self.end.clone(),
+            zone: self.zone.clone(),
+        }
+    }
+}
+
+/// What the form would do: to how many, when.
+struct Plan {
+    audience: Audience,
+    next: Vec<Moment>,
+    /// Starts later than now.
+    later: bool,
+}
+
+impl Plan {
+    async fn of(
+        tx: &mut Tx,
+        owner: UserId,
+        draft: &MailingDraft,
+        now: Moment,
+    ) -> Result<Self, WebError> {
+        let audience = Audience::of(tx, owner, &draft.lists, &draft.recipients).await?;
+        let next = draft.upcoming(now, 5).unwrap_or_default();
+        Ok(Self {
+            audience,
+            later: next.first().is_some_and(|at| *at > now),
+            next,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mailings/form.html")]
+struct FormPage {
+    page: Page,
+    /// The mailing that is changed; none: a new one.
+    mailing: Option<Mailing>,
+    form: MailingForm,
+    errors: Errors,
+    /// Somebody changed it meanwhile.
+    changed: bool,
+    lists: Vec<(List, Members)>,
+    messages: Vec<MessageChoice>,
+    people: Vec<Recipient>,
+    plan: Plan,
+    service: From,
+    zones: Vec<String>,
+}
+
+impl FormPage {
+    async fn new(
+        app: &AppState,
+        page: Page,
+        owner: UserId,
+        mailing: Option<Mailing>,
+        form: MailingForm,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
+        let mut tx = app.db.read().await?;
+        let draft = form.draft();
+        let limit = i64::try_from(CHOICES).unwrap_or(i64::MAX);
+        let messages = Mailing::message_choices(&mut tx, owner, draft.message_id, limit).await?;
+        let lists = List::page(&mut tx, owner, &list::Place::First, CHOICES).await?.rows;
+        let mut people = Vec::new();
+        for id in &form.recipients {
+            people.extend(Recipient::get(&mut tx, owner, *id).await?);
+        }
+        let plan = Plan::of(&mut tx, owner, &draft, page.now).await?;
+        Ok(Self {
+            page,
+            mailing,
+            form,
+            errors,
+            changed: false,
+            lists,
+            messages,
+            people,
+            plan,
+            service: service(app),
+            zones: zones(),
+        })
+    }
+
+    /// Once started, to whom and when are settled.
+    fn settled(&self) -> bool {
+        self.mailing
+            .as_ref()
+            .is_some_and(|mailing| mailing.status != Status::Created)
+    }
+
+    /// The mailing is over.
+    fn over(&self) -> bool {
+        self.mailing
+            .as_ref()
+            .is_some_and(|m| matches!(m.status, Status::Completed | Status::Cancelled))
+    }
+
+    fn action(&self) -> String {
+        match &self.mailing {
+            Some(mailing) => format!("/mailings/{}", mailing.id),
+            None => "/mailings".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NewQuery {
+    message: Option<MessageId>,
+    list: Option<ListId>,
+    recipient: Option<RecipientId>,
+}
+
+pub(super) async fn new(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Query(query): Query<NewQuery>,
+) -> Result<Response, WebError> {
+    let draft = MailingDraft {
+        message_id: query.message,
+        lists: query.list.into_iter().collect(),
+        recipients: query.recipient.into_iter().collect(),
+        zone: sender.0.zone.clone(),
+        ..MailingDraft::default()
+    };
+    let form = MailingForm::of(draft, 0);
+    html(&FormPage::new(&app, page, sender.id(), None, form, Errors::none()).await?)
+}
+
+pub(super) async fn create(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Form(form): Form<MailingForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let made =
+        Mailing::create(&mut tx, sender.id(), &form.draft(), &sender.0.email, page.now).await;
+    match outcome(made)? {
+        Outcome::Done(id) => {
+            tx.commit().await?;
+            saved(&app, &page, &sender, id, &form).await
+        }
+        Outcome::Wrong(errors) => {
+            drop(tx);
+            html_wrong(&FormPage::new(&app, page, sender.id(), None, form, errors).await?)
+        }
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+/// Goes to the saved mailing; presses Start when that was asked for.
+async fn saved(
+    app: &AppState,
+    page: &Page,
+    sender: &Sender,
+    id: MailingId,
+    form: &MailingForm,
+) -> Result<Response, WebError> {
+    let flash = if form.action == "start" {
+        start_now(app, page, sender, id).await?
+    } else {
+        Flash::done("mailing-saved")
+    };
+    Ok(back(page, id, flash))
+}
+
+pub(super) async fn edit(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let draft = Mailing::draft_of(&mut tx, &mailing).await?;
+    drop(tx);
+    let form = MailingForm::of(draft, mailing.version);
+    html(&FormPage::new(&app, page, sender.id(), Some(mailing), form, Errors::none()).await?)
+}
+
+pub(super) async fn update(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+    Form(mut form): Form<MailingForm>,
+) -> Result<Response, WebError> {
+    let owner = sender.id();
+    let mut tx = app.db.write().await?;
+    let mailing = found(&mut tx, owner, id).await?;
+    let mut draft = form.draft();
+    if mailing.status != Status::Created {
+        // what is settled is not in the form any more
+        let stored = Mailing::draft_of(&mut tx, &mailing).await?;
+        draft = MailingDraft {
+            lists: stored.lists,
+            recipients: stored.recipients,
+            every: stored.every,
+            start: stored.start,
+            end: stored.end,
+            zone: stored.zone,
+            ..draft
+        };
+    }
+    let done =
+        Mailing::update(&mut tx, owner, id, form.version, &draft, &sender.0.email, page.now).await;
+    if let Err(Error::State(_)) = done {
+        return Ok(back(&page, id, Flash::warn("mailing-not-possible")));
+    }
+    match outcome(done)? {
+        Outcome::Done(Some(_)) => {
+            tx.commit().await?;
+            saved(&app, &page, &sender, id, &form).await
+        }
+        Outcome::Done(None) => Err(WebError::NotFound),
+        Outcome::Wrong(errors) => {
+            drop(tx);
+            html_wrong(&FormPage::new(&app, page, owner, Some(mailing), form, errors).await?)
+        }
+        Outcome::Changed => {
+            drop(tx);
+            // saving again replaces the other version
+            form.version = mailing.version;
+            let none = Errors::none();
+            let mut shown = FormPage::new(&app, page, owner, Some(mailing), form, none).await?;
+            shown.changed = true;
+            html_changed(&shown)
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mailings/plan.html")]
+struct PlanPart {
+    page: Page,
+    plan: Plan,
+    errors: Errors,
+}
+
+/// The plan of a form that is being filled in.
+pub(super) async fn plan(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Form(form): Form<MailingForm>,
+) -> Result<Response, WebError> {
+    let draft = form.draft();
+    let errors = match draft.upcoming(page.now, 1) {
+        Err(Error::Invalid(errors)) => Errors::from(errors),
+        _ => Errors::none(),
+    };
+    let mut tx = app.db.read().await?;
+    let plan = Plan::of(&mut tx, sender.id(), &draft, page.now).await?;
+    html(&PlanPart { page, plan, errors })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PeopleQuery {
+    people: String,
+}
+
+#[derive(Template)]
+#[template(path = "mailings/people.html")]
+struct PeoplePart {
+    page: Page,
+    search: String,
+    people: Vec<Recipient>,
+}
+
+/// Recipients to choose one by one.
+pub(super) async fn people(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Query(query): Query<PeopleQuery>,
+) -> Result<Response, WebError> {
+    let search = query.people.trim().to_owned();
+    let mut people = Vec::new();
+    if !search.is_empty() {
+        let filter = recipient::Filter {
+            search: search.clone(),
+            ..recipient::Filter::default()
+        };
+        let mut tx = app.db.read().await?;
+        let found =
+            Recipient::page(&mut tx, sender.id(), &filter, recipient::Place::First, FOUND).await?;
+        people.extend(found.rows.into_iter().map(|(recipient, _)| recipient));
+    }
+    html(&PeoplePart { page, search, people })
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ChosenQuery {
+    id: RecipientId,
+}
+
+#[derive(Template)]
+#[template(path = "mailings/chosen.html")]
+struct ChosenPart {
+    person: Recipient,
+}
+
+/// A recipient that was chosen, as a field of the form.
+pub(super) async fn chosen(
+    State(app): State<AppState>,
+    sender: Sender,
+    Query(query): Query<ChosenQuery>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let person = Recipient::get(&mut tx, sender.id(), query.id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    html(&ChosenPart { person })
+}

@@ -1,0 +1,348 @@
+//! A mailing's page: a checklist before Start, numbers after it.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::attempt::{Attempt, ReplyGroup};
+use skychimp_core::db::Tx;
+use skychimp_core::ids::{MailingId, RunId, UserId};
+use skychimp_core::list::{List, Members};
+use skychimp_core::mailing::{
+    Event, Item, Mailing, MessageChoice, Part, Readiness, Sender as From, Status,
+};
+use skychimp_core::run::{Run, RunState, Totals};
+use skychimp_core::time::Moment;
+
+use super::live::duration;
+use super::{Look, found, service};
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::form::{Path, Query};
+use crate::page::{Page, html};
+
+/// Runs on the mailing's page, and on a page of runs.
+const RUNS: i64 = 5;
+const RUNS_PAGE: i64 = 50;
+/// Lines of history.
+const HISTORY: i64 = 20;
+/// Groups of replies.
+const GROUPS: usize = 20;
+/// The rate is measured over this time.
+const RATE_OVER: Duration = Duration::from_secs(10);
+
+/// A run with what its numbers mean now.
+pub(super) struct RunView {
+    pub run: Run,
+    pub totals: Totals,
+    /// Letters per second, lately.
+    pub rate: i64,
+    pub groups: Vec<ReplyGroup>,
+}
+
+impl RunView {
+    pub(super) async fn of(tx: &mut Tx, run: Run, now: Moment) -> Result<Self, WebError> {
+        let groups = Attempt::groups(tx, run.owner_id, run.id, GROUPS).await?;
+        let rate = rate(tx, &run, now).await?;
+        Ok(Self {
+            totals: run.totals(),
+            run,
+            rate,
+            groups,
+        })
+    }
+
+    /// Its numbers still change.
+    pub(super) fn live(&self) -> bool {
+        !self.run.is_over()
+    }
+
+    /// How its state is to be felt.
+    fn tone(&self) -> &'static str {
+        tone(self.run.state)
+    }
+
+    /// Deliveries that ended without being sent or failing.
+    fn other(&self) -> i64 {
+        self.totals.skipped + self.totals.expired + self.totals.cancelled
+    }
+
+    /// How long until nothing remains, at the present rate.
+    fn left(&self, page: &Page) -> Option<String> {
+        (self.rate > 0 && self.totals.remaining >= self.rate)
+            .then(|| duration(page, self.totals.remaining / self.rate))
+    }
+}
+
+/// How a run's state is to be felt.
+fn tone(state: RunState) -> &'static str {
+    match state {
+        RunState::Expanding | RunState::Sending => "live",
+        RunState::Paused | RunState::Skipped => "wait",
+        RunState::Done => "good",
+        RunState::Expired | RunState::Cancelled => "bad",
+    }
+}
+
+/// Letters per second of a run, lately.
+pub(super) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, WebError> {
+    if run.is_over() || run.state != RunState::Sending {
+        return Ok(0);
+    }
+    let sent = Attempt::sent_since(tx, run.owner_id, run.id, now - RATE_OVER).await?;
+    let began = run.started_at.unwrap_or(now);
+    let over = now.since(began).min(RATE_OVER).as_secs().max(1);
+    Ok(sent / i64::try_from(over).unwrap_or(1))
+}
+
+#[derive(Template)]
+#[template(path = "mailings/show.html")]
+struct ShowPage {
+    page: Page,
+    mailing: Mailing,
+    look: Look,
+    /// Before Start.
+    readiness: Option<Readiness>,
+    lists: Vec<(List, Members)>,
+    people: usize,
+    message: Option<MessageChoice>,
+    from: From,
+    next: Vec<Moment>,
+    view: Option<RunView>,
+    runs: Vec<Run>,
+    history: Vec<Event>,
+}
+
+impl ShowPage {
+    fn tone(&self, run: &Run) -> &'static str {
+        tone(run.state)
+    }
+
+    /// It begins later, when Start is pressed.
+    fn later(&self) -> bool {
+        self.next.first().is_some_and(|at| *at > self.page.now)
+    }
+
+    fn item(&self, part: &str) -> Item {
+        let part = match part {
+            "audience" => Part::Audience,
+            "message" => Part::Message,
+            "schedule" => Part::Schedule,
+            "sender" => Part::Sender,
+            _ => Part::Account,
+        };
+        Item {
+            part,
+            problems: self
+                .readiness
+                .as_ref()
+                .map(|readiness| readiness.problems(part).to_vec())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The number in a line of history.
+    fn count(&self, event: &Event) -> i64 {
+        event.detail.parse().unwrap_or(0)
+    }
+
+    /// Why the scheduler paused it.
+    fn why(&self, event: &Event) -> String {
+        match event.detail.as_str() {
+            "message_missing" => self.page.t("why-message-missing").to_string(),
+            "sender_missing" => self.page.t("error-sender-missing").to_string(),
+            other => other.to_owned(),
+        }
+    }
+
+    fn can_pause(&self) -> bool {
+        self.mailing.status == Status::Running
+    }
+
+    fn can_resume(&self) -> bool {
+        self.mailing.status == Status::Paused
+    }
+
+    fn can_cancel(&self) -> bool {
+        self.can_pause() || self.can_resume()
+    }
+
+    fn is_draft(&self) -> bool {
+        self.mailing.status == Status::Created
+    }
+
+    /// Letters that will not leave when it is cancelled now.
+    fn remaining(&self) -> i64 {
+        self.view.as_ref().map_or(0, |view| view.totals.remaining)
+    }
+}
+
+pub(super) async fn show(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let owner = sender.id();
+    let mut tx = app.db.read().await?;
+    let mailing = found(&mut tx, owner, id).await?;
+    let default = service(&app);
+    let readiness = match mailing.status {
+        Status::Created => Mailing::readiness(&mut tx, owner, id, &default, page.now).await?,
+        _ => None,
+    };
+    let mut lists = Vec::new();
+    for list in Mailing::lists(&mut tx, owner, id).await? {
+        if let Some(found) = List::get(&mut tx, owner, list).await? {
+            let members = List::members(&mut tx, owner, list).await?;
+            lists.push((found, members));
+        }
+    }
+    let people = Mailing::recipients(&mut tx, owner, id).await?.len();
+    let message = message_of(&mut tx, owner, &mailing).await?;
+    let view = match Run::latest(&mut tx, owner, id).await? {
+        Some(run) => Some(RunView::of(&mut tx, run, page.now).await?),
+        None => None,
+    };
+    let runs = Run::page(&mut tx, owner, id, None, RUNS).await?;
+    let history = Mailing::history(&mut tx, owner, id, HISTORY).await?;
+    let from = if mailing.from_email.is_empty() {
+        default
+    } else {
+        From {
+            name: mailing.from_name.clone(),
+            email: mailing.from_email.clone(),
+        }
+    };
+    html(&ShowPage {
+        look: Look::of(&mailing, view.as_ref().is_some_and(RunView::live)),
+        next: mailing.upcoming(page.now, 5)?,
+        page,
+        mailing,
+        readiness,
+        lists,
+        people,
+        message,
+        from,
+        view,
+        runs,
+        history,
+    })
+}
+
+async fn message_of(
+    tx: &mut Tx,
+    owner: UserId,
+    mailing: &Mailing,
+) -> Result<Option<MessageChoice>, WebError> {
+    let choices = Mailing::message_choices(tx, owner, mailing.message_id, 0).await?;
+    Ok(choices.into_iter().next())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RunsQuery {
+    /// Milliseconds: moments before this one.
+    before: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "mailings/runs.html")]
+struct RunsPage {
+    page: Page,
+    mailing: Mailing,
+    runs: Vec<Run>,
+    first: String,
+    next: String,
+}
+
+impl RunsPage {
+    fn tone(&self, run: &Run) -> &'static str {
+        tone(run.state)
+    }
+}
+
+/// All runs of a mailing.
+pub(super) async fn runs(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+    Query(query): Query<RunsQuery>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let before = query.before.map(Moment::from_millis);
+    let mut runs = Run::page(&mut tx, sender.id(), id, before, RUNS_PAGE + 1).await?;
+    let more = i64::try_from(runs.len()).unwrap_or(0) > RUNS_PAGE;
+    runs.truncate(usize::try_from(RUNS_PAGE).unwrap_or(0));
+    let next = match runs.last() {
+        Some(last) if more => format!("/mailings/{id}/runs?before={}", last.due_at.millis()),
+        _ => String::new(),
+    };
+    let first = before.map_or_else(String::new, |_| format!("/mailings/{id}/runs"));
+    html(&RunsPage {
+        page,
+        mailing,
+        runs,
+        first,
+        next,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "mailings/run.html")]
+struct RunPage {
+    page: Page,
+    mailing: Mailing,
+    view: RunView,
+}
+
+async fn run_of(
+    tx: &mut Tx,
+    owner: UserId,
+    mailing: MailingId,
+    run: RunId,
+) -> Result<Run, WebError> {
+    Run::get(tx, owner, run)
+        .await?
+        .filter(|run| run.mailing_id == mailing)
+        .ok_or(WebError::NotFound)
+}
+
+/// One run.
+pub(super) async fn run(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path((id, run)): Path<(MailingId, RunId)>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let run = run_of(&mut tx, sender.id(), id, run).await?;
+    let view = RunView::of(&mut tx, run, page.now).await?;
+    html(&RunPage { page, mailing, view })
+}
+
+#[derive(Template)]
+#[template(path = "mailings/replies.html")]
+struct RepliesPart {
+    page: Page,
+    view: RunView,
+}
+
+/// What servers said about letters of a run that did not leave.
+pub(super) async fn replies(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path((id, run)): Path<(MailingId, RunId)>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let run = run_of(&mut tx, sender.id(), id, run).await?;
+    let view = RunView::of(&mut tx, run, page.now).await?;
+    html(&RepliesPart { page, view })
+}
