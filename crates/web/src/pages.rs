@@ -3,6 +3,7 @@
 pub mod account;
 pub mod health;
 pub mod home;
+pub mod mailings;
 pub mod unsubscribe;
 
 use axum::Router;
@@ -12,12 +13,15 @@ use crate::error::WebError;
 
 /// Pages that answer at once.
 pub(crate) fn routes() -> Router<AppState> {
-    Router::new().merge(home::routes()).merge(account::routes())
+    Router::new()
+        .merge(home::routes())
+        .merge(account::routes())
+        .merge(mailings::routes())
 }
 
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
 pub(crate) fn long_routes() -> Router<AppState> {
-    Router::new()
+    Router::new().merge(mailings::long_routes())
 }
 
 /// Any other address.
