@@ -16,6 +16,7 @@ use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{
     Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status,
 };
+use skychimp_core::time::Moment;
 
 use crate::AppState;
 use crate::auth::Sender;
@@ -61,6 +62,12 @@ fn service(app: &AppState) -> From {
         name: app.settings.mail_from_name.clone(),
         email: app.settings.mail_from.clone(),
     }
+}
+
+/// A moment as it is read in a mailing's zone; in the visitor's zone while that one is not known.
+fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
+    let zone = skychimp_core::schedule::zone(zone).unwrap_or_else(|_| page.zone.clone());
+    crate::format::time(at, &zone, page.lang)
 }
 
 /// What a mailing's state is called (`status-{name}`) and how it is to be felt.

@@ -15,7 +15,7 @@ use skychimp_core::recipient::{self, Recipient};
 use skychimp_core::schedule::Every;
 use skychimp_core::time::Moment;
 
-use super::{back, found, service, start_now};
+use super::{back, found, in_zone, service, start_now};
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
@@ -98,6 +98,8 @@ struct Plan {
     next: Vec<Moment>,
     /// Starts later than now.
     later: bool,
+    /// The zone its dates are read in.
+    zone: String,
 }
 
 impl Plan {
@@ -113,7 +115,14 @@ impl Plan {
             audience,
             later: next.first().is_some_and(|at| *at > now),
             next,
+            zone: draft.zone.clone(),
         })
+    }
+}
+
+impl Plan {
+    fn time(&self, page: &Page, at: &Moment) -> String {
+        in_zone(page, &self.zone, *at)
     }
 }
 

@@ -17,7 +17,7 @@ use skychimp_core::run::{Run, RunState, Totals};
 use skychimp_core::time::Moment;
 
 use super::live::duration;
-use super::{Look, found, service};
+use super::{Look, found, in_zone, service};
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
@@ -119,6 +119,11 @@ struct ShowPage {
 impl ShowPage {
     fn tone(&self, run: &Run) -> &'static str {
         tone(run.state)
+    }
+
+    /// A moment in the mailing's zone.
+    fn time(&self, at: &Moment) -> String {
+        in_zone(&self.page, &self.mailing.zone, *at)
     }
 
     /// It begins later, when Start is pressed.
