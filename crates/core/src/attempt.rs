@@ -218,6 +218,23 @@ macro_rules! page_sql {
     };
 }
 
+/// The statement of [`Attempt::groups`], with the index hint that only SQLite has.
+macro_rules! groups_sql {
+    ($hint:literal) => {
+        concat!(
+            "SELECT a.reply_group, a.class, a.code, d.state, count(*) AS count, min(a.reply) AS reply, max(a.at) AS last_at
+             FROM attempts a ",
+            $hint,
+            " JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id
+             WHERE a.owner_id = $1 AND a.run_id = $2 AND a.outcome <> 'sent'
+               AND d.attempts = a.number AND d.state <> 'sent'
+             GROUP BY a.reply_group, a.class, a.code, d.state
+             ORDER BY count DESC, a.reply_group, d.state
+             LIMIT $3"
+        )
+    };
+}
+
 impl Attempt {
     /// Where this attempt stands in the log.
     #[must_use]
@@ -330,21 +347,17 @@ impl Attempt {
         run: RunId,
         limit: usize,
     ) -> Result<Vec<ReplyGroup>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT a.reply_group, a.class, a.code, d.state, count(*) AS count, min(a.reply) AS reply, max(a.at) AS last_at
-             FROM attempts a
-             JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id
-             WHERE a.owner_id = $1 AND a.run_id = $2 AND a.outcome <> 'sent'
-               AND d.attempts = a.number AND d.state <> 'sent'
-             GROUP BY a.reply_group, a.class, a.code, d.state
-             ORDER BY count DESC, a.reply_group, d.state
-             LIMIT $3",
-        )
-        .bind(owner)
-        .bind(run)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(conn)
-        .await)?)
+        let sql = match tx {
+            // without being told SQLite walks all attempts of the owner
+            Tx::Sqlite(_) => groups_sql!("INDEXED BY attempts_trouble"),
+            Tx::Postgres(_) => groups_sql!(""),
+        };
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(owner)
+            .bind(run)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(conn)
+            .await)?)
     }
 
     /// How many letters of a run were sent since `since`.
