@@ -1,4 +1,8 @@
 //! The command line.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are the help on a terminal"
+)]
 
 use std::path::PathBuf;
 
@@ -95,7 +99,7 @@ impl Cli {
             Command::Demo(command) => command.run(&program).await,
             Command::Migrate(command) => command.run(&program).await,
             Command::Check(command) => command.run(&program).await,
-            Command::Config(command) => command.run(&program),
+            Command::Config(_) => config::ConfigCommand::show(&program),
             Command::User(command) => command.run(&program).await,
             Command::Recipients(command) => command.run(&program).await,
             Command::Message(command) => command.run(&program).await,

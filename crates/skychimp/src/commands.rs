@@ -1,4 +1,8 @@
 //! One file per command; its doc comments are its help.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are the help on a terminal"
+)]
 
 pub mod check;
 pub mod config;

@@ -409,7 +409,7 @@ fn mail_from(text: &str) -> Result<MailFrom, String> {
 }
 
 /// A duration like `5m`, `30s`, `1h 30m`, `500ms`, from `min` to `max` seconds.
-fn duration(text: &str, min: u64, max: u64) -> Result<Duration, String> {
+pub fn duration(text: &str, min: u64, max: u64) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text
         .parse()
         .map_err(|_| "is no duration like 30s, 5m or 1h 30m".to_owned())?;

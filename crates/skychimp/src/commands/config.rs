@@ -32,8 +32,8 @@ impl ConfigCommand {
         Ok(Exit::Done)
     }
 
-    /// Runs what needs it.
-    pub fn run(&self, program: &Program) -> anyhow::Result<Exit> {
+    /// Runs `show`.
+    pub fn show(program: &Program) -> anyhow::Result<Exit> {
         let shown = program.config.shown();
         if program.json {
             out::json(&shown)?;

@@ -105,7 +105,7 @@ impl Sheet {
             for attempt in page {
                 rows.write_record(row(attempt))?;
             }
-            let bytes = rows.into_inner().map_err(|error| error.into_error())?;
+            let bytes = rows.into_inner().map_err(csv::IntoInnerError::into_error)?;
             return out::bytes(&bytes);
         }
         let mut text = String::new();
@@ -144,7 +144,7 @@ fn row(attempt: &Attempt) -> [String; 10] {
 }
 
 fn state(text: &str) -> Result<DeliveryState, &'static str> {
-    text.parse().map_err(|_| "it is no state of a delivery")
+    text.parse().map_err(|()| "it is no state of a delivery")
 }
 
 fn outcome(text: &str) -> Result<AttemptOutcome, &'static str> {

@@ -1,18 +1,22 @@
 //! `skychimp send …`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use skychimp_core::db::Db;
+use skychimp_core::db::{Db, Tx};
 use skychimp_core::delivery::{OpenRun, Scope};
 use skychimp_core::ids::{MailingId, RunId, UserId};
 use skychimp_core::mailing::{Mailing, Status};
 use skychimp_core::run::{Progress, Run, RunState, Totals};
+use skychimp_core::time::Moment;
+use skychimp_core::user::User;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::config;
 use crate::engine;
 use crate::exit::Exit;
 use crate::out;
@@ -22,8 +26,6 @@ use crate::stop;
 
 /// How often progress is read.
 const LOOK: Duration = Duration::from_millis(100);
-/// Without --wait a mail server that does not answer is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Send now, from here.
 #[derive(Debug, clap::Subcommand)]
@@ -48,6 +50,9 @@ pub struct One {
     #[arg(long)]
     wait: bool,
 
+    #[command(flatten)]
+    patience: Patience,
+
     /// Only tell who would get it and what is missing; nothing is started or sent.
     #[arg(long)]
     dry_run: bool,
@@ -61,6 +66,23 @@ pub struct Due {
     /// Also wait for letters that the mail server deferred, until nothing is left to send.
     #[arg(long)]
     wait: bool,
+
+    #[command(flatten)]
+    patience: Patience,
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Patience {
+    /// Without --wait: give up when the mail server does not answer for so long.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    patience: Duration,
+}
+
+/// When to end.
+#[derive(Debug, Clone, Copy)]
+struct Until {
+    wait: bool,
+    patience: Duration,
 }
 
 /// What `send` tells.
@@ -85,7 +107,11 @@ impl Send {
             Self::Mailing(one) if one.dry_run => one.tell(program, &db).await?,
             Self::Mailing(one) => one.run(program, &db).await?,
             Self::Due(due) => {
-                let ended = work(program, &db, Scope::All, due.wait).await?;
+                let until = Until {
+                    wait: due.wait,
+                    patience: due.patience.patience,
+                };
+                let ended = work(program, &db, Scope::All, until).await?;
                 let sent = Sent {
                     mailing: None,
                     run: None,
@@ -146,7 +172,11 @@ impl One {
     async fn run(&self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
         let owner = program.owner_of(db, self.id).await?;
         self.start(program, db, owner).await?;
-        let ended = work(program, db, Scope::Mailing(self.id), self.wait).await?;
+        let until = Until {
+            wait: self.wait,
+            patience: self.patience.patience,
+        };
+        let ended = work(program, db, Scope::Mailing(self.id), until).await?;
         let mut tx = db.read().await?;
         let progress = Progress::of(&mut tx, owner, self.id).await?;
         drop(tx);
@@ -177,10 +207,11 @@ impl One {
             Status::Running if mailing.disabled_at.is_some() => {
                 anyhow::bail!("a manager switched this mailing off")
             }
-            Status::Running => match mailing.next_due_at.filter(|due| *due > now) {
-                Some(due) => out::note(&format!("not due before {due}")),
-                None => {}
-            },
+            Status::Running => {
+                if let Some(due) = mailing.next_due_at.filter(|due| *due > now) {
+                    out::note(&format!("not due before {due}"));
+                }
+            }
             Status::Paused => {
                 anyhow::bail!("this mailing is paused; `skychimp mailing resume` lets it go on")
             }
@@ -229,11 +260,11 @@ struct Ended {
 }
 
 /// Works until nothing in `scope` is left, showing progress.
-async fn work(program: &Program, db: &Db, scope: Scope, wait: bool) -> anyhow::Result<Ended> {
+async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow::Result<Ended> {
     let stop = stop::on_signal()?;
     let (server, _sandbox) = sandbox::mail_server(program).await?;
     let engine = engine::start(program, db, server, program.config.listen, scope)?;
-    let watched = watch(program, db, scope, wait, &stop).await;
+    let watched = watch(program, db, scope, until, &stop).await;
     engine.stop().await;
     let (how, seen) = watched?;
     // what the last letters came to is recorded now
@@ -251,14 +282,14 @@ async fn watch(
     program: &Program,
     db: &Db,
     scope: Scope,
-    wait: bool,
+    until: Until,
     stop: &CancellationToken,
 ) -> anyhow::Result<(How, BTreeMap<RunId, UserId>)> {
     let bar = ProgressBar::new(0).with_style(style()?);
     let mut seen = BTreeMap::new();
     let mut moved = (Instant::now(), Totals::default());
     loop {
-        let state = look(program, db, scope, wait, &mut seen).await?;
+        let state = look(program, db, scope, until.wait, &mut seen).await?;
         show(&bar, &state);
         if state.totals != moved.1 || state.waiting.is_none() {
             moved = (Instant::now(), state.totals);
@@ -267,7 +298,7 @@ async fn watch(
             bar.finish_and_clear();
             return Ok((How::Done, seen));
         }
-        if !wait && moved.0.elapsed() > PATIENCE {
+        if !until.wait && moved.0.elapsed() > until.patience {
             bar.finish_and_clear();
             return Ok((How::Waiting, seen));
         }
@@ -302,15 +333,7 @@ async fn look(
     // due moments first: what becomes a run in between is found below
     let due = match scope {
         Scope::All => Run::next_moment(&mut tx).await?,
-        Scope::Mailing(id) => match Mailing::owner_of(&mut tx, id).await? {
-            Some(owner) => Mailing::get(&mut tx, owner, id)
-                .await?
-                .filter(|mailing| {
-                    mailing.status == Status::Running && mailing.disabled_at.is_none()
-                })
-                .and_then(|mailing| mailing.next_due_at),
-            None => None,
-        },
+        Scope::Mailing(id) => due_moment(&mut tx, id).await?,
     };
     let mut busy = due.is_some_and(|due| due <= now);
     let open = OpenRun::all(&mut tx, scope, now).await?;
@@ -338,6 +361,24 @@ async fn look(
     })
 }
 
+/// When a mailing becomes due that may run.
+async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Moment>> {
+    let Some(owner) = Mailing::owner_of(tx, id).await? else {
+        return Ok(None);
+    };
+    let may_send = User::get(tx, owner)
+        .await?
+        .is_some_and(|user| user.blocked_at.is_none() && user.verified_at.is_some());
+    let mailing = Mailing::get(tx, owner, id).await?.filter(|mailing| {
+        may_send && mailing.status == Status::Running && mailing.disabled_at.is_none()
+    });
+    Ok(mailing.and_then(|mailing| mailing.next_due_at))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text, 0, 24 * 3600)
+}
+
 fn style() -> anyhow::Result<ProgressStyle> {
     Ok(ProgressStyle::with_template(
         "{bar:40} {pos}/{len}  {per_sec}  {elapsed}  {msg}",
@@ -352,7 +393,8 @@ fn show(bar: &ProgressBar, state: &State) {
     let mut message = String::new();
     for (count, word) in [(totals.failed, "failed"), (totals.deferred, "deferred")] {
         if count > 0 {
-            message.push_str(&format!("{count} {word}  "));
+            // writing to a text cannot fail
+            let _ = write!(message, "{count} {word}  ");
         }
     }
     if let Some(why) = &state.waiting {

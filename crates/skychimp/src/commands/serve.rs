@@ -85,21 +85,19 @@ impl Service {
         let config = &program.config;
         let mut store = None;
         let mut sandbox = None;
-        let server = match &config.smtp {
-            Some(server) => server.clone(),
-            None => {
-                let letters = Arc::new(SandboxStore::new());
-                let started =
-                    sandbox::for_site(Arc::clone(&letters), program.clock.clone()).await?;
-                let server = sandbox::server(&started);
-                tokio::spawn(sandbox::collect(
-                    config.data_dir.clone(),
-                    Arc::clone(&letters),
-                    stop.clone(),
-                ));
-                (store, sandbox) = (Some(letters), Some(started));
-                server
-            }
+        let server = if let Some(server) = &config.smtp {
+            server.clone()
+        } else {
+            let letters = Arc::new(SandboxStore::new());
+            let started = sandbox::for_site(Arc::clone(&letters), program.clock.clone()).await?;
+            let server = sandbox::server(&started);
+            tokio::spawn(sandbox::collect(
+                config.data_dir.clone(),
+                Arc::clone(&letters),
+                stop.clone(),
+            ));
+            (store, sandbox) = (Some(letters), Some(started));
+            server
         };
         let from = config.mail_from();
         let app = AppState::new(
@@ -179,16 +177,15 @@ impl Service {
         if let Some(engine) = self.engine {
             engine.stop().await;
         }
-        let ended = match broken {
-            Some(ended) => ended,
+        let ended = if let Some(ended) = broken {
+            ended
+        } else if let Ok(ended) = tokio::time::timeout(program.config.stop_timeout, &mut site).await
+        {
+            ended
+        } else {
             // an open page with live progress never ends by itself
-            None => match tokio::time::timeout(program.config.stop_timeout, &mut site).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    site.abort();
-                    return Ok(());
-                }
-            },
+            site.abort();
+            return Ok(());
         };
         ended?.context("the site ended")
     }

@@ -120,7 +120,7 @@ impl Values {
         for entry in entries {
             match entry {
                 Ok((variable, text)) => {
-                    self.variable(&mut level, variable, text, Source::DotEnv);
+                    self.variable(&mut level, &variable, text, Source::DotEnv);
                 }
                 // the line itself may hold a secret: only its number of characters is harmless, so none of it is shown
                 Err(dotenvy::Error::LineParse(_, at)) => self.wrong.push(format!(
@@ -137,7 +137,7 @@ impl Values {
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         let mut level = Level::default();
         for (variable, text) in variables {
-            self.variable(&mut level, variable, text, Source::Environment);
+            self.variable(&mut level, &variable, text, Source::Environment);
         }
         self.merge(level);
     }
@@ -160,7 +160,7 @@ impl Values {
     fn variable(
         &mut self,
         level: &mut Level,
-        variable: String,
+        variable: &str,
         text: String,
         source: impl Fn(String) -> Source,
     ) {
@@ -168,7 +168,7 @@ impl Values {
             return;
         };
         let name = name.to_ascii_lowercase();
-        self.one(level, &name, &variable, text, &source(variable.clone()));
+        self.one(level, &name, variable, text, &source(variable.to_owned()));
     }
 
     fn one(&mut self, level: &mut Level, name: &str, shown: &str, text: String, source: &Source) {

@@ -185,13 +185,13 @@ fn example_file_is_fresh_and_valid() {
         "run `skychimp config example > skychimp.example.toml`"
     );
     let folder = tempfile::tempdir().unwrap();
-    let active: String = example::file()
+    let active: Vec<_> = example::file()
         .lines()
         .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
         .filter(|line| !line.starts_with("smtp_ca"))
-        .map(|line| format!("{line}\n"))
+        .map(str::to_owned)
         .collect();
-    std::fs::write(folder.path().join(FILE), active).unwrap();
+    std::fs::write(folder.path().join(FILE), active.join("\n")).unwrap();
     load(folder.path(), &[], &[]).unwrap();
 }
 

@@ -1,5 +1,10 @@
 //! The program as its users meet it: the real binary, real databases, real signals.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test the place is what one wants to know"
+)]
+
 mod check;
 mod config;
 mod demo;

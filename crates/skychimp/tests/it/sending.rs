@@ -146,18 +146,24 @@ async fn nobody_fails_when_the_mail_server_is_down() {
     let home = Home::sending_to(&server).await;
     server.stop();
     let mailing = home.mailing(&home.fill(3), &["--run"]);
+    let due = home.run(&["send", "due", "--patience", "1s", "--json"]);
+    let due = due.with_code(1);
+    assert!(due.stderr.contains("does not answer"), "{due:?}");
+    assert_eq!(due.json()["remaining"], 3);
+    // with --wait it waits, until it is told to stop
     let mut child = home
-        .command(&["send", "mailing", &mailing, "--wait", "--json"])
+        .command(&["send", "mailing", &mailing, "--wait"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    eventually("the run exists", || home.show(&mailing)["planned"] == 3);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     let shown = home.show(&mailing);
     assert_eq!(
         (&shown["failed"], &shown["remaining"]),
         (&json!(0), &json!(3))
     );
+    assert!(child.try_wait().unwrap().is_none());
     let stopped = std::process::Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status()
@@ -276,6 +282,74 @@ async fn mailing_is_steered_by_commands() {
         &server,
         usize::try_from(shown["sent"].as_i64().unwrap()).unwrap(),
     );
+}
+
+/// R30: the mailing of somebody who may not send neither leaves nor holds the command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn unverified_users_do_not_send() {
+    let server = Script::new().start().await;
+    let home = Home::sending_to(&server).await;
+    let message = home.fill(2);
+    let eve = [
+        "user",
+        "create",
+        "--email",
+        "eve@example.org",
+        "--name",
+        "Eve",
+        "--password-stdin",
+    ];
+    home.run_with(&eve, "correct horse").done();
+    home.run(&[
+        "recipients",
+        "import",
+        "people.csv",
+        "--owner",
+        "eve@example.org",
+        "--list",
+        "Hers",
+    ])
+    .done();
+    let own = [
+        "message",
+        "create",
+        "--owner",
+        "eve@example.org",
+        "--subject",
+        "x",
+        "--html",
+        "letter.html",
+    ];
+    let own = home.json(&own)["id"].as_str().unwrap().to_owned();
+    let create = |message: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "mailing",
+            "create",
+            "--owner",
+            "eve@example.org",
+            "--list",
+            "Hers",
+            "--title",
+            "x",
+            "--message",
+            message,
+        ];
+        arguments.extend(more);
+        home.run(&arguments)
+    };
+    // R32: another's message is as good as none
+    create(&message, &[]).with_code(2);
+    create(&own, &["--run"]).with_code(2);
+    let mailing = create(&own, &[]).done().json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    home.run(&["send", "mailing", &mailing, "--wait"])
+        .with_code(2);
+    home.run(&["send", "mailing", &mailing, "--dry-run"])
+        .with_code(1);
+    home.run(&["send", "due"]).done();
+    assert_eq!(server.accepted().len(), 0);
 }
 
 /// R12: a message with a wrong personal field is refused where it is, with exit code 2.

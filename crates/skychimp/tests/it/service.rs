@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::Ended;
 
 /// Nothing in these tests takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process of the program that runs until it is told to stop, or killed when the test ends.
 pub struct Service {

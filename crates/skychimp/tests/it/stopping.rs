@@ -36,7 +36,7 @@ async fn sigterm_hands_letters_back() {
 /// R6: the second signal ends at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn second_signal_ends_at_once() {
-    let server = slow(Duration::from_secs(60)).await;
+    let server = slow(Duration::from_mins(1)).await;
     let home = Home::sending_to(&server).await;
     home.mailing(&home.fill(5), &["--run"]);
     let mut service = Service::start(home.command(&["serve", "--json"]));
@@ -55,7 +55,7 @@ async fn killed_run_finishes_after_restart() {
     let mailing = home.mailing(&home.fill(300), &["--run"]);
     for accepted in [20, 100] {
         let service = Service::start(home.command(&["serve", "--json"]));
-        tokio::time::timeout(Duration::from_secs(60), server.wait_for_accepted(accepted))
+        tokio::time::timeout(Duration::from_mins(1), server.wait_for_accepted(accepted))
             .await
             .unwrap();
         service.kill();

@@ -1,6 +1,7 @@
 //! Running the program.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -115,7 +116,7 @@ impl Home {
         self.user(ANN);
         let mut csv = String::from("email,name,city\n");
         for n in 1..=count {
-            csv.push_str(&format!("r{n}@example.com,Person {n},Town {}\n", n % 7));
+            writeln!(csv, "r{n}@example.com,Person {n},Town {}", n % 7).unwrap();
         }
         self.file("people.csv", &csv);
         let import = [
