@@ -4,6 +4,7 @@ use super::{Delivery, DeliveryState};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{DeliveryId, RunId, UserId};
+use crate::time::Moment;
 
 /// Which deliveries of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +54,22 @@ impl Delivery {
         .bind(filter.address.as_deref().map(containing))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(conn)
+        .await)?)
+    }
+
+    /// When the next of a run's deliveries that wait may be sent; a moment in the past: now.
+    pub async fn next_due(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+    ) -> Result<Option<Moment>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT min(due_at) FROM deliveries
+             WHERE owner_id = $1 AND run_id = $2 AND state IN ('queued', 'deferred')",
+        )
+        .bind(owner)
+        .bind(run)
+        .fetch_one(conn)
         .await)?)
     }
 

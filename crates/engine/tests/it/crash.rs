@@ -149,3 +149,28 @@ async fn outcomes_wait_for_the_database() {
     let ledger = world.settle(&run, &server).await;
     assert_eq!((ledger.copies, ledger.attempts), (1_500, 1_500));
 }
+
+/// R6: letters whose reply does not come in time when the engine stops are in doubt, and logged so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn unanswered_letters_are_in_doubt_after_a_stop() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot if at.nth <= 5 => Action::Stall,
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(100).await;
+    let mut config = world.config(server.server());
+    config.stop_timeout = Duration::from_millis(300);
+    let engine = Engine::start(config);
+    server.wait_for(Step::Dot, 5).await;
+    engine.stop().await;
+    let half = world.settle(&run, &server).await;
+    assert_eq!((half.in_doubt, half.attempts), (5, 5 + half.sent));
+    let engine = world.engine(&server);
+    assert_eq!(world.wait_over(&run).await.sent, 100);
+    engine.stop().await;
+    assert_eq!(world.settle(&run, &server).await.copies, 100);
+}
