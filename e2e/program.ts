@@ -53,9 +53,12 @@ export class Program {
     throw new Error(`the program is not ready:\n${this.log}`);
   }
 
-  /** Runs a command of the program beside the service; gives what it wrote to stdout. */
+  /**
+   * Runs a command of the program beside the service; gives what it wrote to stdout. The test stands still meanwhile,
+   * its mail server too: what sends letters is not for this.
+   */
   run(words: string[], input = ''): string {
-    const result = spawnSync(BINARY, words, { cwd: this.folder, env: this.environment, input, encoding: 'utf8' });
+    const result = spawnSync(BINARY, words, { cwd: this.folder, env: this.environment, input, encoding: 'utf8', timeout: 60_000, maxBuffer: 2 ** 28 });
     if (result.status !== 0) throw new Error(`skychimp ${words.join(' ')} ended with ${result.status}:\n${result.stderr}`);
     return result.stdout;
   }
