@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use cell::{guard, unguard};
 pub use format::{Column, Delimiter, Encoding, Format, Hints, Preview, Target, inspect};
-pub use job::{Import, ImportState};
+pub use job::{Import, ImportState, error_file_of, file_of, first_errors};
 
 use crate::db::Db;
 use crate::error::{Error, FieldError};

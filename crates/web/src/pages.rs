@@ -3,7 +3,11 @@
 pub mod account;
 pub mod health;
 pub mod home;
+pub mod imports;
+pub mod lists;
 pub mod mailings;
+pub mod recipients;
+pub mod suppressions;
 pub mod unsubscribe;
 
 use axum::Router;
@@ -17,11 +21,18 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(home::routes())
         .merge(account::routes())
         .merge(mailings::routes())
+        .merge(recipients::routes())
+        .merge(lists::routes())
+        .merge(suppressions::routes())
+        .merge(imports::routes())
 }
 
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
 pub(crate) fn long_routes() -> Router<AppState> {
-    Router::new().merge(mailings::long_routes())
+    Router::new()
+        .merge(mailings::long_routes())
+        .merge(recipients::long_routes())
+        .merge(imports::long_routes())
 }
 
 /// Any other address.

@@ -1,15 +1,53 @@
 //! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it is.
 
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Groups, Options, Progress};
-use crate::db::{Tx, on_db};
-use crate::error::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{ErrorFile, Groups, Options, Outcome, Progress};
+use crate::db::{Db, Tx, on_db};
+use crate::error::{Error, FieldError};
 use crate::ids::{ImportId, UserId};
-use crate::time::Moment;
+use crate::time::{Clock, Moment};
 
 /// A running import without news for this long was broken off.
 const SILENCE: Duration = Duration::from_mins(2);
+
+/// How often progress is written down.
+const PACE: Duration = Duration::from_millis(400);
+
+/// The uploaded file of an import in the data folder.
+#[must_use]
+pub fn file_of(data: &Path, id: ImportId) -> PathBuf {
+    data.join("imports").join(format!("{id}.csv"))
+}
+
+/// The file with the rows that were not imported.
+#[must_use]
+pub fn error_file_of(data: &Path, id: ImportId) -> PathBuf {
+    data.join("imports").join(format!("{id}.errors.csv"))
+}
+
+/// The first rows of an error file: line, value, reason. Empty when there is no such file.
+pub fn first_errors(data: &Path, id: ImportId, limit: usize) -> std::io::Result<Vec<[String; 3]>> {
+    let file = match File::open(error_file_of(data, id)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut reader = csv::Reader::from_reader(file);
+    let mut rows = Vec::new();
+    for record in reader.records().take(limit) {
+        let record = record?;
+        let cell = |i| record.get(i).unwrap_or_default().to_owned();
+        rows.push([cell(0), super::unguard(&cell(1)).to_owned(), cell(2)]);
+    }
+    Ok(rows)
+}
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
@@ -141,6 +179,107 @@ impl Import {
         .bind(limit)
         .fetch_all(conn)
         .await)?)
+    }
+
+    /// Corrects how its file is imported, before it begins. Returns whether it could.
+    pub async fn set_options(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        options: &Options,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let written = on_db!(tx, conn => sqlx::query(
+            "UPDATE imports
+             SET options = $3, list_id = $4, updated_at = $5
+             WHERE owner_id = $1 AND id = $2 AND state IN ('uploaded', 'failed')",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(sqlx::types::Json(options))
+        .bind(options.list)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(written > 0)
+    }
+
+    /// Does an import that was started: reads its file in the data folder, writes the error file beside it (`text` puts
+    /// a reason into words), writes down its progress and its end. The file goes when all of it was read.
+    pub async fn perform(
+        db: &Db,
+        owner: UserId,
+        id: ImportId,
+        options: &Options,
+        data: &Path,
+        text: impl Fn(&FieldError) -> String + Send,
+        clock: &Clock,
+    ) -> Result<(), Error> {
+        let (sender, receiver) = watch::channel(Progress::default());
+        let work = async {
+            let outcome = Self::read(db, owner, id, options, data, text, clock, &sender).await;
+            // Ends the writing of progress.
+            drop(sender);
+            outcome
+        };
+        let (outcome, last) = tokio::join!(work, Self::watch(db, owner, id, receiver, clock));
+        let error = outcome.as_ref().err().map(ToString::to_string);
+        let mut tx = db.write().await?;
+        Self::advance(&mut tx, owner, id, &last, clock.now()).await?;
+        Self::finish(&mut tx, owner, id, error.as_deref(), clock.now()).await?;
+        tx.commit().await?;
+        outcome?;
+        if let Err(error) = std::fs::remove_file(file_of(data, id)) {
+            tracing::warn!(%error, import.id = %id, "the file of an import could not be removed");
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the first half of `perform`")]
+    async fn read(
+        db: &Db,
+        owner: UserId,
+        id: ImportId,
+        options: &Options,
+        data: &Path,
+        text: impl Fn(&FieldError) -> String + Send,
+        clock: &Clock,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Outcome, Error> {
+        let broken = |error: std::io::Error| Error::Internal(format!("a file of the import: {error}"));
+        let file = File::open(file_of(data, id)).map_err(broken)?;
+        let errors = File::create(error_file_of(data, id)).map_err(broken)?;
+        let errors = ErrorFile::new(BufWriter::new(errors), text).map_err(broken)?;
+        let stop = CancellationToken::new();
+        let told = |now| {
+            progress.send_replace(now);
+        };
+        super::run(db, owner, file, options, Some(errors), clock, told, &stop).await
+    }
+
+    /// Writes progress down until its sender is gone; returns the last.
+    async fn watch(
+        db: &Db,
+        owner: UserId,
+        id: ImportId,
+        mut receiver: watch::Receiver<Progress>,
+        clock: &Clock,
+    ) -> Progress {
+        while receiver.changed().await.is_ok() {
+            let now = *receiver.borrow_and_update();
+            let written = async {
+                let mut tx = db.write().await?;
+                Self::advance(&mut tx, owner, id, &now, clock.now()).await?;
+                tx.commit().await
+            };
+            if let Err(error) = written.await {
+                tracing::warn!(%error, import.id = %id, "progress of an import could not be written");
+            }
+            tokio::time::sleep(PACE).await;
+        }
+        let last = *receiver.borrow();
+        last
     }
 
     /// Begins it, or begins it again after it failed.

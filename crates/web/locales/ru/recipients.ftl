@@ -1,1 +1,71 @@
-# Sentences of the pages of recipients.
+recipients-title = Получатели
+recipients-new = Новый получатель
+recipients-import = Импорт
+recipients-import-file = Импортировать файл
+recipients-export = Экспорт в CSV
+recipients-empty = Получателей пока нет
+recipients-empty-text = Получатели — это те, кому вы пишете. Импортируйте их из таблицы или добавьте первых вручную. Потом вы напишете сообщение и запланируете рассылку.
+recipients-search = Часть адреса или имени
+recipients-list = Список
+recipients-lists = Списки
+recipients-any-list = Все списки
+recipients-state = Состояние
+recipients-any-state = Любое состояние
+recipients-active = Получает письма
+recipients-suppressed = Не получает
+recipients-more-than = Больше { $count } получателей
+recipients-no-matches-hint = Попробуйте другое слово или посмотрите во всех списках и состояниях.
+recipients-show-all = Показать всех получателей
+recipients-chosen = Выбрано:
+recipients-chosen-actions = Действия с выбранными
+recipients-all = Все найденные ({ $count })
+recipients-all-more = Все найденные (больше { $count })
+recipients-choose-a-list = Выберите список…
+recipients-add-to-list = Добавить в список
+recipients-remove-from-list = Убрать из списка
+recipients-delete-many-question =
+    Удалить выбранных получателей?
+    Они исчезнут из всех списков. Отправленное им останется в отчётах, а отписавшиеся останутся отписанными.
+recipients-delete-question =
+    Удалить { $email }?
+    Получатель исчезнет из всех списков. Отправленное останется в отчётах, а отписавшийся адрес останется отписанным.
+recipients-email = Адрес почты
+recipients-name = Полное имя
+recipients-name-hint = Так, как оно будет в письме.
+recipients-comment = Комментарий
+recipients-comment-hint = Только для вас, в письма не попадает.
+recipients-attributes = Поля
+recipients-attributes-hint = Что ещё известно: город, день рождения, бонус. Их можно вставить в сообщение. Пустое значение удаляет поле; новые строки появятся после сохранения.
+recipients-attribute-name = Поле
+recipients-attribute-value = Значение
+recipients-added-at = Добавлен
+recipients-changed-at = Изменён
+recipients-gets-nothing = На этот адрес письма не отправляются.
+recipients-suppress = Больше не писать на этот адрес…
+recipients-newer = Новее
+recipients-older = Старше
+recipients-page-previous = Назад
+recipients-added = Добавлен { $email }.
+recipients-saved = Получатель сохранён.
+recipients-deleted = { $count ->
+    [one] Удалён { $count } получатель.
+    [few] Удалено { $count } получателя.
+   *[many] Удалено { $count } получателей.
+}
+recipients-joined = { $count ->
+    [one] В список добавлен { $count } получатель.
+    [few] В список добавлено { $count } получателя.
+   *[many] В список добавлено { $count } получателей.
+}
+recipients-left = { $count ->
+    [one] Из списка убран { $count } получатель.
+    [few] Из списка убрано { $count } получателя.
+   *[many] Из списка убрано { $count } получателей.
+}
+recipients-choose-list = Сначала выберите список.
+error-recipient-exists = Получатель с таким адресом у вас уже есть.
+error-attribute-twice = Поле «{ $name }» указано дважды.
+error-attribute-name-missing = У значения нет названия поля.
+error-attribute-key = В названии поля могут быть только буквы, цифры, пробелы, - и _.
+error-attribute-value = Значение — это текст, число, true, false, null или их перечень.
+error-too-many = Не больше { $max }.

@@ -1,0 +1,209 @@
+//! Lists: names, comments, and who is in them.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::ids::ListId;
+use skychimp_core::list::{self, List, Members, Place, Uses};
+use url::form_urlencoded::byte_serialize;
+
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::page::{Page, html, html_changed, html_wrong};
+
+/// Rows of a page.
+const ROWS: usize = 50;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/lists", get(index))
+        .route("/lists/new", get(new).post(create))
+        .route("/lists/{id}", get(edit).post(update))
+        .route("/lists/{id}/delete", post(delete))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct View {
+    #[serde(default)]
+    after: String,
+    #[serde(default)]
+    before: String,
+}
+
+#[derive(Template)]
+#[template(path = "lists/index.html")]
+struct IndexPage {
+    page: Page,
+    rows: Vec<(List, Members)>,
+    previous: String,
+    next: String,
+}
+
+async fn index(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(view): Query<View>,
+) -> Result<Response, WebError> {
+    let place = match (view.after.as_str(), view.before.as_str()) {
+        ("", "") => Place::First,
+        ("", before) => Place::Before(before.to_owned()),
+        (after, _) => Place::After(after.to_owned()),
+    };
+    let found = List::page(&mut app.db.read().await?, user.id, &place, ROWS).await?;
+    let turn = |place: Option<Place>| match place {
+        Some(Place::After(key)) => format!("/lists?after={}", encode(&key)),
+        Some(Place::Before(key)) => format!("/lists?before={}", encode(&key)),
+        Some(Place::First) | None => String::new(),
+    };
+    html(&IndexPage { page, previous: turn(found.previous), next: turn(found.next), rows: found.rows })
+}
+
+fn encode(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect()
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct ListForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    comment: String,
+    #[serde(default)]
+    version: i64,
+}
+
+impl ListForm {
+    fn draft(&self) -> list::Draft {
+        list::Draft { name: self.name.clone(), comment: self.comment.clone() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "lists/form.html")]
+struct FormPage {
+    page: Page,
+    form: ListForm,
+    errors: Errors,
+    known: Option<(List, Members, Uses)>,
+    changed: bool,
+}
+
+impl FormPage {
+    fn new(page: Page, form: ListForm) -> Self {
+        Self { page, form, errors: Errors::none(), known: None, changed: false }
+    }
+
+    async fn edit(
+        app: &AppState,
+        page: Page,
+        sender: &Sender,
+        id: ListId,
+        form: Option<ListForm>,
+    ) -> Result<Self, WebError> {
+        let mut tx = app.db.read().await?;
+        let list = List::get(&mut tx, sender.id(), id).await?.ok_or(WebError::NotFound)?;
+        let members = List::members(&mut tx, sender.id(), id).await?;
+        let uses = List::uses(&mut tx, sender.id(), id).await?;
+        let form = form.unwrap_or_else(|| ListForm {
+            name: list.name.clone(),
+            comment: list.comment.clone(),
+            version: list.version,
+        });
+        Ok(Self { known: Some((list, members, uses)), ..Self::new(page, form) })
+    }
+}
+
+/// A name that the owner uses already is an error of its field.
+fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
+    match result {
+        Err(Error::Duplicate) => Err(Error::invalid("name", "list_exists")),
+        other => other,
+    }
+}
+
+async fn new(page: Page, _: Sender) -> Result<Response, WebError> {
+    html(&FormPage::new(page, ListForm::default()))
+}
+
+async fn create(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Form(form): Form<ListForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    match outcome(taken(List::create(&mut tx, user.id, &form.draft(), page.now).await))? {
+        Outcome::Done(id) => {
+            tx.commit().await?;
+            Ok(page.redirect(&format!("/lists/{id}"), Flash::done("lists-saved")))
+        }
+        Outcome::Wrong(errors) => html_wrong(&FormPage { errors, ..FormPage::new(page, form) }),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+async fn edit(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<ListId>,
+) -> Result<Response, WebError> {
+    html(&FormPage::edit(&app, page, &sender, id, None).await?)
+}
+
+async fn update(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<ListId>,
+    Form(form): Form<ListForm>,
+) -> Result<Response, WebError> {
+    let saved = async {
+        let mut tx = app.db.write().await?;
+        let found = taken(List::update(&mut tx, sender.id(), id, form.version, &form.draft(), page.now).await)?;
+        tx.commit().await?;
+        Ok(found)
+    };
+    match outcome(saved.await)? {
+        Outcome::Done(true) => Ok(page.redirect("/lists", Flash::done("lists-saved"))),
+        Outcome::Done(false) => Err(WebError::NotFound),
+        Outcome::Wrong(errors) => {
+            html_wrong(&FormPage { errors, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? })
+        }
+        Outcome::Changed => {
+            let mut again = FormPage { changed: true, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? };
+            // Saving again replaces the other version knowingly.
+            again.form.version = again.known.as_ref().map_or(0, |(list, ..)| list.version);
+            html_changed(&again)
+        }
+    }
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<ListId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    match List::delete(&mut tx, user.id, id).await {
+        Ok(true) => {
+            tx.commit().await?;
+            Ok(page.redirect("/lists", Flash::done("lists-deleted")))
+        }
+        Ok(false) => Err(WebError::NotFound),
+        Err(Error::InUse(mailings)) => {
+            let flash = Flash::warn("lists-in-use").with("mailings", mailings);
+            Ok(page.redirect(&format!("/lists/{id}"), flash))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,434 @@
+//! Recipients: the list with search and filters, actions on many, one recipient, the export (R8).
+
+use askama::Template;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use futures_util::stream;
+use serde::Deserialize;
+use skychimp_core::address::EmailAddress;
+use skychimp_core::error::{Error, FieldError};
+use skychimp_core::export::{Export, Style};
+use skychimp_core::ids::{ListId, RecipientId};
+use skychimp_core::import::Delimiter;
+use skychimp_core::list::List;
+use skychimp_core::recipient::{self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection};
+use skychimp_core::suppression::Suppression;
+use url::form_urlencoded::Serializer;
+
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::i18n::Lang;
+use crate::page::{Page, html, html_changed, html_wrong};
+
+/// Rows of a page.
+const ROWS: usize = 50;
+/// Lists offered in a choice.
+pub(crate) const CHOICES: i64 = 500;
+/// Empty lines for new attributes.
+const SPARE: usize = 2;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/recipients", get(index))
+        .route("/recipients/new", get(new).post(create))
+        .route("/recipients/{id}", get(edit).post(update))
+        .route("/recipients/{id}/delete", post(delete))
+}
+
+pub(crate) fn long_routes() -> Router<AppState> {
+    Router::new()
+        .route("/recipients/bulk", post(bulk))
+        .route("/recipients/export", get(export))
+}
+
+/// Which recipients are looked at, as the address says it.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct View {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    list: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    after: String,
+    #[serde(default)]
+    before: String,
+}
+
+impl View {
+    fn filter(&self) -> Filter {
+        Filter {
+            search: self.q.clone(),
+            list: self.list.parse().ok(),
+            state: match self.state.as_str() {
+                "active" => Some(recipient::State::Active),
+                "suppressed" => Some(recipient::State::Suppressed),
+                _ => None,
+            },
+        }
+    }
+
+    fn place(&self) -> Place {
+        match (self.after.parse(), self.before.parse()) {
+            (Ok(id), _) => Place::After(id),
+            (_, Ok(id)) => Place::Before(id),
+            _ => Place::First,
+        }
+    }
+
+    /// The address of `path` for the same filter.
+    fn href(&self, path: &str, place: Option<(&str, String)>) -> String {
+        let mut query = Serializer::new(String::new());
+        for (name, value) in [("q", &self.q), ("list", &self.list), ("state", &self.state)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        if let Some((name, value)) = place {
+            query.append_pair(name, &value);
+        }
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    fn is_narrow(&self) -> bool {
+        !(self.q.trim().is_empty() && self.list.is_empty() && self.state.is_empty())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "recipients/index.html")]
+struct IndexPage {
+    page: Page,
+    view: View,
+    rows: Vec<(Recipient, bool)>,
+    lists: Vec<List>,
+    count: Count,
+    newer: String,
+    older: String,
+    export: String,
+}
+
+async fn index(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(view): Query<View>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let filter = view.filter();
+    let found = Recipient::page(&mut tx, user.id, &filter, view.place(), ROWS).await?;
+    let turn = |place: Option<Place>| match place {
+        Some(Place::After(id)) => view.href("/recipients", Some(("after", id.to_string()))),
+        Some(Place::Before(id)) => view.href("/recipients", Some(("before", id.to_string()))),
+        Some(Place::First) | None => String::new(),
+    };
+    html(&IndexPage {
+        newer: turn(found.newer),
+        older: turn(found.older),
+        export: view.href("/recipients/export", None),
+        rows: found.rows,
+        lists: List::all(&mut tx, user.id, CHOICES).await?,
+        count: Recipient::count(&mut tx, user.id, &filter).await?,
+        page,
+        view,
+    })
+}
+
+/// What a form of one recipient holds.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct RecipientForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    comment: String,
+    #[serde(default)]
+    attr_key: Vec<String>,
+    #[serde(default)]
+    attr_value: Vec<String>,
+    #[serde(default)]
+    list: Vec<String>,
+    #[serde(default)]
+    version: i64,
+}
+
+impl RecipientForm {
+    fn of(recipient: &Recipient, lists: &[(ListId, String)]) -> Self {
+        let attributes = &recipient.attributes.0;
+        Self {
+            email: recipient.email.clone(),
+            name: recipient.name.clone(),
+            comment: recipient.comment.clone(),
+            attr_key: attributes.keys().cloned().collect(),
+            attr_value: attributes.values().map(Attributes::cell_of).collect(),
+            list: lists.iter().map(|(id, _)| id.to_string()).collect(),
+            version: recipient.version,
+        }
+    }
+
+    /// The attributes as lines of the form, with empty ones for more.
+    fn attributes(&self) -> Vec<(String, String)> {
+        let value = |i: usize| self.attr_value.get(i).cloned().unwrap_or_default();
+        let mut lines: Vec<_> = self.attr_key.iter().enumerate().map(|(i, key)| (key.clone(), value(i))).collect();
+        lines.retain(|(key, value)| !(key.trim().is_empty() && value.trim().is_empty()));
+        lines.extend(std::iter::repeat_n(Default::default(), SPARE));
+        lines
+    }
+
+    fn draft(&self) -> Result<Draft, Error> {
+        let mut attributes = Attributes::default();
+        let mut wrong = Vec::new();
+        for (key, text) in self.attributes() {
+            let key = key.trim();
+            let Some(value) = Attributes::value_of(&text.replace("\r\n", "\n")) else {
+                continue;
+            };
+            if key.is_empty() {
+                wrong.push(FieldError::new("attributes", "attribute_name_missing"));
+            } else if attributes.0.insert(key.to_owned(), value).is_some() {
+                wrong.push(FieldError::new("attributes", "attribute_twice").with("name", key));
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong));
+        }
+        Ok(Draft {
+            email: self.email.clone(),
+            name: self.name.clone(),
+            comment: self.comment.clone(),
+            attributes,
+        })
+    }
+
+    fn lists(&self) -> Vec<ListId> {
+        self.list.iter().filter_map(|id| id.parse().ok()).collect()
+    }
+
+    fn has_list(&self, id: &ListId) -> bool {
+        self.lists().contains(id)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "recipients/form.html")]
+struct FormPage {
+    page: Page,
+    form: RecipientForm,
+    errors: Errors,
+    lists: Vec<List>,
+    /// The recipient that is edited; none for a new one.
+    known: Option<Recipient>,
+    suppression: Option<Suppression>,
+    /// It was changed meanwhile.
+    changed: bool,
+}
+
+impl FormPage {
+    async fn new(app: &AppState, page: Page, sender: &Sender, form: RecipientForm) -> Result<Self, WebError> {
+        let lists = List::all(&mut app.db.read().await?, sender.id(), CHOICES).await?;
+        Ok(Self { page, form, errors: Errors::none(), lists, known: None, suppression: None, changed: false })
+    }
+
+    async fn edit(
+        app: &AppState,
+        page: Page,
+        sender: &Sender,
+        id: RecipientId,
+        form: Option<RecipientForm>,
+    ) -> Result<Self, WebError> {
+        let mut tx = app.db.read().await?;
+        let known = Recipient::get(&mut tx, sender.id(), id).await?.ok_or(WebError::NotFound)?;
+        let form = match form {
+            Some(form) => form,
+            None => RecipientForm::of(&known, &Recipient::lists(&mut tx, sender.id(), id).await?),
+        };
+        let suppression = match EmailAddress::parse(&known.email) {
+            Ok(email) => Suppression::get(&mut tx, sender.id(), &email).await?,
+            Err(_) => None,
+        };
+        drop(tx);
+        let new = Self::new(app, page, sender, form).await?;
+        Ok(Self { known: Some(known), suppression, ..new })
+    }
+
+    /// Errors of attributes are shown together.
+    fn attribute_errors(&self) -> Vec<String> {
+        let errors = self.errors.iter().filter(|error| error.field.starts_with("attributes"));
+        errors
+            .map(|error| match error.field.strip_prefix("attributes.") {
+                Some(name) => format!("{name}: {}", self.page.field_error(error)),
+                None => self.page.field_error(error).to_string(),
+            })
+            .collect()
+    }
+}
+
+/// An address that the owner has already is an error of its field.
+fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
+    match result {
+        Err(Error::Duplicate) => Err(Error::invalid("email", "recipient_exists")),
+        other => other,
+    }
+}
+
+async fn new(State(app): State<AppState>, page: Page, sender: Sender) -> Result<Response, WebError> {
+    html(&FormPage::new(&app, page, &sender, RecipientForm::default()).await?)
+}
+
+async fn create(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Form(form): Form<RecipientForm>,
+) -> Result<Response, WebError> {
+    let saved = async {
+        let draft = form.draft()?;
+        let mut tx = app.db.write().await?;
+        let id = taken(Recipient::create(&mut tx, sender.id(), &draft, page.now).await)?;
+        Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
+        tx.commit().await
+    };
+    match outcome(saved.await)? {
+        Outcome::Done(()) => {
+            let flash = Flash::done("recipients-added").with("email", &form.email);
+            Ok(page.redirect("/recipients", flash))
+        }
+        Outcome::Wrong(errors) => html_wrong(&FormPage { errors, ..FormPage::new(&app, page, &sender, form).await? }),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+async fn edit(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<RecipientId>,
+) -> Result<Response, WebError> {
+    html(&FormPage::edit(&app, page, &sender, id, None).await?)
+}
+
+async fn update(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Path(id): Path<RecipientId>,
+    Form(form): Form<RecipientForm>,
+) -> Result<Response, WebError> {
+    let saved = async {
+        let draft = form.draft()?;
+        let mut tx = app.db.write().await?;
+        let found = taken(Recipient::update(&mut tx, sender.id(), id, form.version, &draft, page.now).await)?;
+        Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
+        tx.commit().await?;
+        Ok(found)
+    };
+    match outcome(saved.await)? {
+        Outcome::Done(true) => Ok(page.redirect("/recipients", Flash::done("recipients-saved"))),
+        Outcome::Done(false) => Err(WebError::NotFound),
+        Outcome::Wrong(errors) => {
+            html_wrong(&FormPage { errors, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? })
+        }
+        Outcome::Changed => {
+            let mut again = FormPage { changed: true, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? };
+            // Saving again replaces the other version knowingly.
+            again.form.version = again.known.as_ref().map_or(0, |known| known.version);
+            html_changed(&again)
+        }
+    }
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<RecipientId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    if !Recipient::delete(&mut tx, user.id, id).await? {
+        return Err(WebError::NotFound);
+    }
+    tx.commit().await?;
+    Ok(page.redirect("/recipients", Flash::done("recipients-deleted").with("count", 1)))
+}
+
+/// An action on many recipients: those that are chosen, or all that match the filter.
+#[derive(Debug, Deserialize)]
+struct BulkForm {
+    action: String,
+    #[serde(default)]
+    to: String,
+    #[serde(default)]
+    id: Vec<String>,
+    #[serde(default)]
+    all: String,
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    list: String,
+    #[serde(default)]
+    state: String,
+}
+
+async fn bulk(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Form(form): Form<BulkForm>,
+) -> Result<Response, WebError> {
+    let BulkForm { action, to, id, all, q, list, state } = form;
+    let view = View { q, list, state, ..View::default() };
+    let back = view.href("/recipients", None);
+    let selection = if all.is_empty() {
+        Selection::Ids(id.iter().filter_map(|id| id.parse().ok()).collect())
+    } else {
+        Selection::All(view.filter())
+    };
+    let list = to.parse();
+    let (action, said) = match (action.as_str(), list) {
+        ("delete", _) => (Bulk::Delete, "recipients-deleted"),
+        ("add", Ok(list)) => (Bulk::AddTo(list), "recipients-joined"),
+        ("remove", Ok(list)) => (Bulk::RemoveFrom(list), "recipients-left"),
+        ("add" | "remove", Err(_)) => return Ok(page.redirect(&back, Flash::warn("recipients-choose-list"))),
+        _ => return Err(WebError::BadRequest),
+    };
+    if let Bulk::AddTo(list) | Bulk::RemoveFrom(list) = action {
+        List::get(&mut app.db.read().await?, user.id, list).await?.ok_or(WebError::NotFound)?;
+    }
+    let count = Recipient::bulk(&app.db, user.id, &selection, action, page.now).await?;
+    Ok(page.redirect(&back, Flash::done(said).with("count", count)))
+}
+
+async fn export(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(view): Query<View>,
+) -> Result<Response, WebError> {
+    // What a spreadsheet in that language opens by a double click.
+    let delimiter = match page.lang {
+        Lang::Ru => Delimiter::Semicolon,
+        Lang::En => Delimiter::Comma,
+    };
+    let style = Style { delimiter, mark: true };
+    let export = Export::begin(&app.db, user.id, view.filter(), style).await?;
+    let pieces = stream::try_unfold(export, |mut export| async move {
+        let piece = export.next().await.map_err(std::io::Error::other)?;
+        Ok::<_, std::io::Error>(piece.map(|piece| (Bytes::from(piece), export)))
+    });
+    let date = page.now.timestamp().to_zoned(page.zone.clone()).date();
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"recipients-{date}.csv\"")),
+    ];
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}

@@ -1,0 +1,149 @@
+//! Suppressions: addresses that get nothing more (R3).
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use skychimp_core::address::EmailAddress;
+use skychimp_core::ids::{RecipientId, UserId};
+use skychimp_core::suppression::{self, Place, Reason, Suppression};
+use url::form_urlencoded::Serializer;
+
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Query};
+use crate::page::{Page, html, html_wrong};
+
+/// Rows of a page.
+const ROWS: usize = 50;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/suppressions", get(index).post(add))
+        .route("/suppressions/remove", post(remove))
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct View {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    after: String,
+    #[serde(default)]
+    before: String,
+}
+
+#[derive(Template)]
+#[template(path = "suppressions/index.html")]
+struct IndexPage {
+    page: Page,
+    view: View,
+    form: AddressForm,
+    errors: Errors,
+    found: suppression::Page,
+    total: i64,
+    previous: String,
+    next: String,
+}
+
+impl IndexPage {
+    async fn new(
+        app: &AppState,
+        page: Page,
+        owner: UserId,
+        view: View,
+        form: AddressForm,
+    ) -> Result<Self, WebError> {
+        let place = match (view.after.as_str(), view.before.as_str()) {
+            ("", "") => Place::First,
+            ("", before) => Place::Before(before.to_owned()),
+            (after, _) => Place::After(after.to_owned()),
+        };
+        let mut tx = app.db.read().await?;
+        let found = Suppression::page(&mut tx, owner, &view.q, &place, ROWS).await?;
+        let turn = |name: &str, key: &Option<String>| match key {
+            Some(key) => {
+                let query = Serializer::new(String::new()).append_pair("q", &view.q).append_pair(name, key).finish();
+                format!("/suppressions?{query}")
+            }
+            None => String::new(),
+        };
+        Ok(Self {
+            previous: turn("before", &found.previous),
+            next: turn("after", &found.next),
+            total: Suppression::count(&mut tx, owner).await?,
+            errors: Errors::none(),
+            page,
+            view,
+            form,
+            found,
+        })
+    }
+}
+
+async fn index(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(view): Query<View>,
+) -> Result<Response, WebError> {
+    html(&IndexPage::new(&app, page, user.id, view, AddressForm::default()).await?)
+}
+
+/// An address, and the recipient's page to go back to.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct AddressForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    recipient: String,
+}
+
+impl AddressForm {
+    fn back(&self) -> String {
+        match self.recipient.parse::<RecipientId>() {
+            Ok(id) => format!("/recipients/{id}"),
+            Err(_) => "/suppressions".to_owned(),
+        }
+    }
+}
+
+async fn add(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Form(form): Form<AddressForm>,
+) -> Result<Response, WebError> {
+    let email = match EmailAddress::parse(&form.email) {
+        Ok(email) => email,
+        Err(error) => {
+            let errors = Errors::one("email", error.code());
+            let again = IndexPage::new(&app, page, user.id, View::default(), form).await?;
+            return html_wrong(&IndexPage { errors, ..again });
+        }
+    };
+    let mut tx = app.db.write().await?;
+    let added = Suppression::add(&mut tx, user.id, &email, Reason::Manual, None, page.now).await?;
+    tx.commit().await?;
+    let said = if added { Flash::done("suppressions-added") } else { Flash::note("suppressions-known") };
+    Ok(page.redirect(&form.back(), said.with("email", email)))
+}
+
+async fn remove(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Form(form): Form<AddressForm>,
+) -> Result<Response, WebError> {
+    let email = EmailAddress::parse(&form.email).map_err(|_| WebError::BadRequest)?;
+    let mut tx = app.db.write().await?;
+    if !Suppression::remove(&mut tx, user.id, &email).await? {
+        return Err(WebError::NotFound);
+    }
+    tx.commit().await?;
+    Ok(page.redirect(&form.back(), Flash::done("suppressions-removed").with("email", email)))
+}
