@@ -205,7 +205,6 @@ duration-minutes = { $count } min
 duration-hours = { $count } h
 error-not-found = This does not exist any more.
 error-end-in-past = The end has passed.
-error-too-many = At most { $max }.
 error-audience-empty = Choose a list or recipients.
 error-audience-suppressed = All of them have unsubscribed or are suppressed.
 error-sender-missing = Give a sender's address; this service has none of its own.

@@ -213,7 +213,6 @@ duration-minutes = { $count } мин
 duration-hours = { $count } ч
 error-not-found = Этого больше нет.
 error-end-in-past = Этот момент уже прошёл.
-error-too-many = Не больше { $max }.
 error-audience-empty = Выберите список или получателей.
 error-audience-suppressed = Все они отписались или исключены.
 error-sender-missing = Укажите адрес отправителя: своего у сервиса нет.
