@@ -4,6 +4,7 @@
 mod clean;
 mod crash;
 mod faults;
+mod schedules;
 mod stops;
 mod support;
 mod whole;

@@ -1,0 +1,202 @@
+//! Mailings begin and end by themselves (R17, R19–R21).
+
+use std::time::Duration;
+
+use skychimp_core::db::Db;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::{Mailing, MailingDraft, Sender, Status};
+use skychimp_core::run::{Run, RunState};
+use skychimp_core::schedule::Every;
+use skychimp_core::testing::{TestDb, list, mailing, user};
+use skychimp_core::time::{Clock, Moment};
+use skychimp_core::user::Role;
+use skychimp_core::wake::Wake;
+use skychimp_engine::{expander, scheduler};
+use tokio_util::sync::CancellationToken;
+
+fn service() -> Sender {
+    Sender {
+        name: String::new(),
+        email: "news@example.org".to_owned(),
+    }
+}
+
+async fn started(db: &Db, owner: UserId, people: i64, draft: MailingDraft, now: Moment) -> MailingId {
+    let all = list(db, owner, "All", 0, people, now).await.unwrap();
+    let id = mailing(db, owner, &[all], draft, now).await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    Mailing::start(&mut tx, owner, id, &service(), "ann", now)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+async fn step(db: &Db, clock: &Clock) -> scheduler::Stepped {
+    let stop = CancellationToken::new();
+    scheduler::step(db, clock, &service(), None, &stop)
+        .await
+        .unwrap()
+}
+
+async fn expand(db: &Db, clock: &Clock) -> expander::Stepped {
+    let stop = CancellationToken::new();
+    expander::drain(db, clock, None, &Wake::new(), &stop)
+        .await
+        .unwrap()
+}
+
+async fn runs(db: &Db, owner: UserId, id: MailingId) -> Vec<Run> {
+    let mut tx = db.read().await.unwrap();
+    Run::page(&mut tx, owner, id, None, 100).await.unwrap()
+}
+
+async fn status(db: &Db, owner: UserId, id: MailingId) -> Status {
+    let mut tx = db.read().await.unwrap();
+    Mailing::get(&mut tx, owner, id).await.unwrap().unwrap().status
+}
+
+/// R19, R21: nothing happens before the start; at the start one run begins and gets all its deliveries.
+#[tokio::test]
+async fn start_in_the_future_begins_on_the_dot() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
+    let draft = MailingDraft {
+        start: "2027-01-10T13:00".to_owned(),
+        ..MailingDraft::default()
+    };
+    let id = started(&db, ann, 2_500, draft, clock.now()).await;
+    assert!(step(&db, &clock).await.is_idle());
+    clock.advance(Duration::from_millis(3_599_999));
+    assert!(step(&db, &clock).await.is_idle());
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(step(&db, &clock).await.runs, 1);
+    assert!(step(&db, &clock).await.is_idle());
+    let done = expand(&db, &clock).await;
+    assert_eq!((done.added, done.complete), (2_500, 1));
+    let runs = runs(&db, ann, id).await;
+    assert_eq!(runs.len(), 1);
+    assert_eq!((runs[0].planned, runs[0].state), (2_500, RunState::Sending));
+}
+
+/// R17: the loops find a due moment by themselves and stop when they are told to.
+#[tokio::test]
+async fn loops_begin_a_mailing_within_a_second() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let clock = Clock::system();
+    let wake = Wake::new();
+    let stop = CancellationToken::new();
+    let scheduler = tokio::spawn(scheduler::run(
+        (*db).clone(),
+        clock.clone(),
+        wake.clone(),
+        service(),
+        stop.clone(),
+    ));
+    let expander = tokio::spawn(expander::run(
+        (*db).clone(),
+        clock.clone(),
+        wake.clone(),
+        stop.clone(),
+    ));
+    let mut signal = wake.subscribe();
+    let id = started(&db, ann, 10, MailingDraft::default(), clock.now()).await;
+    wake.here();
+    let expanded = async {
+        loop {
+            if runs(&db, ann, id).await.iter().any(|run| run.expanded) {
+                return;
+            }
+            signal.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), expanded)
+        .await
+        .unwrap();
+    stop.cancel();
+    scheduler.await.unwrap();
+    expander.await.unwrap();
+}
+
+/// R17: two schedulers and expanders on one database make one run per moment and one delivery per recipient.
+#[tokio::test]
+async fn two_schedulers_make_one_run() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
+    let daily = MailingDraft {
+        every: Every::Day,
+        ..MailingDraft::default()
+    };
+    let id = started(&db, ann, 3_000, daily, clock.now()).await;
+    for day in 1..=3 {
+        let other = Db::connect(db.url()).await.unwrap();
+        let node = async |db: &Db| {
+            let made = step(db, &clock).await.runs;
+            expand(db, &clock).await;
+            made
+        };
+        let (one, two) = tokio::join!(node(&db), node(&other));
+        assert_eq!(one + two, 1);
+        expand(&db, &clock).await;
+        other.close().await;
+        let runs = runs(&db, ann, id).await;
+        assert_eq!(runs.len(), day);
+        assert!(runs.iter().all(|run| run.expanded && run.planned == 3_000));
+        clock.advance(Duration::from_hours(24));
+    }
+}
+
+/// R20: at the end the rest expires, whoever looks first, and the mailing is completed; the numbers close.
+#[tokio::test]
+async fn end_closes_what_is_left() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
+    let short = MailingDraft {
+        every: Every::Day,
+        end: "2027-01-10T13:00".to_owned(),
+        ..MailingDraft::default()
+    };
+    let id = started(&db, ann, 25_000, short, clock.now()).await;
+    step(&db, &clock).await;
+    expand(&db, &clock).await;
+    clock.advance(Duration::from_hours(1));
+    let mut closed = 0;
+    loop {
+        let done = step(&db, &clock).await;
+        closed += done.closed;
+        if done.is_idle() {
+            break;
+        }
+    }
+    assert_eq!(closed, 25_000);
+    let runs = runs(&db, ann, id).await;
+    let totals = runs[0].totals();
+    assert_eq!(runs[0].state, RunState::Expired);
+    assert_eq!((totals.planned, totals.expired, totals.remaining), (25_000, 25_000, 0));
+    assert_eq!(status(&db, ann, id).await, Status::Completed);
+}
+
+/// R22: a large cancelled mailing is closed by the engine; the numbers close.
+#[tokio::test]
+async fn cancelled_rest_is_closed() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
+    let id = started(&db, ann, 35_000, MailingDraft::default(), clock.now()).await;
+    step(&db, &clock).await;
+    expand(&db, &clock).await;
+    let mut tx = db.write().await.unwrap();
+    Mailing::cancel(&mut tx, ann, id, "ann", "", clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(runs(&db, ann, id).await[0].totals().remaining, 15_000);
+    while !step(&db, &clock).await.is_idle() {}
+    let run = runs(&db, ann, id).await.remove(0);
+    assert_eq!((run.totals().cancelled, run.totals().remaining), (35_000, 0));
+    assert!(run.is_over());
+}
