@@ -2,7 +2,7 @@ use skychimp_core::db::Db;
 use skychimp_core::error::Error;
 use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{
-    Audience, Mailing, MailingDraft, MailingFilter, Part, Sender, Started, Status,
+    Audience, InPlace, Mailing, MailingDraft, MailingFilter, Part, Sender, Started, Status,
 };
 use skychimp_core::schedule::Every;
 use skychimp_core::testing::{TestDb, list, mailing, message, suppress, user};
@@ -446,4 +446,39 @@ async fn page_is_searched_and_turned() {
     assert!(titles(&mut tx, running, 10).await.is_empty());
     let counts = Mailing::counts(&mut tx, ann).await.unwrap();
     assert_eq!(counts, [(Status::Created, 5)]);
+}
+
+/// R15: a mailing's form makes message and list along the way; what is wrong with them is named.
+#[tokio::test]
+async fn message_and_list_are_made_in_place() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let now = at("2027-01-10T12:00:00Z");
+    list(&db, ann, "Known", 0, 1, now).await.unwrap();
+    let mut draft = MailingDraft {
+        title: "First".to_owned(),
+        ..MailingDraft::default()
+    };
+    let mut wanted = InPlace {
+        subject: String::new(),
+        text: "Dear {{ name }}".to_owned(),
+        list: "Friends".to_owned(),
+        people: "person0@example.org\nBob <bob@example.org>, nobody".to_owned(),
+    };
+    let mut tx = db.write().await.unwrap();
+    let Err(Error::Invalid(wrong)) = wanted.make(&mut tx, ann, &mut draft, now).await else {
+        panic!("made");
+    };
+    let fields: Vec<_> = wrong.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(fields, ["new_subject", "new_people"]);
+    drop(tx);
+    wanted.subject = "Hello".to_owned();
+    wanted.people = "person0@example.org\nBob <bob@example.org>".to_owned();
+    let mut tx = db.write().await.unwrap();
+    wanted.make(&mut tx, ann, &mut draft, now).await.unwrap();
+    let id = Mailing::create(&mut tx, ann, &draft, "ann", now).await.unwrap();
+    let ready = Mailing::readiness(&mut tx, ann, id, &service(), now).await;
+    let ready = ready.unwrap().unwrap();
+    assert!(ready.is_ready(), "{ready:?}");
+    assert_eq!(ready.audience.will_get, 2);
 }

@@ -25,17 +25,26 @@ mailing-sender = From whom
 mailing-account = Your account
 mailing-lists = Lists
 mailing-no-lists = There are no lists yet.
-mailing-no-lists-link = Add recipients and put them into a list
 mailing-people = Single recipients
 mailing-people-search = Search by address or name
 mailing-people-count = { $count ->
     [one] { $count } single recipient
    *[other] { $count } single recipients
 }
+mailing-new-list = Make a new list here
+mailing-new-list-name = Name of the list
+mailing-new-people = Recipients
+mailing-new-people-hint = One a line: an address, or Name <address>.
+mailing-import-link = Import a file instead
+mailing-new-message = Write a new message here
+mailing-new-subject = Subject
+mailing-new-text = Text
+mailing-new-text-hint = Personal fields go like this: {"{{ name }}"}.
+mailing-editor-link = Open the full editor instead
+error-bad-entry = This is no address: { $entry }
 mailing-message = Message
 mailing-message-later = Choose later
 mailing-no-messages = There are no messages yet.
-mailing-no-messages-link = Write one
 mailing-from-next-run = Counts from the next run on; letters of a run that has begun stay as they are.
 mailing-begin-now = When Start is pressed
 mailing-begin-at = At a date

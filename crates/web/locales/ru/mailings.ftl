@@ -26,7 +26,6 @@ mailing-sender = От кого
 mailing-account = Ваша учётная запись
 mailing-lists = Списки
 mailing-no-lists = Списков пока нет.
-mailing-no-lists-link = Добавьте получателей и соберите их в список
 mailing-people = Отдельные получатели
 mailing-people-search = Поиск по адресу или имени
 mailing-people-count = { $count ->
@@ -34,10 +33,20 @@ mailing-people-count = { $count ->
     [few] { $count } отдельных получателя
    *[many] { $count } отдельных получателей
 }
+mailing-new-list = Создать новый список здесь
+mailing-new-list-name = Название списка
+mailing-new-people = Получатели
+mailing-new-people-hint = По одному в строке: адрес или Имя <адрес>.
+mailing-import-link = Загрузить из файла
+mailing-new-message = Написать новое сообщение здесь
+mailing-new-subject = Тема
+mailing-new-text = Текст
+mailing-new-text-hint = Личные поля пишутся так: {"{{ name }}"}.
+mailing-editor-link = Открыть полный редактор
+error-bad-entry = Это не адрес: { $entry }
 mailing-message = Сообщение
 mailing-message-later = Выбрать позже
 mailing-no-messages = Сообщений пока нет.
-mailing-no-messages-link = Написать сообщение
 mailing-from-next-run = Подействует со следующего запуска; письма уже начатого запуска не меняются.
 mailing-begin-now = По нажатию «Отправить»
 mailing-begin-at = В назначенное время

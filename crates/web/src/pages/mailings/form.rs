@@ -9,7 +9,7 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use skychimp_core::list::{self, List, Members};
 use skychimp_core::mailing::{
-    Audience, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
+    Audience, InPlace, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
 };
 use skychimp_core::recipient::{self, Recipient};
 use skychimp_core::schedule::Every;
@@ -21,7 +21,7 @@ use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
-use crate::page::{Page, html, html_changed, html_wrong};
+use crate::page::{At, Page, html, html_changed, html_wrong};
 use crate::pages::account::zones;
 
 /// Most lists and messages to choose from.
@@ -47,6 +47,11 @@ pub(super) struct MailingForm {
     end: String,
     zone: String,
     version: i64,
+    /// A message and a list made along the way.
+    new_subject: String,
+    new_text: String,
+    new_list: String,
+    new_people: String,
     /// `draft` or `start`.
     action: String,
 }
@@ -67,7 +72,16 @@ impl MailingForm {
             end: draft.end,
             zone: draft.zone,
             version,
-            action: String::new(),
+            ..Self::default()
+        }
+    }
+
+    fn in_place(&self) -> InPlace {
+        InPlace {
+            subject: self.new_subject.clone(),
+            text: self.new_text.clone(),
+            list: self.new_list.clone(),
+            people: self.new_people.clone(),
         }
     }
 
@@ -121,8 +135,8 @@ impl Plan {
 }
 
 impl Plan {
-    fn time(&self, page: &Page, at: &Moment) -> String {
-        in_zone(page, &self.zone, *at)
+    fn time(&self, page: &Page, at: impl At) -> String {
+        in_zone(page, &self.zone, at.at())
     }
 }
 
@@ -232,8 +246,13 @@ pub(super) async fn create(
     Form(form): Form<MailingForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let made =
-        Mailing::create(&mut tx, sender.id(), &form.draft(), &sender.0.email, page.now).await;
+    let mut draft = form.draft();
+    let made = match form.in_place().make(&mut tx, sender.id(), &mut draft, page.now).await {
+        Ok(()) => {
+            Mailing::create(&mut tx, sender.id(), &draft, &sender.0.email, page.now).await
+        }
+        Err(error) => Err(error),
+    };
     match outcome(made)? {
         Outcome::Done(id) => {
             tx.commit().await?;
@@ -301,8 +320,13 @@ pub(super) async fn update(
             ..draft
         };
     }
-    let done =
-        Mailing::update(&mut tx, owner, id, form.version, &draft, &sender.0.email, page.now).await;
+    let done = match form.in_place().make(&mut tx, owner, &mut draft, page.now).await {
+        Ok(()) => {
+            let actor = &sender.0.email;
+            Mailing::update(&mut tx, owner, id, form.version, &draft, actor, page.now).await
+        }
+        Err(error) => Err(error),
+    };
     if let Err(Error::State(_)) = done {
         return Ok(back(&page, id, Flash::warn("mailing-not-possible")));
     }

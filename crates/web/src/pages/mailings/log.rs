@@ -140,13 +140,12 @@ struct LogPage {
     csv: String,
 }
 
-impl LogPage {
-    fn tone(&self, attempt: &Attempt) -> &'static str {
-        match attempt.outcome {
-            AttemptOutcome::Sent => "good",
-            AttemptOutcome::Deferred | AttemptOutcome::InDoubt => "wait",
-            AttemptOutcome::Failed => "bad",
-        }
+/// How an attempt's outcome is to be felt.
+fn tone(attempt: &Attempt) -> &'static str {
+    match attempt.outcome {
+        AttemptOutcome::Sent => "good",
+        AttemptOutcome::Deferred | AttemptOutcome::InDoubt => "wait",
+        AttemptOutcome::Failed => "bad",
     }
 }
 

@@ -22,7 +22,7 @@ use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::form::{Path, Query};
-use crate::page::{Page, html};
+use crate::page::{At, Page, html};
 
 /// Runs on the mailing's page, and on a page of runs.
 const RUNS: i64 = 5;
@@ -87,6 +87,16 @@ fn tone(state: RunState) -> &'static str {
     }
 }
 
+/// How the state of a run in a table is to be felt.
+fn run_tone(run: &Run) -> &'static str {
+    tone(run.state)
+}
+
+/// The number in a line of history.
+fn count(event: &Event) -> i64 {
+    event.detail.parse().unwrap_or(0)
+}
+
 /// Letters per second of a run, lately.
 pub(super) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, WebError> {
     if run.is_over() || run.state != RunState::Sending {
@@ -117,13 +127,9 @@ struct ShowPage {
 }
 
 impl ShowPage {
-    fn tone(&self, run: &Run) -> &'static str {
-        tone(run.state)
-    }
-
     /// A moment in the mailing's zone.
-    fn time(&self, at: &Moment) -> String {
-        in_zone(&self.page, &self.mailing.zone, *at)
+    fn time(&self, at: impl At) -> String {
+        in_zone(&self.page, &self.mailing.zone, at.at())
     }
 
     /// It begins later, when Start is pressed.
@@ -147,11 +153,6 @@ impl ShowPage {
                 .map(|readiness| readiness.problems(part).to_vec())
                 .unwrap_or_default(),
         }
-    }
-
-    /// The number in a line of history.
-    fn count(&self, event: &Event) -> i64 {
-        event.detail.parse().unwrap_or(0)
     }
 
     /// Why the scheduler paused it.
@@ -262,12 +263,6 @@ struct RunsPage {
     runs: Vec<Run>,
     first: String,
     next: String,
-}
-
-impl RunsPage {
-    fn tone(&self, run: &Run) -> &'static str {
-        tone(run.state)
-    }
 }
 
 /// All runs of a mailing.
