@@ -81,7 +81,8 @@ pub struct App {
     pub unsubscribe_key: UnsubscribeKey,
     csrf_key: SigningKey,
     login_limit: Limit,
-    unsubscribe_limit: Limit,
+    token_limit: Limit,
+    test_limit: Limit,
 }
 
 impl App {
@@ -129,7 +130,8 @@ impl AppState {
             settings,
             sandbox,
             login_limit: Limit::new(10, Duration::from_mins(10)),
-            unsubscribe_limit: Limit::new(300, Duration::from_mins(1)),
+            token_limit: Limit::new(60, Duration::from_mins(1)),
+            test_limit: Limit::new(60, Duration::from_hours(1)),
         }))
     }
 }

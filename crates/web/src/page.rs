@@ -68,6 +68,51 @@ impl std::ops::Deref for Page {
 }
 
 impl Page {
+    /// The page of somebody whose account, if any, does not matter: public pages outside of the page routes.
+    pub(crate) fn stranger(app: &AppState, head: &Parts) -> Self {
+        Self::new(app, head, None, None)
+    }
+
+    fn new(app: &AppState, head: &Parts, user: Option<User>, token: Option<SessionToken>) -> Self {
+        let headers = &head.headers;
+        let preferred = user.as_ref().and_then(|user| user.language.as_deref());
+        let lang = chosen_language(head.uri.query())
+            .or_else(|| preferred.and_then(|l| l.parse().ok()))
+            .or_else(|| cookies::get(headers, cookies::LANGUAGE)?.parse().ok())
+            .unwrap_or_else(|| Lang::accepted(&text_of(headers, &header::ACCEPT_LANGUAGE)));
+        let zone = user
+            .as_ref()
+            .and_then(|user| TimeZone::get(&user.zone).ok())
+            .unwrap_or(TimeZone::UTC);
+        let theme = cookies::get(headers, cookies::THEME)
+            .or_else(|| user.as_ref().and_then(|user| user.theme.clone()));
+        Self(Arc::new(Visitor {
+            session: token.filter(|_| user.is_some()),
+            user,
+            lang,
+            zone,
+            now: app.clock.now(),
+            theme: match theme.as_deref() {
+                Some("light") => Some("light"),
+                Some("dark") => Some("dark"),
+                _ => None,
+            },
+            path: head.uri.path().to_owned(),
+            address: head
+                .uri
+                .path_and_query()
+                .map_or("/", |a| a.as_str())
+                .to_owned(),
+            partial: headers.contains_key("hx-request"),
+            sandbox: app.sandbox.is_some(),
+            flashes: Flash::read(headers),
+            peer: crate::limit::peer(head),
+            guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
+            new_guest: OnceLock::new(),
+            csrf_key: app.csrf_key.clone(),
+        }))
+    }
+
     /// The sentence with this key, in the visitor's language.
     #[must_use]
     pub fn t(&self, key: &'static str) -> Text {
@@ -350,50 +395,13 @@ fn chosen_language(query: Option<&str>) -> Option<Lang> {
 }
 
 async fn visitor(app: &AppState, head: &Parts) -> Result<Page, WebError> {
-    let now = app.clock.now();
-    let headers = &head.headers;
-    let token = cookies::get(headers, cookies::session_name(app))
+    let token = cookies::get(&head.headers, cookies::session_name(app))
         .and_then(|text| SessionToken::from_text(&text));
     let user = match &token {
-        Some(token) => logged_in(app, token, now).await?,
+        Some(token) => logged_in(app, token, app.clock.now()).await?,
         None => None,
     };
-    let preferred = user.as_ref().and_then(|user| user.language.as_deref());
-    let lang = chosen_language(head.uri.query())
-        .or_else(|| preferred.and_then(|l| l.parse().ok()))
-        .or_else(|| cookies::get(headers, cookies::LANGUAGE)?.parse().ok())
-        .unwrap_or_else(|| Lang::accepted(&text_of(headers, &header::ACCEPT_LANGUAGE)));
-    let zone = user
-        .as_ref()
-        .and_then(|user| TimeZone::get(&user.zone).ok())
-        .unwrap_or(TimeZone::UTC);
-    let theme = cookies::get(headers, cookies::THEME)
-        .or_else(|| user.as_ref().and_then(|user| user.theme.clone()));
-    Ok(Page(Arc::new(Visitor {
-        session: token.filter(|_| user.is_some()),
-        user,
-        lang,
-        zone,
-        now,
-        theme: match theme.as_deref() {
-            Some("light") => Some("light"),
-            Some("dark") => Some("dark"),
-            _ => None,
-        },
-        path: head.uri.path().to_owned(),
-        address: head
-            .uri
-            .path_and_query()
-            .map_or("/", |a| a.as_str())
-            .to_owned(),
-        partial: headers.contains_key("hx-request"),
-        sandbox: app.sandbox.is_some(),
-        flashes: Flash::read(headers),
-        peer: crate::limit::peer(head),
-        guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
-        new_guest: OnceLock::new(),
-        csrf_key: app.csrf_key.clone(),
-    })))
+    Ok(Page::new(app, head, user, token))
 }
 
 async fn logged_in(

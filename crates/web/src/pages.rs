@@ -6,7 +6,9 @@ pub mod home;
 pub mod imports;
 pub mod lists;
 pub mod mailings;
+pub mod messages;
 pub mod recipients;
+pub mod sandbox;
 pub mod suppressions;
 pub mod unsubscribe;
 
@@ -25,6 +27,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(lists::routes())
         .merge(suppressions::routes())
         .merge(imports::routes())
+        .merge(messages::routes())
+        .merge(sandbox::routes())
 }
 
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.

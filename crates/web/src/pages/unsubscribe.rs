@@ -1,9 +1,204 @@
-//! The public page behind the unsubscribe link of every letter.
+//! The public page behind the unsubscribe link of every letter (RFC 8058, F11).
+//!
+//! GET shows a button and changes nothing, because mail scanners follow links. POST ends the subscription, whether a
+//! person presses the button or a mail provider does it for him: no cookies, no redirect, whatever the body says, as
+//! often as they like. The token names owner and address itself, so the link works years later.
 
+use askama::Template;
 use axum::Router;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{get, post};
+use skychimp_core::suppression::{Reason, Suppression};
+use skychimp_core::unsubscribe::UnsubscribeToken;
+use skychimp_core::user::User;
 
 use crate::AppState;
+use crate::error::{self, WebError};
+use crate::form::Path;
+use crate::page::{Page, html};
+
+/// The link in test letters and previews.
+const TEST: &str = "test";
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
+        .route("/u/{token}", get(ask).post(confirm))
+        .route("/u/{token}/resubscribe", post(resubscribe))
+        .layer(from_fn(no_trace))
+}
+
+/// The token stays between the reader and us: no cache keeps the page, no other site learns its address.
+async fn no_trace(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    headers.insert("x-robots-tag", HeaderValue::from_static("noindex"));
+    response
+}
+
+/// A visitor without an account.
+struct Stranger(Page);
+
+impl FromRequestParts<AppState> for Stranger {
+    type Rejection = WebError;
+
+    async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, WebError> {
+        Ok(Self(Page::stranger(app, head)))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Asked,
+    Unsubscribed,
+    Resubscribed,
+    Test,
+}
+
+#[derive(Template)]
+#[template(path = "unsubscribe/page.html")]
+struct UnsubscribePage {
+    page: Page,
+    token: String,
+    email: String,
+    owner: String,
+    state: Step,
+}
+
+async fn ask(
+    State(app): State<AppState>,
+    Stranger(page): Stranger,
+    Path(text): Path<String>,
+) -> Response {
+    answer(&page, shown(&app, &page, text, Step::Asked).await)
+}
+
+async fn confirm(
+    State(app): State<AppState>,
+    Stranger(page): Stranger,
+    Path(text): Path<String>,
+) -> Response {
+    let done = match read(&app, &page, &text) {
+        Ok(Some(token)) => unsubscribe(&app, &page, &token).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => answer(&page, shown(&app, &page, text, Step::Unsubscribed).await),
+        Err(error) => answer(&page, Err(error)),
+    }
+}
+
+async fn resubscribe(
+    State(app): State<AppState>,
+    Stranger(page): Stranger,
+    Path(text): Path<String>,
+) -> Response {
+    let done = match read(&app, &page, &text) {
+        Ok(Some(token)) => lift(&app, &token).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => answer(&page, shown(&app, &page, text, Step::Resubscribed).await),
+        Err(error) => answer(&page, Err(error)),
+    }
+}
+
+/// The token, or `None` for the link of test letters. Only wrong tokens are counted: mail providers unsubscribe many
+/// people from one address.
+fn read(app: &AppState, page: &Page, text: &str) -> Result<Option<UnsubscribeToken>, WebError> {
+    if text == TEST {
+        return Ok(None);
+    }
+    match app.unsubscribe_key.verify(text) {
+        Some(token) => Ok(Some(token)),
+        None => {
+            app.token_limit.try_once(&page.peer, page.now)?;
+            Err(WebError::NotFound)
+        }
+    }
+}
+
+async fn unsubscribe(
+    app: &AppState,
+    page: &Page,
+    token: &UnsubscribeToken,
+) -> Result<(), WebError> {
+    let mut tx = app.db.write().await?;
+    // The account may be gone; then nothing is sent anyway.
+    if User::get(&mut tx, token.owner).await?.is_some() {
+        let (email, mailing) = (&token.email, Some(token.mailing));
+        Suppression::add(
+            &mut tx,
+            token.owner,
+            email,
+            Reason::Unsubscribed,
+            mailing,
+            page.now,
+        )
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Takes back what the reader did himself; what the owner or a mail server decided stays.
+async fn lift(app: &AppState, token: &UnsubscribeToken) -> Result<(), WebError> {
+    let mut tx = app.db.write().await?;
+    let found = Suppression::get(&mut tx, token.owner, &token.email).await?;
+    if found.is_some_and(|found| found.reason == Reason::Unsubscribed) {
+        Suppression::remove(&mut tx, token.owner, &token.email).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn shown(
+    app: &AppState,
+    page: &Page,
+    text: String,
+    state: Step,
+) -> Result<Response, WebError> {
+    let Some(token) = read(app, page, &text)? else {
+        return html(&UnsubscribePage {
+            page: page.clone(),
+            token: text,
+            email: String::new(),
+            owner: String::new(),
+            state: Step::Test,
+        });
+    };
+    let mut tx = app.db.read().await?;
+    let owner = User::get(&mut tx, token.owner).await?;
+    let gone = Suppression::get(&mut tx, token.owner, &token.email)
+        .await?
+        .is_some();
+    let state = match state {
+        Step::Asked if gone => Step::Unsubscribed,
+        Step::Resubscribed if gone => Step::Unsubscribed,
+        other => other,
+    };
+    html(&UnsubscribePage {
+        page: page.clone(),
+        token: text,
+        email: token.email.as_str().to_owned(),
+        owner: owner.map(|owner| owner.name).unwrap_or_default(),
+        state,
+    })
+}
+
+/// These routes stand outside of the page middleware, so they write their errors themselves.
+fn answer(page: &Page, result: Result<Response, WebError>) -> Response {
+    result.unwrap_or_else(|error| {
+        error::page(page, axum::response::IntoResponse::into_response(error))
+    })
 }

@@ -1,0 +1,60 @@
+//! The site alone, with sample data and a filled sandbox, for work on pages: `cargo run -p skychimp-web --example dev`.
+//!
+//! Nothing is sent. Log in as `ann@example.org` with `correct horse ann`. The address is printed; a port can be given.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use skychimp_core::message::{Message, MessageDraft};
+use skychimp_core::secret::SecretKey;
+use skychimp_core::testing::{TestDb, user};
+use skychimp_core::time::Clock;
+use skychimp_core::user::Role;
+use skychimp_core::wake::Wake;
+use skychimp_web::sandbox::SandboxStore;
+use skychimp_web::{AppState, Settings, router};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let port: u16 = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    let base = format!("http://{}", listener.local_addr()?);
+    let db = TestDb::new().await?;
+    let clock = Clock::system();
+    let ann = user(&db, "ann", Role::User).await?;
+    let mut tx = db.write().await?;
+    for subject in ["Весенняя распродажа: минус 20 %", "Hello, {{ name }}"] {
+        let draft = MessageDraft {
+            subject: subject.to_owned(),
+            preview_text: "Only this week".to_owned(),
+            html: "<h1>Hello, {{ name }}!</h1>\n<p>Spring is here.</p>".to_owned(),
+            text: String::new(),
+        };
+        Message::create(&mut tx, ann, &draft, clock.now()).await?;
+    }
+    tx.commit().await?;
+    let sandbox = Arc::new(SandboxStore::new());
+    for n in 1..=70 {
+        let raw = format!(
+            "From: Shop <shop@example.org>\r\nTo: r{n}@example.org\r\nSubject: Letter {n}\r\nMIME-Version: 1.0\r\n\
+             Content-Type: text/html; charset=utf-8\r\n\r\n<h1 style=\"color:teal\">Hello {n}</h1><p>Spring is here.</p>\r\n"
+        );
+        let to = vec![format!("r{n}@example.org")];
+        sandbox.push(clock.now(), "shop@example.org".to_owned(), to, raw.into());
+    }
+    let settings = Settings {
+        base_url: base.parse()?,
+        data_dir: std::env::temp_dir(),
+        secret: SecretKey::new([7; 32]),
+        mail_from: "news@example.org".to_owned(),
+        mail_from_name: "Skychimp".to_owned(),
+    };
+    let state = AppState::new((*db).clone(), Wake::new(), clock, settings, Some(sandbox));
+    #[expect(clippy::print_stdout, reason = "the address is what it is started for")]
+    {
+        println!("{base}");
+    }
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await?;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+messages-title = Messages
+messages-new = New message
+messages-edit = Message
+messages-search = Search by subject
+messages-subject = Subject
+messages-subject-hint = Mail programs show about 60 characters. Personal fields work here too.
+messages-preview-text = Preview text
+messages-preview-text-hint = Shown behind the subject in the inbox. May stay empty.
+messages-body = Body
+messages-html = HTML
+messages-text = Text
+messages-html-hint = An unsubscribe link is added at the end if the letter has none.
+messages-text-hint = For programs that show no HTML. Leave it empty and it is made from the HTML.
+messages-kind = Kind
+messages-used = In mailings
+messages-changed = Changed
+messages-send = Plan a mailing with it
+messages-saved = Message saved.
+messages-copied = This is the copy.
+messages-copy-of = { $subject } (copy)
+messages-deleted = Message deleted.
+messages-delete-question = Delete the message “{ $subject }”? Letters that were sent stay in the reports.
+messages-in-use = This message cannot be deleted: it is needed by { $mailings }.
+messages-empty-title = Write your first message
+messages-empty-text = A message is the subject and the body of a letter. Personal fields put each reader's name where you want it.
+messages-empty-button = Write a message
+messages-open-other = Open the other version
+messages-insert = Personal field
+messages-insert-name = Full name
+messages-insert-first-name = First name
+messages-insert-friend = friend
+messages-insert-email = E-mail
+messages-insert-unsubscribe = Unsubscribe link
+messages-problems = Check
+messages-problems-show = Check the message
+messages-no-problems = Nothing is wrong.
+messages-preview = Preview
+messages-preview-empty = Nothing is written yet.
+messages-preview-failed = The letter cannot be made:
+messages-preview-text-only = This message has no HTML part. Readers see the text:
+messages-who = As whom
+messages-who-search = Find a recipient
+messages-part = Part of the letter
+messages-source = Source
+messages-width = Width
+messages-desktop = Desktop
+messages-phone = Phone
+messages-sample-person = Sample person
+messages-sample-name = Maria Sokolova
+messages-sample =
+    <h1>Hello, {"{{"} name | default("friend") {"}}"}!</h1>
+    <p>Write here what is new.</p>
+messages-test = Test letter
+messages-test-hint = Addresses, separated by commas. Test letters are in no statistics.
+messages-test-button = Send test
+messages-tested = { $count ->
+    [one] A test letter is on its way.
+   *[other] { $count } test letters are on their way.
+}
+messages-tested-sandbox = Read it in the sandbox
+messages-not-tested = The test letter was not sent.

@@ -1,0 +1,12 @@
+unsubscribe-title = Unsubscribe
+unsubscribe-ask = Shall { $email } get no more letters from this sender?
+unsubscribe-ask-from = Shall { $email } get no more letters from { $owner }?
+unsubscribe-button = Yes, unsubscribe
+unsubscribe-done-title = You are unsubscribed
+unsubscribe-done = No more letters from this sender will go to { $email }.
+unsubscribe-mistake = Was that a mistake?
+unsubscribe-back-button = Subscribe again
+unsubscribe-back-title = Welcome back
+unsubscribe-back = Letters will go to { $email } again.
+unsubscribe-test-title = This was a test letter
+unsubscribe-test = Here readers of the real mailing can unsubscribe. Nothing was changed.

@@ -1,0 +1,62 @@
+messages-title = Сообщения
+messages-new = Новое сообщение
+messages-edit = Сообщение
+messages-search = Поиск по теме
+messages-subject = Тема
+messages-subject-hint = Почтовые программы показывают около 60 знаков. Личные поля работают и здесь.
+messages-preview-text = Анонс
+messages-preview-text-hint = Виден в ящике рядом с темой. Можно не заполнять.
+messages-body = Содержание
+messages-html = HTML
+messages-text = Текст
+messages-html-hint = Если в письме нет ссылки для отписки, она добавится в конце.
+messages-text-hint = Для программ, которые не показывают HTML. Если оставить пустым, текст будет сделан из HTML.
+messages-kind = Вид
+messages-used = В рассылках
+messages-changed = Изменено
+messages-send = Сделать рассылку
+messages-saved = Сообщение сохранено.
+messages-copied = Это копия.
+messages-copy-of = { $subject } (копия)
+messages-deleted = Сообщение удалено.
+messages-delete-question = Удалить сообщение «{ $subject }»? Отправленные письма останутся в отчётах.
+messages-in-use = Это сообщение нельзя удалить: оно нужно рассылкам { $mailings }.
+messages-empty-title = Напишите первое сообщение
+messages-empty-text = Сообщение состоит из темы и текста письма. Личные поля поставят имя каждого читателя туда, куда вы захотите.
+messages-empty-button = Написать сообщение
+messages-open-other = Открыть другую версию
+messages-insert = Личное поле
+messages-insert-name = Полное имя
+messages-insert-first-name = Имя
+messages-insert-friend = друг
+messages-insert-email = Адрес
+messages-insert-unsubscribe = Ссылка для отписки
+messages-problems = Проверка
+messages-problems-show = Проверить сообщение
+messages-no-problems = Всё в порядке.
+messages-preview = Просмотр
+messages-preview-empty = Пока ничего не написано.
+messages-preview-failed = Письмо не получается:
+messages-preview-text-only = В сообщении нет HTML. Читатели увидят текст:
+messages-who = Глазами кого
+messages-who-search = Найти получателя
+messages-part = Часть письма
+messages-source = Исходник
+messages-width = Ширина
+messages-desktop = Компьютер
+messages-phone = Телефон
+messages-sample-person = Пример человека
+messages-sample-name = Мария Соколова
+messages-sample =
+    <h1>Здравствуйте, {"{{"} name | default("друг") {"}}"}!</h1>
+    <p>Напишите здесь, что нового.</p>
+messages-test = Проверочное письмо
+messages-test-hint = Адреса через запятую. Проверочные письма не входят в статистику.
+messages-test-button = Отправить
+messages-tested = { $count ->
+    [one] { $count } проверочное письмо отправляется.
+    [few] { $count } проверочных письма отправляются.
+   *[many] { $count } проверочных писем отправляются.
+}
+messages-tested-sandbox = Прочитать в песочнице
+messages-not-tested = Проверочное письмо не отправлено.

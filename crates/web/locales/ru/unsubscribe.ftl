@@ -1,0 +1,12 @@
+unsubscribe-title = Отписка
+unsubscribe-ask = Больше не присылать письма этого отправителя на { $email }?
+unsubscribe-ask-from = Больше не присылать письма от «{ $owner }» на { $email }?
+unsubscribe-button = Да, отписаться
+unsubscribe-done-title = Вы отписались
+unsubscribe-done = Письма этого отправителя больше не будут приходить на { $email }.
+unsubscribe-mistake = Вышло по ошибке?
+unsubscribe-back-button = Подписаться снова
+unsubscribe-back-title = С возвращением
+unsubscribe-back = Письма снова будут приходить на { $email }.
+unsubscribe-test-title = Это было проверочное письмо
+unsubscribe-test = Здесь читатели настоящей рассылки смогут отписаться. Ничего не изменилось.

@@ -1,0 +1,335 @@
+//! Messages: list, editor with preview, test letter.
+
+mod preview;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::ids::MessageId;
+use skychimp_core::message::{Message, MessageDraft, MessageRow};
+
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::page::{Page, html, html_changed, html_wrong};
+
+/// Messages on a page of the list.
+const PAGE_SIZE: usize = 50;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/messages", get(list).post(create))
+        .route("/messages/new", get(new))
+        .route("/messages/{id}", get(edit).post(update))
+        .route("/messages/{id}/copy", post(copy))
+        .route("/messages/{id}/delete", post(delete))
+        .merge(preview::routes())
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    q: String,
+    after: Option<MessageId>,
+}
+
+#[derive(Template)]
+#[template(path = "messages/list.html")]
+struct ListPage {
+    page: Page,
+    q: String,
+    rows: Vec<MessageRow>,
+    first: String,
+    next: String,
+}
+
+async fn list(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let limit = i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX);
+    let mut tx = app.db.read().await?;
+    let mut rows = Message::page(&mut tx, user.id, &query.q, query.after, limit).await?;
+    let more = rows.len() > PAGE_SIZE;
+    rows.truncate(PAGE_SIZE);
+    let q = percent_encoding::utf8_percent_encode(&query.q, percent_encoding::NON_ALPHANUMERIC);
+    let next = match rows.last() {
+        Some(last) if more => format!("/messages?q={q}&after={}", last.id),
+        _ => String::new(),
+    };
+    let first = query
+        .after
+        .map(|_| format!("/messages?q={q}"))
+        .unwrap_or_default();
+    html(&ListPage {
+        page,
+        rows,
+        first,
+        next,
+        q: query.q,
+    })
+}
+
+/// The editor's fields.
+#[derive(Debug, Default, Clone, Deserialize)]
+struct MessageForm {
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    preview_text: String,
+    #[serde(default)]
+    html: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    version: i64,
+    /// Pressed "save and close".
+    close: Option<String>,
+    /// Where to go after "save and close"; empty: the list.
+    #[serde(default)]
+    back: String,
+    /// The preview: whose eyes; empty: somebody made up.
+    #[serde(default)]
+    recipient: String,
+    /// The preview: `html`, `text` or `source`.
+    #[serde(default)]
+    part: String,
+    /// Addresses of a test letter.
+    #[serde(default)]
+    to: String,
+}
+
+impl MessageForm {
+    fn draft(&self) -> MessageDraft {
+        MessageDraft {
+            subject: self.subject.clone(),
+            preview_text: self.preview_text.clone(),
+            html: self.html.clone(),
+            text: self.text.clone(),
+        }
+    }
+
+    /// The page after saving.
+    fn next(&self, id: MessageId) -> String {
+        match (&self.close, self.back.as_str()) {
+            (None, _) => format!("/messages/{id}"),
+            (Some(_), "mailing") => format!("/mailings/new?message={id}"),
+            (Some(_), _) => "/messages".to_owned(),
+        }
+    }
+}
+
+impl From<Message> for MessageForm {
+    fn from(message: Message) -> Self {
+        Self {
+            version: message.version,
+            subject: message.subject,
+            preview_text: message.preview_text,
+            html: message.html,
+            text: message.text,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "messages/edit.html")]
+struct EditPage {
+    page: Page,
+    id: Option<MessageId>,
+    form: MessageForm,
+    errors: Errors,
+    /// Names of fields that somebody changed meanwhile.
+    changed: Option<Vec<&'static str>>,
+    attributes: Vec<String>,
+    recipients: Vec<preview::Choice>,
+    /// The tab that is open first.
+    tab: &'static str,
+}
+
+impl EditPage {
+    async fn new(
+        app: &AppState,
+        page: Page,
+        id: Option<MessageId>,
+        form: MessageForm,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
+        let user = page.user.as_ref().ok_or(WebError::Forbidden)?;
+        let mut tx = app.db.read().await?;
+        let attributes = Message::attribute_names(&mut tx, user.id).await?;
+        let recipients = preview::choices(&mut tx, user.id, "").await?;
+        let text_only = form.html.trim().is_empty() && !form.text.trim().is_empty();
+        Ok(Self {
+            page,
+            id,
+            errors,
+            changed: None,
+            attributes,
+            recipients,
+            tab: if text_only { "text" } else { "html" },
+            form,
+        })
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct NewQuery {
+    #[serde(default)]
+    back: String,
+}
+
+async fn new(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(_): Sender,
+    Query(query): Query<NewQuery>,
+) -> Result<Response, WebError> {
+    let form = MessageForm {
+        html: page.t("messages-sample").to_string(),
+        back: query.back,
+        ..MessageForm::default()
+    };
+    html(&EditPage::new(&app, page, None, form, Errors::none()).await?)
+}
+
+async fn create(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Form(form): Form<MessageForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    match outcome(Message::create(&mut tx, user.id, &form.draft(), page.now).await)? {
+        Outcome::Done(id) => {
+            tx.commit().await?;
+            Ok(page.redirect(&form.next(id), Flash::done("messages-saved")))
+        }
+        Outcome::Wrong(errors) => {
+            drop(tx);
+            html_wrong(&EditPage::new(&app, page, None, form, errors).await?)
+        }
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+async fn edit(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<MessageId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let message = Message::get(&mut tx, user.id, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    drop(tx);
+    html(&EditPage::new(&app, page, Some(id), message.into(), Errors::none()).await?)
+}
+
+async fn update(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<MessageId>,
+    Form(form): Form<MessageForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let saved = Message::update(&mut tx, user.id, id, form.version, &form.draft(), page.now).await;
+    match outcome(saved)? {
+        Outcome::Done(Some(_)) => {
+            tx.commit().await?;
+            Ok(page.redirect(&form.next(id), Flash::done("messages-saved")))
+        }
+        Outcome::Done(None) => Err(WebError::NotFound),
+        Outcome::Wrong(errors) => {
+            drop(tx);
+            html_wrong(&EditPage::new(&app, page, Some(id), form, errors).await?)
+        }
+        Outcome::Changed => {
+            let now = Message::get(&mut tx, user.id, id)
+                .await?
+                .ok_or(WebError::NotFound)?;
+            drop(tx);
+            changed(&app, page, id, form, now).await
+        }
+    }
+}
+
+/// Two tabs: what was typed stays, and the form now stands on the other version.
+async fn changed(
+    app: &AppState,
+    page: Page,
+    id: MessageId,
+    mut form: MessageForm,
+    now: Message,
+) -> Result<Response, WebError> {
+    let fields = [
+        ("messages-subject", &form.subject, &now.subject),
+        (
+            "messages-preview-text",
+            &form.preview_text,
+            &now.preview_text,
+        ),
+        ("messages-html", &form.html, &now.html),
+        ("messages-text", &form.text, &now.text),
+    ];
+    let differ = fields
+        .into_iter()
+        .filter(|(_, typed, stored)| typed.replace('\r', "").trim() != stored.trim())
+        .map(|(name, _, _)| name)
+        .collect();
+    form.version = now.version;
+    let mut edit = EditPage::new(app, page, Some(id), form, Errors::none()).await?;
+    edit.changed = Some(differ);
+    html_changed(&edit)
+}
+
+async fn copy(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<MessageId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let message = Message::get(&mut tx, user.id, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let subject = page
+        .t("messages-copy-of")
+        .with("subject", &message.subject)
+        .to_string();
+    let copy = Message::copy(&mut tx, user.id, id, &subject, page.now).await?;
+    tx.commit().await?;
+    let copy = copy.ok_or(WebError::NotFound)?;
+    Ok(page.redirect(&format!("/messages/{copy}"), Flash::done("messages-copied")))
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<MessageId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    match Message::delete(&mut tx, user.id, id).await {
+        Ok(true) => {
+            tx.commit().await?;
+            Ok(page.redirect("/messages", Flash::done("messages-deleted")))
+        }
+        Ok(false) => Err(WebError::NotFound),
+        Err(Error::InUse(mailings)) => {
+            let flash = Flash::warn("messages-in-use").with("mailings", mailings);
+            Ok(page.redirect("/messages", flash))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

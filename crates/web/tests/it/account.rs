@@ -1,0 +1,161 @@
+use axum::http::StatusCode;
+use skychimp_core::user::{Role, User};
+
+use crate::browser::Site;
+
+const SETUP: [(&str, &str); 4] = [
+    ("name", "Ann"),
+    ("email", "ann@example.org"),
+    ("password", "correct horse ann"),
+    ("zone", "Europe/Moscow"),
+];
+
+/// R31, R45: the first page on an empty database makes the administrator, once.
+#[tokio::test]
+async fn first_administrator_is_made_once() {
+    let site = Site::new().await;
+    let mut browser = site.stranger();
+    assert_eq!(browser.get("/").await.location(), "/setup");
+    assert_eq!(browser.get("/login").await.location(), "/setup");
+    browser.get("/setup").await;
+    let wrong = browser
+        .post(
+            "/setup",
+            &[("name", "Ann"), ("email", "x"), ("password", "short")],
+        )
+        .await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        wrong.body.contains("At least 10 characters"),
+        "{}",
+        wrong.body
+    );
+    let done = browser.post("/setup", &SETUP).await;
+    assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/"));
+    let home = browser.get("/").await;
+    assert!(home.body.contains("Your account is ready"), "{}", home.body);
+    assert_eq!(browser.get("/setup").await.status, StatusCode::NOT_FOUND);
+    let mut other = site.stranger();
+    other.get("/login").await;
+    assert_eq!(
+        other.post("/setup", &SETUP).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let admin = User::by_email(&mut site.db.read().await.unwrap(), "ann@example.org")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (admin.role, admin.zone.as_str()),
+        (Role::Admin, "Europe/Moscow")
+    );
+}
+
+/// R31: login leads back to the page that was asked for; logout ends the session.
+#[tokio::test]
+async fn login_leads_back_and_logout_ends() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.stranger();
+    let asked = browser.get("/messages?q=1").await;
+    assert_eq!(asked.location(), "/login?next=%2Fmessages%3Fq%3D1");
+    browser.get(&asked.location().to_owned()).await;
+    let login = [
+        ("email", "ANN@example.org"),
+        ("password", "correct horse ann"),
+        ("next", "/messages?q=1"),
+    ];
+    assert_eq!(
+        browser.post("/login", &login).await.location(),
+        "/messages?q=1"
+    );
+    assert_eq!(browser.get("/messages").await.status, StatusCode::OK);
+    let session = browser.cookies["session"].clone();
+    browser.post("/logout", &[]).await;
+    browser.cookies.insert("session".to_owned(), session);
+    assert_eq!(browser.get("/messages").await.status, StatusCode::SEE_OTHER);
+}
+
+/// R31: a known and an unknown address get the same answer, and after ten tries none.
+#[tokio::test]
+async fn wrong_logins_are_alike_and_limited() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.stranger();
+    browser.get("/login").await;
+    let known = browser
+        .post(
+            "/login",
+            &[("email", "ann@example.org"), ("password", "wrong")],
+        )
+        .await;
+    let unknown = browser
+        .post(
+            "/login",
+            &[("email", "bob@example.org"), ("password", "wrong")],
+        )
+        .await;
+    for answer in [&known, &unknown] {
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(answer.body.contains("Wrong address or password"));
+    }
+    let login = [("email", "ann@example.org"), ("password", "wrong")];
+    for _ in 0..9 {
+        browser.post("/login", &login).await;
+    }
+    let limited = browser.post("/login", &login).await;
+    assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!limited.header("retry-after").is_empty());
+    site.clock.advance(std::time::Duration::from_mins(11));
+    assert_eq!(
+        browser.post("/login", &login).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+}
+
+/// R31: logging in gives a new session; one that was planted before is worth nothing.
+#[tokio::test]
+async fn login_makes_a_new_session() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.login("ann").await;
+    let first = browser.cookies["session"].clone();
+    browser.get("/profile").await;
+    let login = [
+        ("email", "ann@example.org"),
+        ("password", "correct horse ann"),
+    ];
+    browser.post("/login", &login).await;
+    assert_ne!(browser.cookies["session"], first);
+    browser.cookies.insert("session".to_owned(), first);
+    assert_eq!(browser.get("/profile").await.status, StatusCode::SEE_OTHER);
+}
+
+/// Design "Pages": language, theme and zone are the user's choice.
+#[tokio::test]
+async fn profile_keeps_language_theme_and_zone() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.login("ann").await;
+    browser.get("/profile").await;
+    let wrong = browser.post("/profile", &[("zone", "Mars/Base")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.body.contains("There is no such time zone"));
+    let chosen = [
+        ("language", "ru"),
+        ("theme", "dark"),
+        ("zone", "Asia/Tokyo"),
+    ];
+    assert_eq!(
+        browser.post("/profile", &chosen).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let page = browser.get("/profile").await;
+    assert!(
+        page.body
+            .contains("<html lang=\"ru\" data-bs-theme=\"dark\">"),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("Профиль") && page.body.contains("Asia/Tokyo"));
+}

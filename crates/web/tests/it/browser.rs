@@ -1,0 +1,205 @@
+//! A visitor that keeps cookies and posts forms with the token of the page before, as a browser does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use skychimp_core::ids::UserId;
+use skychimp_core::secret::SecretKey;
+use skychimp_core::testing::{TestDb, user};
+use skychimp_core::time::{Clock, Moment};
+use skychimp_core::user::Role;
+use skychimp_core::wake::Wake;
+use skychimp_web::sandbox::SandboxStore;
+use skychimp_web::{AppState, Settings, router};
+use tower::ServiceExt as _;
+
+/// A site with a database of its own.
+pub struct Site {
+    pub db: TestDb,
+    pub clock: Clock,
+    pub sandbox: Arc<SandboxStore>,
+    pub app: AppState,
+    router: Router,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        Self::at("http://mail.example.org").await
+    }
+
+    pub async fn at(base: &str) -> Self {
+        let db = TestDb::new().await.unwrap();
+        let clock = Clock::fixed(Moment::from_millis(1_800_000_000_000));
+        let sandbox = Arc::new(SandboxStore::new());
+        let settings = Settings {
+            base_url: base.parse().unwrap(),
+            data_dir: std::env::temp_dir(),
+            secret: SecretKey::new([7; 32]),
+            mail_from: "news@example.org".to_owned(),
+            mail_from_name: "Skychimp".to_owned(),
+        };
+        let app = AppState::new(
+            (*db).clone(),
+            Wake::new(),
+            clock.clone(),
+            settings,
+            Some(Arc::clone(&sandbox)),
+        );
+        let router = router(app.clone());
+        Self {
+            db,
+            clock,
+            sandbox,
+            app,
+            router,
+        }
+    }
+
+    pub async fn user(&self, name: &str, role: Role) -> UserId {
+        user(&self.db, name, role).await.unwrap()
+    }
+
+    pub fn stranger(&self) -> Browser {
+        Browser {
+            router: self.router.clone(),
+            cookies: BTreeMap::new(),
+            token: String::new(),
+            language: "en",
+        }
+    }
+
+    /// A browser in which the user `name` is logged in.
+    pub async fn login(&self, name: &str) -> Browser {
+        let mut browser = self.stranger();
+        browser.get("/login").await;
+        let email = format!("{name}@example.org");
+        let password = format!("correct horse {name}");
+        let answer = browser
+            .post("/login", &[("email", &email), ("password", &password)])
+            .await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        browser.get("/").await;
+        browser
+    }
+}
+
+pub struct Browser {
+    router: Router,
+    pub cookies: BTreeMap<String, String>,
+    pub token: String,
+    pub language: &'static str,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn location(&self) -> &str {
+        self.header("location")
+    }
+}
+
+impl Browser {
+    pub async fn get(&mut self, address: &str) -> Answer {
+        self.send("GET", address, &[], String::new()).await
+    }
+
+    /// Posts a form with the token of the last page that had one.
+    pub async fn post(&mut self, address: &str, fields: &[(&str, &str)]) -> Answer {
+        let token = self.token.clone();
+        let mut all = vec![("csrf", token.as_str())];
+        all.extend_from_slice(fields);
+        self.post_raw(address, &[], &all).await
+    }
+
+    /// Posts a form as it is given.
+    pub async fn post_raw(
+        &mut self,
+        address: &str,
+        headers: &[(&str, &str)],
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let body: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| {
+                let value = percent_encoding::utf8_percent_encode(
+                    value,
+                    percent_encoding::NON_ALPHANUMERIC,
+                );
+                format!("{name}={value}")
+            })
+            // tokens are base64url; browsers leave that as it is
+            .map(|pair| pair.replace("%2D", "-").replace("%5F", "_"))
+            .collect();
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/x-www-form-urlencoded"));
+        self.send("POST", address, &headers, body.join("&")).await
+    }
+
+    pub async fn send(
+        &mut self,
+        method: &str,
+        address: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        let cookies: Vec<_> = self
+            .cookies
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address)
+            .header(header::HOST, "mail.example.org")
+            .header(header::ACCEPT_LANGUAGE, self.language);
+        if !cookies.is_empty() {
+            request = request.header(header::COOKIE, cookies.join("; "));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body)).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        for cookie in parts.headers.get_all(header::SET_COOKIE) {
+            let text = cookie.to_str().unwrap();
+            let (name, rest) = text.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if text.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let answer = Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        for mark in ["name=\"csrf\" value=\"", "name=\"csrf\" content=\""] {
+            if let Some((_, rest)) = answer.body.split_once(mark) {
+                rest.split('"').next().unwrap().clone_into(&mut self.token);
+            }
+        }
+        answer
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the site through its router, without a network. They run on SQLite, and on PostgreSQL when
+//! `TEST_DATABASE_URL` is set.
+#![allow(missing_docs, clippy::missing_panics_doc)]
+
+mod account;
+mod browser;
+mod messages;
+mod sandbox;
+mod security;
+mod unsubscribe;

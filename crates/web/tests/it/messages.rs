@@ -1,0 +1,255 @@
+use axum::http::StatusCode;
+use skychimp_core::ids::{MessageId, UserId};
+use skychimp_core::message::Message;
+use skychimp_core::user::Role;
+
+use crate::browser::{Browser, Site};
+
+async fn create(browser: &mut Browser, subject: &str) -> String {
+    let fields = [("subject", subject), ("html", "<p>Hello, {{ name }}</p>")];
+    let done = browser.post("/messages", &fields).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    done.location().to_owned()
+}
+
+async fn stored(site: &Site, owner: UserId, address: &str) -> Option<Message> {
+    let id: MessageId = address.rsplit('/').next().unwrap().parse().unwrap();
+    let mut tx = site.db.read().await.unwrap();
+    Message::get(&mut tx, owner, id).await.unwrap()
+}
+
+/// R12: a message is written, found, changed, copied and deleted.
+#[tokio::test]
+async fn message_lives() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    assert!(
+        ann.get("/messages")
+            .await
+            .body
+            .contains("Write your first message")
+    );
+    let address = create(&mut ann, "  Весна <b> 100%  ").await;
+    let list = ann.get("/messages?q=%D0%B2%D0%95%D0%A1%D0%9D%D0%90").await;
+    assert!(
+        list.body.contains("Весна &#60;b&#62; 100%") || list.body.contains("Весна &lt;b&gt; 100%"),
+        "{}",
+        list.body
+    );
+    assert!(
+        ann.get("/messages?q=%25%25")
+            .await
+            .body
+            .contains("Nothing found")
+    );
+    let edit = ann.get(&address).await;
+    assert!(edit.body.contains("Hello, {{ name }}"));
+    let fields = [
+        ("version", "1"),
+        ("subject", "Лето"),
+        ("text", "Привет\r\n"),
+        ("close", "1"),
+    ];
+    assert_eq!(ann.post(&address, &fields).await.location(), "/messages");
+    let message = stored(&site, owner, &address).await.unwrap();
+    assert_eq!(
+        (
+            message.subject.as_str(),
+            message.text.as_str(),
+            message.version
+        ),
+        ("Лето", "Привет\n", 2)
+    );
+    let copy = ann
+        .post(&format!("{address}/copy"), &[])
+        .await
+        .location()
+        .to_owned();
+    assert_eq!(
+        stored(&site, owner, &copy).await.unwrap().subject,
+        "Лето (copy)"
+    );
+    assert_eq!(
+        ann.post(&format!("{address}/delete"), &[]).await.location(),
+        "/messages"
+    );
+    assert!(stored(&site, owner, &address).await.is_none());
+}
+
+/// R7: what is wrong is said at its field, and what was typed stays.
+#[tokio::test]
+async fn wrong_fields_are_told() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let answer = ann
+        .post("/messages", &[("subject", " "), ("html", "<p>Typed</p>")])
+        .await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.body.contains("id=\"subject-error\"") && answer.body.contains("Typed"));
+    let long = "x".repeat(301);
+    let answer = ann.post("/messages", &[("subject", &long)]).await;
+    assert!(answer.body.contains("At most 300 characters"));
+}
+
+/// R34: two tabs do not overwrite each other; the second sees what changed and keeps what it typed.
+#[tokio::test]
+async fn second_tab_is_told() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let address = create(&mut ann, "One").await;
+    ann.post(&address, &[("version", "1"), ("subject", "Two")])
+        .await;
+    let late = ann
+        .post(&address, &[("version", "1"), ("subject", "Three")])
+        .await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(
+        late.body.contains("Changed there:") && late.body.contains("Three"),
+        "{}",
+        late.body
+    );
+    assert_eq!(stored(&site, owner, &address).await.unwrap().subject, "Two");
+    ann.post(&address, &[("version", "2"), ("subject", "Three")])
+        .await;
+    assert_eq!(
+        stored(&site, owner, &address).await.unwrap().subject,
+        "Three"
+    );
+}
+
+/// R32, R33: another user's message is not found, whatever is done with it.
+#[tokio::test]
+async fn messages_of_others_are_not_found() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    site.user("bob", Role::User).await;
+    site.user("max", Role::Manager).await;
+    let address = create(&mut site.login("ann").await, "Secret").await;
+    let mut bob = site.login("bob").await;
+    assert_eq!(bob.get(&address).await.status, StatusCode::NOT_FOUND);
+    for act in ["", "/copy", "/delete"] {
+        let fields = [("version", "1"), ("subject", "Mine")];
+        let answer = bob.post(&format!("{address}{act}"), &fields).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{act}");
+    }
+    assert!(!bob.get("/messages").await.body.contains("Secret"));
+    assert_eq!(
+        stored(&site, owner, &address).await.unwrap().subject,
+        "Secret"
+    );
+    let mut manager = site.login("max").await;
+    assert_eq!(manager.get("/messages").await.status, StatusCode::FORBIDDEN);
+}
+
+/// R12: the preview shows the letter as a reader gets it, under a policy that runs nothing.
+#[tokio::test]
+async fn preview_shows_the_letter() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let html = "<p>Hello, {{ name }}</p><script>alert(1)</script>";
+    let seen = ann
+        .post(
+            "/messages/preview",
+            &[("subject", "Hi {{ name }}"), ("html", html)],
+        )
+        .await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert!(seen.body.contains("Hello, Maria Sokolova"), "{}", seen.body);
+    assert!(
+        seen.header("content-security-policy")
+            .starts_with("sandbox; default-src 'none'")
+    );
+    let text = ann
+        .post(
+            "/messages/preview",
+            &[("subject", "Hi"), ("html", html), ("part", "text")],
+        )
+        .await;
+    assert!(
+        text.body.contains("<pre>Hello, Maria Sokolova"),
+        "{}",
+        text.body
+    );
+    let source = ann
+        .post(
+            "/messages/preview",
+            &[("subject", "Hi"), ("html", html), ("part", "source")],
+        )
+        .await;
+    assert!(
+        source
+            .body
+            .contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click"),
+        "{}",
+        source.body
+    );
+}
+
+/// R12: an error is told at its line while editing.
+#[tokio::test]
+async fn problems_are_told_at_their_line() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let html = "<p>\n{% if name %}\n</p>";
+    let found = ann
+        .post("/messages/check", &[("subject", "Hi"), ("html", html)])
+        .await;
+    assert!(
+        found
+            .body
+            .contains("data-goto=\"html\" data-goto-line=\"2\""),
+        "{}",
+        found.body
+    );
+    let fine = ann
+        .post(
+            "/messages/check",
+            &[("subject", "Hi"), ("html", "<p>Hello</p>")],
+        )
+        .await;
+    assert!(fine.body.contains("Nothing is wrong"));
+}
+
+/// R3, R28: a test letter goes into the outbox, one per address, and the page never waits for a mail server.
+#[tokio::test]
+async fn test_letter_goes_into_the_outbox() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let fields = [
+        ("subject", "Hi"),
+        ("html", "<p>Hello, {{ name }}</p>"),
+        ("to", "a@example.org, b@example.org, A@example.org"),
+    ];
+    let mut woken = site.app.wake.subscribe();
+    let sent = ann.post("/messages/test", &fields).await;
+    assert!(
+        sent.body.contains("2 test letters are on their way"),
+        "{}",
+        sent.body
+    );
+    assert!(woken.has_changed().unwrap());
+    woken.mark_unchanged();
+    for (to, sentence) in [("", "Fill this in"), ("nobody", "An address has an @")] {
+        let refused = ann
+            .post(
+                "/messages/test",
+                &[("subject", "Hi"), ("html", "x"), ("to", to)],
+            )
+            .await;
+        assert!(refused.body.contains(sentence), "{}", refused.body);
+    }
+    let broken = ann
+        .post(
+            "/messages/test",
+            &[("subject", "Hi"), ("html", "{{"), ("to", "a@example.org")],
+        )
+        .await;
+    assert!(broken.body.contains("was not sent"), "{}", broken.body);
+    assert!(!woken.has_changed().unwrap());
+}
