@@ -190,6 +190,16 @@ macro_rules! run_columns {
 }
 
 impl Run {
+    /// The runs of all owners that were finished at `since` or later, for commands that tell what they did.
+    pub async fn finished_since(tx: &mut Tx, since: Moment) -> Result<Vec<(UserId, RunId)>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT owner_id, id FROM runs WHERE finished_at >= $1 AND state <> 'skipped' ORDER BY id",
+        )
+        .bind(since)
+        .fetch_all(conn)
+        .await)?)
+    }
+
     /// The owner's run with this id.
     pub async fn get(tx: &mut Tx, owner: UserId, id: RunId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(

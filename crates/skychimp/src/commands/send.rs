@@ -262,14 +262,20 @@ struct Ended {
 /// Works until nothing in `scope` is left, showing progress.
 async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow::Result<Ended> {
     let stop = stop::on_signal()?;
+    let began = program.clock.now();
     let (server, _sandbox) = sandbox::mail_server(program).await?;
     let engine = engine::start(program, db, server, program.config.listen, scope)?;
     let watched = watch(program, db, scope, until, &stop).await;
     engine.stop().await;
-    let (how, seen) = watched?;
+    let (how, mut seen) = watched?;
     // what the last letters came to is recorded now
     let mut runs = Vec::new();
     let mut tx = db.read().await?;
+    if scope == Scope::All {
+        // a small run begins and ends between two looks
+        let finished = Run::finished_since(&mut tx, began).await?;
+        seen.extend(finished.into_iter().map(|(owner, run)| (run, owner)));
+    }
     for (run, owner) in seen {
         if let Some(run) = Run::get(&mut tx, owner, run).await? {
             runs.push(progress(&run));

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use skychimp_core::db::Db;
@@ -21,6 +22,9 @@ use crate::out;
 use crate::program::Program;
 use crate::sandbox;
 use crate::stop;
+
+/// How long a stopping site may still answer requests, after the engine has stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// Run the site, the API and the engine that sends.
 ///
@@ -177,10 +181,10 @@ impl Service {
         if let Some(engine) = self.engine {
             engine.stop().await;
         }
+        let patience = LAST_ANSWERS.min(program.config.stop_timeout);
         let ended = if let Some(ended) = broken {
             ended
-        } else if let Ok(ended) = tokio::time::timeout(program.config.stop_timeout, &mut site).await
-        {
+        } else if let Ok(ended) = tokio::time::timeout(patience, &mut site).await {
             ended
         } else {
             // an open page with live progress never ends by itself

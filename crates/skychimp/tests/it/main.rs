@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod demo;
+mod examples;
 mod mailings;
 mod nodes;
 mod recipients;
