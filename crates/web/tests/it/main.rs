@@ -4,6 +4,7 @@
 
 mod account;
 mod browser;
+mod mailings;
 mod messages;
 mod sandbox;
 mod security;

@@ -1,0 +1,312 @@
+use axum::http::StatusCode;
+use skychimp_core::db::Db;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::{Mailing, MailingDraft, Sender, Status};
+use skychimp_core::run::Run;
+use skychimp_core::testing::{list, mailing, message, suppress};
+use skychimp_core::time::Moment;
+use skychimp_core::user::Role;
+
+use crate::browser::{Browser, Site};
+
+fn id_of(address: &str) -> MailingId {
+    address.rsplit('/').next().unwrap().parse().unwrap()
+}
+
+async fn stored(db: &Db, owner: UserId, id: MailingId) -> Mailing {
+    let mut tx = db.read().await.unwrap();
+    Mailing::get(&mut tx, owner, id).await.unwrap().unwrap()
+}
+
+async fn create(browser: &mut Browser, fields: &[(&str, &str)]) -> String {
+    browser.get("/mailings/new").await;
+    let done = browser.post("/mailings", fields).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    done.location().to_owned()
+}
+
+/// Makes the run of a started mailing and its deliveries.
+async fn expand(db: &Db, now: Moment) {
+    let from = Sender {
+        name: String::new(),
+        email: "news@example.org".to_owned(),
+    };
+    let mut tx = db.write().await.unwrap();
+    Run::start_due(&mut tx, None, &from, now).await.unwrap();
+    Run::expand_next(&mut tx, None, 1_000, now).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// R7, R15, R22: a draft is saved, its page is a checklist, its button names the act and starts it once.
+#[tokio::test]
+async fn draft_becomes_a_running_mailing() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 1_241, now).await.unwrap();
+    suppress(&site.db, owner, 3, "unsubscribed", now).await.unwrap();
+    let letter = message(&site.db, owner, "News", "Dear {{ name }}", now).await.unwrap();
+    let mut ann = site.login("ann").await;
+    let page = ann.get("/mailings").await;
+    assert!(page.body.contains("No mailings yet"));
+    let (people, letter) = (people.to_string(), letter.to_string());
+    let address = create(
+        &mut ann,
+        &[
+            ("title", "Spring"),
+            ("lists", &people),
+            ("message", &letter),
+            ("zone", "Europe/Moscow"),
+            ("every", "once"),
+            ("action", "draft"),
+        ],
+    )
+    .await;
+    let page = ann.get(&address).await;
+    for part in ["Before Start", "Send to 1,240 recipients", "Unsubscribed", "Customers", "News"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    for _ in 0..2 {
+        let done = ann.post(&format!("{address}/start"), &[]).await;
+        assert_eq!(done.location(), address);
+    }
+    assert_eq!(stored(&site.db, owner, id_of(&address)).await.status, Status::Running);
+    expand(&site.db, now).await;
+    let page = ann.get(&address).await;
+    for part in ["data-live-src", "1,240", "Pause", "Cancel mailing"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    let found = ann.get("/mailings?q=SPR&status=running").await;
+    assert!(found.body.contains(&address));
+    let none = ann.get("/mailings?status=paused").await;
+    assert!(none.body.contains("Nothing found"));
+}
+
+/// R22: saving with the button that starts does both; what is missing is said and nothing starts.
+#[tokio::test]
+async fn save_and_start_says_what_is_missing() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let fields = [("title", "Spring"), ("zone", "UTC"), ("action", "start")];
+    let address = create(&mut ann, &fields).await;
+    assert_eq!(stored(&site.db, owner, id_of(&address)).await.status, Status::Created);
+    let page = ann.get(&address).await;
+    for part in ["not started", "Choose a list or recipients", "Fill this in"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+}
+
+/// R15: message and list are made on the mailing's form, and the mailing starts at once.
+#[tokio::test]
+async fn everything_is_made_on_one_form() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let address = create(
+        &mut ann,
+        &[
+            ("title", "Spring"),
+            ("zone", "UTC"),
+            ("new_subject", "Hello"),
+            ("new_text", "Dear {{ name }}"),
+            ("new_list", "Friends"),
+            ("new_people", "Bob <bob@example.com>\r\neve@example.com"),
+            ("action", "start"),
+        ],
+    )
+    .await;
+    assert_eq!(stored(&site.db, owner, id_of(&address)).await.status, Status::Running);
+    expand(&site.db, site.clock.now()).await;
+    let mut tx = site.db.read().await.unwrap();
+    let run = Run::latest(&mut tx, owner, id_of(&address)).await.unwrap().unwrap();
+    assert_eq!(run.planned, 2);
+}
+
+/// R7: wrong fields come back with what was typed.
+#[tokio::test]
+async fn wrong_fields_come_back() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    ann.get("/mailings/new").await;
+    let fields = [
+        ("title", ""),
+        ("zone", "Mars/Olympus"),
+        ("from_email", "nobody"),
+        ("every", "week"),
+    ];
+    let page = ann.post("/mailings", &fields).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in ["title-error", "zone-error", "from_email-error", "Mars/Olympus", "nobody"] {
+        assert!(page.body.contains(part), "{part}");
+    }
+}
+
+/// R10: the next five dates and the audience are shown while the form is filled in.
+#[tokio::test]
+async fn plan_is_shown_before_saving() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let people = list(&site.db, owner, "Customers", 0, 7, site.clock.now()).await.unwrap();
+    let people = people.to_string();
+    let mut ann = site.login("ann").await;
+    ann.get("/mailings/new").await;
+    let fields = [
+        ("lists", people.as_str()),
+        ("begin", "at"),
+        ("start", "2027-01-31T10:00"),
+        ("every", "month"),
+        ("zone", "Europe/Moscow"),
+    ];
+    let plan = ann.post("/mailings/plan", &fields).await.body.replace('\u{a0}', " ");
+    for part in [
+        "31 Jan 2027, 10:00",
+        "28 Feb 2027, 10:00",
+        "31 Mar 2027, 10:00",
+        "30 Apr 2027, 10:00",
+        "31 May 2027, 10:00",
+        "7 recipients",
+    ] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+}
+
+/// R34: of two tabs the second is told, and what it typed is kept.
+#[tokio::test]
+async fn second_tab_is_told() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let id = mailing(&site.db, owner, &[], MailingDraft::default(), site.clock.now())
+        .await
+        .unwrap();
+    let address = format!("/mailings/{id}");
+    let mut ann = site.login("ann").await;
+    ann.get(&format!("{address}/edit")).await;
+    let first = [("title", "First tab"), ("zone", "UTC"), ("version", "1")];
+    assert_eq!(ann.post(&address, &first).await.status, StatusCode::SEE_OTHER);
+    let second = [("title", "Second tab"), ("zone", "UTC"), ("version", "1")];
+    let page = ann.post(&address, &second).await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.body.contains("Second tab"));
+    assert_eq!(stored(&site.db, owner, id).await.title, "First tab");
+}
+
+/// R7, R22: pause, resume, cancel, copy and delete, each by its button.
+#[tokio::test]
+async fn buttons_of_a_running_mailing_work() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 7, now).await.unwrap();
+    let id = mailing(&site.db, owner, &[people], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let address = format!("/mailings/{id}");
+    let mut ann = site.login("ann").await;
+    ann.get(&address).await;
+    for (act, status) in [
+        ("start", Status::Running),
+        ("pause", Status::Paused),
+        ("resume", Status::Running),
+        ("cancel", Status::Cancelled),
+    ] {
+        let done = ann.post(&format!("{address}/{act}"), &[]).await;
+        assert_eq!(done.location(), address, "{act}: {}", done.body);
+        assert_eq!(stored(&site.db, owner, id).await.status, status, "{act}");
+        if act == "start" {
+            expand(&site.db, now).await;
+        }
+    }
+    let copy = ann.post(&format!("{address}/copy"), &[]).await;
+    assert!(copy.location().ends_with("/edit"));
+    let page = ann.get(&format!("{address}/delete")).await;
+    for part in ["1 run", "7 deliveries"] {
+        assert!(page.body.contains(part), "{part}");
+    }
+    let done = ann.post(&format!("{address}/delete"), &[]).await;
+    assert_eq!(done.location(), "/mailings");
+    assert_eq!(ann.get(&address).await.status, StatusCode::NOT_FOUND);
+}
+
+/// R32: every address of another user's mailing is a page 404, and nothing changes.
+#[tokio::test]
+async fn foreign_mailing_is_not_found() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    site.user("bob", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 7, now).await.unwrap();
+    let id = mailing(&site.db, owner, &[people], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let mut ann = site.login("ann").await;
+    ann.get("/mailings").await;
+    ann.post(&format!("/mailings/{id}/start"), &[]).await;
+    expand(&site.db, now).await;
+    let mut tx = site.db.read().await.unwrap();
+    let run = Run::latest(&mut tx, owner, id).await.unwrap().unwrap().id;
+    drop(tx);
+    let mut bob = site.login("bob").await;
+    for page in ["", "/edit", "/delete", "/runs", "/log", "/log.csv"] {
+        let answer = bob.get(&format!("/mailings/{id}{page}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{page}");
+    }
+    for page in ["", "/replies", "/live"] {
+        let answer = bob.get(&format!("/mailings/{id}/runs/{run}{page}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{page}");
+    }
+    for act in ["", "/start", "/pause", "/resume", "/cancel", "/copy", "/delete"] {
+        let fields = [("title", "Mine"), ("zone", "UTC"), ("version", "2")];
+        let answer = bob.post(&format!("/mailings/{id}{act}"), &fields).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{act}");
+    }
+    assert_eq!(stored(&site.db, owner, id).await.status, Status::Running);
+}
+
+/// R13, R24: the log takes its filters from its address, and its export has the columns of the contract.
+#[tokio::test]
+async fn log_is_filtered_and_exported() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let id = mailing(&site.db, owner, &[], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let mut ann = site.login("ann").await;
+    let page = ann.get(&format!("/mailings/{id}/log")).await;
+    assert!(page.body.contains("No attempts"));
+    let query = "outcome=failed&state=failed&code=550&q=bob&from=2027-01-01T10:00&to=&after=nonsense";
+    let page = ann.get(&format!("/mailings/{id}/log?{query}")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("Nothing found") || page.body.contains("No attempts"));
+    let csv = ann.get(&format!("/mailings/{id}/log.csv")).await;
+    assert!(csv.header("content-disposition").contains("attachment"));
+    assert_eq!(
+        csv.body,
+        "at,recipient,attempt,outcome,class,code,enhanced_code,reply,server,duration_ms\r\n"
+    );
+}
+
+/// Design "Pages": the pages of mailings are in Russian for who reads Russian.
+#[tokio::test]
+async fn pages_are_in_russian() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Клиенты", 0, 21, now).await.unwrap();
+    let id = mailing(&site.db, owner, &[people], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let mut ann = site.login("ann").await;
+    ann.language = "ru";
+    for (address, part) in [
+        ("/mailings".to_owned(), "Рассылки"),
+        ("/mailings/new".to_owned(), "Новая рассылка"),
+        (format!("/mailings/{id}"), "Отправить 21 получателю"),
+        (format!("/mailings/{id}/log"), "Журнал"),
+    ] {
+        let page = ann.get(&address).await;
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+}
