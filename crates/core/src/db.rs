@@ -14,7 +14,9 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+};
 
 use crate::error::Error;
 
@@ -93,9 +95,12 @@ impl Db {
             .pragma("temp_store", "memory")
             .optimize_on_close(true, Some(400))
             .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+        // A full disk makes SQLite end the transaction by itself; the driver does not notice, and could not begin another
+        // one on that connection ever again.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_mins(1))
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
         let reader = SqlitePoolOptions::new()

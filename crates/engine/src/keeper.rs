@@ -228,7 +228,7 @@ impl Remains {
             .iter()
             .map(|flight| self.doubt(flight, now))
             .collect();
-        let returned = end(
+        let (recorded, returned) = end(
             &self.db,
             orphan.worker,
             orphan.done.iter().chain(&in_doubt),
@@ -239,7 +239,7 @@ impl Remains {
         .await?;
         tracing::warn!(
             worker.id = %orphan.worker,
-            outcomes = orphan.done.len(),
+            recorded,
             in_doubt = in_doubt.len(),
             returned,
             "settled the letters of a killed process"
@@ -274,7 +274,7 @@ impl Remains {
 }
 
 /// Ends a worker: records what is known; the rest returns to the queue untried, or in doubt when not all is known.
-/// Returns how many deliveries that were.
+/// Returns how many attempts were recorded and how many deliveries returned.
 pub async fn end(
     db: &Db,
     worker: WorkerId,
@@ -282,15 +282,15 @@ pub async fn end(
     complete: bool,
     due_at: Moment,
     now: Moment,
-) -> Result<u64, Error> {
+) -> Result<(usize, u64), Error> {
     let mut tx = db.write().await?;
     let attempted: Vec<_> = attempted.collect();
-    Delivery::record(&mut tx, worker, &attempted, now).await?;
+    let recorded = Delivery::record(&mut tx, worker, &attempted, now).await?;
     let mut rest = 0;
     if !complete {
         rest += Delivery::doubt_all(&mut tx, worker, SILENT, due_at, now).await?;
     }
     rest += Worker::end(&mut tx, worker).await?;
     tx.commit().await?;
-    Ok(rest)
+    Ok((recorded.recorded, rest))
 }

@@ -173,7 +173,7 @@ async fn settle(
         .iter()
         .map(|flight| remains.doubt(flight, now))
         .collect();
-    let returned = keeper::end(&config.db, worker, in_doubt.iter(), true, now, now).await?;
+    let (_, returned) = keeper::end(&config.db, worker, in_doubt.iter(), true, now, now).await?;
     tracing::info!(worker.id = %worker, in_doubt = in_doubt.len(), returned, "stopped sending");
     if let Some(journal) = Arc::into_inner(journal) {
         journal.remove()?;
