@@ -32,7 +32,7 @@ use crate::form::{Errors, Form, Outcome, Path, outcome};
 use crate::page::{Page, html, html_wrong};
 
 /// Largest file, in bytes.
-const FILE_MAX: u64 = 500 * 1024 * 1024;
+const FILE_MAX: u64 = 500_000_000;
 /// Imports shown under the upload.
 const LATEST: i64 = 10;
 /// Rows that were not imported, shown on the page; all of them are in the error file.
@@ -351,6 +351,9 @@ async fn start(
     match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
         Outcome::Done(()) => Ok(Redirect::to(&here).into_response()),
         Outcome::Wrong(errors) => {
+            // How the file is read stands in a form of its own.
+            let OptionsForm { encoding, delimiter, header, .. } = OptionsForm::of(&job.options);
+            let form = OptionsForm { encoding, delimiter, header, ..form };
             let again = ColumnsPage::new(&app, page, user.id, job, form).await?;
             html_wrong(&ColumnsPage { errors, ..again })
         }

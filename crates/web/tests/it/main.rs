@@ -6,6 +6,7 @@ mod account;
 mod browser;
 mod mailings;
 mod messages;
+mod recipients;
 mod sandbox;
 mod security;
 mod unsubscribe;
