@@ -7,7 +7,7 @@ use skychimp_core::run::RunState;
 use skychimp_core::testing::sending_run;
 use skychimp_core::testing::user;
 use skychimp_core::user::Role;
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::{Ledger, World, now};
 
@@ -168,13 +168,20 @@ async fn two_engines_share_the_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn small_mailing_passes_a_big_one() {
     let world = World::new().await;
-    let server = Script::new().without_content().start().await;
+    let server = Script::new()
+        .without_content()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(10)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let bob = user(&world.db, "bob", Role::User).await.unwrap();
     let big = world.run(4_000).await;
     let engine = world.engine(&server);
     world
         .wait(&big, "the big one began", |run| run.sent > 0)
         .await;
-    let bob = user(&world.db, "bob", Role::User).await.unwrap();
     let addresses: Vec<_> = (0..20).map(|i| format!("bob{i}@example.org")).collect();
     let small = sending_run(&world.db, bob, &addresses, now(), None)
         .await
