@@ -161,7 +161,7 @@ struct ErrorPage {
 }
 
 /// The error as a page, or as one sentence for a part of a page.
-pub(crate) fn page(page: &Page, response: Response) -> Response {
+pub(crate) fn page(page: &Page, response: &Response) -> Response {
     let status = response.status();
     let case = response
         .extensions()

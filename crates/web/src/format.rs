@@ -38,7 +38,7 @@ pub fn number(n: i64, lang: Lang) -> String {
     }
     // Russian typography leaves four digits together only in tables of years; counters are grouped from 1 000 on.
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(separator);
         }
         text.push(digit);

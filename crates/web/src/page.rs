@@ -268,6 +268,7 @@ impl Page {
 
     /// Goes to `to` after a form was done (303), where `flash` is shown.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers build it in place")]
     pub fn redirect(&self, to: &str, flash: Flash) -> Response {
         let mut response = Redirect::to(to).into_response();
         cookies::put(&mut response, flash.cookie());
@@ -363,7 +364,7 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
         Err(error) => error.into_response(),
     };
     if error::needs_page(&response) {
-        response = error::page(&page, response);
+        response = error::page(&page, &response);
     }
     finish(&app, &page, safe, chosen, &mut response);
     response

@@ -77,23 +77,13 @@ async fn login(
 ) -> Result<Response, WebError> {
     let key = format!("{}|{}", page.peer, form.email.trim().to_lowercase());
     app.login_limit.try_once(&key, page.now)?;
-    match check_password(&app, &form.email, form.password.clone()).await? {
-        Some(id) => {
-            app.login_limit.forget(&key);
-            enter(
-                &app,
-                &page,
-                &headers,
-                id,
-                Redirect::to(&local(&form.next)).into_response(),
-            )
-            .await
-        }
-        None => {
-            let errors = Errors::one("password", "wrong_login");
-            html_wrong(&LoginPage { page, form, errors })
-        }
-    }
+    let Some(id) = check_password(&app, &form.email, form.password.clone()).await? else {
+        let errors = Errors::one("password", "wrong_login");
+        return html_wrong(&LoginPage { page, form, errors });
+    };
+    app.login_limit.forget(&key);
+    let inside = Redirect::to(&local(&form.next)).into_response();
+    enter(&app, &page, &headers, id, inside).await
 }
 
 /// The account whose address and password these are. An unknown address takes as long as a known one.

@@ -158,7 +158,9 @@ async fn show(
         Some(message) => (
             message.subject().unwrap_or_default().to_owned(),
             message.body_text(0).unwrap_or_default().into_owned(),
-            message.html_part(0).is_some_and(|part| part.is_text_html()),
+            message
+                .html_part(0)
+                .is_some_and(mail_parser::MessagePart::is_text_html),
         ),
         None => (String::new(), source.clone(), false),
     };

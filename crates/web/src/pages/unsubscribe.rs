@@ -10,7 +10,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use skychimp_core::suppression::{Reason, Suppression};
 use skychimp_core::unsubscribe::UnsubscribeToken;
@@ -119,13 +119,11 @@ fn read(app: &AppState, page: &Page, text: &str) -> Result<Option<UnsubscribeTok
     if text == TEST {
         return Ok(None);
     }
-    match app.unsubscribe_key.verify(text) {
-        Some(token) => Ok(Some(token)),
-        None => {
-            app.token_limit.try_once(&page.peer, page.now)?;
-            Err(WebError::NotFound)
-        }
+    if let Some(token) = app.unsubscribe_key.verify(text) {
+        return Ok(Some(token));
     }
+    app.token_limit.try_once(&page.peer, page.now)?;
+    Err(WebError::NotFound)
 }
 
 async fn unsubscribe(
@@ -183,8 +181,7 @@ async fn shown(
         .await?
         .is_some();
     let state = match state {
-        Step::Asked if gone => Step::Unsubscribed,
-        Step::Resubscribed if gone => Step::Unsubscribed,
+        Step::Asked | Step::Resubscribed if gone => Step::Unsubscribed,
         other => other,
     };
     html(&UnsubscribePage {
@@ -198,7 +195,5 @@ async fn shown(
 
 /// These routes stand outside of the page middleware, so they write their errors themselves.
 fn answer(page: &Page, result: Result<Response, WebError>) -> Response {
-    result.unwrap_or_else(|error| {
-        error::page(page, axum::response::IntoResponse::into_response(error))
-    })
+    result.unwrap_or_else(|error| error::page(page, &error.into_response()))
 }

@@ -59,7 +59,7 @@ async fn login_leads_back_and_logout_ends() {
     let mut browser = site.stranger();
     let asked = browser.get("/messages?q=1").await;
     assert_eq!(asked.location(), "/login?next=%2Fmessages%3Fq%3D1");
-    browser.get(&asked.location().to_owned()).await;
+    browser.get(asked.location()).await;
     let login = [
         ("email", "ANN@example.org"),
         ("password", "correct horse ann"),

@@ -1,6 +1,6 @@
 //! Tests of the site through its router, without a network. They run on SQLite, and on PostgreSQL when
 //! `TEST_DATABASE_URL` is set.
-#![allow(missing_docs, clippy::missing_panics_doc)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod account;
 mod browser;
