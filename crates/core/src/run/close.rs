@@ -140,24 +140,55 @@ impl Run {
         };
         let mut closed = [0; 2];
         for (from, closed) in ["queued", "deferred"].into_iter().zip(&mut closed) {
-            *closed = on_db!(tx, conn => sqlx::query(
-                "UPDATE deliveries
-                 SET state = $4, done_at = $5
-                 WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id IN
-                     (SELECT id FROM deliveries
-                      WHERE run_id = $2 AND state IN ('queued', 'deferred') AND state = $3
-                      ORDER BY due_at, id
-                      LIMIT $6)",
-            )
-            .bind(owner)
-            .bind(run)
-            .bind(from)
-            .bind(&state)
-            .bind(now)
-            .bind(limit)
-            .execute(conn)
-            .await
-            .map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)))?;
+            // PostgreSQL gets the ids in hand: a sub-select makes it join by nested loops while the table is new to it.
+            let done = match tx {
+                Tx::Sqlite(tx) => sqlx::query(
+                    "UPDATE deliveries
+                     SET state = $4, done_at = $5
+                     WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id IN
+                         (SELECT id FROM deliveries
+                          WHERE run_id = $2 AND state IN ('queued', 'deferred') AND state = $3
+                          ORDER BY due_at, id
+                          LIMIT $6)",
+                )
+                .bind(owner)
+                .bind(run)
+                .bind(from)
+                .bind(&state)
+                .bind(now)
+                .bind(limit)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+                Tx::Postgres(tx) => {
+                    let ids: Vec<i64> = sqlx::query_scalar(
+                        "SELECT id FROM deliveries
+                         WHERE run_id = $1 AND owner_id = $2 AND state IN ('queued', 'deferred') AND state = $3
+                         ORDER BY due_at, id
+                         LIMIT $4",
+                    )
+                    .bind(run)
+                    .bind(owner)
+                    .bind(from)
+                    .bind(limit)
+                    .fetch_all(&mut **tx)
+                    .await?;
+                    sqlx::query(
+                        "UPDATE deliveries
+                         SET state = $3, done_at = $4
+                         WHERE owner_id = $1 AND id = ANY($5) AND state = $2",
+                    )
+                    .bind(owner)
+                    .bind(from)
+                    .bind(&state)
+                    .bind(now)
+                    .bind(ids)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
+                }
+            };
+            *closed = i64::try_from(done).unwrap_or(i64::MAX);
         }
         let [queued, deferred] = closed;
         on_db!(tx, conn => sqlx::query(

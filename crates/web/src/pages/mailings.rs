@@ -223,7 +223,11 @@ async fn start_now(
                 Flash::done("mailing-scheduled").with("at", page.time(at))
             })
         }
-        Ok(Some(Started::Already)) => Ok(Flash::note("mailing-started-before")),
+        Ok(Some(Started::Already)) => {
+            // ends the row's lock at once, not when the connection is cleaned up
+            tx.commit().await?;
+            Ok(Flash::note("mailing-started-before"))
+        }
         Ok(None) => Err(WebError::NotFound),
         Err(Error::Invalid(_)) => Ok(Flash::warn("mailing-not-ready")),
         Err(Error::State(_)) => Ok(Flash::warn("mailing-not-possible")),
