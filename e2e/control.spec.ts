@@ -71,7 +71,7 @@ test('unsubscribe and subscribe again', async ({ browser, start, mail }) => {
   const letter = mail.letters.find(({ to }) => to === everybody[1])?.data.replace(/\r\n[ \t]+/g, ' ') ?? '';
   const address = /^List-Unsubscribe: <([^>]+)>/m.exec(letter)?.[1] ?? '';
   expect(letter).toContain('List-Unsubscribe-Post: List-Unsubscribe=One-Click');
-  const reader = await browser.newPage({ locale: 'en' });
+  const reader = await (await browser.newContext({ locale: 'en' })).newPage();
   await reader.goto(address);
   await expect(reader.getByRole('heading', { name: t('unsubscribe-title') })).toBeVisible();
   await accessible(reader);

@@ -63,7 +63,7 @@ for (const language of LANGUAGES) {
     // a mailing
     await page.goto('/mailings');
     await link('mailings-new').click();
-    await page.getByLabel(t('mailing-name')).fill('Autumn news');
+    await page.getByLabel(t('mailing-name'), { exact: true }).fill('Autumn news');
     await page.getByLabel('Customers').check();
     await page.getByLabel(t('mailing-message'), { exact: true }).selectOption({ label: 'News for {{ name }}' });
     await expect(button('mailing-send-to', { count: COUNT })).toBeVisible();
