@@ -89,6 +89,7 @@ impl Watch {
         None
     }
 
+    /// An event without data is not delivered by browsers, so `reload` carries a word.
     async fn look(&mut self) -> Result<Option<Event>, WebError> {
         let now = self.app.clock.now();
         let mut tx = self.app.db.read().await?;
@@ -96,13 +97,13 @@ impl Watch {
         let run = Run::get(&mut tx, self.owner, self.run).await?;
         let (Some(mailing), Some(run)) = (mailing, run) else {
             self.over = true;
-            return Ok(Some(Event::default().event("reload").data("")));
+            return Ok(Some(Event::default().event("reload").data("now")));
         };
         let shape = (mailing.status, run.state, run.is_over());
         let before = self.shape.replace(shape);
         if before.is_some_and(|before| before != shape) || (before.is_none() && run.is_over()) {
             self.over = true;
-            return Ok(Some(Event::default().event("reload").data("")));
+            return Ok(Some(Event::default().event("reload").data("now")));
         }
         let rate = rate(&mut tx, &run, now).await?;
         drop(tx);
