@@ -247,7 +247,8 @@ impl Import {
         clock: &Clock,
         progress: &watch::Sender<Progress>,
     ) -> Result<Outcome, Error> {
-        let broken = |error: std::io::Error| Error::Internal(format!("a file of the import: {error}"));
+        let broken =
+            |error: std::io::Error| Error::Internal(format!("a file of the import: {error}"));
         let file = File::open(file_of(data, id)).map_err(broken)?;
         let errors = File::create(error_file_of(data, id)).map_err(broken)?;
         let errors = ErrorFile::new(BufWriter::new(errors), text).map_err(broken)?;

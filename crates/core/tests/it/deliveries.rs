@@ -171,7 +171,9 @@ async fn deferred_comes_back() {
     assert_eq!(closes(&db, &run).await, [0, 1, 0, 1, 0, 1, 1]);
     assert!(claim(&db, worker, at(NOW), 9).await.is_empty());
     let mut tx = db.read().await.unwrap();
-    let next = Delivery::next_due(&mut tx, run.owner, run.id).await.unwrap();
+    let next = Delivery::next_due(&mut tx, run.owner, run.id)
+        .await
+        .unwrap();
     assert_eq!(next, Some(later));
     drop(tx);
     let again = claim(&db, worker, later, 9).await;

@@ -476,7 +476,9 @@ async fn message_and_list_are_made_in_place() {
     wanted.people = "person0@example.org\nBob <bob@example.org>".to_owned();
     let mut tx = db.write().await.unwrap();
     wanted.make(&mut tx, ann, &mut draft, now).await.unwrap();
-    let id = Mailing::create(&mut tx, ann, &draft, "ann", now).await.unwrap();
+    let id = Mailing::create(&mut tx, ann, &draft, "ann", now)
+        .await
+        .unwrap();
     let ready = Mailing::readiness(&mut tx, ann, id, &service(), now).await;
     let ready = ready.unwrap().unwrap();
     assert!(ready.is_ready(), "{ready:?}");

@@ -21,7 +21,13 @@ fn service() -> Sender {
     }
 }
 
-async fn started(db: &Db, owner: UserId, people: i64, draft: MailingDraft, now: Moment) -> MailingId {
+async fn started(
+    db: &Db,
+    owner: UserId,
+    people: i64,
+    draft: MailingDraft,
+    now: Moment,
+) -> MailingId {
     let all = list(db, owner, "All", 0, people, now).await.unwrap();
     let id = mailing(db, owner, &[all], draft, now).await.unwrap();
     let mut tx = db.write().await.unwrap();
@@ -53,7 +59,11 @@ async fn runs(db: &Db, owner: UserId, id: MailingId) -> Vec<Run> {
 
 async fn status(db: &Db, owner: UserId, id: MailingId) -> Status {
     let mut tx = db.read().await.unwrap();
-    Mailing::get(&mut tx, owner, id).await.unwrap().unwrap().status
+    Mailing::get(&mut tx, owner, id)
+        .await
+        .unwrap()
+        .unwrap()
+        .status
 }
 
 /// R19, R21: nothing happens before the start; at the start one run begins and gets all its deliveries.
@@ -176,7 +186,10 @@ async fn end_closes_what_is_left() {
     let runs = runs(&db, ann, id).await;
     let totals = runs[0].totals();
     assert_eq!(runs[0].state, RunState::Expired);
-    assert_eq!((totals.planned, totals.expired, totals.remaining), (25_000, 25_000, 0));
+    assert_eq!(
+        (totals.planned, totals.expired, totals.remaining),
+        (25_000, 25_000, 0)
+    );
     assert_eq!(status(&db, ann, id).await, Status::Completed);
 }
 
@@ -197,6 +210,9 @@ async fn cancelled_rest_is_closed() {
     assert_eq!(runs(&db, ann, id).await[0].totals().remaining, 15_000);
     while !step(&db, &clock).await.is_idle() {}
     let run = runs(&db, ann, id).await.remove(0);
-    assert_eq!((run.totals().cancelled, run.totals().remaining), (35_000, 0));
+    assert_eq!(
+        (run.totals().cancelled, run.totals().remaining),
+        (35_000, 0)
+    );
     assert!(run.is_over());
 }

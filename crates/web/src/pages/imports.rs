@@ -18,7 +18,8 @@ use serde::Deserialize;
 use skychimp_core::error::{Error, FieldError};
 use skychimp_core::ids::{ImportId, ListId, UserId};
 use skychimp_core::import::{
-    self, Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target, error_file_of, file_of, first_errors,
+    self, Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target, error_file_of,
+    file_of, first_errors,
 };
 use skychimp_core::list::List;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -49,7 +50,10 @@ pub(crate) fn routes() -> Router<AppState> {
 
 pub(crate) fn long_routes() -> Router<AppState> {
     Router::new()
-        .route("/recipients/import/file", post(upload).layer(DefaultBodyLimit::disable()))
+        .route(
+            "/recipients/import/file",
+            post(upload).layer(DefaultBodyLimit::disable()),
+        )
         .route("/recipients/import/{id}/live", get(live))
         .route("/recipients/import/{id}/errors.csv", get(errors))
 }
@@ -64,10 +68,20 @@ struct IndexPage {
 }
 
 impl IndexPage {
-    async fn new(app: &AppState, page: Page, owner: UserId, errors: Errors) -> Result<Self, WebError> {
+    async fn new(
+        app: &AppState,
+        page: Page,
+        owner: UserId,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
         give_up_silent(app, &page).await?;
         let latest = Import::latest(&mut app.db.read().await?, owner, LATEST).await?;
-        Ok(Self { page, latest, errors, file_max: FILE_MAX })
+        Ok(Self {
+            page,
+            latest,
+            errors,
+            file_max: FILE_MAX,
+        })
     }
 }
 
@@ -78,7 +92,11 @@ async fn give_up_silent(app: &AppState, page: &Page) -> Result<(), WebError> {
     Ok(tx.commit().await?)
 }
 
-async fn index(State(app): State<AppState>, page: Page, Sender(user): Sender) -> Result<Response, WebError> {
+async fn index(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+) -> Result<Response, WebError> {
     html(&IndexPage::new(&app, page, user.id, Errors::none()).await?)
 }
 
@@ -104,7 +122,9 @@ async fn upload(
             }
         };
         return match outcome(kept)? {
-            Outcome::Done(()) => Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response()),
+            Outcome::Done(()) => {
+                Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response())
+            }
             Outcome::Wrong(errors) => {
                 let _ = tokio::fs::remove_file(&path).await;
                 html_wrong(&IndexPage::new(&app, page, user.id, errors).await?)
@@ -118,9 +138,13 @@ async fn upload(
 /// Writes the file as it comes; returns its size.
 async fn keep(mut field: Field<'_>, path: &FilePath) -> Result<u64, WebError> {
     if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(WebError::internal)?;
+        tokio::fs::create_dir_all(folder)
+            .await
+            .map_err(WebError::internal)?;
     }
-    let mut file = tokio::fs::File::create(path).await.map_err(WebError::internal)?;
+    let mut file = tokio::fs::File::create(path)
+        .await
+        .map_err(WebError::internal)?;
     let mut bytes = 0;
     while let Some(chunk) = field.chunk().await.map_err(|_| WebError::BadRequest)? {
         bytes += chunk.len() as u64;
@@ -147,7 +171,11 @@ async fn remember(
     if preview.columns.is_empty() {
         return Err(Error::invalid("file", "file_empty"));
     }
-    let options = Options { format: preview.format, mapping: preview.mapping(), list: None };
+    let options = Options {
+        format: preview.format,
+        mapping: preview.mapping(),
+        list: None,
+    };
     let mut tx = app.db.write().await?;
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     Import::create(&mut tx, owner, id, name, bytes, &options, page.now).await?;
@@ -156,9 +184,14 @@ async fn remember(
 
 async fn look(path: &FilePath, hints: Hints) -> Result<Preview, Error> {
     let path = path.to_owned();
-    let looked = tokio::task::spawn_blocking(move || import::inspect(std::fs::File::open(path)?, hints)).await;
-    let unreadable = |error: &dyn std::fmt::Display| Error::Internal(format!("an uploaded file: {error}"));
-    looked.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
+    let looked =
+        tokio::task::spawn_blocking(move || import::inspect(std::fs::File::open(path)?, hints))
+            .await;
+    let unreadable =
+        |error: &dyn std::fmt::Display| Error::Internal(format!("an uploaded file: {error}"));
+    looked
+        .map_err(|error| unreadable(&error))?
+        .map_err(|error| unreadable(&error))
 }
 
 /// What a person says about the file and its columns.
@@ -192,7 +225,11 @@ impl OptionsForm {
             encoding: format.encoding.as_str().to_owned(),
             delimiter: format.delimiter.as_str().to_owned(),
             header: if format.has_header { "yes" } else { "no" }.to_owned(),
-            target: options.mapping.iter().map(|target| kind(target).to_owned()).collect(),
+            target: options
+                .mapping
+                .iter()
+                .map(|target| kind(target).to_owned())
+                .collect(),
             key: options
                 .mapping
                 .iter()
@@ -219,7 +256,12 @@ impl OptionsForm {
     }
 
     fn mapping(&self) -> Vec<Target> {
-        let key = |i: usize| self.key.get(i).map(|key| key.trim().to_owned()).unwrap_or_default();
+        let key = |i: usize| {
+            self.key
+                .get(i)
+                .map(|key| key.trim().to_owned())
+                .unwrap_or_default()
+        };
         let target = |(i, kind): (usize, &String)| match kind.as_str() {
             "email" => Target::Email,
             "name" => Target::Name,
@@ -270,7 +312,14 @@ impl ColumnsPage {
     ) -> Result<Self, WebError> {
         let preview = look(&file_of(&app.settings.data_dir, job.id), form.hints()).await?;
         let lists = List::all(&mut app.db.read().await?, owner, CHOICES).await?;
-        Ok(Self { page, job, preview, form, errors: Errors::none(), lists })
+        Ok(Self {
+            page,
+            job,
+            preview,
+            form,
+            errors: Errors::none(),
+            lists,
+        })
     }
 
     /// Encodings, delimiters: what is chosen in the form.
@@ -293,7 +342,9 @@ struct ShowPage {
 }
 
 async fn find(app: &AppState, owner: UserId, id: ImportId) -> Result<Import, WebError> {
-    Import::get(&mut app.db.read().await?, owner, id).await?.ok_or(WebError::NotFound)
+    Import::get(&mut app.db.read().await?, owner, id)
+        .await?
+        .ok_or(WebError::NotFound)
 }
 
 async fn show(
@@ -314,7 +365,12 @@ async fn show(
         Some(list) => List::get(&mut app.db.read().await?, user.id, list).await?,
         None => None,
     };
-    html(&ShowPage { page, job, list, rows: rows.map_err(WebError::internal)? })
+    html(&ShowPage {
+        page,
+        job,
+        list,
+        rows: rows.map_err(WebError::internal)?,
+    })
 }
 
 async fn start(
@@ -334,7 +390,11 @@ async fn start(
         "look" => {
             let preview = look(&file_of(&app.settings.data_dir, id), form.hints()).await?;
             let list = job.options.list;
-            let options = Options { format: preview.format, mapping: preview.mapping(), list };
+            let options = Options {
+                format: preview.format,
+                mapping: preview.mapping(),
+                list,
+            };
             let mut tx = app.db.write().await?;
             Import::set_options(&mut tx, user.id, id, &options, page.now).await?;
             tx.commit().await?;
@@ -347,13 +407,27 @@ async fn start(
         }
         _ => {}
     }
-    let options = Options { format: job.options.format, mapping: form.mapping(), list: form.list.parse().ok() };
+    let options = Options {
+        format: job.options.format,
+        mapping: form.mapping(),
+        list: form.list.parse().ok(),
+    };
     match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
         Outcome::Done(()) => Ok(Redirect::to(&here).into_response()),
         Outcome::Wrong(errors) => {
             // How the file is read stands in a form of its own.
-            let OptionsForm { encoding, delimiter, header, .. } = OptionsForm::of(&job.options);
-            let form = OptionsForm { encoding, delimiter, header, ..form };
+            let OptionsForm {
+                encoding,
+                delimiter,
+                header,
+                ..
+            } = OptionsForm::of(&job.options);
+            let form = OptionsForm {
+                encoding,
+                delimiter,
+                header,
+                ..form
+            };
             let again = ColumnsPage::new(&app, page, user.id, job, form).await?;
             html_wrong(&ColumnsPage { errors, ..again })
         }
@@ -397,14 +471,19 @@ async fn list_of(
     if !new_list.trim().is_empty() {
         return match List::find_or_create(tx, owner, new_list, page.now).await {
             Err(Error::Invalid(errors)) => {
-                let renamed = |error: FieldError| FieldError { field: "new_list".to_owned(), ..error };
+                let renamed = |error: FieldError| FieldError {
+                    field: "new_list".to_owned(),
+                    ..error
+                };
                 Err(Error::Invalid(errors.into_iter().map(renamed).collect()))
             }
             other => other.map(Some),
         };
     }
     match chosen {
-        Some(id) if List::get(tx, owner, id).await?.is_none() => Err(Error::invalid("list", "unknown_choice")),
+        Some(id) if List::get(tx, owner, id).await?.is_none() => {
+            Err(Error::invalid("list", "unknown_choice"))
+        }
         other => Ok(other),
     }
 }
@@ -438,7 +517,9 @@ async fn live(
         }
     });
     let events = futures_util::StreamExt::map(events, Ok::<_, std::convert::Infallible>);
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(events)
+        .keep_alive(KeepAlive::default())
+        .into_response())
 }
 
 fn values(page: &Page, job: &Import) -> serde_json::Value {
@@ -470,7 +551,10 @@ async fn errors(
     };
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"import-errors.csv\""),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"import-errors.csv\"",
+        ),
     ];
     // The mark tells spreadsheets that it is UTF-8.
     let mark = stream::iter([Ok(Bytes::from_static("\u{feff}".as_bytes()))]);
@@ -480,7 +564,11 @@ async fn errors(
         piece.truncate(n);
         Ok::<_, std::io::Error>((n > 0).then(|| (Bytes::from(piece), file)))
     });
-    Ok((headers, Body::from_stream(futures_util::StreamExt::chain(mark, pieces))).into_response())
+    Ok((
+        headers,
+        Body::from_stream(futures_util::StreamExt::chain(mark, pieces)),
+    )
+        .into_response())
 }
 
 async fn delete(
@@ -494,7 +582,10 @@ async fn delete(
         return Err(WebError::NotFound);
     }
     tx.commit().await?;
-    for path in [file_of(&app.settings.data_dir, id), error_file_of(&app.settings.data_dir, id)] {
+    for path in [
+        file_of(&app.settings.data_dir, id),
+        error_file_of(&app.settings.data_dir, id),
+    ] {
         let _ = tokio::fs::remove_file(path).await;
     }
     Ok(page.redirect("/recipients/import", Flash::done("imports-deleted")))

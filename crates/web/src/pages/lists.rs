@@ -63,7 +63,12 @@ async fn index(
         Some(Place::Before(key)) => format!("/lists?before={}", encode(&key)),
         Some(Place::First) | None => String::new(),
     };
-    html(&IndexPage { page, previous: turn(found.previous), next: turn(found.next), rows: found.rows })
+    html(&IndexPage {
+        page,
+        previous: turn(found.previous),
+        next: turn(found.next),
+        rows: found.rows,
+    })
 }
 
 fn encode(text: &str) -> String {
@@ -82,7 +87,10 @@ struct ListForm {
 
 impl ListForm {
     fn draft(&self) -> list::Draft {
-        list::Draft { name: self.name.clone(), comment: self.comment.clone() }
+        list::Draft {
+            name: self.name.clone(),
+            comment: self.comment.clone(),
+        }
     }
 }
 
@@ -98,7 +106,13 @@ struct FormPage {
 
 impl FormPage {
     fn new(page: Page, form: ListForm) -> Self {
-        Self { page, form, errors: Errors::none(), known: None, changed: false }
+        Self {
+            page,
+            form,
+            errors: Errors::none(),
+            known: None,
+            changed: false,
+        }
     }
 
     async fn edit(
@@ -109,7 +123,9 @@ impl FormPage {
         form: Option<ListForm>,
     ) -> Result<Self, WebError> {
         let mut tx = app.db.read().await?;
-        let list = List::get(&mut tx, sender.id(), id).await?.ok_or(WebError::NotFound)?;
+        let list = List::get(&mut tx, sender.id(), id)
+            .await?
+            .ok_or(WebError::NotFound)?;
         let members = List::members(&mut tx, sender.id(), id).await?;
         let uses = List::uses(&mut tx, sender.id(), id).await?;
         let form = form.unwrap_or_else(|| ListForm {
@@ -117,7 +133,10 @@ impl FormPage {
             comment: list.comment.clone(),
             version: list.version,
         });
-        Ok(Self { known: Some((list, members, uses)), ..Self::new(page, form) })
+        Ok(Self {
+            known: Some((list, members, uses)),
+            ..Self::new(page, form)
+        })
     }
 }
 
@@ -140,12 +159,17 @@ async fn create(
     Form(form): Form<ListForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    match outcome(taken(List::create(&mut tx, user.id, &form.draft(), page.now).await))? {
+    match outcome(taken(
+        List::create(&mut tx, user.id, &form.draft(), page.now).await,
+    ))? {
         Outcome::Done(id) => {
             tx.commit().await?;
             Ok(page.redirect(&format!("/lists/{id}"), Flash::done("lists-saved")))
         }
-        Outcome::Wrong(errors) => html_wrong(&FormPage { errors, ..FormPage::new(page, form) }),
+        Outcome::Wrong(errors) => html_wrong(&FormPage {
+            errors,
+            ..FormPage::new(page, form)
+        }),
         Outcome::Changed => Err(WebError::Conflict),
     }
 }
@@ -168,18 +192,32 @@ async fn update(
 ) -> Result<Response, WebError> {
     let saved = async {
         let mut tx = app.db.write().await?;
-        let found = taken(List::update(&mut tx, sender.id(), id, form.version, &form.draft(), page.now).await)?;
+        let found = taken(
+            List::update(
+                &mut tx,
+                sender.id(),
+                id,
+                form.version,
+                &form.draft(),
+                page.now,
+            )
+            .await,
+        )?;
         tx.commit().await?;
         Ok(found)
     };
     match outcome(saved.await)? {
         Outcome::Done(true) => Ok(page.redirect("/lists", Flash::done("lists-saved"))),
         Outcome::Done(false) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => {
-            html_wrong(&FormPage { errors, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? })
-        }
+        Outcome::Wrong(errors) => html_wrong(&FormPage {
+            errors,
+            ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
+        }),
         Outcome::Changed => {
-            let mut again = FormPage { changed: true, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? };
+            let mut again = FormPage {
+                changed: true,
+                ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
+            };
             // Saving again replaces the other version knowingly.
             again.form.version = again.known.as_ref().map_or(0, |(list, ..)| list.version);
             html_changed(&again)

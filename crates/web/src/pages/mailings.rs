@@ -160,8 +160,12 @@ async fn list(
     let last = found.last().map(|row| row.mailing.id).filter(|_| more);
     let rows = found.into_iter().map(Row::new).collect();
     html(&ListPage {
-        first: query.after.map_or_else(String::new, |_| address(&query.q, &query.status, None)),
-        next: last.map_or_else(String::new, |last| address(&query.q, &query.status, Some(last))),
+        first: query
+            .after
+            .map_or_else(String::new, |_| address(&query.q, &query.status, None)),
+        next: last.map_or_else(String::new, |last| {
+            address(&query.q, &query.status, Some(last))
+        }),
         all: counts.iter().map(|(_, count)| count).sum(),
         page,
         query,
@@ -211,8 +215,15 @@ async fn start_now(
     id: MailingId,
 ) -> Result<Flash, WebError> {
     let mut tx = app.db.write().await?;
-    let started =
-        Mailing::start(&mut tx, sender.id(), id, &service(app), &sender.0.email, page.now).await;
+    let started = Mailing::start(
+        &mut tx,
+        sender.id(),
+        id,
+        &service(app),
+        &sender.0.email,
+        page.now,
+    )
+    .await;
     match started {
         Ok(Some(Started::Due(at))) => {
             tx.commit().await?;
@@ -285,12 +296,18 @@ async fn copy(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let mailing = found(&mut tx, sender.id(), id).await?;
-    let title = page.t("mailing-copy-of").with("title", &mailing.title).to_string();
+    let title = page
+        .t("mailing-copy-of")
+        .with("title", &mailing.title)
+        .to_string();
     let copy = Mailing::copy(&mut tx, sender.id(), id, &title, &sender.0.email, page.now)
         .await?
         .ok_or(WebError::NotFound)?;
     tx.commit().await?;
-    Ok(page.redirect(&format!("/mailings/{copy}/edit"), Flash::done("mailing-copied")))
+    Ok(page.redirect(
+        &format!("/mailings/{copy}/edit"),
+        Flash::done("mailing-copied"),
+    ))
 }
 
 /// The owner's mailing, or a page 404.
@@ -319,7 +336,11 @@ async fn delete_page(
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, sender.id(), id).await?;
     let deletion = Mailing::deletion(&mut tx, sender.id(), id).await?;
-    html(&DeletePage { page, mailing, deletion })
+    html(&DeletePage {
+        page,
+        mailing,
+        deletion,
+    })
 }
 
 async fn delete(

@@ -15,7 +15,9 @@ use skychimp_core::export::{Export, Style};
 use skychimp_core::ids::{ListId, RecipientId};
 use skychimp_core::import::Delimiter;
 use skychimp_core::list::List;
-use skychimp_core::recipient::{self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection};
+use skychimp_core::recipient::{
+    self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,
+};
 use skychimp_core::suppression::Suppression;
 use url::form_urlencoded::Serializer;
 
@@ -96,7 +98,11 @@ impl View {
             query.append_pair(name, &value);
         }
         let query = query.finish();
-        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+        if query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{query}")
+        }
     }
 
     fn is_narrow(&self) -> bool {
@@ -179,7 +185,12 @@ impl RecipientForm {
     /// The attributes as lines of the form, with empty ones for more.
     fn attributes(&self) -> Vec<(String, String)> {
         let value = |i: usize| self.attr_value.get(i).cloned().unwrap_or_default();
-        let mut lines: Vec<_> = self.attr_key.iter().enumerate().map(|(i, key)| (key.clone(), value(i))).collect();
+        let mut lines: Vec<_> = self
+            .attr_key
+            .iter()
+            .enumerate()
+            .map(|(i, key)| (key.clone(), value(i)))
+            .collect();
         lines.retain(|(key, value)| !(key.trim().is_empty() && value.trim().is_empty()));
         lines.extend(std::iter::repeat_n(Default::default(), SPARE));
         lines
@@ -234,9 +245,22 @@ struct FormPage {
 }
 
 impl FormPage {
-    async fn new(app: &AppState, page: Page, sender: &Sender, form: RecipientForm) -> Result<Self, WebError> {
+    async fn new(
+        app: &AppState,
+        page: Page,
+        sender: &Sender,
+        form: RecipientForm,
+    ) -> Result<Self, WebError> {
         let lists = List::all(&mut app.db.read().await?, sender.id(), CHOICES).await?;
-        Ok(Self { page, form, errors: Errors::none(), lists, known: None, suppression: None, changed: false })
+        Ok(Self {
+            page,
+            form,
+            errors: Errors::none(),
+            lists,
+            known: None,
+            suppression: None,
+            changed: false,
+        })
     }
 
     async fn edit(
@@ -247,7 +271,9 @@ impl FormPage {
         form: Option<RecipientForm>,
     ) -> Result<Self, WebError> {
         let mut tx = app.db.read().await?;
-        let known = Recipient::get(&mut tx, sender.id(), id).await?.ok_or(WebError::NotFound)?;
+        let known = Recipient::get(&mut tx, sender.id(), id)
+            .await?
+            .ok_or(WebError::NotFound)?;
         let form = match form {
             Some(form) => form,
             None => RecipientForm::of(&known, &Recipient::lists(&mut tx, sender.id(), id).await?),
@@ -258,12 +284,19 @@ impl FormPage {
         };
         drop(tx);
         let new = Self::new(app, page, sender, form).await?;
-        Ok(Self { known: Some(known), suppression, ..new })
+        Ok(Self {
+            known: Some(known),
+            suppression,
+            ..new
+        })
     }
 
     /// Errors of attributes are shown together.
     fn attribute_errors(&self) -> Vec<String> {
-        let errors = self.errors.iter().filter(|error| error.field.starts_with("attributes"));
+        let errors = self
+            .errors
+            .iter()
+            .filter(|error| error.field.starts_with("attributes"));
         errors
             .map(|error| match error.field.strip_prefix("attributes.") {
                 Some(name) => format!("{name}: {}", self.page.field_error(error)),
@@ -281,7 +314,11 @@ fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
     }
 }
 
-async fn new(State(app): State<AppState>, page: Page, sender: Sender) -> Result<Response, WebError> {
+async fn new(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+) -> Result<Response, WebError> {
     html(&FormPage::new(&app, page, &sender, RecipientForm::default()).await?)
 }
 
@@ -303,7 +340,10 @@ async fn create(
             let flash = Flash::done("recipients-added").with("email", &form.email);
             Ok(page.redirect("/recipients", flash))
         }
-        Outcome::Wrong(errors) => html_wrong(&FormPage { errors, ..FormPage::new(&app, page, &sender, form).await? }),
+        Outcome::Wrong(errors) => html_wrong(&FormPage {
+            errors,
+            ..FormPage::new(&app, page, &sender, form).await?
+        }),
         Outcome::Changed => Err(WebError::Conflict),
     }
 }
@@ -327,7 +367,9 @@ async fn update(
     let saved = async {
         let draft = form.draft()?;
         let mut tx = app.db.write().await?;
-        let found = taken(Recipient::update(&mut tx, sender.id(), id, form.version, &draft, page.now).await)?;
+        let found = taken(
+            Recipient::update(&mut tx, sender.id(), id, form.version, &draft, page.now).await,
+        )?;
         Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
         tx.commit().await?;
         Ok(found)
@@ -335,11 +377,15 @@ async fn update(
     match outcome(saved.await)? {
         Outcome::Done(true) => Ok(page.redirect("/recipients", Flash::done("recipients-saved"))),
         Outcome::Done(false) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => {
-            html_wrong(&FormPage { errors, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? })
-        }
+        Outcome::Wrong(errors) => html_wrong(&FormPage {
+            errors,
+            ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
+        }),
         Outcome::Changed => {
-            let mut again = FormPage { changed: true, ..FormPage::edit(&app, page, &sender, id, Some(form)).await? };
+            let mut again = FormPage {
+                changed: true,
+                ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
+            };
             // Saving again replaces the other version knowingly.
             again.form.version = again.known.as_ref().map_or(0, |known| known.version);
             html_changed(&again)
@@ -358,7 +404,10 @@ async fn delete(
         return Err(WebError::NotFound);
     }
     tx.commit().await?;
-    Ok(page.redirect("/recipients", Flash::done("recipients-deleted").with("count", 1)))
+    Ok(page.redirect(
+        "/recipients",
+        Flash::done("recipients-deleted").with("count", 1),
+    ))
 }
 
 /// An action on many recipients: those that are chosen, or all that match the filter.
@@ -385,8 +434,21 @@ async fn bulk(
     Sender(user): Sender,
     Form(form): Form<BulkForm>,
 ) -> Result<Response, WebError> {
-    let BulkForm { action, to, id, all, q, list, state } = form;
-    let view = View { q, list, state, ..View::default() };
+    let BulkForm {
+        action,
+        to,
+        id,
+        all,
+        q,
+        list,
+        state,
+    } = form;
+    let view = View {
+        q,
+        list,
+        state,
+        ..View::default()
+    };
     let back = view.href("/recipients", None);
     let selection = if all.is_empty() {
         Selection::Ids(id.iter().filter_map(|id| id.parse().ok()).collect())
@@ -398,11 +460,15 @@ async fn bulk(
         ("delete", _) => (Bulk::Delete, "recipients-deleted"),
         ("add", Ok(list)) => (Bulk::AddTo(list), "recipients-joined"),
         ("remove", Ok(list)) => (Bulk::RemoveFrom(list), "recipients-left"),
-        ("add" | "remove", Err(_)) => return Ok(page.redirect(&back, Flash::warn("recipients-choose-list"))),
+        ("add" | "remove", Err(_)) => {
+            return Ok(page.redirect(&back, Flash::warn("recipients-choose-list")));
+        }
         _ => return Err(WebError::BadRequest),
     };
     if let Bulk::AddTo(list) | Bulk::RemoveFrom(list) = action {
-        List::get(&mut app.db.read().await?, user.id, list).await?.ok_or(WebError::NotFound)?;
+        List::get(&mut app.db.read().await?, user.id, list)
+            .await?
+            .ok_or(WebError::NotFound)?;
     }
     let count = Recipient::bulk(&app.db, user.id, &selection, action, page.now).await?;
     Ok(page.redirect(&back, Flash::done(said).with("count", count)))
@@ -419,7 +485,10 @@ async fn export(
         Lang::Ru => Delimiter::Semicolon,
         Lang::En => Delimiter::Comma,
     };
-    let style = Style { delimiter, mark: true };
+    let style = Style {
+        delimiter,
+        mark: true,
+    };
     let export = Export::begin(&app.db, user.id, view.filter(), style).await?;
     let pieces = stream::try_unfold(export, |mut export| async move {
         let piece = export.next().await.map_err(std::io::Error::other)?;
@@ -428,7 +497,10 @@ async fn export(
     let date = page.now.timestamp().to_zoned(page.zone.clone()).date();
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"recipients-{date}.csv\"")),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"recipients-{date}.csv\""),
+        ),
     ];
     Ok((headers, Body::from_stream(pieces)).into_response())
 }

@@ -67,7 +67,10 @@ impl IndexPage {
         let found = Suppression::page(&mut tx, owner, &view.q, &place, ROWS).await?;
         let turn = |name: &str, key: &Option<String>| match key {
             Some(key) => {
-                let query = Serializer::new(String::new()).append_pair("q", &view.q).append_pair(name, key).finish();
+                let query = Serializer::new(String::new())
+                    .append_pair("q", &view.q)
+                    .append_pair(name, key)
+                    .finish();
                 format!("/suppressions?{query}")
             }
             None => String::new(),
@@ -129,7 +132,11 @@ async fn add(
     let mut tx = app.db.write().await?;
     let added = Suppression::add(&mut tx, user.id, &email, Reason::Manual, None, page.now).await?;
     tx.commit().await?;
-    let said = if added { Flash::done("suppressions-added") } else { Flash::note("suppressions-known") };
+    let said = if added {
+        Flash::done("suppressions-added")
+    } else {
+        Flash::note("suppressions-known")
+    };
     Ok(page.redirect(&form.back(), said.with("email", email)))
 }
 
@@ -145,5 +152,8 @@ async fn remove(
         return Err(WebError::NotFound);
     }
     tx.commit().await?;
-    Ok(page.redirect(&form.back(), Flash::done("suppressions-removed").with("email", email)))
+    Ok(page.redirect(
+        &form.back(),
+        Flash::done("suppressions-removed").with("email", email),
+    ))
 }

@@ -43,9 +43,15 @@ async fn draft_becomes_a_running_mailing() {
     let site = Site::new().await;
     let owner = site.user("ann", Role::User).await;
     let now = site.clock.now();
-    let people = list(&site.db, owner, "Customers", 0, 1_241, now).await.unwrap();
-    suppress(&site.db, owner, 3, "unsubscribed", now).await.unwrap();
-    let letter = message(&site.db, owner, "News", "Dear {{ name }}", now).await.unwrap();
+    let people = list(&site.db, owner, "Customers", 0, 1_241, now)
+        .await
+        .unwrap();
+    suppress(&site.db, owner, 3, "unsubscribed", now)
+        .await
+        .unwrap();
+    let letter = message(&site.db, owner, "News", "Dear {{ name }}", now)
+        .await
+        .unwrap();
     let mut ann = site.login("ann").await;
     let page = ann.get("/mailings").await;
     assert!(page.body.contains("No mailings yet"));
@@ -63,14 +69,23 @@ async fn draft_becomes_a_running_mailing() {
     )
     .await;
     let page = ann.get(&address).await;
-    for part in ["Before Start", "Send to 1,240 recipients", "Unsubscribed", "Customers", "News"] {
+    for part in [
+        "Before Start",
+        "Send to 1,240 recipients",
+        "Unsubscribed",
+        "Customers",
+        "News",
+    ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
     for _ in 0..2 {
         let done = ann.post(&format!("{address}/start"), &[]).await;
         assert_eq!(done.location(), address);
     }
-    assert_eq!(stored(&site.db, owner, id_of(&address)).await.status, Status::Running);
+    assert_eq!(
+        stored(&site.db, owner, id_of(&address)).await.status,
+        Status::Running
+    );
     expand(&site.db, now).await;
     let page = ann.get(&address).await;
     for part in ["data-live-src", "1,240", "Pause", "Cancel mailing"] {
@@ -90,7 +105,10 @@ async fn save_and_start_says_what_is_missing() {
     let mut ann = site.login("ann").await;
     let fields = [("title", "Spring"), ("zone", "UTC"), ("action", "start")];
     let address = create(&mut ann, &fields).await;
-    assert_eq!(stored(&site.db, owner, id_of(&address)).await.status, Status::Created);
+    assert_eq!(
+        stored(&site.db, owner, id_of(&address)).await.status,
+        Status::Created
+    );
     let page = ann.get(&address).await;
     for part in ["not started", "Choose a list or recipients", "Fill this in"] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
@@ -116,10 +134,16 @@ async fn everything_is_made_on_one_form() {
         ],
     )
     .await;
-    assert_eq!(stored(&site.db, owner, id_of(&address)).await.status, Status::Running);
+    assert_eq!(
+        stored(&site.db, owner, id_of(&address)).await.status,
+        Status::Running
+    );
     expand(&site.db, site.clock.now()).await;
     let mut tx = site.db.read().await.unwrap();
-    let run = Run::latest(&mut tx, owner, id_of(&address)).await.unwrap().unwrap();
+    let run = Run::latest(&mut tx, owner, id_of(&address))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(run.planned, 2);
 }
 
@@ -138,7 +162,13 @@ async fn wrong_fields_come_back() {
     ];
     let page = ann.post("/mailings", &fields).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    for part in ["title-error", "zone-error", "from_email-error", "Mars/Olympus", "nobody"] {
+    for part in [
+        "title-error",
+        "zone-error",
+        "from_email-error",
+        "Mars/Olympus",
+        "nobody",
+    ] {
         assert!(page.body.contains(part), "{part}");
     }
 }
@@ -148,7 +178,9 @@ async fn wrong_fields_come_back() {
 async fn plan_is_shown_before_saving() {
     let site = Site::new().await;
     let owner = site.user("ann", Role::User).await;
-    let people = list(&site.db, owner, "Customers", 0, 7, site.clock.now()).await.unwrap();
+    let people = list(&site.db, owner, "Customers", 0, 7, site.clock.now())
+        .await
+        .unwrap();
     let people = people.to_string();
     let mut ann = site.login("ann").await;
     ann.get("/mailings/new").await;
@@ -159,7 +191,11 @@ async fn plan_is_shown_before_saving() {
         ("every", "month"),
         ("zone", "Europe/Moscow"),
     ];
-    let plan = ann.post("/mailings/plan", &fields).await.body.replace('\u{a0}', " ");
+    let plan = ann
+        .post("/mailings/plan", &fields)
+        .await
+        .body
+        .replace('\u{a0}', " ");
     for part in [
         "31 Jan 2027, 10:00",
         "28 Feb 2027, 10:00",
@@ -177,14 +213,23 @@ async fn plan_is_shown_before_saving() {
 async fn second_tab_is_told() {
     let site = Site::new().await;
     let owner = site.user("ann", Role::User).await;
-    let id = mailing(&site.db, owner, &[], MailingDraft::default(), site.clock.now())
-        .await
-        .unwrap();
+    let id = mailing(
+        &site.db,
+        owner,
+        &[],
+        MailingDraft::default(),
+        site.clock.now(),
+    )
+    .await
+    .unwrap();
     let address = format!("/mailings/{id}");
     let mut ann = site.login("ann").await;
     ann.get(&format!("{address}/edit")).await;
     let first = [("title", "First tab"), ("zone", "UTC"), ("version", "1")];
-    assert_eq!(ann.post(&address, &first).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        ann.post(&address, &first).await.status,
+        StatusCode::SEE_OTHER
+    );
     let second = [("title", "Second tab"), ("zone", "UTC"), ("version", "1")];
     let page = ann.post(&address, &second).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
@@ -256,7 +301,9 @@ async fn foreign_mailing_is_not_found() {
         let answer = bob.get(&format!("/mailings/{id}/runs/{run}{page}")).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{page}");
     }
-    for act in ["", "/start", "/pause", "/resume", "/cancel", "/copy", "/delete"] {
+    for act in [
+        "", "/start", "/pause", "/resume", "/cancel", "/copy", "/delete",
+    ] {
         let fields = [("title", "Mine"), ("zone", "UTC"), ("version", "2")];
         let answer = bob.post(&format!("/mailings/{id}{act}"), &fields).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{act}");
@@ -276,7 +323,8 @@ async fn log_is_filtered_and_exported() {
     let mut ann = site.login("ann").await;
     let page = ann.get(&format!("/mailings/{id}/log")).await;
     assert!(page.body.contains("No attempts"));
-    let query = "outcome=failed&state=failed&code=550&q=bob&from=2027-01-01T10:00&to=&after=nonsense";
+    let query =
+        "outcome=failed&state=failed&code=550&q=bob&from=2027-01-01T10:00&to=&after=nonsense";
     let page = ann.get(&format!("/mailings/{id}/log?{query}")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.body.contains("Nothing found") || page.body.contains("No attempts"));

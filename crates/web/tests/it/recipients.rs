@@ -5,12 +5,17 @@ use skychimp_core::user::Role;
 use crate::browser::{Browser, Site};
 
 async fn add(browser: &mut Browser, email: &str) -> StatusCode {
-    browser.post("/recipients/new", &[("email", email), ("name", "Ivan")]).await.status
+    browser
+        .post("/recipients/new", &[("email", email), ("name", "Ivan")])
+        .await
+        .status
 }
 
 /// The address of the first recipient's page in the list.
 fn first(body: &str) -> String {
-    let (_, rest) = body.split_once("<td class=\"cell-main\"><a href=\"").unwrap();
+    let (_, rest) = body
+        .split_once("<td class=\"cell-main\"><a href=\"")
+        .unwrap();
     rest.split('"').next().unwrap().to_owned()
 }
 
@@ -32,7 +37,12 @@ async fn recipient_lives() {
     let site = Site::new().await;
     let owner = site.user("ann", Role::User).await;
     let mut ann = site.login("ann").await;
-    assert!(ann.get("/recipients").await.body.contains("/recipients/import"));
+    assert!(
+        ann.get("/recipients")
+            .await
+            .body
+            .contains("/recipients/import")
+    );
     ann.get("/recipients/new").await;
     let fields = [
         ("email", "ivan@example.org"),
@@ -46,17 +56,29 @@ async fn recipient_lives() {
     ];
     let done = ann.post("/recipients/new", &fields).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
-    assert!(ann.get("/recipients?q=zzz").await.body.contains("Nothing found"));
+    assert!(
+        ann.get("/recipients?q=zzz")
+            .await
+            .body
+            .contains("Nothing found")
+    );
     let found = ann.get("/recipients?q=%D0%98%D0%92%D0%90%D0%9D").await;
     let address = first(&found.body);
     let edit = ann.get(&address).await;
     assert!(edit.body.contains("Тверь") && edit.body.contains("value=\"1\""));
-    let change = [("version", "1"), ("email", "ivan@example.org"), ("name", "Пётр")];
+    let change = [
+        ("version", "1"),
+        ("email", "ivan@example.org"),
+        ("name", "Пётр"),
+    ];
     assert_eq!(ann.post(&address, &change).await.location(), "/recipients");
     let late = ann.post(&address, &change).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
     let mut tx = site.db.read().await.unwrap();
-    let ivan = Recipient::by_email(&mut tx, owner, "ivan@example.org").await.unwrap().unwrap();
+    let ivan = Recipient::by_email(&mut tx, owner, "ivan@example.org")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((ivan.name.as_str(), ivan.version), ("Пётр", 2));
     drop(tx);
     let gone = ann.post(&format!("{address}/delete"), &[]).await;
@@ -71,13 +93,24 @@ async fn errors_are_at_their_fields() {
     site.user("ann", Role::User).await;
     let mut ann = site.login("ann").await;
     ann.get("/recipients/new").await;
-    let wrong = ann.post("/recipients/new", &[("email", "nobody"), ("name", "Ann & Co")]).await;
+    let wrong = ann
+        .post(
+            "/recipients/new",
+            &[("email", "nobody"), ("name", "Ann & Co")],
+        )
+        .await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong.body.contains("id=\"email-error\"") && wrong.body.contains("Ann &#38; Co"));
     assert_eq!(add(&mut ann, "a@example.org").await, StatusCode::SEE_OTHER);
-    assert_eq!(add(&mut ann, "A@example.org").await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        add(&mut ann, "A@example.org").await,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
     let twice = [("name", "Customers")];
-    assert_eq!(ann.post("/lists/new", &twice).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        ann.post("/lists/new", &twice).await.status,
+        StatusCode::SEE_OTHER
+    );
     let again = ann.post("/lists/new", &twice).await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(again.body.contains("id=\"name-error\""));
@@ -93,25 +126,62 @@ async fn things_of_others_are_not_found() {
     ann.get("/recipients/new").await;
     add(&mut ann, "a@example.org").await;
     let recipient = first(&ann.get("/recipients").await.body);
-    let list = ann.post("/lists/new", &[("name", "A")]).await.location().to_owned();
+    let list = ann
+        .post("/lists/new", &[("name", "A")])
+        .await
+        .location()
+        .to_owned();
     let import = upload(&mut ann, "email\nb@example.org\n").await;
     assert_eq!(ann.get(&import).await.status, StatusCode::OK);
     let mut bob = site.login("bob").await;
-    for address in [&recipient, &list, &import, &format!("{import}/live"), &format!("{import}/errors.csv")] {
-        assert_eq!(bob.get(address).await.status, StatusCode::NOT_FOUND, "{address}");
+    for address in [
+        &recipient,
+        &list,
+        &import,
+        &format!("{import}/live"),
+        &format!("{import}/errors.csv"),
+    ] {
+        assert_eq!(
+            bob.get(address).await.status,
+            StatusCode::NOT_FOUND,
+            "{address}"
+        );
     }
     for address in [&recipient, &list, &import] {
         let fields = [("version", "1"), ("email", "x@example.org"), ("name", "x")];
-        assert_eq!(bob.post(address, &fields).await.status, StatusCode::NOT_FOUND, "{address}");
+        assert_eq!(
+            bob.post(address, &fields).await.status,
+            StatusCode::NOT_FOUND,
+            "{address}"
+        );
         let delete = format!("{address}/delete");
-        assert_eq!(bob.post(&delete, &[]).await.status, StatusCode::NOT_FOUND, "{delete}");
-        assert_eq!(ann.post_raw(&delete, &[], &[]).await.status, StatusCode::FORBIDDEN, "{delete}");
+        assert_eq!(
+            bob.post(&delete, &[]).await.status,
+            StatusCode::NOT_FOUND,
+            "{delete}"
+        );
+        assert_eq!(
+            ann.post_raw(&delete, &[], &[]).await.status,
+            StatusCode::FORBIDDEN,
+            "{delete}"
+        );
     }
     let kind = [("content-type", "multipart/form-data; boundary=x")];
-    let forged = ann.send("POST", "/recipients/import/file", &kind, "--x--".to_owned()).await;
+    let forged = ann
+        .send("POST", "/recipients/import/file", &kind, "--x--".to_owned())
+        .await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
-    for address in ["/recipients", "/lists", "/suppressions", "/recipients/import"] {
-        assert_eq!(site.stranger().get(address).await.status, StatusCode::SEE_OTHER, "{address}");
+    for address in [
+        "/recipients",
+        "/lists",
+        "/suppressions",
+        "/recipients/import",
+    ] {
+        assert_eq!(
+            site.stranger().get(address).await.status,
+            StatusCode::SEE_OTHER,
+            "{address}"
+        );
     }
 }
 
@@ -122,10 +192,19 @@ async fn file_is_imported() {
     site.user("ann", Role::User).await;
     let mut ann = site.login("ann").await;
     ann.get("/recipients/import").await;
-    let import = upload(&mut ann, "почта;имя;город\na@example.org;Анна;Тверь\nnobody;Б;\nc@example.org;В;\n").await;
+    let import = upload(
+        &mut ann,
+        "почта;имя;город\na@example.org;Анна;Тверь\nnobody;Б;\nc@example.org;В;\n",
+    )
+    .await;
     let columns = ann.get(&import).await;
     assert!(columns.body.contains("a@example.org") && columns.body.contains("value=\"город\""));
-    let wrong = ann.post(&import, &[("action", "start"), ("target", "name"), ("key", "")]).await;
+    let wrong = ann
+        .post(
+            &import,
+            &[("action", "start"), ("target", "name"), ("key", "")],
+        )
+        .await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     let right = [
         ("action", "start"),
@@ -137,18 +216,33 @@ async fn file_is_imported() {
         ("key", "city"),
         ("new_list", "Customers"),
     ];
-    assert_eq!(ann.post(&import, &right).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        ann.post(&import, &right).await.status,
+        StatusCode::SEE_OTHER
+    );
     // The stream of progress ends when the import does.
     let live = ann.get(&format!("{import}/live")).await;
     assert!(live.body.contains("event: reload"), "{}", live.body);
     let done = ann.get(&import).await;
-    assert!(done.body.contains("Import done") && done.body.contains("nobody"), "{}", done.body);
+    assert!(
+        done.body.contains("Import done") && done.body.contains("nobody"),
+        "{}",
+        done.body
+    );
     let errors = ann.get(&format!("{import}/errors.csv")).await;
-    assert!(errors.body.contains("3,nobody,An address has an @."), "{}", errors.body);
+    assert!(
+        errors.body.contains("3,nobody,An address has an @."),
+        "{}",
+        errors.body
+    );
     let found = ann.get("/recipients").await;
     assert!(found.body.contains("c@example.org"));
     let export = ann.get("/recipients/export").await;
-    assert!(export.body.contains("email,name,comment,city"), "{}", export.body);
+    assert!(
+        export.body.contains("email,name,comment,city"),
+        "{}",
+        export.body
+    );
     assert!(export.body.contains("a@example.org,Анна,,Тверь"));
 }
 
@@ -162,17 +256,37 @@ async fn many_are_changed_at_once() {
     for i in 0..3 {
         add(&mut ann, &format!("r{i}@example.org")).await;
     }
-    let list = ann.post("/lists/new", &[("name", "A")]).await.location().to_owned();
+    let list = ann
+        .post("/lists/new", &[("name", "A")])
+        .await
+        .location()
+        .to_owned();
     let id = list.rsplit('/').next().unwrap();
     let all = [("action", "add"), ("to", id), ("all", "1"), ("q", "r")];
     ann.post("/recipients/bulk", &all).await;
     let page = ann.get(&format!("/recipients?list={id}")).await;
-    assert!(page.body.contains("3 recipients added to the list") && page.body.contains("3 recipients<"));
-    ann.post("/suppressions", &[("email", "R1@example.org")]).await;
-    let gets_nothing = ann.get(&format!("/recipients?list={id}&state=suppressed")).await;
-    assert!(gets_nothing.body.contains("r1@example.org") && !gets_nothing.body.contains("r2@example.org"));
-    let removed = ann.post("/suppressions/remove", &[("email", "r1@example.org")]).await;
+    assert!(
+        page.body.contains("3 recipients added to the list") && page.body.contains("3 recipients<")
+    );
+    ann.post("/suppressions", &[("email", "R1@example.org")])
+        .await;
+    let gets_nothing = ann
+        .get(&format!("/recipients?list={id}&state=suppressed"))
+        .await;
+    assert!(
+        gets_nothing.body.contains("r1@example.org")
+            && !gets_nothing.body.contains("r2@example.org")
+    );
+    let removed = ann
+        .post("/suppressions/remove", &[("email", "r1@example.org")])
+        .await;
     assert_eq!(removed.status, StatusCode::SEE_OTHER);
-    ann.post("/recipients/bulk", &[("action", "delete"), ("all", "1")]).await;
-    assert!(ann.get("/recipients").await.body.contains("No recipients yet"));
+    ann.post("/recipients/bulk", &[("action", "delete"), ("all", "1")])
+        .await;
+    assert!(
+        ann.get("/recipients")
+            .await
+            .body
+            .contains("No recipients yet")
+    );
 }

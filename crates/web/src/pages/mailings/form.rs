@@ -60,7 +60,9 @@ impl MailingForm {
     fn of(draft: MailingDraft, version: i64) -> Self {
         Self {
             title: draft.title,
-            message: draft.message_id.map_or_else(String::new, |id| id.to_string()),
+            message: draft
+                .message_id
+                .map_or_else(String::new, |id| id.to_string()),
             lists: draft.lists,
             recipients: draft.recipients,
             from_name: draft.from_name,
@@ -171,7 +173,9 @@ impl FormPage {
         let draft = form.draft();
         let limit = i64::try_from(CHOICES).unwrap_or(i64::MAX);
         let messages = Mailing::message_choices(&mut tx, owner, draft.message_id, limit).await?;
-        let lists = List::page(&mut tx, owner, &list::Place::First, CHOICES).await?.rows;
+        let lists = List::page(&mut tx, owner, &list::Place::First, CHOICES)
+            .await?
+            .rows;
         let mut people = Vec::new();
         for id in &form.recipients {
             people.extend(Recipient::get(&mut tx, owner, *id).await?);
@@ -247,10 +251,12 @@ pub(super) async fn create(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let mut draft = form.draft();
-    let made = match form.in_place().make(&mut tx, sender.id(), &mut draft, page.now).await {
-        Ok(()) => {
-            Mailing::create(&mut tx, sender.id(), &draft, &sender.0.email, page.now).await
-        }
+    let made = match form
+        .in_place()
+        .make(&mut tx, sender.id(), &mut draft, page.now)
+        .await
+    {
+        Ok(()) => Mailing::create(&mut tx, sender.id(), &draft, &sender.0.email, page.now).await,
         Err(error) => Err(error),
     };
     match outcome(made)? {
@@ -320,7 +326,11 @@ pub(super) async fn update(
             ..draft
         };
     }
-    let done = match form.in_place().make(&mut tx, owner, &mut draft, page.now).await {
+    let done = match form
+        .in_place()
+        .make(&mut tx, owner, &mut draft, page.now)
+        .await
+    {
         Ok(()) => {
             let actor = &sender.0.email;
             Mailing::update(&mut tx, owner, id, form.version, &draft, actor, page.now).await
@@ -406,11 +416,21 @@ pub(super) async fn people(
             ..recipient::Filter::default()
         };
         let mut tx = app.db.read().await?;
-        let found =
-            Recipient::page(&mut tx, sender.id(), &filter, recipient::Place::First, FOUND).await?;
+        let found = Recipient::page(
+            &mut tx,
+            sender.id(),
+            &filter,
+            recipient::Place::First,
+            FOUND,
+        )
+        .await?;
         people.extend(found.rows.into_iter().map(|(recipient, _)| recipient));
     }
-    html(&PeoplePart { page, search, people })
+    html(&PeoplePart {
+        page,
+        search,
+        people,
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -150,9 +150,11 @@ pub(super) fn duration(page: &Page, seconds: i64) -> String {
     if seconds < 60 {
         page.t("duration-seconds").with("count", seconds)
     } else if seconds < 3_600 {
-        page.t("duration-minutes").with("count", seconds.div_euclid(60) + 1)
+        page.t("duration-minutes")
+            .with("count", seconds.div_euclid(60) + 1)
     } else {
-        page.t("duration-hours").with("count", seconds.div_euclid(3_600) + 1)
+        page.t("duration-hours")
+            .with("count", seconds.div_euclid(3_600) + 1)
     }
     .to_string()
 }

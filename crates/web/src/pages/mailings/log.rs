@@ -55,7 +55,10 @@ impl LogQuery {
             address: text(&self.q),
             from: moment(&self.from, zone),
             to: moment(&self.to, zone),
-            ..AttemptFilter::all(self.run.map_or(AttemptsOf::Mailing(mailing.id), AttemptsOf::Run))
+            ..AttemptFilter::all(
+                self.run
+                    .map_or(AttemptsOf::Mailing(mailing.id), AttemptsOf::Run),
+            )
         }
     }
 
@@ -159,8 +162,15 @@ pub(super) async fn log(
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, sender.id(), id).await?;
     let filter = query.filter(&mailing, &sender.0.zone);
-    let mut attempts =
-        Attempt::page(&mut tx, sender.id(), &filter, Order::Newest, query.cursor(), PAGE + 1).await?;
+    let mut attempts = Attempt::page(
+        &mut tx,
+        sender.id(),
+        &filter,
+        Order::Newest,
+        query.cursor(),
+        PAGE + 1,
+    )
+    .await?;
     let more = attempts.len() > PAGE;
     attempts.truncate(PAGE);
     let base = format!("/mailings/{id}/log");
@@ -254,12 +264,22 @@ impl Export {
 
     async fn slice(&self) -> Result<Vec<Attempt>, skychimp_core::error::Error> {
         let mut tx = self.app.db.read().await?;
-        Attempt::page(&mut tx, self.owner, &self.filter, Order::Oldest, self.after, SLICE).await
+        Attempt::page(
+            &mut tx,
+            self.owner,
+            &self.filter,
+            Order::Oldest,
+            self.after,
+            SLICE,
+        )
+        .await
     }
 }
 
 fn line(out: &mut String, attempt: &Attempt) {
-    let code = attempt.code.map_or_else(String::new, |code| code.to_string());
+    let code = attempt
+        .code
+        .map_or_else(String::new, |code| code.to_string());
     let fields = [
         attempt.at.to_string(),
         attempt.recipient.clone(),

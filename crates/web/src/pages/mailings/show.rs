@@ -324,7 +324,11 @@ pub(super) async fn run(
     let mailing = found(&mut tx, sender.id(), id).await?;
     let run = run_of(&mut tx, sender.id(), id, run).await?;
     let view = RunView::of(&mut tx, run, page.now).await?;
-    html(&RunPage { page, mailing, view })
+    html(&RunPage {
+        page,
+        mailing,
+        view,
+    })
 }
 
 #[derive(Template)]
