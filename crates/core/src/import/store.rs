@@ -371,12 +371,15 @@ async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> 
                 let mut sql = String::with_capacity(500 + chunk.len() * 13);
                 sql.push_str("WITH v (id, name, comment, attributes, search) AS (VALUES ");
                 values(&mut sql, chunk.len(), 5);
+                // The owner is in the rows too, so that SQLite looks each row up by its key instead of walking
+                // all recipients of the owner for each chunk.
                 sql.push_str(
-                    ") UPDATE recipients
-                     SET name = v.name, comment = v.comment, attributes = v.attributes, search = v.search,
+                    "), w AS MATERIALIZED (SELECT ? AS owner_id, v.* FROM v)
+                     UPDATE recipients
+                     SET name = w.name, comment = w.comment, attributes = w.attributes, search = w.search,
                          version = version + 1, updated_at = ?
-                     FROM v
-                     WHERE recipients.owner_id = ? AND recipients.id = v.id",
+                     FROM w
+                     WHERE recipients.owner_id = w.owner_id AND recipients.id = w.id",
                 );
                 let mut query =
                     sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
@@ -388,7 +391,7 @@ async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> 
                         .bind(change.attributes.as_str())
                         .bind(change.search.as_str());
                 }
-                query.bind(now).bind(owner).execute(&mut **tx).await?;
+                query.bind(owner).bind(now).execute(&mut **tx).await?;
             }
         }
         Tx::Postgres(tx) => {
