@@ -279,8 +279,7 @@ impl Import {
             }
             tokio::time::sleep(PACE).await;
         }
-        let last = *receiver.borrow();
-        last
+        *receiver.borrow()
     }
 
     /// Begins it, or begins it again after it failed.

@@ -369,17 +369,24 @@ async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> 
         Tx::Sqlite(tx) => {
             for chunk in changes.chunks(VALUES) {
                 let mut sql = String::with_capacity(500 + chunk.len() * 13);
-                sql.push_str("WITH v (id, name, comment, attributes, search) AS (VALUES ");
-                values(&mut sql, chunk.len(), 5);
-                // The owner is in the rows too, so that SQLite looks each row up by its key instead of walking
-                // all recipients of the owner for each chunk.
                 sql.push_str(
-                    "), w AS MATERIALIZED (SELECT ? AS owner_id, v.* FROM v)
-                     UPDATE recipients
-                     SET name = w.name, comment = w.comment, attributes = w.attributes, search = w.search,
-                         version = version + 1, updated_at = ?
-                     FROM w
-                     WHERE recipients.owner_id = w.owner_id AND recipients.id = w.id",
+                    "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
+                                             version, created_at, updated_at)
+                     WITH v (id, name, comment, attributes, search) AS (VALUES ",
+                );
+                values(&mut sql, chunk.len(), 5);
+                // Written as an insert, because only a CROSS JOIN makes every version of SQLite look each row up by its
+                // key; an UPDATE … FROM of some walks all recipients of the owner for each chunk.
+                sql.push_str(
+                    ") SELECT r.owner_id, r.id, r.email, r.email_key, v.name, v.comment, v.attributes, v.search,
+                              r.version, r.created_at, ?
+                     FROM v
+                     CROSS JOIN recipients r
+                     WHERE r.owner_id = ? AND r.id = v.id
+                     ON CONFLICT DO UPDATE
+                     SET name = excluded.name, comment = excluded.comment, attributes = excluded.attributes,
+                         search = excluded.search, version = recipients.version + 1,
+                         updated_at = excluded.updated_at",
                 );
                 let mut query =
                     sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
@@ -391,7 +398,7 @@ async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> 
                         .bind(change.attributes.as_str())
                         .bind(change.search.as_str());
                 }
-                query.bind(owner).bind(now).execute(&mut **tx).await?;
+                query.bind(now).bind(owner).execute(&mut **tx).await?;
             }
         }
         Tx::Postgres(tx) => {

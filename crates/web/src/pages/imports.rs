@@ -272,10 +272,18 @@ impl OptionsForm {
         self.target.iter().enumerate().map(target).collect()
     }
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates pass references"
+    )]
     fn target(&self, column: &usize) -> &str {
         self.target.get(*column).map_or("ignore", String::as_str)
     }
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates pass references"
+    )]
     fn key(&self, column: &usize) -> &str {
         self.key.get(*column).map_or("", String::as_str)
     }
@@ -323,10 +331,12 @@ impl ColumnsPage {
     }
 
     /// Encodings, delimiters: what is chosen in the form.
+    #[expect(clippy::unused_self, reason = "the template calls it")]
     fn encodings(&self) -> [Encoding; 4] {
         Encoding::ALL
     }
 
+    #[expect(clippy::unused_self, reason = "the template calls it")]
     fn delimiters(&self) -> [Delimiter; 3] {
         Delimiter::ALL
     }
