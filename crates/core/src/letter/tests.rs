@@ -1,4 +1,5 @@
 mod hostile;
+mod problems;
 
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde_json::json;
@@ -508,71 +509,6 @@ fn text_of_torn_conditions_goes_without_them() {
     assert!(text.starts_with("x {{ name }}"), "{text}");
     let text = frozen("<!-- {% if attributes.a %} --><p>x {{ name }}</p>{% endif %}").text;
     assert!(text.starts_with("x {{ name }}\n"), "{text}");
-}
-
-#[test]
-fn problems_name_field_and_line() {
-    let list = |content: &Content| -> Vec<String> {
-        let problems = content.check();
-        problems
-            .iter()
-            .map(|p| {
-                format!(
-                    "{} {:?} {} {}{}",
-                    p.field,
-                    p.line,
-                    p.code,
-                    p.detail,
-                    if p.warning { " (warning)" } else { "" }
-                )
-            })
-            .collect()
-    };
-    assert_eq!(
-        list(&Content::default()),
-        ["subject None required ", "html None content_required "]
-    );
-    let mut content = content(
-        "{{ nmae }}",
-        "<p>\n{% set x = 1 %}",
-        "a\nb\n{{ attributes.age + 1 }}",
-    );
-    content.preview_text = "{{ name".to_owned();
-    assert_eq!(
-        list(&content),
-        [
-            "subject Some(1) template_unknown_name nmae (warning)",
-            "preview_text Some(1) template_unclosed {{",
-            "html Some(2) template_statement set",
-            "text Some(3) template_value tried to use + operator on unsupported types undefined and number",
-        ]
-    );
-    let errors = Frozen::new(&content, Language::En).unwrap_err();
-    assert_eq!(errors.len(), 3);
-    assert_eq!(
-        FieldError::from(errors[1].clone()).to_string(),
-        "html: template statement (line 2, detail set)"
-    );
-    let long = Content {
-        html: Some("x".repeat(1_000_001)),
-        ..self::content("Hi", "", "")
-    };
-    assert_eq!(list(&long), ["html Some(1) template_too_long 1000000"]);
-}
-
-#[test]
-fn language_follows_the_letter() {
-    assert_eq!(Language::of(&content("Привет", "", "x")), Language::Ru);
-    assert_eq!(
-        Language::of(&content("{{ name }}", "<p>Привет</p>", "")),
-        Language::Ru
-    );
-    assert_eq!(
-        Language::of(&content("Hello", "<p>Grüße</p>", "")),
-        Language::En
-    );
-    assert_eq!(Language::from_code("ru"), Some(Language::Ru));
-    assert_eq!(Language::from_code("fr"), None);
 }
 
 /// F5: text first, both in UTF-8, and a boundary that no content can have.

@@ -217,6 +217,10 @@ struct OptionsForm {
     new_list: String,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates pass references"
+)]
 impl OptionsForm {
     fn of(options: &Options) -> Self {
         let format = options.format;
@@ -272,18 +276,10 @@ impl OptionsForm {
         self.target.iter().enumerate().map(target).collect()
     }
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "templates pass references"
-    )]
     fn target(&self, column: &usize) -> &str {
         self.target.get(*column).map_or("ignore", String::as_str)
     }
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "templates pass references"
-    )]
     fn key(&self, column: &usize) -> &str {
         self.key.get(*column).map_or("", String::as_str)
     }
@@ -310,6 +306,7 @@ struct ColumnsPage {
     lists: Vec<List>,
 }
 
+#[expect(clippy::unused_self, reason = "the template calls it")]
 impl ColumnsPage {
     async fn new(
         app: &AppState,
@@ -331,12 +328,10 @@ impl ColumnsPage {
     }
 
     /// Encodings, delimiters: what is chosen in the form.
-    #[expect(clippy::unused_self, reason = "the template calls it")]
     fn encodings(&self) -> [Encoding; 4] {
         Encoding::ALL
     }
 
-    #[expect(clippy::unused_self, reason = "the template calls it")]
     fn delimiters(&self) -> [Delimiter; 3] {
         Delimiter::ALL
     }
