@@ -1,9 +1,11 @@
-//! Removes what nobody needs any more: sessions that are over, old letters of the outbox.
+//! Removes what nobody needs any more: sessions that are over, old letters of the outbox. Ends imports whose process
+//! went away.
 
 use std::time::Duration;
 
 use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
+use skychimp_core::import::Import;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::session::Session;
 
@@ -21,8 +23,10 @@ pub async fn run(config: &EngineConfig) {
     }
     loop {
         match step(config).await {
-            Ok((0, 0)) => {}
-            Ok((sessions, letters)) => tracing::info!(sessions, letters, "cleaned up"),
+            Ok((0, 0, 0)) => {}
+            Ok((sessions, letters, imports)) => {
+                tracing::info!(sessions, letters, imports, "cleaned up");
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -34,11 +38,12 @@ pub async fn run(config: &EngineConfig) {
     }
 }
 
-async fn step(config: &EngineConfig) -> Result<(u64, u64), Error> {
+async fn step(config: &EngineConfig) -> Result<(u64, u64, u64), Error> {
     let now = config.clock.now();
     let mut tx = config.db.write().await?;
     let sessions = Session::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
+    let imports = Import::give_up_silent(&mut tx, now).await?;
     tx.commit().await?;
-    Ok((sessions, letters))
+    Ok((sessions, letters, imports))
 }
