@@ -35,6 +35,7 @@ async function addresses(page: Page, program: Program): Promise<string[]> {
     );
     for (const link of links) {
       const url = new URL(link);
+      url.hash = '';
       if (url.origin !== program.address || found.has(kind(url))) continue;
       const head = await page.request.get(url.href, { maxRedirects: 0 });
       expect(head.status(), url.href).toBeLessThan(400);

@@ -104,7 +104,7 @@ for (const [name, settings] of databases()) {
   test(`a killed sender loses nothing and doubles nothing unsaid, on ${name}`, async ({ start, mail }) => {
     const COUNT = 600;
     mail.delay = 20;
-    const program = await start({ ...settings(), SKYCHIMP_SMTP_URL: `${mail.url}&connections=5`, SKYCHIMP_LEASE: '5s' });
+    const program = await start({ ...settings(), SKYCHIMP_SMTP_URL: `${mail.url}&connections=5`, SKYCHIMP_LEASE: '5s', SKYCHIMP_RETRY_BASE: '1s' });
     const message = prepare(program, COUNT);
     const mailing = create(program, message, '--run');
     for (const letters of [100, 250, 400]) {

@@ -53,6 +53,7 @@ pub(crate) fn routes() -> Router<AppState> {
 pub(crate) fn long_routes() -> Router<AppState> {
     Router::new()
         .route("/mailings/{id}/runs/{run}/live", get(live::live))
+        .route("/mailings/{id}/waiting", get(live::waiting))
         .route("/mailings/{id}/log.csv", get(log::csv))
 }
 

@@ -16,7 +16,7 @@ use super::show::rate;
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
-use crate::form::Path;
+use crate::form::{Path, Query};
 use crate::page::Page;
 
 /// Between two looks at the run.
@@ -64,6 +64,52 @@ pub(super) async fn live(
     let events = stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(event), watch))
+    });
+    let keep = KeepAlive::new().interval(Duration::from_secs(10));
+    Ok(Sse::new(events).keep_alive(keep).into_response())
+}
+
+/// What the page of a mailing that waits for its next run shows.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Shown {
+    status: String,
+    /// Its latest run, if it has one.
+    #[serde(default)]
+    after: String,
+}
+
+/// Loads the page of a mailing again as soon as a run begins or its status changes.
+pub(super) async fn waiting(
+    State(app): State<AppState>,
+    sender: Sender,
+    Path(id): Path<MailingId>,
+    Query(shown): Query<Shown>,
+) -> Result<Response, WebError> {
+    let owner = sender.id();
+    let mut tx = app.db.read().await?;
+    Mailing::get(&mut tx, owner, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    drop(tx);
+    let events = stream::unfold(Some(0), move |looks| {
+        let (app, status, after) = (app.clone(), shown.status.clone(), shown.after.clone());
+        async move {
+            for look in looks?..LOOKS {
+                if look > 0 {
+                    tokio::time::sleep(EVERY / 2).await;
+                }
+                let mut tx = app.db.read().await.ok()?;
+                let mailing = Mailing::get(&mut tx, owner, id).await.ok()?;
+                let run = Run::latest(&mut tx, owner, id).await.ok()?;
+                let same = mailing.is_some_and(|mailing| mailing.status.as_str() == status)
+                    && run.map_or_else(String::new, |run| run.id.to_string()) == after;
+                if !same {
+                    let reload = Event::default().event("reload").data("now");
+                    return Some((Ok::<_, Infallible>(reload), None));
+                }
+            }
+            None
+        }
     });
     let keep = KeepAlive::new().interval(Duration::from_secs(10));
     Ok(Sse::new(events).keep_alive(keep).into_response())

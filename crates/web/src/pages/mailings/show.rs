@@ -164,6 +164,13 @@ impl ShowPage {
         }
     }
 
+    /// The run after which the page waits for another, empty before the first; `None`: a run is live or none will come.
+    fn waits_after(&self) -> Option<String> {
+        let run = self.view.as_ref();
+        (self.can_cancel() && !run.is_some_and(RunView::live))
+            .then(|| run.map_or_else(String::new, |view| view.run.id.to_string()))
+    }
+
     fn can_pause(&self) -> bool {
         self.mailing.status == Status::Running
     }
