@@ -6,7 +6,7 @@ ASSETS := crates/web/assets
 ASSET_SOURCES := $(shell find $(ASSETS) \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 
 # pages whose pictures the README shows
-PICTURES := overview mailings-id
+PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-mailings-id
 
 .PHONY: help assets demo run test check bench screenshots generate e2e-ready
 
@@ -56,7 +56,7 @@ screenshots: assets e2e-ready ## the pictures of the README, taken by the browse
 	cargo build --locked --bin skychimp
 	npm --prefix e2e test -- every_page
 	mkdir -p docs/images
-	cp $(PICTURES:%=e2e/screenshots/desk-light-en-%.png) docs/images/
+	cp $(PICTURES:%=e2e/screenshots/%.png) docs/images/
 
 e2e-ready: e2e/node_modules/.package-lock.json
 
