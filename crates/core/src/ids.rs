@@ -78,6 +78,8 @@ ids! {
     ImportId;
     /// Identifies a process that sends, for as long as it lives.
     WorkerId;
+    /// Identifies an entry of the audit log.
+    AuditId;
 }
 
 /// Identifies a delivery. A number, not a UUID: the two big tables stay small.

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod attempt;
+pub mod audit;
 pub mod db;
 pub mod delivery;
 pub mod error;
