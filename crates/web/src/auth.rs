@@ -52,7 +52,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
         if page.sends() {
             Ok(Self(user))
         } else {
-            Err(WebError::Forbidden)
+            // a section that a role does not have is not there for it
+            Err(WebError::NotFound)
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod i18n;
 pub mod limit;
 pub mod page;
 pub mod pages;
+pub mod routes;
 pub mod sandbox;
 
 use std::path::PathBuf;
@@ -29,7 +30,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
 use skychimp_core::db::Db;
 use skychimp_core::secret::{SecretKey, SigningKey};
 use skychimp_core::time::Clock;
@@ -42,6 +42,7 @@ use tower_http::trace::TraceLayer;
 use url::Url;
 
 use crate::limit::Limit;
+use crate::routes::Route;
 use crate::sandbox::SandboxStore;
 
 /// Longest body of a form. A message has up to a million characters, which a form writes three times as long.
@@ -141,25 +142,33 @@ impl AppState {
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that limits know who asks.
 pub fn router(app: AppState) -> Router {
     let pages = pages::routes()
+        .into_router()
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             TIMEOUT,
         ))
-        .merge(pages::long_routes())
+        .merge(pages::long_routes().into_router())
         .fallback(pages::not_found)
         .layer(from_fn_with_state(app.clone(), page::serve));
     Router::new()
         .merge(pages)
-        .merge(pages::unsubscribe::routes())
-        .merge(pages::health::routes())
-        .route("/assets/{name}", get(assets::serve))
+        .merge(pages::bare_routes().into_router())
         .layer(from_fn_with_state(app.clone(), headers::add))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(from_fn(request_id))
         .with_state(app)
+}
+
+/// Every route of the site. A test holds each against the table of rights.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [pages::routes(), pages::long_routes(), pages::bare_routes()]
+        .iter()
+        .flat_map(|routes| routes.list().to_vec())
+        .collect()
 }
 
 /// The log of a request: method and path, never the query (tokens, addresses) and not the path below `/u/` (a token).

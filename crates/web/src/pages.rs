@@ -12,14 +12,13 @@ pub mod sandbox;
 pub mod suppressions;
 pub mod unsubscribe;
 
-use axum::Router;
-
-use crate::AppState;
+use crate::assets;
 use crate::error::WebError;
+use crate::routes::{Routes, get};
 
 /// Pages that answer at once.
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .merge(home::routes())
         .merge(account::routes())
         .merge(mailings::routes())
@@ -32,11 +31,19 @@ pub(crate) fn routes() -> Router<AppState> {
 }
 
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
-pub(crate) fn long_routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn long_routes() -> Routes {
+    Routes::new()
         .merge(mailings::long_routes())
         .merge(recipients::long_routes())
         .merge(imports::long_routes())
+}
+
+/// What is no page: links in letters, health, assets. No session, no token of forms.
+pub(crate) fn bare_routes() -> Routes {
+    Routes::new()
+        .merge(unsubscribe::routes())
+        .merge(health::routes())
+        .route("/assets/{name}", get(assets::serve))
 }
 
 /// Any other address.

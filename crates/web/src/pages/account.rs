@@ -3,11 +3,9 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::UserId;
@@ -19,10 +17,11 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Query, outcome};
 use crate::page::{Page, html, html_wrong, text_of};
+use crate::routes::{Routes, get, post};
 use crate::{AppState, cookies};
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/login", get(login_page).post(login))
         .route("/logout", post(logout))
         .route("/setup", get(setup_page).post(setup))

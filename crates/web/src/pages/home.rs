@@ -1,19 +1,18 @@
 //! `/`: a few honest words for strangers, the overview for users.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
 use skychimp_core::overview::Overview;
 use skychimp_core::user::User;
 
 use crate::AppState;
 use crate::error::WebError;
 use crate::page::{Page, html};
+use crate::routes::{Routes, get};
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new().route("/", get(home))
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/", get(home))
 }
 
 #[derive(Template)]

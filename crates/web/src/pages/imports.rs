@@ -5,14 +5,12 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use skychimp_core::error::{Error, FieldError};
@@ -31,6 +29,7 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, outcome};
 use crate::page::{Page, html, html_wrong};
+use crate::routes::{Routes, get, post};
 
 /// Largest file, in bytes.
 const FILE_MAX: u64 = 500_000_000;
@@ -41,15 +40,15 @@ const ERRORS_SHOWN: usize = 50;
 /// Between two looks at the progress.
 const PACE: Duration = Duration::from_millis(500);
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/recipients/import", get(index))
         .route("/recipients/import/{id}", get(show).post(start))
         .route("/recipients/import/{id}/delete", post(delete))
 }
 
-pub(crate) fn long_routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn long_routes() -> Routes {
+    Routes::new()
         .route(
             "/recipients/import/file",
             post(upload).layer(DefaultBodyLimit::disable()),

@@ -1,10 +1,8 @@
 //! Lists: names, comments, and who is in them.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::ListId;
@@ -17,12 +15,13 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
 use crate::page::{Page, html, html_changed, html_wrong};
+use crate::routes::{Routes, get, post};
 
 /// Rows of a page.
 const ROWS: usize = 50;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/lists", get(index))
         .route("/lists/new", get(new).post(create))
         .route("/lists/{id}", get(edit).post(update))

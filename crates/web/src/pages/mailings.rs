@@ -6,10 +6,8 @@ mod log;
 mod show;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::{MailingId, UserId};
@@ -24,12 +22,13 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
+use crate::routes::{Routes, get, post};
 
 /// Mailings on one page.
 const PAGE: i64 = 30;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/mailings", get(list).post(form::create))
         .route("/mailings/new", get(form::new))
         .route("/mailings/plan", post(form::plan))
@@ -50,8 +49,8 @@ pub(crate) fn routes() -> Router<AppState> {
 }
 
 /// Streams: live numbers and exports.
-pub(crate) fn long_routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn long_routes() -> Routes {
+    Routes::new()
         .route("/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/mailings/{id}/waiting", get(live::waiting))
         .route("/mailings/{id}/log.csv", get(log::csv))

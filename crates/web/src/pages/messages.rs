@@ -3,10 +3,8 @@
 mod preview;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::MessageId;
@@ -18,12 +16,13 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
 use crate::page::{Page, html, html_changed, html_wrong};
+use crate::routes::{Routes, get, post};
 
 /// Messages on a page of the list.
 const PAGE_SIZE: usize = 50;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/messages", get(list).post(create))
         .route("/messages/new", get(new))
         .route("/messages/{id}", get(edit).post(update))

@@ -1,12 +1,10 @@
 //! Recipients: the list with search and filters, actions on many, one recipient, the export (R8).
 
 use askama::Template;
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use skychimp_core::address::EmailAddress;
@@ -28,6 +26,7 @@ use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
 use crate::i18n::Lang;
 use crate::page::{Page, html, html_changed, html_wrong};
+use crate::routes::{Routes, get, post};
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -36,16 +35,16 @@ pub(crate) const CHOICES: i64 = 500;
 /// Empty lines for new attributes.
 const SPARE: usize = 2;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/recipients", get(index))
         .route("/recipients/new", get(new).post(create))
         .route("/recipients/{id}", get(edit).post(update))
         .route("/recipients/{id}/delete", post(delete))
 }
 
-pub(crate) fn long_routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn long_routes() -> Routes {
+    Routes::new()
         .route("/recipients/bulk", post(bulk))
         .route("/recipients/export", get(export))
 }

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use mail_parser::MessageParser;
 use serde::Deserialize;
 use skychimp_core::time::Moment;
@@ -18,14 +16,15 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
+use crate::routes::{Routes, get, post};
 use crate::sandbox::{SandboxLetter, SandboxStore};
 use crate::{AppState, headers};
 
 /// Letters on a page of the list.
 const PAGE_SIZE: usize = 50;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/sandbox", get(list))
         .route("/sandbox/clear", post(clear))
         .route("/sandbox/{number}", get(show))

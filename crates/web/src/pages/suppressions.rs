@@ -1,10 +1,8 @@
 //! Suppressions: addresses that get nothing more (R3).
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Deserialize;
 use skychimp_core::address::EmailAddress;
 use skychimp_core::ids::{RecipientId, UserId};
@@ -17,12 +15,13 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Query};
 use crate::page::{Page, html, html_wrong};
+use crate::routes::{Routes, get, post};
 
 /// Rows of a page.
 const ROWS: usize = 50;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/suppressions", get(index).post(add))
         .route("/suppressions/remove", post(remove))
 }

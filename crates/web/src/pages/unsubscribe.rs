@@ -5,13 +5,11 @@
 //! often as they like. The token names owner and address itself, so the link works years later.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use skychimp_core::suppression::{Reason, Suppression};
 use skychimp_core::unsubscribe::UnsubscribeToken;
 use skychimp_core::user::User;
@@ -20,12 +18,13 @@ use crate::AppState;
 use crate::error::{self, WebError};
 use crate::form::Path;
 use crate::page::{Page, html};
+use crate::routes::{Routes, get, post};
 
 /// The link in test letters and previews.
 const TEST: &str = "test";
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/u/{token}", get(ask).post(confirm))
         .route("/u/{token}/resubscribe", post(resubscribe))
         .layer(from_fn(no_trace))

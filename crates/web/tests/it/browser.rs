@@ -24,6 +24,7 @@ pub struct Site {
     pub sandbox: Arc<SandboxStore>,
     pub app: AppState,
     router: Router,
+    _dir: tempfile::TempDir,
 }
 
 impl Site {
@@ -35,9 +36,10 @@ impl Site {
         let db = TestDb::new().await.unwrap();
         let clock = Clock::fixed(Moment::from_millis(1_800_000_000_000));
         let sandbox = Arc::new(SandboxStore::new());
+        let dir = tempfile::tempdir().unwrap();
         let settings = Settings {
             base_url: base.parse().unwrap(),
-            data_dir: std::env::temp_dir(),
+            data_dir: dir.path().to_owned(),
             secret: SecretKey::new([7; 32]),
             mail_from: "news@example.org".to_owned(),
             mail_from_name: "Skychimp".to_owned(),
@@ -56,6 +58,7 @@ impl Site {
             sandbox,
             app,
             router,
+            _dir: dir,
         }
     }
 
@@ -149,6 +152,7 @@ impl Browser {
         self.send("POST", address, &headers, body.join("&")).await
     }
 
+    /// Asks and reads the answer whole.
     pub async fn send(
         &mut self,
         method: &str,
@@ -156,6 +160,35 @@ impl Browser {
         headers: &[(&str, &str)],
         body: String,
     ) -> Answer {
+        let (mut answer, body) = self.ask(method, address, headers, body).await;
+        let body = body.collect().await.unwrap().to_bytes();
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        for mark in ["name=\"csrf\" value=\"", "name=\"csrf\" content=\""] {
+            if let Some((_, rest)) = answer.body.split_once(mark) {
+                rest.split('"').next().unwrap().clone_into(&mut self.token);
+            }
+        }
+        answer
+    }
+
+    /// Asks and does not wait for the body, which of a live stream does not end soon.
+    pub async fn status(
+        &mut self,
+        method: &str,
+        address: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        self.ask(method, address, headers, body).await.0
+    }
+
+    async fn ask(
+        &mut self,
+        method: &str,
+        address: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> (Answer, Body) {
         let cookies: Vec<_> = self
             .cookies
             .iter()
@@ -179,7 +212,6 @@ impl Browser {
             .await
             .unwrap();
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             let text = cookie.to_str().unwrap();
             let (name, rest) = text.split_once('=').unwrap();
@@ -193,13 +225,8 @@ impl Browser {
         let answer = Answer {
             status: parts.status,
             headers: parts.headers,
-            body: String::from_utf8_lossy(&body).into_owned(),
+            body: String::new(),
         };
-        for mark in ["name=\"csrf\" value=\"", "name=\"csrf\" content=\""] {
-            if let Some((_, rest)) = answer.body.split_once(mark) {
-                rest.split('"').next().unwrap().clone_into(&mut self.token);
-            }
-        }
-        answer
+        (answer, body)
     }
 }

@@ -5,8 +5,10 @@
 mod account;
 mod browser;
 mod mailings;
+mod matrix;
 mod messages;
 mod recipients;
 mod sandbox;
 mod security;
 mod unsubscribe;
+mod world;

@@ -141,7 +141,7 @@ async fn messages_of_others_are_not_found() {
         "Secret"
     );
     let mut manager = site.login("max").await;
-    assert_eq!(manager.get("/messages").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(manager.get("/messages").await.status, StatusCode::NOT_FOUND);
 }
 
 /// R12: the preview shows the letter as a reader gets it, under a policy that runs nothing.

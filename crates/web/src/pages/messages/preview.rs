@@ -4,11 +4,9 @@
 //! reaches nothing of ours, whatever the message holds.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use skychimp_core::address::EmailAddress;
 use skychimp_core::db::Tx;
@@ -27,6 +25,7 @@ use crate::auth::Sender;
 use crate::error::WebError;
 use crate::form::{Form, Query};
 use crate::page::{Page, html};
+use crate::routes::{Routes, get, post};
 use crate::{AppState, headers};
 
 /// Recipients offered for the preview.
@@ -34,8 +33,8 @@ const CHOICES: usize = 20;
 /// Most addresses of a test letter.
 const TEST_MAX: usize = 10;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/messages/preview", post(preview))
         .route("/messages/check", post(check))
         .route("/messages/test", post(test))

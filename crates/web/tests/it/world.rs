@@ -1,0 +1,278 @@
+//! A site in use: somebody of every kind, and things that belong to one of them.
+
+use std::collections::HashMap;
+
+use skychimp_core::address::EmailAddress;
+use skychimp_core::ids::{ImportId, ListId, MessageId, RecipientId, UserId};
+use skychimp_core::import::{
+    Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
+};
+use skychimp_core::mailing::MailingDraft;
+use skychimp_core::recipient::{Draft, Recipient};
+use skychimp_core::suppression::{Reason, Suppression};
+use skychimp_core::testing::{TestRun, execute, list, mailing, message, sending_run};
+use skychimp_core::time::Moment;
+use skychimp_core::unsubscribe::UnsubscribeToken;
+use skychimp_core::user::Role;
+
+use crate::browser::{Browser, Site};
+
+/// Who visits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// Nobody that is known.
+    Anonymous,
+    /// A user whose address is not verified yet.
+    Unverified,
+    /// The user whose things are asked for.
+    Owner,
+    /// Another user.
+    Other,
+    /// A manager.
+    Manager,
+    /// A content manager.
+    Content,
+    /// An administrator.
+    Admin,
+    /// A user who was blocked after logging in.
+    Blocked,
+}
+
+impl Who {
+    /// In the order of the table of rights.
+    pub const ALL: [Self; 8] = [
+        Self::Anonymous,
+        Self::Unverified,
+        Self::Owner,
+        Self::Other,
+        Self::Manager,
+        Self::Content,
+        Self::Admin,
+        Self::Blocked,
+    ];
+
+    /// The name of the account, `{name}@example.org`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Unverified => "unverified",
+            Self::Owner => "owner",
+            Self::Other => "other",
+            Self::Manager => "manager",
+            Self::Content => "content",
+            Self::Admin => "admin",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    const fn role(self) -> Role {
+        match self {
+            Self::Manager => Role::Manager,
+            Self::Content => Role::ContentManager,
+            Self::Admin => Role::Admin,
+            _ => Role::User,
+        }
+    }
+}
+
+/// The site with an account and a browser for each.
+pub struct World {
+    pub site: Site,
+    pub ids: HashMap<Who, UserId>,
+    browsers: HashMap<Who, Browser>,
+}
+
+/// Things of one user; their names contain what they are marked with.
+pub struct Things {
+    pub owner: UserId,
+    pub recipient: RecipientId,
+    pub list: ListId,
+    pub message: MessageId,
+    pub import: ImportId,
+    pub sending: TestRun,
+    pub draft: skychimp_core::ids::MailingId,
+    pub unsubscribe: String,
+    /// An address that gets nothing more.
+    pub gone: EmailAddress,
+    /// The number of a letter in the sandbox.
+    pub letter: u64,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let site = Site::new().await;
+        let mut ids = HashMap::new();
+        let mut browsers = HashMap::from([(Who::Anonymous, site.stranger())]);
+        for who in Who::ALL {
+            if who != Who::Anonymous {
+                ids.insert(who, site.user(who.name(), who.role()).await);
+                browsers.insert(who, site.login(who.name()).await);
+            }
+        }
+        for (who, sql) in [
+            (
+                Who::Unverified,
+                "UPDATE users SET verified_at = NULL WHERE id = $1",
+            ),
+            (
+                Who::Blocked,
+                "UPDATE users SET blocked_at = 1 WHERE id = $1",
+            ),
+        ] {
+            execute(&site.db, sql, ids[&who]).await.unwrap();
+        }
+        Self {
+            site,
+            ids,
+            browsers,
+        }
+    }
+
+    /// The browser of somebody, with the token of a fresh page in hand; logged in again if it was logged out.
+    pub async fn browser(&mut self, who: Who) -> &mut Browser {
+        let known = !matches!(who, Who::Anonymous | Who::Blocked);
+        let address = if known { "/profile" } else { "/login" };
+        let browser = self.browsers.get_mut(&who).unwrap();
+        if known && browser.get(address).await.status != 200 {
+            *browser = self.site.login(who.name()).await;
+        }
+        browser.get(address).await;
+        browser
+    }
+
+    /// Makes one of each thing for a user, marked.
+    pub async fn things(&self, who: Who, mark: &str) -> Things {
+        let db = &self.site.db;
+        let owner = self.ids[&who];
+        let now = self.site.clock.now();
+        let email = format!("{}@customers.example.org", mark.to_lowercase());
+        let mut tx = db.write().await.unwrap();
+        let known = Recipient::by_email(&mut tx, owner, &email).await.unwrap();
+        let recipient = if let Some(known) = known {
+            known.id
+        } else {
+            let draft = Draft {
+                email: email.clone(),
+                name: format!("{mark} recipient"),
+                comment: format!("{mark} comment"),
+                ..Draft::default()
+            };
+            Recipient::create(&mut tx, owner, &draft, now)
+                .await
+                .unwrap()
+        };
+        let gone = EmailAddress::parse(&format!("gone-{email}")).unwrap();
+        Suppression::add(&mut tx, owner, &gone, Reason::Manual, None, now)
+            .await
+            .unwrap();
+        let import = ImportId::new(now);
+        let file = format!("{mark} file.csv");
+        let options = Options {
+            format: Format {
+                encoding: Encoding::Utf8,
+                delimiter: Delimiter::Comma,
+                has_header: true,
+            },
+            mapping: vec![Target::Email],
+            list: None,
+        };
+        Import::create(&mut tx, owner, import, &file, 6, &options, now)
+            .await
+            .unwrap();
+        let path = file_of(&self.site.app.settings.data_dir, import);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "email\n").unwrap();
+        let errors = error_file_of(&self.site.app.settings.data_dir, import);
+        std::fs::write(errors, format!("line,value,reason\n2,{mark} value,x\n")).unwrap();
+        tx.commit().await.unwrap();
+        let name = format!("{mark} list {import}");
+        let list = list(db, owner, &name, 0, 0, now).await.unwrap();
+        let mut tx = db.write().await.unwrap();
+        Recipient::add_to(&mut tx, owner, list, &[recipient], now)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let message = message(db, owner, &format!("{mark} subject"), mark, now)
+            .await
+            .unwrap();
+        let sending = sending_run(db, owner, std::slice::from_ref(&email), now, None)
+            .await
+            .unwrap();
+        let draft = mailing(db, owner, &[list], MailingDraft::default(), now)
+            .await
+            .unwrap();
+        let token = UnsubscribeToken {
+            owner,
+            mailing: draft,
+            email: EmailAddress::parse(&email).unwrap(),
+        };
+        let letter =
+            format!("From: a@example.org\r\nTo: {email}\r\nSubject: {mark}\r\n\r\n{mark}\r\n");
+        self.site.sandbox.push(
+            Moment::from_millis(0),
+            "a@example.org".to_owned(),
+            vec![email],
+            letter.into(),
+        );
+        Things {
+            owner,
+            recipient,
+            list,
+            message,
+            import,
+            gone,
+            sending,
+            draft,
+            unsubscribe: self.site.app.unsubscribe_key.sign(&token),
+            letter: self.site.sandbox.count(),
+        }
+    }
+}
+
+impl Things {
+    /// The path of a route with these things for its parameters.
+    pub fn fill(&self, path: &str) -> String {
+        let mut filled = String::new();
+        let mut before = "";
+        for part in path.split('/').skip(1) {
+            filled.push('/');
+            match part.strip_prefix('{') {
+                Some(name) => filled.push_str(&self.value(before, name.trim_end_matches('}'))),
+                None => filled.push_str(part),
+            }
+            before = part;
+        }
+        filled
+    }
+
+    /// A form or query with these things for its placeholders.
+    pub fn fill_form(&self, form: &str) -> String {
+        form.replace("{recipient}", &self.recipient.to_string())
+            .replace("{list}", &self.list.to_string())
+            .replace("{message}", &self.message.to_string())
+            .replace("{mailing}", &self.draft.to_string())
+            .replace("{run}", &self.sending.id.to_string())
+            .replace("{gone}", self.gone.as_str())
+    }
+
+    /// The value of a parameter after a segment. A new kind of thing is a line here.
+    fn value(&self, after: &str, name: &str) -> String {
+        match (after, name) {
+            ("mailings", "id") => self.sending.mailing.to_string(),
+            ("runs", "run") => self.sending.id.to_string(),
+            ("messages", "id") => self.message.to_string(),
+            ("lists", "id") => self.list.to_string(),
+            ("recipients", "id") => self.recipient.to_string(),
+            ("import", "id") => self.import.to_string(),
+            ("users", "id") => self.owner.to_string(),
+            ("sandbox", "number") => self.letter.to_string(),
+            ("u", "token") => self.unsubscribe.clone(),
+            ("assets", "name") => skychimp_web::assets::url("app.css")
+                .rsplit_once('/')
+                .unwrap()
+                .1
+                .to_owned(),
+            _ => panic!("{after}/{{{name}}}: say in tests/it/world.rs what stands there"),
+        }
+    }
+}
