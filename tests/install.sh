@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests and the bench need, where they are missing: PostgreSQL, Postfix
-# (with smtp-sink and smtp-source), Chromium, OpenSSL, a C compiler. Services that come with them are not started
-# and not enabled: the tests run private instances of their own.
+# (with smtp-sink and smtp-source), Valkey or Redis, wrk, Chromium, OpenSSL, a C compiler. Services that come with them
+# are not started and not enabled: the tests run private instances of their own.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -16,6 +16,11 @@ command -v cc >/dev/null || missing+=(build-essential)
 command -v openssl >/dev/null || missing+=(openssl)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
 { command -v postfix && command -v smtp-sink && command -v smtp-source; } >/dev/null || missing+=(postfix)
+if ! command -v valkey-server >/dev/null && ! command -v redis-server >/dev/null; then
+    # Debian has Valkey since 13, Redis before
+    if apt-cache show valkey-server >/dev/null 2>&1; then missing+=(valkey-server); else missing+=(redis-server); fi
+fi
+command -v wrk >/dev/null || missing+=(wrk)
 command -v chromium >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -47,6 +52,6 @@ as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-re
 
 if [ -d /run/systemd/system ]; then
     for package in "${missing[@]}"; do
-        case $package in postfix | postgresql) as_root systemctl disable --now "$package" ;; esac
+        case $package in postfix | postgresql | valkey-server | redis-server) as_root systemctl disable --now "$package" ;; esac
     done
 fi

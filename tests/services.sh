@@ -13,6 +13,8 @@
 #   TEST_POSTFIX_CA            the certificate authority of both, PEM; the name in the certificate is `localhost`
 #   TEST_POSTFIX_MAILDIR       the folder with every accepted letter, one file each
 #
+# (Valkey or Redis is not among them: a test that wants one starts its own, which it may kill.)
+#
 # Postfix accepts every address, except that `refused@…` gets 550 5.1.1 and `later@…` gets 450 4.2.0.
 #
 # PostgreSQL refuses to run as root: then it runs as the user `postgres`. Postfix insists on root: without it, `sudo`

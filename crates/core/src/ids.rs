@@ -80,6 +80,8 @@ ids! {
     WorkerId;
     /// Identifies an entry of the audit log.
     AuditId;
+    /// Identifies a state of everything that strangers are shown; see [`crate::content`].
+    ContentVersion;
 }
 
 /// Identifies a delivery. A number, not a UUID: the two big tables stay small.

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod attempt;
 pub mod audit;
+pub mod content;
 pub mod db;
 pub mod delivery;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod session;
+pub mod shared;
 pub mod suppression;
 pub mod template;
 #[cfg(feature = "testing")]

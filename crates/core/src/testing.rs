@@ -4,11 +4,13 @@
 //! that server. CI does both, so a statement that works on one database only cannot land.
 
 mod audience;
+mod cache;
 mod run;
 
 use std::ops::Deref;
 
 pub use audience::{list, mailing, members, message, suppress};
+pub use cache::CacheServer;
 pub use run::{TestRun, end_run, execute, ledger, sending_run};
 
 use crate::db::Db;

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skychimp_core::address::EmailAddress;
+use skychimp_core::shared::Shared;
 use skychimp_smtp::{Roots, Server};
 use url::Url;
 
@@ -57,7 +58,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The database; `None`: SQLite in the data folder.
     pub database_url: Option<Secret>,
-    /// The cache; accepted, not used yet.
+    /// Valkey or Redis, shared by the nodes; `None`: each node caches for itself.
     pub cache_url: Option<Secret>,
     /// Signs links; `None`: made and kept in the data folder.
     pub secret_key: Option<Secret>,
@@ -378,6 +379,7 @@ fn cache_url(text: &str) -> Result<Secret, String> {
     {
         return Err("must begin with redis:// or rediss:// and a host".to_owned());
     }
+    Shared::validate(text)?;
     Ok(Secret::new(text))
 }
 

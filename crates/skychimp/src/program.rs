@@ -3,12 +3,14 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use skychimp_core::db::Db;
 use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{Mailing, Sender};
 use skychimp_core::secret::SecretKey;
+use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
 use skychimp_core::user::User;
 use skychimp_core::wake::Wake;
@@ -27,6 +29,7 @@ pub struct Program {
     pub clock: Clock,
     /// Tells engines that there is work.
     pub wake: Wake,
+    shared: OnceLock<Shared>,
 }
 
 impl Program {
@@ -37,6 +40,7 @@ impl Program {
             json,
             clock: Clock::system(),
             wake: Wake::new(),
+            shared: OnceLock::new(),
         }
     }
 
@@ -83,6 +87,20 @@ impl Program {
             );
         }
         Ok(secret::key(&key))
+    }
+
+    /// The server that nodes share, if one is configured: one connection per process, made in the background.
+    pub fn shared(&self, db: &Db) -> anyhow::Result<Shared> {
+        if let Some(shared) = self.shared.get() {
+            return Ok(shared.clone());
+        }
+        let shared = match &self.config.cache_url {
+            Some(url) => {
+                Shared::connect(url.reveal(), &self.secret_key(db)?).context("cache_url")?
+            }
+            None => Shared::none(),
+        };
+        Ok(self.shared.get_or_init(|| shared).clone())
     }
 
     /// Who letters come from when a mailing names nobody.

@@ -48,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
         secret: SecretKey::new([7; 32]),
         mail_from: "news@example.org".to_owned(),
         mail_from_name: "Skychimp".to_owned(),
+        shared: skychimp_core::shared::Shared::none(),
     };
     let state = AppState::new((*db).clone(), Wake::new(), clock, settings, Some(sandbox));
     #[expect(clippy::print_stdout, reason = "the address is what it is started for")]

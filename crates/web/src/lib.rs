@@ -32,6 +32,7 @@ use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use skychimp_core::db::Db;
 use skychimp_core::secret::{SecretKey, SigningKey};
+use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
 use skychimp_core::unsubscribe::UnsubscribeKey;
 use skychimp_core::wake::Wake;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub mail_from: String,
     /// See [`Settings::mail_from`].
     pub mail_from_name: String,
+    /// The server that nodes share; it may be none.
+    pub shared: Shared,
 }
 
 /// Everything handlers work with.

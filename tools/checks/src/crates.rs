@@ -27,8 +27,9 @@ const WALLS: [(&str, &[&str]); 6] = [
 ];
 
 /// Libraries that one crate alone may use.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 9] = [
     ("sqlx", "skychimp-core"),
+    ("redis", "skychimp-core"),
     ("axum", "skychimp-web"),
     ("axum-extra", "skychimp-web"),
     ("tower-http", "skychimp-web"),

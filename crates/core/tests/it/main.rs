@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod audit;
+mod content;
 mod database;
 mod deliveries;
 mod import;
@@ -11,6 +12,7 @@ mod outbox;
 mod recipients;
 mod runs;
 mod schema;
+mod shared;
 mod support;
 mod users;
 mod workers;

@@ -115,6 +115,7 @@ impl Service {
                 secret: program.secret_key(db)?,
                 mail_from: from.email,
                 mail_from_name: from.name,
+                shared: program.shared(db)?,
             },
             store,
         );

@@ -90,7 +90,7 @@ pub const KEYS: &[Key] = &[
         "cache_url",
         "every node caches for itself",
         "redis://cache.example.org",
-        "Valkey or Redis. Checked and reserved; this version caches in each node and does not use it.",
+        "Valkey or Redis 6 or newer, shared by the nodes: `redis://` or, encrypted, `rediss://`. It may be away at any time.",
     )),
     secret(optional(
         "secret_key",

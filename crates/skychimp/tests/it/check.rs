@@ -1,3 +1,4 @@
+use skychimp_core::testing::CacheServer;
 use skychimp_smtp::testing::Script;
 
 use crate::support::Home;
@@ -36,4 +37,20 @@ async fn check_tries_the_mail_server() {
     );
     assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
     assert_eq!(server.accepted().len(), 0);
+}
+
+/// R4, R5: `check` tries the cache server; without Valkey or Redis on this machine there is none to try.
+#[tokio::test]
+async fn check_tries_the_cache() {
+    let Some(server) = CacheServer::start().unwrap() else {
+        return;
+    };
+    server.shared([1; 32]).await.unwrap();
+    let mut home = Home::new().await;
+    home.set("CACHE_URL", &server.url());
+    let told = home.run(&["check"]).done().stdout;
+    assert!(
+        told.contains("ok       cache: Redis ") || told.contains("ok       cache: Valkey "),
+        "{told}"
+    );
 }

@@ -113,7 +113,7 @@ fn check_tries_everything() {
         &["check"],
         &[
             ("SKYCHIMP_SMTP_URL", &format!("smtp://{port}")),
-            ("SKYCHIMP_CACHE_URL", "redis://127.0.0.1"),
+            ("SKYCHIMP_CACHE_URL", &format!("redis://{port}")),
         ],
     )
     .with_code(1);
@@ -122,7 +122,7 @@ fn check_tries_everything() {
         "{down:?}"
     );
     assert!(
-        down.stdout.contains("does not use a shared cache"),
+        down.stdout.contains("FAILED   cache: cache_url: "),
         "{down:?}"
     );
     let missing = run(

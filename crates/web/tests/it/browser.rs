@@ -43,6 +43,7 @@ impl Site {
             secret: SecretKey::new([7; 32]),
             mail_from: "news@example.org".to_owned(),
             mail_from_name: "Skychimp".to_owned(),
+            shared: skychimp_core::shared::Shared::none(),
         };
         let app = AppState::new(
             (*db).clone(),

@@ -1,0 +1,127 @@
+//! A Valkey or Redis server that belongs to one test, which may kill it, halt it or fill it.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::secret::SecretKey;
+use crate::shared::Shared;
+
+/// The server, in memory only.
+#[derive(Debug)]
+pub struct CacheServer {
+    binary: PathBuf,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl CacheServer {
+    /// Starts one; `None` where neither is installed.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start() -> std::io::Result<Option<Self>> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let binary = std::env::split_paths(&path)
+            .flat_map(|folder| ["valkey-server", "redis-server"].map(|name| folder.join(name)))
+            .find(|binary| binary.is_file());
+        let Some(binary) = binary else {
+            return Ok(None);
+        };
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut server = Self {
+            binary,
+            port,
+            process: None,
+        };
+        server.revive()?;
+        Ok(Some(server))
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it again, empty, at the same address.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn revive(&mut self) -> std::io::Result<()> {
+        self.kill();
+        let process = Command::new(&self.binary)
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--dir", "/"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Halts it (`SIGSTOP`): connections stay open, nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process.
+    pub fn halt(&self) -> std::io::Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process.
+    pub fn go_on(&self) -> std::io::Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> std::io::Result<()> {
+        let id = self.process.as_ref().map_or(0, Child::id);
+        let status = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(std::io::Error::other("kill failed"))
+        }
+    }
+
+    /// A connection that is up, as patient as a busy machine needs.
+    ///
+    /// # Errors
+    ///
+    /// It does not come up.
+    pub async fn shared(&self, secret: [u8; 32]) -> Result<Shared, crate::error::Error> {
+        let shared = Shared::with_patience(
+            &self.url(),
+            &SecretKey::new(secret),
+            Duration::from_secs(20),
+        )?;
+        tokio::time::timeout(Duration::from_mins(1), shared.up())
+            .await
+            .map_err(|_| {
+                crate::error::Error::Internal("the cache server does not come up".into())
+            })?;
+        Ok(shared)
+    }
+}
+
+impl Drop for CacheServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,25 @@
+use skychimp_core::ids::ContentVersion;
+use skychimp_core::testing::TestDb;
+use skychimp_core::time::Moment;
+
+/// R57: the version changes with the end of the transaction that changes the content, and not without it.
+#[tokio::test]
+async fn version_changes_with_the_transaction() {
+    let db = TestDb::new().await.unwrap();
+    let now = Moment::from_millis(1_800_000_000_000);
+    let first = ContentVersion::current(&db).await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    ContentVersion::changed(&mut tx, now).await.unwrap();
+    let inside = ContentVersion::of(&mut tx).await.unwrap();
+    assert_ne!(inside, first);
+    assert_eq!(ContentVersion::current(&db).await.unwrap(), first);
+    drop(tx);
+    assert_eq!(ContentVersion::current(&db).await.unwrap(), first);
+
+    let mut tx = db.write().await.unwrap();
+    ContentVersion::changed(&mut tx, now).await.unwrap();
+    let second = ContentVersion::of(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_ne!(second, inside, "a version is never used twice");
+    assert_eq!(ContentVersion::current(&db).await.unwrap(), second);
+}
