@@ -148,7 +148,7 @@ pub fn environment(tree: &Tree) -> Problems {
     tree.below("crates/")
         .filter(|file| file.extension() == "rs")
         .filter(|file| !file.path.starts_with("crates/skychimp/"))
-        .filter(|file| !file.path.contains("/tests/") && !file.path.ends_with("/testing.rs"))
+        .filter(|file| !file.path.contains("/tests/") && !file.path.contains("/src/testing"))
         .filter(|file| !file.path.ends_with("/build.rs"))
         .filter(|file| file.text.contains("env::var"))
         .map(|file| {
