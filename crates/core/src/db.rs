@@ -165,11 +165,11 @@ impl Db {
         Ok(known.saturating_sub(usize::try_from(applied).unwrap_or(0)))
     }
 
-    /// Starts a transaction that only reads.
+    /// Starts a transaction that only reads: the database refuses to write in it.
     pub async fn read(&self) -> Result<Tx, Error> {
         Ok(match self {
             Self::Sqlite { reader, .. } => Tx::Sqlite(reader.begin().await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("BEGIN READ ONLY").await?),
         })
     }
 

@@ -19,6 +19,7 @@ pub mod letter;
 pub mod list;
 pub mod mailing;
 pub mod message;
+pub mod moderation;
 pub mod outbox;
 pub mod overview;
 pub mod recipient;

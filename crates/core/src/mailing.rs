@@ -283,7 +283,7 @@ impl Mailing {
     /// # Errors
     ///
     /// [`Error::Invalid`] names the wrong fields, [`Error::Conflict`] when somebody else changed it,
-    /// [`Error::State`] when the draft changes what is settled.
+    /// [`Error::State`] when the draft changes what is settled, or the mailing is switched off.
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,
@@ -296,6 +296,7 @@ impl Mailing {
         let Some(before) = Self::get(tx, owner, id).await? else {
             return Ok(None);
         };
+        before.refuse_disabled()?;
         if before.version != version {
             return Err(Error::Conflict);
         }
@@ -383,6 +384,10 @@ impl Mailing {
     }
 
     /// Makes a draft with the same letter and audience, called `title`. Times that have passed are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it is switched off: a copy would bring it back.
     pub async fn copy(
         tx: &mut Tx,
         owner: UserId,
@@ -394,6 +399,7 @@ impl Mailing {
         let Some(mailing) = Self::get(tx, owner, id).await? else {
             return Ok(None);
         };
+        mailing.refuse_disabled()?;
         let mut draft = Self::draft_of(tx, &mailing).await?;
         draft.title = title.chars().take(TITLE_MAX).collect();
         if mailing.start_at.is_some_and(|start| start <= now) {

@@ -184,6 +184,24 @@ impl OutboxLetter {
         Ok(id)
     }
 
+    /// Gives up the test letters of a user that have not left.
+    pub(crate) async fn give_up_tests_of(
+        tx: &mut Tx,
+        owner: UserId,
+        now: Moment,
+    ) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE outbox SET state = 'failed', reply = 'the account is blocked', done_at = $2
+             WHERE owner_id = $1 AND kind = 'test' AND state IN ('queued', 'deferred')",
+        )
+        .bind(owner)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
     /// The letter of this owner with this id.
     pub async fn get(tx: &mut Tx, owner: UserId, id: OutboxId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(

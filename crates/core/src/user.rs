@@ -43,6 +43,18 @@ impl Role {
             Self::Admin => "admin",
         }
     }
+
+    /// Keeps recipients and sends mailings.
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::User | Self::Admin)
+    }
+
+    /// Sees everybody's accounts and mailings.
+    #[must_use]
+    pub const fn moderates(self) -> bool {
+        matches!(self, Self::Manager | Self::Admin)
+    }
 }
 
 impl std::str::FromStr for Role {

@@ -34,7 +34,8 @@ impl Mailing {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] says what is missing (see [`Mailing::readiness`]), [`Error::State`] when it was cancelled.
+    /// [`Error::Invalid`] says what is missing (see [`Mailing::readiness`]), [`Error::State`] when it was cancelled or is
+    /// switched off.
     pub async fn start(
         tx: &mut Tx,
         owner: UserId,
@@ -46,6 +47,7 @@ impl Mailing {
         let Some(mailing) = Self::get_locked(tx, owner, id).await? else {
             return Ok(None);
         };
+        mailing.refuse_disabled()?;
         match mailing.status {
             Status::Created => {}
             Status::Running | Status::Paused | Status::Completed => {
@@ -116,7 +118,7 @@ impl Mailing {
     ///
     /// # Errors
     ///
-    /// [`Error::State`] when it is neither paused nor running.
+    /// [`Error::State`] when it is neither paused nor running, or switched off.
     pub async fn resume(
         tx: &mut Tx,
         owner: UserId,
@@ -125,6 +127,9 @@ impl Mailing {
         now: Moment,
     ) -> Result<Option<bool>, Error> {
         Self::lock_runs(tx, owner, id).await?;
+        if let Some(mailing) = Self::get_locked(tx, owner, id).await? {
+            mailing.refuse_disabled()?;
+        }
         if !Self::move_on(tx, owner, id, Status::Paused, Status::Running, now).await? {
             return Self::unchanged(tx, owner, id, Status::Running).await;
         }
@@ -209,13 +214,12 @@ impl Mailing {
         Ok(completed)
     }
 
-    /// A manager switches a mailing off (R40): its letters stop within a second, its owner cannot lift it.
-    /// Returns whether anything changed.
-    pub async fn disable(
+    /// Sets the flag of [`crate::moderation::Moderator::disable`]. Returns whether anything changed.
+    pub(crate) async fn disable(
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        (by, actor): (UserId, &str),
+        (by, actor): (Option<UserId>, &str),
         reason: &str,
         now: Moment,
     ) -> Result<Option<bool>, Error> {
@@ -239,8 +243,8 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// A manager lifts [`Mailing::disable`]. Returns whether anything changed.
-    pub async fn enable(
+    /// Lifts the flag of [`crate::moderation::Moderator::enable`]. Returns whether anything changed.
+    pub(crate) async fn enable(
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
@@ -264,6 +268,14 @@ impl Mailing {
         }
         Event::record(tx, owner, id, now, actor, "enabled", "").await?;
         Ok(Some(true))
+    }
+
+    /// What a manager switched off its owner does not bring back to life.
+    pub(super) fn refuse_disabled(&self) -> Result<(), Error> {
+        match self.disabled_at {
+            Some(_) => Err(Error::State("disabled")),
+            None => Ok(()),
+        }
     }
 
     /// One guarded step from a status to another.

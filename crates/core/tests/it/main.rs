@@ -8,6 +8,7 @@ mod deliveries;
 mod import;
 mod lists;
 mod mailings;
+mod moderation;
 mod outbox;
 mod recipients;
 mod runs;

@@ -3,11 +3,12 @@ use skychimp_core::delivery::Delivery;
 use skychimp_core::error::Error;
 use skychimp_core::ids::{MailingId, RunId, UserId, WorkerId};
 use skychimp_core::mailing::{Mailing, MailingDraft, Status};
+use skychimp_core::moderation::Moderator;
 use skychimp_core::run::{Due, Run, RunState, Totals};
 use skychimp_core::schedule::Every;
 use skychimp_core::testing::{TestDb, list, mailing, members, message, suppress, user};
 use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
+use skychimp_core::user::{Role, User};
 
 use crate::mailings::{service, start};
 use crate::support::at;
@@ -387,14 +388,14 @@ async fn disabled_mailing_is_not_due() {
         .unwrap();
     start(&db, ann, id, now).await.unwrap();
     let mut tx = db.write().await.unwrap();
-    let off = Mailing::disable(&mut tx, ann, id, (boss, "boss@example.org"), "spam", now).await;
-    assert_eq!(off.unwrap(), Some(true));
+    let boss = User::get(&mut tx, boss).await.unwrap().unwrap();
+    let boss = Moderator::of(&boss).unwrap();
+    let off = boss.disable(&mut tx, id, "spam", now).await.unwrap();
+    assert!(off.unwrap().2);
     tx.commit().await.unwrap();
     assert_eq!(due(&db, now).await, None);
     let mut tx = db.write().await.unwrap();
-    Mailing::enable(&mut tx, ann, id, "boss@example.org", now)
-        .await
-        .unwrap();
+    boss.enable(&mut tx, id, "", now).await.unwrap();
     tx.commit().await.unwrap();
     assert!(due(&db, now).await.is_some());
 }
