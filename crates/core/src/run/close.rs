@@ -71,7 +71,8 @@ impl Run {
     }
 
     /// Ends up to `limit` runs whose end has passed: from here on nothing of them leaves (R20). What is left is closed by
-    /// [`Run::close_slice`]. Returns how many.
+    /// [`Run::close_slice`], and who has no delivery yet gets one that is expired ([`Run::expand_next`]): he was planned too.
+    /// Returns how many.
     pub async fn expire_due(tx: &mut Tx, limit: i64, now: Moment) -> Result<usize, Error> {
         let due: Vec<(UserId, RunId, MailingId)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id, mailing_id FROM runs
@@ -87,7 +88,7 @@ impl Run {
         let mut expired = 0;
         for (owner, run, mailing) in due {
             let changed = on_db!(tx, conn => sqlx::query(
-                "UPDATE runs SET state = 'expired', expanded = TRUE, waiting = ''
+                "UPDATE runs SET state = 'expired', waiting = ''
                  WHERE owner_id = $1 AND id = $2 AND finished_at IS NULL
                    AND state IN ('expanding', 'sending', 'paused')",
             )

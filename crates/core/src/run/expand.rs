@@ -4,6 +4,9 @@
 //! slice is a range and a killed process goes on where the last commit was. The range is read from the memberships of
 //! each list of the mailing, never from all recipients: a small list of an owner with a million recipients is quick.
 //!
+//! A run whose end comes before it is expanded is expanded all the same, with deliveries that are expired from the beginning: the
+//! report says of everybody who was chosen what became of him.
+//!
 //! *Invariants*: deliveries, cursor and counters change in one transaction; within a run an address has one delivery.
 
 use crate::db::{Tx, on_db};
@@ -33,21 +36,24 @@ struct Open {
     due_at: Moment,
     bound: Option<RecipientId>,
     cursor: Option<RecipientId>,
+    /// The run's end has come.
+    expired: bool,
 }
 
 /// The statement that picks a run, with the row lock that only PostgreSQL has.
 macro_rules! pick_sql {
     ($lock:literal) => {
         concat!(
-            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.bound, r.cursor
+            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.bound, r.cursor, r.state = 'expired' AS expired
              FROM runs r
              JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
              JOIN users u ON u.id = r.owner_id
-             WHERE r.finished_at IS NULL AND NOT r.expanded AND r.state IN ('expanding', 'sending')
-               AND (r.end_at IS NULL OR r.end_at > $1)
-               AND m.disabled_at IS NULL AND u.blocked_at IS NULL
+             WHERE r.finished_at IS NULL AND NOT r.expanded
+               AND (r.state = 'expired'
+                    OR r.state IN ('expanding', 'sending') AND (r.end_at IS NULL OR r.end_at > $1)
+                       AND m.disabled_at IS NULL AND u.blocked_at IS NULL)
                AND ($2 IS NULL OR r.mailing_id = $2)
-             ORDER BY r.planned, r.id
+             ORDER BY r.state = 'expired', r.planned, r.id
              LIMIT 1 ",
             $lock
         )
@@ -126,8 +132,8 @@ async fn expand_slice(
     .fetch_one(conn)
     .await)?;
     let added = on_db!(tx, conn => sqlx::query(concat!(
-        "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at)
-         SELECT r.owner_id, $5, r.id, r.email, r.email_key, 'queued', 0, $6
+        "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at, done_at)
+         SELECT r.owner_id, $5, r.id, r.email, r.email_key, $7, 0, $6, $8
          FROM (", range_sql!(), ") AS chosen
          JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id
          WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.owner_id = $1 AND s.email_key = r.email_key)
@@ -139,13 +145,17 @@ async fn expand_slice(
     .bind(up_to)
     .bind(open.id)
     .bind(open.due_at)
+    .bind(if open.expired { "expired" } else { "queued" })
+    .bind(open.expired.then_some(now))
     .execute(conn)
     .await
     .map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)))?;
     on_db!(tx, conn => sqlx::query(
         "UPDATE runs
          SET cursor = $3, chosen = chosen + $4, planned = planned + $5, suppressed = suppressed + $6,
-             expanded = $7, state = 'sending', started_at = coalesce(started_at, $8)
+             expanded = $7, expired = expired + CASE WHEN state = 'expired' THEN $5 ELSE 0 END,
+             started_at = CASE WHEN state = 'expired' THEN started_at ELSE coalesce(started_at, $8) END,
+             state = CASE WHEN state = 'expired' THEN state ELSE 'sending' END
          WHERE owner_id = $1 AND id = $2",
     )
     .bind(open.owner_id)

@@ -292,6 +292,49 @@ async fn rest_expires_at_the_end() {
     assert_eq!(get(&db, ann, id).await.status, Status::Completed);
 }
 
+/// R20, R23: everybody who was chosen is in the report, also when the end came before the run was expanded.
+#[tokio::test]
+async fn end_before_the_expansion_counts_everybody() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let now = at("2027-01-10T12:00:00Z");
+    let people = list(&db, ann, "All", 0, 30, now).await.unwrap();
+    let short = MailingDraft {
+        end: "2027-01-10T13:00".to_owned(),
+        ..MailingDraft::default()
+    };
+    let id = mailing(&db, ann, &[people], short, now).await.unwrap();
+    start(&db, ann, id, now).await.unwrap();
+    let made = due(&db, now).await.unwrap().run.unwrap();
+    let mut tx = db.write().await.unwrap();
+    Run::expand_next(&mut tx, None, 10, now).await.unwrap();
+    tx.commit().await.unwrap();
+    let end = at("2027-01-10T13:00:00Z");
+    let mut tx = db.write().await.unwrap();
+    assert_eq!(Run::expire_due(&mut tx, 10, end).await.unwrap(), 1);
+    Run::close_slice(&mut tx, ann, made, 100, end)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let open = run(&db, ann, made).await;
+    assert_eq!((open.planned, open.expired), (10, 10));
+    assert!(!open.is_over() && !open.expanded);
+    let worker = WorkerId::new(now);
+    assert_eq!(expand(&db, 10, end).await, 2);
+    let mut tx = db.write().await.unwrap();
+    let claims = Delivery::claim(&mut tx, worker, ann, made, end, 10).await;
+    assert_eq!(claims.unwrap(), [], "nothing leaves after the end");
+    tx.commit().await.unwrap();
+    let over = run(&db, ann, made).await;
+    closes(over.totals());
+    assert_eq!(
+        (over.state, over.chosen, over.planned, over.expired),
+        (RunState::Expired, 30, 30, 30)
+    );
+    assert!(over.is_over());
+    assert_eq!(get(&db, ann, id).await.status, Status::Completed);
+}
+
 /// R22: pause stops runs at once, resume puts them back, cancel closes what is left; the numbers close all the time.
 #[tokio::test]
 async fn pause_resume_cancel_add_up() {
