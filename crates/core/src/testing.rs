@@ -5,13 +5,15 @@
 
 mod audience;
 mod cache;
+mod ledger;
 mod run;
 
 use std::ops::Deref;
 
 pub use audience::{list, mailing, members, message, suppress};
 pub use cache::CacheServer;
-pub use run::{TestRun, end_run, execute, ledger, sending_run};
+pub use ledger::{Ledger, settle};
+pub use run::{TestRun, end_run, execute, ledger, sending_run, set_text};
 
 use crate::db::Db;
 use crate::error::Error;

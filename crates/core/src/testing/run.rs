@@ -118,6 +118,19 @@ pub async fn end_run(db: &Db, run: &TestRun, end_at: Moment) -> Result<(), Error
     tx.commit().await
 }
 
+/// Gives a run another letter, without HTML.
+pub async fn set_text(db: &Db, run: &TestRun, text: &str) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    on_db!(&mut tx, conn => sqlx::query("UPDATE runs SET text = $3 WHERE owner_id = $1 AND id = $2")
+        .bind(run.owner)
+        .bind(run.id)
+        .bind(text)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    tx.commit().await
+}
+
 /// Runs one statement of a test, such as removing a recipient behind the engine's back.
 pub async fn execute(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, Error> {
     let mut tx = db.write().await?;
@@ -134,6 +147,15 @@ pub async fn execute(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, E
 ///
 /// sent, failed, skipped, expired, cancelled, tried and not over, not over.
 pub async fn ledger(db: &Db, run: &TestRun) -> Result<([i64; 7], [i64; 7]), Error> {
+    numbers(db, run.owner, run.id).await
+}
+
+/// [`ledger`]
+pub(super) async fn numbers(
+    db: &Db,
+    owner: UserId,
+    run: RunId,
+) -> Result<([i64; 7], [i64; 7]), Error> {
     type Row = (i64, i64, i64, i64, i64, i64, i64);
     let array = |r: Row| [r.0, r.1, r.2, r.3, r.4, r.5, r.6];
     let mut tx = db.read().await?;
@@ -141,8 +163,8 @@ pub async fn ledger(db: &Db, run: &TestRun) -> Result<([i64; 7], [i64; 7]), Erro
         "SELECT sent, failed, skipped, expired, cancelled, deferred, planned - sent - failed - skipped - expired - cancelled
          FROM runs WHERE owner_id = $1 AND id = $2",
     )
-    .bind(run.owner)
-    .bind(run.id)
+    .bind(owner)
+    .bind(run)
     .fetch_one(conn)
     .await)?;
     let rows: Row = on_db!(&mut tx, conn => sqlx::query_as(
@@ -153,8 +175,8 @@ pub async fn ledger(db: &Db, run: &TestRun) -> Result<([i64; 7], [i64; 7]), Erro
                 count(*) FILTER (WHERE state IN ('queued', 'claimed', 'deferred'))
          FROM deliveries WHERE owner_id = $1 AND run_id = $2",
     )
-    .bind(run.owner)
-    .bind(run.id)
+    .bind(owner)
+    .bind(run)
     .fetch_one(conn)
     .await)?;
     Ok((array(columns), array(rows)))
