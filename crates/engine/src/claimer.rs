@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use skychimp_core::db::Db;
 use skychimp_core::delivery::{Claim, Delivery, OpenRun, RunLetter, Scope};
 use skychimp_core::ids::RunId;
 use skychimp_core::outbox::OutboxLetter;
@@ -131,7 +132,13 @@ impl Claimer {
         )
         .await?;
         self.compile(&mut tx, &runs, &claims).await?;
-        tx.commit().await?;
+        if let Err(error) = tx.commit().await {
+            if matches!(shared.db, Db::Postgres(_)) {
+                // perhaps only the answer was lost: then these are claimed, and nobody would ever send them
+                shared.unsure.cancel();
+            }
+            return Err(error.into());
+        }
         let claimed = jobs.len() + claims.len();
         let jobs = self.jobs(jobs, claims, now);
         if shared.gate.is_open() || claimed == 0 {

@@ -130,6 +130,9 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
                 Ok(worker::End::LeaseLost) => {
                     tracing::error!("another worker took this one for dead; beginning again");
                 }
+                Ok(worker::End::Unsure) => {
+                    tracing::warn!("the answer to a claim was lost; beginning again");
+                }
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "the worker ended early");
                     tokio::select! {

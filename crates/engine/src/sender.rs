@@ -1,7 +1,7 @@
 //! Senders: each carries letters over one connection at a time.
 //!
-//! *Invariants*: the gate is asked right before a letter's content may leave, after every wait. A letter whose content leaves is
-//! in the journal first. Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue.
+//! *Invariants*: the gate is asked before a letter's commands leave and once more when the server waits for its content: however
+//! slow the server is, no content leaves later than the gate knows. A letter whose content leaves is in the journal first. Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use skychimp_core::attempt::AttemptOutcome;
 use skychimp_core::delivery::{Attempted, Claim, Next};
 use skychimp_core::outbox::{OutboxLetter, OutboxNext};
-use skychimp_smtp::{Lease, Letter, Outcome, Report};
+use skychimp_smtp::{Class, ConnectError, Lease, Letter, Outcome, Report};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::gate::Answer;
@@ -84,18 +84,20 @@ impl Shared {
         let Some(leave) = leave else {
             return self.back(first.job);
         };
-        let lease = tokio::select! {
-            lease = self.pool.lease() => lease,
-            () = self.stop.cancelled() => return self.back(first.job),
-        };
+        let (lease, first) = self.lease(first).await;
         let mut lease = match lease {
-            Ok(lease) => lease,
-            Err(error) => {
-                self.health.refused(&error);
-                return self.queue.put_back(first.job);
+            Some(Ok(lease)) => lease,
+            failed => {
+                if let Some(Err(error)) = failed {
+                    self.health.refused(&error);
+                }
+                if let Some(first) = first {
+                    self.queue.put_back(first.job);
+                }
+                return;
             }
         };
-        let mut current = Some(first);
+        let mut current = first.or_else(|| self.another());
         while let Some(ready) = current.take() {
             let Some((ready, slot)) = self.pass(ready).await else {
                 // an announced letter that may not leave takes the connection with it
@@ -125,6 +127,22 @@ impl Shared {
                 return;
             }
             current = upcoming.or_else(|| self.another());
+        }
+    }
+
+    /// Waits for a connection; none after `stop`. A letter does not wait with it for long: when the server takes fewer
+    /// connections than there are senders, those that have one carry it.
+    async fn lease(&self, first: Ready) -> (Option<Result<Lease, ConnectError>>, Option<Ready>) {
+        let lease = self.pool.lease();
+        tokio::pin!(lease);
+        tokio::select! {
+            lease = &mut lease => return (Some(lease), Some(first)),
+            () = self.stop.cancelled() => return (None, Some(first)),
+            () = tokio::time::sleep(RECONSIDER) => self.queue.put_back(first.job),
+        }
+        tokio::select! {
+            lease = lease => (Some(lease), None),
+            () = self.stop.cancelled() => (None, None),
         }
     }
 
@@ -241,16 +259,24 @@ impl Shared {
             Job::Outbox(_) => None,
         };
         let mut before_dot = |_| {
-            if let Some(flight) = flight
-                && let Err(error) = self.journal.in_flight(flight)
-            {
+            if self.ask(&ready.job) != Answer::Go {
+                return false;
+            }
+            let Some(flight) = flight else {
+                return true;
+            };
+            let entered = self.journal.in_flight(flight);
+            if let Err(error) = &entered {
                 tracing::error!(%error, "the journal cannot be written, sending waits");
                 self.gate.stuck(true);
             }
+            entered.is_ok()
         };
         let upcoming = upcoming.map(|ready| &ready.letter);
         let report = lease.send(&ready.letter, upcoming, &mut before_dot).await;
-        self.health.reported(&report);
+        if report.class != Class::Withheld {
+            self.health.reported(&report);
+        }
         if report.outcome == Outcome::NotTried {
             if let Some(flight) = flight
                 && let Err(error) = self.journal.landed(flight.delivery)

@@ -44,6 +44,8 @@ pub struct Shared {
     pub slots: Arc<Semaphore>,
     /// How many senders there are.
     pub senders: usize,
+    /// It cannot be known any more what this worker holds: it has to begin again.
+    pub unsure: CancellationToken,
     /// No new letters.
     pub stop: CancellationToken,
 }

@@ -39,6 +39,8 @@ pub enum End {
     Stopped,
     /// Another one took it for dead.
     LeaseLost,
+    /// It does not know what it holds.
+    Unsure,
 }
 
 /// Registers a worker, sends until `stop`, and settles everything it has in hand.
@@ -82,11 +84,12 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let end = tokio::select! {
         () = stop.cancelled() => End::Stopped,
         Some(Ok(LeaseLost)) = lease.join_next() => End::LeaseLost,
+        () = shared.unsure.cancelled() => End::Unsure,
     };
 
     // no new letters; those in flight have their time, unless somebody else may send them by now
     shared.stop.cancel();
-    if end == End::Stopped {
+    if end != End::LeaseLost {
         let in_flight = async { while sending.join_next().await.is_some() {} };
         if tokio::time::timeout(config.stop_timeout, in_flight)
             .await
@@ -155,6 +158,7 @@ async fn begin(
         events: sender,
         slots: Arc::new(Semaphore::new(UNRECORDED + senders)),
         senders,
+        unsure: CancellationToken::new(),
         stop: stop.child_token(),
     };
     Ok((Arc::new(shared), events))

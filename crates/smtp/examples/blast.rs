@@ -88,7 +88,7 @@ async fn work(pool: Pool, next: Arc<AtomicU64>, count: u64, data: Bytes) -> Resu
         let mut lease = pool.lease().await?;
         while let Some(letter) = present.take_if(|_| lease.is_usable()) {
             present = take();
-            let report = lease.send(&letter, present.as_ref(), &mut |_| {}).await;
+            let report = lease.send(&letter, present.as_ref(), &mut |_| true).await;
             if report.outcome != Outcome::Sent {
                 failed += 1;
                 eprintln!("{}: {}", report.outcome, report.reply);

@@ -2,13 +2,15 @@
 //!
 //! [`Server`] says where letters go. A [`Pool`] of [`Connection`]s takes
 //! [`Letter`]s there and gives a [`Report`] for each. [`sandbox`] is a small
-//! server that takes everything; `testing` (a feature) one that misbehaves as told.
+//! server that takes everything; `testing` (a feature) one that misbehaves as told; `fuzzing` (a feature) is for `fuzz/`.
 //!
 //! *Invariants*: nothing here knows what a mailing or a database is. A report
 //! says [`Outcome::Sent`] only after the server's 250 to the final dot was
 //! read; when that reply is missing it says [`Outcome::InDoubt`].
 
 mod connect;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod letter;
 #[cfg_attr(
     not(feature = "testing"),
@@ -34,5 +36,5 @@ pub use pool::{Lease, Pool, PoolStatus};
 pub use rate::Rate;
 pub use reply::Reply;
 pub use report::{Class, ConnectError, Outcome, Phase, Report};
-pub use server::{Credentials, Roots, Server, Timeouts, Tls, UrlError};
-pub use session::{Capabilities, Connection};
+pub use server::{Credentials, Login, Roots, Server, Timeouts, Tls, UrlError};
+pub use session::{Capabilities, Connection, Hook};

@@ -23,7 +23,7 @@ use crate::letter::Letter;
 use crate::rate::Rate;
 use crate::report::{Class, ConnectError, Phase, Report};
 use crate::server::Server;
-use crate::session::Connection;
+use crate::session::{Connection, Hook};
 
 /// When a lowered cap grows for the first time; the time doubles with each refusal after that.
 const GROW: Duration = Duration::from_secs(10);
@@ -91,18 +91,7 @@ impl Pool {
     /// A pool without connections; they are made when they are needed.
     #[must_use]
     pub fn new(server: Server) -> Self {
-        let state = State {
-            live: 0,
-            idle: Vec::new(),
-            cap: server.connections.max(1),
-            cap_grows: Instant::now(),
-            grow_after: GROW,
-            grown: false,
-            cut_after: None,
-            learned: None,
-            sweeping: false,
-            closed: false,
-        };
+        let state = State::new(server.connections.max(1), Instant::now());
         Self {
             inner: Arc::new(Inner {
                 rate: server.rate.map(|rate| Rate::new(rate, Instant::now())),
@@ -123,7 +112,7 @@ impl Pool {
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         let mut state = self.inner.state.lock();
-        state.grow(self.server().connections);
+        state.grow(self.server().connections, Instant::now());
         PoolStatus {
             live: state.live,
             idle: state.idle.len(),
@@ -145,7 +134,7 @@ impl Pool {
             let turn = inner
                 .state
                 .lock()
-                .turn(inner.connector.server().connections);
+                .turn(inner.connector.server().connections, Instant::now());
             match turn {
                 Turn::Use(connection) => {
                     let mut lease = Lease::new(inner, Some(*connection));
@@ -161,7 +150,7 @@ impl Pool {
                     let mut lease = Lease::new(inner, None);
                     match inner.connector.connect().await {
                         Ok(mut connection) => {
-                            if let Some(most) = inner.state.lock().learned_limit() {
+                            if let Some(most) = inner.state.lock().learned_limit(Instant::now()) {
                                 connection.carry_at_most(most);
                             }
                             lease.connection = Some(connection);
@@ -214,9 +203,24 @@ impl Pool {
 }
 
 impl State {
+    fn new(cap: usize, now: Instant) -> Self {
+        Self {
+            live: 0,
+            idle: Vec::new(),
+            cap,
+            cap_grows: now,
+            grow_after: GROW,
+            grown: false,
+            cut_after: None,
+            learned: None,
+            sweeping: false,
+            closed: false,
+        }
+    }
+
     /// What a caller that wants a connection may do now.
-    fn turn(&mut self, most: usize) -> Turn {
-        self.grow(most);
+    fn turn(&mut self, most: usize, now: Instant) -> Turn {
+        self.grow(most, now);
         if self.closed {
             return Turn::Closed;
         }
@@ -231,8 +235,7 @@ impl State {
         Turn::Wait((self.cap < most).then_some(self.cap_grows))
     }
 
-    fn grow(&mut self, most: usize) {
-        let now = Instant::now();
+    fn grow(&mut self, most: usize, now: Instant) {
         while self.cap < most && self.cap_grows <= now {
             self.cap = most.min(self.cap + 1.max(self.cap / 2));
             self.cap_grows += self.grow_after;
@@ -240,15 +243,28 @@ impl State {
         }
     }
 
-    fn learned_limit(&mut self) -> Option<u32> {
-        self.learned = self.learned.filter(|(_, until)| *until > Instant::now());
+    /// The server refused another connection beside the living ones.
+    fn shrink(&mut self, now: Instant) {
+        self.cap = self.cap.min(self.live);
+        if now > self.cap_grows + GROW_MOST {
+            // it went well for long
+            self.grow_after = GROW;
+        } else if self.grown {
+            self.grow_after = (self.grow_after * 2).min(GROW_MOST);
+        }
+        self.grown = false;
+        self.cap_grows = now + self.grow_after;
+    }
+
+    fn learned_limit(&mut self, now: Instant) -> Option<u32> {
+        self.learned = self.learned.filter(|(_, until)| *until > now);
         self.learned.map(|(most, _)| most)
     }
 
     /// The server cut a connection off after so many letters.
-    fn learn_from_cut(&mut self, carried: u32) {
+    fn learn_from_cut(&mut self, carried: u32, now: Instant) {
         if self.cut_after.replace(carried) == Some(carried) {
-            self.learned = Some((carried, Instant::now() + REMEMBER));
+            self.learned = Some((carried, now + REMEMBER));
         }
     }
 }
@@ -272,21 +288,11 @@ impl Inner {
             state.cap = self.connector.server().connections;
             return false;
         }
-        let cap = state.live;
-        if cap < state.cap {
-            tracing::info!(server.name = %self.connector.name(), connections = cap, reply = %error.reply,
+        if state.live < state.cap {
+            tracing::info!(server.name = %self.connector.name(), connections = state.live, reply = %error.reply,
                 "the mail server takes no more connections");
-            state.cap = cap;
         }
-        let now = Instant::now();
-        if now > state.cap_grows + GROW_MOST {
-            // it went well for long
-            state.grow_after = GROW;
-        } else if state.grown {
-            state.grow_after = (state.grow_after * 2).min(GROW_MOST);
-        }
-        state.grown = false;
-        state.cap_grows = now + state.grow_after;
+        state.shrink(Instant::now());
         true
     }
 
@@ -315,7 +321,7 @@ impl Inner {
                     if let Some(connection) = &other
                         && connection.was_cut_off()
                     {
-                        state.learn_from_cut(connection.carried());
+                        state.learn_from_cut(connection.carried(), Instant::now());
                     }
                     leaving = other;
                 }
@@ -394,7 +400,7 @@ impl Lease {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut (dyn FnMut(u64) + Send),
+        before_dot: &mut Hook<'_>,
     ) -> Report {
         let mut upcoming = upcoming;
         if let Some(rate) = &self.inner.rate {
@@ -432,5 +438,58 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.inner.give_back(self.connection.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S10, scenarios 4 and 5: a number of letters is learned from two equal cuts, and forgotten after a while.
+    #[test]
+    fn letters_per_connection_are_learned_for_a_while() {
+        let start = Instant::now();
+        let mut state = State::new(10, start);
+        state.learn_from_cut(20, start);
+        assert_eq!(state.learned_limit(start), None, "once may be chance");
+        state.learn_from_cut(7, start);
+        assert_eq!(state.learned_limit(start), None);
+        state.learn_from_cut(20, start);
+        state.learn_from_cut(20, start);
+        assert_eq!(state.learned_limit(start), Some(20));
+        assert_eq!(state.learned_limit(start + REMEMBER / 2), Some(20));
+        assert_eq!(state.learned_limit(start + REMEMBER), None);
+    }
+
+    /// S10, scenario 9: the cap sinks to what the server takes and grows back, the more slowly the more often it refuses.
+    #[test]
+    fn cap_sinks_and_grows_back() {
+        let mut now = Instant::now();
+        let mut state = State::new(20, now);
+        let mut grown_after = Vec::new();
+        for _ in 0..4 {
+            state.live = 5;
+            state.shrink(now);
+            assert_eq!(state.cap, 5);
+            let refused = now;
+            while state.cap == 5 {
+                now += Duration::from_secs(1);
+                state.grow(20, now);
+            }
+            grown_after.push((now - refused).as_secs());
+            assert_eq!(state.cap, 7);
+        }
+        assert_eq!(grown_after, [10, 20, 40, 80]);
+        for _ in 0..10 {
+            now += GROW_MOST;
+            state.grow(20, now);
+        }
+        assert_eq!(state.cap, 20);
+        state.shrink(now + GROW_MOST);
+        assert_eq!(
+            state.cap_grows,
+            now + GROW_MOST + GROW,
+            "it went well for long"
+        );
     }
 }

@@ -328,40 +328,6 @@ mod tests {
     }
 
     proptest! {
-        /// S8: never panics, stays within bounds, gives printable text.
-        #[test]
-        fn no_input_breaks_the_parser(chunks in prop::collection::vec(
-            prop_oneof![
-                prop::collection::vec(any::<u8>(), 0..60),
-                "[2-5][0-9]{2}[ -][ -~]{0,40}\r\n".prop_map(String::into_bytes),
-                Just(b"250-".to_vec()),
-                Just(b"\r\n".to_vec()),
-            ],
-            0..40,
-        )) {
-            let mut input = BytesMut::new();
-            let mut parser = ReplyParser::new();
-            'chunks: for chunk in chunks {
-                input.extend_from_slice(&chunk);
-                loop {
-                    match parser.next(&mut input) {
-                        Ok(Some(reply)) => {
-                            prop_assert!((200..600).contains(&reply.code));
-                            let text = reply.text();
-                            prop_assert!(text.len() <= MAX_TEXT && !text.contains(char::is_control));
-                        }
-                        Ok(None) => break,
-                        Err(error) => {
-                            let text = error.to_string();
-                            prop_assert!(text.len() <= MAX_TEXT + 100 && !text.contains(char::is_control));
-                            break 'chunks;
-                        }
-                    }
-                }
-                prop_assert!(input.len() <= MAX_BYTES);
-            }
-        }
-
         /// S8: how the network cuts a reply makes no difference.
         #[test]
         fn cuts_make_no_difference(lines in prop::collection::vec("[ -~]{0,30}", 1..6), code in 200u16..600, cut in any::<prop::sample::Index>()) {

@@ -78,6 +78,8 @@ pub enum Class {
     LocalSize,
     /// Our check: the letter holds a bare CR, a bare LF or a NUL.
     LocalContent,
+    /// The caller held the letter back at the last moment.
+    Withheld,
 }
 
 names!(Class {
@@ -95,6 +97,7 @@ names!(Class {
     LocalAddress => "local_address",
     LocalSize => "local_size",
     LocalContent => "local_content",
+    Withheld => "withheld",
 });
 
 /// Where in the dialogue it happened.

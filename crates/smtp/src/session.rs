@@ -12,7 +12,11 @@
 //!   was read: one connection never has more than one letter in doubt.
 //! - DATA and QUIT are the last command of their group.
 //!
-//! *Design notes.* After the 250 to a content the replies to the group behind it
+//! *Design notes.* A letter whose DATA was answered with 354 can be given up in one way only: by closing the connection
+//! before its final dot, upon which no server may deliver (RFC 5321 §4.1.1.4). RSET would be content, and a lone dot an
+//! empty letter to somebody. That is what a hook that says no costs: one connection, and no letter.
+//!
+//! After the 250 to a content the replies to the group behind it
 //! are awaited for a moment before the letter is reported as sent: if one reply
 //! is missing, the 250 was the neighbour's and the letter is in doubt. Servers
 //! answer the whole group in one packet, so this costs nothing.
@@ -28,6 +32,9 @@ use crate::report::{Class, ConnectError, Outcome, Phase, Report};
 use crate::server::{Server, Timeouts};
 use crate::verdict::{After, Verdict, judge_content, judge_envelope};
 use crate::wire::{Broken, Wire};
+
+/// Asked before the first octet of a letter's content leaves; see [`Connection::send`].
+pub type Hook<'a> = dyn FnMut(u64) -> bool + Send + 'a;
 
 /// How long the group behind a content may lag before the content's 250 is believed without it.
 const LOOK_AHEAD: Duration = Duration::from_secs(1);
@@ -52,6 +59,8 @@ pub struct Capabilities {
     pub auth_plain: bool,
     /// AUTH LOGIN.
     pub auth_login: bool,
+    /// AUTH XOAUTH2.
+    pub auth_xoauth2: bool,
 }
 
 impl Capabilities {
@@ -75,6 +84,7 @@ impl Capabilities {
                     for word in words {
                         found.auth_plain |= word.eq_ignore_ascii_case("PLAIN");
                         found.auth_login |= word.eq_ignore_ascii_case("LOGIN");
+                        found.auth_xoauth2 |= word.eq_ignore_ascii_case("XOAUTH2");
                     }
                 }
                 _ => {}
@@ -224,15 +234,16 @@ impl Connection {
     /// outcome is [`Outcome::NotTried`]. To give up, drop the connection.
     ///
     /// `before_dot` is called with the letter's id just before the first octet of
-    /// its content leaves: from then on until the report the letter is in flight,
-    /// and a process that dies in between must take it as in doubt.
+    /// its content leaves, and says whether it may. From a `true` on until the report the
+    /// letter is in flight, and a process that dies in between must take it as in doubt. At
+    /// `false` the letter was not tried, in class [`Class::Withheld`], and the connection is closed.
     ///
     /// When the future is dropped half-way the connection is not usable any more.
     pub async fn send(
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut (dyn FnMut(u64) + Send),
+        before_dot: &mut Hook<'_>,
     ) -> Report {
         let started = Instant::now();
         let verdict = if self.is_usable() {
@@ -243,6 +254,51 @@ impl Connection {
         } else {
             Verdict::not_tried(Class::Connection, Phase::Local, "the connection is closed")
         };
+        self.report(verdict, started)
+    }
+
+    /// Asks whether the server would take a letter from here to there: MAIL and RCPT, then RSET. Nothing is sent.
+    ///
+    /// The error says which of the two was refused and how; [`Outcome::Failed`] is a 5yz reply.
+    pub async fn probe(&mut self, from: &str, to: &str) -> Result<(), Report> {
+        let started = Instant::now();
+        let verdict = self.ask_for(from, to).await;
+        verdict.map_err(|verdict| self.report(verdict, started))
+    }
+
+    async fn ask_for(&mut self, from: &str, to: &str) -> Result<(), Verdict> {
+        if !self.is_usable() || self.announced.is_some() {
+            return Err(Verdict::not_tried(
+                Class::Connection,
+                Phase::Local,
+                "the connection is closed",
+            ));
+        }
+        let nothing = Letter {
+            id: 0,
+            from: from.to_owned(),
+            to: to.to_owned(),
+            data: bytes::Bytes::new(),
+        };
+        let envelope =
+            Envelope::new(&nothing, self.capabilities.limits()).map_err(Verdict::local)?;
+        let mut replies = Vec::with_capacity(2);
+        let commands = [&*envelope.mail, &*envelope.rcpt];
+        let result = self.ask_one_by_one(&commands, &mut replies).await;
+        let judged = judge_envelope(&replies, result.err(), false);
+        let after = judged
+            .as_ref()
+            .map_or_else(|(_, after)| *after, |()| After::Reset);
+        self.follow_up(after).await;
+        if std::mem::take(&mut self.reset) {
+            self.wire.command(b"RSET\r\n", self.timeouts.block).await;
+            let reply = self.wire.reply(self.timeouts.command).await;
+            self.closed |= !reply.is_ok_and(|reply| reply.code == 250);
+        }
+        judged.map_err(|(verdict, _)| verdict)
+    }
+
+    fn report(&self, verdict: Verdict, started: Instant) -> Report {
         Report {
             outcome: verdict.outcome,
             class: verdict.class,
@@ -276,7 +332,7 @@ impl Connection {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut (dyn FnMut(u64) + Send),
+        before_dot: &mut Hook<'_>,
     ) -> Verdict {
         let mut replies = Vec::with_capacity(3);
         let result = match self.announced.take() {
@@ -311,7 +367,8 @@ impl Connection {
                 if self.capabilities.pipelining {
                     self.collect(&mut replies).await
                 } else {
-                    self.ask_one_by_one(&envelope, &mut replies).await
+                    let commands = [&*envelope.mail, &*envelope.rcpt, "DATA"];
+                    self.ask_one_by_one(&commands, &mut replies).await
                 }
             }
         };
@@ -374,15 +431,14 @@ impl Connection {
         Ok(())
     }
 
-    /// MAIL, RCPT, DATA, each after the reply to the one before; stops at the first that is not taken.
+    /// MAIL, RCPT, DATA or the first of them, each after the reply to the one before; stops at the first that is not taken.
     async fn ask_one_by_one(
         &mut self,
-        envelope: &Envelope,
+        commands: &[&str],
         replies: &mut Vec<Reply>,
     ) -> Result<(), Broken> {
         let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
-        let commands = [&*envelope.mail, &*envelope.rcpt, "DATA"];
-        for (command, limit) in commands.into_iter().zip(limits) {
+        for (command, limit) in commands.iter().zip(limits) {
             let line = format!("{command}\r\n");
             self.wire
                 .command(line.as_bytes(), self.timeouts.block)
@@ -419,7 +475,7 @@ impl Connection {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut (dyn FnMut(u64) + Send),
+        before_dot: &mut Hook<'_>,
     ) -> Verdict {
         let mut tail = Vec::new();
         let mut announced = None;
@@ -436,7 +492,15 @@ impl Connection {
                 replies: Vec::with_capacity(3),
             });
         }
-        before_dot(letter.id);
+        if !before_dot(letter.id) {
+            // DATA is open: what is said now would be content, a dot would be an empty letter
+            self.closed = true;
+            return Verdict::not_tried(
+                Class::Withheld,
+                Phase::Data,
+                "the letter was held back before any of it left",
+            );
+        }
         let dot_out = self
             .wire
             .transmit(Some(&letter.data), &tail, self.timeouts.block)

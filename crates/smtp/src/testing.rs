@@ -21,6 +21,8 @@
 //! whose dot got no 250 is not among [`ScriptedServer::accepted`].
 
 mod dialogue;
+mod proxy;
+mod sink;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -34,7 +36,9 @@ use rustls_pki_types::PrivateKeyDer;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{Credentials, Roots, Server, Timeouts, Tls};
+pub use self::proxy::Proxy;
+pub use self::sink::Sink;
+use crate::server::{Credentials, Login, Roots, Server, Timeouts, Tls};
 
 /// What a good server offers.
 const EXTENSIONS: [&str; 5] = [
@@ -151,6 +155,8 @@ pub struct Script {
     tls: Tls,
     expired: bool,
     credentials: Option<Credentials>,
+    /// The password of the credentials is an access token.
+    token: bool,
     keep_content: bool,
     receive_buffer: Option<u32>,
     on: Box<On>,
@@ -181,6 +187,7 @@ impl Script {
             tls: Tls::None,
             expired: false,
             credentials: None,
+            token: false,
             keep_content: true,
             receive_buffer: None,
             on: Box::new(|_| Action::Default),
@@ -244,6 +251,15 @@ impl Script {
             password: password.to_owned(),
         });
         self
+    }
+
+    /// As [`Script::auth`], by AUTH XOAUTH2 only.
+    #[must_use]
+    pub fn auth_by_token(self, user: &str, token: &str) -> Self {
+        Self {
+            token: true,
+            ..self.auth(user, token)
+        }
     }
 
     /// Keeps envelopes but no content, for long runs.
@@ -335,6 +351,9 @@ impl ScriptedServer {
         server.tls = script.tls;
         server.timeouts = Timeouts::all(Duration::from_secs(10));
         server.credentials.clone_from(&script.credentials);
+        if script.token {
+            server.login = Login::Token;
+        }
         server.clear_text_auth = script.tls == Tls::None;
         if let Some(pem) = &self.certificate {
             server.roots = Roots::Pem(pem.clone());
@@ -437,6 +456,14 @@ impl ScriptedServer {
         };
         let result = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         assert!(result.is_ok(), "what was waited for did not happen");
+    }
+
+    /// Waits until no connection is open.
+    ///
+    /// # Panics
+    /// After 20 seconds.
+    pub async fn wait_until_idle(&self) {
+        self.wait(|log| log.live == 0).await;
     }
 
     /// Ends all connections and listens no more.

@@ -28,11 +28,12 @@ async fn every_letter_leaves_once() {
     assert_eq!(
         ledger,
         Ledger {
+            planned: 3_000,
             sent: 3_000,
             copies: 3_000,
             attempts: 3_000,
             in_doubt: 0,
-            doubled: 0
+            doubled: 0,
         }
     );
     let log = world.attempts(&run).await;

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::db::Db;
 use skychimp_core::testing::execute;
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, Proxy, Script, Step};
 
 use crate::support::World;
 
@@ -148,6 +149,49 @@ async fn outcomes_wait_for_the_database() {
     engine.stop().await;
     let ledger = world.settle(&run, &server).await;
     assert_eq!((ledger.copies, ledger.attempts), (1_500, 1_500));
+}
+
+/// R28, scenario 17: connections to the database that break again and again, in the middle of a commit or not, cost nobody his
+/// letter: what was claimed without an answer is handed back.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_database_connections_lose_nothing() {
+    let world = World::new().await;
+    let Some((head, tail)) = world
+        .db
+        .url()
+        .strip_prefix("postgres://")
+        .and_then(|rest| rest.split_once('@'))
+    else {
+        // SQLite is not reached over a network
+        return;
+    };
+    let (address, name) = tail.split_once('/').unwrap();
+    let proxy = Proxy::start(address.parse().unwrap()).await;
+    let url = format!("postgres://{head}@{}/{name}", proxy.address());
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(5)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(3_000).await;
+    let mut config = world.config(server.server());
+    config.db = Db::connect(&url).await.unwrap();
+    let engine = Engine::start(config);
+    for part in 1..=25 {
+        world
+            .wait(&run, "it goes on", |run| {
+                run.sent >= part * 100 || run.is_over()
+            })
+            .await;
+        proxy.cut();
+    }
+    let over = world.wait_over(&run).await;
+    assert_eq!(over.sent, 3_000);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert_eq!((ledger.copies, ledger.in_doubt), (3_000, 0));
 }
 
 /// R6: letters whose reply does not come in time when the engine stops are in doubt, and logged so at once.

@@ -4,6 +4,7 @@
 mod clean;
 mod crash;
 mod faults;
+mod nodes;
 mod schedules;
 mod stops;
 mod support;

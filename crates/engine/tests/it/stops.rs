@@ -67,6 +67,34 @@ async fn nothing_leaves_a_second_after_it_was_forbidden() {
     }
 }
 
+/// R22, scenario 21: a letter whose recipient the server is still thinking about does not leave after the pause either.
+#[tokio::test(flavor = "multi_thread")]
+async fn letter_at_a_slow_recipient_is_held_back() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Rcpt if at.nth <= 5 => Action::delay(Duration::from_secs(4)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(30).await;
+    let engine = world.engine(&server);
+    server.wait_for(Step::Rcpt, 5).await;
+    let pause = "UPDATE mailings SET status = 'paused' WHERE owner_id = $1";
+    execute(&world.db, pause, run.owner).await.unwrap();
+    // the 354 comes to those five, and nothing follows it
+    server.wait_for(Step::Data, 5).await;
+    server.wait_until_idle().await;
+    assert_eq!(server.count(Step::Content), 0);
+    let resume = "UPDATE mailings SET status = 'running' WHERE owner_id = $1";
+    execute(&world.db, resume, run.owner).await.unwrap();
+    assert_eq!(world.wait_over(&run).await.sent, 30);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert_eq!((ledger.copies, ledger.attempts), (30, 30));
+}
+
 /// R3, S21: who unsubscribes while his letter waits in a worker's hand does not get it.
 #[tokio::test(flavor = "multi_thread")]
 async fn unsubscribed_in_the_meantime_gets_nothing() {

@@ -1,15 +1,17 @@
 //! What the tests share: a world with a database, a run and an engine, and the ledger that every letter is held against.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use skychimp_core::address::EmailAddress;
-use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
-use skychimp_core::delivery::{Delivery, DeliveryFilter, DeliveryState, Scope};
+use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
+use skychimp_core::db::Db;
+use skychimp_core::delivery::{Delivery, DeliveryFilter, Scope};
 use skychimp_core::ids::UserId;
 use skychimp_core::run::Run;
 use skychimp_core::secret::SecretKey;
-use skychimp_core::testing::{TestDb, TestRun, ledger, sending_run, user};
+pub use skychimp_core::testing::Ledger;
+use skychimp_core::testing::{TestDb, TestRun, sending_run, settle, user};
 use skychimp_core::time::{Clock, Moment};
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
@@ -17,14 +19,19 @@ use skychimp_engine::{Engine, EngineConfig, Retry};
 use skychimp_smtp::Server;
 use skychimp_smtp::testing::ScriptedServer;
 
-/// Longest time anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 pub struct World {
     pub db: TestDb,
     pub wake: Wake,
     pub owner: UserId,
     pub dir: tempfile::TempDir,
+    /// The longest time anything may take.
+    pub patience: Duration,
+}
+
+/// See [`World::node`].
+pub struct Node {
+    pub engine: Engine,
+    _folder: tempfile::TempDir,
 }
 
 pub fn now() -> Moment {
@@ -40,6 +47,7 @@ impl World {
             wake: Wake::new(),
             owner,
             dir: tempfile::tempdir().unwrap(),
+            patience: Duration::from_secs(30),
         }
     }
 
@@ -67,9 +75,26 @@ impl World {
         Engine::start(self.config(server.server()))
     }
 
+    /// Another process's engine: nothing but the database is shared.
+    pub async fn node(&self, server: Server) -> Node {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = self.config(server);
+        config.db = Db::connect(self.db.url()).await.unwrap();
+        config.wake = Wake::new();
+        config.data_dir = folder.path().to_owned();
+        Node {
+            engine: Engine::start(config),
+            _folder: folder,
+        }
+    }
+
     pub async fn run(&self, letters: usize) -> TestRun {
         let addresses: Vec<_> = (0..letters).map(|i| format!("to{i}@example.org")).collect();
-        sending_run(&self.db, self.owner, &addresses, now(), None)
+        self.run_to(&addresses).await
+    }
+
+    pub async fn run_to(&self, addresses: &[String]) -> TestRun {
+        sending_run(&self.db, self.owner, addresses, now(), None)
             .await
             .unwrap()
     }
@@ -87,7 +112,7 @@ impl World {
             if done(&got) {
                 return got;
             }
-            assert!(start.elapsed() < PATIENCE, "{what}: {got:#?}");
+            assert!(start.elapsed() < self.patience, "{what}: {got:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -121,70 +146,35 @@ impl World {
             .unwrap()
     }
 
-    /// Holds every letter against what the server took: L, D and W of the fault scenarios.
+    /// Holds every letter against what the server took: L, D and W of the fault scenarios; and F4, one Message-ID for each
+    /// letter however often it was sent.
     pub async fn settle(&self, run: &TestRun, server: &ScriptedServer) -> Ledger {
-        let (columns, rows) = ledger(&self.db, run).await.unwrap();
-        assert_eq!(columns, rows, "the numbers of the run and its deliveries");
-        let deliveries = self.deliveries(run).await;
-        let attempts = self.attempts(run).await;
         let mut copies: HashMap<String, usize> = HashMap::new();
-        for to in server.recipients() {
-            *copies.entry(to).or_default() += 1;
+        let mut ids: HashMap<String, String> = HashMap::new();
+        for letter in server.accepted() {
+            let Some(to) = letter.to.first() else {
+                assert!(letter.data.is_empty(), "a letter to nobody");
+                continue;
+            };
+            *copies.entry(to.clone()).or_default() += 1;
+            let Some(id) = message_id(&letter.data) else {
+                continue;
+            };
+            let owner = ids.entry(id).or_insert_with(|| to.clone());
+            assert_eq!(owner, to, "two letters with one Message-ID");
         }
-        let mut of: HashMap<&str, Vec<&Attempt>> = HashMap::new();
-        for attempt in &attempts {
-            of.entry(&attempt.recipient).or_default().push(attempt);
-        }
-        let mut found = Ledger {
-            attempts: attempts.len(),
-            ..Ledger::default()
-        };
-        for (email, delivery) in &deliveries {
-            let log = of.remove(email.as_str()).unwrap_or_default();
-            let copies = copies.remove(email).unwrap_or(0);
-            let in_doubt = log
-                .iter()
-                .filter(|attempt| attempt.outcome == AttemptOutcome::InDoubt)
-                .count();
-            let sent = log
-                .iter()
-                .filter(|attempt| attempt.outcome == AttemptOutcome::Sent)
-                .count();
-            assert_eq!(
-                i64::try_from(log.len()).unwrap(),
-                delivery.attempts,
-                "W: a row for each attempt at {email}"
-            );
-            assert!(
-                log.iter()
-                    .zip(1..)
-                    .all(|(attempt, number)| attempt.number == number)
-            );
-            assert_eq!(
-                sent,
-                usize::from(delivery.state == DeliveryState::Sent),
-                "W: {email}"
-            );
-            assert!(copies >= sent, "L: {email} counts as sent and is not there");
-            assert!(
-                copies <= sent + in_doubt,
-                "D: {email} has {copies} copies, {in_doubt} in doubt"
-            );
-            found.sent += sent;
-            found.copies += copies;
-            found.in_doubt += in_doubt;
-            found.doubled += usize::from(copies > 1);
-        }
-        assert!(copies.is_empty(), "letters to strangers: {copies:?}");
-        found
+        let addressees: HashSet<_> = ids.values().collect();
+        assert_eq!(addressees.len(), ids.len(), "a letter with two Message-IDs");
+        settle(&self.db, run.owner, run.id, copies).await.unwrap()
     }
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Ledger {
-    pub sent: usize,
-    pub copies: usize,
-    pub attempts: usize,
-    pub in_doubt: usize,
-    pub doubled: usize,
+/// `None`: the server kept no content.
+fn message_id(letter: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(letter).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Message-ID: "));
+    assert!(line.is_some() || letter.is_empty(), "no Message-ID: {text}");
+    line.map(str::to_owned)
 }

@@ -196,7 +196,12 @@ impl Session<'_> {
             words.push("STARTTLS".into());
         }
         if script.credentials.is_some() && (encrypted || script.tls == Tls::None) {
-            words.push("AUTH PLAIN LOGIN".into());
+            let mechanisms = if script.token {
+                "XOAUTH2"
+            } else {
+                "PLAIN LOGIN"
+            };
+            words.push(format!("AUTH {mechanisms}"));
         }
         words.insert(0, "scripted.localhost".into());
         let last = words.len() - 1;
@@ -220,6 +225,14 @@ impl Session<'_> {
                 parts.next().unwrap_or_default(),
                 parts.next().unwrap_or_default(),
             )
+        } else if mechanism.eq_ignore_ascii_case("XOAUTH2") {
+            let text = decode(initial);
+            let mut parts = text.split('\x01');
+            let mut part = |prefix: &str| {
+                let part = parts.next().and_then(|part| part.strip_prefix(prefix));
+                part.unwrap_or_default().to_owned()
+            };
+            (part("user="), part("auth=Bearer "))
         } else {
             let mut answers = [String::new(), String::new()];
             for (answer, question) in answers.iter_mut().zip(["VXNlcm5hbWU6", "UGFzc3dvcmQ6"]) {
@@ -229,6 +242,7 @@ impl Session<'_> {
             }
             answers.into()
         };
+        let script_token = self.shared.script.token;
         let right = self
             .shared
             .script
@@ -240,6 +254,14 @@ impl Session<'_> {
         } else {
             "535 5.7.8 wrong user name or password"
         };
+        if script_token && !right {
+            // the reason in JSON, which the client answers with an empty line
+            let reason = STANDARD.encode(r#"{"status":"401"}"#);
+            peer.say(format!("334 {reason}\r\n").as_bytes());
+            if peer.line().await?.is_none_or(|line| !line.is_empty()) {
+                return Ok(Done::End);
+            }
+        }
         let done = self.step(peer, Step::Auth, &user, default).await?;
         self.authenticated |= done.is_positive();
         Ok(done)

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use skychimp_smtp::testing::{Action, Script, Step};
-use skychimp_smtp::{Class, Connection, Outcome, Phase};
+use skychimp_smtp::{Class, Connection, Outcome, Phase, Server, Tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{SENT, big_letter, connect, letter, outcomes, send_all, summary};
 
@@ -340,10 +341,10 @@ async fn slow_recipient_does_not_hold_the_report_back() {
         .await;
     let mut connection = connect(&server).await;
     let (first, second) = (letter(1), letter(2));
-    let report = connection.send(&first, Some(&second), &mut |_| {}).await;
+    let report = connection.send(&first, Some(&second), &mut |_| true).await;
     assert_eq!(summary(&report), SENT);
     assert!(report.duration < Duration::from_secs(2));
-    let report = connection.send(&second, None, &mut |_| {}).await;
+    let report = connection.send(&second, None, &mut |_| true).await;
     assert_eq!(summary(&report), SENT);
 }
 
@@ -353,9 +354,9 @@ async fn another_letter_than_announced_is_not_sent() {
     let server = Script::new().start().await;
     let mut connection = connect(&server).await;
     let (first, second, other) = (letter(1), letter(2), letter(3));
-    connection.send(&first, Some(&second), &mut |_| {}).await;
+    connection.send(&first, Some(&second), &mut |_| true).await;
     assert_eq!(connection.announced(), Some(2));
-    let report = connection.send(&other, None, &mut |_| {}).await;
+    let report = connection.send(&other, None, &mut |_| true).await;
     assert_eq!(report.outcome, Outcome::NotTried);
     assert!(!connection.is_usable());
     drop(connection);
@@ -368,10 +369,10 @@ async fn dropped_announcement_delivers_nothing() {
     let server = Script::new().start().await;
     let mut connection = connect(&server).await;
     let (first, second) = (letter(1), letter(2));
-    connection.send(&first, Some(&second), &mut |_| {}).await;
+    connection.send(&first, Some(&second), &mut |_| true).await;
     connection.quit().await;
     let mut connection = connect(&server).await;
-    connection.send(&second, None, &mut |_| {}).await;
+    connection.send(&second, None, &mut |_| true).await;
     assert_eq!(server.recipients(), ["r1@example.org", "r2@example.org"]);
     assert!(
         server
@@ -379,4 +380,63 @@ async fn dropped_announcement_delivers_nothing() {
             .iter()
             .all(|accepted| !accepted.data.is_empty())
     );
+}
+
+/// Scenario 21: a letter that was announced behind another one is held back by closing; the one before it is sent.
+#[tokio::test]
+async fn announced_letter_can_be_held_back() {
+    let server = Script::new().start().await;
+    let mut connection = connect(&server).await;
+    let letters = [letter(1), letter(2)];
+    let first = connection
+        .send(&letters[0], Some(&letters[1]), &mut |_| true)
+        .await;
+    assert_eq!(summary(&first), SENT);
+    let second = connection.send(&letters[1], None, &mut |_| false).await;
+    assert_eq!(
+        summary(&second),
+        (Outcome::NotTried, Class::Withheld, Phase::Data, None)
+    );
+    connection.quit().await;
+    server.wait_until_idle().await;
+    assert_eq!(server.recipients(), ["r1@example.org"]);
+    assert_eq!(
+        (server.count(Step::Data), server.count(Step::Content)),
+        (2, 1)
+    );
+}
+
+/// Hazard 11: content, dot, MAIL, RCPT and DATA leave in one write.
+#[tokio::test]
+async fn group_leaves_in_one_write() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = Server::new("127.0.0.1", listener.local_addr().unwrap().port());
+    settings.tls = Tls::None;
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut reads = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        for reply in [
+            "220 hi\r\n",
+            "250-hi\r\n250 PIPELINING\r\n",
+            "250 a\r\n250 b\r\n354 c\r\n",
+            "250 sent\r\n250 a\r\n250 b\r\n354 c\r\n",
+            "250 sent\r\n",
+        ] {
+            stream.write_all(reply.as_bytes()).await.unwrap();
+            let length = stream.read(&mut buffer).await.unwrap();
+            reads.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        reads
+    };
+    let client = async {
+        let mut connection = Connection::connect(&settings).await.unwrap();
+        let reports = send_all(&mut connection, &[big_letter(1, 20_000), letter(2)]).await;
+        assert_eq!(outcomes(&reports), [Outcome::Sent; 2]);
+    };
+    let (reads, ()) = tokio::join!(server, client);
+    assert!(reads[1].starts_with("MAIL ") && reads[1].ends_with("DATA\r\n"));
+    assert!(reads[2].len() > 20_000 && reads[2].starts_with("From: "));
+    assert!(reads[2].contains("\r\n.\r\nMAIL FROM:") && reads[2].ends_with("DATA\r\n"));
+    assert!(reads[3].ends_with("token-2\r\n.\r\n"));
 }

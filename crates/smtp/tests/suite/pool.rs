@@ -26,13 +26,13 @@ async fn send_many(pool: &Pool, workers: usize, count: u64) -> Vec<Report> {
                 let mut lease = pool.lease().await.unwrap();
                 while let Some(letter) = present.take_if(|_| lease.is_usable()) {
                     let upcoming = take();
-                    let report = lease.send(&letter, upcoming.as_ref(), &mut |_| {}).await;
+                    let report = lease.send(&letter, upcoming.as_ref(), &mut |_| true).await;
                     let untried = report.outcome == Outcome::NotTried;
                     reports.push(report);
                     if untried {
                         drop(lease);
                         lease = pool.lease().await.unwrap();
-                        reports.push(lease.send(&letter, None, &mut |_| {}).await);
+                        reports.push(lease.send(&letter, None, &mut |_| true).await);
                     }
                     present = upcoming;
                 }
@@ -100,13 +100,13 @@ async fn closed_idle_connection_is_replaced() {
     let pool = pool(&server, 1);
     let mut lease = pool.lease().await.unwrap();
     assert_eq!(
-        lease.send(&letter(1), None, &mut |_| {}).await.outcome,
+        lease.send(&letter(1), None, &mut |_| true).await.outcome,
         Outcome::Sent
     );
     drop(lease);
     let mut lease = pool.lease().await.unwrap();
     assert_eq!(
-        lease.send(&letter(2), None, &mut |_| {}).await.outcome,
+        lease.send(&letter(2), None, &mut |_| true).await.outcome,
         Outcome::Sent
     );
     assert_eq!(server.connections(), 2);
@@ -258,7 +258,7 @@ async fn dropped_send_spoils_only_its_connection() {
         .await;
     let pool = pool(&server, 1);
     let mut lease = pool.lease().await.unwrap();
-    let (first, mut hook) = (letter(1), |_| {});
+    let (first, mut hook) = (letter(1), |_| true);
     tokio::select! {
         report = lease.send(&first, None, &mut hook) => panic!("{report:?}"),
         () = server.wait_for(Step::Rcpt, 1) => {}
@@ -267,7 +267,7 @@ async fn dropped_send_spoils_only_its_connection() {
     drop(lease);
     let mut lease = pool.lease().await.unwrap();
     assert_eq!(
-        lease.send(&letter(2), None, &mut |_| {}).await.outcome,
+        lease.send(&letter(2), None, &mut |_| true).await.outcome,
         Outcome::Sent
     );
 }

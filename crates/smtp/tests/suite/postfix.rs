@@ -68,7 +68,7 @@ async fn postfix_takes_every_letter_once() {
                         .collect();
                     let mut lease = pool.lease().await.unwrap();
                     for (n, letter) in letters.iter().enumerate() {
-                        let report = lease.send(letter, letters.get(n + 1), &mut |_| {}).await;
+                        let report = lease.send(letter, letters.get(n + 1), &mut |_| true).await;
                         assert_eq!(report.outcome, Outcome::Sent, "{report:?}");
                     }
                 })

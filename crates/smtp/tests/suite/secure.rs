@@ -1,7 +1,7 @@
 //! TLS and AUTH.
 
 use skychimp_smtp::testing::{Action, Script, Step};
-use skychimp_smtp::{Class, Connection, Credentials, Outcome, Phase, Roots, Tls};
+use skychimp_smtp::{Class, Connection, Credentials, Login, Outcome, Phase, Roots, Tls};
 
 use crate::{connect, letter, outcomes, send_all};
 
@@ -173,4 +173,68 @@ async fn credentials_never_go_in_clear_text() {
             .iter()
             .any(|line| line.contains("AUTH PLAIN ") && line.starts_with("C:"))
     );
+}
+
+/// S7: an access token by AUTH XOAUTH2; a refused one is heard out and is an error of the connection.
+#[tokio::test]
+async fn tokens_are_taken() {
+    let server = Script::new()
+        .starttls()
+        .auth_by_token("me@example.org", "ya29.t0ken")
+        .start()
+        .await;
+    let mut connection = connect(&server).await;
+    let reports = send_all(&mut connection, &[letter(1)]).await;
+    assert_eq!(outcomes(&reports), [Outcome::Sent]);
+
+    let mut settings = server.server();
+    settings.credentials.as_mut().unwrap().password = "expired".into();
+    let error = Connection::connect(&settings).await.unwrap_err();
+    assert_eq!(
+        (error.class, error.phase, error.code),
+        (Class::Auth, Phase::Auth, Some(535))
+    );
+    let passwords_only = Script::new().auth("me", "secret").start().await;
+    let mut settings = passwords_only.server();
+    settings.login = Login::Token;
+    let error = Connection::connect(&settings).await.unwrap_err();
+    assert_eq!((error.class, error.phase), (Class::Auth, Phase::Auth));
+}
+
+/// S7: the token's file is read for every login, and once more after a 535.
+#[tokio::test]
+async fn token_file_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "stale\n").unwrap();
+    let renewed = path.clone();
+    let server = Script::new()
+        .auth_by_token("me@example.org", "fresh")
+        .on(move |at| {
+            if (at.step, at.nth) == (Step::Auth, 1) {
+                // whoever keeps the file does so while the server thinks
+                std::fs::write(&renewed, "fresh\n").unwrap();
+            }
+            Action::Default
+        })
+        .start()
+        .await;
+    let mut settings = server.server();
+    settings.login = Login::TokenFile(path.clone());
+    assert!(Connection::connect(&settings).await.is_ok());
+    assert!(Connection::connect(&settings).await.is_ok());
+    assert_eq!((server.count(Step::Auth), server.connections()), (3, 2));
+
+    std::fs::write(&path, "revoked").unwrap();
+    let error = Connection::connect(&settings).await.unwrap_err();
+    assert_eq!((error.class, error.code), (Class::Auth, Some(535)));
+    assert_eq!(
+        server.count(Step::Auth),
+        4,
+        "the same token is not tried twice"
+    );
+    std::fs::remove_file(&path).unwrap();
+    let error = Connection::connect(&settings).await.unwrap_err();
+    assert_eq!((error.class, error.phase), (Class::Auth, Phase::Auth));
+    assert!(error.reply.contains("token"), "{}", error.reply);
 }

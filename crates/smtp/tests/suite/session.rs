@@ -97,7 +97,7 @@ async fn one_bad_recipient_never_touches_the_others() {
             let letters: Vec<_> = (0..8).map(letter).collect();
             for (n, letter) in letters.iter().enumerate() {
                 let upcoming = letters.get(n + 1).filter(|_| announce);
-                let report = connection.send(letter, upcoming, &mut |_| {}).await;
+                let report = connection.send(letter, upcoming, &mut |_| true).await;
                 found.push(summary(&report));
             }
             let failed = |phase, code| (Outcome::Failed, Class::Permanent, phase, Some(code));
@@ -459,29 +459,6 @@ async fn local_refusals_never_reach_the_wire() {
     assert_eq!(server.count(Step::Mail), 1);
 }
 
-/// The hook comes once per letter, just before its content, and not for refused ones.
-#[tokio::test]
-async fn hook_comes_just_before_the_content() {
-    let server = Script::new()
-        .on(|at| match (at.step, &*at.address) {
-            (Step::Rcpt, "r2@example.org") => Action::reply("550 no"),
-            _ => Action::Default,
-        })
-        .start()
-        .await;
-    let mut connection = connect(&server).await;
-    let letters = [letter(1), letter(2), letter(3)];
-    let mut called = Vec::new();
-    for (n, letter) in letters.iter().enumerate() {
-        connection
-            .send(letter, letters.get(n + 1), &mut |id| {
-                called.push((id, server.count(Step::Content)));
-            })
-            .await;
-    }
-    assert_eq!(called, [(1, 0), (3, 1)]);
-}
-
 /// S7: a server that suddenly wants credentials fails no recipient.
 #[tokio::test]
 async fn missing_credentials_fail_no_recipient() {
@@ -549,4 +526,17 @@ async fn connect_errors_are_told_apart() {
             (class, Phase::Greeting, code)
         );
     }
+}
+
+/// Hazard 7: a server that offers PIPELINING and cannot do it is spoken to strictly serially when the settings say so.
+#[tokio::test]
+async fn pipelining_can_be_switched_off() {
+    let server = Script::new().start().await;
+    let mut settings = server.server();
+    settings.pipelining = false;
+    let mut connection = Connection::connect(&settings).await.unwrap();
+    let letters: Vec<_> = (0..3).map(letter).collect();
+    let reports = send_all(&mut connection, &letters).await;
+    assert_eq!(outcomes(&reports), [Outcome::Sent; 3]);
+    assert_eq!(server.sent_ahead(), 0);
 }

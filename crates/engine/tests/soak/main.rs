@@ -1,0 +1,118 @@
+//! The scenarios of `tests/it/faults` that need minutes, in full, with the time-outs of RFC 5321: `make soak`. They run side
+//! by side and take eleven minutes.
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
+#![allow(dead_code, reason = "the other suite uses more of what they share")]
+
+#[path = "../it/support.rs"]
+mod support;
+
+use std::time::Duration;
+
+use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::testing::settle;
+use skychimp_engine::{Engine, EngineConfig};
+use skychimp_smtp::Timeouts;
+use skychimp_smtp::testing::{Action, Script, ScriptedServer, Sink, Step};
+
+use crate::support::World;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+async fn world() -> World {
+    World {
+        patience: PATIENCE,
+        ..World::new().await
+    }
+}
+
+/// With the time-outs that an operator gets who sets none.
+fn patient(world: &World, server: &ScriptedServer) -> EngineConfig {
+    let mut config = world.config(server.server());
+    config.server.timeouts = Timeouts::default();
+    config
+}
+
+/// Scenario 1: 20 000 letters.
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_run_of_20_000() {
+    let world = world().await;
+    let sink = Sink::keeping().await;
+    let run = world.run(20_000).await;
+    let mut config = world.config(sink.server());
+    config.server.connections = 50;
+    let engine = Engine::start(config);
+    assert_eq!(world.wait_over(&run).await.sent, 20_000);
+    engine.stop().await;
+    let ledger = settle(&world.db, run.owner, run.id, sink.copies())
+        .await
+        .unwrap();
+    println!("scenario 1: {ledger:?}");
+    assert_eq!((ledger.copies, ledger.attempts), (20_000, 20_000));
+    let log = world.attempts(&run).await;
+    assert!(log.iter().all(|attempt| attempt.code == Some(250)));
+}
+
+/// Scenario 10: 3 s on RCPT, 20 s on the dot.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_server_is_waited_for() {
+    let world = world().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Rcpt => Action::delay(Duration::from_secs(3)),
+            Step::Dot => Action::delay(Duration::from_secs(20)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(60).await;
+    let engine = Engine::start(patient(&world, &server));
+    assert_eq!(world.wait_over(&run).await.sent, 60);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    println!("scenario 10: {ledger:?}");
+    assert_eq!((ledger.copies, ledger.attempts), (60, 60));
+}
+
+/// Scenario 11: the reply to the dot after nine minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn reply_after_nine_minutes_is_heard() {
+    let world = world().await;
+    let server = Script::new()
+        .on(|at| match (at.step, at.nth) {
+            (Step::Dot, 1) => Action::delay(Duration::from_mins(9)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(10).await;
+    let engine = Engine::start(patient(&world, &server));
+    assert_eq!(world.wait_over(&run).await.sent, 10);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    println!("scenario 11: {ledger:?}");
+    assert_eq!((ledger.copies, ledger.attempts), (10, 10));
+}
+
+/// Scenario 11 and S1: no reply to the dot at all: in doubt after ten minutes, and sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_at_the_dot_is_doubt_after_ten_minutes() {
+    let world = world().await;
+    let server = Script::new()
+        .on(|at| match (at.step, at.nth) {
+            (Step::Dot, 1) => Action::Stall,
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(10).await;
+    let engine = Engine::start(patient(&world, &server));
+    assert_eq!(world.wait_over(&run).await.sent, 10);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    println!("scenario 11, silence: {ledger:?}");
+    assert_eq!((ledger.in_doubt, ledger.attempts), (1, 11));
+    let doubt = world.attempts(&run).await;
+    let doubt = doubt.iter().find(|a| a.outcome == AttemptOutcome::InDoubt);
+    assert!(doubt.unwrap().duration_ms >= 10 * 60_000, "{doubt:?}");
+}

@@ -1,0 +1,7 @@
+//! The writer that doubles dots: any octets, in pieces of any size.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {
+    let (piece, octets) = input;
+    skychimp_smtp::fuzzing::stuffing(octets, usize::from(piece));
+});
