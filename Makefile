@@ -5,10 +5,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASSETS := crates/web/assets
 ASSET_SOURCES := $(shell find $(ASSETS) \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 
+CHAOS := timeout 1800 cargo test --locked -p skychimp --test chaos -- --nocapture --test-threads=1
+SOAK := timeout 1800 cargo test --locked -p skychimp-engine --test soak -- --nocapture
+
 # pages whose pictures the README shows
 PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-mailings-id
 
-.PHONY: help assets demo run test check bench screenshots generate e2e-ready
+.PHONY: help assets demo run test check bench chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -51,6 +54,14 @@ generate: assets ## write the generated files anew: the example configuration an
 bench: $(TARGET)/release/skychimp ## measure import, expansion and sending, on both databases; writes docs/performance.md
 	tests/install.sh
 	tests/services.sh run --durable --postgres-only -- node bench/bench.mjs $(TARGET)/release/skychimp
+
+chaos: assets ## kill, restart, fill and cut for some minutes, on both databases; prints the ledgers
+	tests/install.sh
+	tests/services.sh run -- bash -c '$(CHAOS) && env -u TEST_DATABASE_URL $(CHAOS)'
+
+soak: assets ## the faults that need minutes, in full: a quarter of an hour on each database
+	tests/install.sh
+	tests/services.sh run -- bash -c '$(SOAK) && env -u TEST_DATABASE_URL $(SOAK)'
 
 screenshots: assets e2e-ready ## the pictures of the README, taken by the browser tests
 	cargo build --locked --bin skychimp

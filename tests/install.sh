@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests and the bench need, where they are missing: PostgreSQL, Postfix
-# (with smtp-sink and smtp-source), Valkey or Redis, wrk, Chromium, OpenSSL, a C compiler. Services that come with them
-# are not started and not enabled: the tests run private instances of their own.
+# (with smtp-sink and smtp-source), Valkey or Redis, wrk, Chromium, OpenSSL, a C compiler, nss_wrapper (which gives one
+# process its own names of hosts). Services that come with them are not started and not enabled: the tests run private
+# instances of their own.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -22,6 +23,7 @@ if ! command -v valkey-server >/dev/null && ! command -v redis-server >/dev/null
 fi
 command -v wrk >/dev/null || missing+=(wrk)
 command -v chromium >/dev/null || missing+=(chromium)
+ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

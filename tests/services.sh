@@ -8,6 +8,7 @@
 #
 #   TEST_DATABASE_URL          postgres://postgres@127.0.0.1:PORT/postgres   (the suite makes a database per test)
 #   TEST_POSTGRES_PID          its main process, whose CPU the bench counts
+#   TEST_POSTGRES_RESTART      a program that stops it at once and starts it again after as many seconds as it is told
 #   TEST_POSTFIX               127.0.0.1:PORT   plain SMTP, STARTTLS offered, no login
 #   TEST_POSTFIX_SUBMISSION    127.0.0.1:PORT   STARTTLS required, login required: user `skychimp`, password `correct horse`
 #   TEST_POSTFIX_CA            the certificate authority of both, PEM; the name in the certificate is `localhost`
@@ -30,6 +31,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
+
+runas() { if [ "$(id -u)" = 0 ]; then echo "runuser -u postgres -- "; fi; }
 
 # A port nobody listens on. Below the range from which the kernel takes the ports of outgoing connections.
 free_port() {
@@ -85,6 +88,15 @@ start_postgres() {
         { cat "$postgres_data/log" >&2; die "PostgreSQL did not start"; }
     postgres_started=yes
     TEST_POSTGRES_PID=$(as_postgres head -n 1 "$postgres_data/postmaster.pid")
+    cat >"$root/restart-postgres" <<RESTART
+#!/bin/sh -e
+cd /
+$(runas)"$bin/pg_ctl" -D "$postgres_data" -m immediate -w stop >/dev/null
+sleep "\$1"
+$(runas)"$bin/pg_ctl" -D "$postgres_data" -l "$postgres_data/log" -w -t 60 start >/dev/null
+RESTART
+    chmod 755 "$root/restart-postgres"
+    export TEST_POSTGRES_RESTART="$root/restart-postgres"
     export TEST_POSTGRES_PID TEST_DATABASE_URL="postgres://postgres@127.0.0.1:$port/postgres"
 }
 

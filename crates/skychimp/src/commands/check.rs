@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use skychimp_core::db::Db;
 use skychimp_core::shared::Shared;
-use skychimp_smtp::{Connector, Server, Timeouts};
+use skychimp_smtp::{Connection, Connector, Outcome, Phase, Server, Timeouts};
 
 use crate::config::secret::Secret;
 use crate::exit::Exit;
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Try everything the configuration names: data folder, database, cache, mail server.
 ///
-/// Changes nothing and sends nothing: the mail server is greeted, encrypted and logged in to, then left. Ends with 1
-/// when something does not work.
+/// Changes nothing and sends nothing: the mail server is greeted, encrypted, logged in to, and asked whether it would take a
+/// letter from `mail_from`, then left. Ends with 1 when something does not work.
 #[derive(Debug, clap::Args)]
 pub struct Check {}
 
@@ -57,7 +57,7 @@ impl Check {
                 },
             },
             match &program.config.smtp {
-                Some(server) => finding("mail_server", mail_server(server).await),
+                Some(server) => finding("mail_server", mail_server(program, server).await),
                 None => Finding {
                     check: "mail_server",
                     state: State::Skipped,
@@ -137,7 +137,7 @@ async fn cache(url: &Secret) -> anyhow::Result<String> {
     Ok(format!("{name} answers"))
 }
 
-async fn mail_server(server: &Server) -> anyhow::Result<String> {
+async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<String> {
     let mut server = server.clone();
     server.timeouts = Timeouts::all(PATIENCE);
     let logged_in = if server.credentials.is_some() {
@@ -145,7 +145,7 @@ async fn mail_server(server: &Server) -> anyhow::Result<String> {
     } else {
         ""
     };
-    let connection = Connector::new(server.clone())
+    let mut connection = Connector::new(server.clone())
         .connect()
         .await
         .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))?;
@@ -155,7 +155,14 @@ async fn mail_server(server: &Server) -> anyhow::Result<String> {
         ", NOT encrypted"
     };
     let capabilities = connection.capabilities().clone();
+    let refusal = refusal(&mut connection, &program.config.mail_from().email).await;
     connection.quit().await;
+    if let Some(refusal) = refusal {
+        anyhow::bail!(
+            "smtp_url: {} answers{encrypted}{logged_in}, but {refusal}",
+            server.name()
+        );
+    }
     let size = match capabilities.size {
         Some(size) if size > 0 => format!(", letters up to {} MiB", size / 1_048_576),
         _ => String::new(),
@@ -169,4 +176,31 @@ async fn mail_server(server: &Server) -> anyhow::Result<String> {
         "{} answers{encrypted}{logged_in}{pipelining}{size}",
         server.name()
     ))
+}
+
+/// Why the server would take no letters of ours. What it only thinks of one address or of this moment is no reason.
+async fn refusal(connection: &mut Connection, from: &str) -> Option<String> {
+    // RFC 2606: nobody's, so that a server which delivers only for itself says so
+    for to in [from, "check@example.com"] {
+        let Err(report) = connection.probe(from, to).await else {
+            continue;
+        };
+        let policy = report.phase == Phase::Mail
+            || report.code == Some(530)
+            || report
+                .enhanced
+                .as_deref()
+                .map_or(report.code == Some(554), |code| code.starts_with("5.7."));
+        if policy && report.outcome != Outcome::Deferred {
+            let asked = match report.phase {
+                Phase::Mail => format!("refuses the sender {from}"),
+                _ => "takes no letters from here, perhaps it wants a login".to_owned(),
+            };
+            return Some(format!("{asked}: {}", report.reply));
+        }
+        if !connection.is_usable() {
+            break;
+        }
+    }
+    None
 }

@@ -5,7 +5,7 @@ use skychimp_core::db::{Db, Tx};
 use skychimp_core::ids::{MailingId, MessageId, UserId};
 use skychimp_core::list::List;
 use skychimp_core::mailing::{Mailing, MailingDraft, MailingFilter, Status};
-use skychimp_core::run::Progress;
+use skychimp_core::run::{Progress, Run};
 use skychimp_core::schedule::Every;
 
 use crate::exit::Exit;
@@ -125,6 +125,8 @@ struct Shown {
     zone: String,
     disabled: bool,
     next: Vec<String>,
+    /// Why the latest run does not move; empty: it does, or is over.
+    waiting: String,
     #[serde(flatten)]
     progress: Progress,
 }
@@ -303,6 +305,11 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
             None => moment.to_string(),
         })
         .collect();
+    let progress = Progress::of(tx, owner, id).await?;
+    let run = match progress.run {
+        Some(run) => Run::get(tx, owner, run).await?,
+        None => None,
+    };
     let shown = Shown {
         status: mailing.status.as_str(),
         every: mailing.every.as_str(),
@@ -310,7 +317,8 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         title: mailing.title,
         zone: mailing.zone,
         next,
-        progress: Progress::of(tx, owner, id).await?,
+        waiting: run.map(|run| run.waiting).unwrap_or_default(),
+        progress,
     };
     if program.json {
         return out::json(&shown);
@@ -328,6 +336,9 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         ["still to send".to_owned(), totals.remaining.to_string()],
         ["of these deferred".to_owned(), totals.deferred.to_string()],
     ];
+    if !shown.waiting.is_empty() {
+        rows.push(["waits for".to_owned(), shown.waiting]);
+    }
     for moment in shown.next {
         rows.push(["due".to_owned(), moment]);
     }

@@ -103,7 +103,8 @@ pub const KEYS: &[Key] = &[
         "the built-in sandbox: nothing leaves this machine",
         "smtp://user:password@mail.example.org:587?tls=required&connections=50&rate=100",
         "The mail server: `smtp://` (STARTTLS) or `smtps://` (TLS from the first byte). After `?`: `tls=required|opportunistic|none`, \
-         `connections` (how many at a time), `rate` (letters per second), `messages` (letters per connection), `hello` (our name in EHLO).",
+         `connections` (how many at a time), `rate` (letters per second), `messages` (letters per connection), `hello` (our name in EHLO), `pipelining=off`, `auth=xoauth2` (the password is an access token) with \
+         `token_file` (the token stands in a file), `timeout_dot=10m` and other time-outs.",
     )),
     optional(
         "smtp_ca",

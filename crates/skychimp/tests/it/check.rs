@@ -1,5 +1,5 @@
 use skychimp_core::testing::CacheServer;
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::Home;
 
@@ -53,4 +53,57 @@ async fn check_tries_the_cache() {
         told.contains("ok       cache: Redis ") || told.contains("ok       cache: Valkey "),
         "{told}"
     );
+}
+
+/// R5: a server that greets and then takes no letters, as a submission port without a login, is noticed; one that only does
+/// not like an address or the moment is not complained about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn check_notices_a_server_that_takes_no_letters() {
+    for (step, reply, code) in [
+        (
+            Step::Rcpt,
+            "554 5.7.1 <you>: Recipient address rejected: Access denied",
+            1,
+        ),
+        (Step::Rcpt, "554 log in first", 1),
+        (Step::Mail, "530 5.7.0 Authentication required", 1),
+        (Step::Mail, "553 5.7.1 not your address", 1),
+        (Step::Rcpt, "550 5.1.10 null MX", 0),
+        (Step::Rcpt, "450 4.2.0 greylisted", 0),
+    ] {
+        let server = Script::new()
+            .on(move |at| {
+                if at.step == step {
+                    Action::reply(reply)
+                } else {
+                    Action::Default
+                }
+            })
+            .start()
+            .await;
+        let mut home = Home::new().await;
+        home.set("SMTP_URL", &server.url(""));
+        let told = home.run(&["check"]).with_code(code).stdout;
+        assert!(code == 0 || told.contains(&reply[4..]), "{told}");
+        assert_eq!(server.count(Step::Data), 0);
+    }
+}
+
+/// R5: the same with a real Postfix, whose submission port wants a login.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn check_notices_a_submission_port_without_a_login() {
+    let Ok(submission) = std::env::var("TEST_POSTFIX_SUBMISSION") else {
+        return;
+    };
+    let submission = submission.replace("127.0.0.1", "localhost");
+    let mut home = Home::new().await;
+    home.set("SMTP_CA", &std::env::var("TEST_POSTFIX_CA").unwrap());
+    home.set("SMTP_URL", &format!("smtp://{submission}?tls=required"));
+    let told = home.run(&["check"]).with_code(1).stdout;
+    assert!(told.contains("takes no letters from here"), "{told}");
+    home.set(
+        "SMTP_URL",
+        &format!("smtp://skychimp:correct%20horse@{submission}"),
+    );
+    home.run(&["check"]).done();
 }

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod examples;
 mod mailings;
+mod names;
 mod nodes;
 mod recipients;
 mod schedule;

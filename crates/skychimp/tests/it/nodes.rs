@@ -78,3 +78,60 @@ async fn worker_sends_for_a_site_without_engine() {
     site.stop().done();
     assert_once_each(&server, 5);
 }
+
+/// R17, S2, scenario 17: three workers, one killed again and again and one frozen beyond its lease: nobody is forgotten, second
+/// copies are in doubt in the log, and the frozen one records nothing over its successor when it thaws.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn workers_are_killed_and_frozen() {
+    const PEOPLE: usize = 3_000;
+    let server = Script::new()
+        .without_content()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(60)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let mut home = Home::sending_to(&server).await;
+    if home.database().url().starts_with("sqlite") {
+        // one machine, one process: see `docs/operating.md`
+        return;
+    }
+    home.set("SECRET_KEY", "0123456789abcdef0123456789abcdef");
+    let mailing = home.mailing(&home.fill(PEOPLE), &["--run"]);
+    let node = |n: usize| {
+        let folder = format!("worker{n}");
+        Service::start(home.command(&["worker", "--json", "--data-dir", &folder]))
+    };
+    let mut killed: Vec<_> = [node(0), node(1)].into();
+    let frozen = node(2);
+    server.wait_for_accepted(100).await;
+    frozen.signal("STOP");
+    let kills = 6;
+    for kill in 0..kills {
+        let accepted = server.recipients().len();
+        server.wait_for_accepted((accepted + 150).min(PEOPLE)).await;
+        killed.remove(0).kill();
+        killed.push(node(kill % 2));
+    }
+    eventually("the frozen worker was given up", || {
+        let log = home.log(&mailing);
+        log.iter().any(|row| row["reply"].contains("not heard of"))
+    });
+    frozen.signal("CONT");
+    eventually("the run is done", || home.show(&mailing)["state"] == "done");
+    for worker in killed {
+        worker.stop().done();
+    }
+    frozen.stop().done();
+    let ledger = home.settle(&mailing, &server).await;
+    assert_eq!(ledger.sent, PEOPLE);
+    assert!(ledger.in_doubt > 0, "{ledger:?}");
+    // what is in doubt because of a kill is what the journal says was in flight
+    let interrupted = home
+        .log(&mailing)
+        .iter()
+        .filter(|row| row["reply"].contains("was killed"))
+        .count();
+    assert!(interrupted <= kills * 4, "{interrupted}");
+}

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use skychimp_core::testing::TestDb;
+use skychimp_core::db::Db;
+use skychimp_core::testing::{Ledger, TestDb, settle};
+use skychimp_core::user::User;
 use skychimp_smtp::testing::ScriptedServer;
 
 /// A folder and an empty database in which the program is run.
@@ -168,6 +170,21 @@ impl Home {
     /// What `mailing show` tells.
     pub fn show(&self, mailing: &str) -> Value {
         self.json(&["mailing", "show", mailing, "--owner", ANN, "--json"])
+    }
+
+    /// Holds every letter of a mailing's only run against what the server took.
+    pub async fn settle(&self, mailing: &str, server: &ScriptedServer) -> Ledger {
+        self.settle_in(&self.database, mailing, server).await
+    }
+
+    /// The same in another database than this home's.
+    pub async fn settle_in(&self, db: &Db, mailing: &str, server: &ScriptedServer) -> Ledger {
+        let run = self.show(mailing)["run"].as_str().unwrap().parse().unwrap();
+        let mut tx = db.read().await.unwrap();
+        let ann = User::by_email(&mut tx, ANN).await.unwrap().unwrap();
+        drop(tx);
+        let copies = copies(server).into_iter().collect::<HashMap<_, _>>();
+        settle(db, ann.id, run, copies).await.unwrap()
     }
 
     /// The rows of `log --format csv`, each a map by column.

@@ -1,0 +1,280 @@
+//! The long faults of the network, the machine and the database, against the real program: `make chaos`. Each prints its ledger.
+//! It ends by itself after a few minutes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "in a test the place is what one wants to know; the ledger is the purpose"
+)]
+#![allow(dead_code, reason = "the other suite uses more of what they share")]
+
+#[path = "../it/service.rs"]
+mod service;
+#[path = "../it/support.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use skychimp_core::db::Db;
+use skychimp_core::testing::Ledger;
+use skychimp_smtp::testing::{Action, Proxy, Script, ScriptedServer, Step};
+
+use crate::service::Service;
+use crate::support::Home;
+
+/// Nothing takes longer.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// Connections of the program.
+const CONNECTIONS: usize = 20;
+
+/// Takes a letter in some milliseconds, as a server does that writes it down.
+async fn server() -> ScriptedServer {
+    Script::new()
+        .without_content()
+        .on(|at| match at.step {
+            Step::Dot => Action::delay(Duration::from_millis(40)),
+            _ => Action::Default,
+        })
+        .start()
+        .await
+}
+
+/// A home whose program talks to this port, and a started mailing to so many people.
+async fn home(port: u16, people: usize) -> (Home, String) {
+    let mut home = Home::new().await;
+    let url = format!("smtp://127.0.0.1:{port}?tls=none&connections={CONNECTIONS}");
+    home.set("SMTP_URL", &url);
+    home.set("RETRY_BASE", "2s");
+    home.set("LEASE", "5s");
+    let mailing = home.mailing(&home.fill(people), &["--run"]);
+    (home, mailing)
+}
+
+fn serve(home: &Home) -> Service {
+    Service::start(home.command(&["serve", "--json"]))
+}
+
+async fn accepted(server: &ScriptedServer, letters: usize) {
+    let waiting = Instant::now();
+    while server.count(Step::Dot) < letters {
+        assert!(waiting.elapsed() < PATIENCE, "the run stands still");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn done(home: &Home, mailing: &str) {
+    let waiting = Instant::now();
+    loop {
+        let shown = home.show(mailing);
+        if shown["state"] == "done" {
+            return;
+        }
+        assert!(waiting.elapsed() < PATIENCE, "never done: {shown}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn told(what: &str, ledger: Ledger) {
+    println!(
+        "{what}: planned {}, sent {}, copies {}, attempts {}, in doubt {}, doubled {}, lost {}",
+        ledger.planned,
+        ledger.sent,
+        ledger.copies,
+        ledger.attempts,
+        ledger.in_doubt,
+        ledger.doubled,
+        ledger.planned - ledger.sent
+    );
+}
+
+/// Scenario 17: killed twenty times in a run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills() {
+    const PEOPLE: usize = 12_000;
+    const KILLS: usize = 20;
+    let server = server().await;
+    let (home, mailing) = home(server.address().port(), PEOPLE).await;
+    for kill in 1..=KILLS {
+        let service = serve(&home);
+        accepted(&server, kill * PEOPLE / (KILLS + 5)).await;
+        service.kill();
+    }
+    let service = serve(&home);
+    done(&home, &mailing).await;
+    service.stop().done();
+    let ledger = home.settle(&mailing, &server).await;
+    told("20 kills", ledger);
+    assert_eq!(ledger.sent, PEOPLE);
+    assert!(ledger.doubled <= ledger.in_doubt && ledger.in_doubt <= KILLS * CONNECTIONS);
+}
+
+/// Scenario 17: the database is shut down at once, and comes back after three seconds; three times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn database_restarts() {
+    const PEOPLE: usize = 6_000;
+    let restart = std::env::var("TEST_POSTGRES_RESTART").ok();
+    let (Some(restart), true) = (restart, std::env::var("TEST_DATABASE_URL").is_ok()) else {
+        println!("database restarts: skipped, there is no PostgreSQL");
+        return;
+    };
+    let server = server().await;
+    let (home, mailing) = home(server.address().port(), PEOPLE).await;
+    let service = serve(&home);
+    for part in 1..=3 {
+        accepted(&server, part * 1_000).await;
+        let restarted = Command::new(&restart).arg("3").status().unwrap();
+        assert!(restarted.success());
+    }
+    done(&home, &mailing).await;
+    service.stop().done();
+    let ledger = home.settle(&mailing, &server).await;
+    told("3 restarts of the database", ledger);
+    assert_eq!((ledger.sent, ledger.doubled), (PEOPLE, 0));
+}
+
+/// A small file system of its own, which can be filled without harm.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(folder: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=48m", "none"])
+            .arg(&folder)
+            .output();
+        let mounted = mounted.is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(folder))
+    }
+
+    /// Fills it to the last octet, also what is freed meanwhile.
+    fn fill(&self) {
+        let ballast = self.0.join("ballast");
+        let mut file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(ballast)
+            .unwrap();
+        let piece = vec![b'x'; 64 * 1024];
+        while std::io::Write::write_all(&mut file, &piece).is_ok() {}
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// Scenario 17: the disk of database and journal fills, and is emptied again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disk_fills() {
+    const PEOPLE: usize = 6_000;
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(folder.path().join("disk")) else {
+        println!("disk fills: skipped, a file system can be mounted by root only");
+        return;
+    };
+    let server = server().await;
+    let mut home = Home::new().await;
+    let port = server.address().port();
+    home.set(
+        "SMTP_URL",
+        &format!("smtp://127.0.0.1:{port}?tls=none&connections={CONNECTIONS}"),
+    );
+    home.set("RETRY_BASE", "2s");
+    home.set("DATA_DIR", disk.0.to_str().unwrap());
+    let database = format!("sqlite://{}", disk.0.join("skychimp.db").display());
+    home.set("DATABASE_URL", &database);
+    let mailing = home.mailing(&home.fill(PEOPLE), &["--run"]);
+    let service = serve(&home);
+    for part in 1..=2 {
+        accepted(&server, part * 1_500).await;
+        disk.fill();
+        let stands = stands_still(&server, &disk).await;
+        println!("disk fills: full after {stands} letters");
+        disk.empty();
+    }
+    done(&home, &mailing).await;
+    service.stop().done();
+    let db = Db::connect(&database).await.unwrap();
+    let ledger = home.settle_in(&db, &mailing, &server).await;
+    told("2 full disks", ledger);
+    assert_eq!((ledger.sent, ledger.doubled), (PEOPLE, 0));
+    drop(db);
+    assert!(Path::new(&disk.0).exists());
+}
+
+/// Waits until nothing leaves any more because the disk is full; how many had left.
+async fn stands_still(server: &ScriptedServer, disk: &Disk) -> usize {
+    let waiting = Instant::now();
+    let mut before = server.count(Step::Dot);
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        // a check point of the database may have made room
+        disk.fill();
+        let now = server.count(Step::Dot);
+        if now == before {
+            return now;
+        }
+        before = now;
+        assert!(waiting.elapsed() < PATIENCE, "it sends on with a full disk");
+    }
+}
+
+/// Scenario 18: resets for ten seconds, a slow link for ten, nothing for ten; a minute later at the latest all is as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn network_breaks() {
+    const PEOPLE: usize = 30_000;
+    let server = server().await;
+    let proxy = Proxy::start(server.address()).await;
+    proxy.delay(Duration::from_millis(5));
+    let (home, mailing) = home(proxy.address().port(), PEOPLE).await;
+    let service = serve(&home);
+    accepted(&server, 200).await;
+    let before = rate(&server).await;
+    let mut cuts = 0;
+    let resets = Instant::now();
+    while resets.elapsed() < Duration::from_secs(10) {
+        proxy.cut();
+        cuts += 1;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    proxy.bandwidth(Some(5_000));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    proxy.down();
+    cuts += 1;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    proxy.bandwidth(None);
+    proxy.up();
+    let end = Instant::now();
+    while rate(&server).await < before * 0.8 {
+        let waited = end.elapsed();
+        assert!(
+            waited < Duration::from_mins(1),
+            "still slow after {waited:?}"
+        );
+    }
+    println!(
+        "network breaks: {before:.0} letters/s before, and again {:.1} s after the fault's end",
+        end.elapsed().as_secs_f64()
+    );
+    done(&home, &mailing).await;
+    service.stop().done();
+    let ledger = home.settle(&mailing, &server).await;
+    told(&format!("{cuts} resets, a slow link, an outage"), ledger);
+    assert_eq!(ledger.sent, PEOPLE);
+    assert!(ledger.doubled <= ledger.in_doubt && ledger.in_doubt <= cuts * CONNECTIONS);
+}
+
+/// Letters per second, over two seconds.
+#[expect(clippy::cast_precision_loss, reason = "a few thousand letters")]
+async fn rate(server: &ScriptedServer) -> f64 {
+    let (letters, since) = (server.count(Step::Dot), Instant::now());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    (server.count(Step::Dot) - letters) as f64 / since.elapsed().as_secs_f64()
+}

@@ -1,0 +1,40 @@
+use skychimp_smtp::testing::Script;
+
+use crate::service::{Service, eventually};
+use crate::support::{ANN, Home, assert_once_each};
+
+/// Where Debian's `libnss-wrapper` is found by the loader.
+const WRAPPER: &str = "libnss_wrapper.so";
+
+/// R27, scenario 19: while the name of the mail server does not resolve the run waits, says so, and costs nobody an attempt;
+/// when it does, the run goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn name_that_resolves_later_is_waited_for() {
+    let server = Script::new().start().await;
+    let mut home = Home::new().await;
+    let port = server.address().port();
+    home.set(
+        "SMTP_URL",
+        &format!("smtp://mail.test.invalid:{port}?tls=none"),
+    );
+    let mailing = home.mailing(&home.fill(20), &["--run"]);
+    // the only hosts that the process knows
+    let hosts = home.file("hosts", "127.0.0.1 localhost\n");
+    let mut command = home.command(&["serve", "--json"]);
+    command
+        .env("LD_PRELOAD", WRAPPER)
+        .env("NSS_WRAPPER_HOSTS", &hosts);
+    let service = Service::start(command);
+    let run = || home.json(&["mailing", "show", &mailing, "--owner", ANN, "--json"]);
+    eventually("it waits and says why", || {
+        let shown = run();
+        let why = shown["waiting"].as_str().unwrap_or_default();
+        why.contains("mail.test.invalid") && shown["sent"] == 0
+    });
+    assert_eq!(home.log(&mailing).len(), 0);
+    home.file("hosts", "127.0.0.1 localhost mail.test.invalid\n");
+    eventually("it goes on", || run()["sent"] == 20);
+    service.stop().done();
+    assert_eq!(home.log(&mailing).len(), 20);
+    assert_once_each(&server, 20);
+}
