@@ -22,6 +22,7 @@ pub mod message;
 pub mod moderation;
 pub mod outbox;
 pub mod overview;
+pub mod page;
 pub mod recipient;
 pub mod run;
 pub mod schedule;

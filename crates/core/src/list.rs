@@ -3,6 +3,7 @@
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::{ListId, UserId};
+use crate::page::{self, Order, with_one_more};
 use crate::recipient::{COMMENT_MAX, text_error, tidy};
 use crate::time::Moment;
 
@@ -52,28 +53,11 @@ pub struct Uses {
     pub mailings: Vec<String>,
 }
 
-/// Some lists in the order of their names, and how to turn the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The lists with their members.
-    pub rows: Vec<(List, Members)>,
-    /// Where earlier ones are.
-    pub previous: Option<Place>,
-    /// Where later ones are.
-    pub next: Option<Place>,
-}
+/// Some lists in the order of their names, each with its members.
+pub type Page = page::Page<(List, Members), String>;
 
-/// Where a page begins, in the order of names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Place {
-    /// At the first.
-    #[default]
-    First,
-    /// Behind this name in lower case.
-    After(String),
-    /// The ones right before this name in lower case.
-    Before(String),
-}
+/// Where a page begins: by the name in lower case.
+pub type Place = page::Place<String>;
 
 /// What a form or a command gives for a list, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -202,52 +186,31 @@ impl List {
         place: &Place,
         limit: usize,
     ) -> Result<Page, Error> {
-        let (bound, compare, order) = match place {
-            Place::First => (None, ">", "ASC"),
-            Place::After(key) => (Some(key), ">", "ASC"),
-            Place::Before(key) => (Some(key), "<", "DESC"),
-        };
-        let bound_sql = if bound.is_some() {
-            format!("AND name_key {compare} $2")
-        } else {
-            String::new()
-        };
+        let step = place.step("name_key", Order::Ascending, "$2");
         let sql = format!(
             "SELECT id, name, comment, version, created_at, updated_at
              FROM lists
-             WHERE owner_id = $1 {bound_sql}
-             ORDER BY name_key {order}
-             LIMIT $3"
+             WHERE owner_id = $1 {}
+             {}
+             LIMIT $3",
+            step.bound, step.order
         );
-        let fetch = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-        let mut lists: Vec<Self> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let lists: Vec<Self> = on_db!(&mut *tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
-            .bind(bound)
-            .bind(fetch)
+            .bind(place.key())
+            .bind(with_one_more(limit))
             .fetch_all(conn)
             .await)?;
-        let more = lists.len() > limit;
-        lists.truncate(limit);
-        let (previous, next) = match place {
-            Place::First => (false, more),
-            Place::After(_) => (true, more),
-            Place::Before(_) => {
-                lists.reverse();
-                (more, true)
-            }
-        };
-        let key = |list: Option<&Self>| list.map(|list| list.name.to_lowercase());
-        let previous = key(lists.first()).filter(|_| previous).map(Place::Before);
-        let next = key(lists.last()).filter(|_| next).map(Place::After);
-        let mut rows = Vec::with_capacity(lists.len());
-        for list in lists {
+        let found = page::Page::new(lists, place, limit, |list| list.name.to_lowercase());
+        let mut rows = Vec::with_capacity(found.rows.len());
+        for list in found.rows {
             let members = Self::members(tx, owner, list.id).await?;
             rows.push((list, members));
         }
         Ok(Page {
             rows,
-            previous,
-            next,
+            previous: found.previous,
+            next: found.next,
         })
     }
 

@@ -7,6 +7,7 @@ use crate::address::EmailAddress;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, UserId};
+use crate::page::{self, Order, with_one_more};
 use crate::recipient::like_escape;
 use crate::time::Moment;
 
@@ -53,28 +54,11 @@ pub struct Suppression {
     pub created_at: Moment,
 }
 
-/// Some suppressions in the order of their addresses, and how to turn the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The suppressions.
-    pub rows: Vec<Suppression>,
-    /// Where earlier ones are: before this key.
-    pub previous: Option<String>,
-    /// Where later ones are: after this key.
-    pub next: Option<String>,
-}
+/// Some suppressions in the order of the keys of their addresses.
+pub type Page = page::Page<Suppression, String>;
 
-/// Where a page begins, in the order of the keys of addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Place {
-    /// At the first.
-    #[default]
-    First,
-    /// Behind this key.
-    After(String),
-    /// The ones right before this key.
-    Before(String),
-}
+/// Where a page begins: by the key of the address.
+pub type Place = page::Place<String>;
 
 impl Suppression {
     /// Suppresses an address; returns whether it was not yet. The first reason stays.
@@ -141,48 +125,26 @@ impl Suppression {
         place: &Place,
         limit: usize,
     ) -> Result<Page, Error> {
-        let (bound, compare, order) = match place {
-            Place::First => (None, ">", "ASC"),
-            Place::After(key) => (Some(key), ">", "ASC"),
-            Place::Before(key) => (Some(key), "<", "DESC"),
-        };
-        let bound_sql = if bound.is_some() {
-            format!("AND email_key {compare} $3")
-        } else {
-            String::new()
-        };
+        let step = place.step("email_key", Order::Ascending, "$3");
         let sql = format!(
             "SELECT email, email_key, reason, mailing_id, created_at
              FROM suppressions
-             WHERE owner_id = $1 AND email_key LIKE $2 ESCAPE '\\' {bound_sql}
-             ORDER BY email_key {order}
-             LIMIT $4"
+             WHERE owner_id = $1 AND email_key LIKE $2 ESCAPE '\\' {}
+             {}
+             LIMIT $4",
+            step.bound, step.order
         );
-        let fetch = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
         let pattern = format!("%{}%", like_escape(&search.trim().to_lowercase()));
-        let mut rows: Vec<Self> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let rows = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(pattern)
-            .bind(bound)
-            .bind(fetch)
+            .bind(place.key())
+            .bind(with_one_more(limit))
             .fetch_all(conn)
             .await)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let (previous, next) = match place {
-            Place::First => (false, more),
-            Place::After(_) => (true, more),
-            Place::Before(_) => {
-                rows.reverse();
-                (more, true)
-            }
-        };
-        let key = |row: Option<&Self>| row.map(|row| row.email_key.clone());
-        Ok(Page {
-            previous: key(rows.first()).filter(|_| previous),
-            next: key(rows.last()).filter(|_| next),
-            rows,
-        })
+        Ok(Page::new(rows, place, limit, |row: &Self| {
+            row.email_key.clone()
+        }))
     }
 
     /// How many addresses the owner has suppressed.

@@ -4,6 +4,7 @@ use super::Recipient;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{ListId, RecipientId, UserId};
+use crate::page::{self, Order, with_one_more};
 
 /// Which of the owner's recipients. The default is all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,28 +27,11 @@ pub enum State {
     Suppressed,
 }
 
-/// Where a page begins, in the order newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Place {
-    /// At the newest.
-    #[default]
-    First,
-    /// Behind this one: older ones.
-    After(RecipientId),
-    /// Ahead of this one: the newer ones next to it.
-    Before(RecipientId),
-}
+/// Some recipients, newest first, each with whether its address is suppressed.
+pub type Page = page::Page<(Recipient, bool), RecipientId>;
 
-/// Some recipients, newest first, and how to turn the page.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// The recipients, each with whether its address is suppressed.
-    pub rows: Vec<(Recipient, bool)>,
-    /// Where newer ones are.
-    pub newer: Option<Place>,
-    /// Where older ones are.
-    pub older: Option<Place>,
-}
+/// Where a page begins.
+pub type Place = page::Place<RecipientId>;
 
 /// How many match. Counting stops at [`Count::MAX`], so that a page never waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,54 +129,33 @@ impl Recipient {
         limit: usize,
     ) -> Result<Page, Error> {
         let found = filter.to_where();
-        let (bound, after, order) = match place {
-            Place::First => (None, "", "DESC"),
-            Place::After(id) => (Some(id), "<", "DESC"),
-            Place::Before(id) => (Some(id), ">", "ASC"),
-        };
-        let column = filter.order();
-        let bound_sql = if bound.is_some() {
-            format!("AND {column} {after} $4")
-        } else {
-            String::new()
-        };
+        let step = place.step(filter.order(), Order::Descending, "$4");
         let sql = format!(
             "SELECT r.id, r.email, r.name, r.comment, r.attributes, r.version, r.created_at, r.updated_at,
                     EXISTS ({SUPPRESSION}) AS suppressed
-             FROM {} {bound_sql}
-             ORDER BY {column} {order}
+             FROM {} {}
+             {}
              LIMIT $5",
-            found.sql
+            found.sql, step.bound, step.order
         );
-        let fetch = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
-        let mut rows: Vec<Row> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let rows: Vec<Row> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
-            .bind(bound)
-            .bind(fetch)
+            .bind(place.key())
+            .bind(with_one_more(limit))
             .fetch_all(conn)
             .await)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        if matches!(place, Place::Before(_)) {
-            rows.reverse();
-        }
-        let first = rows.first().map(|row| row.recipient.id);
-        let last = rows.last().map(|row| row.recipient.id);
-        let (newer, older) = match place {
-            Place::First => (false, more),
-            Place::After(_) => (true, more),
-            Place::Before(_) => (more, true),
-        };
-        Ok(Page {
-            newer: first.filter(|_| newer).map(Place::Before),
-            older: last.filter(|_| older).map(Place::After),
-            rows: rows
-                .into_iter()
-                .map(|row| (row.recipient, row.suppressed))
-                .collect(),
-        })
+        let rows = rows
+            .into_iter()
+            .map(|row| (row.recipient, row.suppressed))
+            .collect();
+        Ok(Page::new(
+            rows,
+            &place,
+            limit,
+            |(recipient, _): &(Self, bool)| recipient.id,
+        ))
     }
 
     /// How many recipients match.

@@ -275,18 +275,18 @@ async fn pages_turn_both_ways() {
         let page = Recipient::page(&mut tx, owner, &Filter::default(), at, 3)
             .await
             .unwrap();
-        place = page.older;
+        place = page.next;
         pages.push(page.rows.clone());
         last = Some(page);
     }
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
-    let mut back = last.and_then(|page| page.newer);
+    let mut back = last.and_then(|page| page.previous);
     for expected in pages.iter().rev().skip(1) {
         let page = Recipient::page(&mut tx, owner, &Filter::default(), back.unwrap(), 3)
             .await
             .unwrap();
         assert_eq!(&page.rows, expected);
-        back = page.newer;
+        back = page.previous;
     }
     assert_eq!(back, None);
 }
@@ -360,14 +360,14 @@ async fn suppressions_are_paged() {
         .await
         .unwrap();
     // "example" has an "a" too: all four match.
-    let next = suppression::Place::After(page.next.unwrap());
+    let next = page.next.unwrap();
     assert_eq!(page.previous, None);
     let second = Suppression::page(&mut tx, owner, "A", &next, 2)
         .await
         .unwrap();
     assert_eq!(second.rows[0].email, "a3@example.org");
     assert_eq!(second.next, None);
-    let back = suppression::Place::Before(second.previous.unwrap());
+    let back = second.previous.unwrap();
     let again = Suppression::page(&mut tx, owner, "A", &back, 2)
         .await
         .unwrap();

@@ -117,8 +117,8 @@ struct IndexPage {
     rows: Vec<(Recipient, bool)>,
     lists: Vec<List>,
     count: Count,
-    newer: String,
-    older: String,
+    previous: String,
+    next: String,
     export: String,
 }
 
@@ -137,8 +137,8 @@ async fn index(
         Some(Place::First) | None => String::new(),
     };
     html(&IndexPage {
-        newer: turn(found.newer),
-        older: turn(found.older),
+        previous: turn(found.previous),
+        next: turn(found.next),
         export: view.href("/recipients/export", None),
         rows: found.rows,
         lists: List::all(&mut tx, user.id, CHOICES).await?,

@@ -64,19 +64,21 @@ impl IndexPage {
         };
         let mut tx = app.db.read().await?;
         let found = Suppression::page(&mut tx, owner, &view.q, &place, ROWS).await?;
-        let turn = |name: &str, key: &Option<String>| match key {
-            Some(key) => {
-                let query = Serializer::new(String::new())
-                    .append_pair("q", &view.q)
-                    .append_pair(name, key)
-                    .finish();
-                format!("/suppressions?{query}")
-            }
-            None => String::new(),
+        let turn = |place: &Option<Place>| {
+            let (name, key) = match place {
+                Some(Place::After(key)) => ("after", key),
+                Some(Place::Before(key)) => ("before", key),
+                Some(Place::First) | None => return String::new(),
+            };
+            let query = Serializer::new(String::new())
+                .append_pair("q", &view.q)
+                .append_pair(name, key)
+                .finish();
+            format!("/suppressions?{query}")
         };
         Ok(Self {
-            previous: turn("before", &found.previous),
-            next: turn("after", &found.next),
+            previous: turn(&found.previous),
+            next: turn(&found.next),
             total: Suppression::count(&mut tx, owner).await?,
             errors: Errors::none(),
             page,
