@@ -1,8 +1,7 @@
 //! Import of recipients from CSV files (R8).
 //!
 //! [`inspect`] says what a file looks like and proposes what becomes of its columns; a person may correct that; [`run`] does
-//! it. A thread reads and checks rows while the database stores the batch before, each batch in a transaction of its
-//! own, so a file of any size needs the memory of a few batches and eight bytes per address.
+//! it. A thread reads and checks rows while the database stores the batch before, in transactions of its own, so a file of any size needs the memory of a few batches and eight bytes per address.
 //!
 //! *Invariants*: every row of data is counted in exactly one group; a bad row never stops the rest; nobody is subscribed
 //! again: a suppressed person's data is stored, but the suppression stays. An import that broke off can be
@@ -18,6 +17,7 @@ mod rows;
 mod store;
 
 use std::io::{Read, Write};
+use std::ops::AddAssign;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ use crate::ids::{ListId, UserId};
 use crate::recipient::key_error;
 use crate::time::Clock;
 use rows::Batch;
+use store::Lane;
 
 /// Errors kept in an [`Outcome`]; all of them go to the error file.
 pub const ERRORS_KEPT: usize = 100;
@@ -119,6 +120,17 @@ impl Groups {
     }
 }
 
+impl AddAssign for Groups {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.duplicate += other.duplicate;
+        self.invalid += other.invalid;
+        self.suppressed += other.suppressed;
+    }
+}
+
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Outcome {
@@ -198,8 +210,8 @@ pub async fn run(
     }
     let (sender, mut receiver) = mpsc::channel::<Batch>(2);
     let reader = {
-        let options = options.clone();
-        tokio::task::spawn_blocking(move || rows::read_all(input, &options, &sender))
+        let (options, clock) = (options.clone(), clock.clone());
+        tokio::task::spawn_blocking(move || rows::read_all(input, &options, &clock, &sender))
     };
     let mut outcome = Outcome::default();
     while let Some(mut batch) = receiver.recv().await {
@@ -210,13 +222,8 @@ pub async fn run(
         let (done, mut wrong) = store_batch(db, owner, options.list, &batch, clock).await?;
         batch.errors.append(&mut wrong);
         batch.errors.sort_by_key(|error| error.line);
-        let groups = &mut outcome.groups;
-        groups.added += done.added;
-        groups.updated += done.updated;
-        groups.unchanged += done.unchanged;
-        groups.duplicate += done.duplicate;
-        groups.suppressed += done.suppressed;
-        groups.invalid += batch.errors.len() as u64;
+        outcome.groups += done;
+        outcome.groups.invalid += batch.errors.len() as u64;
         if let Some(file) = &mut errors {
             file.write(&batch.errors)
                 .map_err(|error| unreadable("the error file cannot be written", &error))?;
@@ -235,7 +242,8 @@ pub async fn run(
     }
 }
 
-/// Stores a batch, again when somebody added one of its addresses at the same moment.
+/// Stores a batch. SQLite has one writer; PostgreSQL spends most of an import on indexes and foreign keys, one core for
+/// each transaction, so a batch goes there in two at once.
 async fn store_batch(
     db: &Db,
     owner: UserId,
@@ -243,10 +251,33 @@ async fn store_batch(
     batch: &Batch,
     clock: &Clock,
 ) -> Result<(Groups, Vec<RowError>), Error> {
+    let lane = |number, rows| store_lane(db, owner, list, Lane { number, rows }, clock);
+    let rows = batch.rows.iter();
+    match db {
+        Db::Sqlite { .. } => lane(0, rows.collect()).await,
+        Db::Postgres(_) => {
+            let (first, second) = rows.partition(|row| row.lane(2) == 0);
+            let (first, second) = tokio::join!(lane(0, first), lane(1, second));
+            let ((mut groups, mut errors), (more, mut wrong)) = (first?, second?);
+            groups += more;
+            errors.append(&mut wrong);
+            Ok((groups, errors))
+        }
+    }
+}
+
+/// Stores rows in one transaction, again when somebody added one of their addresses at the same moment.
+async fn store_lane(
+    db: &Db,
+    owner: UserId,
+    list: Option<ListId>,
+    lane: Lane<'_>,
+    clock: &Clock,
+) -> Result<(Groups, Vec<RowError>), Error> {
     let mut tries = 3;
     loop {
         let mut tx = db.write().await?;
-        match store::store(&mut tx, owner, list, batch, clock.now()).await {
+        match store::store(&mut tx, owner, list, &lane, clock.now()).await {
             Ok(done) => {
                 tx.commit().await?;
                 return Ok(done);

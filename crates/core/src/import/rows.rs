@@ -12,7 +12,9 @@ use super::cell::unguard;
 use super::records::{Cells, Record, Records, Texts};
 use super::{Options, RowError, Target};
 use crate::error::FieldError;
+use crate::ids::RecipientId;
 use crate::recipient::{Attributes, Checked, Draft, search_text};
+use crate::time::{Clock, Moment};
 
 /// Rows written in one transaction.
 pub(super) const BATCH: usize = 10_000;
@@ -23,11 +25,22 @@ const VALUE_MAX: usize = 200;
 
 /// A row that keeps all rules.
 pub(super) struct Row {
+    /// Its id when it is new. Made here, so that ids are in the order of the file however rows are stored.
+    pub id: RecipientId,
     pub line: u64,
     pub new: Checked,
     pub search: String,
     /// Its address may have come before in this file.
     pub repeated: bool,
+}
+
+impl Row {
+    /// Which of `lanes` transactions stores it. Rows of one address share a lane, whichever node reads them: in a lane
+    /// they stay in order, and two imports that know the same address wait for each other in it.
+    pub fn lane(&self, lanes: u8) -> u8 {
+        let key = self.new.email.key();
+        key.bytes().fold(0, u8::wrapping_add) % lanes
+    }
 }
 
 /// Some rows in the order of the file.
@@ -50,6 +63,7 @@ impl Batch {
 pub(super) fn read_all(
     input: impl Read,
     options: &Options,
+    clock: &Clock,
     sender: &Sender<Batch>,
 ) -> io::Result<()> {
     let count = Arc::new(AtomicU64::new(0));
@@ -80,7 +94,7 @@ pub(super) fn read_all(
                 value,
                 reason: FieldError::new("line", code),
             }),
-            Record::Good { line } => match to_row(line, &cells, options) {
+            Record::Good { line } => match to_row(line, &cells, options, clock.now()) {
                 Ok(None) => {}
                 Ok(Some(mut row)) => {
                     row.repeated = !seen.insert(hasher.hash_one(row.new.email.key()));
@@ -105,7 +119,12 @@ pub(super) fn read_all(
 }
 
 /// The row of a record; `None` when all its cells are empty.
-fn to_row(line: u64, cells: &Cells, options: &Options) -> Result<Option<Row>, RowError> {
+fn to_row(
+    line: u64,
+    cells: &Cells,
+    options: &Options,
+    now: Moment,
+) -> Result<Option<Row>, RowError> {
     let error = |value: &str, reason| RowError {
         line,
         value: value.trim().chars().take(VALUE_MAX).collect(),
@@ -156,6 +175,7 @@ fn to_row(line: u64, cells: &Cells, options: &Options) -> Result<Option<Row>, Ro
     }
     match draft.check() {
         Ok(new) => Ok(Some(Row {
+            id: RecipientId::new(now),
             line,
             search: search_text(&new.email, &new.name),
             new,

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use sqlx::types::Json;
 
-use super::rows::{Batch, Row};
+use super::rows::Row;
 use super::{Groups, RowError};
-use crate::db::Tx;
+use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{ListId, RecipientId, UserId};
 use crate::recipient::{Attributes, Recipient, search_text};
@@ -40,6 +40,14 @@ struct Change {
     search: String,
 }
 
+/// Rows that one transaction stores.
+pub(super) struct Lane<'a> {
+    /// No two transactions with the same number store rows of an owner at the same time.
+    pub number: u8,
+    /// The rows in the order of the file.
+    pub rows: Vec<&'a Row>,
+}
+
 /// Stores the rows and says how many went which way, and which turned out to be wrong.
 ///
 /// # Errors
@@ -49,39 +57,37 @@ pub(super) async fn store(
     tx: &mut Tx,
     owner: UserId,
     list: Option<ListId>,
-    batch: &Batch,
+    lane: &Lane<'_>,
     now: Moment,
 ) -> Result<(Groups, Vec<RowError>), Error> {
     let mut groups = Groups::default();
     let mut errors = Vec::new();
-    if batch.rows.is_empty() {
+    if lane.rows.is_empty() {
         return Ok((groups, errors));
     }
-    lock(tx, owner).await?;
-    let rows = first_of_each(tx, owner, &batch.rows).await?;
-    groups.duplicate = (batch.rows.len() - rows.len()) as u64;
+    lock(tx, owner, lane.number).await?;
+    let rows = first_of_each(tx, owner, &lane.rows).await?;
+    groups.duplicate = (lane.rows.len() - rows.len()) as u64;
     let keys: Vec<&str> = rows.iter().map(|row| row.new.email.key()).collect();
     let suppressed = suppressed(tx, owner, &keys).await?;
     let mut known = known(tx, owner, &keys).await?;
     let mut changes = Vec::new();
-    let mut members = Vec::with_capacity(rows.len());
+    let mut old = Vec::new();
     let mut new = Vec::new();
     for row in rows {
         let key = row.new.email.key();
         let group = match known.remove(key) {
             None => {
-                let id = RecipientId::new(now);
-                members.push(id);
-                new.push((id, row));
+                new.push(row);
                 &mut groups.added
             }
-            Some(old) => match merge(&old, row) {
+            Some(known) => match merge(&known, row) {
                 Err(error) => {
                     errors.push(error);
                     continue;
                 }
                 Ok(change) => {
-                    members.push(old.id);
+                    old.push(known.id);
                     let changed = change.is_some();
                     changes.extend(change);
                     if changed {
@@ -101,17 +107,19 @@ pub(super) async fn store(
     insert(tx, owner, &new, now).await?;
     update(tx, owner, &changes, now).await?;
     if let Some(list) = list {
-        Recipient::add_to(tx, owner, list, &members, now).await?;
+        let new: Vec<_> = new.iter().map(|row| row.id).collect();
+        Recipient::add_new_to(tx, owner, list, &new, now).await?;
+        Recipient::add_to(tx, owner, list, &old, now).await?;
     }
     Ok((groups, errors))
 }
 
-/// One import of an owner at a time stores a batch, so that two of them cannot add the same address or lock each other.
-/// On SQLite there is one writer anyway.
-async fn lock(tx: &mut Tx, owner: UserId) -> Result<(), Error> {
+/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same address or lock each
+/// other. On SQLite there is one writer anyway.
+async fn lock(tx: &mut Tx, owner: UserId, lane: u8) -> Result<(), Error> {
     if let Tx::Postgres(tx) = tx {
         #[expect(clippy::cast_possible_wrap, reason = "any 64 bits will do")]
-        let key = owner.0.as_u64_pair().1 as i64;
+        let key = (owner.0.as_u64_pair().1 ^ u64::from(lane)) as i64;
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(key)
             .execute(&mut **tx)
@@ -124,7 +132,7 @@ async fn lock(tx: &mut Tx, owner: UserId) -> Result<(), Error> {
 async fn first_of_each<'a>(
     tx: &mut Tx,
     owner: UserId,
-    rows: &'a [Row],
+    rows: &[&'a Row],
 ) -> Result<Vec<&'a Row>, Error> {
     let repeated: Vec<&str> = rows
         .iter()
@@ -132,7 +140,7 @@ async fn first_of_each<'a>(
         .map(|row| row.new.email.key())
         .collect();
     if repeated.is_empty() {
-        return Ok(rows.iter().collect());
+        return Ok(rows.to_vec());
     }
     // An address of an earlier batch is in the database; one of this batch is among the rows.
     let stored: HashSet<String> = match tx {
@@ -163,6 +171,7 @@ async fn first_of_each<'a>(
     let mut here = HashSet::new();
     Ok(rows
         .iter()
+        .copied()
         .filter(|row| {
             let key = row.new.email.key();
             let first = here.insert(key);
@@ -173,47 +182,37 @@ async fn first_of_each<'a>(
 
 /// The addresses of the rows that are suppressed.
 async fn suppressed(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashSet<String>, Error> {
-    let found: Vec<String> = match tx {
-        Tx::Sqlite(tx) => {
-            let any: Option<i64> = sqlx::query_scalar(
-                "SELECT created_at FROM suppressions WHERE owner_id = $1 LIMIT 1",
-            )
-            .bind(owner)
-            .fetch_optional(&mut **tx)
-            .await?;
-            if any.is_none() {
-                return Ok(HashSet::new());
-            }
-            sqlx::query_scalar(
-                "SELECT s.email_key
+    let any: Option<i64> = on_db!(&mut *tx, conn => sqlx::query_scalar(
+        "SELECT created_at FROM suppressions WHERE owner_id = $1 LIMIT 1",
+    )
+    .bind(owner)
+    .fetch_optional(conn)
+    .await)?;
+    if any.is_none() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<String> =
+        match tx {
+            Tx::Sqlite(tx) => {
+                sqlx::query_scalar(
+                    "SELECT s.email_key
                  FROM json_each($2) j
                  CROSS JOIN suppressions s
                  WHERE s.owner_id = $1 AND s.email_key = j.value",
-            )
-            .bind(owner)
-            .bind(Json(keys))
-            .fetch_all(&mut **tx)
-            .await?
-        }
-        Tx::Postgres(tx) => {
-            let any: Option<i64> = sqlx::query_scalar(
-                "SELECT created_at FROM suppressions WHERE owner_id = $1 LIMIT 1",
-            )
-            .bind(owner)
-            .fetch_optional(&mut **tx)
-            .await?;
-            if any.is_none() {
-                return Ok(HashSet::new());
+                )
+                .bind(owner)
+                .bind(Json(keys))
+                .fetch_all(&mut **tx)
+                .await?
             }
-            sqlx::query_scalar(
+            Tx::Postgres(tx) => sqlx::query_scalar(
                 "SELECT email_key FROM suppressions WHERE owner_id = $1 AND email_key = ANY ($2)",
             )
             .bind(owner)
             .bind(keys)
             .fetch_all(&mut **tx)
-            .await?
-        }
-    };
+            .await?,
+        };
     Ok(found.into_iter().collect())
 }
 
@@ -234,9 +233,9 @@ async fn known(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashMap<Stri
         }
         Tx::Postgres(tx) => {
             sqlx::query_as(
-                "SELECT r.email_key, r.id, r.email, r.name, r.comment, r.attributes
-                 FROM UNNEST($2::text[]) AS j (email_key)
-                 JOIN recipients r ON r.owner_id = $1 AND r.email_key = j.email_key",
+                "SELECT email_key, id, email, name, comment, attributes
+                 FROM recipients
+                 WHERE owner_id = $1 AND email_key = ANY ($2)",
             )
             .bind(owner)
             .bind(keys)
@@ -282,13 +281,7 @@ fn to_json(attributes: &Attributes) -> String {
     serde_json::to_string(attributes).unwrap_or_else(|_| "{}".to_owned())
 }
 
-async fn insert(
-    tx: &mut Tx,
-    owner: UserId,
-    rows: &[(RecipientId, &Row)],
-    now: Moment,
-) -> Result<(), Error> {
-    let mut added = 0;
+async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Moment) -> Result<(), Error> {
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in rows.chunks(VALUES) {
@@ -300,16 +293,13 @@ async fn insert(
                 );
                 values(&mut sql, chunk.len(), 7);
                 sql.push_str(
-                    ") SELECT ?, v.id, v.email, v.email_key, v.name, v.comment, v.attributes, v.search, 1, ?, ?
-                     FROM v
-                     WHERE true
-                     ON CONFLICT DO NOTHING",
+                    ") SELECT ?, v.id, v.email, v.email_key, v.name, v.comment, v.attributes, v.search, 1, ?, ? FROM v",
                 );
                 let mut query =
                     sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
-                for (id, row) in chunk {
+                for row in chunk {
                     query = query
-                        .bind(*id)
+                        .bind(row.id)
                         .bind(row.new.email.as_str())
                         .bind(row.new.email.key())
                         .bind(row.new.name.as_str())
@@ -317,49 +307,42 @@ async fn insert(
                         .bind(to_json(&row.new.attributes))
                         .bind(row.search.as_str());
                 }
-                added += query
+                query
                     .bind(owner)
                     .bind(now)
                     .bind(now)
                     .execute(&mut **tx)
-                    .await?
-                    .rows_affected();
+                    .await?;
             }
         }
         Tx::Postgres(tx) => {
             if rows.is_empty() {
                 return Ok(());
             }
-            let column =
-                |f: fn(&Row) -> &str| rows.iter().map(|(_, row)| f(row)).collect::<Vec<_>>();
-            added += sqlx::query(
+            let column = |f: fn(&Row) -> &str| rows.iter().map(|row| f(row)).collect::<Vec<_>>();
+            sqlx::query(
                 "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
                                          version, created_at, updated_at)
                  SELECT $1, v.id, v.email, v.email_key, v.name, v.comment, v.attributes::jsonb, v.search, 1, $2, $2
                  FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-                      AS v (id, email, email_key, name, comment, attributes, search)
-                 ON CONFLICT DO NOTHING",
+                      AS v (id, email, email_key, name, comment, attributes, search)",
             )
             .bind(owner)
             .bind(now)
-            .bind(rows.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
             .bind(column(|row| row.new.email.as_str()))
             .bind(column(|row| row.new.email.key()))
             .bind(column(|row| row.new.name.as_str()))
             .bind(column(|row| row.new.comment.as_str()))
             .bind(
                 rows.iter()
-                    .map(|(_, row)| to_json(&row.new.attributes))
+                    .map(|row| to_json(&row.new.attributes))
                     .collect::<Vec<_>>(),
             )
             .bind(column(|row| row.search.as_str()))
             .execute(&mut **tx)
-            .await?
-            .rows_affected();
+            .await?;
         }
-    }
-    if added < rows.len() as u64 {
-        return Err(Error::Duplicate);
     }
     Ok(())
 }

@@ -156,6 +156,51 @@ impl Recipient {
         })
     }
 
+    /// Makes recipients that this transaction inserted members of a list: they are the owner's and in no list yet, so
+    /// nothing has to be looked up. A list of somebody else gets no members.
+    pub(crate) async fn add_new_to(
+        tx: &mut Tx,
+        owner: UserId,
+        list: ListId,
+        ids: &[RecipientId],
+        now: Moment,
+    ) -> Result<(), Error> {
+        let keys = Keys::new(ids);
+        match tx {
+            Tx::Sqlite(tx) => {
+                sqlx::query(
+                    "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
+                     SELECT l.owner_id, l.id, unhex(j.value), $4
+                     FROM lists l
+                     CROSS JOIN json_each($3) j
+                     WHERE l.owner_id = $1 AND l.id = $2",
+                )
+                .bind(owner)
+                .bind(list)
+                .bind(keys.json())
+                .bind(now)
+                .execute(&mut **tx)
+                .await?;
+            }
+            Tx::Postgres(tx) => {
+                sqlx::query(
+                    "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
+                     SELECT l.owner_id, l.id, n.id, $4
+                     FROM lists l
+                     CROSS JOIN UNNEST($3::uuid[]) AS n (id)
+                     WHERE l.owner_id = $1 AND l.id = $2",
+                )
+                .bind(owner)
+                .bind(list)
+                .bind(keys.uuids())
+                .bind(now)
+                .execute(&mut **tx)
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the membership of recipients in a list; returns how many were members.
     pub async fn remove_from(
         tx: &mut Tx,
