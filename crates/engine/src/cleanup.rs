@@ -1,5 +1,5 @@
-//! Removes what nobody needs any more: sessions that are over, old letters of the outbox. Ends imports whose process
-//! went away.
+//! Removes what nobody needs any more: sessions that are over, old letters of the outbox, uploaded files that nobody
+//! imported. Ends imports whose process went away.
 
 use std::time::Duration;
 
@@ -16,6 +16,16 @@ const EVERY: Duration = Duration::from_hours(1);
 /// How long letters of the outbox are kept when they are over.
 const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
 
+/// What was removed or ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Done {
+    sessions: u64,
+    letters: u64,
+    imports: u64,
+    uploads: u64,
+    files: u64,
+}
+
 /// Cleans up every hour, the first time at once.
 pub async fn run(config: &EngineConfig) {
     if config.scope != Scope::All {
@@ -23,10 +33,14 @@ pub async fn run(config: &EngineConfig) {
     }
     loop {
         match step(config).await {
-            Ok((0, 0, 0)) => {}
-            Ok((sessions, letters, imports)) => {
-                tracing::info!(sessions, letters, imports, "cleaned up");
-            }
+            Ok(done) if done == Done::default() => {}
+            Ok(Done {
+                sessions,
+                letters,
+                imports,
+                uploads,
+                files,
+            }) => tracing::info!(sessions, letters, imports, uploads, files, "cleaned up"),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -38,12 +52,19 @@ pub async fn run(config: &EngineConfig) {
     }
 }
 
-async fn step(config: &EngineConfig) -> Result<(u64, u64, u64), Error> {
+async fn step(config: &EngineConfig) -> Result<Done, Error> {
     let now = config.clock.now();
     let mut tx = config.db.write().await?;
     let sessions = Session::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
     let imports = Import::give_up_silent(&mut tx, now).await?;
+    let uploads = Import::forget_unfinished(&mut tx, now).await?;
     tx.commit().await?;
-    Ok((sessions, letters, imports))
+    Ok(Done {
+        sessions,
+        letters,
+        imports,
+        uploads,
+        files: Import::remove_lost_files(&config.db, &config.data_dir, now).await?,
+    })
 }

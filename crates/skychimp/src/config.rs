@@ -76,6 +76,8 @@ pub struct Config {
     pub lease: Duration,
     /// How long a stopping process waits for the letters in flight.
     pub stop_timeout: Duration,
+    /// Largest file that may be uploaded, in bytes.
+    pub upload_limit: u64,
     /// What is logged; `None`: by command.
     pub log: Option<String>,
     /// How it is written.
@@ -191,6 +193,7 @@ impl Config {
             tick: reader.required("tick", |text| duration(text, 0, 60)),
             lease: reader.required("lease", |text| duration(text, 5, 3600)),
             stop_timeout: reader.required("stop_timeout", |text| duration(text, 0, 3600)),
+            upload_limit: reader.required("upload_limit", |text| size(text, 1_000, 10_000_000_000)),
             log: reader.optional("log", |text| {
                 tracing_subscriber::EnvFilter::try_new(text)
                     .map(|_| text.to_owned())
@@ -408,6 +411,23 @@ fn mail_from(text: &str) -> Result<MailFrom, String> {
         name: name.to_owned(),
         email: email.as_str().to_owned(),
     })
+}
+
+/// A number of bytes like `500MB`, from `min` to `max`.
+fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err("is no size like 500MB: a whole number with kB, MB or GB".to_owned()),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| (min..=max).contains(bytes))
+        .ok_or_else(|| "must be from 1kB to 10GB".to_owned())
 }
 
 /// A duration like `5m`, `30s`, `1h 30m`, `500ms`, from `min` to `max` seconds.

@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         data_dir: std::env::temp_dir(),
         secret: SecretKey::new([7; 32]),
         mail_from: "news@example.org".to_owned(),
+        upload_limit: 500_000_000,
         mail_from_name: "Skychimp".to_owned(),
         shared: skychimp_core::shared::Shared::none(),
     };

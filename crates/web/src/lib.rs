@@ -21,6 +21,7 @@ pub mod page;
 pub mod pages;
 pub mod routes;
 pub mod sandbox;
+mod sse;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub base_url: Url,
     /// Folder for uploaded files.
     pub data_dir: PathBuf,
+    /// Largest file that may be uploaded, in bytes.
+    pub upload_limit: u64,
     /// Signs forms and links.
     pub secret: SecretKey,
     /// The service's own sender, used by mailings without one: address and name.

@@ -1,5 +1,6 @@
 //! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it is.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -17,19 +18,52 @@ use crate::time::{Clock, Moment};
 /// A running import without news for this long was broken off.
 const SILENCE: Duration = Duration::from_mins(2);
 
+/// How long an uploaded file waits to be imported.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Where files are in the data folder.
+const FOLDER: &str = "imports";
+
+/// Files looked up in one statement.
+const SLICE: usize = 1_000;
+
 /// How often progress is written down.
 const PACE: Duration = Duration::from_millis(400);
 
 /// The uploaded file of an import in the data folder.
 #[must_use]
 pub fn file_of(data: &Path, id: ImportId) -> PathBuf {
-    data.join("imports").join(format!("{id}.csv"))
+    data.join(FOLDER).join(format!("{id}.csv"))
 }
 
 /// The file with the rows that were not imported.
 #[must_use]
 pub fn error_file_of(data: &Path, id: ImportId) -> PathBuf {
-    data.join("imports").join(format!("{id}.errors.csv"))
+    data.join(FOLDER).join(format!("{id}.errors.csv"))
+}
+
+/// The files of imports that were last written before a moment.
+fn files_before(data: &Path, before: Moment) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
+    let folder = match std::fs::read_dir(data.join(FOLDER)) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in folder {
+        let entry = entry?;
+        let name = entry.file_name();
+        let id = name
+            .to_str()
+            .and_then(|name| name.split('.').next()?.parse().ok());
+        let written = entry.metadata()?.modified()?;
+        if let Some(id) = id
+            && jiff::Timestamp::try_from(written).is_ok_and(|at| Moment::from(at) < before)
+        {
+            files.push((id, entry.path()));
+        }
+    }
+    Ok(files)
 }
 
 /// The first rows of an error file: line, value, reason. Empty when there is no such file.
@@ -385,6 +419,65 @@ impl Import {
         .await
         .map(|done| done.rows_affected()))?;
         Ok(deleted > 0)
+    }
+
+    /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What they imported stays.
+    /// Returns how many.
+    pub async fn forget_unfinished(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+        Ok(on_db!(tx, conn => sqlx::query(
+            "DELETE FROM imports WHERE state IN ('uploaded', 'failed') AND updated_at < $1",
+        )
+        .bind(now - KEPT)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?)
+    }
+
+    /// Removes files of a week ago and older in the data folder whose import is not known: it was forgotten, here or on
+    /// another node, or its upload broke off. Returns how many.
+    pub async fn remove_lost_files(db: &Db, data: &Path, now: Moment) -> Result<u64, Error> {
+        let broken =
+            |error: std::io::Error| Error::Internal(format!("the uploaded files: {error}"));
+        let old = files_before(data, now - KEPT).map_err(broken)?;
+        let mut removed = 0;
+        for files in old.chunks(SLICE) {
+            let ids: Vec<ImportId> = files.iter().map(|(id, _)| *id).collect();
+            let mut tx = db.read().await?;
+            let known = Self::known(&mut tx, &ids).await?;
+            drop(tx);
+            for (_, file) in files.iter().filter(|(id, _)| !known.contains(id)) {
+                match std::fs::remove_file(file) {
+                    Ok(()) => removed += 1,
+                    // another process of this folder was quicker
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(broken(error)),
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Those of the imports that there are, whosever they are.
+    async fn known(tx: &mut Tx, ids: &[ImportId]) -> Result<HashSet<ImportId>, Error> {
+        let known: Vec<ImportId> = match tx {
+            Tx::Sqlite(tx) => {
+                let ids: Vec<_> = ids.iter().map(|id| id.0.simple().to_string()).collect();
+                sqlx::query_scalar(
+                    "SELECT id FROM imports WHERE id IN (SELECT unhex(value) FROM json_each($1))",
+                )
+                .bind(sqlx::types::Json(ids))
+                .fetch_all(&mut **tx)
+                .await?
+            }
+            Tx::Postgres(tx) => {
+                let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+                sqlx::query_scalar("SELECT id FROM imports WHERE id = ANY ($1)")
+                    .bind(ids)
+                    .fetch_all(&mut **tx)
+                    .await?
+            }
+        };
+        Ok(known.into_iter().collect())
     }
 
     /// Marks imports as failed whose process went away: they run, but nothing was heard of them for two minutes.

@@ -15,5 +15,6 @@ mod runs;
 mod schema;
 mod shared;
 mod support;
+mod uploads;
 mod users;
 mod workers;

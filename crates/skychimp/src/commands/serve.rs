@@ -112,6 +112,7 @@ impl Service {
                 base_url: Url::parse(&config.base_url(address))
                     .context("base_url and listen make no address of a site")?,
                 data_dir: config.data_dir.clone(),
+                upload_limit: config.upload_limit,
                 secret: program.secret_key(db)?,
                 mail_from: from.email,
                 mail_from_name: from.name,

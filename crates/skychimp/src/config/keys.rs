@@ -139,6 +139,11 @@ pub const KEYS: &[Key] = &[
         "25s",
         "How long a stopping process waits for the letters in flight before it hands them back.",
     ),
+    key(
+        "upload_limit",
+        "500MB",
+        "Largest file of recipients that may be uploaded: a number with kB, MB or GB, up to 10GB.",
+    ),
     optional(
         "log",
         "`info` for `serve` and `worker`, `warn` for other commands",

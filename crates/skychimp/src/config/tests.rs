@@ -101,6 +101,26 @@ fn unknown_keys_are_errors() {
     assert!(text.contains("did you mean SKYCHIMP_LISTEN?"), "{text}");
 }
 
+/// R5: sizes are read with their unit, and within their limits.
+#[test]
+fn sizes_have_units() {
+    let sizes = ["1kB", "500MB", "500 mb", "10GB"].map(|text| size(text, 1_000, 10_000_000_000));
+    let bytes = [1_000, 500_000_000, 500_000_000, 10_000_000_000].map(Ok);
+    assert_eq!(sizes, bytes);
+    for wrong in [
+        "",
+        "500",
+        "MB",
+        "1.5GB",
+        "-1MB",
+        "0MB",
+        "11GB",
+        "99999999999999999999GB",
+    ] {
+        assert!(size(wrong, 1_000, 10_000_000_000).is_err(), "{wrong}");
+    }
+}
+
 /// R5: a wrong value is told with its key and its source; all of them at once.
 #[test]
 fn wrong_values_name_key_and_source() {
@@ -113,6 +133,7 @@ fn wrong_values_name_key_and_source() {
         ("SKYCHIMP_SECRET_KEY", "s3cret"),
         ("SKYCHIMP_DATABASE_URL", "mysql://root:s3cret@host/db"),
         ("SKYCHIMP_LOG_FORMAT", "xml"),
+        ("SKYCHIMP_UPLOAD_LIMIT", "500"),
     ]);
     insta::assert_snapshot!(text);
     assert!(!text.contains("s3cret"), "{text}");

@@ -15,6 +15,7 @@ use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
 use skychimp_web::sandbox::SandboxStore;
 use skychimp_web::{AppState, Settings, router};
+use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// A site with a database of its own.
@@ -24,7 +25,8 @@ pub struct Site {
     pub sandbox: Arc<SandboxStore>,
     pub app: AppState,
     router: Router,
-    _dir: tempfile::TempDir,
+    /// Its data folder.
+    pub data: TempDir,
 }
 
 impl Site {
@@ -33,15 +35,21 @@ impl Site {
     }
 
     pub async fn at(base: &str) -> Self {
+        Self::with(base, 500_000_000).await
+    }
+
+    /// A site that takes files of up to `upload_limit` bytes.
+    pub async fn with(base: &str, upload_limit: u64) -> Self {
         let db = TestDb::new().await.unwrap();
         let clock = Clock::fixed(Moment::from_millis(1_800_000_000_000));
         let sandbox = Arc::new(SandboxStore::new());
-        let dir = tempfile::tempdir().unwrap();
+        let data = tempfile::tempdir().unwrap();
         let settings = Settings {
             base_url: base.parse().unwrap(),
-            data_dir: dir.path().to_owned(),
+            data_dir: data.path().to_owned(),
             secret: SecretKey::new([7; 32]),
             mail_from: "news@example.org".to_owned(),
+            upload_limit,
             mail_from_name: "Skychimp".to_owned(),
             shared: skychimp_core::shared::Shared::none(),
         };
@@ -59,7 +67,7 @@ impl Site {
             sandbox,
             app,
             router,
-            _dir: dir,
+            data,
         }
     }
 

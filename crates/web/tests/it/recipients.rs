@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use skychimp_core::ids::ImportId;
+use skychimp_core::import::file_of;
 use skychimp_core::recipient::Recipient;
 use skychimp_core::user::Role;
 
@@ -244,6 +248,40 @@ async fn file_is_imported() {
         export.body
     );
     assert!(export.body.contains("a@example.org,Анна,,Тверь"));
+}
+
+/// R5, R8: a file larger than the setting allows is refused and not kept, nor are files whose import is long gone.
+#[tokio::test]
+async fn large_and_lost_files_are_not_kept() {
+    let site = Site::with("http://mail.example.org", 100).await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let page = ann.get("/recipients/import").await;
+    assert!(page.body.contains("100"), "{}", page.body);
+    let files = || {
+        std::fs::read_dir(site.data.path().join("imports"))
+            .unwrap()
+            .count()
+    };
+    upload(&mut ann, "email\na@example.org\n").await;
+    assert_eq!(files(), 1);
+    let address = format!("/recipients/import/file?csrf={}", ann.token);
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let body = format!(
+        "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n{}\r\n--x--\r\n",
+        "a@example.org\n".repeat(10)
+    );
+    let refused = ann.send("POST", &address, &kind, body).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(files(), 1);
+    let lost = file_of(site.data.path(), ImportId::new(site.clock.now()));
+    let long_ago = site.clock.now() - Duration::from_hours(8 * 24);
+    let file = std::fs::File::create(&lost).unwrap();
+    file.set_modified(long_ago.timestamp().into()).unwrap();
+    assert_eq!(files(), 2);
+    upload(&mut ann, "email\nb@example.org\n").await;
+    assert_eq!(files(), 2);
+    assert!(!lost.exists());
 }
 
 /// R3, R8: many are put into a list and deleted at once; an address is suppressed and subscribed again.

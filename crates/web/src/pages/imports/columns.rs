@@ -1,0 +1,288 @@
+//! What the columns of an uploaded file become, and the start of its import.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::error::{Error, FieldError};
+use skychimp_core::ids::{ImportId, ListId, UserId};
+use skychimp_core::import::{
+    Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target, file_of,
+};
+use skychimp_core::list::List;
+
+use super::find;
+use super::upload::look;
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::page::{Page, html_wrong};
+use crate::pages::recipients::CHOICES;
+
+/// What a person says about the file and its columns.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct OptionsForm {
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    encoding: String,
+    #[serde(default)]
+    delimiter: String,
+    #[serde(default)]
+    header: String,
+    /// What becomes of each column: `email`, `name`, `comment`, `attribute`, `ignore`.
+    #[serde(default)]
+    target: Vec<String>,
+    /// The attribute's name for each column.
+    #[serde(default)]
+    key: Vec<String>,
+    #[serde(default)]
+    list: String,
+    #[serde(default)]
+    new_list: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates pass references"
+)]
+impl OptionsForm {
+    pub(super) fn of(options: &Options) -> Self {
+        let format = options.format;
+        Self {
+            action: String::new(),
+            encoding: format.encoding.as_str().to_owned(),
+            delimiter: format.delimiter.as_str().to_owned(),
+            header: if format.has_header { "yes" } else { "no" }.to_owned(),
+            target: options
+                .mapping
+                .iter()
+                .map(|target| kind(target).to_owned())
+                .collect(),
+            key: options
+                .mapping
+                .iter()
+                .map(|target| match target {
+                    Target::Attribute(key) => key.clone(),
+                    _ => String::new(),
+                })
+                .collect(),
+            list: options.list.map(|id| id.to_string()).unwrap_or_default(),
+            new_list: String::new(),
+        }
+    }
+
+    fn hints(&self) -> Hints {
+        Hints {
+            encoding: Encoding::from_name(&self.encoding),
+            delimiter: Delimiter::from_name(&self.delimiter),
+            has_header: match self.header.as_str() {
+                "yes" => Some(true),
+                "no" => Some(false),
+                _ => None,
+            },
+        }
+    }
+
+    fn mapping(&self) -> Vec<Target> {
+        let key = |i: usize| {
+            self.key
+                .get(i)
+                .map(|key| key.trim().to_owned())
+                .unwrap_or_default()
+        };
+        let target = |(i, kind): (usize, &String)| match kind.as_str() {
+            "email" => Target::Email,
+            "name" => Target::Name,
+            "comment" => Target::Comment,
+            "attribute" => Target::Attribute(key(i)),
+            _ => Target::Ignore,
+        };
+        self.target.iter().enumerate().map(target).collect()
+    }
+
+    fn target(&self, column: &usize) -> &str {
+        self.target.get(*column).map_or("ignore", String::as_str)
+    }
+
+    fn key(&self, column: &usize) -> &str {
+        self.key.get(*column).map_or("", String::as_str)
+    }
+}
+
+fn kind(target: &Target) -> &'static str {
+    match target {
+        Target::Email => "email",
+        Target::Name => "name",
+        Target::Comment => "comment",
+        Target::Attribute(_) => "attribute",
+        Target::Ignore => "ignore",
+    }
+}
+
+#[derive(Template)]
+#[template(path = "imports/columns.html")]
+pub(super) struct ColumnsPage {
+    page: Page,
+    job: Import,
+    preview: Preview,
+    form: OptionsForm,
+    errors: Errors,
+    lists: Vec<List>,
+}
+
+#[expect(clippy::unused_self, reason = "the template calls it")]
+impl ColumnsPage {
+    pub(super) async fn new(
+        app: &AppState,
+        page: Page,
+        owner: UserId,
+        job: Import,
+        form: OptionsForm,
+    ) -> Result<Self, WebError> {
+        let preview = look(&file_of(&app.settings.data_dir, job.id), form.hints()).await?;
+        let lists = List::all(&mut app.db.read().await?, owner, CHOICES).await?;
+        Ok(Self {
+            page,
+            job,
+            preview,
+            form,
+            errors: Errors::none(),
+            lists,
+        })
+    }
+
+    /// Encodings, delimiters: what is chosen in the form.
+    fn encodings(&self) -> [Encoding; 4] {
+        Encoding::ALL
+    }
+
+    fn delimiters(&self) -> [Delimiter; 3] {
+        Delimiter::ALL
+    }
+}
+
+pub(super) async fn start(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Path(id): Path<ImportId>,
+    Form(form): Form<OptionsForm>,
+) -> Result<Response, WebError> {
+    let job = find(&app, user.id, id).await?;
+    let here = format!("/recipients/import/{id}");
+    if !matches!(job.state, ImportState::Uploaded | ImportState::Failed) {
+        return Ok(Redirect::to(&here).into_response());
+    }
+    match form.action.as_str() {
+        // Look at the file again, read in another way.
+        "look" => {
+            let preview = look(&file_of(&app.settings.data_dir, id), form.hints()).await?;
+            let list = job.options.list;
+            let options = Options {
+                format: preview.format,
+                mapping: preview.mapping(),
+                list,
+            };
+            let mut tx = app.db.write().await?;
+            Import::set_options(&mut tx, user.id, id, &options, page.now).await?;
+            tx.commit().await?;
+            return Ok(Redirect::to(&here).into_response());
+        }
+        // Once more after it failed.
+        "again" => {
+            begin(&app, &page, user.id, id, job.options, "").await?;
+            return Ok(Redirect::to(&here).into_response());
+        }
+        _ => {}
+    }
+    let options = Options {
+        format: job.options.format,
+        mapping: form.mapping(),
+        list: form.list.parse().ok(),
+    };
+    match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
+        Outcome::Done(()) => Ok(Redirect::to(&here).into_response()),
+        Outcome::Wrong(errors) => {
+            // How the file is read stands in a form of its own.
+            let OptionsForm {
+                encoding,
+                delimiter,
+                header,
+                ..
+            } = OptionsForm::of(&job.options);
+            let form = OptionsForm {
+                encoding,
+                delimiter,
+                header,
+                ..form
+            };
+            let again = ColumnsPage::new(&app, page, user.id, job, form).await?;
+            html_wrong(&ColumnsPage { errors, ..again })
+        }
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+/// Starts the import and lets it go on by itself.
+async fn begin(
+    app: &AppState,
+    page: &Page,
+    owner: UserId,
+    id: ImportId,
+    mut options: Options,
+    new_list: &str,
+) -> Result<(), Error> {
+    let mut tx = app.db.write().await?;
+    options.list = list_of(&mut tx, owner, options.list, new_list, page).await?;
+    Import::start(&mut tx, owner, id, &options, page.now).await?;
+    tx.commit().await?;
+    let (app, words) = (app.clone(), page.clone());
+    tokio::spawn(async move {
+        let data = app.settings.data_dir.clone();
+        let text = |error: &FieldError| reason(&words, error);
+        let done = Import::perform(&app.db, owner, id, &options, &data, text, &app.clock).await;
+        if let Err(error) = done {
+            tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), import.id = %id, "import failed");
+        }
+    });
+    Ok(())
+}
+
+/// The list with the new name, made when missing, or the chosen one of the owner.
+async fn list_of(
+    tx: &mut skychimp_core::db::Tx,
+    owner: UserId,
+    chosen: Option<ListId>,
+    new_list: &str,
+    page: &Page,
+) -> Result<Option<ListId>, Error> {
+    if !new_list.trim().is_empty() {
+        return match List::find_or_create(tx, owner, new_list, page.now).await {
+            Err(Error::Invalid(errors)) => {
+                let renamed = |error: FieldError| FieldError {
+                    field: "new_list".to_owned(),
+                    ..error
+                };
+                Err(Error::Invalid(errors.into_iter().map(renamed).collect()))
+            }
+            other => other.map(Some),
+        };
+    }
+    match chosen {
+        Some(id) if List::get(tx, owner, id).await?.is_none() => {
+            Err(Error::invalid("list", "unknown_choice"))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Why a row was not imported, in the words of the visitor.
+fn reason(page: &Page, error: &FieldError) -> String {
+    let sentence = page.field_error(error);
+    match error.field.strip_prefix("attributes.") {
+        Some(name) => format!("{name}: {sentence}"),
+        None => sentence.to_string(),
+    }
+}
