@@ -7,6 +7,7 @@
 //! there is a moment to come. A run in progress is never changed by an edit: it has frozen what it needs.
 
 mod audience;
+mod bulk;
 mod delete;
 mod draft;
 mod history;
@@ -16,13 +17,14 @@ mod readiness;
 mod transitions;
 
 pub use audience::Audience;
+pub use bulk::{Deletions, Tally};
 pub use delete::Deletion;
 pub use draft::{CHOSEN_MAX, MailingDraft, TITLE_MAX};
 pub use history::Event;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingSummary, MessageChoice};
 pub use readiness::{Item, Part, Readiness};
-pub use transitions::Started;
+pub use transitions::{Started, Step};
 
 use crate::db::{Tx, on_db};
 use crate::error::Error;

@@ -1,5 +1,7 @@
 //! Removing a mailing with everything that belongs to it.
 
+use std::ops::AddAssign;
+
 use crate::db::{Db, Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, RunId, UserId};
@@ -17,6 +19,14 @@ pub struct Deletion {
     pub deliveries: i64,
     /// Their attempts: the log.
     pub attempts: i64,
+}
+
+impl AddAssign for Deletion {
+    fn add_assign(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.deliveries += other.deliveries;
+        self.attempts += other.attempts;
+    }
 }
 
 impl Mailing {

@@ -29,7 +29,38 @@ pub enum Started {
     Already,
 }
 
+/// What an owner can do with a mailing that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Stop it for a while.
+    Pause,
+    /// Go on with it.
+    Resume,
+    /// Stop it for good.
+    Cancel,
+}
+
 impl Mailing {
+    /// Takes a step: [`Mailing::pause`], [`Mailing::resume`] or [`Mailing::cancel`]. Returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when its status does not allow the step.
+    pub async fn step(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        step: Step,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        match step {
+            Step::Pause => Self::pause(tx, owner, id, actor, "", now).await,
+            Step::Resume => Self::resume(tx, owner, id, actor, now).await,
+            Step::Cancel => Self::cancel(tx, owner, id, actor, "", now).await,
+        }
+    }
+
     /// Starts a draft: due now if its start has come or is empty, else at its start. Wake the engine after the commit.
     ///
     /// # Errors

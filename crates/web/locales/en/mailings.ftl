@@ -6,6 +6,60 @@ mailings-empty-text = A mailing takes a message to recipients: at once, at a mom
 mailings-search = Search by name
 mailings-filter = By state
 mailings-all = All
+mailings-chosen = Chosen:
+mailings-chosen-actions = With the chosen mailings
+mailings-none-chosen = Choose mailings first.
+mailings-cancel = Cancel
+mailings-cancel-question = Cancel the chosen mailings for good? Letters that have not left yet will not be sent.
+mailings-cancel-ok = Cancel mailings
+mailings-delete = Delete…
+mailings-delete-title = Delete mailings
+mailings-delete-text = { $count ->
+    [one] { $count } mailing will be deleted for good:
+   *[other] { $count } mailings will be deleted for good:
+}
+mailings-delete-with = With that goes:
+mailings-delete-rest = Recipients, lists and messages stay.
+mailings-delete-stay = { $count ->
+    [one] This mailing runs or is paused and stays. To delete it, cancel it first:
+   *[other] These { $count } mailings run or are paused and stay. To delete them, cancel them first:
+}
+mailings-paused = { $count ->
+    [0] Nothing to pause.
+    [one] { $count } mailing paused.
+   *[other] { $count } mailings paused.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } does not run.
+   *[other] { $refused } do not run.
+}
+mailings-resumed = { $count ->
+    [0] Nothing to resume.
+    [one] { $count } mailing goes on.
+   *[other] { $count } mailings go on.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } is not paused.
+   *[other] { $refused } are not paused.
+}
+mailings-cancelled = { $count ->
+    [0] Nothing to cancel.
+    [one] { $count } mailing cancelled.
+   *[other] { $count } mailings cancelled.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } is a draft or over.
+   *[other] { $refused } are drafts or over.
+}
+mailings-deleted = { $count ->
+    [0] Nothing was deleted.
+    [one] { $count } mailing deleted.
+   *[other] { $count } mailings deleted.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } runs or is just stopping and stays.
+   *[other] { $refused } run or are just stopping and stay.
+}
 mailing-name = Name
 mailing-name-hint = Only you see it.
 mailing-status = State

@@ -6,6 +6,70 @@ mailings-empty-text = Рассылка отправляет сообщение �
 mailings-search = Поиск по названию
 mailings-filter = По состоянию
 mailings-all = Все
+mailings-chosen = Выбрано:
+mailings-chosen-actions = С выбранными рассылками
+mailings-none-chosen = Сначала выберите рассылки.
+mailings-cancel = Отменить
+mailings-cancel-question = Отменить выбранные рассылки насовсем? Письма, которые ещё не ушли, не будут отправлены.
+mailings-cancel-ok = Отменить рассылки
+mailings-delete = Удалить…
+mailings-delete-title = Удаление рассылок
+mailings-delete-text = { $count ->
+    [one] Будет удалена навсегда { $count } рассылка:
+    [few] Будут удалены навсегда { $count } рассылки:
+   *[many] Будут удалены навсегда { $count } рассылок:
+}
+mailings-delete-with = Вместе с этим удалится:
+mailings-delete-rest = Получатели, списки и сообщения останутся.
+mailings-delete-stay = { $count ->
+    [one] { $count } рассылка идёт или приостановлена и останется. Чтобы удалить её, сначала отмените:
+    [few] { $count } рассылки идут или приостановлены и останутся. Чтобы удалить их, сначала отмените:
+   *[many] { $count } рассылок идут или приостановлены и останутся. Чтобы удалить их, сначала отмените:
+}
+mailings-paused = { $count ->
+    [0] Приостанавливать нечего.
+    [one] Приостановлена { $count } рассылка.
+    [few] Приостановлены { $count } рассылки.
+   *[many] Приостановлено { $count } рассылок.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } не идёт.
+    [few] { $refused } не идут.
+   *[many] { $refused } не идут.
+}
+mailings-resumed = { $count ->
+    [0] Продолжать нечего.
+    [one] Продолжена { $count } рассылка.
+    [few] Продолжены { $count } рассылки.
+   *[many] Продолжено { $count } рассылок.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } не на паузе.
+    [few] { $refused } не на паузе.
+   *[many] { $refused } не на паузе.
+}
+mailings-cancelled = { $count ->
+    [0] Отменять нечего.
+    [one] Отменена { $count } рассылка.
+    [few] Отменены { $count } рассылки.
+   *[many] Отменено { $count } рассылок.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } отменить нельзя: это черновик или она уже завершена.
+    [few] { $refused } отменить нельзя: это черновики или они уже завершены.
+   *[many] { $refused } отменить нельзя: это черновики или они уже завершены.
+}
+mailings-deleted = { $count ->
+    [0] Ничего не удалено.
+    [one] Удалена { $count } рассылка.
+    [few] Удалены { $count } рассылки.
+   *[many] Удалено { $count } рассылок.
+} { $refused ->
+    [0] { "" }
+    [one] { $refused } ещё идёт или останавливается и потому осталась.
+    [few] { $refused } ещё идут или останавливаются и потому остались.
+   *[many] { $refused } ещё идут или останавливаются и потому остались.
+}
 mailing-name = Название
 mailing-name-hint = Его видите только вы.
 mailing-status = Состояние

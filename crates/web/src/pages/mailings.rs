@@ -1,5 +1,6 @@
 //! Mailings: the list, the mailing's page with its checklist and its runs, the form, the log.
 
+mod bulk;
 mod form;
 mod live;
 mod log;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{
-    Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status,
+    Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status, Step,
 };
 use skychimp_core::time::Moment;
 
@@ -30,6 +31,11 @@ const PAGE: i64 = 30;
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .route("/mailings", get(list).post(form::create))
+        .route("/mailings/bulk", post(bulk::act))
+        .route(
+            "/mailings/delete",
+            get(bulk::delete_page).post(bulk::delete),
+        )
         .route("/mailings/new", get(form::new))
         .route("/mailings/plan", post(form::plan))
         .route("/mailings/people", get(form::people))
@@ -37,9 +43,18 @@ pub(crate) fn routes() -> Routes {
         .route("/mailings/{id}", get(show::show).post(form::update))
         .route("/mailings/{id}/edit", get(form::edit))
         .route("/mailings/{id}/start", post(start))
-        .route("/mailings/{id}/pause", post(pause))
-        .route("/mailings/{id}/resume", post(resume))
-        .route("/mailings/{id}/cancel", post(cancel))
+        .route(
+            "/mailings/{id}/pause",
+            post(|app, page, sender, id| step(app, page, sender, id, Step::Pause)),
+        )
+        .route(
+            "/mailings/{id}/resume",
+            post(|app, page, sender, id| step(app, page, sender, id, Step::Resume)),
+        )
+        .route(
+            "/mailings/{id}/cancel",
+            post(|app, page, sender, id| step(app, page, sender, id, Step::Cancel)),
+        )
         .route("/mailings/{id}/copy", post(copy))
         .route("/mailings/{id}/delete", get(delete_page).post(delete))
         .route("/mailings/{id}/runs", get(show::runs))
@@ -186,17 +201,6 @@ fn back(page: &Page, id: MailingId, flash: Flash) -> Response {
     page.redirect(&format!("/mailings/{id}"), flash)
 }
 
-/// The sentence about a step that may have been done already, or may not be possible any more.
-fn stepped(result: Result<Option<bool>, Error>, done: &'static str) -> Result<Flash, WebError> {
-    match result {
-        Ok(Some(true)) => Ok(Flash::done(done)),
-        Ok(Some(false)) => Ok(Flash::note("mailing-nothing-changed")),
-        Ok(None) => Err(WebError::NotFound),
-        Err(Error::State(_)) => Ok(Flash::warn("mailing-not-possible")),
-        Err(error) => Err(error.into()),
-    }
-}
-
 async fn start(
     State(app): State<AppState>,
     page: Page,
@@ -246,43 +250,27 @@ async fn start_now(
     }
 }
 
-async fn pause(
+/// Pause, Resume and Cancel.
+async fn step(
     State(app): State<AppState>,
     page: Page,
     sender: Sender,
     Path(id): Path<MailingId>,
+    step: Step,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let done = Mailing::pause(&mut tx, sender.id(), id, &sender.0.email, "", page.now).await;
-    let flash = stepped(done, "mailing-paused")?;
-    tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    Ok(back(&page, id, flash))
-}
-
-async fn resume(
-    State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
-    Path(id): Path<MailingId>,
-) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    let done = Mailing::resume(&mut tx, sender.id(), id, &sender.0.email, page.now).await;
-    let flash = stepped(done, "mailing-resumed")?;
-    tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    Ok(back(&page, id, flash))
-}
-
-async fn cancel(
-    State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
-    Path(id): Path<MailingId>,
-) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    let done = Mailing::cancel(&mut tx, sender.id(), id, &sender.0.email, "", page.now).await;
-    let flash = stepped(done, "mailing-cancelled")?;
+    let done = Mailing::step(&mut tx, sender.id(), id, step, &sender.0.email, page.now).await;
+    let flash = match done {
+        Ok(Some(true)) => Flash::done(match step {
+            Step::Pause => "mailing-paused",
+            Step::Resume => "mailing-resumed",
+            Step::Cancel => "mailing-cancelled",
+        }),
+        Ok(Some(false)) => Flash::note("mailing-nothing-changed"),
+        Ok(None) => return Err(WebError::NotFound),
+        Err(Error::State(_)) => Flash::warn("mailing-not-possible"),
+        Err(error) => return Err(error.into()),
+    };
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;
     Ok(back(&page, id, flash))

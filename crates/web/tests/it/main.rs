@@ -5,6 +5,7 @@
 mod account;
 mod browser;
 mod mailings;
+mod mailings_bulk;
 mod matrix;
 mod messages;
 mod recipients;

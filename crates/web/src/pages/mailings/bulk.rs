@@ -1,0 +1,112 @@
+//! Actions on several mailings of the list.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::ids::MailingId;
+use skychimp_core::mailing::{Deletions, Mailing, Step, Tally};
+
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Form, Query};
+use crate::page::{Page, html};
+
+/// The mailings that are chosen in the list, and what is to be done with them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chosen {
+    id: Vec<MailingId>,
+    action: String,
+    /// The list's filter, to come back to.
+    q: String,
+    status: String,
+}
+
+impl Chosen {
+    fn list(&self) -> String {
+        super::address(&self.q, &self.status, None)
+    }
+
+    /// The question before they are deleted.
+    fn question(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.id.iter().map(|id| ("id", id.to_string())));
+        query.extend_pairs([("q", &self.q), ("status", &self.status)]);
+        format!("/mailings/delete?{}", query.finish())
+    }
+}
+
+/// Says what became of the mailings; what could not be done is a warning.
+fn told(tally: Tally, sentence: &str) -> Flash {
+    let flash = if tally.refused > 0 {
+        Flash::warn(sentence)
+    } else if tally.changed > 0 {
+        Flash::done(sentence)
+    } else {
+        Flash::note(sentence)
+    };
+    flash
+        .with("count", tally.changed)
+        .with("refused", tally.refused)
+}
+
+pub(super) async fn act(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response, WebError> {
+    if chosen.id.is_empty() {
+        return Ok(page.redirect(&chosen.list(), Flash::note("mailings-none-chosen")));
+    }
+    let (step, sentence) = match chosen.action.as_str() {
+        "pause" => (Step::Pause, "mailings-paused"),
+        "resume" => (Step::Resume, "mailings-resumed"),
+        "cancel" => (Step::Cancel, "mailings-cancelled"),
+        "delete" => return Ok(Redirect::to(&chosen.question()).into_response()),
+        _ => return Err(WebError::BadRequest),
+    };
+    let (owner, actor) = (sender.id(), &sender.0.email);
+    let tally = Mailing::step_many(&app.db, owner, &chosen.id, step, actor, page.now).await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect(&chosen.list(), told(tally, sentence)))
+}
+
+#[derive(Template)]
+#[template(path = "mailings/delete_many.html")]
+struct DeletePage {
+    page: Page,
+    chosen: Chosen,
+    deletions: Deletions,
+}
+
+pub(super) async fn delete_page(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Query(chosen): Query<Chosen>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let deletions = Mailing::deletions(&mut tx, sender.id(), &chosen.id).await?;
+    if deletions.go.is_empty() && deletions.stay.is_empty() {
+        return Err(WebError::NotFound);
+    }
+    html(&DeletePage {
+        page,
+        chosen,
+        deletions,
+    })
+}
+
+pub(super) async fn delete(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response, WebError> {
+    let tally = Mailing::delete_many(&app.db, sender.id(), &chosen.id).await?;
+    Ok(page.redirect(&chosen.list(), told(tally, "mailings-deleted")))
+}
