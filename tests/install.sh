@@ -24,7 +24,15 @@ fi
 command -v wrk >/dev/null || missing+=(wrk)
 command -v chromium >/dev/null || missing+=(chromium)
 ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)
-[ ${#missing[@]} -gt 0 ] || exit 0
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+
+# an S3-compatible server for the tests of the blog's pictures, from PyPI, in a folder of its own
+install_s3() {
+    local venv
+    venv=$(dirname "$0")/.venv
+    [ -x "$venv/bin/moto_server" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'moto[s3,server]==5.*'; }
+}
+[ ${#missing[@]} -gt 0 ] || { install_s3; exit 0; }
 
 if [ "$(id -u)" = 0 ]; then
     as_root() { "$@"; }
@@ -57,3 +65,4 @@ if [ -d /run/systemd/system ]; then
         case $package in postfix | postgresql | valkey-server | redis-server) as_root systemctl disable --now "$package" ;; esac
     done
 fi
+install_s3

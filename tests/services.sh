@@ -12,6 +12,7 @@
 #   TEST_POSTFIX               127.0.0.1:PORT   plain SMTP, STARTTLS offered, no login
 #   TEST_POSTFIX_SUBMISSION    127.0.0.1:PORT   STARTTLS required, login required: user `skychimp`, password `correct horse`
 #   TEST_POSTFIX_CA            the certificate authority of both, PEM; the name in the certificate is `localhost`
+#   TEST_S3_URL                an S3-compatible store (moto) with a bucket, as the setting `media_url`
 #   TEST_POSTFIX_MAILDIR       the folder with every accepted letter, one file each
 #
 # (Valkey or Redis is not among them: a test that wants one starts its own, which it may kill.)
@@ -214,12 +215,26 @@ start_logins() {
     auth_port=$(cat "$root/logins.port")
 }
 
+# Keeps everything in memory; one bucket.
+start_s3() {
+    local port venv
+    venv=$(dirname "$0")/.venv
+    [ -x "$venv/bin/moto_server" ] || die "moto is not installed; tests/install.sh installs it"
+    port=$(free_port)
+    "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" >"$root/s3.log" 2>&1 &
+    s3=$!
+    wait_for 60 "the S3 server" "$venv/bin/python" -c "import urllib.request as r
+r.urlopen(r.Request('http://127.0.0.1:$port/pictures', method='PUT'), timeout=5)"
+    export TEST_S3_URL="s3://key:secret@127.0.0.1:$port/pictures/blog?tls=none"
+}
+
 cleanup() {
     trap - EXIT INT TERM
     [ -z "${child:-}" ] || kill -TERM "$child" 2>/dev/null || true
     stop_postfix
     stop_postgres
     [ -z "${logins:-}" ] || kill "$logins" 2>/dev/null || true
+    [ -z "${s3:-}" ] || kill "$s3" 2>/dev/null || true
     as_root rm -rf "$root"
 }
 
@@ -247,6 +262,7 @@ start_postgres
 if [ -z "$postgres_only" ]; then
     start_logins
     start_postfix
+    start_s3
 fi
 
 "$@" &

@@ -76,6 +76,10 @@ ids! {
     OutboxId;
     /// Identifies an import of recipients.
     ImportId;
+    /// Identifies a post of the blog.
+    PostId;
+    /// Identifies a picture of the blog.
+    MediaId;
     /// Identifies a process that sends, for as long as it lives.
     WorkerId;
     /// Identifies an entry of the audit log.

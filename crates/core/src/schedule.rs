@@ -339,6 +339,12 @@ pub fn rfc3339(moment: Moment, zone: &TimeZone) -> String {
         .to_string()
 }
 
+/// The moment that a text means in a zone: RFC 3339 with an offset, or a wall time.
+#[must_use]
+pub fn moment(text: &str, zone: &TimeZone) -> Option<Moment> {
+    read(text, zone).map(|(moment, _)| moment)
+}
+
 /// A moment in text: RFC 3339, or a wall time in the zone; and the wall time it stands for.
 fn read(text: &str, zone: &TimeZone) -> Option<(Moment, DateTime)> {
     let text = text.trim();

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 /// R4: both databases have the same tables with the same columns in the same order.
 #[test]
 fn schemas_are_the_same() {
-    let sqlite = columns(include_str!("../../migrations/sqlite/0001_init.sql"));
-    let postgres = columns(include_str!("../../migrations/postgres/0001_init.sql"));
+    let sqlite = columns(&all("sqlite"));
+    let postgres = columns(&all("postgres"));
     assert!(sqlite.len() > 10);
     assert_eq!(sqlite, postgres);
 }
@@ -43,4 +43,18 @@ fn columns(sql: &str) -> BTreeMap<String, Vec<String>> {
         }
     }
     tables
+}
+
+/// All migrations of a database, one after the other.
+fn all(kind: &str) -> String {
+    let folder = format!("{}/migrations/{kind}", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect()
 }
