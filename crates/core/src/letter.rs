@@ -250,7 +250,14 @@ fn freeze_html(source: &str, preview: &str, language: Language) -> Result<String
         None
     };
     let html = inlined.as_deref().unwrap_or(&protected.html);
-    let (top, bottom) = body(html);
+    let (mut top, mut bottom) = body(html);
+    // what is put in must not stand in a condition or loop: it would be missing from some letters
+    if scan::open_blocks(&protected.restore(&html[..top]))? > 0 {
+        top = 0;
+    }
+    if scan::open_blocks(&protected.restore(&html[..bottom]))? > 0 {
+        bottom = html.len();
+    }
     let mut out = protected.restore(&html[..top]);
     if !preview.is_empty() {
         out.push_str(

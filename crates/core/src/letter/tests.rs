@@ -366,6 +366,18 @@ fn unsubscribe_link_is_added_where_the_author_placed_none() {
     );
 }
 
+/// R3: an author's condition or loop around the end of the body does not take the link away.
+#[test]
+fn the_link_stands_outside_of_conditions_and_loops() {
+    for html in [
+        "<p>x</p>{% for x in attributes.none %}</body>{% endfor %}",
+        "<body><p>x</p>{% if attributes.none %}</body></html>{% else %}<p>y</p></body></html>{% endif %}",
+    ] {
+        let letter = rendered(&content("Hi", html, ""), Language::En, "Ann", json!({}));
+        assert_eq!(letter.html.unwrap().matches(URL).count(), 1, "{html}");
+    }
+}
+
 #[test]
 fn preview_text_is_hidden_at_the_top_and_escaped() {
     let mut content = content("Hi", "<html><body class=\"a>b\"><p>x</p></body></html>", "");

@@ -143,6 +143,33 @@ fn string_end(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
     None
 }
 
+/// How many conditions and loops are still open at the end of a part of a template.
+pub(crate) fn open_blocks(part: &str) -> Result<usize, TemplateError> {
+    let mut depth = 0_usize;
+    for piece in pieces(part)? {
+        if piece.kind == Kind::Block {
+            depth = depth_after(depth, keyword(&words(&piece)?));
+        }
+    }
+    Ok(depth)
+}
+
+/// The word that a block begins with; empty if it begins with none.
+fn keyword<'s>(words: &[Word<'s>]) -> &'s str {
+    match words.first() {
+        Some(Word::Name(name)) => name,
+        _ => "",
+    }
+}
+
+fn depth_after(depth: usize, keyword: &str) -> usize {
+    match keyword {
+        "if" | "for" => depth + 1,
+        "endif" | "endfor" => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
 /// Refuses what the sandbox does not have, and tells which names are used.
 pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateError> {
     let mut uses = Vec::new();
@@ -162,16 +189,11 @@ pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateEr
         let words = words(piece)?;
         let mut expression = &words[..];
         if piece.kind == Kind::Block {
-            let keyword = match words.first() {
-                Some(Word::Name(name)) => *name,
-                _ => "",
-            };
-            match keyword {
-                "if" | "for" => depth += 1,
-                "endif" | "endfor" => depth = depth.saturating_sub(1),
-                "elif" | "else" => {}
-                _ => return fail("template_statement", keyword),
+            let keyword = keyword(&words);
+            if !["if", "for", "elif", "else", "endif", "endfor"].contains(&keyword) {
+                return fail("template_statement", keyword);
             }
+            depth = depth_after(depth, keyword);
             if depth > MAX_DEPTH {
                 return fail("template_too_deep", &MAX_DEPTH.to_string());
             }
