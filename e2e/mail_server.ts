@@ -6,6 +6,19 @@ export interface Letter {
   data: string;
 }
 
+/** The text part of a letter, as a mail program shows it. */
+export function textOf(letter: Letter): string {
+  const boundary = /boundary="?([^"\r\n;]+)/.exec(letter.data)?.[1];
+  const parts = boundary ? letter.data.split(`--${boundary}`) : [letter.data];
+  const part = parts.find((one) => /^content-type: text\/plain/im.test(one)) ?? '';
+  const [head, body] = [part.slice(0, part.indexOf('\r\n\r\n')), part.slice(part.indexOf('\r\n\r\n') + 4)];
+  const encoding = /^content-transfer-encoding: (\S+)/im.exec(head)?.[1]?.toLowerCase();
+  if (encoding === 'base64') return Buffer.from(body, 'base64').toString();
+  if (encoding !== 'quoted-printable') return Buffer.from(body, 'latin1').toString();
+  const bytes = body.replace(/=\r\n/g, '').replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+  return Buffer.from(bytes, 'latin1').toString();
+}
+
 export class MailServer {
   readonly letters: Letter[] = [];
   /** Milliseconds before each letter is accepted. */

@@ -10,8 +10,9 @@ use skychimp_core::db::Db;
 use skychimp_core::error::Error;
 use skychimp_core::import::{self, Hints, Options};
 use skychimp_core::list::List;
+use skychimp_core::password::HashedPassword;
 use skychimp_core::time::Clock;
-use skychimp_core::user::{HashedPassword, NewUser, Role, User};
+use skychimp_core::user::{NewUser, Role, User};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]

@@ -25,6 +25,10 @@ pub enum Error {
     #[error("still used by {0}")]
     InUse(String),
 
+    /// Too much of the kind is under way; try again in a moment.
+    #[error("too busy")]
+    Busy,
+
     /// The database failed; nothing was changed.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),

@@ -15,11 +15,13 @@ pub use cache::CacheServer;
 pub use ledger::{Ledger, settle};
 pub use run::{TestRun, end_run, execute, ledger, sending_run, set_text};
 
-use crate::db::Db;
+use crate::db::{Db, on_db};
 use crate::error::Error;
 use crate::ids::UserId;
+use crate::outbox::OutboxLetter;
+use crate::password::HashedPassword;
 use crate::time::Moment;
-use crate::user::{HashedPassword, NewUser, Role, User};
+use crate::user::{NewUser, Role, User};
 
 /// A migrated, empty database that belongs to one test.
 #[derive(Debug)]
@@ -69,6 +71,19 @@ async fn create_database(server: &str) -> Result<String, Error> {
     pool.close().await;
     let base = server.rsplit_once('/').map_or(server, |(base, _)| base);
     Ok(format!("{base}/{name}"))
+}
+
+/// The letters that the service has written, oldest first, whatever became of them.
+pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
+    let mut tx = db.read().await?;
+    Ok(on_db!(&mut tx, conn => sqlx::query_as(
+        "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+                attempts, code, reply, created_at, done_at
+         FROM outbox
+         ORDER BY id",
+    )
+    .fetch_all(conn)
+    .await)?)
 }
 
 /// Makes a verified user `{name}@example.org` with the password `correct horse {name}`.

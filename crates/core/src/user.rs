@@ -1,19 +1,12 @@
-//! Users: accounts, their roles and passwords.
-
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+//! Users: accounts and their roles.
 
 use crate::address::EmailAddress;
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::UserId;
+use crate::password::HashedPassword;
 use crate::time::Moment;
 
-/// Shortest password, in characters (NIST SP 800-63B §5.1.1.2 asks for at least 8).
-pub const PASSWORD_MIN: usize = 10;
-/// Longest password, in characters; a bound for the cost of hashing.
-pub const PASSWORD_MAX: usize = 200;
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 200;
 
@@ -108,51 +101,6 @@ pub struct NewUser<'a> {
     pub zone: &'a str,
 }
 
-/// A hashed password, ready to be stored. Hashing takes some 20 ms of CPU: do it outside of a transaction.
-#[derive(Clone)]
-pub struct HashedPassword(String);
-
-impl std::fmt::Debug for HashedPassword {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("HashedPassword(…)")
-    }
-}
-
-impl HashedPassword {
-    /// Hashes with Argon2id (RFC 9106) and a random salt.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for a password that is too short or too long.
-    pub fn new(password: &str) -> Result<Self, Error> {
-        let length = password.chars().count();
-        if length < PASSWORD_MIN {
-            return Err(Error::Invalid(vec![
-                FieldError::new("password", "too_short").with("min", PASSWORD_MIN),
-            ]));
-        }
-        if length > PASSWORD_MAX {
-            return Err(Error::Invalid(vec![
-                FieldError::new("password", "too_long").with("max", PASSWORD_MAX),
-            ]));
-        }
-        let hash = Argon2::default()
-            .hash_password(password.as_bytes())
-            .map_err(|error| Error::Internal(format!("password cannot be hashed: {error}")))?;
-        Ok(Self(hash.to_string()))
-    }
-
-    /// Tells whether `password` is the one that was hashed.
-    #[must_use]
-    pub fn matches(&self, password: &str) -> bool {
-        PasswordHash::new(&self.0).is_ok_and(|hash| {
-            Argon2::default()
-                .verify_password(password.as_bytes(), &hash)
-                .is_ok()
-        })
-    }
-}
-
 impl User {
     /// Makes an account.
     ///
@@ -165,18 +113,25 @@ impl User {
         password: &HashedPassword,
         now: Moment,
     ) -> Result<UserId, Error> {
+        Self::insert(tx, new, password, now)
+            .await?
+            .ok_or(Error::Duplicate)
+    }
+
+    /// As [`User::create`], but `None` when the address has an account.
+    pub(crate) async fn insert(
+        tx: &mut Tx,
+        new: &NewUser<'_>,
+        password: &HashedPassword,
+        now: Moment,
+    ) -> Result<Option<UserId>, Error> {
         let mut wrong = Vec::new();
         let email = EmailAddress::parse(new.email)
             .map_err(|error| wrong.push(FieldError::new("email", error.code())))
             .ok();
-        let name = new.name.trim();
-        if name.is_empty() {
-            wrong.push(FieldError::new("name", "required"));
-        } else if name.chars().count() > NAME_MAX {
-            wrong.push(FieldError::new("name", "too_long").with("max", NAME_MAX));
-        } else if name.chars().any(char::is_control) {
-            wrong.push(FieldError::new("name", "control_characters"));
-        }
+        let name = checked_name(new.name)
+            .map_err(|error| wrong.push(error))
+            .unwrap_or_default();
         if jiff::tz::TimeZone::get(new.zone).is_err() {
             wrong.push(FieldError::new("zone", "unknown_zone"));
         }
@@ -184,23 +139,24 @@ impl User {
             return Err(Error::Invalid(wrong));
         };
         let id = UserId::new(now);
-        on_db!(tx, conn => sqlx::query(
+        let rows = on_db!(tx, conn => sqlx::query(
             "INSERT INTO users (id, email, email_key, name, password_hash, role, zone, created_at, verified_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (email_key) DO NOTHING",
         )
         .bind(id)
         .bind(email.as_str())
         .bind(email.key())
         .bind(name)
-        .bind(&password.0)
+        .bind(password.as_str())
         .bind(new.role.as_str())
         .bind(new.zone)
         .bind(now)
         .bind(new.verified.then_some(now))
         .execute(conn)
         .await
-        .map(|_| ()))?;
-        Ok(id)
+        .map(|done| done.rows_affected()))?;
+        Ok((rows == 1).then_some(id))
     }
 
     /// Makes the very first account; `None` when there is one already, also when two visitors try at once.
@@ -263,7 +219,31 @@ impl User {
         .await)?)
     }
 
-    /// The password's hash of the account with this address.
+    /// The account with this address and its password's hash, in one question, so that the answer takes the same time for
+    /// known and unknown addresses.
+    pub async fn for_login(
+        tx: &mut Tx,
+        email: &str,
+    ) -> Result<Option<(Self, HashedPassword)>, Error> {
+        #[derive(sqlx::FromRow)]
+        struct Row {
+            #[sqlx(flatten)]
+            user: User,
+            password_hash: String,
+        }
+        let key = EmailAddress::parse(email).map_or(String::new(), |email| email.key().to_owned());
+        let row: Option<Row> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, email, name, role, language, theme, zone, created_at, verified_at, blocked_at, password_hash
+             FROM users
+             WHERE email_key = $1",
+        )
+        .bind(key)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(row.map(|row| (row.user, HashedPassword::stored(row.password_hash))))
+    }
+
+    /// The password's hash of this account.
     pub async fn password_of(tx: &mut Tx, id: UserId) -> Result<Option<HashedPassword>, Error> {
         let hash: Option<String> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT password_hash FROM users WHERE id = $1",
@@ -271,7 +251,23 @@ impl User {
         .bind(id)
         .fetch_optional(conn)
         .await)?;
-        Ok(hash.map(HashedPassword))
+        Ok(hash.map(HashedPassword::stored))
+    }
+
+    /// Changes how the user is called.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an empty or too long name.
+    pub async fn rename(tx: &mut Tx, id: UserId, name: &str) -> Result<(), Error> {
+        let name = checked_name(name).map_err(|error| Error::Invalid(vec![error]))?;
+        on_db!(tx, conn => sqlx::query("UPDATE users SET name = $2 WHERE id = $1")
+            .bind(id)
+            .bind(name)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
     }
 
     /// Stores what the user chose for pages: language and theme (`None`: automatic) and the IANA time zone.
@@ -306,5 +302,18 @@ impl User {
         .await
         .map(|_| ()))?;
         Ok(())
+    }
+}
+
+fn checked_name(name: &str) -> Result<&str, FieldError> {
+    let name = name.trim();
+    if name.is_empty() {
+        Err(FieldError::new("name", "required"))
+    } else if name.chars().count() > NAME_MAX {
+        Err(FieldError::new("name", "too_long").with("max", NAME_MAX))
+    } else if name.chars().any(char::is_control) {
+        Err(FieldError::new("name", "control_characters"))
+    } else {
+        Ok(name)
     }
 }

@@ -1,13 +1,15 @@
-//! Removes what nobody needs any more: sessions that are over, old letters of the outbox, uploaded files that nobody
-//! imported. Ends imports whose process went away.
+//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox, uploaded
+//! files that nobody imported. Ends imports whose process went away.
 
 use std::time::Duration;
 
 use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
 use skychimp_core::import::Import;
+use skychimp_core::limit::Limit;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::session::Session;
+use skychimp_core::token::Grant;
 
 use crate::EngineConfig;
 
@@ -56,6 +58,8 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     let now = config.clock.now();
     let mut tx = config.db.write().await?;
     let sessions = Session::clean_up(&mut tx, now).await?;
+    Grant::clean_up(&mut tx, now).await?;
+    Limit::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
     let imports = Import::give_up_silent(&mut tx, now).await?;
     let uploads = Import::forget_unfinished(&mut tx, now).await?;

@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skychimp_core::address::EmailAddress;
+use skychimp_core::registration::Registration;
 use skychimp_core::shared::Shared;
 use skychimp_smtp::{Roots, Server};
+use skychimp_web::client::Proxies;
 use url::Url;
 
 use self::secret::Secret;
@@ -66,6 +68,10 @@ pub struct Config {
     pub smtp: Option<Server>,
     /// The sender; `None`: made from the site's public address.
     pub mail_from: Option<MailFrom>,
+    /// Who may register.
+    pub registration: Registration,
+    /// Whom to believe about where visitors come from.
+    pub proxies: Proxies,
     /// Delay of the first retry.
     pub retry_base: Duration,
     /// The longest delay.
@@ -176,6 +182,8 @@ impl Config {
                 server.roots = roots.unwrap_or_default();
                 server
             });
+        let mut proxies: Proxies = reader.required("trusted_proxies", str::parse);
+        proxies.header = reader.required("proxy_header", str::parse);
         let config = Self {
             listen: reader.required("listen", |text| {
                 text.parse()
@@ -188,6 +196,8 @@ impl Config {
             secret_key: reader.optional("secret_key", secret_key),
             smtp,
             mail_from: reader.optional("mail_from", mail_from),
+            registration: reader.required("registration", str::parse),
+            proxies,
             retry_base: reader.required("retry_base", |text| duration(text, 1, 24 * 3600)),
             retry_max: reader.required("retry_max", |text| duration(text, 1, 7 * 24 * 3600)),
             tick: reader.required("tick", |text| duration(text, 0, 60)),

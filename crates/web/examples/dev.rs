@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skychimp_core::message::{Message, MessageDraft};
+use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
 use skychimp_core::testing::{TestDb, user};
 use skychimp_core::time::Clock;
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
+use skychimp_web::client::Proxies;
 use skychimp_web::sandbox::SandboxStore;
 use skychimp_web::{AppState, Settings, router};
 
@@ -50,6 +52,8 @@ async fn main() -> anyhow::Result<()> {
         upload_limit: 500_000_000,
         mail_from_name: "Skychimp".to_owned(),
         shared: skychimp_core::shared::Shared::none(),
+        registration: Registration::Open,
+        proxies: Proxies::default(),
     };
     let state = AppState::new((*db).clone(), Wake::new(), clock, settings, Some(sandbox));
     #[expect(clippy::print_stdout, reason = "the address is what it is started for")]

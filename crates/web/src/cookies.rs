@@ -4,9 +4,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use skychimp_core::session::{LIFETIME, SessionToken};
+use skychimp_core::session::{REMEMBERED, SessionToken};
 
-use crate::AppState;
+use crate::App;
 use crate::i18n::Lang;
 
 /// The chosen language.
@@ -16,7 +16,7 @@ pub(crate) const THEME: &str = "theme";
 const YEAR: u64 = 365 * 24 * 3_600;
 
 /// Who is logged in.
-pub(crate) fn session_name(app: &AppState) -> &'static str {
+pub(crate) fn session_name(app: &App) -> &'static str {
     if app.secure() {
         "__Host-session"
     } else {
@@ -24,8 +24,17 @@ pub(crate) fn session_name(app: &AppState) -> &'static str {
     }
 }
 
+/// Names this browser to accounts that were logged in here.
+pub(crate) fn device_name(app: &App) -> &'static str {
+    if app.secure() {
+        "__Host-device"
+    } else {
+        "device"
+    }
+}
+
 /// Binds the forms of visitors who are not logged in.
-pub(crate) fn guest_name(app: &AppState) -> &'static str {
+pub(crate) fn guest_name(app: &App) -> &'static str {
     if app.secure() {
         "__Host-guest"
     } else {
@@ -52,19 +61,25 @@ pub(crate) fn put(response: &mut Response, cookie: String) {
     }
 }
 
-/// Logs in.
-pub(crate) fn session(app: &AppState, token: &SessionToken) -> String {
-    secret(app, session_name(app), &token.to_text(), LIFETIME.as_secs())
+/// Logs in: until the browser is closed, or for as long as a remembered session can last.
+pub(crate) fn session(app: &App, token: &SessionToken, remember: bool) -> String {
+    let seconds = remember.then_some(REMEMBERED.as_secs());
+    secret(app, session_name(app), &token.to_text(), seconds)
+}
+
+/// Makes this browser known.
+pub(crate) fn device(app: &App, value: &str) -> String {
+    secret(app, device_name(app), value, Some(YEAR))
 }
 
 /// Logs out.
-pub(crate) fn no_session(app: &AppState) -> String {
-    secret(app, session_name(app), "", 0)
+pub(crate) fn no_session(app: &App) -> String {
+    secret(app, session_name(app), "", Some(0))
 }
 
 /// Binds forms to this browser.
-pub(crate) fn guest(app: &AppState, value: &str) -> String {
-    secret(app, guest_name(app), value, 24 * 3_600)
+pub(crate) fn guest(app: &App, value: &str) -> String {
+    secret(app, guest_name(app), value, Some(24 * 3_600))
 }
 
 /// Keeps a language.
@@ -82,7 +97,8 @@ pub(crate) fn plain(name: &str, value: &str, seconds: u64) -> String {
     format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Lax")
 }
 
-fn secret(app: &AppState, name: &str, value: &str, seconds: u64) -> String {
+fn secret(app: &App, name: &str, value: &str, seconds: Option<u64>) -> String {
     let secure = if app.secure() { "; Secure" } else { "" };
-    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+    let age = seconds.map_or(String::new(), |seconds| format!("; Max-Age={seconds}"));
+    format!("{name}={value}; Path=/{age}; HttpOnly; SameSite=Lax{secure}")
 }

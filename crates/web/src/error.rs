@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use skychimp_core::error::Error;
 
+use crate::i18n::Text;
 use crate::page::{Page, html};
 
 /// A failed request.
@@ -40,6 +41,9 @@ pub enum WebError {
     /// Too many tries; holds the seconds to wait.
     #[error("too many tries")]
     TooMany(u64),
+    /// Too much is under way; the next try in a moment may work.
+    #[error("busy")]
+    Busy,
     /// Anything nobody acts on. Logged in full.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
@@ -61,6 +65,7 @@ impl WebError {
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -73,6 +78,7 @@ impl From<Error> for WebError {
             Error::Duplicate | Error::Conflict | Error::State(_) | Error::InUse(_) => {
                 Self::Conflict
             }
+            Error::Busy => Self::Busy,
             other => Self::Internal(other.into()),
         }
     }
@@ -106,10 +112,14 @@ impl IntoResponse for WebError {
         };
         let mut response = (self.status(), self.to_string()).into_response();
         response.extensions_mut().insert(Case(case));
-        if let Self::TooMany(seconds) = self {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+        let retry = match self {
+            Self::TooMany(seconds) => Some(seconds),
+            Self::Busy => Some(2),
+            _ => None,
+        };
+        if let Some(seconds) = retry {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -137,6 +147,7 @@ fn case_of(status: StatusCode) -> &'static str {
         413 => "too-large",
         422 => "invalid",
         429 => "too-many",
+        503 => "busy",
         _ => "internal",
     }
 }
@@ -158,6 +169,18 @@ struct ErrorPage {
     page: Page,
     status: u16,
     case: &'static str,
+    /// When to come back.
+    wait: Option<Text>,
+}
+
+/// How long to wait, as people say it.
+fn wait(page: &Page, seconds: u64) -> Text {
+    if seconds <= 90 {
+        page.t("error-wait-seconds").with("count", seconds)
+    } else {
+        page.t("error-wait-minutes")
+            .with("count", seconds.div_ceil(60))
+    }
 }
 
 /// The error as a page, or as one sentence for a part of a page.
@@ -177,6 +200,10 @@ pub(crate) fn page(page: &Page, response: &Response) -> Response {
             page: page.clone(),
             status: status.as_u16(),
             case,
+            wait: retry
+                .as_ref()
+                .and_then(|retry| retry.to_str().ok()?.parse().ok())
+                .map(|seconds| wait(page, seconds)),
         };
         html(&template).unwrap_or_else(IntoResponse::into_response)
     };

@@ -8,14 +8,17 @@
 
 pub mod assets;
 pub mod auth;
+pub mod client;
 mod cookies;
 mod csrf;
 pub mod error;
 pub mod flash;
 pub mod form;
 pub mod format;
+mod guard;
 mod headers;
 pub mod i18n;
+mod letters;
 pub mod limit;
 pub mod page;
 pub mod pages;
@@ -32,6 +35,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use skychimp_core::db::Db;
+use skychimp_core::password::Hasher;
+use skychimp_core::registration::Registration;
 use skychimp_core::secret::{SecretKey, SigningKey};
 use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
@@ -43,6 +48,8 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use url::Url;
 
+use crate::client::Proxies;
+use crate::guard::Refused;
 use crate::limit::Limit;
 use crate::routes::Route;
 use crate::sandbox::SandboxStore;
@@ -69,6 +76,10 @@ pub struct Settings {
     pub mail_from_name: String,
     /// The server that nodes share; it may be none.
     pub shared: Shared,
+    /// Who may register.
+    pub registration: Registration,
+    /// Whom to believe about where visitors come from.
+    pub proxies: Proxies,
 }
 
 /// Everything handlers work with.
@@ -86,8 +97,11 @@ pub struct App {
     pub sandbox: Option<Arc<SandboxStore>>,
     /// Makes and reads the links that unsubscribe.
     pub unsubscribe_key: UnsubscribeKey,
+    /// Hashes and compares passwords.
+    pub hasher: Hasher,
     csrf_key: SigningKey,
-    login_limit: Limit,
+    device_key: SigningKey,
+    refused: Refused,
     token_limit: Limit,
     test_limit: Limit,
 }
@@ -133,10 +147,12 @@ impl AppState {
             wake,
             clock,
             unsubscribe_key: UnsubscribeKey::new(&settings.secret),
+            hasher: Hasher::default(),
             csrf_key: settings.secret.derive("csrf"),
+            device_key: settings.secret.derive("device"),
+            refused: Refused::default(),
             settings,
             sandbox,
-            login_limit: Limit::new(10, Duration::from_mins(10)),
             token_limit: Limit::new(60, Duration::from_mins(1)),
             test_limit: Limit::new(60, Duration::from_hours(1)),
         }))
@@ -177,14 +193,14 @@ pub fn routes() -> Vec<Route> {
         .collect()
 }
 
-/// The log of a request: method and path, never the query (tokens, addresses) and not the path below `/u/` (a token).
+/// Paths below these end in a token.
+const SECRET_PATHS: [&str; 5] = ["/u/", "/verify/", "/reset/", "/email/undo/", "/email/"];
+
+/// The log of a request: method and path, never the query (tokens, addresses) nor a token in the path.
 fn span(request: &Request<axum::body::Body>) -> tracing::Span {
     let path = request.uri().path();
-    let path = if path.starts_with("/u/") {
-        "/u/…"
-    } else {
-        path
-    };
+    let secret = SECRET_PATHS.iter().find(|secret| path.starts_with(*secret));
+    let path = secret.copied().unwrap_or(path);
     let id = request
         .extensions()
         .get::<RequestId>()

@@ -4,11 +4,8 @@
 //! an attacker with that many addresses is a matter for the proxy in front.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use axum::http::request::Parts;
 use parking_lot::Mutex;
 use skychimp_core::time::Moment;
 
@@ -64,24 +61,6 @@ impl Limit {
     pub fn forget(&self, key: &str) {
         self.seen.lock().remove(key);
     }
-}
-
-/// The address a request comes from. A proxy on this machine is believed about whom it speaks for.
-pub(crate) fn peer(head: &Parts) -> String {
-    let Some(ConnectInfo(peer)) = head.extensions.get::<ConnectInfo<SocketAddr>>() else {
-        return "unknown".to_owned();
-    };
-    if peer.ip().is_loopback() {
-        let forwarded = crate::page::text_of(
-            &head.headers,
-            &axum::http::HeaderName::from_static("x-forwarded-for"),
-        );
-        let last = forwarded.rsplit(',').next().unwrap_or_default().trim();
-        if let Ok(address) = last.parse::<std::net::IpAddr>() {
-            return address.to_string();
-        }
-    }
-    peer.ip().to_string()
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Page {
             partial: headers.contains_key("hx-request"),
             sandbox: app.sandbox.is_some(),
             flashes: Flash::read(headers),
-            peer: crate::limit::peer(head),
+            peer: app.settings.proxies.client(head),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
             new_guest: OnceLock::new(),
             csrf_key: app.csrf_key.clone(),
@@ -253,6 +253,14 @@ impl Page {
         self.user
             .as_ref()
             .is_some_and(|user| matches!(user.role, Role::User | Role::Admin))
+    }
+
+    /// The account's address is not verified: it can look around, but not send.
+    #[must_use]
+    pub fn unverified(&self) -> bool {
+        self.user
+            .as_ref()
+            .is_some_and(|user| user.verified_at.is_none())
     }
 
     /// The first letters of the account's name.

@@ -8,7 +8,7 @@ use skychimp_core::moderation::{
     Administrator, Moderator, SeenFilter, SeenState, UserFilter, UserState,
 };
 use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
-use skychimp_core::session::{Session, SessionToken};
+use skychimp_core::session::{NewSession, Session, SessionToken};
 use skychimp_core::testing::{TestDb, execute, list, mailing, sending_run, user};
 use skychimp_core::time::Moment;
 use skychimp_core::user::{Role, User};
@@ -146,7 +146,13 @@ async fn block_ends_sessions_and_is_logged() {
     let world = World::new().await;
     let token = SessionToken::random();
     let mut tx = world.db.write().await.unwrap();
-    Session::create(&mut tx, &token, world.ann, "127.0.0.1", "test", world.now)
+    let new = NewSession {
+        user: world.ann,
+        address: "127.0.0.1",
+        agent: "test",
+        remember: false,
+    };
+    Session::create(&mut tx, &token, &new, world.now)
         .await
         .unwrap();
     let letter = NewOutboxLetter {

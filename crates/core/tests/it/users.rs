@@ -1,7 +1,8 @@
 use skychimp_core::error::Error;
-use skychimp_core::session::{Session, SessionToken};
+use skychimp_core::password::HashedPassword;
+use skychimp_core::session::{NewSession, Session, SessionToken};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::user::{HashedPassword, Role, User};
+use skychimp_core::user::{Role, User};
 
 use crate::support::at;
 
@@ -40,9 +41,13 @@ async fn session_ends() {
     let token = SessionToken::random();
     let start = at("2027-01-01T00:00:00Z");
     let mut tx = db.write().await.unwrap();
-    Session::create(&mut tx, &token, id, "127.0.0.1", "test", start)
-        .await
-        .unwrap();
+    let new = NewSession {
+        user: id,
+        address: "127.0.0.1",
+        agent: "test",
+        remember: true,
+    };
+    Session::create(&mut tx, &token, &new, start).await.unwrap();
     let read = SessionToken::from_text(&token.to_text()).unwrap();
     let (found, touch) = Session::user(&mut tx, &read, at("2027-01-01T00:10:00Z"))
         .await

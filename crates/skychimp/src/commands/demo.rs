@@ -14,8 +14,9 @@ use skychimp_core::import::{self, Hints, Options};
 use skychimp_core::list::List;
 use skychimp_core::mailing::{Mailing, MailingDraft};
 use skychimp_core::message::{Message, MessageDraft};
+use skychimp_core::password::HashedPassword;
 use skychimp_core::run::Progress;
-use skychimp_core::user::{HashedPassword, NewUser, Role, User};
+use skychimp_core::user::{NewUser, Role, User};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -117,6 +117,8 @@ impl Service {
                 mail_from: from.email,
                 mail_from_name: from.name,
                 shared: program.shared(db)?,
+                registration: config.registration.clone(),
+                proxies: config.proxies.clone(),
             },
             store,
         );

@@ -4,7 +4,8 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use skychimp_core::error::Error;
-use skychimp_core::user::{HashedPassword, NewUser, PASSWORD_MAX, Role, User};
+use skychimp_core::password::{HashedPassword, PASSWORD_MAX};
+use skychimp_core::user::{NewUser, Role, User};
 
 use crate::exit::{Exit, WrongUse};
 use crate::program::Program;

@@ -119,6 +119,21 @@ pub const KEYS: &[Key] = &[
         "Sender of mailings that name none and of the service's own letters: `address` or `Name <address>`.",
     ),
     key(
+        "registration",
+        "open",
+        "Who may register: `open` (everybody), `closed` (nobody), or domains separated by commas: `example.org, example.com`.",
+    ),
+    key(
+        "trusted_proxies",
+        "127.0.0.0/8, ::1",
+        "Networks of proxies that are believed about where visitors come from, separated by commas; `none` for none.",
+    ),
+    key(
+        "proxy_header",
+        "x-forwarded-for",
+        "The header in which these proxies say so: `x-forwarded-for` or `forwarded` (RFC 7239). They must set it themselves.",
+    ),
+    key(
         "retry_base",
         "5m",
         "Time to the first retry after a temporary refusal; each later one waits about twice as long.",

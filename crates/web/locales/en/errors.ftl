@@ -18,7 +18,7 @@ error-page-timeout = The server was too slow. Try again in a moment.
 error-page-conflict = It is used or was changed elsewhere in the meantime. Go back and look again.
 error-page-too-large = What was sent is larger than the service takes.
 error-page-invalid = One of the values was not accepted. Go back and look again.
-error-page-too-many = Wait a little and try again.
+error-page-too-many = This protects accounts from people who guess. Nobody is locked out.
 error-page-internal = It is not your fault. The error is in the log of the service; try again in a moment.
 error-invalid = This value is not accepted.
 error-required = Fill this in.
@@ -30,3 +30,17 @@ error-unknown-zone = There is no such time zone.
 error-duplicate = This is already there.
 error-email-syntax = This is not an e-mail address.
 error-wrong-login = Wrong address or password.
+error-title-busy = Very busy right now
+error-page-busy = Too many people want the same thing at this moment. Try again.
+error-wait-seconds = { $count ->
+    [one] Try again in a second.
+   *[other] Try again in { $count } seconds.
+}
+error-wait-minutes = { $count ->
+    [one] Try again in a minute.
+   *[other] Try again in { $count } minutes.
+}
+error-password-common = This is one of the passwords that are tried first. Choose one that only you would think of.
+error-password-own = Your name or address is easy to guess. Choose something else.
+error-wrong-password = This is not your present password.
+error-domain-not-allowed = Only addresses at { $domains } can register here.

@@ -19,6 +19,7 @@ pub(crate) fn routes() -> Routes {
 #[template(path = "home/landing.html")]
 struct LandingPage {
     page: Page,
+    registration: bool,
 }
 
 #[derive(Template)]
@@ -74,7 +75,10 @@ async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebEr
         if !User::any(&mut tx).await? {
             return Ok(Redirect::to("/setup").into_response());
         }
-        return html(&LandingPage { page });
+        return html(&LandingPage {
+            page,
+            registration: app.settings.registration.is_open(),
+        });
     };
     let overview = Overview::of(&mut tx, user.id).await?;
     let steps = steps(&overview);

@@ -1,18 +1,23 @@
 //! A visitor that keeps cookies and posts forms with the token of the page before, as a browser does.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use skychimp_core::ids::UserId;
+use skychimp_core::outbox::OutboxLetter;
+use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
-use skychimp_core::testing::{TestDb, user};
+use skychimp_core::testing::{TestDb, outbox, user};
 use skychimp_core::time::{Clock, Moment};
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
+use skychimp_web::client::Proxies;
 use skychimp_web::sandbox::SandboxStore;
 use skychimp_web::{AppState, Settings, router};
 use tempfile::TempDir;
@@ -35,24 +40,27 @@ impl Site {
     }
 
     pub async fn at(base: &str) -> Self {
-        Self::with(base, 500_000_000).await
+        Self::with(|settings| settings.base_url = base.parse().unwrap()).await
     }
 
-    /// A site that takes files of up to `upload_limit` bytes.
-    pub async fn with(base: &str, upload_limit: u64) -> Self {
+    /// A site with other settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let db = TestDb::new().await.unwrap();
         let clock = Clock::fixed(Moment::from_millis(1_800_000_000_000));
         let sandbox = Arc::new(SandboxStore::new());
         let data = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            base_url: base.parse().unwrap(),
+        let mut settings = Settings {
+            base_url: "http://mail.example.org".parse().unwrap(),
             data_dir: data.path().to_owned(),
             secret: SecretKey::new([7; 32]),
             mail_from: "news@example.org".to_owned(),
-            upload_limit,
+            upload_limit: 500_000_000,
             mail_from_name: "Skychimp".to_owned(),
             shared: skychimp_core::shared::Shared::none(),
+            registration: Registration::Open,
+            proxies: Proxies::default(),
         };
+        change(&mut settings);
         let app = AppState::new(
             (*db).clone(),
             Wake::new(),
@@ -71,17 +79,44 @@ impl Site {
         }
     }
 
+    /// Another process that serves the same site.
+    pub fn another_node(&self) -> Node {
+        let app = AppState::new(
+            (*self.db).clone(),
+            Wake::new(),
+            self.clock.clone(),
+            self.app.settings.clone(),
+            None,
+        );
+        Node(router(app))
+    }
+
     pub async fn user(&self, name: &str, role: Role) -> UserId {
         user(&self.db, name, role).await.unwrap()
     }
 
     pub fn stranger(&self) -> Browser {
-        Browser {
-            router: self.router.clone(),
-            cookies: BTreeMap::new(),
-            token: String::new(),
-            language: "en",
-        }
+        Browser::new(self.router.clone())
+    }
+
+    /// The letters that the service has written to `email`, oldest first.
+    pub async fn letters_to(&self, email: &str) -> Vec<OutboxLetter> {
+        let mut letters = outbox(&self.db).await.unwrap();
+        letters.retain(|letter| letter.email == email);
+        letters
+    }
+
+    /// The path that the button of the last letter to `email` leads to.
+    pub async fn link_to(&self, email: &str) -> String {
+        let letters = self.letters_to(email).await;
+        let letter = letters.last().unwrap();
+        let link = letter
+            .text
+            .lines()
+            .find_map(|line| line.strip_prefix("http://mail.example.org/"))
+            .unwrap();
+        assert!(letter.html.contains(link), "{}", letter.html);
+        format!("/{link}")
     }
 
     /// A browser in which the user `name` is logged in.
@@ -99,11 +134,21 @@ impl Site {
     }
 }
 
+pub struct Node(Router);
+
+impl Node {
+    pub fn stranger(&self) -> Browser {
+        Browser::new(self.0.clone())
+    }
+}
+
 pub struct Browser {
     router: Router,
     pub cookies: BTreeMap<String, String>,
     pub token: String,
     pub language: &'static str,
+    /// The address its connection comes from.
+    pub peer: &'static str,
 }
 
 pub struct Answer {
@@ -125,6 +170,16 @@ impl Answer {
 }
 
 impl Browser {
+    fn new(router: Router) -> Self {
+        Self {
+            router,
+            cookies: BTreeMap::new(),
+            token: String::new(),
+            language: "en",
+            peer: "198.51.100.1",
+        }
+    }
+
     pub async fn get(&mut self, address: &str) -> Answer {
         self.send("GET", address, &[], String::new()).await
     }
@@ -214,6 +269,8 @@ impl Browser {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let peer = SocketAddr::new(self.peer.parse().unwrap(), 40_000);
+        request = request.extension(ConnectInfo(peer));
         let response = self
             .router
             .clone()

@@ -3,12 +3,16 @@
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod account;
+mod account_area;
 mod browser;
+mod limits;
 mod mailings;
 mod mailings_bulk;
 mod matrix;
 mod messages;
 mod recipients;
+mod registration;
+mod reset;
 mod sandbox;
 mod security;
 mod unsubscribe;

@@ -253,7 +253,7 @@ async fn file_is_imported() {
 /// R5, R8: a file larger than the setting allows is refused and not kept, nor are files whose import is long gone.
 #[tokio::test]
 async fn large_and_lost_files_are_not_kept() {
-    let site = Site::with("http://mail.example.org", 100).await;
+    let site = Site::with(|settings| settings.upload_limit = 100).await;
     site.user("ann", Role::User).await;
     let mut ann = site.login("ann").await;
     let page = ann.get("/recipients/import").await;

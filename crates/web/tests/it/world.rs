@@ -75,6 +75,18 @@ impl Who {
     }
 }
 
+/// Where their connections come from.
+const PEERS: [&str; 8] = [
+    "192.0.2.1",
+    "192.0.2.2",
+    "192.0.2.3",
+    "192.0.2.4",
+    "192.0.2.5",
+    "192.0.2.6",
+    "192.0.2.7",
+    "192.0.2.8",
+];
+
 /// The site with an account and a browser for each.
 pub struct World {
     pub site: Site,
@@ -121,6 +133,10 @@ impl World {
         ] {
             execute(&site.db, sql, ids[&who]).await.unwrap();
         }
+        // apart, so that what one of them tries counts for him alone
+        for (who, peer) in Who::ALL.into_iter().zip(PEERS) {
+            browsers.get_mut(&who).unwrap().peer = peer;
+        }
         Self {
             site,
             ids,
@@ -131,10 +147,12 @@ impl World {
     /// The browser of somebody, with the token of a fresh page in hand; logged in again if it was logged out.
     pub async fn browser(&mut self, who: Who) -> &mut Browser {
         let known = !matches!(who, Who::Anonymous | Who::Blocked);
-        let address = if known { "/profile" } else { "/login" };
+        let address = if known { "/account" } else { "/login" };
         let browser = self.browsers.get_mut(&who).unwrap();
         if known && browser.get(address).await.status != 200 {
+            let peer = browser.peer;
             *browser = self.site.login(who.name()).await;
+            browser.peer = peer;
         }
         browser.get(address).await;
         browser
@@ -266,6 +284,7 @@ impl Things {
             ("import", "id") => self.import.to_string(),
             ("users", "id") => self.owner.to_string(),
             ("sandbox", "number") => self.letter.to_string(),
+            ("verify" | "reset" | "email" | "undo", "token") => "no-such-link".to_owned(),
             ("u", "token") => self.unsubscribe.clone(),
             ("assets", "name") => skychimp_web::assets::url("app.css")
                 .rsplit_once('/')

@@ -1,0 +1,30 @@
+### The service's own letters.
+
+letter-hello = Hello!
+letter-hello-name = Hello, { $name }!
+letter-link = If the button does not work, copy this address into the browser:
+letter-footer = This letter was sent by the mailing service at
+letter-verify-subject = Verify your address
+letter-verify-text = Somebody, probably you, has made an account with this address. Press the button to show that the address is yours: then you can send mailings.
+letter-verify-button = Verify the address
+letter-verify-note = The link works for 24 hours. If it was not you, do nothing, or open the link and delete the account there.
+letter-known-subject = You already have an account
+letter-known-text = Somebody, probably you, wanted to use { $email } for an account. This address already has one. If you have forgotten the password, set a new one.
+letter-known-button = Set a new password
+letter-known-note = The link works for 24 hours. If it was not you, there is nothing to do: nobody has learnt that you have an account.
+letter-reset-subject = Set a new password
+letter-reset-text = You have asked for a new password for { $email }. The button leads to the page where you set it.
+letter-reset-button = Set a new password
+letter-reset-note = The link works for 24 hours and once. If it was not you, do nothing: your password stays as it is.
+letter-password-changed-subject = Your password was changed
+letter-password-changed-text = The password of your account { $email } was changed on { $at }. Other devices are signed out.
+letter-password-changed-button = It was not me
+letter-password-changed-note = If it was you, there is nothing to do. If not, set a new password at once: the button leads there.
+letter-confirm-email-subject = Verify your new address
+letter-confirm-email-text = The account { $email } shall get this address. Press the button to show that it is yours.
+letter-confirm-email-button = Use this address
+letter-confirm-email-note = The link works for 24 hours. If it was not you, do nothing: nothing changes then.
+letter-email-changed-subject = Your address was changed
+letter-email-changed-text = Your account now has the address { $new }, and letters about it no longer come here.
+letter-email-changed-button = It was not me
+letter-email-changed-note = If it was you, there is nothing to do. If not, take the change back: the button works for seven days, signs everybody out and lets you set a new password.

@@ -1,0 +1,174 @@
+//! The service's own letters: HTML and text, in the reader's language, into the outbox.
+//!
+//! They are written in the transaction of what they tell about, so there is no change without its letter and no letter
+//! without its change; workers send them (R28).
+//!
+//! *Design note*: letters to addresses that nobody has verified hold nothing that a visitor typed, not even a name:
+//! else the service would carry strangers' words to anybody.
+
+use askama::Template;
+use skychimp_core::db::Tx;
+use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
+use skychimp_core::time::Moment;
+use skychimp_core::token::Token;
+use skychimp_core::user::User;
+
+use crate::error::WebError;
+use crate::i18n::{Lang, Text};
+use crate::{App, format};
+
+/// What a letter is about.
+#[derive(Debug)]
+pub(crate) enum Letter<'a> {
+    /// Verify your address.
+    Verify(&'a Token),
+    /// Somebody, perhaps you, tried to register; you have an account.
+    Known(&'a Token),
+    /// Set a new password.
+    Reset(&'a Token),
+    /// Your password was changed.
+    PasswordChanged,
+    /// Make this your address.
+    ConfirmEmail(&'a Token),
+    /// This is no longer your address; holds the new one and the way back.
+    EmailChanged(&'a str, &'a Token),
+}
+
+impl Letter<'_> {
+    /// The kind in the outbox, and in the keys of its sentences.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Verify(_) => "verify",
+            Self::Known(_) => "known",
+            Self::Reset(_) => "reset",
+            Self::PasswordChanged => "password-changed",
+            Self::ConfirmEmail(_) => "confirm-email",
+            Self::EmailChanged(..) => "email-changed",
+        }
+    }
+
+    /// Where its button leads.
+    fn path(&self) -> String {
+        match self {
+            Self::Verify(token) => format!("/verify/{}", token.to_text()),
+            Self::Known(token) | Self::Reset(token) => format!("/reset/{}", token.to_text()),
+            Self::PasswordChanged => "/forgot".to_owned(),
+            Self::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
+            Self::EmailChanged(_, token) => format!("/email/undo/{}", token.to_text()),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "letters/letter.html")]
+struct HtmlPart<'a> {
+    lang: Lang,
+    content: &'a Content,
+}
+
+#[derive(Template)]
+#[template(path = "letters/letter.txt")]
+struct TextPart<'a> {
+    lang: Lang,
+    content: &'a Content,
+}
+
+struct Content {
+    subject: String,
+    greeting: Text,
+    text: Text,
+    button: Text,
+    link: String,
+    note: Text,
+    site: String,
+}
+
+/// Subject, HTML and text.
+struct Written {
+    subject: String,
+    html: String,
+    text: String,
+}
+
+/// Queues a letter to `email` about the account `user`. Wake the engine after the commit.
+pub(crate) async fn send(
+    tx: &mut Tx,
+    app: &App,
+    user: &User,
+    email: &str,
+    letter: &Letter<'_>,
+    now: Moment,
+) -> Result<(), WebError> {
+    let familiar = user.verified_at.is_some() && user.email == email;
+    let written = write(app, user, letter, familiar, now)?;
+    let new = NewOutboxLetter {
+        owner: Some(user.id),
+        kind: letter.kind(),
+        email,
+        name: if familiar { &user.name } else { "" },
+        from_name: "",
+        from_email: "",
+        reply_to: "",
+        subject: &written.subject,
+        html: &written.html,
+        text: &written.text,
+    };
+    OutboxLetter::enqueue(tx, &new, now).await?;
+    Ok(())
+}
+
+/// `familiar`: the reader is known to be the account's holder.
+fn write(
+    app: &App,
+    user: &User,
+    letter: &Letter<'_>,
+    familiar: bool,
+    now: Moment,
+) -> Result<Written, WebError> {
+    let lang = user
+        .language
+        .as_deref()
+        .and_then(|l| l.parse().ok())
+        .unwrap_or(Lang::En);
+    let site = app.settings.base_url.as_str().trim_end_matches('/');
+    let say = |part: &str| {
+        let mut text = lang
+            .t(format!("letter-{}-{part}", letter.kind()))
+            .with("email", &user.email);
+        if let Letter::EmailChanged(new, _) = letter {
+            text = text.with("new", *new);
+        }
+        if let Letter::PasswordChanged = letter {
+            let zone = jiff::tz::TimeZone::get(&user.zone).unwrap_or(jiff::tz::TimeZone::UTC);
+            text = text.with("at", format::time(now, &zone, lang));
+        }
+        text
+    };
+    let greeting = if familiar {
+        lang.t("letter-hello-name").with("name", &user.name)
+    } else {
+        lang.t("letter-hello")
+    };
+    let content = Content {
+        subject: say("subject").to_string(),
+        greeting,
+        text: say("text"),
+        button: say("button"),
+        link: format!("{site}{}", letter.path()),
+        note: say("note"),
+        site: site.to_owned(),
+    };
+    let html = HtmlPart {
+        lang,
+        content: &content,
+    };
+    let text = TextPart {
+        lang,
+        content: &content,
+    };
+    Ok(Written {
+        html: html.render()?,
+        text: text.render()?,
+        subject: content.subject,
+    })
+}

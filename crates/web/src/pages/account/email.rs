@@ -1,0 +1,205 @@
+//! Change of the address: verified at the new one, told to the old one (R30).
+
+use crate::routes::{Routes, get};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::token::{Grant, Purpose, Token};
+use skychimp_core::user::User;
+
+use super::reset::{dead, granted, redeemed};
+use super::{Even, password};
+use crate::AppState;
+use crate::auth::CurrentUser;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::letters::{self, Letter};
+use crate::page::{Page, html, html_wrong};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/account/email", get(email_page).post(ask))
+        .route("/email/{token}", get(confirm_page).post(confirm))
+        .route("/email/undo/{token}", get(undo_page).post(undo))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct EmailForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    current: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/email.html")]
+struct EmailPage {
+    page: Page,
+    user: User,
+    form: EmailForm,
+    errors: Errors,
+}
+
+async fn email_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Response, WebError> {
+    html(&EmailPage {
+        page,
+        user,
+        form: EmailForm::default(),
+        errors: Errors::none(),
+    })
+}
+
+async fn ask(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<EmailForm>,
+) -> Result<Response, WebError> {
+    let even = Even::begin();
+    let wrong = |page, user, form, errors| {
+        html_wrong(&EmailPage {
+            page,
+            user,
+            form,
+            errors,
+        })
+    };
+    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
+        return wrong(page, user, form, errors);
+    }
+    let address = match outcome(app.settings.registration.address(&form.email))? {
+        Outcome::Done(address) => address,
+        Outcome::Wrong(errors) => return wrong(page, user, form, errors),
+        Outcome::Changed => return Err(WebError::Conflict),
+    };
+    app.try_letter(&page, address.as_str()).await?;
+    let token = Token::random();
+    let mut tx = app.db.write().await?;
+    // whether the address has an account is its holder's business: only the letter tells
+    match User::by_email(&mut tx, address.as_str()).await? {
+        Some(other) if other.id != user.id => {
+            Grant::issue(
+                &mut tx,
+                &token,
+                other.id,
+                Purpose::Reset,
+                &other.email,
+                page.now,
+            )
+            .await?;
+            let letter = Letter::Known(&token);
+            letters::send(&mut tx, &app, &other, &other.email, &letter, page.now).await?;
+        }
+        _ => {
+            let (purpose, email) = (Purpose::ChangeEmail, address.as_str());
+            Grant::issue(&mut tx, &token, user.id, purpose, email, page.now).await?;
+            let letter = Letter::ConfirmEmail(&token);
+            letters::send(&mut tx, &app, &user, email, &letter, page.now).await?;
+        }
+    }
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    even.done().await;
+    let flash = Flash::note("email-sent").with("email", address.as_str());
+    Ok(page.redirect("/account/email", flash))
+}
+
+#[derive(Template)]
+#[template(path = "account/link.html")]
+struct LinkPage {
+    page: Page,
+    /// Sentences of which act: `email` or `undo`.
+    act: &'static str,
+    action: String,
+    email: String,
+}
+
+async fn confirm_page(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    match granted(&app, &mut tx, &page, &text, Purpose::ChangeEmail).await? {
+        Some(grant) => html(&LinkPage {
+            page,
+            act: "email",
+            action: format!("/email/{text}"),
+            email: grant.email,
+        }),
+        None => dead(page, "email"),
+    }
+}
+
+async fn confirm(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let Some(grant) = redeemed(&app, &mut tx, &page, &text, Purpose::ChangeEmail).await? else {
+        return dead(page, "email");
+    };
+    let Some(old) = User::change_email(&mut tx, &grant, page.now).await? else {
+        return dead(page, "email");
+    };
+    let token = Token::random();
+    let (id, purpose) = (grant.user_id, Purpose::UndoEmail);
+    Grant::issue(&mut tx, &token, id, purpose, &old, page.now).await?;
+    if let Some(user) = User::get(&mut tx, id).await? {
+        let letter = Letter::EmailChanged(&grant.email, &token);
+        letters::send(&mut tx, &app, &user, &old, &letter, page.now).await?;
+    }
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    let inside = page.user.as_ref().is_some_and(|user| user.id == id);
+    let to = if inside { "/account/email" } else { "/login" };
+    Ok(page.redirect(to, Flash::done("email-done").with("email", &grant.email)))
+}
+
+async fn undo_page(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    match granted(&app, &mut tx, &page, &text, Purpose::UndoEmail).await? {
+        Some(grant) => html(&LinkPage {
+            page,
+            act: "undo",
+            action: format!("/email/undo/{text}"),
+            email: grant.email,
+        }),
+        None => dead(page, "email"),
+    }
+}
+
+/// The account goes back to the address of before, whose holder gets a letter that sets a new password.
+async fn undo(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let Some(grant) = redeemed(&app, &mut tx, &page, &text, Purpose::UndoEmail).await? else {
+        return dead(page, "email");
+    };
+    if !User::undo_email(&mut tx, &grant, page.now).await? {
+        return dead(page, "email");
+    }
+    let token = Token::random();
+    let (id, purpose) = (grant.user_id, Purpose::Reset);
+    Grant::issue(&mut tx, &token, id, purpose, &grant.email, page.now).await?;
+    if let Some(user) = User::get(&mut tx, id).await? {
+        let letter = Letter::Reset(&token);
+        letters::send(&mut tx, &app, &user, &grant.email, &letter, page.now).await?;
+    }
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect(
+        "/login",
+        Flash::done("email-undone").with("email", &grant.email),
+    ))
+}

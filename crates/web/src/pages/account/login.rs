@@ -1,0 +1,182 @@
+//! Sign in and out.
+
+use crate::routes::{Routes, get, post};
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::ids::UserId;
+use skychimp_core::password::HashedPassword;
+use skychimp_core::session::{NewSession, Session, SessionToken};
+use skychimp_core::user::User;
+
+use crate::error::WebError;
+use crate::form::{Errors, Form, Query};
+use crate::page::{Page, html, html_wrong, text_of};
+use crate::{AppState, cookies};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/login", get(login_page).post(login))
+        .route("/logout", post(logout))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct LoginForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+    remember: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "account/login.html")]
+struct LoginPage {
+    page: Page,
+    form: LoginForm,
+    errors: Errors,
+    registration: bool,
+}
+
+impl LoginPage {
+    fn new(app: &AppState, page: Page, form: LoginForm, errors: Errors) -> Self {
+        Self {
+            page,
+            form,
+            errors,
+            registration: app.settings.registration.is_open(),
+        }
+    }
+}
+
+async fn login_page(
+    State(app): State<AppState>,
+    page: Page,
+    Query(form): Query<LoginForm>,
+) -> Result<Response, WebError> {
+    if page.user.is_some() {
+        return Ok(Redirect::to(&local(&form.next)).into_response());
+    }
+    if !User::any(&mut app.db.read().await?).await? {
+        return Ok(Redirect::to("/setup").into_response());
+    }
+    let form = LoginForm {
+        next: form.next,
+        ..LoginForm::default()
+    };
+    html(&LoginPage::new(&app, page, form, Errors::none()))
+}
+
+async fn login(
+    State(app): State<AppState>,
+    page: Page,
+    headers: HeaderMap,
+    Form(form): Form<LoginForm>,
+) -> Result<Response, WebError> {
+    let found = User::for_login(&mut app.db.read().await?, &form.email).await?;
+    let (user, hash) = found.filter(|(user, _)| user.blocked_at.is_none()).unzip();
+    let id = user.map(|user| user.id);
+    let attempt = app.try_login(&page, &headers, &form.email, id).await?;
+    let outdated = hash.as_ref().is_some_and(HashedPassword::is_outdated);
+    let right = app.hasher.matches(hash, form.password.clone()).await?;
+    let Some(id) = id.filter(|_| right) else {
+        let errors = Errors::one("password", "wrong_login");
+        return html_wrong(&LoginPage::new(&app, page, form, errors));
+    };
+    attempt.succeeded(&app).await?;
+    if outdated {
+        let hash = app.hasher.hash(form.password.clone()).await?;
+        let mut tx = app.db.write().await?;
+        User::store_password(&mut tx, id, &hash).await?;
+        tx.commit().await?;
+    }
+    let inside = Redirect::to(&local(&form.next)).into_response();
+    let entry = Entry::of(id, form.remember.is_some());
+    enter(&app, &page, &headers, &entry, inside).await
+}
+
+/// Who comes in, and for how long.
+pub(super) struct Entry {
+    user: UserId,
+    remember: bool,
+}
+
+impl Entry {
+    pub(super) const fn of(user: UserId, remember: bool) -> Self {
+        Self { user, remember }
+    }
+}
+
+/// Begins a session with a new secret; the one of before, if any, ends.
+pub(super) async fn enter(
+    app: &AppState,
+    page: &Page,
+    headers: &HeaderMap,
+    entry: &Entry,
+    mut response: Response,
+) -> Result<Response, WebError> {
+    let token = SessionToken::random();
+    let new = NewSession {
+        user: entry.user,
+        address: &page.peer,
+        agent: &text_of(headers, &header::USER_AGENT),
+        remember: entry.remember,
+    };
+    let mut tx = app.db.write().await?;
+    if let Some(old) = &page.session {
+        Session::end(&mut tx, old).await?;
+    }
+    Session::create(&mut tx, &token, &new, page.now).await?;
+    tx.commit().await?;
+    cookies::put(&mut response, cookies::session(app, &token, entry.remember));
+    app.know_device(&mut response, entry.user);
+    Ok(response)
+}
+
+async fn logout(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+    if let Some(token) = &page.session {
+        let mut tx = app.db.write().await?;
+        Session::end(&mut tx, token).await?;
+        tx.commit().await?;
+    }
+    let mut response = Redirect::to("/login").into_response();
+    cookies::put(&mut response, cookies::no_session(&app));
+    Ok(response)
+}
+
+/// Only addresses of this site are worth going to.
+fn local(next: &str) -> String {
+    let inside = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && !next.chars().any(char::is_control);
+    if inside {
+        next.to_owned()
+    } else {
+        "/".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R31: after login nobody is led to another site.
+    #[test]
+    fn only_own_addresses_are_followed() {
+        assert_eq!(local("/messages?q=1"), "/messages?q=1");
+        for next in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/a\r\nb",
+        ] {
+            assert_eq!(local(next), "/", "{next}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Change of the password.
+
+use crate::routes::{Routes, get};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::password::{self, HashedPassword, Holder, PASSWORD_MIN};
+use skychimp_core::session::Session;
+use skychimp_core::user::User;
+
+use crate::AppState;
+use crate::auth::CurrentUser;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, outcome};
+use crate::letters::{self, Letter};
+use crate::page::{Page, html, html_wrong};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/account/password", get(password_page).post(change))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct PasswordForm {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    password: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/password.html")]
+struct PasswordPage {
+    page: Page,
+    user: User,
+    errors: Errors,
+    password_min: usize,
+}
+
+impl PasswordPage {
+    fn new(page: Page, user: User, errors: Errors) -> Self {
+        Self {
+            page,
+            user,
+            errors,
+            password_min: PASSWORD_MIN,
+        }
+    }
+}
+
+async fn password_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Response, WebError> {
+    html(&PasswordPage::new(page, user, Errors::none()))
+}
+
+/// Whether the visitor knows his password; what is wrong is an error of `field`.
+pub(super) async fn confirm(
+    app: &AppState,
+    page: &Page,
+    user: &User,
+    field: &str,
+    password: &str,
+) -> Result<Result<(), Errors>, WebError> {
+    let attempt = app.try_confirm(page, user.id).await?;
+    let hash = User::password_of(&mut app.db.read().await?, user.id).await?;
+    if app.hasher.matches(hash, password.to_owned()).await? {
+        attempt.succeeded(app).await?;
+        return Ok(Ok(()));
+    }
+    Ok(Err(Errors::one(field, "wrong_password")))
+}
+
+/// Changes the password, logs all other browsers out, and tells the user by a letter.
+async fn change(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<PasswordForm>,
+) -> Result<Response, WebError> {
+    if let Err(errors) = confirm(&app, &page, &user, "current", &form.current).await? {
+        return html_wrong(&PasswordPage::new(page, user, errors));
+    }
+    let hash = match outcome(hashed(&app, &user.email, &user.name, &form.password).await)? {
+        Outcome::Done(hash) => hash,
+        Outcome::Wrong(errors) => return html_wrong(&PasswordPage::new(page, user, errors)),
+        Outcome::Changed => return Err(WebError::Conflict),
+    };
+    let mut tx = app.db.write().await?;
+    User::set_password(&mut tx, user.id, &hash).await?;
+    Session::end_all(&mut tx, user.id, page.session.as_ref()).await?;
+    let letter = Letter::PasswordChanged;
+    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect("/account/password", Flash::done("password-saved")))
+}
+
+/// Checks a new password of somebody and hashes it.
+pub(super) async fn hashed(
+    app: &AppState,
+    email: &str,
+    name: &str,
+    password: &str,
+) -> Result<HashedPassword, Error> {
+    password::check("password", password, Holder { email, name })?;
+    app.hasher.hash(password.to_owned()).await
+}

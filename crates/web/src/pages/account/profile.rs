@@ -1,0 +1,108 @@
+//! What a user chose: name, language, theme, time zone.
+
+use crate::routes::{Routes, get};
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::user::User;
+
+use crate::auth::CurrentUser;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, outcome};
+use crate::page::{Page, html, html_wrong};
+use crate::{AppState, cookies};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/account", get(profile_page).post(save_profile))
+        .route(
+            "/profile",
+            get(|| async { Redirect::permanent("/account") }),
+        )
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ProfileForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    language: String,
+    #[serde(default)]
+    theme: String,
+    #[serde(default)]
+    zone: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/profile.html")]
+struct ProfilePage {
+    page: Page,
+    user: User,
+    form: ProfileForm,
+    errors: Errors,
+    zones: Vec<String>,
+}
+
+impl ProfilePage {
+    fn new(page: Page, user: User, form: ProfileForm, errors: Errors) -> Self {
+        Self {
+            page,
+            user,
+            form,
+            errors,
+            zones: zones(),
+        }
+    }
+}
+
+/// The time zones of the world, for a list of suggestions.
+pub(crate) fn zones() -> Vec<String> {
+    let mut zones: Vec<String> = jiff::tz::db()
+        .available()
+        .map(|zone| zone.as_str().to_owned())
+        .filter(|zone| zone.contains('/') || zone == "UTC")
+        .filter(|zone| !zone.starts_with("Etc/") && !zone.starts_with("SystemV/"))
+        .collect();
+    zones.sort_unstable();
+    zones
+}
+
+async fn profile_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Response, WebError> {
+    let form = ProfileForm {
+        name: user.name.clone(),
+        language: user.language.clone().unwrap_or_default(),
+        theme: user.theme.clone().unwrap_or_default(),
+        zone: user.zone.clone(),
+    };
+    html(&ProfilePage::new(page, user, form, Errors::none()))
+}
+
+async fn save_profile(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<ProfileForm>,
+) -> Result<Response, WebError> {
+    let chosen = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (language, theme) = (chosen(&form.language), chosen(&form.theme));
+    let mut tx = app.db.write().await?;
+    let saved = async {
+        User::rename(&mut tx, user.id, &form.name).await?;
+        let (language, theme) = (language.as_deref(), theme.as_deref());
+        User::set_preferences(&mut tx, user.id, language, theme, &form.zone).await
+    };
+    let saved: Result<(), Error> = saved.await;
+    match outcome(saved)? {
+        Outcome::Done(()) => {
+            tx.commit().await?;
+            let mut response = page.redirect("/account", Flash::done("profile-saved"));
+            cookies::put(&mut response, cookies::theme(theme.as_deref()));
+            Ok(response)
+        }
+        Outcome::Wrong(errors) => html_wrong(&ProfilePage::new(page, user, form, errors)),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}

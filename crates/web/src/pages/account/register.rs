@@ -1,0 +1,284 @@
+//! Registration, and the letter that verifies its address (R30, R31, R35).
+
+use crate::routes::{Routes, get, post};
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::error::{Error, FieldError};
+use skychimp_core::password::{self, Holder, PASSWORD_MIN};
+use skychimp_core::registration::Registered;
+use skychimp_core::token::{Grant, Purpose, Token};
+use skychimp_core::user::{NewUser, Role, User};
+
+use super::Even;
+use super::reset::{dead, granted, redeemed};
+use crate::AppState;
+use crate::auth::CurrentUser;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::letters::{self, Letter};
+use crate::page::{Page, html, html_wrong};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/register", get(register_page).post(register))
+        .route("/register/sent", get(sent_page))
+        .route("/verify", post(resend))
+        .route("/verify/{token}", get(verify_page).post(verify))
+        .route("/verify/{token}/not-me", post(not_me))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RegisterForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    zone: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/register.html")]
+struct RegisterPage {
+    page: Page,
+    form: RegisterForm,
+    errors: Errors,
+    password_min: usize,
+}
+
+impl RegisterPage {
+    fn new(page: Page, form: RegisterForm, errors: Errors) -> Self {
+        Self {
+            page,
+            form,
+            errors,
+            password_min: PASSWORD_MIN,
+        }
+    }
+}
+
+/// Whether strangers may register at all; the first account is made at `/setup`.
+async fn open(app: &AppState) -> Result<Option<Response>, WebError> {
+    if !app.settings.registration.is_open() {
+        return Err(WebError::NotFound);
+    }
+    let any = User::any(&mut app.db.read().await?).await?;
+    Ok((!any).then(|| Redirect::to("/setup").into_response()))
+}
+
+async fn register_page(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+    if page.user.is_some() {
+        return Ok(Redirect::to("/").into_response());
+    }
+    if let Some(setup) = open(&app).await? {
+        return Ok(setup);
+    }
+    html(&RegisterPage::new(
+        page,
+        RegisterForm::default(),
+        Errors::none(),
+    ))
+}
+
+async fn register(
+    State(app): State<AppState>,
+    page: Page,
+    Form(form): Form<RegisterForm>,
+) -> Result<Response, WebError> {
+    let even = Even::begin();
+    if let Some(setup) = open(&app).await? {
+        return Ok(setup);
+    }
+    if let Outcome::Wrong(errors) = outcome(check(&app, &form))? {
+        return html_wrong(&RegisterPage::new(page, form, errors));
+    }
+    app.try_register(&page).await?;
+    app.try_letter(&page, &form.email).await?;
+    let password = app.hasher.hash(form.password.clone()).await?;
+    let known_zone = jiff::tz::TimeZone::get(&form.zone).is_ok();
+    let new = NewUser {
+        email: &form.email,
+        name: &form.name,
+        role: Role::User,
+        verified: false,
+        zone: if known_zone { &form.zone } else { "UTC" },
+    };
+    let mut tx = app.db.write().await?;
+    let registered = User::register(&mut tx, &new, page.lang.as_str(), &password, page.now).await;
+    match outcome(registered)? {
+        Outcome::Done(registered) => {
+            let token = Token::random();
+            let (user, purpose, letter) = match &registered {
+                Registered::New(user) => (user, Purpose::Verify, Letter::Verify(&token)),
+                Registered::Known(user) => (user, Purpose::Reset, Letter::Known(&token)),
+            };
+            Grant::issue(&mut tx, &token, user.id, purpose, &user.email, page.now).await?;
+            letters::send(&mut tx, &app, user, &user.email, &letter, page.now).await?;
+            tx.commit().await?;
+            app.wake.everywhere(&app.db).await?;
+            even.done().await;
+            Ok(Redirect::to("/register/sent").into_response())
+        }
+        Outcome::Wrong(errors) => html_wrong(&RegisterPage::new(page, form, errors)),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+/// What can be said about a form without looking whether its address has an account.
+fn check(app: &AppState, form: &RegisterForm) -> Result<(), Error> {
+    let holder = Holder {
+        email: &form.email,
+        name: &form.name,
+    };
+    let mut wrong = Vec::new();
+    if form.name.trim().is_empty() {
+        wrong.push(FieldError::new("name", "required"));
+    }
+    for checked in [
+        app.settings.registration.address(&form.email).map(drop),
+        password::check("password", &form.password, holder),
+    ] {
+        match checked {
+            Err(Error::Invalid(errors)) => wrong.extend(errors),
+            other => other?,
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(wrong))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "account/sent.html")]
+struct SentPage {
+    page: Page,
+    /// Sentences of which act: `register` or `forgot`.
+    act: &'static str,
+}
+
+async fn sent_page(page: Page) -> Result<Response, WebError> {
+    html(&SentPage {
+        page,
+        act: "register",
+    })
+}
+
+/// After [`super::reset`] was asked for a letter.
+pub(super) fn forgot_sent(page: Page) -> Result<Response, WebError> {
+    html(&SentPage {
+        page,
+        act: "forgot",
+    })
+}
+
+/// Sends the letter again.
+async fn resend(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, WebError> {
+    if user.verified_at.is_some() {
+        return Ok(Redirect::to("/").into_response());
+    }
+    app.try_letter(&page, &user.email).await?;
+    let token = Token::random();
+    let mut tx = app.db.write().await?;
+    Grant::issue(
+        &mut tx,
+        &token,
+        user.id,
+        Purpose::Verify,
+        &user.email,
+        page.now,
+    )
+    .await?;
+    let letter = Letter::Verify(&token);
+    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect("/", Flash::done("verify-sent").with("email", &user.email)))
+}
+
+#[derive(Template)]
+#[template(path = "account/verify.html")]
+struct VerifyPage {
+    page: Page,
+    token: String,
+    email: String,
+    /// The account is new: its holder may say that he did not make it.
+    new: bool,
+}
+
+/// Mail scanners open links: nothing changes before the button is pressed.
+async fn verify_page(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let grant = granted(&app, &mut tx, &page, &text, Purpose::Verify).await?;
+    let Some(grant) = grant else {
+        return dead(page, "verify");
+    };
+    let user = User::get(&mut tx, grant.user_id).await?;
+    html(&VerifyPage {
+        page,
+        token: text,
+        email: grant.email,
+        new: user.is_some_and(|user| user.verified_at.is_none()),
+    })
+}
+
+async fn verify(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let grant = redeemed(&app, &mut tx, &page, &text, Purpose::Verify).await?;
+    let Some(grant) = grant else {
+        return dead(page, "verify");
+    };
+    if !User::verify(&mut tx, &grant, page.now).await? {
+        return dead(page, "verify");
+    }
+    Grant::withdraw(&mut tx, grant.user_id, Purpose::Verify).await?;
+    tx.commit().await?;
+    // mailings that were started before may go on now
+    app.wake.everywhere(&app.db).await?;
+    let inside = page
+        .user
+        .as_ref()
+        .is_some_and(|user| user.id == grant.user_id);
+    let (to, flash) = if inside {
+        ("/", "verify-done")
+    } else {
+        ("/login", "verify-done-login")
+    };
+    Ok(page.redirect(to, Flash::done(flash)))
+}
+
+/// Somebody used another's address: the account goes.
+async fn not_me(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let grant = redeemed(&app, &mut tx, &page, &text, Purpose::Verify).await?;
+    let Some(grant) = grant else {
+        return dead(page, "verify");
+    };
+    if !User::disown(&mut tx, &grant).await? {
+        return dead(page, "verify");
+    }
+    tx.commit().await?;
+    Ok(page.redirect("/", Flash::done("verify-disowned")))
+}

@@ -1,0 +1,219 @@
+//! A forgotten password, and what the pages behind links in letters have in common.
+
+use crate::routes::{Routes, get};
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::address::EmailAddress;
+use skychimp_core::db::Tx;
+use skychimp_core::password::PASSWORD_MIN;
+use skychimp_core::token::{Grant, Purpose, Token};
+use skychimp_core::user::User;
+
+use super::{Even, password, register};
+use crate::AppState;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::letters::{self, Letter};
+use crate::page::{Page, html, html_wrong};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/forgot", get(forgot_page).post(forgot))
+        .route("/forgot/sent", get(sent_page))
+        .route("/reset/{token}", get(reset_page).post(reset))
+}
+
+/// What a link in a letter is good for. Wrong ones are counted.
+pub(super) async fn granted(
+    app: &AppState,
+    tx: &mut Tx,
+    page: &Page,
+    text: &str,
+    purpose: Purpose,
+) -> Result<Option<Grant>, WebError> {
+    let grant = match Token::from_text(text) {
+        Some(token) => Grant::find(tx, &token, purpose, page.now).await?,
+        None => None,
+    };
+    if grant.is_none() {
+        app.token_limit.try_once(&page.peer, page.now)?;
+    }
+    Ok(grant)
+}
+
+/// Spends a link in a letter.
+pub(super) async fn redeemed(
+    app: &AppState,
+    tx: &mut Tx,
+    page: &Page,
+    text: &str,
+    purpose: Purpose,
+) -> Result<Option<Grant>, WebError> {
+    let grant = match Token::from_text(text) {
+        Some(token) => Grant::redeem(tx, &token, purpose, page.now).await?,
+        None => None,
+    };
+    if grant.is_none() {
+        app.token_limit.try_once(&page.peer, page.now)?;
+    }
+    Ok(grant)
+}
+
+#[derive(Template)]
+#[template(path = "account/dead.html")]
+struct DeadPage {
+    page: Page,
+    act: &'static str,
+}
+
+/// The link was used, is too old, or never was one.
+pub(super) fn dead(page: Page, act: &'static str) -> Result<Response, WebError> {
+    let dead = html(&DeadPage { page, act })?;
+    Ok((StatusCode::GONE, dead).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ForgotForm {
+    #[serde(default)]
+    email: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/forgot.html")]
+struct ForgotPage {
+    page: Page,
+    form: ForgotForm,
+    errors: Errors,
+}
+
+async fn forgot_page(page: Page) -> Result<Response, WebError> {
+    let email = page.user.as_ref().map(|user| user.email.clone());
+    let form = ForgotForm {
+        email: email.unwrap_or_default(),
+    };
+    html(&ForgotPage {
+        page,
+        form,
+        errors: Errors::none(),
+    })
+}
+
+async fn forgot(
+    State(app): State<AppState>,
+    page: Page,
+    Form(form): Form<ForgotForm>,
+) -> Result<Response, WebError> {
+    let even = Even::begin();
+    if let Err(error) = EmailAddress::parse(&form.email) {
+        let errors = Errors::one("email", error.code());
+        return html_wrong(&ForgotPage { page, form, errors });
+    }
+    app.try_letter(&page, &form.email).await?;
+    let mut tx = app.db.write().await?;
+    let user = User::by_email(&mut tx, &form.email).await?;
+    if let Some(user) = user.filter(|user| user.blocked_at.is_none()) {
+        let token = Token::random();
+        Grant::issue(
+            &mut tx,
+            &token,
+            user.id,
+            Purpose::Reset,
+            &user.email,
+            page.now,
+        )
+        .await?;
+        let letter = Letter::Reset(&token);
+        letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+        tx.commit().await?;
+        app.wake.everywhere(&app.db).await?;
+    }
+    even.done().await;
+    Ok(Redirect::to("/forgot/sent").into_response())
+}
+
+async fn sent_page(page: Page) -> Result<Response, WebError> {
+    register::forgot_sent(page)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ResetForm {
+    #[serde(default)]
+    password: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/reset.html")]
+struct ResetPage {
+    page: Page,
+    token: String,
+    email: String,
+    errors: Errors,
+    password_min: usize,
+}
+
+impl ResetPage {
+    fn new(page: Page, token: String, grant: Grant, errors: Errors) -> Self {
+        Self {
+            page,
+            token,
+            email: grant.email,
+            errors,
+            password_min: PASSWORD_MIN,
+        }
+    }
+}
+
+async fn reset_page(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    match granted(&app, &mut tx, &page, &text, Purpose::Reset).await? {
+        Some(grant) => html(&ResetPage::new(page, text, grant, Errors::none())),
+        None => dead(page, "forgot"),
+    }
+}
+
+async fn reset(
+    State(app): State<AppState>,
+    page: Page,
+    Path(text): Path<String>,
+    Form(form): Form<ResetForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let grant = granted(&app, &mut tx, &page, &text, Purpose::Reset).await?;
+    let Some(grant) = grant else {
+        return dead(page, "forgot");
+    };
+    let user = User::get(&mut tx, grant.user_id).await?;
+    drop(tx);
+    let Some(user) = user.filter(|user| user.blocked_at.is_none()) else {
+        return dead(page, "forgot");
+    };
+    let hashed = password::hashed(&app, &user.email, &user.name, &form.password);
+    let hash = match outcome(hashed.await)? {
+        Outcome::Done(hash) => hash,
+        Outcome::Wrong(errors) => return html_wrong(&ResetPage::new(page, text, grant, errors)),
+        Outcome::Changed => return Err(WebError::Conflict),
+    };
+    let mut tx = app.db.write().await?;
+    let Some(grant) = redeemed(&app, &mut tx, &page, &text, Purpose::Reset).await? else {
+        return dead(page, "forgot");
+    };
+    if !User::reset_password(&mut tx, &grant, &hash, page.now).await? {
+        return dead(page, "forgot");
+    }
+    let letter = Letter::PasswordChanged;
+    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    let mut response = page.redirect("/login", Flash::done("reset-done"));
+    // who has the mailbox is no guesser
+    app.know_device(&mut response, user.id);
+    Ok(response)
+}

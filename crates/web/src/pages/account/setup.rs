@@ -1,0 +1,104 @@
+//! The very first account: the administrator's.
+
+use crate::routes::{Routes, get};
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::ids::UserId;
+use skychimp_core::password::PASSWORD_MIN;
+use skychimp_core::user::{NewUser, Role, User};
+
+use super::login::{Entry, enter};
+use super::password;
+use crate::AppState;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, outcome};
+use crate::page::{Page, html, html_wrong};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/setup", get(setup_page).post(setup))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SetupForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    zone: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/setup.html")]
+struct SetupPage {
+    page: Page,
+    form: SetupForm,
+    errors: Errors,
+    password_min: usize,
+}
+
+impl SetupPage {
+    fn new(page: Page, form: SetupForm, errors: Errors) -> Self {
+        Self {
+            page,
+            form,
+            errors,
+            password_min: PASSWORD_MIN,
+        }
+    }
+}
+
+async fn setup_page(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+    if User::any(&mut app.db.read().await?).await? {
+        return Err(WebError::NotFound);
+    }
+    html(&SetupPage::new(page, SetupForm::default(), Errors::none()))
+}
+
+async fn setup(
+    State(app): State<AppState>,
+    page: Page,
+    headers: HeaderMap,
+    Form(form): Form<SetupForm>,
+) -> Result<Response, WebError> {
+    if User::any(&mut app.db.read().await?).await? {
+        return Err(WebError::NotFound);
+    }
+    match outcome(first_admin(&app, &page, &form).await)? {
+        Outcome::Done(Some(id)) => {
+            let done = page.redirect("/", Flash::done("login-welcome"));
+            let entry = Entry::of(id, false);
+            enter(&app, &page, &headers, &entry, done).await
+        }
+        Outcome::Done(None) => Err(WebError::NotFound),
+        Outcome::Wrong(errors) => html_wrong(&SetupPage::new(page, form, errors)),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+async fn first_admin(
+    app: &AppState,
+    page: &Page,
+    form: &SetupForm,
+) -> Result<Option<UserId>, Error> {
+    let password = password::hashed(app, &form.email, &form.name, &form.password).await?;
+    let known = jiff::tz::TimeZone::get(&form.zone).is_ok();
+    let new = NewUser {
+        email: &form.email,
+        name: &form.name,
+        role: Role::Admin,
+        verified: true,
+        zone: if known { &form.zone } else { "UTC" },
+    };
+    let mut tx = app.db.write().await?;
+    let id = User::create_first(&mut tx, &new, &password, page.now).await?;
+    tx.commit().await?;
+    Ok(id)
+}

@@ -1,0 +1,198 @@
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use skychimp_core::user::Role;
+
+use crate::browser::{Answer, Browser, Site};
+
+async fn guess(browser: &mut Browser, email: &str) -> Answer {
+    let form = [("email", email), ("password", "wrong horse")];
+    browser.post("/login", &form).await
+}
+
+/// Guesses until it is refused; returns how often it was let.
+async fn guesses(browser: &mut Browser, email: &str) -> usize {
+    browser.get("/login").await;
+    for count in 0..1_000 {
+        if guess(browser, email).await.status == StatusCode::TOO_MANY_REQUESTS {
+            return count;
+        }
+    }
+    panic!("nobody stopped the guessing");
+}
+
+/// R30: guessing is slowed down, more with every wrong try, and the page says when to come back; known and unknown
+/// addresses alike.
+#[tokio::test]
+async fn guessing_is_slowed_down() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.stranger();
+    for email in ["ann@example.org", "nobody@example.org"] {
+        assert_eq!(guesses(&mut browser, email).await, 10, "{email}");
+    }
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let refused = guess(&mut browser, "ann@example.org").await;
+        assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(refused.body.contains("Try again in"), "{}", refused.body);
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        waits.push(wait);
+        site.clock.advance(Duration::from_secs(wait));
+        let let_in = guess(&mut browser, "ann@example.org").await;
+        assert_eq!(let_in.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert!(waits[0] < waits[1] && waits[1] < waits[2], "{waits:?}");
+    site.clock.advance(Duration::from_hours(2));
+    assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
+}
+
+/// R30: guessing locks nobody out: not the user elsewhere, and against guesses from everywhere not the user in a
+/// browser that was logged in before.
+#[tokio::test]
+async fn guessing_locks_nobody_out() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut known = site.login("ann").await;
+    known.post("/logout", &[]).await;
+    let mut mallory = site.stranger();
+    let networks = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.3",
+        "192.0.2.4",
+        "2001:db8::1",
+        "192.0.2.6",
+    ];
+    let mut let_in = Vec::new();
+    for network in networks {
+        mallory.peer = network;
+        let_in.push(guesses(&mut mallory, "ann@example.org").await);
+    }
+    assert_eq!(
+        let_in,
+        [10, 10, 10, 10, 10, 0],
+        "the account has a limit of its own"
+    );
+    let login = [
+        ("email", "ann@example.org"),
+        ("password", "correct horse ann"),
+    ];
+    let mut new = site.stranger();
+    new.peer = "203.0.113.9";
+    new.get("/login").await;
+    assert_eq!(
+        new.post("/login", &login).await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    known.get("/login").await;
+    assert_eq!(
+        known.post("/login", &login).await.status,
+        StatusCode::SEE_OTHER
+    );
+    // a cookie that somebody made up, or that is another account's, helps nobody
+    mallory
+        .cookies
+        .insert("device".to_owned(), format!("{:032x}.AAAA", 7));
+    assert_eq!(
+        guess(&mut mallory, "ann@example.org").await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+}
+
+/// R30: the counts are shared by all nodes.
+#[tokio::test]
+async fn nodes_share_the_counts() {
+    let one = Site::new().await;
+    one.user("ann", Role::User).await;
+    let mut browser = one.stranger();
+    assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
+    let mut beside = one.another_node().stranger();
+    assert_eq!(guesses(&mut beside, "ann@example.org").await, 0);
+}
+
+/// R30: neighbours in one /64 of IPv6 are one household.
+#[tokio::test]
+async fn ipv6_networks_count_together() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.stranger();
+    browser.peer = "2001:db8::1";
+    assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
+    browser.peer = "2001:db8::ffff";
+    assert_eq!(guesses(&mut browser, "ann@example.org").await, 0);
+    browser.peer = "2001:db8:0:1::1";
+    assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
+}
+
+/// R30, R31: nobody's mailbox is flooded, whether it has an account or not.
+#[tokio::test]
+async fn letters_are_limited_per_address() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    for email in ["ann@example.org", "nobody@example.org"] {
+        let mut browser = site.stranger();
+        browser.get("/forgot").await;
+        let mut sent = 0;
+        while browser.post("/forgot", &[("email", email)]).await.status == StatusCode::SEE_OTHER {
+            sent += 1;
+            assert!(sent < 20, "nobody stopped it");
+        }
+        assert_eq!(sent, 4, "{email}");
+    }
+    assert_eq!(site.letters_to("ann@example.org").await.len(), 4);
+}
+
+/// R30: many accounts from one network are slowed down.
+#[tokio::test]
+async fn registrations_are_limited_per_network() {
+    let site = Site::new().await;
+    site.user("ann", Role::Admin).await;
+    let mut browser = site.stranger();
+    browser.get("/register").await;
+    let mut made = 0;
+    loop {
+        let email = format!("robot{made}@example.org");
+        let form = [
+            ("name", "R"),
+            ("email", email.as_str()),
+            ("password", "correct horse r"),
+        ];
+        let answer = browser.post("/register", &form).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        made += 1;
+        assert!(made < 30, "nobody stopped it");
+    }
+    assert_eq!(made, 10);
+    browser.peer = "203.0.113.9";
+    let form = [
+        ("name", "Bob"),
+        ("email", "bob@example.org"),
+        ("password", "correct horse bob"),
+    ];
+    assert_eq!(
+        browser.post("/register", &form).await.status,
+        StatusCode::SEE_OTHER
+    );
+}
+
+/// R30: one's own password cannot be guessed in a browser that was left open, and being right starts anew.
+#[tokio::test]
+async fn asking_for_the_password_again_is_limited() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut browser = site.login("ann").await;
+    browser.get("/account/password").await;
+    let form = [
+        ("current", "wrong horse"),
+        ("password", "a quite new horse"),
+    ];
+    let mut tries = 0;
+    while browser.post("/account/password", &form).await.status != StatusCode::TOO_MANY_REQUESTS {
+        tries += 1;
+        assert!(tries < 30, "nobody stopped it");
+    }
+    assert_eq!(tries, 10);
+}

@@ -1,0 +1,147 @@
+// Accounts, from registration to the first mailing: with a mail server that receives every letter.
+import type { Page } from '@playwright/test';
+import { accessible, complaints, fits, picture } from './look.ts';
+import { type MailServer, textOf } from './mail_server.ts';
+import { PASSWORD, type Program } from './program.ts';
+import { expect, test, until } from './test.ts';
+import { type Language, words } from './words.ts';
+
+const EVE = 'eve@example.org';
+
+/** The link in the newest letter to somebody whose path begins so; waits for the letter. */
+async function link(mail: MailServer, program: Program, to: string, path: string): Promise<string> {
+  const found = () => {
+    const texts = mail.letters.filter((letter) => letter.to === to).map(textOf);
+    const links = texts.map((text) => text.split(/\s+/).find((word) => word.startsWith(program.address + path)));
+    return links.filter((one) => one !== undefined).at(-1) ?? '';
+  };
+  return await until(found, (one) => one !== '');
+}
+
+/** Accessible, as wide as the window, and in a picture. */
+async function look(page: Page, name: string): Promise<void> {
+  await picture(page, `accounts-${name}`);
+  await accessible(page);
+  await fits(page);
+}
+
+for (const language of ['en', 'ru'] as Language[]) {
+  const t = words(language);
+  const phone = language === 'ru' ? { viewport: { width: 375, height: 780 }, colorScheme: 'dark' as const } : {};
+
+  // R30, R31, R35: registration, the letter, the first mailing; a forgotten password; a new address
+  test(`from registration to the first mailing, in ${language}`, async ({ browser, start, mail }) => {
+    const program = await start({ SKYCHIMP_SMTP_URL: mail.url });
+    program.user('admin@example.org', 'Admin', 'admin');
+    const context = await browser.newContext({ baseURL: program.address, locale: language, ...phone });
+    const page = await context.newPage();
+    const wrong = complaints(page);
+    const button = (key: string, values = {}) => page.getByRole('button', { name: t(key, values), exact: true });
+    const signIn = async (email: string, password: string) => {
+      await page.goto('/login');
+      await page.getByLabel(t('login-email')).fill(email);
+      await page.getByLabel(t('login-password')).fill(password);
+      await button('login-button').click();
+    };
+
+    // register
+    await page.goto('/');
+    await page.getByRole('link', { name: t('register-title') }).first().click();
+    await look(page, `register-${language}`);
+    await page.getByLabel(t('setup-name')).fill('Eve');
+    await page.getByLabel(t('setup-email')).fill(EVE);
+    await page.getByLabel(t('setup-password')).fill(PASSWORD);
+    await button('register-button').click();
+    await expect(page.getByRole('heading', { name: t('sent-title') })).toBeVisible();
+    await look(page, `sent-${language}`);
+
+    // look around before the address is verified
+    await page.getByRole('link', { name: t('login'), exact: true }).click();
+    await look(page, `login-${language}`);
+    await signIn(EVE, PASSWORD);
+    await expect(page.getByText(t('verify-band'))).toBeVisible();
+    await look(page, `unverified-${language}`);
+
+    // the letter
+    const verify = await link(mail, program, EVE, '/verify/');
+    await page.goto(verify);
+    await expect(page.getByText(EVE)).toBeVisible();
+    await look(page, `verify-${language}`);
+    await button('verify-button').click();
+    await expect(page.getByText(t('verify-done'))).toBeVisible();
+    await expect(page.getByText(t('verify-band'))).toHaveCount(0);
+
+    // the first mailing leaves
+    await page.goto('/recipients/new');
+    await page.locator('#email').fill('customer@customers.example.org');
+    await page.locator('form button.btn-primary').first().click();
+    await page.goto('/messages/new');
+    await page.getByLabel(t('messages-subject'), { exact: true }).fill('Hello from Eve');
+    await page.locator('#html').fill('<p>Good day</p>');
+    await button('save-and-return').click();
+    program.file('list.csv', 'email\ncustomer@customers.example.org\n');
+    program.run(['recipients', 'import', 'list.csv', '--owner', EVE, '--list', 'Customers']);
+    await page.goto('/mailings/new');
+    await page.getByLabel(t('mailing-name'), { exact: true }).fill('First');
+    await page.getByLabel('Customers').check();
+    await page.getByLabel(t('mailing-message'), { exact: true }).selectOption({ label: 'Hello from Eve' });
+    await button('mailing-send-to', { count: 1 }).click();
+    await until(() => mail.letters.some((letter) => letter.to === 'customer@customers.example.org'), Boolean);
+
+    // a new address: verified at the new one, told to the old one
+    await page.goto('/account/email');
+    await look(page, `email-${language}`);
+    await page.getByLabel(t('email-new')).fill('eve@new.example.org');
+    await page.getByLabel(t('email-password')).fill(PASSWORD);
+    await button('email-button').click();
+    await expect(page.getByText(t('email-sent', { email: 'eve@new.example.org' }))).toBeVisible();
+    await page.goto(await link(mail, program, 'eve@new.example.org', '/email/'));
+    await look(page, `email-link-${language}`);
+    await button('link-button-email').click();
+    await expect(page.getByText(t('email-done', { email: 'eve@new.example.org' }))).toBeVisible();
+    expect(await link(mail, program, EVE, '/email/undo/')).toBeTruthy();
+
+    // a forgotten password
+    await page.locator('form[action="/logout"] button').evaluate((logout: HTMLButtonElement) => logout.click());
+    await page.getByRole('link', { name: t('login-forgot') }).click();
+    await look(page, `forgot-${language}`);
+    await page.getByLabel(t('login-email')).fill('eve@new.example.org');
+    await button('forgot-button').click();
+    await expect(page.getByRole('heading', { name: t('sent-title') })).toBeVisible();
+    await page.goto(await link(mail, program, 'eve@new.example.org', '/reset/'));
+    await look(page, `reset-${language}`);
+    await page.getByLabel(t('password-new')).fill('another correct horse');
+    await button('reset-button').click();
+    await expect(page.getByText(t('reset-done'))).toBeVisible();
+    await signIn('eve@new.example.org', PASSWORD);
+    await expect(page.getByText(t('error-wrong-login'))).toBeVisible();
+    await signIn('eve@new.example.org', 'another correct horse');
+    await page.goto('/account/sessions');
+    await expect(page.getByText(t('sessions-this'))).toBeVisible();
+    await look(page, `sessions-${language}`);
+
+    // a link that was used
+    await page.goto(verify);
+    await expect(page.getByRole('heading', { name: t('dead-title') })).toBeVisible();
+    await look(page, `dead-${language}`);
+    // the browser notes the answers 410 and 422 as failed loads
+    expect(wrong.filter((line) => !line.includes('410 (Gone)') && !line.includes('422 (Unprocessable'))).toEqual([]);
+    await context.close();
+  });
+}
+
+// R28, R30: registration does not wait for the mail server; the letter comes when it is back
+test('registration succeeds while the mail server is down', async ({ page, start, mail }) => {
+  const program = await start({ SKYCHIMP_SMTP_URL: mail.url, SKYCHIMP_RETRY_BASE: '1s' });
+  program.user('admin@example.org', 'Admin', 'admin');
+  await mail.stop();
+  const t = words('en');
+  await page.goto(`${program.address}/register`);
+  await page.getByLabel(t('setup-name')).fill('Eve');
+  await page.getByLabel(t('setup-email')).fill(EVE);
+  await page.getByLabel(t('setup-password')).fill(PASSWORD);
+  await page.getByRole('button', { name: t('register-button') }).click();
+  await expect(page.getByRole('heading', { name: t('sent-title') })).toBeVisible();
+  await mail.again();
+  expect(await link(mail, program, EVE, '/verify/')).toBeTruthy();
+});
