@@ -57,7 +57,7 @@ bench: $(TARGET)/release/skychimp ## measure import, expansion and sending, on b
 
 chaos: assets ## kill, restart, fill and cut for some minutes, on both databases; prints the ledgers
 	tests/install.sh
-	tests/services.sh run -- bash -c '$(CHAOS) && env -u TEST_DATABASE_URL $(CHAOS)'
+	tests/services.sh run --durable -- bash -c '$(CHAOS) && env -u TEST_DATABASE_URL $(CHAOS)'
 
 soak: assets ## the faults that need minutes, in full: a quarter of an hour on each database
 	tests/install.sh

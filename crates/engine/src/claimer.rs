@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use skychimp_core::db::Db;
 use skychimp_core::delivery::{Claim, Delivery, OpenRun, RunLetter, Scope};
+use skychimp_core::error::Error;
 use skychimp_core::ids::RunId;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::time::Moment;
@@ -67,6 +67,9 @@ impl Claimer {
                 Ok(false) => self.tick,
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "no letters could be claimed");
+                    if error.is::<Error>() {
+                        shared.gate.trouble();
+                    }
                     PAUSE
                 }
             };
@@ -132,13 +135,7 @@ impl Claimer {
         )
         .await?;
         self.compile(&mut tx, &runs, &claims).await?;
-        if let Err(error) = tx.commit().await {
-            if matches!(shared.db, Db::Postgres(_)) {
-                // perhaps only the answer was lost: then these are claimed, and nobody would ever send them
-                shared.unsure.cancel();
-            }
-            return Err(error.into());
-        }
+        tx.commit().await?;
         let claimed = jobs.len() + claims.len();
         let jobs = self.jobs(jobs, claims, now);
         if shared.gate.is_open() || claimed == 0 {

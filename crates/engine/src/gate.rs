@@ -56,6 +56,8 @@ struct Known {
     lease_until: Moment,
     /// Outcomes cannot be recorded: nothing else may leave.
     stuck: bool,
+    /// The database failed, see [`Gate::trouble`].
+    trouble: bool,
 }
 
 impl Gate {
@@ -74,7 +76,19 @@ impl Gate {
 
     /// Whether outcomes pile up.
     pub fn stuck(&self, stuck: bool) {
-        self.known.write().stuck = stuck;
+        let mut known = self.known.write();
+        known.stuck = stuck;
+        known.trouble |= stuck;
+    }
+
+    /// The database failed at something.
+    pub fn trouble(&self) {
+        self.known.write().trouble = true;
+    }
+
+    /// Whether it ever did.
+    pub fn had_trouble(&self) -> bool {
+        self.known.read().trouble
     }
 
     /// Whether anything may leave at all.

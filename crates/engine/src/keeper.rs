@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(5);
 const KILLED: &str = "the sending process was killed before the server's reply was read";
 const SILENT: &str = "the sending process was not heard of any more";
 
+/// See [`keep_gate`].
+pub const FORGOTTEN: &str = "the database lost what became of this letter";
+
 /// The lease was lost: another worker took this one for dead.
 #[derive(Debug)]
 pub struct LeaseLost;
@@ -58,11 +61,20 @@ async fn prolong(db: &Db, worker: WorkerId, until: Moment) -> Result<bool, Error
 }
 
 /// Renews the gate while letters are in hand, and weeds the queue.
+///
+/// When a PostgreSQL that had failed answers again, nobody can say what the worker holds: a claim may have been committed
+/// whose answer was lost, and a server that took over from another one may lack the last commits. The worker
+/// ends and begins again; deliveries that it holds by then without knowing of them are in doubt.
 pub async fn keep_gate(shared: Arc<Shared>) {
     let mut wake = shared.wake.subscribe();
+    let network = matches!(shared.db, Db::Postgres(_));
     loop {
-        if !shared.hand.is_empty() {
-            shared.renew_gate().await;
+        let trouble = network && shared.gate.had_trouble();
+        if trouble || !shared.hand.is_empty() {
+            let answered = shared.renew_gate().await;
+            if trouble && answered {
+                shared.unsure.cancel();
+            }
             shared.weed();
         }
         tokio::select! {
@@ -116,15 +128,18 @@ pub async fn keep_health(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Reads what the gate's answers are based on; on failure it shuts by itself.
-    pub async fn renew_gate(&self) {
+    /// Reads what the gate's answers are based on; on failure it shuts by itself. Whether the database answered.
+    pub async fn renew_gate(&self) -> bool {
         let (owners, since) = self.hand.held(self.clock.now());
-        if let Err(error) = self.gate.renew(&self.db, self.scope, &owners, since).await {
+        let renewed = self.gate.renew(&self.db, self.scope, &owners, since).await;
+        if let Err(error) = &renewed {
+            self.gate.trouble();
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error as &dyn std::error::Error,
                 "the database does not answer, sending waits"
             );
         }
+        renewed.is_ok()
     }
 
     /// Takes out of the queue what may not leave any more, everything while the mail server is down, and what has waited too long.
@@ -232,7 +247,7 @@ impl Remains {
             &self.db,
             orphan.worker,
             orphan.done.iter().chain(&in_doubt),
-            orphan.complete,
+            (!orphan.complete).then_some(SILENT),
             self.due(now),
             now,
         )
@@ -248,7 +263,8 @@ impl Remains {
         Ok(())
     }
 
-    fn due(&self, now: Moment) -> Moment {
+    /// When letters in doubt are tried again.
+    pub fn due(&self, now: Moment) -> Moment {
         now + self.retry.delay(1, rand::random())
     }
 
@@ -273,13 +289,12 @@ impl Remains {
     }
 }
 
-/// Ends a worker: records what is known; the rest returns to the queue untried, or in doubt when not all is known.
-/// Returns how many attempts were recorded and how many deliveries returned.
+/// Ends a worker: records what is known; the rest returns to the queue untried, or in doubt for the reason `doubt`. Returns how many attempts were recorded and how many deliveries returned.
 pub async fn end(
     db: &Db,
     worker: WorkerId,
     attempted: impl Iterator<Item = &Attempted>,
-    complete: bool,
+    doubt: Option<&str>,
     due_at: Moment,
     now: Moment,
 ) -> Result<(usize, u64), Error> {
@@ -287,8 +302,8 @@ pub async fn end(
     let attempted: Vec<_> = attempted.collect();
     let recorded = Delivery::record(&mut tx, worker, &attempted, now).await?;
     let mut rest = 0;
-    if !complete {
-        rest += Delivery::doubt_all(&mut tx, worker, SILENT, due_at, now).await?;
+    if let Some(reply) = doubt {
+        rest += Delivery::doubt_all(&mut tx, worker, reply, due_at, now).await?;
     }
     rest += Worker::end(&mut tx, worker).await?;
     tx.commit().await?;

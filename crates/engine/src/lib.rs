@@ -131,7 +131,7 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
                     tracing::error!("another worker took this one for dead; beginning again");
                 }
                 Ok(worker::End::Unsure) => {
-                    tracing::warn!("the answer to a claim was lost; beginning again");
+                    tracing::warn!("the database was away; beginning again");
                 }
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "the worker ended early");

@@ -112,7 +112,8 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     if !all_recorded {
         anyhow::bail!("outcomes could not be recorded; they are in the journal");
     }
-    settle(config, &remains, worker, journal).await?;
+    let forgotten = (end == End::Unsure).then_some(keeper::FORGOTTEN);
+    settle(config, &remains, worker, journal, forgotten).await?;
     Ok(end)
 }
 
@@ -170,6 +171,7 @@ async fn settle(
     remains: &Remains,
     worker: WorkerId,
     journal: Arc<Journal>,
+    doubt: Option<&str>,
 ) -> anyhow::Result<()> {
     let now = config.clock.now();
     let in_doubt: Vec<_> = journal
@@ -177,7 +179,15 @@ async fn settle(
         .iter()
         .map(|flight| remains.doubt(flight, now))
         .collect();
-    let (_, returned) = keeper::end(&config.db, worker, in_doubt.iter(), true, now, now).await?;
+    let (_, returned) = keeper::end(
+        &config.db,
+        worker,
+        in_doubt.iter(),
+        doubt,
+        remains.due(now),
+        now,
+    )
+    .await?;
     tracing::info!(worker.id = %worker, in_doubt = in_doubt.len(), returned, "stopped sending");
     if let Some(journal) = Arc::into_inner(journal) {
         journal.remove()?;

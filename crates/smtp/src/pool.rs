@@ -7,8 +7,10 @@
 //! the rate allows it; closing a connection never delays anybody.
 //!
 //! *Design notes.* The pool learns from the server: refused connections while
-//! others live lower the cap; it grows back by half after ten seconds, later
-//! when the server refuses again. Two connections cut off after the same number
+//! others live lower the cap. After ten seconds it is tried with more, and as long as
+//! they are taken it grows with each; when the server says again that it
+//! has enough, the next trial comes later. A connection that just breaks may have broken for
+//! any reason, and is no reason to wait longer. Two connections cut off after the same number
 //! of letters set the letters per connection for ten minutes.
 
 use std::sync::Arc;
@@ -150,8 +152,14 @@ impl Pool {
                     let mut lease = Lease::new(inner, None);
                     match inner.connector.connect().await {
                         Ok(mut connection) => {
-                            if let Some(most) = inner.state.lock().learned_limit(Instant::now()) {
-                                connection.carry_at_most(most);
+                            {
+                                let mut state = inner.state.lock();
+                                if let Some(most) = state.learned_limit(Instant::now()) {
+                                    connection.carry_at_most(most);
+                                }
+                                if state.taken(inner.connector.server().connections) {
+                                    inner.freed.notify_one();
+                                }
                             }
                             lease.connection = Some(connection);
                             return Ok(lease);
@@ -243,9 +251,21 @@ impl State {
         }
     }
 
-    /// The server refused another connection beside the living ones.
-    fn shrink(&mut self, now: Instant) {
+    /// The server took a new connection; whether there may be one more for that.
+    fn taken(&mut self, most: usize) -> bool {
+        let more = self.grown && self.cap < most;
+        self.cap += usize::from(more);
+        more
+    }
+
+    /// The server refused another connection beside the living ones; `told`: in words.
+    fn shrink(&mut self, told: bool, now: Instant) {
         self.cap = self.cap.min(self.live);
+        if !told {
+            self.grown = false;
+            self.cap_grows = now + GROW;
+            return;
+        }
         if now > self.cap_grows + GROW_MOST {
             // it went well for long
             self.grow_after = GROW;
@@ -292,7 +312,7 @@ impl Inner {
             tracing::info!(server.name = %self.connector.name(), connections = state.live, reply = %error.reply,
                 "the mail server takes no more connections");
         }
-        state.shrink(Instant::now());
+        state.shrink(error.code.is_some(), Instant::now());
         true
     }
 
@@ -469,7 +489,7 @@ mod tests {
         let mut grown_after = Vec::new();
         for _ in 0..4 {
             state.live = 5;
-            state.shrink(now);
+            state.shrink(true, now);
             assert_eq!(state.cap, 5);
             let refused = now;
             while state.cap == 5 {
@@ -485,11 +505,29 @@ mod tests {
             state.grow(20, now);
         }
         assert_eq!(state.cap, 20);
-        state.shrink(now + GROW_MOST);
+        state.shrink(true, now + GROW_MOST);
         assert_eq!(
             state.cap_grows,
             now + GROW_MOST + GROW,
             "it went well for long"
         );
+    }
+
+    /// Scenario 18: after a network that broke connection after connection all of them are back soon.
+    #[test]
+    fn broken_connections_are_soon_forgotten() {
+        let mut now = Instant::now();
+        let mut state = State::new(20, now);
+        for _ in 0..10 {
+            state.live = 1;
+            state.shrink(false, now);
+            now += GROW;
+            state.grow(20, now);
+        }
+        assert_eq!(state.cap, 2);
+        for _ in 0..18 {
+            assert!(state.taken(20));
+        }
+        assert_eq!((state.cap, state.taken(20)), (20, false));
     }
 }

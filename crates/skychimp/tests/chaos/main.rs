@@ -109,7 +109,8 @@ async fn twenty_kills() {
     assert!(ledger.doubled <= ledger.in_doubt && ledger.in_doubt <= KILLS * CONNECTIONS);
 }
 
-/// Scenario 17: the database is shut down at once, and comes back after three seconds; three times.
+/// Scenario 17: the database is shut down at once, and comes back after three seconds; three times. It keeps what it has committed
+/// (`tests/services.sh run --durable`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn database_restarts() {
     const PEOPLE: usize = 6_000;
