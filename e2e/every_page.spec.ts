@@ -1,7 +1,8 @@
 // Every page there is: followed from link to link, in both languages, light and dark, on a desk and on a phone.
 import type { BrowserContextOptions, Page } from '@playwright/test';
 import { accessible, complaints, fits, picture } from './look.ts';
-import type { Program } from './program.ts';
+import { signInEditor } from './posts.ts';
+import { Program } from './program.ts';
 import { OWNER, seed, signIn } from './seeds.ts';
 import { expect, test, until } from './test.ts';
 import type { Language } from './words.ts';
@@ -18,20 +19,22 @@ async function inUse(program: Program): Promise<void> {
 
 /** The same for all pages of a kind: ids become `:id`, what is asked for becomes its name. */
 function kind(url: URL): string {
-  const path = url.pathname.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, ':id').replace(/\/\d+(?=\/|$)/g, '/:id');
+  const path = url.pathname
+    .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, ':id')
+    .replace(/\/\d+(?=\/|$)/g, '/:id')
+    .replace(/^\/blog\/(tag\/)?[^/.]+$/, '/blog/$1:slug');
   return path + [...new Set([...url.searchParams.keys()])].sort().map((key) => `?${key}`).join('');
 }
 
-/** Follows links from the overview; gives one address per kind of page. */
-async function addresses(page: Page, program: Program): Promise<string[]> {
+/** Follows links from the overview, or from elsewhere; gives one address per kind of page. */
+async function addresses(page: Page, program: Program, waiting = ['/']): Promise<string[]> {
   const found = new Map<string, string>();
-  const waiting = ['/'];
   while (waiting.length > 0) {
     const next = waiting.shift() as string;
     const answer = await page.goto(next);
     expect(answer?.status(), next).toBeLessThan(400);
     const links = await page.locator('a[href]').evaluateAll((all) =>
-      all.filter((link) => !link.hasAttribute('download')).map((link) => (link as HTMLAnchorElement).href),
+      all.filter((link) => !link.hasAttribute('download') && !link.hasAttribute('hreflang')).map((link) => (link as HTMLAnchorElement).href),
     );
     for (const link of links) {
       const url = new URL(link);
@@ -49,20 +52,32 @@ async function addresses(page: Page, program: Program): Promise<string[]> {
   return [...new Set(found.values())].filter(Boolean);
 }
 
+/** A page as everybody in it has to find it: complete, accessible, not wider than the window. */
+async function look(page: Page, name: string, language: Language, address: string): Promise<void> {
+  await test.step(`${name}: ${kind(new URL(address))}`, async () => {
+    await page.goto(address);
+    await expect(page.locator('html')).toHaveAttribute('lang', language);
+    await picture(page, `${name}-${kind(new URL(address)).replace(/[^a-z]+/g, '-').replace(/^-|-$/g, '') || 'overview'}`);
+    await accessible(page);
+    await fits(page);
+  });
+}
+
 const DESK = { viewport: { width: 1280, height: 860 } };
 const PHONE = { viewport: { width: 375, height: 780 }, hasTouch: true, isMobile: true };
+
+const LOOKS: [string, Language, BrowserContextOptions][] = [
+  ['desk-light-en', 'en', { ...DESK, colorScheme: 'light' }],
+  ['phone-dark-ru', 'ru', { ...PHONE, colorScheme: 'dark' }],
+];
 
 // R1: every page works in a real browser, for everybody
 test('every page is accessible, complete, and fits a phone', async ({ browser, start }) => {
   test.setTimeout(480_000);
   const program = await start();
   await inUse(program);
-  const looks: [string, Language, BrowserContextOptions][] = [
-    ['desk-light-en', 'en', { ...DESK, colorScheme: 'light' }],
-    ['phone-dark-ru', 'ru', { ...PHONE, colorScheme: 'dark' }],
-  ];
   let all: string[] = [];
-  for (const [look, language, options] of looks) {
+  for (const [name, language, options] of LOOKS) {
     const page = await signIn(browser, program, language, options);
     const wrong = complaints(page);
     if (all.length === 0) {
@@ -70,15 +85,31 @@ test('every page is accessible, complete, and fits a phone', async ({ browser, s
       expect(all.length).toBeGreaterThan(10);
     }
     for (const address of all) {
-      await test.step(`${look}: ${kind(new URL(address))}`, async () => {
-        await page.goto(address);
-        await expect(page.locator('html')).toHaveAttribute('lang', language);
-        await picture(page, `${look}-${kind(new URL(address)).replace(/[^a-z]+/g, '-').replace(/^-|-$/g, '') || 'overview'}`);
-        await accessible(page);
-        await fits(page);
-      });
+      await look(page, name, language, address);
     }
     expect(wrong).toEqual([]);
     await page.context().close();
+  }
+});
+
+// R1, R44, R45: the blog and its panel, with the articles of the demo
+test('every page of the blog is accessible, complete, and fits a phone', async ({ browser }) => {
+  test.setTimeout(480_000);
+  const [program, password] = await Program.demo();
+  try {
+    let all: string[] = [];
+    for (const [name, language, options] of LOOKS) {
+      const page = await signInEditor(browser, program, language, options, password);
+      const wrong = complaints(page);
+      if (all.length === 0) {
+        all = await addresses(page, program, ['/posts', '/blog']);
+        expect(all.filter((address) => /\/(posts|blog)/.test(address)).length).toBeGreaterThan(8);
+      }
+      for (const address of all) await look(page, name, language, address);
+      expect(wrong).toEqual([]);
+      await page.context().close();
+    }
+  } finally {
+    await program.stop();
   }
 });

@@ -22,6 +22,24 @@ export class Program {
 
   /** Makes a folder and starts `serve`; letters go to the sandbox unless `settings` name a mail server. */
   static async start(settings: Record<string, string> = {}): Promise<Program> {
+    const program = await Program.prepare(settings);
+    await program.serve();
+    return program;
+  }
+
+  /** Starts `demo`; gives the password of its accounts too. */
+  static async demo(): Promise<[Program, string]> {
+    const program = await Program.prepare({});
+    await program.serve(['demo', '--json']);
+    for (let tries = 0; tries < 600; tries += 1) {
+      const [, password] = program.log.match(/"password": *"([^"]+)"/) ?? [];
+      if (password) return [program, password];
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    throw new Error(`the demo does not end:\n${program.log}`);
+  }
+
+  private static async prepare(settings: Record<string, string>): Promise<Program> {
     const folder = mkdtempSync(join(tmpdir(), 'skychimp-e2e-'));
     const port = await freePort();
     const address = `http://127.0.0.1:${port}`;
@@ -32,14 +50,12 @@ export class Program {
       SKYCHIMP_DATA_DIR: join(folder, 'data'),
       ...settings,
     });
-    const program = new Program(folder, address, environment);
-    await program.serve();
-    return program;
+    return new Program(folder, address, environment);
   }
 
   /** Starts the service, again after [`halt`]. */
-  async serve(): Promise<void> {
-    const child = spawn(BINARY, ['serve'], { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  async serve(words = ['serve']): Promise<void> {
+    const child = spawn(BINARY, words, { cwd: this.folder, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     const keep = (chunk: Buffer) => (this.log += chunk.toString());
     child.stdout?.on('data', keep);

@@ -20,6 +20,7 @@ use crate::error::{Error, FieldError};
 use crate::ids::{ContentVersion, MediaId, PostId, UserId};
 use crate::markdown::{self, Rendered};
 use crate::media::Picture;
+use crate::recipient::like_escape;
 use crate::time::Moment;
 use crate::user::{Role, User};
 
@@ -485,7 +486,7 @@ impl Post {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, title, slug, author, published, published_at, views, updated_at
              FROM posts
-             WHERE search LIKE $2 ESCAPE '!'
+             WHERE search LIKE $2 ESCAPE '\\'
                AND ($3 = '' OR $3 = CASE WHEN published AND published_at <= $1 THEN 'published'
                                          WHEN published THEN 'scheduled'
                                          WHEN published_at IS NULL THEN 'draft'
@@ -568,12 +569,7 @@ async fn set_tags(tx: &mut Tx, id: PostId, names: &[String]) -> Result<(), Error
     Ok(())
 }
 
-/// A pattern for `LIKE … ESCAPE '!'`: `%` and `_` stand for themselves.
+/// A pattern for `LIKE … ESCAPE '\'` that finds the text anywhere, in any case.
 fn like(search: &str) -> String {
-    let search = search.trim().to_lowercase();
-    let search = search
-        .replace('!', "!!")
-        .replace('%', "!%")
-        .replace('_', "!_");
-    format!("%{search}%")
+    format!("%{}%", like_escape(&search.trim().to_lowercase()))
 }

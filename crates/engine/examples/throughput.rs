@@ -79,6 +79,7 @@ async fn main() -> Result<()> {
         mail_from_name: sender.name,
         mail_from: EmailAddress::parse(&sender.email)?,
         data_dir: dir.path().to_owned(),
+        gallery: skychimp_core::media::Gallery::in_folder(dir.path())?,
         retry: Retry::from_base(Duration::from_secs(5)),
         tick: Duration::from_secs(1),
         lease: Duration::from_mins(1),

@@ -1,5 +1,5 @@
 //! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox, uploaded
-//! files that nobody imported. Ends imports whose process went away.
+//! files that nobody imported, pictures that no post shows. Ends imports whose process went away.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
 use skychimp_core::import::Import;
 use skychimp_core::limit::Limit;
+use skychimp_core::media;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::session::Session;
 use skychimp_core::token::Grant;
@@ -26,6 +27,7 @@ struct Done {
     imports: u64,
     uploads: u64,
     files: u64,
+    pictures: u64,
 }
 
 /// Cleans up every hour, the first time at once.
@@ -42,7 +44,18 @@ pub async fn run(config: &EngineConfig) {
                 imports,
                 uploads,
                 files,
-            }) => tracing::info!(sessions, letters, imports, uploads, files, "cleaned up"),
+                pictures,
+            }) => {
+                tracing::info!(
+                    sessions,
+                    letters,
+                    imports,
+                    uploads,
+                    files,
+                    pictures,
+                    "cleaned up"
+                );
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -70,5 +83,6 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
         imports,
         uploads,
         files: Import::remove_lost_files(&config.db, &config.data_dir, now).await?,
+        pictures: media::clean_up(&config.db, &config.gallery, now).await?,
     })
 }

@@ -41,6 +41,7 @@ use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
 use skychimp_core::ids::MailingId;
 use skychimp_core::mailing::Sender;
+use skychimp_core::media::Gallery;
 use skychimp_core::secret::SecretKey;
 use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
@@ -71,6 +72,8 @@ pub struct EngineConfig {
     pub mail_from: EmailAddress,
     /// Where the journal is kept: the folder `journal` in here.
     pub data_dir: PathBuf,
+    /// Where the blog's pictures are.
+    pub gallery: Gallery,
     /// The first delay of a retry.
     pub retry: Retry,
     /// How often the engine looks for work without being woken.

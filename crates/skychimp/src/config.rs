@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skychimp_core::address::EmailAddress;
+use skychimp_core::media::Gallery;
 use skychimp_core::registration::Registration;
 use skychimp_core::shared::Shared;
 use skychimp_smtp::{Roots, Server};
@@ -62,6 +63,8 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// Valkey or Redis, shared by the nodes; `None`: each node caches for itself.
     pub cache_url: Option<Secret>,
+    /// The store of the blog's pictures; `None`: a folder in the data folder.
+    pub media_url: Option<Secret>,
     /// Signs links; `None`: made and kept in the data folder.
     pub secret_key: Option<Secret>,
     /// The mail server; `None`: the sandbox.
@@ -193,6 +196,11 @@ impl Config {
             data_dir: reader.required("data_dir", |text| Ok(PathBuf::from(text))),
             database_url: reader.optional("database_url", database_url),
             cache_url: reader.optional("cache_url", cache_url),
+            media_url: reader.optional("media_url", |text| {
+                Gallery::s3(text)
+                    .map(|_| Secret::new(text))
+                    .map_err(|error| error.to_string())
+            }),
             secret_key: reader.optional("secret_key", secret_key),
             smtp,
             mail_from: reader.optional("mail_from", mail_from),

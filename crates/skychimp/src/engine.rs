@@ -43,6 +43,7 @@ pub fn start(
         mail_from: EmailAddress::parse(&from.email).context("the sender has no valid address")?,
         mail_from_name: from.name,
         data_dir: config.data_dir.clone(),
+        gallery: program.gallery()?,
         retry,
         tick: config.tick,
         lease: config.lease,

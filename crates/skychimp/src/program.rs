@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use skychimp_core::db::Db;
 use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{Mailing, Sender};
+use skychimp_core::media::Gallery;
 use skychimp_core::secret::SecretKey;
 use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
@@ -66,6 +67,17 @@ impl Program {
             .await
             .context("cannot bring the database up to date")?;
         Ok(db)
+    }
+
+    /// The store of the blog's pictures.
+    pub fn gallery(&self) -> anyhow::Result<Gallery> {
+        let opened = if let Some(url) = &self.config.media_url {
+            Gallery::s3(url.reveal())
+        } else {
+            self.data_dir()?;
+            Gallery::in_folder(&self.config.data_dir.join("media"))
+        };
+        opened.context("cannot open the store of pictures (media_url)")
     }
 
     /// The key that signs links.

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use skychimp_core::media::Gallery;
 use skychimp_core::message::{Message, MessageDraft};
 use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
@@ -47,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings {
         base_url: base.parse()?,
         data_dir: std::env::temp_dir(),
+        gallery: Gallery::in_folder(&std::env::temp_dir().join("skychimp-media"))?,
         secret: SecretKey::new([7; 32]),
         mail_from: "news@example.org".to_owned(),
         upload_limit: 500_000_000,

@@ -6,6 +6,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use skychimp_core::ids::UserId;
+use skychimp_core::post::Editor;
 use skychimp_core::user::User;
 
 use crate::error::WebError;
@@ -26,6 +27,10 @@ impl Sender {
         self.0.id
     }
 }
+
+/// Somebody who writes the blog: a content manager or an administrator (R45).
+#[derive(Debug, Clone)]
+pub struct Writer(pub Editor);
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = WebError;
@@ -55,5 +60,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
             // a section that a role does not have is not there for it
             Err(WebError::NotFound)
         }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Writer {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
+        Editor::of(&user).map(Self).ok_or(WebError::NotFound)
     }
 }

@@ -35,6 +35,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use skychimp_core::db::Db;
+use skychimp_core::media::Gallery;
 use skychimp_core::password::Hasher;
 use skychimp_core::registration::Registration;
 use skychimp_core::secret::{SecretKey, SigningKey};
@@ -68,6 +69,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Largest file that may be uploaded, in bytes.
     pub upload_limit: u64,
+    /// Where the blog's pictures are.
+    pub gallery: Gallery,
     /// Signs forms and links.
     pub secret: SecretKey,
     /// The service's own sender, used by mailings without one: address and name.

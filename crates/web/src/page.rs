@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::error::FieldError;
+use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
 use skychimp_core::session::{Session, SessionToken};
 use skychimp_core::time::Moment;
@@ -261,6 +262,14 @@ impl Page {
         self.user
             .as_ref()
             .is_some_and(|user| user.verified_at.is_none())
+    }
+
+    /// The account writes the blog.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.user
+            .as_ref()
+            .is_some_and(|user| Editor::of(user).is_some())
     }
 
     /// The first letters of the account's name.

@@ -1,12 +1,15 @@
 //! The pages, a file per area.
 
 pub mod account;
+pub mod blog;
 pub mod health;
 pub mod home;
 pub mod imports;
 pub mod lists;
 pub mod mailings;
+pub mod media;
 pub mod messages;
+pub mod posts;
 pub mod recipients;
 pub mod sandbox;
 pub mod suppressions;
@@ -21,6 +24,8 @@ pub(crate) fn routes() -> Routes {
     Routes::new()
         .merge(home::routes())
         .merge(account::routes())
+        .merge(blog::routes())
+        .merge(posts::routes())
         .merge(mailings::routes())
         .merge(recipients::routes())
         .merge(lists::routes())
@@ -34,15 +39,18 @@ pub(crate) fn routes() -> Routes {
 pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .merge(mailings::long_routes())
+        .merge(posts::long_routes())
         .merge(recipients::long_routes())
         .merge(imports::long_routes())
 }
 
-/// What is no page: links in letters, health, assets. No session, no token of forms.
+/// What is no page: links in letters, health, feeds, pictures, assets. No session, no token of forms.
 pub(crate) fn bare_routes() -> Routes {
     Routes::new()
         .merge(unsubscribe::routes())
         .merge(health::routes())
+        .merge(blog::feed_routes())
+        .merge(media::routes())
         .route("/assets/{name}", get(assets::serve))
 }
 

@@ -7,7 +7,7 @@ use crate::crates::packages;
 use crate::tree::Tree;
 
 /// Licences that a program under `MIT OR Apache-2.0` may contain without further duties than naming them.
-const ALLOWED: [&str; 17] = [
+const ALLOWED: [&str; 18] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -23,6 +23,7 @@ const ALLOWED: [&str; 17] = [
     "MPL-2.0",
     "OpenSSL",
     "Unicode-3.0",
+    "Unicode-DFS-2016",
     "Unlicense",
     "Zlib",
 ];

@@ -19,7 +19,7 @@ use crate::error::{Error, FieldError};
 use crate::ids::MediaId;
 
 /// Largest file that is taken, in bytes.
-pub const FILE_MAX: usize = 20 * 1024 * 1024;
+pub const FILE_MAX: usize = 20_000_000;
 /// Most pixels, in millions: more than cameras and telephones usually make.
 const MEGAPIXELS_MAX: u64 = 50;
 /// Longest side, in pixels.
@@ -30,6 +30,8 @@ const MEMORY_MAX: u64 = 512 * 1024 * 1024;
 const WIDTHS: [u32; 3] = [480, 960, 1920];
 /// Of JPEG: what the eye does not miss.
 const QUALITY: u8 = 84;
+/// A picture that is exact in so few bytes is none that should lose anything.
+const SMALL: u64 = 64 * 1024;
 /// Longest colour profile that is kept, in bytes; usual ones have 500 to 4 000.
 const PROFILE_MAX: usize = 64 * 1024;
 
@@ -92,7 +94,7 @@ fn wrong(code: &'static str) -> Error {
 /// [`Error::Invalid`] on the field `picture` says what is wrong with the file.
 pub fn prepare(content: &[u8]) -> Result<Prepared, Error> {
     if content.len() > FILE_MAX {
-        let error = FieldError::new("picture", "picture_bytes").with("max", FILE_MAX / 1024 / 1024);
+        let error = FieldError::new("picture", "picture_bytes").with("max", FILE_MAX / 1_000_000);
         return Err(Error::Invalid(vec![error]));
     }
     let (image, format, profile) = decode(content)?;
@@ -152,8 +154,8 @@ fn scaled(image: &DynamicImage, width: u32) -> DynamicImage {
     image.resize_exact(width, height, FilterType::Lanczos3)
 }
 
-/// Photographs stay JPEG. Anything else keeps every pixel, unless that takes more than a byte for each: then it is a
-/// photograph too.
+/// Photographs stay JPEG. Anything else keeps every pixel, unless that takes much and more than a byte for each: then it is
+/// a photograph too.
 fn choose(
     image: &DynamicImage,
     format: ImageFormat,
@@ -162,7 +164,7 @@ fn choose(
     if format != ImageFormat::Jpeg {
         let exact = encode(image, Encoding::Exact, profile)?;
         let pixels = u64::from(image.width()) * u64::from(image.height());
-        if exact.len() as u64 <= pixels || transparent(image) {
+        if exact.len() as u64 <= pixels.max(SMALL) || transparent(image) {
             return Ok((Encoding::Exact, exact));
         }
     }

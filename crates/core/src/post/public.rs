@@ -113,7 +113,7 @@ impl Post {
     ) -> Result<Vec<Card>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), " FROM posts p
-             WHERE ", visible!(), " AND p.search LIKE $2 ESCAPE '!'
+             WHERE ", visible!(), " AND p.search LIKE $2 ESCAPE '\\'
                AND ($3 = '' OR EXISTS (SELECT 1 FROM post_tags t WHERE t.post_id = p.id AND t.slug = $3))
              ORDER BY p.published_at DESC, p.id DESC
              LIMIT $4 OFFSET $5",
@@ -131,7 +131,7 @@ impl Post {
     pub async fn count_published(tx: &mut Tx, filter: &Filter, now: Moment) -> Result<i64, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT count(*) FROM posts p
-             WHERE ", visible!(), " AND p.search LIKE $2 ESCAPE '!'
+             WHERE ", visible!(), " AND p.search LIKE $2 ESCAPE '\\'
                AND ($3 = '' OR EXISTS (SELECT 1 FROM post_tags t WHERE t.post_id = p.id AND t.slug = $3))",
         ))
         .bind(now)

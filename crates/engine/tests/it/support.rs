@@ -8,6 +8,7 @@ use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
 use skychimp_core::db::Db;
 use skychimp_core::delivery::{Delivery, DeliveryFilter, Scope};
 use skychimp_core::ids::UserId;
+use skychimp_core::media::Gallery;
 use skychimp_core::run::Run;
 use skychimp_core::secret::SecretKey;
 pub use skychimp_core::testing::Ledger;
@@ -63,6 +64,7 @@ impl World {
             mail_from_name: "Skychimp".into(),
             mail_from: EmailAddress::parse("service@skychimp.example.org").unwrap(),
             data_dir: self.dir.path().to_owned(),
+            gallery: Gallery::in_folder(&self.dir.path().join("media")).unwrap(),
             retry: Retry::from_base(Duration::from_millis(300)),
             tick: Duration::from_millis(100),
             lease: Duration::from_mins(1),

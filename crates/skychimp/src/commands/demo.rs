@@ -1,6 +1,7 @@
 //! `skychimp demo`.
 
 mod people;
+mod posts;
 
 use std::fs::{File, TryLockError};
 use std::io::{Cursor, ErrorKind};
@@ -28,6 +29,8 @@ use crate::stop;
 
 /// Who logs in.
 const EMAIL: &str = "demo@example.org";
+/// Who writes the blog.
+const WRITER: &str = "editor@example.org";
 /// Recipients of the mailing.
 const PEOPLE: usize = 1_000;
 const SUBJECT: &str = "{{ first_name | default(\"Друг\") }}, новости из города {{ attributes.city | default(\"вашего\") }}";
@@ -35,7 +38,7 @@ const SUBJECT: &str = "{{ first_name | default(\"Друг\") }}, новости 
 /// See it work: a mailing of 1 000 letters with sample data, sent through the sandbox.
 ///
 /// Makes a fresh database in the folder demo of the data folder (the one of the demo before is thrown away), a user, 1 000
-/// recipients, a message with personal fields and a mailing, sends it over SMTP to the built-in sandbox, and then keeps the
+/// recipients, a message with personal fields, a mailing and a few articles of the blog, sends it over SMTP to the built-in sandbox, and then keeps the
 /// site running, so that you can look around, until Ctrl+C. A configured database or mail server is not touched.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
@@ -62,7 +65,8 @@ impl Demo {
         let _lock = clear(&folder)?;
         let mut config = program.config.clone();
         config.data_dir = folder;
-        (config.database_url, config.smtp, config.base_url) = (None, None, None);
+        (config.database_url, config.media_url) = (None, None);
+        (config.smtp, config.base_url) = (None, None);
         let program = Program::new(config, program.json);
         let db = program.database().await?;
         let listener = match &self.listen {
@@ -73,7 +77,9 @@ impl Demo {
         service.send(&program, &db)?;
 
         let password = password();
-        let owner = account(&program, &db, &password).await?;
+        let owner = account(&program, &db, EMAIL, Role::User, &password).await?;
+        let writer = account(&program, &db, WRITER, Role::ContentManager, &password).await?;
+        posts::write(&program, &db, writer).await?;
         let mailing = fill(&program, &db, owner, &stop).await?;
         let sent = watch(&program, &db, owner, mailing, &stop).await?;
 
@@ -94,7 +100,8 @@ impl Demo {
             ))?;
             if !self.exit {
                 out::line(&format!(
-                    "\n  The mailing   {page}\n  Its letters   {}/sandbox\n  Log in with   {EMAIL}\n  Password      {password}\n",
+                    "\n  The mailing   {page}\n  Its letters   {}/sandbox\n  Log in with   {EMAIL}\n  Password      {password}\n  The blog      {}/blog; {WRITER} writes it, with the same password\n",
+                    service.url(&program),
                     service.url(&program)
                 ))?;
                 out::note("Ctrl+C ends the demo");
@@ -179,14 +186,20 @@ fn password() -> String {
         .join("-")
 }
 
-async fn account(program: &Program, db: &Db, password: &str) -> anyhow::Result<UserId> {
+async fn account(
+    program: &Program,
+    db: &Db,
+    email: &str,
+    role: Role,
+    password: &str,
+) -> anyhow::Result<UserId> {
     let password = password.to_owned();
     let password = tokio::task::spawn_blocking(move || HashedPassword::new(&password)).await??;
     let mut tx = db.write().await?;
     let new = NewUser {
-        email: EMAIL,
+        email,
         name: "Demo",
-        role: Role::User,
+        role,
         verified: true,
         zone: "Europe/Moscow",
     };

@@ -113,6 +113,7 @@ impl Service {
                     .context("base_url and listen make no address of a site")?,
                 data_dir: config.data_dir.clone(),
                 upload_limit: config.upload_limit,
+                gallery: program.gallery()?,
                 secret: program.secret_key(db)?,
                 mail_from: from.email,
                 mail_from_name: from.name,

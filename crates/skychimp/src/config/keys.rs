@@ -78,7 +78,7 @@ pub const KEYS: &[Key] = &[
     key(
         "data_dir",
         "./data",
-        "Folder of the SQLite database, the secret key and the sandbox's letters.",
+        "Folder of the SQLite database, the secret key, the blog's pictures and the sandbox's letters.",
     ),
     secret(optional(
         "database_url",
@@ -91,6 +91,13 @@ pub const KEYS: &[Key] = &[
         "every node caches for itself",
         "redis://cache.example.org",
         "Valkey or Redis 6 or newer, shared by the nodes: `redis://` or, encrypted, `rediss://`. It may be away at any time.",
+    )),
+    secret(optional(
+        "media_url",
+        "the folder media of `data_dir`",
+        "s3://key:secret@s3.eu-central-1.amazonaws.com/bucket/blog?region=eu-central-1",
+        "Where the blog's pictures are: an S3-compatible store, `s3://KEY:SECRET@HOST/BUCKET[/FOLDER]`. After `?`: `region`, `tls=none`. \
+         Several nodes need one, or a folder they share.",
     )),
     secret(optional(
         "secret_key",

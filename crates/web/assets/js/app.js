@@ -9,3 +9,4 @@ import "./select.js";
 import "./upload.js";
 import "./fields.js";
 import "./editor.js";
+import "./posts.js";

@@ -80,6 +80,9 @@ async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebEr
             registration: app.settings.registration.is_open(),
         });
     };
+    if page.writes() && !page.sends() {
+        return Ok(Redirect::to("/posts").into_response());
+    }
     let overview = Overview::of(&mut tx, user.id).await?;
     let steps = steps(&overview);
     html(&OverviewPage {

@@ -10,6 +10,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use skychimp_core::ids::UserId;
+use skychimp_core::media::Gallery;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
@@ -52,6 +53,7 @@ impl Site {
         let mut settings = Settings {
             base_url: "http://mail.example.org".parse().unwrap(),
             data_dir: data.path().to_owned(),
+            gallery: Gallery::in_folder(&data.path().join("media")).unwrap(),
             secret: SecretKey::new([7; 32]),
             mail_from: "news@example.org".to_owned(),
             upload_limit: 500_000_000,
@@ -222,7 +224,7 @@ impl Browser {
         method: &str,
         address: &str,
         headers: &[(&str, &str)],
-        body: String,
+        body: impl Into<Body>,
     ) -> Answer {
         let (mut answer, body) = self.ask(method, address, headers, body).await;
         let body = body.collect().await.unwrap().to_bytes();
@@ -251,7 +253,7 @@ impl Browser {
         method: &str,
         address: &str,
         headers: &[(&str, &str)],
-        body: String,
+        body: impl Into<Body>,
     ) -> (Answer, Body) {
         let cookies: Vec<_> = self
             .cookies
@@ -274,7 +276,7 @@ impl Browser {
         let response = self
             .router
             .clone()
-            .oneshot(request.body(Body::from(body)).unwrap())
+            .oneshot(request.body(body.into()).unwrap())
             .await
             .unwrap();
         let (parts, body) = response.into_parts();

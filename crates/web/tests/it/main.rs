@@ -4,12 +4,14 @@
 
 mod account;
 mod account_area;
+mod blog;
 mod browser;
 mod limits;
 mod mailings;
 mod mailings_bulk;
 mod matrix;
 mod messages;
+mod posts;
 mod recipients;
 mod registration;
 mod reset;

@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
+use axum::body::Bytes;
 use skychimp_core::address::EmailAddress;
-use skychimp_core::ids::{ImportId, ListId, MessageId, RecipientId, UserId};
+use skychimp_core::ids::{ImportId, ListId, MessageId, PostId, RecipientId, UserId};
 use skychimp_core::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };
 use skychimp_core::mailing::MailingDraft;
+use skychimp_core::post::{Editor, Post, PostDraft};
 use skychimp_core::recipient::{Draft, Recipient};
 use skychimp_core::suppression::{Reason, Suppression};
 use skychimp_core::testing::{TestRun, execute, list, mailing, message, sending_run};
 use skychimp_core::time::Moment;
 use skychimp_core::unsubscribe::UnsubscribeToken;
-use skychimp_core::user::Role;
+use skychimp_core::user::{Role, User};
 
 use crate::browser::{Browser, Site};
 
@@ -108,6 +110,12 @@ pub struct Things {
     pub gone: EmailAddress,
     /// The number of a letter in the sandbox.
     pub letter: u64,
+    /// A post of the content manager; it belongs to no user.
+    pub post: PostId,
+    /// Where everybody reads it.
+    pub slug: String,
+    /// The name of a picture's file.
+    pub picture: String,
 }
 
 impl World {
@@ -232,8 +240,12 @@ impl World {
             vec![email],
             letter.into(),
         );
+        let (post, slug, picture) = self.article(mark).await;
         Things {
             owner,
+            post,
+            slug,
+            picture,
             recipient,
             list,
             message,
@@ -244,6 +256,38 @@ impl World {
             unsubscribe: self.site.app.unsubscribe_key.sign(&token),
             letter: self.site.sandbox.count(),
         }
+    }
+}
+
+impl World {
+    /// A published post with a picture.
+    async fn article(&self, mark: &str) -> (PostId, String, String) {
+        let Site { db, clock, app, .. } = &self.site;
+        let now = clock.now();
+        let mut tx = db.write().await.unwrap();
+        let writer = User::get(&mut tx, self.ids[&Who::Content]).await.unwrap();
+        let editor = Editor::of(&writer.unwrap()).unwrap();
+        let draft = PostDraft {
+            title: format!("{mark} post"),
+            author: mark.to_owned(),
+            language: "en".to_owned(),
+            body: mark.to_owned(),
+            tags: vec!["news".to_owned()],
+            ..PostDraft::default()
+        };
+        let id = Post::create(&mut tx, editor, &draft, now).await.unwrap();
+        Post::publish(&mut tx, editor, id, 1, None, now)
+            .await
+            .unwrap();
+        let slug = Post::get(&mut tx, editor, id).await.unwrap().unwrap().slug;
+        tx.commit().await.unwrap();
+        let name = "0123456789abcdef01234567-1.jpg";
+        app.settings
+            .gallery
+            .put(name, Bytes::from_static(b"x"))
+            .await
+            .unwrap();
+        (id, slug, name.to_owned())
     }
 }
 
@@ -285,6 +329,11 @@ impl Things {
             ("users", "id") => self.owner.to_string(),
             ("sandbox", "number") => self.letter.to_string(),
             ("verify" | "reset" | "email" | "undo", "token") => "no-such-link".to_owned(),
+            ("posts", "id") => self.post.to_string(),
+            ("versions", "version") => "1".to_owned(),
+            ("blog", "slug") => self.slug.clone(),
+            ("tag", "tag") => "news".to_owned(),
+            ("media", "name") => self.picture.clone(),
             ("u", "token") => self.unsubscribe.clone(),
             ("assets", "name") => skychimp_web::assets::url("app.css")
                 .rsplit_once('/')

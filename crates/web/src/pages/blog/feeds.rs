@@ -1,0 +1,144 @@
+//! What programs read: Atom (RFC 4287), RSS 2.0, the map of the site, robots.txt. No visitor, so no page middleware.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use skychimp_core::markdown;
+use skychimp_core::post::public::Place;
+use skychimp_core::post::{Card, Post, Tag};
+use skychimp_core::time::Moment;
+
+use super::base;
+use crate::AppState;
+use crate::error::WebError;
+use crate::i18n::Lang;
+use crate::routes::{Routes, get};
+
+/// Posts in a feed.
+const FEED: i64 = 20;
+/// Addresses in a map of the site (its protocol allows 50 000).
+const PLACES: i64 = 10_000;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/blog/atom.xml", get(atom))
+        .route("/blog/rss.xml", get(rss))
+        .route("/sitemap.xml", get(sitemap))
+        .route("/robots.txt", get(robots))
+}
+
+struct Entry {
+    card: Card,
+    html: String,
+    updated: Moment,
+    published_2822: String,
+    tags: Vec<Tag>,
+}
+
+#[derive(Template)]
+#[template(path = "blog/atom.xml")]
+struct Atom {
+    base: String,
+    lead: String,
+    updated: Moment,
+    entries: Vec<Entry>,
+}
+
+#[derive(Template)]
+#[template(path = "blog/rss.xml")]
+struct Rss {
+    base: String,
+    lead: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Template)]
+#[template(path = "blog/sitemap.xml")]
+struct Sitemap {
+    base: String,
+    places: Vec<Place>,
+}
+
+async fn entries(app: &AppState) -> Result<Vec<Entry>, WebError> {
+    let mut tx = app.db.read().await?;
+    let mut entries = Vec::new();
+    for article in Post::feed(&mut tx, FEED, app.clock.now()).await? {
+        let published = article
+            .card
+            .published_at
+            .timestamp()
+            .to_zoned(jiff::tz::TimeZone::UTC);
+        entries.push(Entry {
+            tags: Post::tags(&mut tx, article.card.id).await?,
+            html: markdown::absolute(&article.html, &app.settings.base_url),
+            // a text that was ready before its publication is as new as that
+            updated: article.updated_at.max(article.card.published_at),
+            published_2822: jiff::fmt::rfc2822::to_string(&published).unwrap_or_default(),
+            card: article.card,
+        });
+    }
+    Ok(entries)
+}
+
+/// The blog has posts in both languages and one feed; its own words are English.
+fn lead() -> String {
+    Lang::En.t("blog-lead").to_string()
+}
+
+async fn atom(State(app): State<AppState>) -> Result<Response, WebError> {
+    let entries = entries(&app).await?;
+    let updated = entries
+        .iter()
+        .map(|entry| entry.updated)
+        .max()
+        .unwrap_or_default();
+    let (base, lead) = (base(&app), lead());
+    xml(
+        "application/atom+xml; charset=utf-8",
+        &Atom {
+            base,
+            lead,
+            updated,
+            entries,
+        },
+    )
+}
+
+async fn rss(State(app): State<AppState>) -> Result<Response, WebError> {
+    let entries = entries(&app).await?;
+    let (base, lead) = (base(&app), lead());
+    xml(
+        "application/rss+xml; charset=utf-8",
+        &Rss {
+            base,
+            lead,
+            entries,
+        },
+    )
+}
+
+async fn sitemap(State(app): State<AppState>) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let places = Post::places(&mut tx, PLACES, app.clock.now()).await?;
+    let base = base(&app);
+    xml("application/xml; charset=utf-8", &Sitemap { base, places })
+}
+
+/// Crawlers find the blog and leave alone what is a person's: links in letters, forms, accounts.
+async fn robots(State(app): State<AppState>) -> Response {
+    let text = format!(
+        "User-agent: *\nDisallow: /u/\nDisallow: /login\nDisallow: /setup\nDisallow: /posts\n\nSitemap: {}/sitemap.xml\n",
+        base(&app)
+    );
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// Programs look again every few minutes; what changed must not wait for longer.
+fn xml(kind: &'static str, template: &impl Template) -> Result<Response, WebError> {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    Ok((headers, template.render()?).into_response())
+}

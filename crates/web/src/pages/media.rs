@@ -1,0 +1,38 @@
+//! Pictures of the blog, from their store to readers.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::AppState;
+use crate::error::WebError;
+use crate::form::Path;
+use crate::routes::{Routes, get};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/media/{name}", get(serve))
+}
+
+/// A name never means another picture, so browsers keep it for a year. A draft's picture can be seen by whoever knows its
+/// name, which nobody can guess.
+async fn serve(
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, WebError> {
+    let kind = match name.rsplit_once('.') {
+        Some((_, "jpg")) => "image/jpeg",
+        Some((_, "webp")) => "image/webp",
+        _ => return Err(WebError::NotFound),
+    };
+    let content = app
+        .settings
+        .gallery
+        .get(&name)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    Ok((headers, content).into_response())
+}

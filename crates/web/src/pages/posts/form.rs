@@ -1,0 +1,232 @@
+//! The form of the editor.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::db::Tx;
+use skychimp_core::error::Error;
+use skychimp_core::ids::PostId;
+use skychimp_core::media::{FILE_MAX, Picture};
+use skychimp_core::post::{Editor, Post, PostDraft, State};
+use skychimp_core::schedule;
+use skychimp_core::time::Moment;
+
+use super::tone;
+use crate::AppState;
+use crate::error::WebError;
+use crate::form::Errors;
+use crate::format;
+use crate::page::{Page, html_changed, html_wrong};
+
+/// Between now and the moment that the form suggests for a publication.
+const SUGGESTED: Duration = Duration::from_hours(24);
+
+/// A button above the text: what the script does, the icon, the sentence.
+type Tool = (&'static str, &'static str, &'static str);
+
+const TOOLS: [Tool; 10] = [
+    ("bold", "type-bold", "posts-md-bold"),
+    ("italic", "type-italic", "posts-md-italic"),
+    ("h2", "type-h2", "posts-md-h2"),
+    ("h3", "type-h3", "posts-md-h3"),
+    ("link", "link-45deg", "posts-md-link"),
+    ("quote", "quote", "posts-md-quote"),
+    ("ul", "list-ul", "posts-md-ul"),
+    ("ol", "list-ol", "posts-md-ol"),
+    ("code", "code-slash", "posts-md-code"),
+    ("picture", "image", "posts-md-picture"),
+];
+
+/// What the editor's form holds.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct PostForm {
+    title: String,
+    slug: String,
+    author: String,
+    language: String,
+    summary: String,
+    body: String,
+    /// The id of the picture above the text; empty: none.
+    cover: String,
+    cover_alt: String,
+    /// Names with commas between them.
+    tags: String,
+    /// The version of the post that the form was made from.
+    pub(super) version: i64,
+    /// The wall time of a planned publication.
+    publish_at: String,
+    /// The button: `publish`, `schedule`, or empty to save only.
+    pub(super) then: String,
+}
+
+impl PostForm {
+    pub(super) fn of(draft: &PostDraft, version: i64) -> Self {
+        let draft = draft.clone();
+        Self {
+            title: draft.title,
+            slug: draft.slug,
+            author: draft.author,
+            language: draft.language,
+            summary: draft.summary,
+            body: draft.body,
+            cover: draft.cover_id.map(|id| id.to_string()).unwrap_or_default(),
+            cover_alt: draft.cover_alt,
+            tags: draft.tags.join(", "),
+            version,
+            publish_at: String::new(),
+            then: String::new(),
+        }
+    }
+
+    pub(super) fn draft(&self) -> PostDraft {
+        PostDraft {
+            title: self.title.clone(),
+            slug: self.slug.clone(),
+            author: self.author.clone(),
+            language: self.language.clone(),
+            summary: self.summary.clone(),
+            body: self.body.clone(),
+            cover_id: self.cover.parse().ok(),
+            cover_alt: self.cover_alt.clone(),
+            tags: self
+                .tags
+                .split(',')
+                .map(|tag| tag.trim().to_owned())
+                .collect(),
+        }
+    }
+
+    /// Fills in when it could be published: as planned, or tomorrow.
+    pub(super) fn suggest(&mut self, post: &Post, page: &Page) {
+        let planned = post.published_at.filter(|at| *at > page.now);
+        let at = planned.unwrap_or(page.now + SUGGESTED);
+        self.publish_at = format::wall(at, &page.zone);
+    }
+
+    /// From when on everybody may read it; `None`: at once.
+    pub(super) fn publish_from(&self, page: &Page) -> Result<Option<Moment>, Error> {
+        if self.then != "schedule" {
+            return Ok(None);
+        }
+        let moment = schedule::moment(&self.publish_at, &page.zone);
+        moment
+            .map(Some)
+            .ok_or_else(|| Error::invalid("publish_at", "date_time"))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "posts/edit.html")]
+pub(super) struct EditPage {
+    page: Page,
+    id: PostId,
+    /// The post as it is stored.
+    post: Post,
+    form: PostForm,
+    errors: Errors,
+    pictures: Vec<Picture>,
+    tools: [Tool; 10],
+    /// Names of fields that somebody changed meanwhile.
+    changed: Option<Vec<&'static str>>,
+    /// When the form's content was typed, if it was not saved.
+    pub(super) typed: Option<Moment>,
+}
+
+impl EditPage {
+    pub(super) async fn new(
+        tx: &mut Tx,
+        page: Page,
+        post: Post,
+        form: PostForm,
+    ) -> Result<Self, WebError> {
+        Ok(Self {
+            pictures: Picture::of_post(tx, post.id).await?,
+            page,
+            id: post.id,
+            post,
+            form,
+            errors: Errors::none(),
+            tools: TOOLS,
+            changed: None,
+            typed: None,
+        })
+    }
+
+    /// The form again, with what is wrong with it.
+    pub(super) async fn wrong(
+        app: &AppState,
+        page: Page,
+        editor: Editor,
+        id: PostId,
+        form: PostForm,
+        errors: Errors,
+    ) -> Result<Response, WebError> {
+        let mut tx = app.db.read().await?;
+        let post = Post::get(&mut tx, editor, id)
+            .await?
+            .ok_or(WebError::NotFound)?;
+        let edit = Self::new(&mut tx, page, post, form).await?;
+        html_wrong(&Self { errors, ..edit })
+    }
+
+    /// Two editors: what was typed stays, and the form now stands on the other version.
+    pub(super) async fn changed(
+        app: &AppState,
+        page: Page,
+        editor: Editor,
+        id: PostId,
+        mut form: PostForm,
+    ) -> Result<Response, WebError> {
+        let mut tx = app.db.read().await?;
+        let post = Post::get(&mut tx, editor, id)
+            .await?
+            .ok_or(WebError::NotFound)?;
+        let tags = Post::tags(&mut tx, id).await?;
+        let now = PostForm::of(&post.draft(&tags), post.version);
+        let fields = [
+            ("posts-title-field", &form.title, &now.title),
+            ("posts-slug", &form.slug, &now.slug),
+            ("posts-author", &form.author, &now.author),
+            ("posts-language", &form.language, &now.language),
+            ("posts-summary", &form.summary, &now.summary),
+            ("posts-body", &form.body, &now.body),
+            ("posts-cover", &form.cover, &now.cover),
+            ("posts-cover-alt", &form.cover_alt, &now.cover_alt),
+            ("posts-tags", &form.tags, &now.tags),
+        ];
+        let differ = fields
+            .into_iter()
+            .filter(|(_, typed, stored)| typed.replace('\r', "").trim() != stored.trim())
+            .map(|(name, _, _)| name)
+            .collect();
+        form.version = now.version;
+        let edit = Self::new(&mut tx, page, post, form).await?;
+        html_changed(&Self {
+            changed: Some(differ),
+            ..edit
+        })
+    }
+
+    fn state(&self) -> State {
+        self.post.state(self.page.now)
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.state().as_str() == name
+    }
+
+    fn tone(&self) -> &'static str {
+        tone(self.state())
+    }
+
+    fn zone(&self) -> String {
+        self.page.zone.iana_name().unwrap_or("UTC").to_owned()
+    }
+
+    fn file_max(&self) -> String {
+        self.page.size(FILE_MAX)
+    }
+}

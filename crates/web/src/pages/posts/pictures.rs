@@ -1,0 +1,146 @@
+//! Pictures of a post: chosen, pasted or dragged into the editor.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::multipart::Field;
+use axum::extract::{DefaultBodyLimit, Multipart, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::json;
+use skychimp_core::error::{Error, FieldError};
+use skychimp_core::ids::PostId;
+use skychimp_core::media::{self, FILE_MAX, Picture};
+use skychimp_core::post::Post;
+
+use super::bare;
+use crate::AppState;
+use crate::auth::Writer;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Path, Query};
+use crate::page::{Page, html};
+use crate::routes::{Routes, get, post};
+
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/posts/{id}/pictures", get(strip))
+}
+
+pub(super) fn long_routes() -> Routes {
+    // one more than the largest file, so that it is us who says that a file is too large
+    let limit = DefaultBodyLimit::max(FILE_MAX + 64 * 1024);
+    Routes::new()
+        .route("/posts/{id}/pictures/new", post(upload))
+        .layer(limit)
+}
+
+#[derive(Debug, Deserialize)]
+struct StripQuery {
+    #[serde(default)]
+    cover: String,
+}
+
+/// The pictures of a post, to insert or to put above the text.
+#[derive(Template)]
+#[template(path = "posts/pictures.html")]
+struct Strip {
+    page: Page,
+    pictures: Vec<Picture>,
+    cover: String,
+}
+
+async fn strip(
+    State(app): State<AppState>,
+    page: Page,
+    Writer(_): Writer,
+    Path(id): Path<PostId>,
+    Query(query): Query<StripQuery>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let pictures = Picture::of_post(&mut tx, id).await?;
+    let cover = query.cover;
+    html(&Strip {
+        page,
+        pictures,
+        cover,
+    })
+}
+
+/// Takes one file. The script asks for JSON; a form without one gets the editor again.
+async fn upload(
+    State(app): State<AppState>,
+    page: Page,
+    Writer(editor): Writer,
+    Path(id): Path<PostId>,
+    headers: HeaderMap,
+    mut form: Multipart,
+) -> Result<Response, WebError> {
+    let script = headers
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept == "application/json");
+    let mut tx = app.db.read().await?;
+    Post::get(&mut tx, editor, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    drop(tx);
+    while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
+        if field.name() != Some("picture") {
+            continue;
+        }
+        let name = field.file_name().unwrap_or_default().to_owned();
+        return match take(&app, &page, id, &name, field).await {
+            Ok(Some(picture)) if script => {
+                let address = format!("/media/{}", picture.file(960).name);
+                let markdown = format!("![]({address})");
+                let told = json!({ "id": picture.id, "url": address, "markdown": markdown });
+                Ok((StatusCode::CREATED, axum::Json(told)).into_response())
+            }
+            Ok(Some(_)) => Ok(back(&page, id, Flash::done("posts-picture-stored"))),
+            Ok(None) => Err(WebError::NotFound),
+            Err(Error::Invalid(wrong)) => Ok(refused(&page, id, script, &wrong)),
+            Err(error) => Err(error.into()),
+        };
+    }
+    Ok(refused(
+        &page,
+        id,
+        script,
+        &[FieldError::new("picture", "required")],
+    ))
+}
+
+async fn take(
+    app: &AppState,
+    page: &Page,
+    id: PostId,
+    name: &str,
+    field: Field<'_>,
+) -> Result<Option<Picture>, Error> {
+    let gallery = &app.settings.gallery;
+    // a body beyond its limit ends here too
+    let content: Bytes = field.bytes().await.map_err(|_| {
+        let error = FieldError::new("picture", "picture_bytes");
+        Error::Invalid(vec![error.with("max", FILE_MAX / 1_000_000)])
+    })?;
+    let prepared = gallery.prepare(content).await?;
+    media::store(&app.db, gallery, id, name, prepared, page.now).await
+}
+
+fn refused(page: &Page, id: PostId, script: bool, wrong: &[FieldError]) -> Response {
+    let Some(error) = wrong.first() else {
+        return bare(StatusCode::UNPROCESSABLE_ENTITY);
+    };
+    if script {
+        let told = json!({ "error": page.field_error(error).to_string() });
+        return (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(told)).into_response();
+    }
+    let mut flash = Flash::warn(&format!("error-{}", error.code.replace('_', "-")));
+    for (name, value) in &error.params {
+        flash = flash.with(name, value);
+    }
+    back(page, id, flash)
+}
+
+fn back(page: &Page, id: PostId, flash: Flash) -> Response {
+    page.redirect(&format!("/posts/{id}"), flash)
+}

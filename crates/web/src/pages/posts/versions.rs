@@ -1,0 +1,217 @@
+//! The history of a post: who did what when, what differs, and back again.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use similar::{ChangeTag, TextDiff};
+use skychimp_core::ids::PostId;
+use skychimp_core::post::{Post, PostDraft, Version};
+
+use super::VersionForm;
+use crate::AppState;
+use crate::auth::Writer;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Form, Outcome, Path, outcome};
+use crate::page::{Page, html};
+use crate::routes::{Routes, get, post};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/posts/{id}/versions", get(list))
+        .route("/posts/{id}/versions/{version}", get(show))
+        .route("/posts/{id}/versions/{version}/restore", post(restore))
+}
+
+#[derive(Template)]
+#[template(path = "posts/versions.html")]
+struct ListPage {
+    page: Page,
+    post: Post,
+    versions: Vec<Version>,
+}
+
+async fn list(
+    State(app): State<AppState>,
+    page: Page,
+    Writer(editor): Writer,
+    Path(id): Path<PostId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let post = Post::get(&mut tx, editor, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let versions = Post::versions(&mut tx, editor, id).await?;
+    html(&ListPage {
+        page,
+        post,
+        versions,
+    })
+}
+
+/// A field whose content differs.
+struct Difference {
+    name: &'static str,
+    lines: Vec<Line>,
+}
+
+/// A line of text: gone since, come since, or the same.
+struct Line {
+    tag: ChangeTag,
+    /// Pieces, and whether it is they that differ.
+    pieces: Vec<(bool, String)>,
+}
+
+impl Line {
+    fn class(&self) -> &'static str {
+        match self.tag {
+            ChangeTag::Delete => "gone",
+            ChangeTag::Insert => "come",
+            ChangeTag::Equal => "same",
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "posts/version.html")]
+struct VersionPage {
+    page: Page,
+    post: Post,
+    version: Version,
+    differences: Vec<Difference>,
+}
+
+async fn show(
+    State(app): State<AppState>,
+    page: Page,
+    Writer(editor): Writer,
+    Path((id, number)): Path<(PostId, i64)>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let post = Post::get(&mut tx, editor, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let old = Post::version(&mut tx, editor, id, number)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let versions = Post::versions(&mut tx, editor, id).await?;
+    let version = versions
+        .into_iter()
+        .find(|version| version.version == number)
+        .ok_or(WebError::NotFound)?;
+    let now = post.draft(&Post::tags(&mut tx, id).await?);
+    drop(tx);
+    let differences = differences(&old, &now);
+    html(&VersionPage {
+        page,
+        post,
+        version,
+        differences,
+    })
+}
+
+/// What differs between two versions, field by field.
+fn differences(old: &PostDraft, new: &PostDraft) -> Vec<Difference> {
+    let fields = [
+        ("posts-title-field", old.title.clone(), new.title.clone()),
+        ("posts-author", old.author.clone(), new.author.clone()),
+        ("posts-summary", old.summary.clone(), new.summary.clone()),
+        ("posts-tags", old.tags.join(", "), new.tags.join(", ")),
+        (
+            "posts-cover-alt",
+            old.cover_alt.clone(),
+            new.cover_alt.clone(),
+        ),
+        ("posts-body", old.body.clone(), new.body.clone()),
+    ];
+    fields
+        .into_iter()
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, old, new)| Difference {
+            name,
+            lines: lines(&old, &new),
+        })
+        .collect()
+}
+
+/// Lines that differ, with three of those around them.
+fn lines(old: &str, new: &str) -> Vec<Line> {
+    let diff = TextDiff::from_lines(old, new);
+    let mut lines = Vec::new();
+    for group in diff.grouped_ops(3) {
+        for op in &group {
+            for change in diff.iter_inline_changes(op) {
+                let pieces = change
+                    .iter_strings_lossy()
+                    .map(|(differs, text)| (differs, text.trim_end_matches('\n').to_owned()))
+                    .collect();
+                lines.push(Line {
+                    tag: change.tag(),
+                    pieces,
+                });
+            }
+        }
+    }
+    lines
+}
+
+async fn restore(
+    State(app): State<AppState>,
+    page: Page,
+    Writer(editor): Writer,
+    Path((id, number)): Path<(PostId, i64)>,
+    Form(form): Form<VersionForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let restored = Post::restore(&mut tx, editor, id, form.version, number, page.now).await;
+    match outcome(restored)? {
+        Outcome::Done(Some(_)) => {
+            tx.commit().await?;
+            Ok(page.redirect(
+                &format!("/posts/{id}"),
+                Flash::done("posts-restored").with("version", number),
+            ))
+        }
+        Outcome::Done(None) => Err(WebError::NotFound),
+        // an empty first version cannot stand on a published page
+        Outcome::Wrong(_) => Ok(page.redirect(
+            &format!("/posts/{id}/versions"),
+            Flash::warn("posts-restore-unfinished"),
+        )),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R45: a version shows what changed, to the word.
+    #[test]
+    fn differences_are_found() {
+        let old = PostDraft {
+            title: "Spring sale".to_owned(),
+            body: "one\ntwo big words\nthree".to_owned(),
+            ..PostDraft::default()
+        };
+        let new = PostDraft {
+            body: "one\ntwo small words\nthree".to_owned(),
+            ..old.clone()
+        };
+        let found = differences(&old, &new);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].name, "posts-body");
+        let classes: Vec<_> = found[0].lines.iter().map(Line::class).collect();
+        assert_eq!(classes, ["same", "gone", "come", "same"]);
+        let differing = |line: &Line| {
+            line.pieces
+                .iter()
+                .filter(|(differs, _)| *differs)
+                .map(|(_, text)| text.clone())
+                .collect::<String>()
+        };
+        assert!(differing(&found[0].lines[1]).contains("big"));
+        assert!(!differing(&found[0].lines[1]).contains("words"));
+        assert!(differences(&new, &new).is_empty());
+    }
+}

@@ -1,0 +1,219 @@
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use skychimp_core::db::Db;
+use skychimp_core::ids::PostId;
+use skychimp_core::post::{Editor, Post, PostDraft};
+use skychimp_core::time::Moment;
+use skychimp_core::user::{Role, User};
+
+use crate::browser::Site;
+
+async fn editor(site: &Site) -> Editor {
+    let id = site.user("carl", Role::ContentManager).await;
+    let mut tx = site.db.read().await.unwrap();
+    Editor::of(&User::get(&mut tx, id).await.unwrap().unwrap()).unwrap()
+}
+
+fn draft(title: &str) -> PostDraft {
+    PostDraft {
+        title: title.to_owned(),
+        author: "Carl & Co".to_owned(),
+        language: "en".to_owned(),
+        body: format!("About {title}.\n\n## Part\n\n[link](/blog/other) & `x < y`"),
+        tags: vec!["Tips".to_owned()],
+        ..PostDraft::default()
+    }
+}
+
+async fn publish(
+    db: &Db,
+    editor: Editor,
+    draft: &PostDraft,
+    from: Option<Moment>,
+    now: Moment,
+) -> PostId {
+    let mut tx = db.write().await.unwrap();
+    let id = Post::create(&mut tx, editor, draft, now).await.unwrap();
+    Post::publish(&mut tx, editor, id, 1, from, now)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+/// R44: a post has a page with all that readers, search engines and social networks want; its text cannot leave its place.
+#[tokio::test]
+async fn post_has_a_page() {
+    let site = Site::new().await;
+    let editor = editor(&site).await;
+    let nasty = "Letters </script><script>alert(1)</script> & you";
+    publish(&site.db, editor, &draft(nasty), None, site.clock.now()).await;
+    let mut reader = site.stranger();
+    let page = reader
+        .get("/blog/letters-script-script-alert-1-script-you")
+        .await;
+    assert_eq!(page.status, StatusCode::OK);
+    let body = &page.body;
+    for part in [
+        "<link rel=\"canonical\" href=\"http://mail.example.org/blog/letters-script-script-alert-1-script-you\">",
+        "<meta property=\"og:type\" content=\"article\">",
+        "<meta name=\"description\" content=\"About Letters",
+        "<script type=\"application/ld+json\">{\"",
+        "\"@type\":\"BlogPosting\"",
+        "<h2>Part</h2>",
+        "1 minute to read",
+        "href=\"/blog/tag/tips\"",
+        "15\u{a0}Jan\u{a0}2027",
+    ] {
+        assert!(body.contains(part), "{part} is missing in {body}");
+    }
+    assert!(!body.contains("<script>alert"));
+    let (_, data) = body.split_once("application/ld+json\">").unwrap();
+    let data: serde_json::Value =
+        serde_json::from_str(data.split("</script>").next().unwrap()).unwrap();
+    assert_eq!(data["headline"], nasty);
+    assert_eq!(
+        reader.get("/blog/nothing").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        reader.get("/blog/tag/nothing").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert!(
+        reader
+            .get("/blog/tag/tips")
+            .await
+            .body
+            .contains("<h1>#Tips</h1>")
+    );
+}
+
+/// R46: an old address answers 301 with the new one.
+#[tokio::test]
+async fn old_address_redirects() {
+    let site = Site::new().await;
+    let editor = editor(&site).await;
+    let id = publish(&site.db, editor, &draft("First"), None, site.clock.now()).await;
+    let mut tx = site.db.write().await.unwrap();
+    let moved = PostDraft {
+        slug: "second".to_owned(),
+        ..draft("First")
+    };
+    Post::save(&mut tx, editor, id, 2, &moved, site.clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let answer = site.stranger().get("/blog/first").await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::MOVED_PERMANENTLY, "/blog/second")
+    );
+}
+
+/// R44, R51: feeds and the map of the site show what the blog shows, when it does: a planned post appears at its moment.
+#[tokio::test]
+async fn planned_post_appears_everywhere_at_its_moment() {
+    let site = Site::new().await;
+    let editor = editor(&site).await;
+    let now = site.clock.now();
+    publish(&site.db, editor, &draft("Old & <b>"), None, now).await;
+    let tomorrow = now + Duration::from_hours(24);
+    publish(&site.db, editor, &draft("Planned"), Some(tomorrow), now).await;
+    let places = [
+        "/blog",
+        "/blog/atom.xml",
+        "/blog/rss.xml",
+        "/sitemap.xml",
+        "/blog?q=planned",
+        "/blog/tag/tips",
+    ];
+    let mut reader = site.stranger();
+    for place in places {
+        let page = reader.get(place).await;
+        assert_eq!(page.status, StatusCode::OK, "{place}");
+        assert!(
+            !page.body.contains("/blog/planned"),
+            "{place}: {}",
+            page.body
+        );
+    }
+    assert_eq!(
+        reader.get("/blog/planned").await.status,
+        StatusCode::NOT_FOUND
+    );
+    site.clock.set(tomorrow);
+    for place in places {
+        let page = reader.get(place).await;
+        assert!(
+            page.body.contains("/blog/planned"),
+            "{place}: {}",
+            page.body
+        );
+    }
+    assert_eq!(reader.get("/blog/planned").await.status, StatusCode::OK);
+
+    let atom = reader.get("/blog/atom.xml").await;
+    assert_eq!(
+        atom.header("content-type"),
+        "application/atom+xml; charset=utf-8"
+    );
+    // well-formed, and the text of the post is text of the element
+    assert!(
+        atom.body.contains("http://mail.example.org/blog/other"),
+        "{}",
+        atom.body
+    );
+    assert!(
+        !atom.body.contains("<b>") && !atom.body.contains("<h2"),
+        "{}",
+        atom.body
+    );
+    assert!(atom.body.find("Planned").unwrap() < atom.body.find("Old").unwrap());
+    let rss = reader.get("/blog/rss.xml").await;
+    assert!(
+        rss.body.contains("<pubDate>Sat, 16 Jan 2027 08:00:00"),
+        "{}",
+        rss.body
+    );
+    let robots = reader.get("/robots.txt").await;
+    assert!(
+        robots
+            .body
+            .contains("Sitemap: http://mail.example.org/sitemap.xml")
+    );
+}
+
+/// R44: the list is paged, and every page has an address of its own.
+#[tokio::test]
+async fn list_is_paged() {
+    let site = Site::new().await;
+    let editor = editor(&site).await;
+    for n in 0..12_u64 {
+        let at = site.clock.now() - Duration::from_hours(n);
+        publish(&site.db, editor, &draft(&format!("Post {n}")), None, at).await;
+    }
+    let mut reader = site.stranger();
+    let first = reader.get("/blog").await.body;
+    assert!(
+        first.contains("/blog/post-0\"")
+            && first.contains("/blog/post-9\"")
+            && !first.contains("/blog/post-10\"")
+    );
+    assert!(first.contains("href=\"/blog?page=2\""));
+    let second = reader.get("/blog?page=2").await.body;
+    assert!(second.contains("/blog/post-11\"") && !second.contains("/blog/post-9\""));
+    assert!(second.contains("rel=\"canonical\" href=\"http://mail.example.org/blog?page=2\""));
+    assert_eq!(
+        reader.get("/blog?page=3").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert!(
+        reader
+            .get("/blog?q=%25nothing")
+            .await
+            .body
+            .contains("Nothing found")
+    );
+}
