@@ -11,6 +11,9 @@ SOAK := timeout 1800 cargo test --locked -p skychimp-engine --test soak -- --noc
 # pages whose pictures the README shows
 PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-mailings-id
 
+# a picture of the home page in one width
+SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
+
 .PHONY: help assets demo run test check bench chaos soak screenshots generate e2e-ready
 
 help: ## this list
@@ -51,9 +54,11 @@ generate: assets ## write the generated files anew: the example configuration an
 	cargo build --locked --bin skychimp --bin checks
 	$(TARGET)/debug/checks --write $(TARGET)/debug/skychimp
 
-bench: $(TARGET)/release/skychimp ## measure import, expansion and sending, on both databases; writes docs/performance.md
+bench: $(TARGET)/release/skychimp ## measure import, expansion, sending and pages, on both databases; writes docs/performance.md
 	tests/install.sh
 	tests/services.sh run --durable --postgres-only -- node bench/bench.mjs $(TARGET)/release/skychimp
+	cargo build --release --locked -p skychimp-web --example pages
+	tests/services.sh run --durable --postgres-only -- node bench/pages.mjs $(TARGET)/release/examples/pages
 
 chaos: assets ## kill, restart, fill and cut for some minutes, on both databases; prints the ledgers
 	tests/install.sh
@@ -63,11 +68,14 @@ soak: assets ## the faults that need minutes, in full: a quarter of an hour on e
 	tests/install.sh
 	tests/services.sh run -- bash -c '$(SOAK) && env -u TEST_DATABASE_URL $(SOAK)'
 
-screenshots: assets e2e-ready ## the pictures of the README, taken by the browser tests
+screenshots: assets e2e-ready ## the pictures of the README and the home page, taken in the browser; needs cwebp
 	cargo build --locked --bin skychimp
 	npm --prefix e2e test -- every_page
 	mkdir -p docs/images
 	cp $(PICTURES:%=e2e/screenshots/%.png) docs/images/
+	npm --prefix e2e test -- --config shots.config.ts
+	for picture in e2e/shots/*-desk-*.png; do for width in 640 960 1280; do $(SHRINK); done; done
+	for picture in e2e/shots/*-phone-*.png; do for width in 390 780; do $(SHRINK); done; done
 
 e2e-ready: e2e/node_modules/.package-lock.json
 

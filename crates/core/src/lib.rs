@@ -13,6 +13,7 @@ pub mod db;
 pub mod delivery;
 pub mod error;
 pub mod export;
+pub mod figures;
 pub mod ids;
 pub mod import;
 pub mod letter;

@@ -65,6 +65,8 @@ pub struct Config {
     pub cache_url: Option<Secret>,
     /// The store of the blog's pictures; `None`: a folder in the data folder.
     pub media_url: Option<Secret>,
+    /// Memory for finished public pages, in bytes.
+    pub page_memory: u64,
     /// Signs links; `None`: made and kept in the data folder.
     pub secret_key: Option<Secret>,
     /// The mail server; `None`: the sandbox.
@@ -200,6 +202,13 @@ impl Config {
                 Gallery::s3(text)
                     .map(|_| Secret::new(text))
                     .map_err(|error| error.to_string())
+            }),
+            page_memory: reader.required("cache_megabytes", |text| {
+                text.parse::<u64>()
+                    .ok()
+                    .filter(|size| *size <= 1 << 20)
+                    .map(|size| size << 20)
+                    .ok_or_else(|| "is no number of megabytes".to_owned())
             }),
             secret_key: reader.optional("secret_key", secret_key),
             smtp,

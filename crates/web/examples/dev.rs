@@ -56,6 +56,8 @@ async fn main() -> anyhow::Result<()> {
         shared: skychimp_core::shared::Shared::none(),
         registration: Registration::Open,
         proxies: Proxies::default(),
+        page_memory: 32 << 20,
+        build: String::new(),
     };
     let state = AppState::new((*db).clone(), Wake::new(), clock, settings, Some(sandbox));
     #[expect(clippy::print_stdout, reason = "the address is what it is started for")]

@@ -2,15 +2,18 @@
 //!
 //! Their names carry a hash of their content, so browsers may keep them for a year.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use rust_embed::RustEmbed;
 
 use crate::error::WebError;
+use crate::public::{Piece, Sheet, accepts_gzip};
 
 #[derive(RustEmbed)]
 #[folder = "assets/dist"]
@@ -29,20 +32,66 @@ pub fn url(name: &str) -> String {
     format!("/assets/{name}")
 }
 
-/// `GET /assets/{name}`.
-pub(crate) async fn serve(Path(name): Path<String>) -> Result<Response, WebError> {
-    let file = Dist::get(&name).ok_or(WebError::NotFound)?;
-    let kind = match name.rsplit_once('.') {
-        Some((_, "css")) => "text/css; charset=utf-8",
-        Some((_, "js")) => "text/javascript; charset=utf-8",
-        Some((_, "svg")) => "image/svg+xml",
-        _ => return Err(WebError::NotFound),
+/// Whether there is an asset of this name, hash included.
+#[cfg(test)]
+pub(crate) fn exists(name: &str) -> bool {
+    ASSETS.contains_key(name)
+}
+
+/// A file as it is sent.
+struct Asset {
+    kind: &'static str,
+    plain: Bytes,
+    /// Of texts only: pictures are compressed already.
+    gzip: Option<Bytes>,
+}
+
+/// All of them, compressed once.
+static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
+    let asset = |name: &str| {
+        let kind = match name.rsplit_once('.')?.1 {
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "webp" => "image/webp",
+            _ => return None,
+        };
+        let plain = match Dist::get(name)?.data {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        let gzip = (kind != "image/webp").then(|| {
+            let mut sheet = Sheet::new(true, plain.len());
+            sheet.piece(&Piece::new(plain.clone()));
+            sheet.finish()
+        });
+        Some(Asset { kind, plain, gzip })
     };
-    let headers = [
-        (header::CONTENT_TYPE, kind),
+    Dist::iter()
+        .filter_map(|name| Some((name.to_string(), asset(&name)?)))
+        .collect()
+});
+
+/// `GET /assets/{name}`.
+pub(crate) async fn serve(
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let asset = ASSETS.get(&name).ok_or(WebError::NotFound)?;
+    let head = [
+        (header::CONTENT_TYPE, asset.kind),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
-    Ok((headers, file.data.into_owned()).into_response())
+    Ok(match &asset.gzip {
+        Some(gzip) if accepts_gzip(&headers) => {
+            let encoded = [
+                (header::CONTENT_ENCODING, "gzip"),
+                (header::VARY, "accept-encoding"),
+            ];
+            (head, encoded, gzip.clone()).into_response()
+        }
+        _ => (head, asset.plain.clone()).into_response(),
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::cookies;
 use crate::i18n::Text;
 use crate::page::Page;
 
-const NAME: &str = "flash";
+pub(crate) const NAME: &str = "flash";
 
 /// A sentence for the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]

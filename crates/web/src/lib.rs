@@ -12,6 +12,7 @@ pub mod client;
 mod cookies;
 mod csrf;
 pub mod error;
+mod figures;
 pub mod flash;
 pub mod form;
 pub mod format;
@@ -22,9 +23,11 @@ mod letters;
 pub mod limit;
 pub mod page;
 pub mod pages;
+mod public;
 pub mod routes;
 pub mod sandbox;
 mod sse;
+pub mod views;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,10 +53,13 @@ use tower_http::trace::TraceLayer;
 use url::Url;
 
 use crate::client::Proxies;
+use crate::figures::LiveFigures;
 use crate::guard::Refused;
 use crate::limit::Limit;
+use crate::public::{Sealed, Store};
 use crate::routes::Route;
 use crate::sandbox::SandboxStore;
+use crate::views::Views;
 
 /// Longest body of a form. A message has up to a million characters, which a form writes three times as long.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -83,6 +89,10 @@ pub struct Settings {
     pub registration: Registration,
     /// Whom to believe about where visitors come from.
     pub proxies: Proxies,
+    /// Bytes of memory for finished public pages; 0: each is made anew.
+    pub page_memory: u64,
+    /// Names this program among its versions: nodes share pages only with their like.
+    pub build: String,
 }
 
 /// Everything handlers work with.
@@ -102,6 +112,10 @@ pub struct App {
     pub unsubscribe_key: UnsubscribeKey,
     /// Hashes and compares passwords.
     pub hasher: Hasher,
+    /// How often posts were read.
+    pub views: Arc<Views>,
+    pages: Store,
+    figures: LiveFigures,
     csrf_key: SigningKey,
     device_key: SigningKey,
     refused: Refused,
@@ -154,6 +168,9 @@ impl AppState {
             csrf_key: settings.secret.derive("csrf"),
             device_key: settings.secret.derive("device"),
             refused: Refused::default(),
+            views: Arc::default(),
+            pages: Store::new(&settings),
+            figures: LiveFigures::new(Sealed::new(&settings)),
             settings,
             sandbox,
             token_limit: Limit::new(60, Duration::from_mins(1)),
@@ -184,6 +201,7 @@ pub fn router(app: AppState) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(from_fn(request_id))
+        .layer(from_fn_with_state(app.clone(), public::serve))
         .with_state(app)
 }
 
@@ -227,14 +245,22 @@ async fn request_id(
     response
 }
 
-/// Serves the site until `stop`, and then until the requests under way are answered.
+/// Serves the site until `stop`, and then until the requests under way are answered. Views are written while it runs;
+/// [`finish`] writes the last ones.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     app: AppState,
     stop: tokio_util::sync::CancellationToken,
 ) -> std::io::Result<()> {
+    let (writer, end) = (app.clone(), stop.clone());
+    tokio::spawn(async move { writer.views.keep_writing(&writer, end).await });
     let service = router(app).into_make_service_with_connect_info::<std::net::SocketAddr>();
     axum::serve(listener, service)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
+}
+
+/// Brings what the site still holds in memory into the database. Call it when the site has ended.
+pub async fn finish(app: &AppState) {
+    app.views.write_last(app).await;
 }

@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::error::FieldError;
+use skychimp_core::ids::PostId;
 use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
 use skychimp_core::session::{Session, SessionToken};
@@ -23,6 +24,8 @@ use crate::error::{self, WebError};
 use crate::flash::Flash;
 use crate::form::Errors;
 use crate::i18n::{Arg, Lang, Text};
+use crate::public::{Hole, Keep};
+use crate::views::{self, Views};
 use crate::{AppState, assets, cookies, csrf, format};
 
 /// The visitor of a request. Cheap to clone.
@@ -54,6 +57,11 @@ pub struct Visitor {
     pub flashes: Vec<Flash>,
     /// Where the visitor's connection comes from.
     pub peer: String,
+    /// The page will be shown to others too: what differs from view to view stays open.
+    keep: Option<Keep>,
+    /// A person looks, no crawler.
+    person: bool,
+    views: Arc<Views>,
     pub(crate) session: Option<SessionToken>,
     pub(crate) guest: Option<String>,
     pub(crate) new_guest: OnceLock<String>,
@@ -110,6 +118,9 @@ impl Page {
             peer: app.settings.proxies.client(head),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
             new_guest: OnceLock::new(),
+            keep: head.extensions.get().copied(),
+            person: head.method == Method::GET && views::is_a_person(headers),
+            views: Arc::clone(&app.views),
             csrf_key: app.csrf_key.clone(),
         }))
     }
@@ -272,6 +283,28 @@ impl Page {
             .is_some_and(|user| Editor::of(user).is_some())
     }
 
+    /// The page will be shown to others too: see [`crate::public`].
+    pub(crate) fn kept(&self) -> bool {
+        self.keep.is_some()
+    }
+
+    /// How often a post was read; `total` is what the database says.
+    #[must_use]
+    pub fn views(&self, post: &PostId, total: impl Whole) -> String {
+        if self.kept() {
+            return Hole::Views(*post).mark();
+        }
+        format::number(total.whole() + self.views.unwritten(*post), self.lang)
+    }
+
+    /// Counts that this visitor reads a post: not those who write it, and not for a page that is going to be kept, whose
+    /// readers are counted when they get it.
+    pub(crate) fn read(&self, post: PostId) {
+        if self.person && !self.kept() && !self.writes() {
+            self.views.add(post);
+        }
+    }
+
     /// The first letters of the account's name.
     #[must_use]
     pub fn initials(&self) -> String {
@@ -405,7 +438,7 @@ fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, respons
         .or_insert(HeaderValue::from_static("no-store"));
 }
 
-fn chosen_language(query: Option<&str>) -> Option<Lang> {
+pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
     let value = query?
         .split('&')
         .find_map(|pair| pair.strip_prefix("lang="))?;

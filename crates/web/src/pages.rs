@@ -9,6 +9,7 @@ pub mod lists;
 pub mod mailings;
 pub mod media;
 pub mod messages;
+pub mod metrics;
 pub mod posts;
 pub mod recipients;
 pub mod sandbox;
@@ -49,6 +50,7 @@ pub(crate) fn bare_routes() -> Routes {
     Routes::new()
         .merge(unsubscribe::routes())
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(blog::feed_routes())
         .merge(media::routes())
         .route("/assets/{name}", get(assets::serve))

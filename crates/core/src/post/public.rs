@@ -3,6 +3,8 @@
 //! It holds for the list, the article, the home page, feeds and the map of the site alike, and needs no job at the moment
 //! of a scheduled publication.
 
+use std::collections::HashMap;
+
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
@@ -326,19 +328,39 @@ impl Post {
         .await)?)
     }
 
-    /// Adds to the numbers of views. They are no change of the post: neither its version nor [`crate::content`] moves.
-    pub async fn add_views(tx: &mut Tx, views: &[(PostId, i64)]) -> Result<(), Error> {
+    /// How often posts were read; those that are gone are left out.
+    pub async fn views(tx: &mut Tx, posts: &[PostId]) -> Result<HashMap<PostId, i64>, Error> {
+        let mut totals = HashMap::new();
+        for id in posts {
+            let total: Option<i64> = on_db!(tx, conn => sqlx::query_scalar("SELECT views FROM posts WHERE id = $1")
+                .bind(id)
+                .fetch_optional(conn)
+                .await)?;
+            totals.extend(total.map(|total| (*id, total)));
+        }
+        Ok(totals)
+    }
+
+    /// Adds to the numbers of views and tells what they are now; posts that are gone are left out. Views are no change of
+    /// the post: neither its version nor [`crate::content`] moves.
+    pub async fn add_views(
+        tx: &mut Tx,
+        views: &[(PostId, i64)],
+    ) -> Result<HashMap<PostId, i64>, Error> {
         let mut views = views.to_vec();
         // two nodes that add to the same posts take the rows in the same order
         views.sort();
+        let mut totals = HashMap::new();
         for (id, more) in views {
-            on_db!(tx, conn => sqlx::query("UPDATE posts SET views = views + $2 WHERE id = $1")
-                .bind(id)
-                .bind(more)
-                .execute(conn)
-                .await
-                .map(|_| ()))?;
+            let total: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+                "UPDATE posts SET views = views + $2 WHERE id = $1 RETURNING views",
+            )
+            .bind(id)
+            .bind(more)
+            .fetch_optional(conn)
+            .await)?;
+            totals.extend(total.map(|total| (id, total)));
         }
-        Ok(())
+        Ok(totals)
     }
 }

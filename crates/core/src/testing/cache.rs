@@ -88,6 +88,28 @@ impl CacheServer {
         self.signal("-CONT")
     }
 
+    /// Writes garbage into every key that is there.
+    ///
+    /// # Errors
+    ///
+    /// The server does not do as it is told.
+    pub fn spoil(&self) -> std::io::Result<()> {
+        use std::io::{Read as _, Write as _};
+        let script = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('SET', key, string.rep('garbage', 99)) end";
+        let mut line = std::net::TcpStream::connect(("127.0.0.1", self.port))?;
+        let length = script.len();
+        write!(
+            line,
+            "*3\r\n$4\r\nEVAL\r\n${length}\r\n{script}\r\n$1\r\n0\r\n"
+        )?;
+        let mut answer = [0];
+        line.read_exact(&mut answer)?;
+        if answer == *b"-" {
+            return Err(std::io::Error::other("the script failed"));
+        }
+        Ok(())
+    }
+
     fn signal(&self, signal: &str) -> std::io::Result<()> {
         let id = self.process.as_ref().map_or(0, Child::id);
         let status = Command::new("kill")

@@ -5,6 +5,7 @@ mod audit;
 mod content;
 mod database;
 mod deliveries;
+mod figures;
 mod import;
 mod lists;
 mod mailings;

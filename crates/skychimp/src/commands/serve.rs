@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+
+use sha2::{Digest as _, Sha256};
 use skychimp_core::db::Db;
 use skychimp_core::delivery::Scope;
 use skychimp_smtp::Server;
@@ -16,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::config::Config;
 use crate::engine::{self, Running};
 use crate::exit::Exit;
 use crate::out;
@@ -69,6 +72,7 @@ impl Serve {
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
+    app: AppState,
     site: tokio::task::JoinHandle<std::io::Result<()>>,
     engine: Option<Running>,
     server: Server,
@@ -120,12 +124,15 @@ impl Service {
                 shared: program.shared(db)?,
                 registration: config.registration.clone(),
                 proxies: config.proxies.clone(),
+                page_memory: config.page_memory,
+                build: build(config),
             },
             store,
         );
-        let site = tokio::spawn(skychimp_web::serve(listener, app, stop.clone()));
+        let site = tokio::spawn(skychimp_web::serve(listener, app.clone(), stop.clone()));
         Ok(Self {
             address,
+            app,
             site,
             engine: None,
             server,
@@ -194,10 +201,26 @@ impl Service {
         } else {
             // an open page with live progress never ends by itself
             site.abort();
-            return Ok(());
+            Ok(Ok(()))
         };
+        skychimp_web::finish(&self.app).await;
         ended?.context("the site ended")
     }
+}
+
+/// Names this very program: its bytes. Only nodes that share a cache need it.
+fn build(config: &Config) -> String {
+    if config.cache_url.is_none() {
+        return String::new();
+    }
+    let program = std::env::current_exe().and_then(std::fs::read);
+    let hash = program.map_or_else(
+        |_| Sha256::digest(env!("CARGO_PKG_VERSION")),
+        Sha256::digest,
+    );
+    hash.iter()
+        .take(8)
+        .fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
 }
 
 /// Listens for visitors.

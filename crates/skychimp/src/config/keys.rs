@@ -99,6 +99,11 @@ pub const KEYS: &[Key] = &[
         "Where the blog's pictures are: an S3-compatible store, `s3://KEY:SECRET@HOST/BUCKET[/FOLDER]`. After `?`: `region`, `tls=none`. \
          Several nodes need one, or a folder they share.",
     )),
+    key(
+        "cache_megabytes",
+        "32",
+        "Memory of each process for finished pages of home page and blog; 0: every page is made anew at each view.",
+    ),
     secret(optional(
         "secret_key",
         "made once and kept in `data_dir`/secret.key",

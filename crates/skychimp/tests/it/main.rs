@@ -19,3 +19,4 @@ mod service;
 mod stopping;
 mod support;
 mod users;
+mod views;

@@ -1,5 +1,7 @@
-// Runs before the first paint: without a chosen theme the page follows the system.
+// Runs before the first paint: without a chosen theme the page follows the system. Pages that are the same for everybody
+// do not say what was chosen; the cookie does.
 const root = document.documentElement;
+root.dataset.bsTheme ||= /(?:^|; )theme=(light|dark)/.exec(document.cookie)?.[1] ?? "";
 if (!root.dataset.bsTheme) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const follow = () => {

@@ -15,10 +15,7 @@ blog-minutes = { $count ->
     [one] { $count } minute to read
    *[other] { $count } minutes to read
 }
-blog-views = { $count ->
-    [one] { $count } view
-   *[other] { $count } views
-}
+blog-views = Views:
 blog-newer = Newer
 blog-older = Older
 blog-page = Page { $page } of { $pages }

@@ -1,11 +1,3 @@
-landing-title = E-mail mailings from your own server
-landing-lead = Keep your recipients, write a message, press Start, and see what happened to every single letter.
-landing-each = Every letter accounted for
-landing-each-text = Each attempt is kept with its moment and the mail server's own words.
-landing-time = On time, once
-landing-time-text = Once, daily, weekly or monthly in your time zone. A restart loses nothing.
-landing-yours = Yours alone
-landing-yours-text = One program on your own server. Recipients stay with you.
 home-title = Overview
 home-hello = Hello, { $name }
 home-guide = Your first mailing in four steps

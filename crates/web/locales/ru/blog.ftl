@@ -17,11 +17,7 @@ blog-minutes = { $count ->
     [few] { $count } минуты чтения
    *[other] { $count } минут чтения
 }
-blog-views = { $count ->
-    [one] { $count } просмотр
-    [few] { $count } просмотра
-   *[other] { $count } просмотров
-}
+blog-views = Просмотров:
 blog-newer = Новее
 blog-older = Раньше
 blog-page = Страница { $page } из { $pages }

@@ -23,6 +23,7 @@ use crate::AppState;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
+use crate::public::Public;
 use crate::routes::{Routes, get};
 
 /// Posts on a page of the list: one large one and three rows of three.
@@ -50,7 +51,7 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
-    fn letter(&self) -> String {
+    pub(crate) fn letter(&self) -> String {
         self.card
             .title
             .chars()
@@ -59,7 +60,7 @@ impl Tile {
     }
 
     /// The colour of a cover without a picture: always the same for a post.
-    fn hue(&self) -> u32 {
+    pub(crate) fn hue(&self) -> u32 {
         self.card.slug.bytes().fold(0_u32, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())
         }) % HUES
@@ -168,6 +169,7 @@ async fn show_list(
                 .ok_or(WebError::NotFound)?,
         ),
     };
+    let until = Post::next_publication(&mut tx, page.now).await?;
     drop(tx);
     if tiles.is_empty() && number > 1 {
         return Err(WebError::NotFound);
@@ -194,7 +196,7 @@ async fn show_list(
     let pages = (total + PAGE_SIZE - 1) / PAGE_SIZE;
     let plain = number == 1 && query.q.is_empty() && tag.is_none();
     let lead = (plain && !tiles.is_empty()).then(|| tiles.remove(0));
-    html(&ListPage {
+    let list = html(&ListPage {
         canonical: format!("{}{}", base(app), address(number)),
         previous: if number > 1 {
             address(number - 1)
@@ -215,7 +217,12 @@ async fn show_list(
         total,
         number,
         pages,
-    })
+    })?;
+    let public = Public {
+        until,
+        ..Public::default()
+    };
+    Ok(public.mark(list))
 }
 
 #[derive(Template)]
@@ -243,7 +250,17 @@ async fn post(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     match Post::by_slug(&mut tx, &slug, page.now).await? {
-        Some(Found::Post(article)) => html(&PostPage::new(&app, &mut tx, page, *article).await?),
+        Some(Found::Post(article)) => {
+            let id = article.card.id;
+            page.read(id);
+            let public = Public {
+                until: Post::next_publication(&mut tx, page.now).await?,
+                post: Some(id),
+                ..Public::default()
+            };
+            let post = html(&PostPage::new(&app, &mut tx, page, *article).await?)?;
+            Ok(public.mark(post))
+        }
         Some(Found::Moved(slug)) => {
             let to = [(header::LOCATION, format!("/blog/{slug}"))];
             Ok((StatusCode::MOVED_PERMANENTLY, to).into_response())

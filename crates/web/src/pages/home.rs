@@ -1,15 +1,23 @@
-//! `/`: a few honest words for strangers, the overview for users.
+//! `/`: for strangers what the service is, with its figures and three posts; for users the overview of their own things.
+
+mod shots;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use skychimp_core::db::Tx;
+use skychimp_core::ids::PostId;
 use skychimp_core::overview::Overview;
+use skychimp_core::post::Post;
 use skychimp_core::user::User;
 
-use crate::AppState;
+use self::shots::Shot;
+use super::blog::{self, Tile};
 use crate::error::WebError;
 use crate::page::{Page, html};
+use crate::public::{Hole, POSTS, Public};
 use crate::routes::{Routes, get};
+use crate::{AppState, figures};
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/", get(home))
@@ -20,6 +28,24 @@ pub(crate) fn routes() -> Routes {
 struct LandingPage {
     page: Page,
     registration: bool,
+    service: Service,
+    base: String,
+    mailing: Shot,
+    message: Shot,
+    phone: Shot,
+}
+
+/// What everybody sees of the service: its figures and three posts, as HTML.
+struct Service {
+    figures: String,
+    posts: String,
+}
+
+#[derive(Template)]
+#[template(path = "home/card.html")]
+struct CardPart<'a> {
+    page: &'a Page,
+    tile: Tile,
 }
 
 #[derive(Template)]
@@ -29,6 +55,7 @@ struct OverviewPage {
     user: User,
     overview: Overview,
     steps: Vec<Step>,
+    service: Service,
 }
 
 /// One of the four steps to the first mailing (R15).
@@ -75,20 +102,88 @@ async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebEr
         if !User::any(&mut tx).await? {
             return Ok(Redirect::to("/setup").into_response());
         }
-        return html(&LandingPage {
-            page,
-            registration: app.settings.registration.is_open(),
-        });
+        return landing(&app, tx, page).await;
     };
     if page.writes() && !page.sends() {
         return Ok(Redirect::to("/posts").into_response());
     }
     let overview = Overview::of(&mut tx, user.id).await?;
     let steps = steps(&overview);
+    let service = Service::now(&app, &mut tx, &page).await?;
     html(&OverviewPage {
         page,
         user,
         overview,
         steps,
+        service,
     })
+}
+
+async fn landing(app: &AppState, mut tx: Tx, page: Page) -> Result<Response, WebError> {
+    let public = Public {
+        until: Post::next_publication(&mut tx, page.now).await?,
+        choice: Post::published_ids(&mut tx, page.now).await?,
+        post: None,
+    };
+    let service = if page.kept() {
+        Service::open(&public.choice)
+    } else {
+        Service::now(app, &mut tx, &page).await?
+    };
+    let landing = html(&LandingPage {
+        mailing: Shot::desk("mailing", page.lang),
+        message: Shot::desk("message", page.lang),
+        phone: Shot::phone("mailing", page.lang),
+        base: blog::base(app),
+        registration: app.settings.registration.is_open(),
+        page,
+        service,
+    })?;
+    Ok(public.mark(landing))
+}
+
+impl Service {
+    /// Filled at each view.
+    fn open(choice: &[PostId]) -> Self {
+        let posts = if choice.is_empty() {
+            String::new()
+        } else {
+            Hole::Posts.mark()
+        };
+        Self {
+            figures: Hole::Figures.mark(),
+            posts,
+        }
+    }
+
+    /// For this view.
+    async fn now(app: &AppState, tx: &mut Tx, page: &Page) -> Result<Self, WebError> {
+        let cards = Post::random_published(tx, POSTS, rand::random(), page.now).await?;
+        let mut posts = String::new();
+        for tile in blog::tiles(tx, cards).await? {
+            posts += &CardPart { page, tile }.render()?;
+        }
+        let figures = app.figures.shown(app).await?.figures();
+        Ok(Self {
+            figures: figures::html(page, figures)?,
+            posts,
+        })
+    }
+}
+
+/// A post as this page shows it; `None` when it is not published any more.
+pub(crate) async fn card(
+    app: &AppState,
+    page: &Page,
+    post: PostId,
+) -> Result<Option<String>, WebError> {
+    let mut tx = app.db.read().await?;
+    let Some(card) = Post::card(&mut tx, post, page.now).await? else {
+        return Ok(None);
+    };
+    let mut text = String::new();
+    for tile in blog::tiles(&mut tx, vec![card]).await? {
+        text += &CardPart { page, tile }.render()?;
+    }
+    Ok(Some(text))
 }

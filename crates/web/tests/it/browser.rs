@@ -36,6 +36,24 @@ pub struct Site {
 }
 
 impl Site {
+    /// Another process on the same database, and a visitor of it.
+    pub fn node(&self, change: impl FnOnce(&mut Settings)) -> (AppState, Browser) {
+        let mut settings = self.app.settings.clone();
+        change(&mut settings);
+        let app = AppState::new(
+            (*self.db).clone(),
+            Wake::new(),
+            self.clock.clone(),
+            settings,
+            None,
+        );
+        let visitor = Browser {
+            router: router(app.clone()),
+            ..self.stranger()
+        };
+        (app, visitor)
+    }
+
     pub async fn new() -> Self {
         Self::at("http://mail.example.org").await
     }
@@ -61,6 +79,8 @@ impl Site {
             shared: skychimp_core::shared::Shared::none(),
             registration: Registration::Open,
             proxies: Proxies::default(),
+            page_memory: 32 << 20,
+            build: String::new(),
         };
         change(&mut settings);
         let app = AppState::new(
@@ -83,13 +103,7 @@ impl Site {
 
     /// Another process that serves the same site.
     pub fn another_node(&self) -> Node {
-        let app = AppState::new(
-            (*self.db).clone(),
-            Wake::new(),
-            self.clock.clone(),
-            self.app.settings.clone(),
-            None,
-        );
+        let (app, _) = self.node(|_| {});
         Node(router(app))
     }
 
@@ -180,6 +194,11 @@ impl Browser {
             language: "en",
             peer: "198.51.100.1",
         }
+    }
+
+    /// Goes to another process of the site.
+    pub fn visit(&mut self, router: Router) {
+        self.router = router;
     }
 
     pub async fn get(&mut self, address: &str) -> Answer {

@@ -12,6 +12,7 @@ mod mailings_bulk;
 mod matrix;
 mod messages;
 mod posts;
+mod public;
 mod recipients;
 mod registration;
 mod reset;

@@ -13,6 +13,7 @@ use super::base;
 use crate::AppState;
 use crate::error::WebError;
 use crate::i18n::Lang;
+use crate::public::Public;
 use crate::routes::{Routes, get};
 
 /// Posts in a feed.
@@ -95,6 +96,7 @@ async fn atom(State(app): State<AppState>) -> Result<Response, WebError> {
         .unwrap_or_default();
     let (base, lead) = (base(&app), lead());
     xml(
+        &app,
         "application/atom+xml; charset=utf-8",
         &Atom {
             base,
@@ -103,12 +105,14 @@ async fn atom(State(app): State<AppState>) -> Result<Response, WebError> {
             entries,
         },
     )
+    .await
 }
 
 async fn rss(State(app): State<AppState>) -> Result<Response, WebError> {
     let entries = entries(&app).await?;
     let (base, lead) = (base(&app), lead());
     xml(
+        &app,
         "application/rss+xml; charset=utf-8",
         &Rss {
             base,
@@ -116,13 +120,16 @@ async fn rss(State(app): State<AppState>) -> Result<Response, WebError> {
             entries,
         },
     )
+    .await
 }
 
 async fn sitemap(State(app): State<AppState>) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let places = Post::places(&mut tx, PLACES, app.clock.now()).await?;
+    drop(tx);
     let base = base(&app);
-    xml("application/xml; charset=utf-8", &Sitemap { base, places })
+    let kind = "application/xml; charset=utf-8";
+    xml(&app, kind, &Sitemap { base, places }).await
 }
 
 /// Crawlers find the blog and leave alone what is a person's: links in letters, forms, accounts.
@@ -135,10 +142,20 @@ async fn robots(State(app): State<AppState>) -> Response {
 }
 
 /// Programs look again every few minutes; what changed must not wait for longer.
-fn xml(kind: &'static str, template: &impl Template) -> Result<Response, WebError> {
+async fn xml(
+    app: &AppState,
+    kind: &'static str,
+    template: &impl Template,
+) -> Result<Response, WebError> {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    Ok((headers, template.render()?).into_response())
+    let response = (headers, template.render()?).into_response();
+    let mut tx = app.db.read().await?;
+    let public = Public {
+        until: Post::next_publication(&mut tx, app.clock.now()).await?,
+        ..Public::default()
+    };
+    Ok(public.mark(response))
 }

@@ -1,0 +1,114 @@
+//! The site under load, for `make bench`: a blog, a hundred thousand recipients, and beside the site, outside of all its
+//! layers, bare routes that answer with the very bytes of home page and article.
+//!
+//! `pages [off]`: `off` keeps no pages. On PostgreSQL when `TEST_DATABASE_URL` is set. Prints its address.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use axum::routing::get;
+use http_body_util::BodyExt as _;
+use skychimp_core::media::Gallery;
+use skychimp_core::post::{Editor, Post, PostDraft};
+use skychimp_core::registration::Registration;
+use skychimp_core::secret::SecretKey;
+use skychimp_core::shared::Shared;
+use skychimp_core::testing::{TestDb, list, user};
+use skychimp_core::time::Clock;
+use skychimp_core::user::{Role, User};
+use skychimp_core::wake::Wake;
+use skychimp_web::client::Proxies;
+use skychimp_web::{AppState, Settings};
+use tower::ServiceExt as _;
+
+const POSTS: usize = 30;
+const RECIPIENTS: i64 = 100_000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let keep = std::env::args().nth(1).is_none_or(|word| word != "off");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let base = format!("http://{}", listener.local_addr()?);
+    let folder = tempfile::tempdir()?;
+    let db = TestDb::new().await?;
+    let clock = Clock::system();
+    let ann = user(&db, "ann", Role::User).await?;
+    list(&db, ann, "People", 0, RECIPIENTS, clock.now()).await?;
+    write(&db, &clock).await?;
+    let settings = Settings {
+        base_url: base.parse()?,
+        data_dir: folder.path().to_owned(),
+        gallery: Gallery::in_folder(&folder.path().join("media"))?,
+        secret: SecretKey::new([7; 32]),
+        mail_from: "news@example.org".to_owned(),
+        mail_from_name: "Skychimp".to_owned(),
+        upload_limit: 1 << 20,
+        shared: Shared::none(),
+        registration: Registration::Open,
+        proxies: Proxies::default(),
+        page_memory: if keep { 32 << 20 } else { 0 },
+        build: String::new(),
+    };
+    let app = AppState::new((*db).clone(), Wake::new(), clock, settings, None);
+    let site = skychimp_web::router(app.clone());
+    let (home, post) = (body(&site, "/").await?, body(&site, "/blog/post7").await?);
+    #[expect(clippy::disallowed_methods, reason = "as bare as can be")]
+    let bare = Router::new()
+        .route("/bare/home", get(move || std::future::ready(home.clone())))
+        .route("/bare/post", get(move || std::future::ready(post.clone())));
+    #[expect(clippy::print_stdout, reason = "the address is what it is started for")]
+    {
+        println!("{base}");
+    }
+    let writer = app.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            let _ = writer.views.write(&writer.db, writer.clock.now()).await;
+        }
+    });
+    let service = site
+        .merge(bare)
+        .into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, service).await?;
+    Ok(())
+}
+
+/// What a browser gets: compressed.
+async fn body(site: &Router, address: &str) -> anyhow::Result<Bytes> {
+    let request = Request::get(address)
+        .header("accept-encoding", "gzip")
+        .body(Body::empty())?;
+    let answer = site.clone().oneshot(request).await?;
+    Ok(answer.into_body().collect().await?.to_bytes())
+}
+
+async fn write(db: &TestDb, clock: &Clock) -> anyhow::Result<()> {
+    user(db, "carl", Role::ContentManager).await?;
+    let mut tx = db.write().await?;
+    let carl = User::by_email(&mut tx, "carl@example.org").await?;
+    let editor = carl
+        .as_ref()
+        .and_then(Editor::of)
+        .ok_or_else(|| anyhow::anyhow!("no editor"))?;
+    let text = (1..=60).fold(String::new(), |text, n| {
+        let sent = n * 37;
+        text + &format!(
+            "Paragraph {n} says that letters *arrive*, and that {sent} of them did.\n\n"
+        )
+    });
+    for n in 0..POSTS {
+        let draft = PostDraft {
+            title: format!("What we learnt from mailing {n}"),
+            slug: format!("post{n}"),
+            author: "Carl".to_owned(),
+            language: "en".to_owned(),
+            body: text.clone(),
+            ..PostDraft::default()
+        };
+        let id = Post::create(&mut tx, editor, &draft, clock.now()).await?;
+        Post::publish(&mut tx, editor, id, 1, None, clock.now()).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! The service's figures, as the home page shows them at every view.
+//!
+//! Counting reads every address (about a second for a million), so what was counted is shown for a while: a second, and at
+//! least [`REST`] times as long as counting took. Then the next view starts a new count in the background, one at a time
+//! and one for all nodes that share a server. Where counting is quick, that view waits for it; where it is not, views go
+//! on with the old figures until the new ones are there.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use parking_lot::Mutex;
+use skychimp_core::figures::Figures;
+use skychimp_core::time::Moment;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::AppState;
+use crate::error::WebError;
+use crate::i18n::Lang;
+use crate::page::Page;
+use crate::public::{Piece, Sealed, nobody};
+
+/// The least time figures are shown.
+const LEAST: Duration = Duration::from_secs(1);
+/// The longest.
+const MOST: Duration = Duration::from_mins(5);
+/// Counting takes at most one part in so many of the time.
+const REST: u32 = 20;
+/// A count that takes no longer than this is waited for.
+const QUICK: Duration = Duration::from_millis(50);
+/// How long another node is given to count for us.
+const OTHERS: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
+const NAME: &str = "figures";
+/// Whoever has this key counts; longer than a count may take, should he die over it.
+const IN_HAND: &str = "figures in hand";
+const HELD: Duration = Duration::from_secs(30);
+
+/// Figures, ready to be put into a page.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    counted: Counted,
+    pieces: [Piece; 2],
+    /// Their part of an `ETag`.
+    pub(crate) tag: u64,
+}
+
+/// What is shared between nodes.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+struct Counted {
+    figures: Figures,
+    at: Moment,
+    took: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct LiveFigures {
+    sealed: Sealed,
+    last: Mutex<Option<Arc<Shown>>>,
+    /// A count is under way; changes to `false` when it is over, however it ended.
+    counting: watch::Sender<bool>,
+}
+
+#[derive(Template)]
+#[template(path = "home/figures.html")]
+struct FiguresPart<'a> {
+    page: &'a Page,
+    figures: Figures,
+}
+
+/// Figures as a part of a page.
+pub(crate) fn html(page: &Page, figures: Figures) -> Result<String, WebError> {
+    Ok(FiguresPart { page, figures }.render()?)
+}
+
+impl LiveFigures {
+    pub(crate) fn new(sealed: Sealed) -> Self {
+        Self {
+            sealed,
+            last: Mutex::new(None),
+            counting: watch::Sender::new(false),
+        }
+    }
+
+    /// The figures to show now.
+    pub(crate) async fn shown(&self, app: &AppState) -> Result<Arc<Shown>, WebError> {
+        let last = self.last.lock().clone();
+        if let Some(last) = &last
+            && app.clock.now().since(last.counted.at) < last.counted.keep()
+        {
+            return Ok(Arc::clone(last));
+        }
+        let mut counting = self.counting.subscribe();
+        if !self.counting.send_replace(true) {
+            let app = app.clone();
+            tokio::spawn(async move {
+                if let Err(error) = app.figures.count(&app).await {
+                    tracing::warn!(%error, "the service's figures cannot be counted");
+                }
+                app.figures.counting.send_replace(false);
+            });
+        }
+        match last {
+            Some(last) if last.counted.took > QUICK => return Ok(last),
+            _ => {}
+        }
+        // the sender is in `self`
+        let _ = counting.wait_for(|counting| !counting).await;
+        let shown = self.last.lock().clone();
+        shown.ok_or_else(|| WebError::internal("no figures"))
+    }
+
+    async fn count(&self, app: &AppState) -> Result<(), WebError> {
+        let counted = if let Some(counted) = self.shared(app).await {
+            counted
+        } else {
+            let begun = Instant::now();
+            let now = app.clock.now();
+            let mut tx = app.db.read().await?;
+            let figures = Figures::count(&mut tx, now).await?;
+            drop(tx);
+            let counted = Counted {
+                figures,
+                at: now,
+                took: begun.elapsed(),
+            };
+            if let Ok(bytes) = serde_json::to_vec(&counted) {
+                self.sealed.set(NAME, &bytes, MOST).await;
+            }
+            self.sealed.give_back(IN_HAND).await;
+            counted
+        };
+        let shown = Shown::new(app, counted)?;
+        *self.last.lock() = Some(Arc::new(shown));
+        Ok(())
+    }
+
+    /// What another node has counted, or is counting at this moment.
+    async fn shared(&self, app: &AppState) -> Option<Counted> {
+        if !self.sealed.is_shared() {
+            return None;
+        }
+        let until = Instant::now() + OTHERS;
+        loop {
+            if let Some(bytes) = self.sealed.get(NAME).await
+                && let Ok(counted) = serde_json::from_slice::<Counted>(&bytes)
+                && app.clock.now().since(counted.at) < counted.keep()
+            {
+                return Some(counted);
+            }
+            // the one who gets it counts; after that time somebody else may
+            if self.sealed.take(IN_HAND, HELD).await || Instant::now() > until {
+                return None;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Counted {
+    fn keep(&self) -> Duration {
+        self.took.saturating_mul(REST).clamp(LEAST, MOST)
+    }
+}
+
+impl Shown {
+    fn new(app: &AppState, counted: Counted) -> Result<Self, WebError> {
+        let piece = |lang| {
+            let (head, _) = nobody(lang).into_parts();
+            Ok::<_, WebError>(Piece::new(html(
+                &Page::stranger(app, &head),
+                counted.figures,
+            )?))
+        };
+        let Figures {
+            mailings,
+            active,
+            recipients,
+        } = counted.figures;
+        let mut hasher = DefaultHasher::new();
+        (mailings, active, recipients).hash(&mut hasher);
+        Ok(Self {
+            counted,
+            pieces: [piece(Lang::En)?, piece(Lang::Ru)?],
+            tag: hasher.finish(),
+        })
+    }
+
+    /// The figures themselves.
+    pub(crate) fn figures(&self) -> Figures {
+        self.counted.figures
+    }
+
+    /// As a part of a page in this language.
+    pub(crate) fn piece(&self, lang: Lang) -> &Piece {
+        let [english, russian] = &self.pieces;
+        match lang {
+            Lang::En => english,
+            Lang::Ru => russian,
+        }
+    }
+}

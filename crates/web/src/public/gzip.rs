@@ -1,0 +1,203 @@
+//! Pages put together from pieces that were compressed once.
+//!
+//! A deflate stream (RFC 1951) that ends with a full flush refers to nothing before it and ends at a whole byte, so such
+//! streams can stand behind each other in any choice and order. Between them short texts stand uncompressed. What gzip
+//! (RFC 1952) adds is a checksum over everything; that of a piece is known, and a linear map, kept with the piece, moves
+//! the checksum of what stands before it past its length. So a view costs copying, not compressing.
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+use flate2::{Compress, Compression, FlushCompress};
+
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// An empty last block.
+const END: [u8; 2] = [3, 0];
+/// The longest uncompressed block.
+const BLOCK_MAX: usize = 0xffff;
+
+/// A part of pages that stays as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    text: Bytes,
+    deflated: Bytes,
+    crc: u32,
+    /// What becomes of each bit of a checksum that this text is appended to.
+    shift: [u32; 32],
+}
+
+impl Piece {
+    /// Compresses a text.
+    pub(crate) fn new(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self {
+            deflated: deflated(&text).into(),
+            crc: crc32fast::hash(&text),
+            shift: shift(text.len()),
+            text,
+        }
+    }
+
+    /// The text itself.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Bytes it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.text.len() + self.deflated.len() + size_of::<Self>()
+    }
+
+    fn after(&self, crc: u32) -> u32 {
+        let moved = self
+            .shift
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| crc >> bit & 1 == 1)
+            .fold(0, |sum, (_, column)| sum ^ column);
+        moved ^ self.crc
+    }
+}
+
+fn deflated(text: &[u8]) -> Vec<u8> {
+    let mut compress = Compress::new(Compression::best(), false);
+    let mut out = Vec::with_capacity(text.len() / 2 + 64);
+    loop {
+        let rest = usize::try_from(compress.total_in()).map_or(&[][..], |done| &text[done..]);
+        // memory is the only thing that could fail, and that ends the program anyway
+        let _ = compress.compress_vec(rest, &mut out, FlushCompress::Full);
+        // room was left: everything is written
+        if out.len() < out.capacity() {
+            return out;
+        }
+        out.reserve(text.len() / 2 + 64);
+    }
+}
+
+/// The checksum is linear: what appending `length` zero bytes makes of each single bit.
+fn shift(length: usize) -> [u32; 32] {
+    let zeros = vec![0; length];
+    let of_nothing = crc32fast::hash(&zeros);
+    std::array::from_fn(|bit| {
+        let mut hasher = Hasher::new_with_initial(1 << bit);
+        hasher.update(&zeros);
+        hasher.finalize() ^ of_nothing
+    })
+}
+
+/// A page in the making.
+#[derive(Debug)]
+pub(crate) enum Sheet {
+    /// As it is.
+    Plain(Vec<u8>),
+    /// As gzip: the bytes, the checksum and the length so far.
+    Gzip(Vec<u8>, u32, u32),
+}
+
+impl Sheet {
+    /// An empty page.
+    pub(crate) fn new(gzip: bool, capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity);
+        if !gzip {
+            return Self::Plain(bytes);
+        }
+        bytes.extend(HEADER);
+        Self::Gzip(bytes, 0, 0)
+    }
+
+    /// Appends a piece.
+    pub(crate) fn piece(&mut self, piece: &Piece) {
+        match self {
+            Self::Plain(bytes) => bytes.extend_from_slice(&piece.text),
+            Self::Gzip(bytes, crc, length) => {
+                bytes.extend_from_slice(&piece.deflated);
+                *crc = piece.after(*crc);
+                *length = length.wrapping_add(wrapped(piece.text.len()));
+            }
+        }
+    }
+
+    /// Appends a short text.
+    pub(crate) fn text(&mut self, text: &[u8]) {
+        match self {
+            Self::Plain(bytes) => bytes.extend_from_slice(text),
+            Self::Gzip(bytes, crc, length) => {
+                for block in text.chunks(BLOCK_MAX) {
+                    let size = u16::try_from(block.len()).unwrap_or(u16::MAX);
+                    bytes.push(0);
+                    bytes.extend(size.to_le_bytes());
+                    bytes.extend((!size).to_le_bytes());
+                    bytes.extend_from_slice(block);
+                }
+                let mut hasher = Hasher::new_with_initial(*crc);
+                hasher.update(text);
+                *crc = hasher.finalize();
+                *length = length.wrapping_add(wrapped(text.len()));
+            }
+        }
+    }
+
+    /// The whole page.
+    pub(crate) fn finish(self) -> Bytes {
+        match self {
+            Self::Plain(bytes) => bytes.into(),
+            Self::Gzip(mut bytes, crc, length) => {
+                bytes.extend(END);
+                bytes.extend(crc.to_le_bytes());
+                bytes.extend(length.to_le_bytes());
+                bytes.into()
+            }
+        }
+    }
+}
+
+/// gzip counts modulo 2³².
+#[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+const fn wrapped(length: usize) -> u32 {
+    length as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    /// R57: pieces and short texts in any order are one valid gzip stream, checksum and length included.
+    #[test]
+    fn pieces_make_one_stream() {
+        let long = (0..9_000).fold(String::new(), |text, n| text + &format!("<p>{n}</p>"));
+        let pieces = [long.as_str(), "", "<footer>", "x"].map(|text| Piece::new(text.to_owned()));
+        let mut plain = Sheet::new(false, 0);
+        let mut gzip = Sheet::new(true, 0);
+        for sheet in [&mut plain, &mut gzip] {
+            sheet.text(b"first");
+            for piece in &pieces {
+                sheet.piece(piece);
+                sheet.text(b"1\xc2\xa0234");
+            }
+            sheet.text(b"");
+            sheet.text(long.as_bytes());
+            sheet.piece(&pieces[0]);
+        }
+        let (plain, gzip) = (plain.finish(), gzip.finish());
+        let mut read = Vec::new();
+        GzDecoder::new(&gzip[..]).read_to_end(&mut read).unwrap();
+        assert_eq!(read, plain);
+        assert!(pieces[0].deflated.len() * 3 < long.len());
+    }
+
+    /// R57: random bytes do not compress; their piece is whole all the same.
+    #[test]
+    fn incompressible_pieces_are_whole() {
+        let noise: Vec<u8> = (0..200_000).map(|_| rand::random()).collect();
+        let mut gzip = Sheet::new(true, 0);
+        gzip.piece(&Piece::new(noise.clone()));
+        let mut read = Vec::new();
+        GzDecoder::new(&gzip.finish()[..])
+            .read_to_end(&mut read)
+            .unwrap();
+        assert_eq!(read, noise);
+    }
+}

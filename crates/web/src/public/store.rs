@@ -1,0 +1,296 @@
+//! Where finished pages are kept: in memory, and on the server that nodes share.
+//!
+//! What comes from that server is believed only when it carries our signature over its name and content, so whoever else
+//! writes there can cost us a page's making, and never put a word into it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use moka::future::Cache;
+use skychimp_core::db::Db;
+use skychimp_core::ids::{ContentVersion, PostId};
+use skychimp_core::secret::SigningKey;
+use skychimp_core::shared::Shared;
+use skychimp_core::time::Moment;
+
+use super::gate::Gate;
+use super::{Kept, Public, nobody};
+use crate::error::WebError;
+use crate::i18n::Lang;
+use crate::page::Page;
+use crate::pages::home;
+use crate::{AppState, Settings};
+
+/// A page that nobody wanted for so long is dropped.
+const IDLE: Duration = Duration::from_mins(10);
+/// How long other nodes may find a page.
+const SHARE: Duration = Duration::from_mins(30);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    version: ContentVersion,
+    lang: Lang,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum What {
+    /// The page at an address.
+    Page(Box<str>),
+    /// A post as the home page shows it.
+    Card(PostId),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pages: Option<Cache<Key, Arc<Kept>>>,
+    gate: Gate,
+    sealed: Sealed,
+    pub(crate) counts: Counts,
+}
+
+/// What the metrics tell.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Views of pages that were there.
+    pub(crate) hits: AtomicU64,
+    /// Pages that were made.
+    pub(crate) made: AtomicU64,
+    /// Pages that another node had made.
+    pub(crate) shared: AtomicU64,
+    /// Age of the page shown last, in milliseconds.
+    pub(crate) age: AtomicI64,
+}
+
+impl Store {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let memory = settings.page_memory;
+        Self {
+            pages: (memory > 0).then(|| {
+                Cache::builder()
+                    .max_capacity(memory)
+                    .weigher(|_, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX))
+                    .time_to_idle(IDLE)
+                    .build()
+            }),
+            gate: Gate::default(),
+            sealed: Sealed::new(settings),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Pages are kept at all.
+    pub(crate) fn keeps(&self) -> bool {
+        self.pages.is_some()
+    }
+
+    /// Pages and bytes in memory.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        self.pages
+            .as_ref()
+            .map_or((0, 0), |pages| (pages.entry_count(), pages.weighted_size()))
+    }
+
+    /// See [`Gate::version`].
+    pub(crate) async fn version(&self, db: &Db) -> Option<ContentVersion> {
+        self.gate.version(db).await
+    }
+
+    /// The page at an address, from memory, from another node, or made; `None` when it is not one to keep.
+    pub(crate) async fn page(
+        &self,
+        version: ContentVersion,
+        lang: Lang,
+        address: &str,
+        now: Moment,
+        make: impl Future<Output = Option<Kept>>,
+    ) -> Option<Arc<Kept>> {
+        let pages = self.pages.as_ref()?;
+        let key = Key {
+            version,
+            lang,
+            what: What::Page(address.into()),
+        };
+        if let Some(kept) = pages.get(&key).await {
+            if kept.public.until.is_none_or(|until| now < until) {
+                self.counts.hits.fetch_add(1, Ordering::Relaxed);
+                self.counts
+                    .age
+                    .store(now.millis() - kept.made_at.millis(), Ordering::Relaxed);
+                return Some(kept);
+            }
+            pages.invalidate(&key).await;
+        }
+        let fill = async {
+            let name = format!("page:{version}:{}:{address}", lang.as_str());
+            if let Some(kept) = self.shared(version, &name, now).await {
+                self.counts.shared.fetch_add(1, Ordering::Relaxed);
+                return Ok(Arc::new(kept));
+            }
+            let kept = make.await.ok_or(NotForKeeping)?;
+            self.counts.made.fetch_add(1, Ordering::Relaxed);
+            self.share(&name, &kept, now).await;
+            Ok::<_, NotForKeeping>(Arc::new(kept))
+        };
+        pages.try_get_with(key, fill).await.ok()
+    }
+
+    /// A post as the home page shows it; `None` when it is not published any more.
+    pub(super) async fn card(
+        &self,
+        app: &AppState,
+        version: ContentVersion,
+        lang: Lang,
+        post: PostId,
+    ) -> Result<Option<Arc<Kept>>, WebError> {
+        let Some(pages) = &self.pages else {
+            return Ok(None);
+        };
+        let key = Key {
+            version,
+            lang,
+            what: What::Card(post),
+        };
+        if let Some(kept) = pages.get(&key).await {
+            return Ok(Some(kept));
+        }
+        let (head, _) = nobody(lang).into_parts();
+        let page = Page::stranger(app, &head);
+        let Some(text) = home::card(app, &page, post).await? else {
+            return Ok(None);
+        };
+        let kept = Kept::new(
+            version,
+            Public::default(),
+            HeaderMap::new(),
+            &text,
+            page.now,
+        );
+        let kept = Arc::new(kept);
+        pages.insert(key, Arc::clone(&kept)).await;
+        Ok(Some(kept))
+    }
+
+    async fn shared(&self, version: ContentVersion, name: &str, now: Moment) -> Option<Kept> {
+        let bytes = self.sealed.get(name).await?;
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let parcel: Parcel = serde_json::from_slice(&bytes[..end]).ok()?;
+        let text = std::str::from_utf8(&bytes[end + 1..]).ok()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &parcel.headers {
+            headers.append(
+                HeaderName::try_from(name).ok()?,
+                HeaderValue::try_from(value).ok()?,
+            );
+        }
+        let right = parcel.public.until.is_none_or(|until| now < until);
+        right.then(|| Kept::new(version, parcel.public, headers, text, parcel.made_at))
+    }
+
+    async fn share(&self, name: &str, kept: &Kept, now: Moment) {
+        if !self.sealed.is_shared() {
+            return;
+        }
+        let header = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.to_owned()))
+        };
+        let parcel = Parcel {
+            public: kept.public.clone(),
+            made_at: kept.made_at,
+            headers: kept.headers.iter().filter_map(header).collect(),
+        };
+        let Ok(mut bytes) = serde_json::to_vec(&parcel) else {
+            return;
+        };
+        bytes.push(b'\n');
+        bytes.extend(kept.text());
+        let keep = kept
+            .public
+            .until
+            .map_or(SHARE, |until| until.since(now).min(SHARE));
+        self.sealed.set(name, &bytes, keep).await;
+    }
+}
+
+#[derive(Debug)]
+struct NotForKeeping;
+
+/// What stands before the text of a shared page.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Parcel {
+    public: Public,
+    made_at: Moment,
+    headers: Vec<(String, String)>,
+}
+
+/// Values on the shared server that only we can have written, and only the same program.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    shared: Shared,
+    key: SigningKey,
+    build: String,
+}
+
+impl Sealed {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            shared: settings.shared.clone(),
+            key: settings.secret.derive("shared pages"),
+            build: settings.build.clone(),
+        }
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_configured()
+    }
+
+    /// The value of that name, if it is ours.
+    pub(crate) async fn get(&self, name: &str) -> Option<Vec<u8>> {
+        if !self.is_shared() {
+            return None;
+        }
+        let name = self.name(name);
+        let value = self.shared.get(&name).await?;
+        let (seal, content) = value.split_at_checked(SEAL)?;
+        self.key
+            .verify(&signed(&name, content), seal)
+            .then(|| content.to_vec())
+    }
+
+    /// Keeps a value for a time.
+    pub(crate) async fn set(&self, name: &str, content: &[u8], keep: Duration) {
+        let name = self.name(name);
+        let mut value = self.key.sign(&signed(&name, content)).to_vec();
+        value.extend_from_slice(content);
+        self.shared.set(&name, &value, keep).await;
+    }
+
+    /// Of all nodes one gets `true` within a time; without a server each does.
+    pub(crate) async fn take(&self, name: &str, keep: Duration) -> bool {
+        self.shared
+            .take(&self.name(name), keep)
+            .await
+            .unwrap_or(true)
+    }
+
+    /// Gives back what [`Sealed::take`] got.
+    pub(crate) async fn give_back(&self, name: &str) {
+        self.shared.delete(&self.name(name)).await;
+    }
+
+    /// Pages of another program name other style sheets.
+    fn name(&self, name: &str) -> String {
+        format!("{}:{name}", self.build)
+    }
+}
+
+/// What a signature is over: a value is worth nothing under another name.
+fn signed(name: &str, content: &[u8]) -> Vec<u8> {
+    [name.as_bytes(), b"\0", content].concat()
+}
+
+/// Bytes of a signature.
+const SEAL: usize = 32;

@@ -1,0 +1,4 @@
+import config from './playwright.config.ts';
+
+// Pictures, not tests.
+export default { ...config, testMatch: 'shots.ts' };
