@@ -1,6 +1,6 @@
 //! Pictures of the blog: what is known of them, and their way from an upload to the store and out of it again.
 //!
-//! A picture is decoded and encoded anew ([`picture`]), so a file never reaches a reader as it came, and kept in several
+//! A picture is decoded and encoded anew (`picture`), so a file never reaches a reader as it came, and kept in several
 //! widths in a store ([`Gallery`]). Its row is made before its files and removed after them: whatever a crash interrupts is
 //! found and finished by [`clean_up`].
 

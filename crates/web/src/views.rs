@@ -1,7 +1,7 @@
 //! How often posts were read (R49).
 //!
 //! A view is counted in memory, and all of the last second are added to the database in one transaction; so are the last
-//! ones when the site stops. A number that is shown is what the database said at most [`FRESH`] ago, and the views that this
+//! ones when the site stops. A number that is shown is what the database said at most a few seconds ago, and the views that this
 //! process has not written yet: one's own view is in it at once, those on other nodes after at most that time.
 //!
 //! *Invariants*: adding happens in the database (`views + n`), so any number of nodes lose nothing to each other; a view
