@@ -430,3 +430,9 @@ pub fn list_id(mailing: MailingId, domain: &str) -> String {
 pub fn feedback_id(mailing: MailingId, owner: UserId) -> String {
     format!("{}:{}:bulk:skychimp", mailing.0.simple(), owner.0.simple())
 }
+
+/// Whose mailing a Feedback-ID of [`feedback_id`] names.
+#[must_use]
+pub fn owner_in_feedback_id(text: &str) -> Option<UserId> {
+    text.trim().split(':').nth(1)?.parse().ok()
+}

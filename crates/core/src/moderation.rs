@@ -13,7 +13,7 @@ mod mailings;
 mod users;
 
 pub use accounts::Administrator;
-pub use mailings::{SeenFilter, SeenMailing, SeenState};
+pub use mailings::{Letter, SeenFilter, SeenMailing, SeenState};
 pub use users::{SeenUser, UserFilter, UserState, Volume};
 
 use serde_json::json;

@@ -184,6 +184,16 @@ impl OutboxLetter {
         Ok(id)
     }
 
+    /// The test letters that a user had sent, for telling them from others' in the sandbox.
+    pub async fn tests_of(tx: &mut Tx, owner: UserId) -> Result<Vec<OutboxId>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT id FROM outbox WHERE owner_id = $1 AND kind = 'test'",
+        )
+        .bind(owner)
+        .fetch_all(conn)
+        .await)?)
+    }
+
     /// Gives up the test letters of a user that have not left.
     pub(crate) async fn give_up_tests_of(
         tx: &mut Tx,

@@ -13,7 +13,7 @@ use std::ops::Deref;
 pub use audience::{list, mailing, members, message, suppress};
 pub use cache::CacheServer;
 pub use ledger::{Ledger, settle};
-pub use run::{TestRun, end_run, execute, ledger, sending_run, set_text};
+pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_text};
 
 use crate::db::{Db, on_db};
 use crate::error::Error;

@@ -26,6 +26,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::User, Self::Manager, Self::ContentManager, Self::Admin];
+
     /// The name in database, commands and API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -54,7 +57,7 @@ impl std::str::FromStr for Role {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::User, Self::Manager, Self::ContentManager, Self::Admin]
+        Self::ALL
             .into_iter()
             .find(|role| role.as_str() == text)
             .ok_or(())

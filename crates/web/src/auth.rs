@@ -6,6 +6,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use skychimp_core::ids::UserId;
+use skychimp_core::moderation::{Administrator, Moderator};
 use skychimp_core::post::Editor;
 use skychimp_core::user::User;
 
@@ -19,6 +20,14 @@ pub struct CurrentUser(pub User);
 /// A user who keeps recipients and sends mailings; everything on these pages is the user's own.
 #[derive(Debug, Clone)]
 pub struct Sender(pub User);
+
+/// A manager or an administrator, and the account. Pages that take this see everybody's accounts and mailings.
+#[derive(Debug, Clone)]
+pub struct Manager(pub Moderator, pub User);
+
+/// An administrator.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Administrator);
 
 impl Sender {
     /// The owner of all that the handler touches.
@@ -69,5 +78,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Writer {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
         Editor::of(&user).map(Self).ok_or(WebError::NotFound)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Manager {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
+        let moderator = Moderator::of(&user).ok_or(WebError::NotFound)?;
+        Ok(Self(moderator, user))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let Manager(moderator, _) = Manager::from_request_parts(parts, state).await?;
+        moderator
+            .administrator()
+            .map(Self)
+            .ok_or(WebError::NotFound)
     }
 }

@@ -83,6 +83,8 @@ pub struct Settings {
     pub mail_from: String,
     /// See [`Settings::mail_from`].
     pub mail_from_name: String,
+    /// All settings of the process, for its administrators to look at.
+    pub shown: Vec<SettingLine>,
     /// The server that nodes share; it may be none.
     pub shared: Shared,
     /// Who may register.
@@ -93,6 +95,17 @@ pub struct Settings {
     pub page_memory: u64,
     /// Names this program among its versions: nodes share pages only with their like.
     pub build: String,
+}
+
+/// A setting in force, as the administrator's page shows it.
+#[derive(Debug, Clone)]
+pub struct SettingLine {
+    /// Its name.
+    pub key: &'static str,
+    /// Its value, secrets hidden; `None`: unset.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: String,
 }
 
 /// Everything handlers work with.

@@ -14,11 +14,12 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::error::FieldError;
 use skychimp_core::ids::PostId;
+use skychimp_core::moderation::Moderator;
 use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
 use skychimp_core::session::{Session, SessionToken};
 use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
+use skychimp_core::user::User;
 
 use crate::error::{self, WebError};
 use crate::flash::Flash;
@@ -262,9 +263,20 @@ impl Page {
     /// The account keeps recipients and sends mailings.
     #[must_use]
     pub fn sends(&self) -> bool {
-        self.user
-            .as_ref()
-            .is_some_and(|user| matches!(user.role, Role::User | Role::Admin))
+        self.user.as_ref().is_some_and(|user| user.role.sends())
+    }
+
+    /// The account has the managers' section.
+    #[must_use]
+    pub fn moderates(&self) -> bool {
+        self.user.as_ref().and_then(Moderator::of).is_some()
+    }
+
+    /// The account has the administrators' part of it.
+    #[must_use]
+    pub fn administrates(&self) -> bool {
+        let moderator = self.user.as_ref().and_then(Moderator::of);
+        moderator.is_some_and(|moderator| moderator.administrator().is_some())
     }
 
     /// The account's address is not verified: it can look around, but not send.

@@ -7,6 +7,7 @@ pub mod home;
 pub mod imports;
 pub mod lists;
 pub mod mailings;
+pub mod manage;
 pub mod media;
 pub mod messages;
 pub mod metrics;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Routes {
         .merge(blog::routes())
         .merge(posts::routes())
         .merge(mailings::routes())
+        .merge(manage::routes())
         .merge(recipients::routes())
         .merge(lists::routes())
         .merge(suppressions::routes())
@@ -40,6 +42,7 @@ pub(crate) fn routes() -> Routes {
 pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .merge(mailings::long_routes())
+        .merge(manage::long_routes())
         .merge(posts::long_routes())
         .merge(recipients::long_routes())
         .merge(imports::long_routes())

@@ -4,6 +4,7 @@ use super::Moderator;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, UserId};
+use crate::letter::{Content, Frozen};
 use crate::mailing::{Mailing, MailingSummary, Status, mailing_columns};
 use crate::recipient::like_escape;
 use crate::time::Moment;
@@ -69,7 +70,39 @@ pub struct SeenMailing {
     pub owner_blocked_at: Option<Moment>,
 }
 
+/// What a mailing sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Letter {
+    /// As its latest run froze it.
+    Frozen(Frozen),
+    /// As its message stands; there was no run yet.
+    Content(Content),
+}
+
 impl Moderator {
+    /// What a mailing sent last, or would send; `None`: it has no message yet.
+    pub async fn letter(&self, tx: &mut Tx, mailing: &Mailing) -> Result<Option<Letter>, Error> {
+        let frozen: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, html, text
+             FROM runs
+             WHERE owner_id = $1 AND mailing_id = $2 AND state <> 'skipped'
+             ORDER BY due_at DESC
+             LIMIT 1",
+        )
+        .bind(mailing.owner_id)
+        .bind(mailing.id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(match frozen {
+            Some((subject, html, text)) => Some(Letter::Frozen(Frozen {
+                subject,
+                html,
+                text,
+            })),
+            None => mailing.content(tx).await?.map(Letter::Content),
+        })
+    }
+
     /// A page of all mailings, newest first.
     pub async fn mailings(
         &self,

@@ -124,7 +124,8 @@ impl Moderator {
         };
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
-                 u.blocked_reason, u.seen_at,
+                 u.blocked_reason,
+                 coalesce((SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id), u.seen_at) AS seen_at,
                  (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
                  (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
                  (SELECT CAST(coalesce(sum(r.failed), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS failed
@@ -155,7 +156,8 @@ impl Moderator {
     pub async fn user(&self, tx: &mut Tx, id: UserId) -> Result<Option<SeenUser>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
-                 u.blocked_reason, u.seen_at,
+                 u.blocked_reason,
+                 coalesce((SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id), u.seen_at) AS seen_at,
                  (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
                  (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
                  (SELECT CAST(coalesce(sum(r.failed), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS failed

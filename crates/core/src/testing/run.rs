@@ -181,3 +181,26 @@ pub(super) async fn numbers(
     .await)?;
     Ok((array(columns), array(rows)))
 }
+
+/// What identifies the state of everything that a user made: rows and versions of each table.
+pub async fn fingerprint(db: &Db, owner: UserId) -> Result<Vec<(i64, i64)>, Error> {
+    let mut tx = db.read().await?;
+    let mut found = Vec::new();
+    for sql in [
+        "SELECT count(*), CAST(coalesce(sum(version), 0) AS BIGINT) FROM recipients WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(version), 0) AS BIGINT) FROM lists WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(version), 0) AS BIGINT) FROM messages WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(version), 0) AS BIGINT) FROM mailings WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(number), 0) AS BIGINT) FROM mailing_events WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(added_at), 0) AS BIGINT) FROM memberships WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(created_at), 0) AS BIGINT) FROM suppressions WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(updated_at), 0) AS BIGINT) FROM imports WHERE owner_id = $1",
+        "SELECT count(*), CAST(coalesce(sum(planned), 0) AS BIGINT) FROM runs WHERE owner_id = $1",
+    ] {
+        found.push(on_db!(&mut tx, conn => sqlx::query_as(sql)
+            .bind(owner)
+            .fetch_one(conn)
+            .await)?);
+    }
+    Ok(found)
+}

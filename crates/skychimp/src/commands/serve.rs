@@ -13,7 +13,7 @@ use skychimp_core::delivery::Scope;
 use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
 use skychimp_web::sandbox::SandboxStore;
-use skychimp_web::{AppState, Settings};
+use skychimp_web::{AppState, SettingLine, Settings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -121,6 +121,7 @@ impl Service {
                 secret: program.secret_key(db)?,
                 mail_from: from.email,
                 mail_from_name: from.name,
+                shown: shown(config),
                 shared: program.shared(db)?,
                 registration: config.registration.clone(),
                 proxies: config.proxies.clone(),
@@ -221,6 +222,18 @@ fn build(config: &Config) -> String {
     hash.iter()
         .take(8)
         .fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
+}
+
+/// The settings as the administrator's page shows them.
+fn shown(config: &Config) -> Vec<SettingLine> {
+    let lines = config.shown().into_iter();
+    lines
+        .map(|line| SettingLine {
+            key: line.key,
+            value: line.value.clone(),
+            source: line.source.clone(),
+        })
+        .collect()
 }
 
 /// Listens for visitors.

@@ -2,9 +2,12 @@
 
 mod bulk;
 mod form;
-mod live;
-mod log;
-mod show;
+pub(crate) mod live;
+pub(crate) mod log;
+pub(crate) mod show;
+mod viewer;
+
+pub(crate) use viewer::Viewer;
 
 use askama::Template;
 use axum::extract::State;
@@ -87,13 +90,13 @@ fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
 
 /// What a mailing's state is called (`status-{name}`) and how it is to be felt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
-    name: &'static str,
-    tone: &'static str,
+pub(crate) struct Look {
+    pub name: &'static str,
+    pub tone: &'static str,
 }
 
 impl Look {
-    fn of(mailing: &Mailing, busy: bool) -> Self {
+    pub(crate) fn of(mailing: &Mailing, busy: bool) -> Self {
         let (name, tone) = match mailing.status {
             _ if mailing.disabled_at.is_some() => ("disabled", "bad"),
             Status::Created => ("created", ""),
@@ -201,6 +204,14 @@ fn back(page: &Page, id: MailingId, flash: Flash) -> Response {
     page.redirect(&format!("/mailings/{id}"), flash)
 }
 
+/// The sentence about what cannot be done in a state.
+fn not_possible(state: &str) -> Flash {
+    match state {
+        "disabled" => Flash::warn("mailing-disabled-refused"),
+        _ => Flash::warn("mailing-not-possible"),
+    }
+}
+
 async fn start(
     State(app): State<AppState>,
     page: Page,
@@ -245,7 +256,7 @@ async fn start_now(
         }
         Ok(None) => Err(WebError::NotFound),
         Err(Error::Invalid(_)) => Ok(Flash::warn("mailing-not-ready")),
-        Err(Error::State(_)) => Ok(Flash::warn("mailing-not-possible")),
+        Err(Error::State(state)) => Ok(not_possible(state)),
         Err(error) => Err(error.into()),
     }
 }
@@ -268,7 +279,7 @@ async fn step(
         }),
         Ok(Some(false)) => Flash::note("mailing-nothing-changed"),
         Ok(None) => return Err(WebError::NotFound),
-        Err(Error::State(_)) => Flash::warn("mailing-not-possible"),
+        Err(Error::State(state)) => not_possible(state),
         Err(error) => return Err(error.into()),
     };
     tx.commit().await?;
@@ -288,9 +299,11 @@ async fn copy(
         .t("mailing-copy-of")
         .with("title", &mailing.title)
         .to_string();
-    let copy = Mailing::copy(&mut tx, sender.id(), id, &title, &sender.0.email, page.now)
-        .await?
-        .ok_or(WebError::NotFound)?;
+    let copy =
+        match Mailing::copy(&mut tx, sender.id(), id, &title, &sender.0.email, page.now).await {
+            Err(Error::State(state)) => return Ok(back(&page, id, not_possible(state))),
+            copy => copy?.ok_or(WebError::NotFound)?,
+        };
     tx.commit().await?;
     Ok(page.redirect(
         &format!("/mailings/{copy}/edit"),

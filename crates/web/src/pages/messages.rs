@@ -1,6 +1,6 @@
 //! Messages: list, editor with preview, test letter.
 
-mod preview;
+pub(crate) mod preview;
 
 use askama::Template;
 use axum::extract::State;

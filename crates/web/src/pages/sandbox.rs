@@ -1,5 +1,6 @@
 //! `/sandbox`: the letters of a service without a mail server.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -7,12 +8,15 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use mail_parser::MessageParser;
+use mail_parser::{HeaderValue, MessageParser};
 use serde::Deserialize;
+use skychimp_core::ids::{OutboxId, UserId};
+use skychimp_core::letter::owner_in_feedback_id;
+use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::time::Moment;
 use skychimp_core::user::Role;
 
-use crate::auth::CurrentUser;
+use crate::auth::{Admin, Sender};
 use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Path, Query};
@@ -33,19 +37,75 @@ pub(crate) fn routes() -> Routes {
         .route("/sandbox/{number}/source", get(source))
 }
 
-/// The sandbox, when it is on, for somebody who is logged in.
-struct Sandbox(Arc<SandboxStore>);
+/// The sandbox, when it is on, with the letters that the visitor may read: an administrator all of them, a user those of
+/// his own mailings, his test letters, and what is addressed to him. System letters of others hold keys to their accounts.
+struct Sandbox {
+    store: Arc<SandboxStore>,
+    /// `None`: an administrator.
+    reader: Option<Reader>,
+}
+
+struct Reader {
+    id: UserId,
+    email: String,
+    tests: HashSet<OutboxId>,
+}
+
+impl Reader {
+    fn may_read(&self, letter: &SandboxLetter) -> bool {
+        if letter.to.iter().any(|to| *to == self.email) {
+            return true;
+        }
+        let Some(parsed) = MessageParser::default().parse_headers(letter.raw.as_ref()) else {
+            return false;
+        };
+        let whose = parsed.header("Feedback-ID").and_then(HeaderValue::as_text);
+        if let Some(whose) = whose {
+            return owner_in_feedback_id(whose) == Some(self.id);
+        }
+        let id = parsed.message_id().and_then(|id| id.split('@').next());
+        id.and_then(|id| id.parse().ok())
+            .is_some_and(|id| self.tests.contains(&id))
+    }
+}
+
+impl Sandbox {
+    /// The letter with this number, if the visitor may read it.
+    fn letter(&self, number: u64) -> Result<Arc<SandboxLetter>, WebError> {
+        let letter = self.store.get(number).ok_or(WebError::NotFound)?;
+        match &self.reader {
+            Some(reader) if !reader.may_read(&letter) => Err(WebError::NotFound),
+            _ => Ok(letter),
+        }
+    }
+
+    /// All that the visitor may read, the newest first.
+    fn letters(&self) -> Vec<Arc<SandboxLetter>> {
+        let mut letters = self.store.newest();
+        if let Some(reader) = &self.reader {
+            letters.retain(|letter| reader.may_read(letter));
+        }
+        letters
+    }
+}
 
 impl FromRequestParts<AppState> for Sandbox {
     type Rejection = WebError;
 
     async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, WebError> {
-        let CurrentUser(user) = CurrentUser::from_request_parts(head, app).await?;
-        // who only writes the blog sees no letters (R45)
-        if user.role == Role::ContentManager {
-            return Err(WebError::NotFound);
-        }
-        app.sandbox.clone().map(Self).ok_or(WebError::NotFound)
+        let Sender(user) = Sender::from_request_parts(head, app).await?;
+        let store = app.sandbox.clone().ok_or(WebError::NotFound)?;
+        let reader = if user.role == Role::Admin {
+            None
+        } else {
+            let tests = OutboxLetter::tests_of(&mut app.db.read().await?, user.id).await?;
+            Some(Reader {
+                id: user.id,
+                email: user.email,
+                tests: tests.into_iter().collect(),
+            })
+        };
+        Ok(Self { store, reader })
     }
 }
 
@@ -97,10 +157,10 @@ struct ListPage {
 
 async fn list(
     page: Page,
-    Sandbox(store): Sandbox,
+    sandbox: Sandbox,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
-    let letters = store.newest();
+    let letters = sandbox.letters();
     let words = query.q.trim().to_lowercase();
     let mut rows: Vec<Row> = letters
         .iter()
@@ -120,7 +180,11 @@ async fn list(
         .before
         .map(|_| format!("/sandbox?q={q}"))
         .unwrap_or_default();
-    let (count, kept) = (store.count(), letters.len());
+    let kept = letters.len();
+    let count = match sandbox.reader {
+        Some(_) => u64::try_from(kept).unwrap_or(u64::MAX),
+        None => sandbox.store.count(),
+    };
     html(&ListPage {
         page,
         rows,
@@ -145,12 +209,8 @@ struct LetterPage {
     source: String,
 }
 
-async fn show(
-    page: Page,
-    Sandbox(store): Sandbox,
-    Path(number): Path<u64>,
-) -> Result<Response, WebError> {
-    let letter = store.get(number).ok_or(WebError::NotFound)?;
+async fn show(page: Page, sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
+    let letter = sandbox.letter(number)?;
     let source = String::from_utf8_lossy(&letter.raw).into_owned();
     let headers = source
         .split("\r\n\r\n")
@@ -181,8 +241,8 @@ async fn show(
 }
 
 /// The HTML part for the frame, under a policy of its own.
-async fn html_part(Sandbox(store): Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
-    let letter = store.get(number).ok_or(WebError::NotFound)?;
+async fn html_part(sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
+    let letter = sandbox.letter(number)?;
     let parsed = MessageParser::default().parse(letter.raw.as_ref());
     let body = parsed
         .as_ref()
@@ -196,8 +256,8 @@ async fn html_part(Sandbox(store): Sandbox, Path(number): Path<u64>) -> Result<R
 }
 
 /// The letter as a file.
-async fn source(Sandbox(store): Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
-    let letter = store.get(number).ok_or(WebError::NotFound)?;
+async fn source(sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
+    let letter = sandbox.letter(number)?;
     let headers = [
         (header::CONTENT_TYPE, "message/rfc822".to_owned()),
         (
@@ -208,7 +268,7 @@ async fn source(Sandbox(store): Sandbox, Path(number): Path<u64>) -> Result<Resp
     Ok((headers, letter.raw.clone()).into_response())
 }
 
-async fn clear(page: Page, Sandbox(store): Sandbox) -> Result<Response, WebError> {
-    store.clear();
+async fn clear(page: Page, sandbox: Sandbox, _: Admin) -> Result<Response, WebError> {
+    sandbox.store.clear();
     Ok(page.redirect("/sandbox", Flash::done("sandbox-cleared")))
 }

@@ -76,6 +76,7 @@ impl Site {
             mail_from: "news@example.org".to_owned(),
             upload_limit: 500_000_000,
             mail_from_name: "Skychimp".to_owned(),
+            shown: Vec::new(),
             shared: skychimp_core::shared::Shared::none(),
             registration: Registration::Open,
             proxies: Proxies::default(),

@@ -9,6 +9,7 @@ mod browser;
 mod limits;
 mod mailings;
 mod mailings_bulk;
+mod manage;
 mod matrix;
 mod messages;
 mod posts;

@@ -1,4 +1,7 @@
 use axum::http::StatusCode;
+use skychimp_core::ids::MailingId;
+use skychimp_core::letter::feedback_id;
+use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
 use skychimp_core::time::Moment;
 use skychimp_core::user::Role;
 
@@ -7,11 +10,11 @@ use crate::browser::Site;
 const LETTER: &str = "From: a@example.org\r\nTo: bob@example.org\r\nSubject: =?utf-8?B?0J/RgNC40LLQtdGC?=\r\n\
     MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Hello <script>alert(1)</script></p>\r\n";
 
-/// R28: the sandbox shows letters to users, in a frame that runs nothing, and to nobody else.
+/// R28: the sandbox shows all letters to administrators, in a frame that runs nothing.
 #[tokio::test]
-async fn sandbox_shows_letters_to_users() {
+async fn sandbox_shows_letters() {
     let site = Site::new().await;
-    site.user("ann", Role::User).await;
+    site.user("ann", Role::Admin).await;
     site.sandbox.push(
         Moment::from_millis(0),
         "a@example.org".to_owned(),
@@ -52,4 +55,75 @@ async fn sandbox_shows_letters_to_users() {
     ann.get("/sandbox").await;
     ann.post("/sandbox/clear", &[]).await;
     assert_eq!(site.sandbox.count(), 0);
+}
+
+/// R32: a user reads in the sandbox what is addressed to him, the letters of his mailings and his test letters; letters to
+/// others, which may hold keys to their accounts, are not there for him.
+#[tokio::test]
+async fn sandbox_shows_users_their_own_letters() {
+    let site = Site::new().await;
+    let ann = site.user("ann", Role::User).await;
+    let bob = site.user("bob", Role::User).await;
+    let now = Moment::from_millis(0);
+    let test = NewOutboxLetter {
+        owner: Some(ann),
+        kind: "test",
+        email: "boss@example.org",
+        name: "",
+        from_name: "",
+        from_email: "",
+        reply_to: "",
+        subject: "",
+        html: "",
+        text: "",
+    };
+    let mut tx = site.db.write().await.unwrap();
+    let test = OutboxLetter::enqueue(&mut tx, &test, now).await.unwrap();
+    tx.commit().await.unwrap();
+    let push = |to: &str, header: String| {
+        let raw = format!("Subject: Reset {to}\r\n{header}\r\n\r\nkey\r\n");
+        let to = vec![to.to_owned()];
+        site.sandbox
+            .push(now, "a@example.org".to_owned(), to, raw.into());
+    };
+    push("bob@example.org", "X: y".to_owned());
+    push("ann@example.org", "X: y".to_owned());
+    let mailing = MailingId::new(now);
+    push(
+        "c1@example.org",
+        format!("Feedback-ID: {}", feedback_id(mailing, ann)),
+    );
+    push(
+        "c2@example.org",
+        format!("Feedback-ID: {}", feedback_id(mailing, bob)),
+    );
+    push(
+        "boss@example.org",
+        format!("Message-ID: <{test}@example.org>"),
+    );
+    let mut ann = site.login("ann").await;
+    let list = ann.get("/sandbox").await;
+    for (number, to, visible) in [
+        (1, "bob@", false),
+        (2, "ann@", true),
+        (3, "c1@", true),
+        (4, "c2@", false),
+        (5, "boss@", true),
+    ] {
+        assert_eq!(list.body.contains(&format!("Reset {to}")), visible, "{to}");
+        let expected = if visible {
+            StatusCode::OK
+        } else {
+            StatusCode::NOT_FOUND
+        };
+        for part in ["", "/source"] {
+            let answer = ann.get(&format!("/sandbox/{number}{part}")).await;
+            assert_eq!(answer.status, expected, "{to}{part}");
+        }
+    }
+    assert_eq!(
+        ann.post("/sandbox/clear", &[]).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(site.sandbox.count(), 5);
 }

@@ -8,6 +8,7 @@ use skychimp_core::ids::{ImportId, ListId, MessageId, PostId, RecipientId, UserI
 use skychimp_core::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };
+use skychimp_core::letter::feedback_id;
 use skychimp_core::mailing::MailingDraft;
 use skychimp_core::post::{Editor, Post, PostDraft};
 use skychimp_core::recipient::{Draft, Recipient};
@@ -93,7 +94,7 @@ const PEERS: [&str; 8] = [
 pub struct World {
     pub site: Site,
     pub ids: HashMap<Who, UserId>,
-    browsers: HashMap<Who, Browser>,
+    pub browsers: HashMap<Who, Browser>,
 }
 
 /// Things of one user; their names contain what they are marked with.
@@ -232,8 +233,10 @@ impl World {
             mailing: draft,
             email: EmailAddress::parse(&email).unwrap(),
         };
-        let letter =
-            format!("From: a@example.org\r\nTo: {email}\r\nSubject: {mark}\r\n\r\n{mark}\r\n");
+        let feedback = feedback_id(draft, owner);
+        let letter = format!(
+            "From: a@example.org\r\nTo: {email}\r\nSubject: {mark}\r\nFeedback-ID: {feedback}\r\n\r\n{mark}\r\n"
+        );
         self.site.sandbox.push(
             Moment::from_millis(0),
             "a@example.org".to_owned(),
@@ -305,6 +308,21 @@ impl Things {
             before = part;
         }
         filled
+    }
+
+    /// All ids, for putting them where they do not belong.
+    pub fn ids(&self) -> Vec<String> {
+        [
+            self.recipient.to_string(),
+            self.list.to_string(),
+            self.message.to_string(),
+            self.draft.to_string(),
+            self.sending.mailing.to_string(),
+            self.sending.id.to_string(),
+            self.import.to_string(),
+            self.owner.to_string(),
+        ]
+        .into()
     }
 
     /// A form or query with these things for its placeholders.

@@ -15,7 +15,7 @@ use skychimp_core::recipient::{self, Recipient};
 use skychimp_core::schedule::Every;
 use skychimp_core::time::Moment;
 
-use super::{back, found, in_zone, service, start_now};
+use super::{back, found, in_zone, not_possible, service, start_now};
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
@@ -296,6 +296,9 @@ pub(super) async fn edit(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, sender.id(), id).await?;
+    if mailing.disabled_at.is_some() {
+        return Ok(back(&page, id, not_possible("disabled")));
+    }
     let draft = Mailing::draft_of(&mut tx, &mailing).await?;
     drop(tx);
     let form = MailingForm::of(draft, mailing.version);
@@ -337,8 +340,8 @@ pub(super) async fn update(
         }
         Err(error) => Err(error),
     };
-    if let Err(Error::State(_)) = done {
-        return Ok(back(&page, id, Flash::warn("mailing-not-possible")));
+    if let Err(Error::State(state)) = done {
+        return Ok(back(&page, id, not_possible(state)));
     }
     match outcome(done)? {
         Outcome::Done(Some(_)) => {

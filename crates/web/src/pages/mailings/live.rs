@@ -9,9 +9,9 @@ use skychimp_core::ids::{MailingId, RunId, UserId};
 use skychimp_core::mailing::{Mailing, Status};
 use skychimp_core::run::{Run, RunState};
 
+use super::Viewer;
 use super::show::rate;
 use crate::AppState;
-use crate::auth::Sender;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::Page;
@@ -29,14 +29,14 @@ struct Watch {
     sent: Value,
 }
 
-pub(super) async fn live(
+pub(crate) async fn live(
     State(app): State<AppState>,
     page: Page,
-    sender: Sender,
+    viewer: Viewer,
     Path((mailing, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    Run::get(&mut tx, sender.id(), run)
+    Run::get(&mut tx, viewer.owner, run)
         .await?
         .filter(|run| run.mailing_id == mailing)
         .ok_or(WebError::NotFound)?;
@@ -44,7 +44,7 @@ pub(super) async fn live(
     Ok(watch(Watch {
         app,
         page,
-        owner: sender.id(),
+        owner: viewer.owner,
         mailing,
         run,
         shape: None,
@@ -81,7 +81,7 @@ impl Look for Watch {
 
 /// What the page of a mailing that waits for its next run shows.
 #[derive(Debug, serde::Deserialize)]
-pub(super) struct Shown {
+pub(crate) struct Shown {
     status: String,
     /// Its latest run, if it has one.
     #[serde(default)]
@@ -97,13 +97,13 @@ struct Waiting {
 }
 
 /// Loads the page of a mailing again as soon as a run begins or its status changes.
-pub(super) async fn waiting(
+pub(crate) async fn waiting(
     State(app): State<AppState>,
-    sender: Sender,
+    viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(shown): Query<Shown>,
 ) -> Result<Response, WebError> {
-    let owner = sender.id();
+    let owner = viewer.owner;
     super::found(&mut app.db.read().await?, owner, id).await?;
     Ok(watch(Waiting {
         app,

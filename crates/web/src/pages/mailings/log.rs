@@ -16,9 +16,8 @@ use skychimp_core::mailing::Mailing;
 use skychimp_core::schedule::{Every, Schedule};
 use skychimp_core::time::Moment;
 
-use super::found;
+use super::{Viewer, found};
 use crate::AppState;
-use crate::auth::Sender;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
@@ -31,7 +30,7 @@ const SLICE: usize = 1_000;
 /// The filters, as the form sends them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct LogQuery {
+pub(crate) struct LogQuery {
     outcome: String,
     state: String,
     code: String,
@@ -133,6 +132,7 @@ fn moment(text: &str, zone: &str) -> Option<Moment> {
 #[template(path = "mailings/log.html")]
 struct LogPage {
     page: Page,
+    viewer: Viewer,
     mailing: Mailing,
     query: LogQuery,
     attempts: Vec<Attempt>,
@@ -152,19 +152,19 @@ fn tone(attempt: &Attempt) -> &'static str {
     }
 }
 
-pub(super) async fn log(
+pub(crate) async fn log(
     State(app): State<AppState>,
     page: Page,
-    sender: Sender,
+    viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let mailing = found(&mut tx, sender.id(), id).await?;
-    let filter = query.filter(&mailing, &sender.0.zone);
+    let mailing = found(&mut tx, viewer.owner, id).await?;
+    let filter = query.filter(&mailing, &viewer.zone);
     let mut attempts = Attempt::page(
         &mut tx,
-        sender.id(),
+        viewer.owner,
         &filter,
         Order::Newest,
         query.cursor(),
@@ -173,7 +173,7 @@ pub(super) async fn log(
     .await?;
     let more = attempts.len() > PAGE;
     attempts.truncate(PAGE);
-    let base = format!("/mailings/{id}/log");
+    let base = format!("{}/log", viewer.base);
     let last = attempts.last().map(Attempt::cursor).filter(|_| more);
     html(&LogPage {
         first: if query.after.is_empty() {
@@ -184,6 +184,7 @@ pub(super) async fn log(
         next: last.map_or_else(String::new, |last| query.address(&base, Some(last))),
         csv: query.address(&format!("{base}.csv"), None),
         page,
+        viewer,
         mailing,
         query,
         attempts,
@@ -203,19 +204,19 @@ struct Export {
 }
 
 /// The log as CSV, the oldest attempt first; never more than [`SLICE`] rows in memory.
-pub(super) async fn csv(
+pub(crate) async fn csv(
     State(app): State<AppState>,
-    sender: Sender,
+    viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let mailing = found(&mut tx, sender.id(), id).await?;
+    let mailing = found(&mut tx, viewer.owner, id).await?;
     drop(tx);
     let export = Export {
-        filter: query.filter(&mailing, &sender.0.zone),
+        filter: query.filter(&mailing, &viewer.zone),
         app,
-        owner: sender.id(),
+        owner: viewer.owner,
         after: None,
         begun: false,
         over: false,

@@ -15,14 +15,14 @@ use skychimp_core::mailing::{
 };
 use skychimp_core::run::{Run, RunState, Totals};
 use skychimp_core::time::Moment;
+use skychimp_core::user::User;
 
 use super::live::duration;
-use super::{Look, found, in_zone, service};
+use super::{Look, Viewer, found, in_zone, service};
 use crate::AppState;
-use crate::auth::Sender;
 use crate::error::WebError;
-use crate::form::{Path, Query};
-use crate::page::{At, Page, html};
+use crate::form::{Errors, Path, Query};
+use crate::page::{At, Page, html, html_wrong};
 
 /// Runs on the mailing's page, and on a page of runs.
 const RUNS: i64 = 5;
@@ -112,7 +112,10 @@ pub(super) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, Web
 #[template(path = "mailings/show.html")]
 struct ShowPage {
     page: Page,
+    viewer: Viewer,
     mailing: Mailing,
+    /// What a moderator sees and does besides.
+    seen: Option<Seen>,
     look: Look,
     /// Before Start.
     readiness: Option<Readiness>,
@@ -126,7 +129,21 @@ struct ShowPage {
     history: Vec<Event>,
 }
 
+/// The owner of another's mailing, and the reason being given for switching it off or on.
+struct Seen {
+    owner: User,
+    reason: String,
+    errors: Errors,
+}
+
 impl ShowPage {
+    /// The subject of what was sent last, or would be.
+    fn subject(&self) -> String {
+        let sent = self.view.as_ref().map(|view| view.run.subject.clone());
+        sent.or_else(|| Some(self.message.as_ref()?.subject.clone()))
+            .unwrap_or_default()
+    }
+
     /// A moment in the mailing's zone.
     fn time(&self, at: impl At) -> String {
         in_zone(&self.page, &self.mailing.zone, at.at())
@@ -193,19 +210,52 @@ impl ShowPage {
     }
 }
 
-pub(super) async fn show(
+pub(crate) async fn show(
     State(app): State<AppState>,
     page: Page,
-    sender: Sender,
+    viewer: Viewer,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
-    let owner = sender.id();
+    html(&load(&app, page, viewer, id, String::new(), Errors::none()).await?)
+}
+
+/// The page again, because the reason that a moderator gave is wrong.
+pub(crate) async fn show_wrong(
+    app: &AppState,
+    page: Page,
+    viewer: Viewer,
+    id: MailingId,
+    reason: String,
+    errors: Errors,
+) -> Result<Response, WebError> {
+    html_wrong(&load(app, page, viewer, id, reason, errors).await?)
+}
+
+async fn load(
+    app: &AppState,
+    page: Page,
+    viewer: Viewer,
+    id: MailingId,
+    reason: String,
+    errors: Errors,
+) -> Result<ShowPage, WebError> {
+    let owner = viewer.owner;
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, owner, id).await?;
-    let default = service(&app);
+    let default = service(app);
     let readiness = match mailing.status {
         Status::Created => Mailing::readiness(&mut tx, owner, id, &default, page.now).await?,
         _ => None,
+    };
+    let seen = if viewer.own {
+        None
+    } else {
+        let owner = User::get(&mut tx, owner).await?.ok_or(WebError::NotFound)?;
+        Some(Seen {
+            owner,
+            reason,
+            errors,
+        })
     };
     let mut lists = Vec::new();
     for list in Mailing::lists(&mut tx, owner, id).await? {
@@ -230,11 +280,13 @@ pub(super) async fn show(
             email: mailing.from_email.clone(),
         }
     };
-    html(&ShowPage {
+    Ok(ShowPage {
         look: Look::of(&mailing, view.as_ref().is_some_and(RunView::live)),
         next: mailing.upcoming(page.now, 5)?,
         page,
+        viewer,
         mailing,
+        seen,
         readiness,
         lists,
         people,
@@ -257,7 +309,7 @@ async fn message_of(
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct RunsQuery {
+pub(crate) struct RunsQuery {
     /// Milliseconds: moments before this one.
     before: Option<i64>,
 }
@@ -266,6 +318,7 @@ pub(super) struct RunsQuery {
 #[template(path = "mailings/runs.html")]
 struct RunsPage {
     page: Page,
+    viewer: Viewer,
     mailing: Mailing,
     runs: Vec<Run>,
     first: String,
@@ -273,26 +326,27 @@ struct RunsPage {
 }
 
 /// All runs of a mailing.
-pub(super) async fn runs(
+pub(crate) async fn runs(
     State(app): State<AppState>,
     page: Page,
-    sender: Sender,
+    viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<RunsQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let mailing = found(&mut tx, sender.id(), id).await?;
+    let mailing = found(&mut tx, viewer.owner, id).await?;
     let before = query.before.map(Moment::from_millis);
-    let mut runs = Run::page(&mut tx, sender.id(), id, before, RUNS_PAGE + 1).await?;
+    let mut runs = Run::page(&mut tx, viewer.owner, id, before, RUNS_PAGE + 1).await?;
     let more = i64::try_from(runs.len()).unwrap_or(0) > RUNS_PAGE;
     runs.truncate(usize::try_from(RUNS_PAGE).unwrap_or(0));
     let next = match runs.last() {
-        Some(last) if more => format!("/mailings/{id}/runs?before={}", last.due_at.millis()),
+        Some(last) if more => format!("{}/runs?before={}", viewer.base, last.due_at.millis()),
         _ => String::new(),
     };
-    let first = before.map_or_else(String::new, |_| format!("/mailings/{id}/runs"));
+    let first = before.map_or_else(String::new, |_| format!("{}/runs", viewer.base));
     html(&RunsPage {
         page,
+        viewer,
         mailing,
         runs,
         first,
@@ -304,6 +358,7 @@ pub(super) async fn runs(
 #[template(path = "mailings/run.html")]
 struct RunPage {
     page: Page,
+    viewer: Viewer,
     mailing: Mailing,
     view: RunView,
 }
@@ -321,18 +376,19 @@ async fn run_of(
 }
 
 /// One run.
-pub(super) async fn run(
+pub(crate) async fn run(
     State(app): State<AppState>,
     page: Page,
-    sender: Sender,
+    viewer: Viewer,
     Path((id, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let mailing = found(&mut tx, sender.id(), id).await?;
-    let run = run_of(&mut tx, sender.id(), id, run).await?;
+    let mailing = found(&mut tx, viewer.owner, id).await?;
+    let run = run_of(&mut tx, viewer.owner, id, run).await?;
     let view = RunView::of(&mut tx, run, page.now).await?;
     html(&RunPage {
         page,
+        viewer,
         mailing,
         view,
     })
@@ -342,18 +398,19 @@ pub(super) async fn run(
 #[template(path = "mailings/replies.html")]
 struct RepliesPart {
     page: Page,
+    viewer: Viewer,
     view: RunView,
 }
 
 /// What servers said about letters of a run that did not leave.
-pub(super) async fn replies(
+pub(crate) async fn replies(
     State(app): State<AppState>,
     page: Page,
-    sender: Sender,
+    viewer: Viewer,
     Path((id, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let run = run_of(&mut tx, sender.id(), id, run).await?;
+    let run = run_of(&mut tx, viewer.owner, id, run).await?;
     let view = RunView::of(&mut tx, run, page.now).await?;
-    html(&RepliesPart { page, view })
+    html(&RepliesPart { page, viewer, view })
 }

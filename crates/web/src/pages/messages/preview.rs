@@ -16,6 +16,7 @@ use skychimp_core::letter::{
     Content, Frozen, Headers, Language, LetterTemplate, ListHeaders, Mailbox, Person, Rendered,
     compose,
 };
+use skychimp_core::moderation::Letter;
 use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
 use skychimp_core::recipient::{Filter, Place, Recipient};
 use skychimp_core::user::User;
@@ -108,24 +109,28 @@ async fn reader(app: &AppState, page: &Page, owner: UserId, id: &str) -> Result<
         Ok(id) => Recipient::get(&mut app.db.read().await?, owner, id).await?,
         Err(_) => None,
     };
-    let (email, name, attributes) = match found {
-        Some(recipient) => (recipient.email, recipient.name, recipient.attributes.0),
-        None => (
-            "maria@example.org".to_owned(),
-            page.t("messages-sample-name").to_string(),
-            std::collections::BTreeMap::new(),
-        ),
+    let Some(recipient) = found else {
+        return sample(page);
     };
     Ok(Reader {
-        email: EmailAddress::parse(&email).map_err(WebError::internal)?,
-        name,
-        attributes: attributes.into_iter().collect(),
+        email: EmailAddress::parse(&recipient.email).map_err(WebError::internal)?,
+        name: recipient.name,
+        attributes: recipient.attributes.0.into_iter().collect(),
+    })
+}
+
+/// Somebody who is not there.
+fn sample(page: &Page) -> Result<Reader, WebError> {
+    Ok(Reader {
+        email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
+        name: page.t("messages-sample-name").to_string(),
+        attributes: serde_json::Map::new(),
     })
 }
 
 /// Makes the letter for one person, away from the threads that answer requests.
 async fn render(
-    content: Content,
+    letter: Letter,
     reader: &Reader,
     link: &str,
 ) -> Result<Result<Rendered, Vec<FieldError>>, WebError> {
@@ -136,13 +141,10 @@ async fn render(
     );
     let link = link.to_owned();
     let work = move || {
-        let language = Language::of(&content);
-        let frozen = Frozen::new(&content, language).map_err(|problems| {
-            problems
-                .into_iter()
-                .map(FieldError::from)
-                .collect::<Vec<_>>()
-        })?;
+        let frozen = match letter {
+            Letter::Frozen(frozen) => frozen,
+            Letter::Content(content) => freeze(&content)?,
+        };
         let person = Person {
             email: email.as_str(),
             name: &name,
@@ -160,6 +162,13 @@ async fn render(
             })
     };
     Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+fn freeze(content: &Content) -> Result<Frozen, Vec<FieldError>> {
+    Frozen::new(content, Language::of(content)).map_err(|problems| {
+        let problems = problems.into_iter();
+        problems.map(FieldError::from).collect()
+    })
 }
 
 /// The link in letters that are only looked at: it leads to an explanation.
@@ -193,7 +202,7 @@ async fn preview(
             String::new(),
         );
     }
-    let letter = match render(content, &reader, &sample_link(&app)).await? {
+    let letter = match render(Letter::Content(content), &reader, &sample_link(&app)).await? {
         Ok(letter) => letter,
         Err(errors) => {
             let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
@@ -212,6 +221,30 @@ async fn preview(
             frame(page, note, letter.text)
         }
         (_, Some(html)) => Ok((letter_headers(), html.clone()).into_response()),
+    }
+}
+
+/// A letter as the pages of moderators show it, made for a person who is not there.
+pub(crate) async fn frame_of(
+    app: &AppState,
+    page: Page,
+    letter: Option<Letter>,
+) -> Result<Response, WebError> {
+    let Some(letter) = letter else {
+        let none = page.t("manage-letter-none").to_string();
+        return frame(page, none, String::new());
+    };
+    let person = sample(&page)?;
+    match render(letter, &person, &sample_link(app)).await? {
+        Ok(Rendered {
+            html: Some(html), ..
+        }) => Ok((letter_headers(), html).into_response()),
+        Ok(letter) => frame(page, String::new(), letter.text),
+        Err(errors) => {
+            let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
+            let note = page.t("messages-preview-failed").to_string();
+            frame(page, note, lines.join("\n"))
+        }
     }
 }
 
@@ -328,7 +361,7 @@ async fn test(
     };
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
     let content = form.draft().content();
-    match render(content, &reader, &sample_link(&app)).await? {
+    match render(Letter::Content(content), &reader, &sample_link(&app)).await? {
         Ok(letter) => {
             app.test_limit.try_once(&user.id.to_string(), page.now)?;
             enqueue(&app, &page, &user, &to, &letter).await?;

@@ -1,0 +1,68 @@
+//! Who looks at a mailing.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::Mailing;
+
+use crate::AppState;
+use crate::auth::{Manager, Sender};
+use crate::error::WebError;
+
+/// Where the managers' section begins.
+const MANAGE: &str = "/manage";
+
+/// The owner of a mailing on its own page, or a moderator on the same page in the managers' section, where there is
+/// nothing to press. Pages that take this only read.
+#[derive(Debug, Clone)]
+pub(crate) struct Viewer {
+    /// Whose mailing it is.
+    pub owner: UserId,
+    /// The zone in which the viewer types times.
+    pub zone: String,
+    /// The viewer is the owner.
+    pub own: bool,
+    /// The address of the mailing's page; its parts are below it.
+    pub base: String,
+}
+
+impl Viewer {
+    /// A moderator who looks at the mailing of `owner`.
+    pub(crate) fn moderator(owner: UserId, id: MailingId, zone: &str) -> Self {
+        Self {
+            owner,
+            zone: zone.to_owned(),
+            own: false,
+            base: format!("{MANAGE}/mailings/{id}"),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Viewer {
+    type Rejection = WebError;
+
+    async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, WebError> {
+        let manages = head.uri.path().starts_with(MANAGE);
+        let params = RawPathParams::from_request_parts(head, app).await;
+        let id = params.ok().and_then(|params| {
+            let id = params.iter().find(|(name, _)| *name == "id");
+            id.and_then(|(_, id)| id.parse::<MailingId>().ok())
+        });
+        if manages {
+            let Manager(_, user) = Manager::from_request_parts(head, app).await?;
+            let id = id.ok_or(WebError::NotFound)?;
+            let owner = Mailing::owner_of(&mut app.db.read().await?, id)
+                .await?
+                .ok_or(WebError::NotFound)?;
+            return Ok(Self::moderator(owner, id, &user.zone));
+        }
+        let Sender(user) = Sender::from_request_parts(head, app).await?;
+        let id = id.ok_or(WebError::NotFound)?;
+        Ok(Self {
+            owner: user.id,
+            zone: user.zone,
+            own: true,
+            base: format!("/mailings/{id}"),
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! The managers' and administrators' section: everybody's mailings and accounts, the audit log, the settings.
+//!
+//! *Invariant*: nothing here makes, edits or deletes a mailing, a message or a recipient. Pages of others' things read in
+//! transactions that cannot write; what is changed is changed by a [`skychimp_core::moderation::Moderator`].
+
+mod audit;
+mod mailings;
+mod settings;
+mod users;
+
+use axum::response::{IntoResponse as _, Redirect, Response};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use skychimp_core::time::Moment;
+
+use crate::auth::Manager;
+use crate::pages::mailings::{live, log, show};
+use crate::routes::{Routes, get, post};
+
+/// Lines of a list on one page.
+const PAGE: i64 = 30;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/manage", get(begin))
+        .route("/manage/mailings", get(mailings::list))
+        .route("/manage/mailings/{id}", get(show::show))
+        .route("/manage/mailings/{id}/letter", get(mailings::letter))
+        .route("/manage/mailings/{id}/runs", get(show::runs))
+        .route("/manage/mailings/{id}/runs/{run}", get(show::run))
+        .route(
+            "/manage/mailings/{id}/runs/{run}/replies",
+            get(show::replies),
+        )
+        .route("/manage/mailings/{id}/log", get(log::log))
+        .route("/manage/mailings/{id}/disable", post(mailings::disable))
+        .route("/manage/mailings/{id}/enable", post(mailings::enable))
+        .route("/manage/users", get(users::list))
+        .route("/manage/users/{id}", get(users::show))
+        .route("/manage/users/{id}/block", post(users::block))
+        .route("/manage/users/{id}/unblock", post(users::unblock))
+        .route("/manage/users/{id}/role", post(users::set_role))
+        .route("/manage/audit", get(audit::list))
+        .route("/manage/settings", get(settings::show))
+}
+
+/// Streams: live numbers and exports.
+pub(crate) fn long_routes() -> Routes {
+    Routes::new()
+        .route("/manage/mailings/{id}/runs/{run}/live", get(live::live))
+        .route("/manage/mailings/{id}/waiting", get(live::waiting))
+        .route("/manage/mailings/{id}/log.csv", get(log::csv))
+}
+
+async fn begin(_: Manager) -> Response {
+    Redirect::to("/manage/mailings").into_response()
+}
+
+/// Why a moderator does something.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ReasonForm {
+    reason: String,
+}
+
+/// The address of a list with its filters; empty ones are left out.
+fn address(path: &str, filters: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in filters.iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, value);
+    }
+    match query.finish() {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+/// When a day begins, or when it is over, in the visitor's zone.
+fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Moment> {
+    let mut date: Date = text.parse().ok()?;
+    if over {
+        date = date.tomorrow().ok()?;
+    }
+    let begin = date.to_zoned(zone.clone()).ok()?;
+    Some(begin.timestamp().into())
+}
+
+/// Takes the line too many that tells that there is another page; gives the last line's key then.
+fn cut<T, K>(rows: &mut Vec<T>, key: impl Fn(&T) -> K) -> Option<K> {
+    let most = usize::try_from(PAGE).unwrap_or(0);
+    let more = rows.len() > most;
+    rows.truncate(most);
+    rows.last().filter(|_| more).map(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R36: a day of a filter is a day of the visitor, to its last moment.
+    #[test]
+    fn days_are_the_visitors() {
+        let zone = TimeZone::get("Europe/Moscow").unwrap();
+        let at = |text, over| day(text, &zone, over).map(|at| at.to_string());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(at("2027-01-31", false), some("2027-01-30T21:00:00Z"));
+        assert_eq!(at("2027-01-31", true), some("2027-01-31T21:00:00Z"));
+        assert_eq!(at("yesterday", false), None);
+        assert_eq!(at("9999-12-31", true), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! The audit log, to be searched.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::audit::{Audit, AuditFilter, AuditKind};
+
+use super::{PAGE, address, cut, day};
+use crate::AppState;
+use crate::auth::Manager;
+use crate::error::WebError;
+use crate::form::Query;
+use crate::page::{Page, html};
+
+const PATH: &str = "/manage/audit";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListQuery {
+    q: String,
+    actor: String,
+    kind: String,
+    /// The id of a user or a mailing.
+    about: String,
+    from: String,
+    to: String,
+    after: String,
+}
+
+impl ListQuery {
+    fn address(&self, after: &str) -> String {
+        address(
+            PATH,
+            &[
+                ("q", &self.q),
+                ("actor", &self.actor),
+                ("kind", &self.kind),
+                ("about", &self.about),
+                ("from", &self.from),
+                ("to", &self.to),
+                ("after", after),
+            ],
+        )
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.address("") != PATH
+    }
+}
+
+#[derive(Template)]
+#[template(path = "manage/audit.html")]
+struct ListPage {
+    page: Page,
+    query: ListQuery,
+    kinds: &'static [AuditKind],
+    rows: Vec<Audit>,
+    first: String,
+    next: String,
+}
+
+/// The page of what an entry is about.
+fn link(entry: &Audit) -> Option<String> {
+    let id = entry.subject_id?;
+    match entry.subject_kind.as_str() {
+        "user" if !entry.subject.is_empty() => Some(format!("/manage/users/{id}")),
+        "mailing" if !entry.subject.is_empty() => Some(format!("/manage/mailings/{id}")),
+        _ => None,
+    }
+}
+
+/// The roles between which somebody moved.
+fn roles(entry: &Audit) -> Option<(&str, &str)> {
+    let role = |name| entry.details.get(name).and_then(|role| role.as_str());
+    role("from").zip(role("to"))
+}
+
+pub(super) async fn list(
+    State(app): State<AppState>,
+    page: Page,
+    _: Manager,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let filter = AuditFilter {
+        search: &query.q,
+        actor: &query.actor,
+        kind: query.kind.parse().ok(),
+        about: query.about.parse().ok(),
+        from: day(&query.from, &page.zone, false),
+        to: day(&query.to, &page.zone, true),
+        after: query.after.parse().ok(),
+    };
+    let mut tx = app.db.read().await?;
+    let mut rows = Audit::page(&mut tx, &filter, PAGE + 1).await?;
+    let last = cut(&mut rows, |entry| entry.id);
+    html(&ListPage {
+        first: if query.after.is_empty() {
+            String::new()
+        } else {
+            query.address("")
+        },
+        next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
+        page,
+        query,
+        kinds: AuditKind::ALL,
+        rows,
+    })
+}

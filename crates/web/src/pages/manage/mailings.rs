@@ -1,0 +1,200 @@
+//! Everybody's mailings.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::db::Tx;
+use skychimp_core::error::Error;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::{Mailing, Status};
+use skychimp_core::moderation::{SeenFilter, SeenMailing, SeenState};
+use skychimp_core::user::User;
+
+use super::{PAGE, ReasonForm, address, cut, day};
+use crate::AppState;
+use crate::auth::Manager;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Form, Outcome, Path, Query, outcome};
+use crate::page::{Page, html};
+use crate::pages::mailings::{Look, Viewer, show};
+use crate::pages::messages::preview;
+
+const PATH: &str = "/manage/mailings";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListQuery {
+    q: String,
+    owner: String,
+    state: String,
+    from: String,
+    to: String,
+    after: String,
+}
+
+impl ListQuery {
+    fn address(&self, after: &str) -> String {
+        address(
+            PATH,
+            &[
+                ("q", &self.q),
+                ("owner", &self.owner),
+                ("state", &self.state),
+                ("from", &self.from),
+                ("to", &self.to),
+                ("after", after),
+            ],
+        )
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.address("") != PATH
+    }
+}
+
+struct Row {
+    seen: SeenMailing,
+    look: Look,
+}
+
+#[derive(Template)]
+#[template(path = "manage/mailings.html")]
+struct ListPage {
+    page: Page,
+    query: ListQuery,
+    /// Whose mailings, when only one user's.
+    owner: Option<User>,
+    states: Vec<&'static str>,
+    rows: Vec<Row>,
+    first: String,
+    next: String,
+}
+
+pub(super) async fn list(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let owner: Option<UserId> = query.owner.parse().ok();
+    let filter = SeenFilter {
+        search: &query.q,
+        owner,
+        state: query.state.parse().ok(),
+        from: day(&query.from, &page.zone, false),
+        to: day(&query.to, &page.zone, true),
+        after: query.after.parse().ok(),
+    };
+    let mut tx = app.db.read().await?;
+    let mut found = moderator.mailings(&mut tx, filter, PAGE + 1).await?;
+    let owner = match owner {
+        Some(owner) => User::get(&mut tx, owner).await?,
+        None => None,
+    };
+    let last = cut(&mut found, |seen| seen.summary.mailing.id);
+    let rows = found.into_iter().map(|seen| Row {
+        look: Look::of(
+            &seen.summary.mailing,
+            seen.summary.over < seen.summary.planned,
+        ),
+        seen,
+    });
+    let states = Status::ALL.into_iter().map(SeenState::Is);
+    html(&ListPage {
+        first: if query.after.is_empty() {
+            String::new()
+        } else {
+            query.address("")
+        },
+        next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
+        states: states
+            .chain([SeenState::Disabled])
+            .map(SeenState::as_str)
+            .collect(),
+        rows: rows.collect(),
+        page,
+        query,
+        owner,
+    })
+}
+
+/// The letter as it went out last, or would, for a person who is not there.
+pub(super) async fn letter(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Path(id): Path<MailingId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let (mailing, _) = moderator
+        .mailing(&mut tx, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let letter = moderator.letter(&mut tx, &mailing).await?;
+    drop(tx);
+    preview::frame_of(&app, page, letter).await
+}
+
+pub(super) async fn disable(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, user): Manager,
+    Path(id): Path<MailingId>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = moderator.disable(&mut tx, id, &form.reason, page.now).await;
+    step(&app, page, &user, id, form, tx, done, "manage-disabled").await
+}
+
+pub(super) async fn enable(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, user): Manager,
+    Path(id): Path<MailingId>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = moderator.enable(&mut tx, id, &form.reason, page.now).await;
+    step(&app, page, &user, id, form, tx, done, "manage-enabled").await
+}
+
+/// What follows when a mailing was switched off or on.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what two handlers that differ in one call have in hand"
+)]
+async fn step(
+    app: &AppState,
+    page: Page,
+    user: &User,
+    id: MailingId,
+    form: ReasonForm,
+    mut tx: Tx,
+    done: Result<Option<(Mailing, User, bool)>, Error>,
+    said: &'static str,
+) -> Result<Response, WebError> {
+    match outcome(done)? {
+        Outcome::Done(None) => Err(WebError::NotFound),
+        Outcome::Done(Some((_, _, changed))) => {
+            tx.commit().await?;
+            app.wake.everywhere(&app.db).await?;
+            let flash = if changed {
+                Flash::done(said)
+            } else {
+                Flash::note("mailing-nothing-changed")
+            };
+            Ok(page.redirect(&format!("{PATH}/{id}"), flash))
+        }
+        Outcome::Wrong(errors) => {
+            let owner = Mailing::owner_of(&mut tx, id).await?;
+            drop(tx);
+            let owner = owner.ok_or(WebError::NotFound)?;
+            let viewer = Viewer::moderator(owner, id, &user.zone);
+            show::show_wrong(app, page, viewer, id, form.reason, errors).await
+        }
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}

@@ -1,0 +1,32 @@
+//! The settings in force, without secrets, to be looked at: they are changed where the service is started.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::auth::Admin;
+use crate::error::WebError;
+use crate::page::{Page, html};
+use crate::{AppState, SettingLine};
+
+#[derive(Template)]
+#[template(path = "manage/settings.html")]
+struct SettingsPage {
+    page: Page,
+    lines: Vec<SettingLine>,
+    version: &'static str,
+    postgres: bool,
+}
+
+pub(super) async fn show(
+    State(app): State<AppState>,
+    page: Page,
+    _: Admin,
+) -> Result<Response, WebError> {
+    html(&SettingsPage {
+        page,
+        lines: app.settings.shown.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        postgres: app.db.kind() == "postgres",
+    })
+}

@@ -1,0 +1,266 @@
+//! Everybody's accounts.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::db::Tx;
+use skychimp_core::error::Error;
+use skychimp_core::ids::UserId;
+use skychimp_core::moderation::{Moderator, SeenUser, UserFilter, UserState, Volume};
+use skychimp_core::user::{Role, User};
+
+use super::{PAGE, ReasonForm, address, cut};
+use crate::AppState;
+use crate::auth::{Admin, Manager};
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::page::{Page, html, html_wrong};
+
+const PATH: &str = "/manage/users";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListQuery {
+    q: String,
+    state: String,
+    role: String,
+    after: String,
+}
+
+impl ListQuery {
+    fn address(&self, after: &str) -> String {
+        address(
+            PATH,
+            &[
+                ("q", &self.q),
+                ("state", &self.state),
+                ("role", &self.role),
+                ("after", after),
+            ],
+        )
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.address("") != PATH
+    }
+}
+
+/// How the state of an account is to be felt.
+fn tone(user: &User) -> &'static str {
+    match UserState::of(user) {
+        UserState::Active => "good",
+        UserState::Unverified => "wait",
+        UserState::Blocked => "bad",
+    }
+}
+
+#[derive(Template)]
+#[template(path = "manage/users.html")]
+struct ListPage {
+    page: Page,
+    query: ListQuery,
+    states: [UserState; 3],
+    roles: [Role; 4],
+    rows: Vec<SeenUser>,
+    first: String,
+    next: String,
+}
+
+pub(super) async fn list(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, WebError> {
+    let filter = UserFilter {
+        search: &query.q,
+        state: query.state.parse().ok(),
+        role: query.role.parse().ok(),
+        after: query.after.parse().ok(),
+    };
+    let mut tx = app.db.read().await?;
+    let mut rows = moderator.users(&mut tx, filter, PAGE + 1).await?;
+    let last = cut(&mut rows, |seen| seen.user.id);
+    html(&ListPage {
+        first: if query.after.is_empty() {
+            String::new()
+        } else {
+            query.address("")
+        },
+        next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
+        page,
+        query,
+        states: UserState::ALL,
+        roles: Role::ALL,
+        rows,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "manage/user.html")]
+struct ShowPage {
+    page: Page,
+    seen: SeenUser,
+    volume: Volume,
+    roles: [Role; 4],
+    reason: String,
+    role: Role,
+    errors: Errors,
+}
+
+impl ShowPage {
+    async fn load(
+        tx: &mut Tx,
+        page: Page,
+        moderator: &Moderator,
+        id: UserId,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
+        let seen = moderator.user(tx, id).await?.ok_or(WebError::NotFound)?;
+        let volume = moderator.volume(tx, id, page.now).await?;
+        Ok(Self {
+            role: seen.user.role,
+            page,
+            seen,
+            volume,
+            roles: Role::ALL,
+            reason: String::new(),
+            errors,
+        })
+    }
+
+    /// The account is the moderator's own.
+    fn own(&self) -> bool {
+        self.page.user.as_ref().map(|user| user.id) == Some(self.seen.user.id)
+    }
+
+    fn can_block(&self) -> bool {
+        !self.own() && self.seen.user.role != Role::Admin
+    }
+}
+
+pub(super) async fn show(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Path(id): Path<UserId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    html(&ShowPage::load(&mut tx, page, &moderator, id, Errors::none()).await?)
+}
+
+pub(super) async fn block(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Path(id): Path<UserId>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = moderator.block(&mut tx, id, &form.reason, page.now).await;
+    step(&app, page, &moderator, id, form, tx, done, "manage-blocked").await
+}
+
+pub(super) async fn unblock(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Path(id): Path<UserId>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = moderator.unblock(&mut tx, id, &form.reason, page.now).await;
+    step(
+        &app,
+        page,
+        &moderator,
+        id,
+        form,
+        tx,
+        done,
+        "manage-unblocked",
+    )
+    .await
+}
+
+/// What follows when an account was blocked or unblocked.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what two handlers that differ in one call have in hand"
+)]
+async fn step(
+    app: &AppState,
+    page: Page,
+    moderator: &Moderator,
+    id: UserId,
+    form: ReasonForm,
+    mut tx: Tx,
+    done: Result<Option<(User, bool)>, Error>,
+    said: &'static str,
+) -> Result<Response, WebError> {
+    match outcome(done)? {
+        Outcome::Done(None) => Err(WebError::NotFound),
+        Outcome::Done(Some((_, changed))) => {
+            tx.commit().await?;
+            app.wake.everywhere(&app.db).await?;
+            let flash = if changed {
+                Flash::done(said)
+            } else {
+                Flash::note("mailing-nothing-changed")
+            };
+            Ok(page.redirect(&format!("{PATH}/{id}"), flash))
+        }
+        Outcome::Wrong(errors) => {
+            let mut shown = ShowPage::load(&mut tx, page, moderator, id, errors).await?;
+            shown.reason = form.reason;
+            html_wrong(&shown)
+        }
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RoleForm {
+    role: String,
+    why: String,
+}
+
+pub(super) async fn set_role(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Admin(administrator): Admin,
+    Path(id): Path<UserId>,
+    Form(form): Form<RoleForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = match form.role.parse() {
+        Ok(role) => {
+            administrator
+                .set_role(&mut tx, id, role, &form.why, page.now)
+                .await
+        }
+        Err(()) => Err(Error::invalid("role", "unknown_choice")),
+    };
+    match outcome(done)? {
+        Outcome::Done(None) => Err(WebError::NotFound),
+        Outcome::Done(Some(changed)) => {
+            tx.commit().await?;
+            let flash = if changed {
+                Flash::done("manage-role-changed")
+            } else {
+                Flash::note("mailing-nothing-changed")
+            };
+            Ok(page.redirect(&format!("{PATH}/{id}"), flash))
+        }
+        Outcome::Wrong(errors) => {
+            let mut shown = ShowPage::load(&mut tx, page, &moderator, id, errors).await?;
+            shown.role = form.role.parse().unwrap_or(shown.role);
+            html_wrong(&shown)
+        }
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
