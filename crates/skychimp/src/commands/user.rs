@@ -1,9 +1,14 @@
 //! `skychimp user …`.
 
+mod list;
+mod moderate;
+
 use std::io::Read as _;
 
 use anyhow::Context as _;
+use skychimp_core::db::Tx;
 use skychimp_core::error::Error;
+use skychimp_core::moderation::Administrator;
 use skychimp_core::password::{HashedPassword, PASSWORD_MAX};
 use skychimp_core::user::{NewUser, Role, User};
 
@@ -15,6 +20,12 @@ use crate::program::Program;
 pub enum UserCommand {
     /// Make an account.
     Create(Create),
+    List(list::List),
+    Show(list::Show),
+    Block(moderate::Block),
+    Unblock(moderate::Unblock),
+    Role(moderate::SetRole),
+    Verify(moderate::Verify),
 }
 
 impl UserCommand {
@@ -22,6 +33,12 @@ impl UserCommand {
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         match self {
             Self::Create(create) => create.run(program).await,
+            Self::List(list) => list.run(program).await,
+            Self::Show(show) => show.run(program).await,
+            Self::Block(block) => block.run(program).await,
+            Self::Unblock(unblock) => unblock.run(program).await,
+            Self::Role(role) => role.run(program).await,
+            Self::Verify(verify) => verify.run(program).await,
         }
     }
 }
@@ -81,11 +98,23 @@ impl Create {
             }
             other => other?,
         };
+        if let Some(user) = User::get(&mut tx, id).await? {
+            Administrator::command()
+                .record_created(&mut tx, &user, program.clock.now())
+                .await?;
+        }
         tx.commit().await?;
         db.close().await;
         super::created(program, "account", &id)?;
         Ok(Exit::Done)
     }
+}
+
+/// The account with an address that was given as an argument.
+async fn by_email(tx: &mut Tx, email: &str) -> anyhow::Result<User> {
+    User::by_email(tx, email)
+        .await?
+        .with_context(|| format!("there is no user {email}"))
 }
 
 fn role(text: &str) -> Result<Role, &'static str> {

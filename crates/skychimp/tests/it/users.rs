@@ -1,3 +1,4 @@
+use skychimp_core::audit::{Audit, AuditFilter};
 use skychimp_core::user::{Role, User};
 
 use crate::support::Home;
@@ -74,4 +75,112 @@ async fn wrong_accounts_are_refused() {
     assert!(create("x@example.org", "user", "").contains("no password"));
     assert!(create("nobody", "user", "correct horse").contains("email"));
     assert!(create("x@example.org", "king", "correct horse").contains("content_manager"));
+}
+
+/// R36, R38, R39: the operator lists, blocks, unblocks and verifies accounts and gives roles; each act is in the log.
+#[tokio::test]
+async fn operator_moderates() {
+    let home = Home::new().await;
+    home.user("ann@example.org");
+    create(&home, "bob@example.org", "user");
+    create(&home, "root@example.org", "admin");
+
+    let all = home.json(&["user", "list", "--json"]);
+    let emails: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| &user["email"])
+        .collect();
+    assert_eq!(
+        emails,
+        ["root@example.org", "bob@example.org", "ann@example.org"]
+    );
+    assert_eq!(
+        home.json(&[
+            "user",
+            "list",
+            "--state",
+            "unverified",
+            "--role",
+            "user",
+            "--json"
+        ])[0]["email"],
+        "bob@example.org"
+    );
+    assert!(
+        home.run(&["user", "list", "--search", "ANN"])
+            .done()
+            .stdout
+            .contains("ann@example.org")
+    );
+
+    home.run(&["user", "block", "ann@example.org"]).with_code(2);
+    home.run(&["user", "block", "ann@example.org", "--reason", " "])
+        .with_code(2);
+    let block = [
+        "user",
+        "block",
+        "ann@example.org",
+        "--reason",
+        "spam",
+        "--json",
+    ];
+    assert_eq!(home.json(&block)["changed"], true);
+    assert_eq!(home.json(&block)["changed"], false);
+    let shown = home.json(&["user", "show", "ann@example.org", "--json"]);
+    assert_eq!(
+        (&shown["state"], &shown["blocked_reason"]),
+        (&"blocked".into(), &"spam".into())
+    );
+    assert_eq!(shown["volume"]["recipients"], 0);
+    home.run(&["user", "unblock", "ann@example.org"]).done();
+    let admin = home
+        .run(&["user", "block", "root@example.org", "--reason", "x"])
+        .with_code(2);
+    assert!(admin.stderr.contains("cannot block admin"), "{admin:?}");
+    home.run(&["user", "verify", "bob@example.org"]).done();
+    home.run(&["user", "verify", "root@example.org"]).done();
+    home.run(&["user", "role", "bob@example.org", "manager"])
+        .done();
+    let last = home
+        .run(&["user", "role", "root@example.org", "user"])
+        .with_code(2);
+    assert!(last.stderr.contains("last administrator"), "{last:?}");
+    home.run(&["user", "show", "nobody@example.org"])
+        .with_code(1);
+
+    let log = log(&home).await;
+    let kinds: Vec<_> = log.iter().rev().map(|entry| entry.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "user_created",
+            "user_created",
+            "user_created",
+            "user_blocked",
+            "user_unblocked",
+            "user_verified",
+            "user_verified",
+            "role_changed",
+        ]
+    );
+    assert!(
+        log.iter()
+            .all(|entry| entry.actor == "command" && entry.actor_id.is_none())
+    );
+}
+
+async fn log(home: &Home) -> Vec<Audit> {
+    let mut tx = home.database().read().await.unwrap();
+    let all = AuditFilter::default();
+    Audit::page(&mut tx, &all, 50).await.unwrap()
+}
+
+/// Makes an account that is not verified.
+fn create(home: &Home, email: &str, role: &str) {
+    let create = "user create --name Bob --password-stdin --email";
+    let mut arguments: Vec<_> = create.split(' ').collect();
+    arguments.extend([email, "--role", role]);
+    home.run_with(&arguments, "correct horse\n").done();
 }

@@ -1,0 +1,146 @@
+//! `skychimp user list` and `show`.
+
+use serde_json::{Value, json};
+use skychimp_core::ids::UserId;
+use skychimp_core::moderation::{Moderator, SeenUser, UserFilter, UserState};
+use skychimp_core::user::Role;
+
+use super::{by_email, role};
+use crate::exit::Exit;
+use crate::out;
+use crate::program::Program;
+
+/// Accounts read at a time.
+const SLICE: usize = 500;
+
+/// List accounts, the newest first.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// A part of the address or the name.
+    #[arg(long, default_value = "")]
+    search: String,
+
+    /// Only in this state: active, unverified or blocked.
+    #[arg(long, value_parser = state)]
+    state: Option<UserState>,
+
+    /// Only with this role: user, manager, content_manager or admin.
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
+}
+
+impl List {
+    pub(super) async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let db = program.database().await?;
+        let mut found: Vec<SeenUser> = Vec::new();
+        loop {
+            let filter = UserFilter {
+                search: &self.search,
+                state: self.state,
+                role: self.role,
+                after: found.last().map(|seen| seen.user.id),
+            };
+            let mut tx = db.read().await?;
+            let limit = i64::try_from(SLICE)?;
+            let slice = Moderator::command().users(&mut tx, filter, limit).await?;
+            let over = slice.len() < SLICE;
+            found.extend(slice);
+            if over {
+                break;
+            }
+        }
+        db.close().await;
+        if program.json {
+            out::json(&found.iter().map(value).collect::<Vec<_>>())?;
+            return Ok(Exit::Done);
+        }
+        let rows = found
+            .iter()
+            .map(|seen| {
+                [
+                    seen.user.email.clone(),
+                    seen.user.name.clone(),
+                    seen.user.role.as_str().to_owned(),
+                    UserState::of(&seen.user).as_str().to_owned(),
+                    seen.mailings.to_string(),
+                    seen.sent.to_string(),
+                    seen.seen_at.map_or_else(String::new, |at| at.to_string()),
+                ]
+            })
+            .collect();
+        let header = ["email", "name", "role", "state", "mailings", "sent", "seen"];
+        out::table(Some(header), rows)?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Show an account: its state, what it has and sends.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The address it logs in with.
+    email: String,
+}
+
+impl Show {
+    pub(super) async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let db = program.database().await?;
+        let mut tx = db.read().await?;
+        let id: UserId = by_email(&mut tx, &self.email).await?.id;
+        let moderator = Moderator::command();
+        let seen = moderator.user(&mut tx, id).await?;
+        let volume = moderator.volume(&mut tx, id, program.clock.now()).await?;
+        drop(tx);
+        db.close().await;
+        let Some(seen) = seen else {
+            anyhow::bail!("there is no user {}", self.email);
+        };
+        let mut shown = value(&seen);
+        shown["volume"] = serde_json::to_value(&volume)?;
+        if program.json {
+            out::json(&shown)?;
+            return Ok(Exit::Done);
+        }
+        let rows = flat(&shown);
+        out::table(None, rows)?;
+        Ok(Exit::Done)
+    }
+}
+
+/// An account as data.
+fn value(seen: &SeenUser) -> Value {
+    let user = &seen.user;
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": user.role,
+        "state": UserState::of(user),
+        "created_at": user.created_at,
+        "verified_at": user.verified_at,
+        "blocked_at": user.blocked_at,
+        "blocked_reason": seen.blocked_reason,
+        "seen_at": seen.seen_at,
+        "mailings": seen.mailings,
+        "sent": seen.sent,
+        "failed": seen.failed,
+    })
+}
+
+/// Names and values for people, what is inside of a value on lines of its own.
+fn flat(shown: &Value) -> Vec<[String; 2]> {
+    let mut rows = Vec::new();
+    for (name, value) in shown.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(_) => rows.extend(flat(value)),
+            Value::String(text) => rows.push([name.clone(), text.clone()]),
+            other => rows.push([name.clone(), other.to_string()]),
+        }
+    }
+    rows
+}
+
+fn state(text: &str) -> Result<UserState, &'static str> {
+    text.parse()
+        .map_err(|()| "it is none of active, unverified, blocked")
+}
