@@ -67,23 +67,31 @@ pub(crate) async fn check(
         &header::HeaderName::from_static("x-csrf-token"),
     );
     let query = field(request.uri().query().unwrap_or_default().as_bytes());
-    if page.csrf_matches(&header) || query.is_some_and(|token| page.csrf_matches(&token)) {
-        return Ok(request);
-    }
+    let passes = page.csrf_matches(&header) || query.is_some_and(|token| page.csrf_matches(&token));
     let kind = text_of(request.headers(), &header::CONTENT_TYPE);
     if !kind.starts_with("application/x-www-form-urlencoded") {
-        return Err(WebError::Forged);
+        return if passes {
+            Ok(request)
+        } else {
+            Err(WebError::Forged)
+        };
     }
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, BODY_MAX)
         .await
         .map_err(|_| WebError::TooLarge)?;
-    match field(&bytes) {
-        Some(token) if page.csrf_matches(&token) => {
-            Ok(Request::from_parts(parts, Body::from(bytes)))
-        }
-        _ => Err(WebError::Forged),
+    if !passes && !field(&bytes).is_some_and(|token| page.csrf_matches(&token)) {
+        return Err(WebError::Forged);
     }
+    if has_nul(&bytes) {
+        return Err(WebError::BadRequest);
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// Tells whether a form or an address has the character NUL, which no text has and PostgreSQL refuses to store.
+pub(crate) fn has_nul(encoded: &[u8]) -> bool {
+    encoded.contains(&0) || encoded.windows(3).any(|three| three == b"%00")
 }
 
 /// What the browser says about where the request comes from. Programs say nothing; they need the token anyway.

@@ -418,7 +418,12 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
     let request = Request::from_parts(head, body);
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let chosen = chosen_language(request.uri().query());
-    let mut response = match csrf::check(&app, &page, request).await {
+    let checked = if csrf::has_nul(request.uri().to_string().as_bytes()) {
+        Err(WebError::BadRequest)
+    } else {
+        csrf::check(&app, &page, request).await
+    };
+    let mut response = match checked {
         Ok(mut request) => {
             request.extensions_mut().insert(page.clone());
             next.run(request).await

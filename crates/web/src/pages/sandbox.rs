@@ -53,7 +53,7 @@ struct Reader {
 
 impl Reader {
     fn may_read(&self, letter: &SandboxLetter) -> bool {
-        if letter.to.iter().any(|to| *to == self.email) {
+        if letter.to.contains(&self.email) {
             return true;
         }
         let Some(parsed) = MessageParser::default().parse_headers(letter.raw.as_ref()) else {

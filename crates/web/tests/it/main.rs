@@ -6,6 +6,8 @@ mod account;
 mod account_area;
 mod blog;
 mod browser;
+mod crawl;
+mod html;
 mod limits;
 mod mailings;
 mod mailings_bulk;

@@ -243,7 +243,7 @@ impl World {
             vec![email],
             letter.into(),
         );
-        let (post, slug, picture) = self.article(mark).await;
+        let (post, slug, picture) = self.article(&mark.to_lowercase()).await;
         Things {
             owner,
             post,
@@ -263,7 +263,7 @@ impl World {
 }
 
 impl World {
-    /// A published post with a picture.
+    /// A published post with a picture; everybody reads it, so its mark is in other letters.
     async fn article(&self, mark: &str) -> (PostId, String, String) {
         let Site { db, clock, app, .. } = &self.site;
         let now = clock.now();
