@@ -7,14 +7,24 @@ import { OWNER, seed, signIn } from './seeds.ts';
 import { expect, test, until } from './test.ts';
 import type { Language } from './words.ts';
 
-/** A service in use: recipients, a list, a message, a mailing that was sent and one that begins later. */
-async function inUse(program: Program): Promise<void> {
+const ADMIN = 'ada@example.org';
+
+/**
+ * A service in use: recipients, a list, a message, a mailing that was sent and one that begins later, and a user who was
+ * blocked for a while. Gives the addresses of pages that no link leads to.
+ */
+async function inUse(program: Program): Promise<string[]> {
   const message = seed(program, 120);
   const create = ['mailing', 'create', '--owner', OWNER, '--list', 'Customers', '--message', message];
-  program.run([...create, '--title', 'Every Monday', '--start', '2027-01-04T09:00', '--zone', 'Europe/Berlin', '--every', 'week', '--run']);
+  const weekly = ['--start', '2027-01-04T09:00', '--zone', 'Europe/Berlin', '--every', 'week'];
+  const later = program.json([...create, '--title', 'Every Monday', ...weekly, '--run']).id;
   program.run([...create, '--title', 'Winter sale']);
   const sent = program.json([...create, '--title', 'Autumn news', '--run']).id;
   await until(() => program.json(['mailing', 'show', sent, '--owner', OWNER]), (totals) => totals.status === 'completed');
+  program.user(ADMIN, 'Ada', 'admin');
+  program.run(['user', 'block', OWNER, '--reason', 'Complaints about spam']);
+  program.run(['user', 'unblock', OWNER, '--reason', 'Talked to her']);
+  return [`/mailings/delete?id=${sent}&id=${later}`];
 }
 
 /** The same for all pages of a kind: ids become `:id`, what is asked for becomes its name. */
@@ -26,9 +36,10 @@ function kind(url: URL): string {
   return path + [...new Set([...url.searchParams.keys()])].sort().map((key) => `?${key}`).join('');
 }
 
-/** Follows links from the overview, or from elsewhere; gives one address per kind of page. */
-async function addresses(page: Page, program: Program, waiting = ['/']): Promise<string[]> {
-  const found = new Map<string, string>();
+/** Follows links from where somebody begins; gives one address per kind of page. */
+async function addresses(page: Page, program: Program, begin: string[]): Promise<string[]> {
+  const waiting = [...begin];
+  const found = new Map(begin.map((address) => new URL(address, program.address)).map((url) => [kind(url), url.href]));
   while (waiting.length > 0) {
     const next = waiting.shift() as string;
     const answer = await page.goto(next);
@@ -39,8 +50,7 @@ async function addresses(page: Page, program: Program, waiting = ['/']): Promise
     for (const link of links) {
       const url = new URL(link);
       url.hash = '';
-      // the page in another language is looked at by itself
-      if (url.origin !== program.address || url.searchParams.has('lang') || found.has(kind(url))) continue;
+      if (url.origin !== program.address || found.has(kind(url))) continue;
       const head = await page.request.get(url.href, { maxRedirects: 0 });
       expect(head.status(), url.href).toBeLessThan(400);
       const isPage = head.status() === 200 && (head.headers()['content-type'] ?? '').startsWith('text/html');
@@ -71,25 +81,43 @@ const LOOKS: [string, Language, BrowserContextOptions][] = [
   ['phone-dark-ru', 'ru', { ...PHONE, colorScheme: 'dark' }],
 ];
 
+
+/** Signs in, goes through the pages that are found from `begin` and `wanted`, in every look. */
+async function lookAtAll(
+  program: Program,
+  signedIn: (language: Language, options: BrowserContextOptions) => Promise<Page>,
+  begin: string[],
+  wanted: (path: string) => boolean,
+): Promise<void> {
+  let all: string[] = [];
+  for (const [name, language, options] of LOOKS) {
+    const page = await signedIn(language, options);
+    const wrong = complaints(page);
+    if (all.length === 0) {
+      all = (await addresses(page, program, begin)).filter((address) => wanted(new URL(address).pathname));
+      expect(all.length).toBeGreaterThan(5);
+    }
+    for (const address of all) await look(page, name, language, address);
+    expect(wrong).toEqual([]);
+    await page.context().close();
+  }
+}
+
 // R1: every page works in a real browser, for everybody
 test('every page is accessible, complete, and fits a phone', async ({ browser, start }) => {
   test.setTimeout(480_000);
   const program = await start();
+  const unlinked = await inUse(program);
+  await lookAtAll(program, (language, options) => signIn(browser, program, language, options), ['/', ...unlinked], () => true);
+});
+
+// R1, R32: the pages of administrators
+test('every page of an administrator is accessible, complete, and fits a phone', async ({ browser, start }) => {
+  test.setTimeout(480_000);
+  const program = await start();
   await inUse(program);
-  let all: string[] = [];
-  for (const [name, language, options] of LOOKS) {
-    const page = await signIn(browser, program, language, options);
-    const wrong = complaints(page);
-    if (all.length === 0) {
-      all = await addresses(page, program);
-      expect(all.length).toBeGreaterThan(10);
-    }
-    for (const address of all) {
-      await look(page, name, language, address);
-    }
-    expect(wrong).toEqual([]);
-    await page.context().close();
-  }
+  const signedIn = (language: Language, options: BrowserContextOptions) => signIn(browser, program, language, options, ADMIN);
+  await lookAtAll(program, signedIn, ['/manage/users'], (path) => path.startsWith('/manage'));
 });
 
 // R1, R44, R45: the blog and its panel, with the articles of the demo
@@ -97,18 +125,8 @@ test('every page of the blog is accessible, complete, and fits a phone', async (
   test.setTimeout(480_000);
   const [program, password] = await Program.demo();
   try {
-    let all: string[] = [];
-    for (const [name, language, options] of LOOKS) {
-      const page = await signInEditor(browser, program, language, options, password);
-      const wrong = complaints(page);
-      if (all.length === 0) {
-        all = await addresses(page, program, ['/posts', '/blog']);
-        expect(all.filter((address) => /\/(posts|blog)/.test(address)).length).toBeGreaterThan(8);
-      }
-      for (const address of all) await look(page, name, language, address);
-      expect(wrong).toEqual([]);
-      await page.context().close();
-    }
+    const signedIn = (language: Language, options: BrowserContextOptions) => signInEditor(browser, program, language, options, password);
+    await lookAtAll(program, signedIn, ['/posts', '/blog'], (path) => /^\/(posts|blog)/.test(path));
   } finally {
     await program.stop();
   }
