@@ -14,7 +14,7 @@ PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-ma
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run test check bench chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run test check bench lighthouse chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -59,6 +59,11 @@ bench: $(TARGET)/release/skychimp ## measure import, expansion, sending and page
 	tests/services.sh run --durable --postgres-only -- node bench/bench.mjs $(TARGET)/release/skychimp
 	cargo build --release --locked -p skychimp-web --example pages
 	tests/services.sh run --durable --postgres-only -- node bench/pages.mjs $(TARGET)/release/examples/pages
+
+lighthouse: assets e2e-ready ## what Lighthouse says of the public pages, with their speed; writes docs/performance.md
+	tests/install.sh
+	cargo build --release --locked --bin skychimp
+	SKYCHIMP=$(abspath $(TARGET))/release/skychimp LIGHTHOUSE=all npm --prefix e2e test -- lighthouse
 
 chaos: assets ## kill, restart, fill and cut for some minutes, on both databases; prints the ledgers
 	tests/install.sh

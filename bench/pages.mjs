@@ -5,9 +5,9 @@
 //
 // SECONDS (5) and ROUNDS (3) change the size; only the defaults write.
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { writeSection } from './docs.mjs';
 
 const binary = resolve(process.argv[2] ?? 'target/release/examples/pages');
 const SECONDS = Number(process.env.SECONDS ?? 5);
@@ -87,11 +87,7 @@ const section = [
   '',
 ].join('\n');
 console.log(section);
-if (!process.env.SECONDS && !process.env.ROUNDS) {
-  const file = join(import.meta.dirname, '../docs/performance.md');
-  const [before] = readFileSync(file, 'utf8').split('## Pages\n');
-  writeFileSync(file, `${before.trimEnd()}\n\n${section}`);
-}
+if (!process.env.SECONDS && !process.env.ROUNDS) writeSection(section);
 if (rows.some((row) => row.share < LEAST)) {
   console.error(`bench: less than ${LEAST * 100} % of the bare route`);
   process.exitCode = 1;

@@ -46,7 +46,7 @@ for (const language of ['en', 'ru'] as Language[]) {
 
     // register
     await page.goto('/');
-    await page.getByRole('link', { name: t('register-title') }).first().click();
+    await page.getByRole('link', { name: t('landing-register'), exact: true }).first().click();
     await look(page, `register-${language}`);
     await page.getByLabel(t('setup-name')).fill('Eve');
     await page.getByLabel(t('setup-email')).fill(EVE);

@@ -1,4 +1,6 @@
 // The way of an article: draft → picture → preview → plan → publication at its time → feed → edit → taken down.
+import { CacheServer } from './cache_server.ts';
+import { database } from './database.ts';
 import { accessible, complaints, fits } from './look.ts';
 import { EDITOR, begin, png, signInEditor } from './posts.ts';
 import { expect, test, until } from './test.ts';
@@ -119,3 +121,65 @@ for (const language of LANGUAGES) {
     expect(wrong.filter((complaint) => !complaint.includes('422'))).toEqual([]);
   });
 }
+
+// R44, R51, R57, R58: what the editor does on one node holds on every node with the next view, from the cache too
+test('two nodes with a shared cache show the same article, and none that was taken down', async ({ browser, start }) => {
+  test.skip(!process.env.TEST_DATABASE_URL, 'needs the PostgreSQL of tests/services.sh');
+  const cache = await CacheServer.start();
+  try {
+    const settings = { SKYCHIMP_DATABASE_URL: database(), SKYCHIMP_CACHE_URL: cache.url, SKYCHIMP_SECRET_KEY: 'k'.repeat(64) };
+    const nodes = [await start(settings), await start(settings)];
+    const everywhere = async (path: string, check: (answer: Response, text: string) => void) => {
+      // twice: the second answer comes from the cache
+      for (const node of [...nodes, ...nodes]) {
+        const answer = await fetch(node.address + path, { redirect: 'manual' });
+        check(answer, await answer.text());
+      }
+    };
+    nodes[0].user(EDITOR, 'Carl', 'content_manager');
+    const page = await signInEditor(browser, nodes[0]);
+    const t = words('en');
+    const button = (key: string) => page.getByRole('button', { name: t(key), exact: true });
+    await everywhere('/', (answer, text) => {
+      expect(answer.status).toBe(200);
+      expect(text).not.toContain('Letters of two nodes');
+    });
+
+    await begin(page, 'en', 'Letters of two nodes');
+    await page.locator('#body').fill('The first words.');
+    await button('posts-publish').click();
+    await expect(page.getByText(t('posts-state-published'), { exact: true })).toBeVisible();
+    for (const path of ['/', '/blog', '/blog/atom.xml', '/sitemap.xml']) {
+      await everywhere(path, (_, text) => expect(text, path).toContain('letters-of-two-nodes'));
+    }
+
+    // what a reader has is not sent again
+    const feed = await fetch(`${nodes[1].address}/blog/atom.xml`);
+    const etag = feed.headers.get('etag') ?? '';
+    expect(etag).not.toBe('');
+    for (const node of nodes) {
+      const again = await fetch(`${node.address}/blog/atom.xml`, { headers: { 'if-none-match': etag } });
+      expect(again.status).toBe(304);
+    }
+
+    await page.locator('#body').fill('Other words.');
+    await button('posts-save-live').click();
+    await expect(page.getByText(t('posts-saved'))).toBeVisible();
+    await everywhere('/blog/letters-of-two-nodes', (_, text) => {
+      expect(text).toContain('Other words.');
+      expect(text).not.toContain('The first words.');
+    });
+    const changed = await fetch(`${nodes[1].address}/blog/atom.xml`, { headers: { 'if-none-match': etag } });
+    expect(changed.status).toBe(200);
+
+    await button('posts-unpublish').click();
+    await page.locator('dialog').getByRole('button', { name: t('posts-unpublish') }).click();
+    await expect(page.getByText(t('posts-state-unpublished'), { exact: true })).toBeVisible();
+    await everywhere('/blog/letters-of-two-nodes', (answer) => expect(answer.status).toBe(404));
+    for (const path of ['/', '/blog', '/blog/atom.xml', '/sitemap.xml']) {
+      await everywhere(path, (_, text) => expect(text, path).not.toContain('letters-of-two-nodes'));
+    }
+  } finally {
+    cache.stop();
+  }
+});

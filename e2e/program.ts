@@ -96,14 +96,16 @@ export class Program {
     this.run(['user', 'create', '--email', email, '--role', role, '--name', name, '--password-stdin', '--verified'], `${PASSWORD}\n`);
   }
 
-  async halt(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  /** Ends the program; gives its exit code, nothing if it had to be killed. */
+  async halt(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((done) => child.once('exit', done));
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = new Promise<number | null>((done) => child.once('exit', done));
     child.kill(signal);
     const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
-    await ended;
+    const code = await ended;
     clearTimeout(timer);
+    return code;
   }
 
   async stop(): Promise<void> {
@@ -112,7 +114,7 @@ export class Program {
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((done, failed) => {
     const server = createServer();
     server.once('error', failed);

@@ -1,0 +1,14 @@
+// docs/performance.md, a section at a time.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FILE = join(import.meta.dirname, '../docs/performance.md');
+
+/** Puts a section in the place of the one with the same heading (`## …`, its first line), or behind all others. */
+export function writeSection(section) {
+  const [heading] = section.split('\n', 1);
+  const parts = readFileSync(FILE, 'utf8').split(/^(?=## )/m);
+  const at = parts.findIndex((part) => part.split('\n', 1)[0] === heading);
+  parts.splice(at < 0 ? parts.length : at, at < 0 ? 0 : 1, section);
+  writeFileSync(FILE, `${parts.map((part) => part.trim()).join('\n\n')}\n`);
+}
