@@ -34,5 +34,14 @@ export function complaints(page: Page): string[] {
 
 export async function picture(page: Page, name: string): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
+  const window = page.viewportSize();
+  const letters = await page.locator('iframe:visible').all();
+  if (window && letters.length > 0) {
+    // a letter is loaded and drawn when it is in the window
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ ...window, height });
+    for (const letter of letters) await expect(letter.contentFrame().locator('body *').first()).toBeVisible();
+  }
   await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true });
+  if (window) await page.setViewportSize(window);
 }
