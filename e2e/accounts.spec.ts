@@ -1,5 +1,6 @@
 // Accounts, from registration to the first mailing: with a mail server that receives every letter.
 import type { Page } from '@playwright/test';
+import { execFileSync } from 'node:child_process';
 import { accessible, complaints, fits, picture } from './look.ts';
 import { type MailServer, textOf } from './mail_server.ts';
 import { PASSWORD, type Program } from './program.ts';
@@ -144,4 +145,46 @@ test('registration succeeds while the mail server is down', async ({ page, start
   await expect(page.getByRole('heading', { name: t('sent-title') })).toBeVisible();
   await mail.again();
   expect(await link(mail, program, EVE, '/verify/')).toBeTruthy();
+});
+
+// R30, R31: a second factor set up in the browser, with oathtool for the phone; then login with password and code
+test('two-step sign-in', async ({ browser, start, mail }) => {
+  const program = await start({ SKYCHIMP_SMTP_URL: mail.url });
+  program.user(EVE, 'Eve');
+  const t = words('ru');
+  const context = await browser.newContext({ baseURL: program.address, locale: 'ru', viewport: { width: 375, height: 780 }, colorScheme: 'dark' });
+  const page = await context.newPage();
+  const button = (key: string) => page.getByRole('button', { name: t(key), exact: true });
+  const signIn = async () => {
+    await page.goto('/login');
+    await page.getByLabel(t('login-email')).fill(EVE);
+    await page.getByLabel(t('login-password')).fill(PASSWORD);
+    await button('login-button').click();
+  };
+  await signIn();
+  await page.goto('/account/security');
+  await look(page, 'security-off');
+  await page.getByLabel(t('email-password')).fill(PASSWORD);
+  await button('security-begin').click();
+  await expect(page.getByRole('img', { name: t('security-qr') })).toBeVisible();
+  await look(page, 'security-setup');
+  const secret = await page.locator('#secret').innerText();
+  const recovery = await page.locator('.codes code').first().innerText();
+  const phone = () => execFileSync('oathtool', ['--totp', '--base32', secret], { encoding: 'utf8' }).trim();
+  await page.getByLabel(t('security-code')).fill(phone());
+  await button('security-confirm').click();
+  await expect(page.getByText(t('security-on-done'))).toBeVisible();
+  await look(page, 'security-on');
+  await until(() => mail.letters.some((letter) => letter.to === EVE && textOf(letter).includes(words('en')('letter-second-factor-on-note'))), Boolean);
+
+  await page.locator('form[action="/logout"] button').evaluate((logout: HTMLButtonElement) => logout.click());
+  await expect(page.getByRole('heading', { name: t('login-title') })).toBeVisible();
+  await signIn();
+  await expect(page.getByRole('heading', { name: t('code-title') })).toBeVisible();
+  await look(page, 'code');
+  // the code of this half minute was used to turn it on
+  await page.getByLabel(t('code-field')).fill(recovery);
+  await button('login-button').click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Eve');
+  await context.close();
 });

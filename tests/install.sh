@@ -22,6 +22,7 @@ if ! command -v valkey-server >/dev/null && ! command -v redis-server >/dev/null
     if apt-cache show valkey-server >/dev/null 2>&1; then missing+=(valkey-server); else missing+=(redis-server); fi
 fi
 command -v wrk >/dev/null || missing+=(wrk)
+command -v oathtool >/dev/null || missing+=(oathtool)
 command -v chromium >/dev/null || missing+=(chromium)
 ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)

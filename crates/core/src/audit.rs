@@ -80,6 +80,8 @@ kinds! {
     UserVerified = "user_verified",
     /// A password was set by somebody else than its user.
     PasswordSet = "password_set",
+    /// The second factor of somebody who lost it was turned off.
+    SecondFactorRemoved = "second_factor_removed",
     /// An account was deleted.
     UserDeleted = "user_deleted",
     /// A mailing was switched off.

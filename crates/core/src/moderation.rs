@@ -22,8 +22,10 @@ use crate::audit::{Actor, Audit, AuditKind, NewAudit, Subject};
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::{MailingId, UserId};
+use crate::login_step::LoginStep;
 use crate::mailing::Mailing;
 use crate::outbox::OutboxLetter;
+use crate::session::Session;
 use crate::time::Moment;
 use crate::user::{Role, User};
 
@@ -106,11 +108,8 @@ impl Moderator {
                 None => Ok(None),
             };
         }
-        on_db!(tx, conn => sqlx::query("DELETE FROM sessions WHERE user_id = $1")
-            .bind(id)
-            .execute(conn)
-            .await
-            .map(|_| ()))?;
+        Session::end_all(tx, id, None).await?;
+        LoginStep::withdraw(tx, id).await?;
         OutboxLetter::give_up_tests_of(tx, id, now).await?;
         self.record(tx, AuditKind::UserBlocked, about(&user), reason, now)
             .await?;

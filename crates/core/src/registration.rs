@@ -8,7 +8,9 @@ use crate::address::EmailAddress;
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::UserId;
+use crate::login_step::LoginStep;
 use crate::password::HashedPassword;
+use crate::second_factor::SecondFactor;
 use crate::session::Session;
 use crate::time::Moment;
 use crate::token::{Grant, Purpose};
@@ -150,13 +152,14 @@ impl User {
         Ok(rows == 1)
     }
 
-    /// Sets a password. Links that set one are worth nothing from now on.
+    /// Sets a password. Links that set one, and logins under way, are worth nothing from now on.
     pub async fn set_password(
         tx: &mut Tx,
         id: UserId,
         password: &HashedPassword,
     ) -> Result<(), Error> {
         Grant::withdraw(tx, id, Purpose::Reset).await?;
+        LoginStep::withdraw(tx, id).await?;
         Self::store_password(tx, id, password).await
     }
 
@@ -220,8 +223,8 @@ impl User {
         Ok((rows == 1).then_some(user.email))
     }
 
-    /// Gives the account back the address it had: somebody else changed it. All browsers are logged out, and the password
-    /// opens nothing any more until a new one is set by a letter.
+    /// Gives the account back the address it had: somebody else changed it. All browsers are logged out, the second
+    /// factor is off, and the password opens nothing any more until a new one is set by a letter.
     pub async fn undo_email(tx: &mut Tx, grant: &Grant, now: Moment) -> Result<bool, Error> {
         if Self::change_email(tx, grant, now).await?.is_none() {
             return Ok(false);
@@ -231,6 +234,8 @@ impl User {
             .execute(conn)
             .await
             .map(|_| ()))?;
+        SecondFactor::remove(tx, grant.user_id).await?;
+        LoginStep::withdraw(tx, grant.user_id).await?;
         Session::end_all(tx, grant.user_id, None).await?;
         Ok(true)
     }

@@ -7,6 +7,7 @@ use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
 use skychimp_core::import::Import;
 use skychimp_core::limit::Limit;
+use skychimp_core::login_step::LoginStep;
 use skychimp_core::media;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::session::Session;
@@ -72,6 +73,7 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     let mut tx = config.db.write().await?;
     let sessions = Session::clean_up(&mut tx, now).await?;
     Grant::clean_up(&mut tx, now).await?;
+    LoginStep::clean_up(&mut tx, now).await?;
     Limit::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
     let imports = Import::give_up_silent(&mut tx, now).await?;

@@ -4,7 +4,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use skychimp_core::login_step::PATIENCE;
 use skychimp_core::session::{REMEMBERED, SessionToken};
+use skychimp_core::token::Token;
 
 use crate::App;
 use crate::i18n::Lang;
@@ -22,6 +24,11 @@ pub(crate) fn session_name(app: &App) -> &'static str {
     } else {
         "session"
     }
+}
+
+/// A login that is under way.
+pub(crate) fn step_name(app: &App) -> &'static str {
+    if app.secure() { "__Host-step" } else { "step" }
 }
 
 /// Names this browser to accounts that were logged in here.
@@ -65,6 +72,17 @@ pub(crate) fn put(response: &mut Response, cookie: String) {
 pub(crate) fn session(app: &App, token: &SessionToken, remember: bool) -> String {
     let seconds = remember.then_some(REMEMBERED.as_secs());
     secret(app, session_name(app), &token.to_text(), seconds)
+}
+
+/// Keeps how far a login has come.
+pub(crate) fn step(app: &App, token: &Token) -> String {
+    let seconds = Some(PATIENCE.as_secs());
+    secret(app, step_name(app), &token.to_text(), seconds)
+}
+
+/// Ends it.
+pub(crate) fn no_step(app: &App) -> String {
+    secret(app, step_name(app), "", Some(0))
 }
 
 /// Makes this browser known.

@@ -69,6 +69,16 @@ const LOGIN_DEVICE: Limit = limit(
     Duration::from_mins(5),
     HOUR,
 );
+/// Bringing a code after the password, from a network.
+const CODE: Limit = limit(
+    "code",
+    5,
+    Duration::from_secs(30),
+    Duration::from_mins(15),
+    DAY,
+);
+/// Bringing a code from anywhere, in a browser that the account does not know.
+const CODE_ACCOUNT: Limit = limit("code-account", 20, MINUTE, Duration::from_mins(30), DAY);
 /// Registering from a network.
 const REGISTER: Limit = limit("register", 10, MINUTE, HOUR, DAY);
 /// Asking for letters to an address from a network.
@@ -141,6 +151,24 @@ impl App {
             (&LOGIN, format!("{email}|{network}")),
             (&LOGIN_NETWORK, network),
             (&LOGIN_ACCOUNT, email),
+        ];
+        self.attempt(&subjects, page.now).await
+    }
+
+    /// Allows a code of the second factor.
+    pub(crate) async fn try_code(
+        &self,
+        page: &Page,
+        headers: &HeaderMap,
+        user: UserId,
+    ) -> Result<Try, WebError> {
+        if let Some(device) = self.known_device(headers, user) {
+            let subjects = [(&CODE, format!("{user}|{device}"))];
+            return self.attempt(&subjects, page.now).await;
+        }
+        let subjects = [
+            (&CODE, format!("{user}|{}", network(&page.peer))),
+            (&CODE_ACCOUNT, user.to_string()),
         ];
         self.attempt(&subjects, page.now).await
     }

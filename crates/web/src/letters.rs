@@ -12,6 +12,7 @@ use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
 use skychimp_core::time::Moment;
 use skychimp_core::token::Token;
 use skychimp_core::user::User;
+use url::Url;
 
 use crate::error::WebError;
 use crate::i18n::{Lang, Text};
@@ -28,6 +29,10 @@ pub(crate) enum Letter<'a> {
     Reset(&'a Token),
     /// Your password was changed.
     PasswordChanged,
+    /// A code is asked for at login from now on.
+    SecondFactorOn,
+    /// No code is asked for any more.
+    SecondFactorOff,
     /// Make this your address.
     ConfirmEmail(&'a Token),
     /// This is no longer your address; holds the new one and the way back.
@@ -42,9 +47,19 @@ impl Letter<'_> {
             Self::Known(_) => "known",
             Self::Reset(_) => "reset",
             Self::PasswordChanged => "password-changed",
+            Self::SecondFactorOn => "second-factor-on",
+            Self::SecondFactorOff => "second-factor-off",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged(..) => "email-changed",
         }
+    }
+
+    /// It tells about something that was just done.
+    fn tells_when(&self) -> bool {
+        matches!(
+            self,
+            Self::PasswordChanged | Self::SecondFactorOn | Self::SecondFactorOff
+        )
     }
 
     /// Where its button leads.
@@ -52,7 +67,9 @@ impl Letter<'_> {
         match self {
             Self::Verify(token) => format!("/verify/{}", token.to_text()),
             Self::Known(token) | Self::Reset(token) => format!("/reset/{}", token.to_text()),
-            Self::PasswordChanged => "/forgot".to_owned(),
+            Self::PasswordChanged | Self::SecondFactorOn | Self::SecondFactorOff => {
+                "/forgot".to_owned()
+            }
             Self::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
             Self::EmailChanged(_, token) => format!("/email/undo/{}", token.to_text()),
         }
@@ -100,7 +117,31 @@ pub(crate) async fn send(
     now: Moment,
 ) -> Result<(), WebError> {
     let familiar = user.verified_at.is_some() && user.email == email;
-    let written = write(app, user, letter, familiar, now)?;
+    let written = write(&app.settings.base_url, user, letter, familiar, now)?;
+    enqueue(tx, user, email, letter, &written, now).await
+}
+
+/// For programs without a site: queues the letter that the second factor of `user` was turned off. Wake the engine after the commit.
+pub async fn tell_second_factor_off(
+    tx: &mut Tx,
+    base_url: &Url,
+    user: &User,
+    now: Moment,
+) -> Result<(), WebError> {
+    let letter = Letter::SecondFactorOff;
+    let written = write(base_url, user, &letter, user.verified_at.is_some(), now)?;
+    enqueue(tx, user, &user.email, &letter, &written, now).await
+}
+
+async fn enqueue(
+    tx: &mut Tx,
+    user: &User,
+    email: &str,
+    letter: &Letter<'_>,
+    written: &Written,
+    now: Moment,
+) -> Result<(), WebError> {
+    let familiar = user.verified_at.is_some() && user.email == email;
     let new = NewOutboxLetter {
         owner: Some(user.id),
         kind: letter.kind(),
@@ -119,7 +160,7 @@ pub(crate) async fn send(
 
 /// `familiar`: the reader is known to be the account's holder.
 fn write(
-    app: &App,
+    base_url: &Url,
     user: &User,
     letter: &Letter<'_>,
     familiar: bool,
@@ -130,7 +171,7 @@ fn write(
         .as_deref()
         .and_then(|l| l.parse().ok())
         .unwrap_or(Lang::En);
-    let site = app.settings.base_url.as_str().trim_end_matches('/');
+    let site = base_url.as_str().trim_end_matches('/');
     let say = |part: &str| {
         let mut text = lang
             .t(format!("letter-{}-{part}", letter.kind()))
@@ -138,7 +179,7 @@ fn write(
         if let Letter::EmailChanged(new, _) = letter {
             text = text.with("new", *new);
         }
-        if let Letter::PasswordChanged = letter {
+        if letter.tells_when() {
             let zone = jiff::tz::TimeZone::get(&user.zone).unwrap_or(jiff::tz::TimeZone::UTC);
             text = text.with("at", format::time(now, &zone, lang));
         }

@@ -19,7 +19,7 @@ pub mod format;
 mod guard;
 mod headers;
 pub mod i18n;
-mod letters;
+pub mod letters;
 pub mod limit;
 pub mod page;
 pub mod pages;
@@ -41,6 +41,7 @@ use skychimp_core::db::Db;
 use skychimp_core::media::Gallery;
 use skychimp_core::password::Hasher;
 use skychimp_core::registration::Registration;
+use skychimp_core::second_factor::SecondFactorKey;
 use skychimp_core::secret::{SecretKey, SigningKey};
 use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
@@ -131,6 +132,7 @@ pub struct App {
     figures: LiveFigures,
     csrf_key: SigningKey,
     device_key: SigningKey,
+    second_key: SecondFactorKey,
     refused: Refused,
     token_limit: Limit,
     test_limit: Limit,
@@ -180,6 +182,7 @@ impl AppState {
             hasher: Hasher::default(),
             csrf_key: settings.secret.derive("csrf"),
             device_key: settings.secret.derive("device"),
+            second_key: SecondFactorKey::new(&settings.secret),
             refused: Refused::default(),
             views: Arc::default(),
             pages: Store::new(&settings),

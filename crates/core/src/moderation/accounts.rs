@@ -7,6 +7,7 @@ use crate::audit::{Audit, AuditKind, NewAudit};
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::UserId;
+use crate::second_factor::SecondFactor;
 use crate::time::Moment;
 use crate::user::{Role, User};
 
@@ -115,6 +116,30 @@ impl Administrator {
                 .await?;
         }
         Ok(Some(changed > 0))
+    }
+
+    /// Turns the second factor of somebody off who lost it. Returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a reason that is too long.
+    pub async fn remove_second_factor(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<(User, bool)>, Error> {
+        let reason = super::check_text(reason)?;
+        let Some(user) = User::get(tx, id).await? else {
+            return Ok(None);
+        };
+        let changed = SecondFactor::remove(tx, id).await?;
+        if changed {
+            let kind = AuditKind::SecondFactorRemoved;
+            self.record(tx, kind, &user, reason, json!({}), now).await?;
+        }
+        Ok(Some((user, changed)))
     }
 
     async fn record(

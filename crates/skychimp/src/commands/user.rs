@@ -26,6 +26,7 @@ pub enum UserCommand {
     Unblock(moderate::Unblock),
     Role(moderate::SetRole),
     Verify(moderate::Verify),
+    SecondFactorOff(moderate::SecondFactorOff),
 }
 
 impl UserCommand {
@@ -39,6 +40,7 @@ impl UserCommand {
             Self::Unblock(unblock) => unblock.run(program).await,
             Self::Role(role) => role.run(program).await,
             Self::Verify(verify) => verify.run(program).await,
+            Self::SecondFactorOff(off) => off.run(program).await,
         }
     }
 }

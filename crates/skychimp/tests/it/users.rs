@@ -141,6 +141,8 @@ async fn operator_moderates() {
     assert!(admin.stderr.contains("cannot block admin"), "{admin:?}");
     home.run(&["user", "verify", "bob@example.org"]).done();
     home.run(&["user", "verify", "root@example.org"]).done();
+    let off = ["user", "second-factor-off", "ann@example.org", "--json"];
+    assert_eq!(home.json(&off)["changed"], false, "it never was on");
     home.run(&["user", "role", "bob@example.org", "manager"])
         .done();
     let last = home

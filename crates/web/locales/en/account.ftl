@@ -104,3 +104,33 @@ sessions-ended = { $count ->
     [one] Signed out on { $count } other device.
    *[other] Signed out on { $count } other devices.
 }
+account-tab-security = Security
+code-title = Your code
+code-lead = Your password is right. Now the code that your authenticator shows.
+code-field = Code
+code-hint = Six digits. Without the authenticator: one of your recovery codes.
+code-back = Start again
+security-title = Two-step sign-in
+security-on = on
+security-off = off
+security-lead = After the password you are asked for six digits that an authenticator on your phone shows. Whoever learns your password still cannot come in.
+security-since = On since
+security-left = Recovery codes left
+security-turn-off = Turn off
+security-new-codes = New recovery codes or a new phone: turn it off and set it up again.
+security-begin = Set up
+security-scan = Scan this with your authenticator (Google Authenticator, Aegis, 1Password or another).
+security-qr = QR code for the authenticator
+security-type = Or type this:
+security-codes = Keep these recovery codes where you find them without your phone. Each opens your account once. They are shown only now.
+security-code = The code that the authenticator shows now
+security-confirm = Turn on
+security-on-done = Two-step sign-in is on.
+security-off-done = Two-step sign-in is off.
+security-recovery-used = { $count ->
+    [0] You have used your last recovery code. Set up two-step sign-in anew.
+    [one] You have used a recovery code; one is left.
+   *[other] You have used a recovery code; { $count } are left.
+}
+security-off-code = Code of the authenticator
+security-unverified = Verify your address first: the link is in the letter that we sent you.

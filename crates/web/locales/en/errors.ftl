@@ -42,5 +42,6 @@ error-wait-minutes = { $count ->
 }
 error-password-common = This is one of the passwords that are tried first. Choose one that only you would think of.
 error-password-own = Your name or address is easy to guess. Choose something else.
+error-wrong-code = This code is wrong, or it was used already.
 error-wrong-password = This is not your present password.
 error-domain-not-allowed = Only addresses at { $domains } can register here.

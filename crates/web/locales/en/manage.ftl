@@ -75,6 +75,7 @@ audit-role-changed = Role changed
 audit-user-created = Account made
 audit-user-verified = Address taken as verified
 audit-password-set = Password set
+audit-second-factor-removed = Two-step sign-in turned off
 audit-user-deleted = Account deleted
 audit-mailing-disabled = Mailing switched off
 audit-mailing-enabled = Mailing switched on again
@@ -95,3 +96,8 @@ error-has-open-mailings = { $count ->
     [one] { $count } mailing of this user is running or paused and could not be stopped in the new role. Cancel it first.
    *[other] { $count } mailings of this user are running or paused and could not be stopped in the new role. Cancel them first.
 }
+manage-second = Two-step sign-in
+manage-second-since = on since { $at }
+manage-second-lead = For somebody who lost both the phone and the recovery codes. Make sure that it is really this person who asks: afterwards the password alone opens the account. The user gets a letter about it.
+manage-second-question = Turn two-step sign-in off for this user?
+manage-second-done = Two-step sign-in is off; the user was told.

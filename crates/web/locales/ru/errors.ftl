@@ -44,5 +44,6 @@ error-wait-minutes = { $count ->
 }
 error-password-common = Такие пароли подбирают первыми. Придумайте тот, который придёт в голову только вам.
 error-password-own = Имя или адрес легко угадать. Придумайте что-нибудь другое.
+error-wrong-code = Код неверный или уже использован.
 error-wrong-password = Это не ваш нынешний пароль.
 error-domain-not-allowed = Здесь можно зарегистрироваться только с адресом в домене { $domains }.

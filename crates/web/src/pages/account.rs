@@ -6,6 +6,7 @@ mod password;
 mod profile;
 mod register;
 mod reset;
+mod second;
 mod sessions;
 mod setup;
 
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> Routes {
         .merge(profile::routes())
         .merge(email::routes())
         .merge(password::routes())
+        .merge(second::routes())
         .merge(sessions::routes())
 }
 

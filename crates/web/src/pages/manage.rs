@@ -41,6 +41,10 @@ pub(crate) fn routes() -> Routes {
         .route("/manage/users/{id}/block", post(users::block))
         .route("/manage/users/{id}/unblock", post(users::unblock))
         .route("/manage/users/{id}/role", post(users::set_role))
+        .route(
+            "/manage/users/{id}/second-factor-off",
+            post(users::second_factor_off),
+        )
         .route("/manage/audit", get(audit::list))
         .route("/manage/settings", get(settings::show))
 }

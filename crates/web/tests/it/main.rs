@@ -20,6 +20,7 @@ mod recipients;
 mod registration;
 mod reset;
 mod sandbox;
+mod second_factor;
 mod security;
 mod unsubscribe;
 mod world;

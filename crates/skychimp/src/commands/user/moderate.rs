@@ -1,7 +1,8 @@
-//! `skychimp user block`, `unblock`, `role` and `verify`. Each leaves an entry in the audit log, by `command`.
+//! `skychimp user block`, `unblock`, `role`, `verify` and `second-factor-off`. Each leaves an entry in the audit log, by `command`.
 
 use skychimp_core::moderation::{Administrator, Moderator};
 use skychimp_core::user::Role;
+use skychimp_web::letters::tell_second_factor_off;
 
 use super::{by_email, role};
 use crate::exit::Exit;
@@ -117,6 +118,40 @@ impl Verify {
         tx.commit().await?;
         db.close().await;
         told(program, done == Some(true), "verified")
+    }
+}
+
+/// Turn two-step sign-in off for somebody who lost both the phone and the recovery codes.
+///
+/// The user gets a letter about it.
+#[derive(Debug, clap::Args)]
+pub struct SecondFactorOff {
+    /// The address it logs in with.
+    email: String,
+
+    /// Why; for the audit log.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+impl SecondFactorOff {
+    pub(super) async fn run(self, program: &Program) -> anyhow::Result<Exit> {
+        let base_url = program.config.base_url(program.config.listen).parse()?;
+        let db = program.database().await?;
+        let now = program.clock.now();
+        let mut tx = db.write().await?;
+        let user = by_email(&mut tx, &self.email).await?;
+        let done = Administrator::command()
+            .remove_second_factor(&mut tx, user.id, &self.reason, now)
+            .await?;
+        let changed = done.is_some_and(|(_, changed)| changed);
+        if changed {
+            tell_second_factor_off(&mut tx, &base_url, &user, now).await?;
+        }
+        tx.commit().await?;
+        program.wake.everywhere(&db).await?;
+        db.close().await;
+        told(program, changed, "two-step sign-in is off")
     }
 }
 

@@ -8,9 +8,11 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use skychimp_core::ids::UserId;
 use skychimp_core::password::HashedPassword;
+use skychimp_core::second_factor::SecondFactor;
 use skychimp_core::session::{NewSession, Session, SessionToken};
 use skychimp_core::user::User;
 
+use super::second;
 use crate::error::WebError;
 use crate::form::{Errors, Form, Query};
 use crate::page::{Page, html, html_wrong, text_of};
@@ -94,8 +96,13 @@ async fn login(
         User::store_password(&mut tx, id, &hash).await?;
         tx.commit().await?;
     }
+    let remember = form.remember.is_some();
+    let second = SecondFactor::on_since(&mut app.db.read().await?, id).await?;
+    if second.is_some() {
+        return second::ask(&app, &page, id, remember, &form.next).await;
+    }
     let inside = Redirect::to(&local(&form.next)).into_response();
-    let entry = Entry::of(id, form.remember.is_some());
+    let entry = Entry::of(id, remember);
     enter(&app, &page, &headers, &entry, inside).await
 }
 
@@ -149,7 +156,7 @@ async fn logout(State(app): State<AppState>, page: Page) -> Result<Response, Web
 }
 
 /// Only addresses of this site are worth going to.
-fn local(next: &str) -> String {
+pub(super) fn local(next: &str) -> String {
     let inside = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains('\\')

@@ -8,6 +8,8 @@ use skychimp_core::db::Tx;
 use skychimp_core::error::Error;
 use skychimp_core::ids::UserId;
 use skychimp_core::moderation::{Moderator, SeenUser, UserFilter, UserState, Volume};
+use skychimp_core::second_factor::SecondFactor;
+use skychimp_core::time::Moment;
 use skychimp_core::user::{Role, User};
 
 use super::{PAGE, ReasonForm, address, cut};
@@ -16,6 +18,7 @@ use crate::auth::{Admin, Manager};
 use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::letters::{self, Letter};
 use crate::page::{Page, html, html_wrong};
 
 const PATH: &str = "/manage/users";
@@ -104,6 +107,8 @@ struct ShowPage {
     page: Page,
     seen: SeenUser,
     volume: Volume,
+    /// Since when its second factor is on.
+    second: Option<Moment>,
     roles: [Role; 4],
     reason: String,
     role: Role,
@@ -121,6 +126,7 @@ impl ShowPage {
         let seen = moderator.user(tx, id).await?.ok_or(WebError::NotFound)?;
         let volume = moderator.volume(tx, id, page.now).await?;
         Ok(Self {
+            second: SecondFactor::on_since(tx, id).await?,
             role: seen.user.role,
             page,
             seen,
@@ -263,4 +269,32 @@ pub(super) async fn set_role(
         }
         Outcome::Changed => Err(WebError::Conflict),
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OffForm {
+    off_why: String,
+}
+
+/// Turns the second factor of somebody off who lost it, and tells him by a letter.
+pub(super) async fn second_factor_off(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+    Admin(administrator): Admin,
+    Path(id): Path<UserId>,
+    Form(form): Form<OffForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let done = administrator
+        .remove_second_factor(&mut tx, id, &form.off_why, page.now)
+        .await;
+    if let Ok(Some((user, true))) = &done {
+        let letter = Letter::SecondFactorOff;
+        letters::send(&mut tx, &app, user, &user.email, &letter, page.now).await?;
+    }
+    let form = ReasonForm::default();
+    let said = "manage-second-done";
+    step(&app, page, &moderator, id, form, tx, done, said).await
 }

@@ -1,0 +1,275 @@
+//! The second factor: asked for at login, set up and turned off under `/account/security`.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use qrcode::QrCode;
+use qrcode::render::svg;
+use serde::Deserialize;
+use skychimp_core::db::Tx;
+use skychimp_core::ids::UserId;
+use skychimp_core::login_step::{LoginStep, StepKind};
+use skychimp_core::second_factor::{Proof, SecondFactor, Setup};
+use skychimp_core::time::Moment;
+use skychimp_core::token::Token;
+use skychimp_core::user::User;
+
+use super::login::{Entry, enter, local};
+use super::password;
+use crate::auth::CurrentUser;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Query};
+use crate::letters::{self, Letter};
+use crate::page::{Page, html, html_wrong};
+use crate::routes::{Routes, get, post};
+use crate::{App, AppState, cookies};
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/login/code", get(code_page).post(code))
+        .route("/account/security", get(security_page))
+        .route("/account/security/begin", post(begin))
+        .route("/account/security/confirm", post(confirm))
+        .route("/account/security/off", post(off))
+}
+
+/// The token of the login that is under way in this browser.
+pub(super) fn step_token(app: &App, headers: &HeaderMap) -> Option<Token> {
+    Token::from_text(&cookies::get(headers, cookies::step_name(app))?)
+}
+
+/// The login under way that has shown its password.
+async fn half_in(
+    app: &App,
+    tx: &mut Tx,
+    page: &Page,
+    headers: &HeaderMap,
+) -> Result<Option<(Token, UserId)>, WebError> {
+    let Some(token) = step_token(app, headers) else {
+        return Ok(None);
+    };
+    let step = LoginStep::find(tx, &token, StepKind::Second, page.now).await?;
+    Ok(step.and_then(|step| Some((token, step.user_id?))))
+}
+
+/// Leads somebody who has shown his password to the page that asks for the code.
+pub(super) async fn ask(
+    app: &App,
+    page: &Page,
+    user: UserId,
+    remember: bool,
+    next: &str,
+) -> Result<Response, WebError> {
+    let token = Token::random();
+    let step = LoginStep {
+        user_id: Some(user),
+        remember,
+        question: String::new(),
+    };
+    let mut tx = app.db.write().await?;
+    LoginStep::begin(&mut tx, &token, StepKind::Second, &step, page.now).await?;
+    tx.commit().await?;
+    let next = utf8_percent_encode(next, NON_ALPHANUMERIC);
+    let mut response = Redirect::to(&format!("/login/code?next={next}")).into_response();
+    cookies::put(&mut response, cookies::step(app, &token));
+    Ok(response)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct CodeForm {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "account/code.html")]
+struct CodePage {
+    page: Page,
+    next: String,
+    errors: Errors,
+}
+
+async fn code_page(
+    State(app): State<AppState>,
+    page: Page,
+    headers: HeaderMap,
+    Query(form): Query<CodeForm>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    if half_in(&app, &mut tx, &page, &headers).await?.is_none() {
+        return Ok(Redirect::to("/login").into_response());
+    }
+    html(&CodePage {
+        page,
+        next: form.next,
+        errors: Errors::none(),
+    })
+}
+
+async fn code(
+    State(app): State<AppState>,
+    page: Page,
+    headers: HeaderMap,
+    Form(form): Form<CodeForm>,
+) -> Result<Response, WebError> {
+    let half = half_in(&app, &mut app.db.read().await?, &page, &headers).await?;
+    let Some((token, user)) = half else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    let attempt = app.try_code(&page, &headers, user).await?;
+    let mut tx = app.db.write().await?;
+    let proof = SecondFactor::prove(&mut tx, &app.second_key, user, &form.code, page.now).await?;
+    let Some(proof) = proof else {
+        let (next, errors) = (form.next, Errors::one("code", "wrong_code"));
+        return html_wrong(&CodePage { page, next, errors });
+    };
+    // ended meanwhile: by another password, or by a block
+    let Some(step) = LoginStep::take(&mut tx, &token, StepKind::Second, page.now).await? else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    tx.commit().await?;
+    attempt.succeeded(&app).await?;
+    let to = local(&form.next);
+    let inside = match proof {
+        Proof::Code => Redirect::to(&to).into_response(),
+        Proof::Recovery(left) => {
+            let flash = Flash::warn("security-recovery-used").with("count", left);
+            page.redirect(&to, flash)
+        }
+    };
+    let entry = Entry::of(user, step.remember);
+    let mut response = enter(&app, &page, &headers, &entry, inside).await?;
+    cookies::put(&mut response, cookies::no_step(&app));
+    Ok(response)
+}
+
+#[derive(Template)]
+#[template(path = "account/security.html")]
+struct SecurityPage {
+    page: Page,
+    /// The address is verified: before that nothing can be set up.
+    verified: bool,
+    since: Option<Moment>,
+    left: i64,
+    setup: Option<Setup>,
+    /// The address in [`Setup::url`] as a drawing.
+    qr: String,
+    errors: Errors,
+}
+
+impl SecurityPage {
+    async fn of(app: &App, page: Page, user: &User, errors: Errors) -> Result<Self, WebError> {
+        let issuer = app.settings.base_url.host_str().unwrap_or("Skychimp");
+        let mut tx = app.db.read().await?;
+        let setup =
+            SecondFactor::setup(&mut tx, &app.second_key, user.id, issuer, &user.email).await?;
+        let qr = setup.as_ref().map(|setup| qr(&setup.url)).transpose()?;
+        Ok(Self {
+            page,
+            verified: user.verified_at.is_some(),
+            since: SecondFactor::on_since(&mut tx, user.id).await?,
+            left: SecondFactor::codes_left(&mut tx, user.id).await?,
+            qr: qr.unwrap_or_default(),
+            setup,
+            errors,
+        })
+    }
+}
+
+/// A QR code as an SVG element. It holds nothing but numbers: no text of anybody's stands in it.
+fn qr(text: &str) -> Result<String, WebError> {
+    let code = QrCode::new(text).map_err(WebError::internal)?;
+    let svg = code
+        .render::<svg::Color<'_>>()
+        .min_dimensions(220, 220)
+        .build();
+    let element = svg.find("<svg").map_or("", |at| &svg[at..]);
+    Ok(element.to_owned())
+}
+
+async fn security_page(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, WebError> {
+    html(&SecurityPage::of(&app, page, &user, Errors::none()).await?)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SecurityForm {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    code: String,
+}
+
+async fn begin(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<SecurityForm>,
+) -> Result<Response, WebError> {
+    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
+        return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
+    }
+    let mut tx = app.db.write().await?;
+    if !SecondFactor::begin(&mut tx, &app.second_key, user.id).await? {
+        return Err(WebError::Forbidden);
+    }
+    tx.commit().await?;
+    Ok(Redirect::to("/account/security").into_response())
+}
+
+async fn confirm(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<SecurityForm>,
+) -> Result<Response, WebError> {
+    let attempt = app.try_confirm(&page, user.id).await?;
+    let mut tx = app.db.write().await?;
+    if !SecondFactor::confirm(&mut tx, &app.second_key, user.id, &form.code, page.now).await? {
+        drop(tx);
+        let errors = Errors::one("code", "wrong_code");
+        return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
+    }
+    let letter = Letter::SecondFactorOn;
+    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    tx.commit().await?;
+    attempt.succeeded(&app).await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect("/account/security", Flash::done("security-on-done")))
+}
+
+async fn off(
+    State(app): State<AppState>,
+    page: Page,
+    headers: HeaderMap,
+    CurrentUser(user): CurrentUser,
+    Form(form): Form<SecurityForm>,
+) -> Result<Response, WebError> {
+    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
+        return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
+    }
+    let attempt = app.try_code(&page, &headers, user.id).await?;
+    let mut tx = app.db.write().await?;
+    let (key, code) = (&app.second_key, &form.code);
+    let proof = SecondFactor::prove(&mut tx, key, user.id, code, page.now).await?;
+    if proof.is_none() {
+        drop(tx);
+        let errors = Errors::one("code", "wrong_code");
+        return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
+    }
+    SecondFactor::remove(&mut tx, user.id).await?;
+    let letter = Letter::SecondFactorOff;
+    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    tx.commit().await?;
+    attempt.succeeded(&app).await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect("/account/security", Flash::done("security-off-done")))
+}
