@@ -116,6 +116,7 @@ test('every page of an administrator is accessible, complete, and fits a phone',
   test.setTimeout(480_000);
   const program = await start();
   await inUse(program);
+  program.run(['server', 'create', '--name', 'Newsletters', '--host', 'mail.example.org', '--disabled', '--per-day', '5000', '--warm-up', '50 100 200']);
   const signedIn = (language: Language, options: BrowserContextOptions) => signIn(browser, program, language, options, ADMIN);
   await lookAtAll(program, signedIn, ['/manage/users'], (path) => path.startsWith('/manage'));
 });

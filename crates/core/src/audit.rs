@@ -11,7 +11,7 @@ use sqlx::types::Json;
 
 use crate::db::{Tx, on_db};
 use crate::error::Error;
-use crate::ids::{AuditId, MailingId, UserId};
+use crate::ids::{AuditId, MailingId, ServerId, UserId};
 use crate::recipient::like_escape;
 use crate::time::Moment;
 use crate::user::User;
@@ -88,6 +88,18 @@ kinds! {
     MailingDisabled = "mailing_disabled",
     /// A mailing was switched on again.
     MailingEnabled = "mailing_enabled",
+    /// A sending server was made.
+    ServerCreated = "server_created",
+    /// A sending server was changed.
+    ServerChanged = "server_changed",
+    /// A sending server was switched on.
+    ServerEnabled = "server_enabled",
+    /// A sending server was switched off.
+    ServerDisabled = "server_disabled",
+    /// A sending server that was left alone is tried again.
+    ServerResumed = "server_resumed",
+    /// A sending server was deleted.
+    ServerDeleted = "server_deleted",
 }
 
 impl TryFrom<String> for AuditKind {
@@ -141,6 +153,17 @@ impl<'a> Subject<'a> {
             id: Some(id.0),
             name: title,
             owner: Some(owner),
+        }
+    }
+
+    /// A sending server; it is nobody's.
+    #[must_use]
+    pub const fn server(id: ServerId, name: &'a str) -> Self {
+        Self {
+            kind: "server",
+            id: Some(id.0),
+            name,
+            owner: None,
         }
     }
 }

@@ -86,6 +86,13 @@ ids! {
     AuditId;
     /// Identifies a state of everything that strangers are shown; see [`crate::content`].
     ContentVersion;
+    /// Identifies a mail server that letters go over.
+    ServerId;
+}
+
+impl ServerId {
+    /// The server in the configuration; it has no row of its own.
+    pub const CONFIGURATION: Self = Self(Uuid::nil());
 }
 
 /// Identifies a delivery. A number, not a UUID: the two big tables stay small.

@@ -36,6 +36,7 @@ pub mod run;
 pub mod schedule;
 pub mod second_factor;
 pub mod secret;
+pub mod sending_server;
 pub mod session;
 pub mod shared;
 pub mod suppression;

@@ -1,6 +1,6 @@
 //! The second factor: six digits of an authenticator (TOTP, RFC 6238), and recovery codes for when it is lost.
 //!
-//! The secret is stored encrypted (XChaCha20-Poly1305, bound to its account) and the recovery codes as keyed hashes, both
+//! The secret is stored sealed ([`SealingKey`], bound to its account) and the recovery codes as keyed hashes, both
 //! with keys of the service's secret: a stolen copy of the database alone gives neither.
 //!
 //! *Invariants*: a second factor counts only after a code has shown that it works. A code is good once: the step of the
@@ -9,28 +9,25 @@
 //! *Design note*: the recovery codes are made from the secret, so that they can be shown beside it for as long as it is being
 //! set up, and never again.
 
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use totp_rs::{Builder, Totp};
 
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::UserId;
-use crate::secret::{SecretKey, SigningKey};
+use crate::secret::{SealingKey, SecretKey, SigningKey};
 use crate::time::Moment;
 
 /// How many recovery codes there are.
 pub const RECOVERY_CODES: u8 = 10;
 /// Bytes of a secret, as RFC 4226 §4 asks for.
 const SECRET: usize = 20;
-const NONCE: usize = 24;
 /// The digits of RFC 4648's base 32 in lower case; people read and type them.
 const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Seals secrets and knows recovery codes.
 #[derive(Clone)]
 pub struct SecondFactorKey {
-    seal: XChaCha20Poly1305,
+    seal: SealingKey,
     codes: SigningKey,
 }
 
@@ -44,36 +41,19 @@ impl SecondFactorKey {
     /// The keys of this service.
     #[must_use]
     pub fn new(secret: &SecretKey) -> Self {
-        let seal = secret.derive("second factor").sign(b"seal");
         Self {
-            seal: XChaCha20Poly1305::new(&Key::from(seal)),
+            seal: secret.sealing("second factor"),
             codes: secret.derive("recovery codes"),
         }
     }
 
-    fn seal(&self, user: UserId, secret: &[u8]) -> Result<Vec<u8>, Error> {
-        let nonce: [u8; NONCE] = rand::random();
-        let payload = Payload {
-            msg: secret,
-            aad: user.0.as_bytes(),
-        };
-        let sealed = self
-            .seal
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| Error::Internal("a secret cannot be sealed".to_owned()))?;
-        Ok([nonce.as_slice(), &sealed].concat())
+    fn seal(&self, user: UserId, secret: &[u8]) -> Vec<u8> {
+        self.seal.seal(user.0.as_bytes(), secret)
     }
 
     fn open(&self, user: UserId, sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        let wrong = || Error::Internal("a second factor was sealed with another key".to_owned());
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(wrong)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: user.0.as_bytes(),
-        };
-        self.seal
-            .decrypt(&XNonce::from(*nonce), payload)
-            .map_err(|_| wrong())
+        let opened = self.seal.open(user.0.as_bytes(), sealed);
+        opened.map_err(|error| Error::Internal(format!("a second factor: {error}")))
     }
 
     /// The recovery code with this number: 80 bits in four groups.
@@ -139,7 +119,7 @@ impl SecondFactor {
              WHERE second_factors.confirmed_at IS NULL",
         )
         .bind(user)
-        .bind(key.seal(user, &secret)?)
+        .bind(key.seal(user, &secret))
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;

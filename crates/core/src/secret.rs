@@ -1,6 +1,10 @@
 //! The service's secret and the keys made from it.
 
+mod seal;
+
 use std::fmt;
+
+pub use seal::{SealingKey, Unsealable};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -61,6 +65,12 @@ impl SecretKey {
     pub fn derive(&self, purpose: &str) -> SigningKey {
         let bytes = SigningKey(mac(&self.0)).sign(purpose.as_bytes());
         SigningKey(mac(&bytes))
+    }
+
+    /// The key that seals what is kept for one purpose.
+    #[must_use]
+    pub fn sealing(&self, purpose: &str) -> SealingKey {
+        SealingKey::new(SigningKey(mac(&self.0)).sign(purpose.as_bytes()))
     }
 }
 

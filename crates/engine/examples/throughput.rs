@@ -27,7 +27,7 @@ use skychimp_core::time::Clock;
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
 use skychimp_engine::{Engine, EngineConfig, Retry};
-use skychimp_smtp::{Server, Tls};
+use skychimp_smtp::{Roots, Server, Tls};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -73,7 +73,10 @@ async fn main() -> Result<()> {
         db: db.clone(),
         clock,
         wake: Wake::new(),
-        server,
+        server: Some(server),
+        sandbox: None,
+        roots: Roots::System,
+        shared: skychimp_core::shared::Shared::none(),
         secret: SecretKey::new([7; 32]),
         base_url: "https://skychimp.example.org".to_owned(),
         mail_from_name: sender.name,

@@ -1,6 +1,7 @@
 //! The claimer keeps the queue filled.
 //!
-//! It claims when less than half of what may be in hand is left, nothing while the mail server is down, and little while it is tried.
+//! It claims when less than half of what may be in hand is left, nothing while no mail server takes letters, and
+//! little while one is tried.
 //! With nothing to do it only reads, once per tick and after each wake-up.
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use skychimp_core::ids::RunId;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::time::Moment;
 
-use crate::health::State;
+use crate::fleet::Capacity;
 use crate::letters::RunTemplate;
 use crate::queue::Job;
 use crate::shared::Shared;
@@ -34,7 +35,7 @@ pub struct Claimer {
     /// How often it looks without being woken.
     pub tick: Duration,
     /// Letters in hand and waiting, at most.
-    pub most: usize,
+    most: usize,
     templates: HashMap<RunId, Arc<RunTemplate>>,
     /// Runs whose letter cannot be compiled; told once.
     broken: Vec<RunId>,
@@ -43,11 +44,11 @@ pub struct Claimer {
 
 impl Claimer {
     /// A claimer.
-    pub fn new(shared: Arc<Shared>, tick: Duration, most: usize) -> Self {
+    pub fn new(shared: Arc<Shared>, tick: Duration) -> Self {
         Self {
+            most: shared.most_in_hand(),
             shared,
             tick,
-            most,
             templates: HashMap::new(),
             broken: Vec::new(),
             turn: 0,
@@ -58,10 +59,10 @@ impl Claimer {
     pub async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut wake = shared.wake.subscribe();
-        let mut health = shared.health.watch();
+        let mut fleet = shared.fleet.watch();
         while !shared.stop.is_cancelled() {
             wake.mark_unchanged();
-            health.mark_unchanged();
+            fleet.mark_unchanged();
             let pause = match self.fill().await {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => self.tick,
@@ -80,7 +81,7 @@ impl Claimer {
                 () = shared.stop.cancelled() => {}
                 () = tokio::time::sleep(self.tick) => {}
                 _ = wake.changed(), if pause != PAUSE => {}
-                _ = health.changed() => {}
+                _ = fleet.changed() => {}
                 () = self.half_empty(), if pause.is_zero() => {}
             }
         }
@@ -95,13 +96,16 @@ impl Claimer {
     /// Claims once; false when there was nothing.
     async fn fill(&mut self) -> anyhow::Result<bool> {
         let shared = Arc::clone(&self.shared);
-        let most = match *shared.health.watch().borrow() {
-            State::Up => self.most,
-            State::Trying => TRIAL,
-            State::Down { .. } => return Ok(false),
+        self.most = match shared.fleet.capacity(shared.most_in_hand()) {
+            Capacity::Letters(letters) => letters,
+            Capacity::Trial => TRIAL,
+            Capacity::None => return Ok(false),
         };
-        let room = most.saturating_sub(shared.queue.len());
-        if room == 0 || !shared.gate.is_open() && !shared.hand.is_empty() {
+        let room = self.most.saturating_sub(shared.queue.len());
+        if room == 0 {
+            return Ok(true);
+        }
+        if !shared.gate.is_open() && !shared.hand.is_empty() {
             return Ok(false);
         }
         let now = shared.clock.now();

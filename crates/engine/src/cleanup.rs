@@ -1,5 +1,5 @@
-//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox, uploaded
-//! files that nobody imported, pictures that no post shows. Ends imports whose process went away.
+//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox and counters of
+//! mail servers, uploaded files that nobody imported, pictures that no post shows. Ends imports whose process went away.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use skychimp_core::limit::Limit;
 use skychimp_core::login_step::LoginStep;
 use skychimp_core::media;
 use skychimp_core::outbox::OutboxLetter;
+use skychimp_core::sending_server::Outcomes;
 use skychimp_core::session::Session;
 use skychimp_core::token::Grant;
 
@@ -19,6 +20,8 @@ use crate::EngineConfig;
 const EVERY: Duration = Duration::from_hours(1);
 /// How long letters of the outbox are kept when they are over.
 const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
+/// How long it is known how many letters a mail server got in each minute; limits look back a day.
+const KEEP_USE: Duration = Duration::from_hours(7 * 24);
 
 /// What was removed or ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -76,6 +79,7 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     LoginStep::clean_up(&mut tx, now).await?;
     Limit::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
+    Outcomes::clean_up(&mut tx, now - KEEP_USE).await?;
     let imports = Import::give_up_silent(&mut tx, now).await?;
     let uploads = Import::forget_unfinished(&mut tx, now).await?;
     tx.commit().await?;

@@ -17,8 +17,10 @@ const STRIKES: u32 = 3;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_mins(1);
-/// The longest pause when the server does not take our credentials: trying often may lock the account.
-const LONGEST_AUTH: Duration = Duration::from_mins(5);
+/// The longest pause when the server does not take our login or our quota is used up: trying often may lock the account.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// How long a server is left alone that cannot be used before it is changed.
+const BROKEN: Duration = Duration::from_hours(24 * 365);
 
 /// What is known about the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +30,27 @@ pub enum State {
     /// A connection stands after a pause; one letter at a time until it answers one.
     Trying,
     /// It is left alone until this moment.
-    Down {
-        /// When it is tried again.
-        until: Instant,
-        /// Why, for people.
-        why: String,
-    },
+    Down(Down),
+}
+
+/// Why a server is left alone, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// When it is tried again.
+    pub until: Instant,
+    /// The kind of trouble.
+    pub class: &'static str,
+    /// Why, for people.
+    pub why: String,
+    /// Another node found out.
+    pub heard: bool,
+}
+
+impl Down {
+    /// Somebody has to do something about it: the login is refused, or the quota is used up.
+    pub fn is_pause(&self) -> bool {
+        is_pause(self.class)
+    }
 }
 
 /// The health of one server.
@@ -41,27 +58,13 @@ pub enum State {
 pub struct Health {
     state: watch::Sender<State>,
     inner: Mutex<Inner>,
-    /// The one letter that may be on its way while trying.
-    trial: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     strikes: u32,
     pauses: u32,
-}
-
-/// Leave to send one letter.
-#[derive(Debug)]
-pub struct Leave<'a> {
-    trial: Option<tokio::sync::MutexGuard<'a, ()>>,
-}
-
-impl Leave<'_> {
-    /// Whether it is only for a trial.
-    pub const fn is_trial(&self) -> bool {
-        self.trial.is_some()
-    }
+    answered: Option<Instant>,
 }
 
 impl Default for Health {
@@ -69,7 +72,6 @@ impl Default for Health {
         Self {
             state: watch::Sender::new(State::Up),
             inner: Mutex::default(),
-            trial: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -80,36 +82,30 @@ impl Health {
         self.state.subscribe()
     }
 
-    /// Whether letters may be claimed.
+    /// The present state.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Whether it answers.
+    pub fn is_up(&self) -> bool {
+        *self.state.borrow() == State::Up
+    }
+
+    /// Whether it is left alone.
     pub fn is_down(&self) -> bool {
-        matches!(*self.state.borrow(), State::Down { .. })
+        matches!(*self.state.borrow(), State::Down(_))
     }
 
-    /// Waits until a letter may be sent; `None`: the server is down.
-    pub async fn leave(&self) -> Option<Leave<'_>> {
-        let mut state = self.state.subscribe();
-        loop {
-            let now = state.borrow_and_update().clone();
-            match now {
-                State::Up => return Some(Leave { trial: None }),
-                State::Down { .. } => return None,
-                State::Trying => {
-                    let guard = tokio::select! {
-                        guard = self.trial.lock() => guard,
-                        _ = state.changed() => continue,
-                    };
-                    if *self.state.borrow() == State::Trying {
-                        return Some(Leave { trial: Some(guard) });
-                    }
-                }
-            }
-        }
+    /// Its last good answer.
+    pub fn answered(&self) -> Option<Instant> {
+        self.inner.lock().answered
     }
 
-    /// A connection was made after a pause.
+    /// A connection was made after a pause, here or by another node.
     pub fn connected(&self) {
         self.state.send_if_modified(|state| {
-            let down = matches!(state, State::Down { .. });
+            let down = matches!(state, State::Down(_));
             if down {
                 *state = State::Trying;
             }
@@ -119,7 +115,39 @@ impl Health {
 
     /// No connection could be made.
     pub fn refused(&self, error: &ConnectError) {
-        self.pause(error.class, &error.to_string());
+        self.pause(error.class, &error.reply);
+    }
+
+    /// It cannot be used as it is, until it is changed.
+    pub fn broken(&self, why: &str) {
+        self.state.send_replace(State::Down(Down {
+            until: Instant::now() + BROKEN,
+            class: Class::Auth.as_str(),
+            why: why.to_owned(),
+            heard: false,
+        }));
+    }
+
+    /// Another node leaves it alone.
+    pub fn heard(&self, down: Down) {
+        self.state.send_if_modified(|state| {
+            let news = !matches!(state, State::Down(known) if known.until <= down.until);
+            if news {
+                *state = State::Down(down);
+            }
+            news
+        });
+    }
+
+    /// Somebody asks for another try.
+    pub fn retry(&self) {
+        self.state.send_if_modified(|state| match state {
+            State::Down(down) if down.until > Instant::now() => {
+                down.until = Instant::now();
+                true
+            }
+            _ => false,
+        });
     }
 
     /// A letter was answered, or was not.
@@ -132,9 +160,10 @@ impl Health {
             return;
         }
         if is_answer(report) {
-            let mut inner = self.inner.lock();
-            *inner = Inner::default();
-            drop(inner);
+            *self.inner.lock() = Inner {
+                answered: Some(Instant::now()),
+                ..Inner::default()
+            };
             self.state.send_if_modified(|state| {
                 let changes = *state != State::Up;
                 *state = State::Up;
@@ -149,11 +178,7 @@ impl Health {
             inner.strikes
         };
         if strikes >= STRIKES || trying || report.class == Class::Auth {
-            let why = format!(
-                "{}: {} ({} at {})",
-                report.server, report.reply, report.class, report.phase
-            );
-            self.pause(report.class, &why);
+            self.pause(report.class, &report.reply);
         }
     }
 
@@ -163,8 +188,8 @@ impl Health {
         if self.is_down() && !self.is_over() {
             return;
         }
-        let longest = if class == Class::Auth {
-            LONGEST_AUTH
+        let longest = if is_pause(class.as_str()) {
+            LONGEST_PAUSE
         } else {
             LONGEST
         };
@@ -173,21 +198,26 @@ impl Health {
             .min(longest);
         inner.pauses += 1;
         inner.strikes = 0;
-        let until = Instant::now() + pause;
         tracing::warn!(
             pause.ms = pause.as_millis(),
             why,
             "the mail server does not work, waiting"
         );
-        self.state.send_replace(State::Down {
-            until,
+        self.state.send_replace(State::Down(Down {
+            until: Instant::now() + pause,
+            class: class.as_str(),
             why: why.to_owned(),
-        });
+            heard: false,
+        }));
     }
 
     fn is_over(&self) -> bool {
-        matches!(*self.state.borrow(), State::Down { until, .. } if until <= Instant::now())
+        matches!(&*self.state.borrow(), State::Down(down) if down.until <= Instant::now())
     }
+}
+
+fn is_pause(class: &str) -> bool {
+    [Class::Auth.as_str(), Class::Limit.as_str()].contains(&class)
 }
 
 /// Whether the report says that the server does its work, whatever it thinks of this letter.
@@ -243,7 +273,7 @@ mod tests {
     fn pause(health: &Health) -> Duration {
         match &*health.state.borrow() {
             // what has passed of it meanwhile is less than half a second
-            State::Down { until, .. } => *until - Instant::now() + Duration::from_millis(500),
+            State::Down(down) => down.until - Instant::now() + Duration::from_millis(500),
             other => panic!("{other:?}"),
         }
     }
@@ -251,8 +281,8 @@ mod tests {
     /// The pause passes.
     fn pass(health: &Health) {
         health.state.send_modify(|state| {
-            if let State::Down { until, .. } = state {
-                *until = Instant::now();
+            if let State::Down(down) = state {
+                down.until = Instant::now();
             }
         });
     }
@@ -271,9 +301,9 @@ mod tests {
         }
         assert_eq!(seen, [1, 2, 4, 8, 16, 32, 60, 60]);
         health.connected();
-        assert!(health.leave().await.unwrap().is_trial());
+        assert_eq!(health.state(), State::Trying);
         health.reported(&report(Outcome::Deferred, Class::Temporary));
-        assert!(!health.leave().await.unwrap().is_trial());
+        assert!(health.is_up());
         health.refused(&error());
         assert_eq!(pause(&health).as_secs(), 1);
     }
@@ -294,19 +324,34 @@ mod tests {
         assert!(health.is_down());
     }
 
-    /// R27: while trying, one letter at a time; a failure ends the trial at once.
-    #[tokio::test]
-    async fn one_letter_at_a_time_while_trying() {
+    /// R27: while a server is tried, a failure ends the trial at once.
+    #[test]
+    fn failed_trial_is_a_longer_pause() {
         let health = Health::default();
         health.refused(&error());
-        assert!(health.leave().await.is_none());
         pass(&health);
         health.connected();
-        let first = health.leave().await.unwrap();
-        let second = tokio::time::timeout(Duration::from_millis(50), health.leave()).await;
-        assert!(first.is_trial() && second.is_err());
         health.reported(&report(Outcome::Deferred, Class::Closing));
-        drop(first);
-        assert!(health.is_down());
+        assert_eq!(pause(&health).as_secs(), 2);
+    }
+
+    /// R27: what another node says is believed until it is known better, and never shortens a pause; another try does.
+    #[test]
+    fn news_of_other_nodes_are_heard() {
+        let health = Health::default();
+        let down = |seconds| Down {
+            until: Instant::now() + Duration::from_secs(seconds),
+            class: "connection",
+            why: "refused".to_owned(),
+            heard: true,
+        };
+        health.heard(down(30));
+        assert_eq!(pause(&health).as_secs(), 30);
+        health.heard(down(60));
+        assert_eq!(pause(&health).as_secs(), 30);
+        health.retry();
+        assert_eq!(pause(&health).as_secs(), 0);
+        health.connected();
+        assert_eq!(health.state(), State::Trying);
     }
 }

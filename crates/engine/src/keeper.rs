@@ -1,4 +1,4 @@
-//! What keeps a worker in order while it sends: its lease, the gate, the mail server's health, other workers' remains.
+//! What keeps a worker in order while it sends: its lease, the gate, other workers' remains.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,17 +11,14 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::WorkerId;
 use skychimp_core::time::Moment;
 use skychimp_core::worker::Worker;
-use tokio::time::Instant;
 
+use crate::fleet::Capacity;
 use crate::gate::{Answer, RENEW};
-use crate::health::State;
 use crate::journal::{Flight, Orphan};
 use crate::queue::{Job, LONGEST_IN_HAND};
 use crate::retry::Retry;
 use crate::shared::Shared;
 
-/// How often the reason for waiting is written to runs that may be new.
-const TELL: Duration = Duration::from_secs(2);
 /// How often the remains of other workers are looked for.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -84,49 +81,6 @@ pub async fn keep_gate(shared: Arc<Shared>) {
     }
 }
 
-/// Tries the mail server again when its pause is over, and tells runs why nothing moves.
-pub async fn keep_health(shared: Arc<Shared>) {
-    let mut health = shared.health.watch();
-    let mut told = false;
-    loop {
-        let state = health.borrow_and_update().clone();
-        match state {
-            State::Up => {
-                if told {
-                    told = !shared.tell("").await;
-                }
-                if told {
-                    tokio::time::sleep(TELL).await;
-                } else {
-                    // the sender lives as long as `shared`
-                    let _ = health.changed().await;
-                }
-            }
-            State::Trying => {
-                let _ = health.changed().await;
-            }
-            State::Down { until, why } => {
-                shared.weed();
-                shared.tell(&why).await;
-                told = true;
-                let tell = Instant::now() + TELL;
-                if until > tell {
-                    tokio::time::sleep_until(tell).await;
-                    continue;
-                }
-                tokio::time::sleep_until(until).await;
-                match shared.pool.lease().await {
-                    Ok(lease) => {
-                        drop(lease);
-                        shared.health.connected();
-                    }
-                    Err(error) => shared.health.refused(&error),
-                }
-            }
-        }
-    }
-}
-
 impl Shared {
     /// Reads what the gate's answers are based on; on failure it shuts by itself. Whether the database answered.
     pub async fn renew_gate(&self) -> bool {
@@ -142,11 +96,11 @@ impl Shared {
         renewed.is_ok()
     }
 
-    /// Takes out of the queue what may not leave any more, everything while the mail server is down, and what has waited too long.
+    /// Takes out of the queue what may not leave any more, everything while no mail server takes letters, and what has waited too long.
     pub fn weed(&self) {
-        let down = self.health.is_down();
+        let down = self.fleet.capacity(1) == Capacity::None;
         let oldest = self.clock.now() - LONGEST_IN_HAND / 2;
-        let out = self.queue.weed(|job| match job {
+        let mut pick = |job: &Job| match job {
             Job::Letter {
                 claim, claimed_at, ..
             } => {
@@ -154,7 +108,9 @@ impl Shared {
                     || !matches!(self.gate.ask(claim), Answer::Go | Answer::Wait)
             }
             Job::Outbox(_) => down,
-        });
+        };
+        let mut out = self.queue.weed(&mut pick);
+        out.extend(self.parking.weed(&mut pick));
         for job in out {
             match &job {
                 Job::Letter { claim, .. } => match self.gate.ask(claim) {
@@ -167,7 +123,7 @@ impl Shared {
     }
 
     /// Tells the runs why nothing moves; whether that worked.
-    async fn tell(&self, why: &str) -> bool {
+    pub async fn tell(&self, why: &str) -> bool {
         let told = async {
             let mut tx = self.db.write().await?;
             Delivery::set_waiting(&mut tx, self.scope, why).await?;

@@ -19,17 +19,22 @@
 mod claimer;
 mod cleanup;
 pub mod expander;
+mod fleet;
 mod gate;
 mod health;
 mod journal;
 mod keeper;
 mod letters;
+mod meter;
+mod parking;
 mod queue;
 mod recorder;
+pub mod relay;
 mod retry;
 pub mod scheduler;
 mod sender;
 mod shared;
+mod upkeep;
 mod worker;
 
 use std::path::PathBuf;
@@ -45,7 +50,7 @@ use skychimp_core::media::Gallery;
 use skychimp_core::secret::SecretKey;
 use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
-use skychimp_smtp::Server;
+use skychimp_smtp::{Roots, Server};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -60,8 +65,14 @@ pub struct EngineConfig {
     pub clock: Clock,
     /// Where "there is work" is heard. On PostgreSQL somebody has to run [`Wake::listen`].
     pub wake: Wake,
-    /// The mail server.
-    pub server: Server,
+    /// The mail server of the configuration; `None`: only those in the database.
+    pub server: Option<Server>,
+    /// Where letters go while there is no server at all, neither here nor in the database.
+    pub sandbox: Option<Server>,
+    /// What certificates of servers in the database are checked against.
+    pub roots: Roots,
+    /// What nodes share beside the database; may be nothing.
+    pub shared: skychimp_core::shared::Shared,
     /// Signs the links to unsubscribe.
     pub secret: SecretKey,
     /// The service's public address.

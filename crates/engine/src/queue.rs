@@ -33,6 +33,17 @@ pub enum Job {
     Outbox(Box<OutboxLetter>),
 }
 
+impl Job {
+    /// The domain it goes to, in A-labels.
+    pub fn domain(&self) -> &str {
+        let address = match self {
+            Self::Letter { claim, .. } => &claim.email_key,
+            Self::Outbox(letter) => &letter.email,
+        };
+        address.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
 /// Jobs in order; those of the outbox come first.
 #[derive(Debug, Default)]
 pub struct Queue {

@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// A delivery goes back to the queue untried.
     Back(DeliveryId),
+    /// A delivery goes back to the queue untried and waits there until then.
+    Postponed(DeliveryId, Moment),
     /// A delivery must never leave.
     Skip(Box<Claim>, &'static str),
     /// A letter of the outbox was tried.
@@ -144,11 +146,13 @@ impl Recorder {
         let now = self.clock.now();
         let mut attempted = Vec::new();
         let mut back = Vec::new();
+        let mut postponed = Vec::new();
         let mut skipped: Vec<(&'static str, Vec<&Claim>)> = Vec::new();
         for event in batch {
             match event {
                 Event::Attempted { attempted: one, .. } => attempted.push(&**one),
                 Event::Back(delivery) => back.push(*delivery),
+                Event::Postponed(delivery, until) => postponed.push((*delivery, *until)),
                 Event::Skip(claim, why) => match skipped.iter_mut().find(|(w, _)| w == why) {
                     Some((_, claims)) => claims.push(claim),
                     None => skipped.push((why, vec![claim])),
@@ -159,6 +163,7 @@ impl Recorder {
         let mut tx = self.db.write().await?;
         let recorded = Delivery::record(&mut tx, self.worker, &attempted, now).await?;
         Delivery::hand_back(&mut tx, self.worker, &back).await?;
+        Delivery::postpone(&mut tx, self.worker, &postponed).await?;
         for (why, claims) in skipped {
             Delivery::skip(&mut tx, self.worker, &claims, why, now).await?;
         }

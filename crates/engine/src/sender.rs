@@ -1,9 +1,11 @@
 //! Senders: each carries letters over one connection at a time.
 //!
 //! *Invariants*: the gate is asked before a letter's commands leave and once more when the server waits for its content: however
-//! slow the server is, no content leaves later than the gate knows. A letter whose content leaves is in the journal first. Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue.
+//! slow the server is, no content leaves later than the gate knows. A letter whose content leaves is in the journal first.
+//! Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skychimp_core::attempt::AttemptOutcome;
@@ -11,10 +13,14 @@ use skychimp_core::delivery::{Attempted, Claim, Next};
 use skychimp_core::outbox::{OutboxLetter, OutboxNext};
 use skychimp_smtp::{Class, ConnectError, Lease, Letter, Outcome, Report};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use crate::fleet::{Choice, NotNow, Pass, Seat};
 use crate::gate::Answer;
 use crate::journal::Flight;
 use crate::letters::Unwritable;
+use crate::meter::Meter;
 use crate::queue::Job;
 use crate::recorder::Event;
 use crate::shared::Shared;
@@ -25,10 +31,17 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How often a letter that waits for its turn is asked about.
 const RECONSIDER: Duration = Duration::from_secs(1);
 
+/// Most senders of a process.
+const MOST_SENDERS: usize = 2_000;
+
 /// A letter with its bytes.
 struct Ready {
     job: Job,
     letter: Letter,
+    /// Leave to go to its domain, if that has a limit.
+    pass: Option<Pass>,
+    /// Its turn was taken out of the server's limits.
+    counted: bool,
 }
 
 /// What became of a letter that was ready.
@@ -39,30 +52,65 @@ enum Sent {
     Untouched(Ready),
 }
 
+/// Keeps as many senders as there are connections to all servers together, until the worker stops.
+pub async fn run_all(shared: Arc<Shared>) {
+    let mut changed = shared.fleet.watch();
+    let mut senders = JoinSet::new();
+    loop {
+        changed.mark_unchanged();
+        let wanted = shared.fleet.connections().min(MOST_SENDERS);
+        while senders.len() < wanted {
+            senders.spawn(run(Arc::clone(&shared)));
+        }
+        shared.senders.store(senders.len(), Ordering::Relaxed);
+        tokio::select! {
+            () = shared.stop.cancelled() => break,
+            _ = changed.changed() => {}
+        }
+    }
+    while senders.join_next().await.is_some() {}
+}
+
 /// Sends what is in the queue until the worker stops.
-pub async fn run(shared: Arc<Shared>) {
+async fn run(shared: Arc<Shared>) {
     while let Some(job) = shared.queue.take(&shared.stop).await {
-        if let Some(ready) = shared.ready_in_time(job).await {
-            shared.carry(ready).await;
+        if let Some((job, seat)) = shared.seat(job).await {
+            shared.carry(job, seat).await;
         }
     }
 }
 
 impl Shared {
-    /// Waits for the gate, then writes the letter. `None`: there is nothing left to send.
-    async fn ready_in_time(&self, job: Job) -> Option<Ready> {
+    /// Waits for the gate and for a server that takes the letter. `None`: there is nothing left to send.
+    async fn seat(&self, job: Job) -> Option<(Job, Seat)> {
+        let began = Instant::now();
         loop {
-            match self.ask(&job) {
-                Answer::Go => return self.write(job),
-                Answer::Wait => {
-                    tokio::select! {
-                        () = self.stop.cancelled() => {
-                            self.back(job);
-                            return None;
+            let again = match self.ask(&job) {
+                Answer::Go => match self.fleet.choose(job.domain(), rand::random()) {
+                    Choice::Go(seat) => return Some((job, seat)),
+                    Choice::Busy(_) if began.elapsed() >= RECONSIDER => {
+                        // those that have a connection carry it; this one waits for the next with empty hands
+                        self.queue.put_back(job);
+                        tokio::select! {
+                            () = self.stop.cancelled() => {}
+                            () = self.fleet.freed() => {}
                         }
-                        () = tokio::time::sleep(ASK_AGAIN) => {}
+                        return None;
                     }
-                }
+                    Choice::Busy(at) => {
+                        let soon = began + RECONSIDER;
+                        at.map_or(soon, |at| at.min(soon))
+                    }
+                    Choice::Domain(until) => {
+                        self.put_aside(job, until);
+                        return None;
+                    }
+                    Choice::Nothing => {
+                        self.back(job);
+                        return None;
+                    }
+                },
+                Answer::Wait => Instant::now() + ASK_AGAIN,
                 Answer::Back => {
                     self.back(job);
                     return None;
@@ -71,74 +119,92 @@ impl Shared {
                     self.skip(job, why);
                     return None;
                 }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {
+                    self.back(job);
+                    return None;
+                }
+                () = self.fleet.freed() => {}
+                () = tokio::time::sleep_until(again) => {}
             }
         }
     }
 
+    /// Makes room for letters to other domains.
+    fn put_aside(&self, job: Job, until: Option<Instant>) {
+        let name = job.domain().to_owned();
+        let domain = self.fleet.domain(&name);
+        let most = self.most_in_hand() / 4;
+        if let Err((job, until)) = self.parking.add(&name, job, until, domain, most) {
+            self.back_until(job, until);
+        }
+    }
+
     /// Carries a letter, and others after it as long as there are any and the connection stands.
-    async fn carry(&self, first: Ready) {
-        let leave = tokio::select! {
-            leave = self.health.leave() => leave,
-            () = self.stop.cancelled() => None,
-        };
-        let Some(leave) = leave else {
-            return self.back(first.job);
-        };
-        let (lease, first) = self.lease(first).await;
+    async fn carry(&self, first: Job, seat: Seat) {
+        let (lease, first) = self.lease(first, &seat).await;
         let mut lease = match lease {
             Some(Ok(lease)) => lease,
             failed => {
-                if let Some(Err(error)) = failed {
-                    self.health.refused(&error);
+                if let Some(Err(error)) = failed
+                    && !seat.relay.is_removed()
+                {
+                    seat.relay.health.refused(&error);
                 }
                 if let Some(first) = first {
-                    self.queue.put_back(first.job);
+                    self.queue.put_back(first);
                 }
                 return;
             }
         };
-        let mut current = first.or_else(|| self.another());
+        let mut current = match first {
+            Some(first) => self.ready_now(first, &seat),
+            None => self.another(&seat),
+        };
         while let Some(ready) = current.take() {
-            let Some((ready, slot)) = self.pass(ready).await else {
+            let Some((ready, slot)) = self.pass(ready, &seat).await else {
                 // an announced letter that may not leave takes the connection with it
                 if lease.announced().is_some() {
                     return;
                 }
-                current = self.another();
+                current = self.another(&seat);
                 continue;
             };
-            let upcoming = if leave.is_trial() || self.rate.is_some() {
-                None
-            } else {
-                self.upcoming()
-            };
-            let sent = self.send(&mut lease, ready, upcoming.as_ref(), slot).await;
+            let upcoming = self.upcoming(&seat);
+            let sent = self
+                .send(&mut lease, ready, upcoming.as_ref(), slot, &seat)
+                .await;
             if let Sent::Untouched(ready) = sent {
-                self.queue.put_back(ready.job);
+                self.put_back(ready, &seat);
                 if let Some(upcoming) = upcoming {
-                    self.queue.put_back(upcoming.job);
+                    self.put_back(upcoming, &seat);
                 }
                 return;
             }
-            if !lease.is_usable() || leave.is_trial() || self.stop.is_cancelled() {
+            if !lease.is_usable() || seat.trial || self.stop.is_cancelled() {
                 if let Some(upcoming) = upcoming {
-                    self.queue.put_back(upcoming.job);
+                    self.put_back(upcoming, &seat);
                 }
                 return;
             }
-            current = upcoming.or_else(|| self.another());
+            current = upcoming.or_else(|| self.another(&seat));
         }
     }
 
     /// Waits for a connection; none after `stop`. A letter does not wait with it for long: when the server takes fewer
     /// connections than there are senders, those that have one carry it.
-    async fn lease(&self, first: Ready) -> (Option<Result<Lease, ConnectError>>, Option<Ready>) {
-        let lease = self.pool.lease();
+    async fn lease(
+        &self,
+        first: Job,
+        seat: &Seat,
+    ) -> (Option<Result<Lease, ConnectError>>, Option<Job>) {
+        let lease = seat.relay.pool.lease();
         tokio::pin!(lease);
         tokio::select! {
             lease = &mut lease => return (Some(lease), Some(first)),
             () = self.stop.cancelled() => return (None, Some(first)),
-            () = tokio::time::sleep(RECONSIDER) => self.queue.put_back(first.job),
+            () = tokio::time::sleep(RECONSIDER) => self.queue.put_back(first),
         }
         tokio::select! {
             lease = lease => (Some(lease), None),
@@ -147,64 +213,118 @@ impl Shared {
     }
 
     /// Waits for room and for the letter's turn, and asks the gate for the last time.
-    async fn pass(&self, ready: Ready) -> Option<(Ready, Option<OwnedSemaphorePermit>)> {
-        let turn = async {
-            // never closed; without a slot the letter just is not counted
-            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-            if let Some(rate) = &self.rate {
-                let _turn = self.rate_turn.lock().await;
-                rate.turn().await;
-            }
-            slot
-        };
-        tokio::pin!(turn);
-        loop {
-            let slot = tokio::select! {
-                biased;
-                slot = &mut turn => Some(slot),
-                () = self.stop.cancelled() => {
-                    self.back(ready.job);
-                    return None;
+    async fn pass(
+        &self,
+        mut ready: Ready,
+        seat: &Seat,
+    ) -> Option<(Ready, Option<OwnedSemaphorePermit>)> {
+        let counted = ready.counted;
+        let domain = ready.pass.take();
+        let slot = {
+            let turn = async {
+                // never closed; without a slot the letter just is not counted
+                let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+                if let Some(domain) = &domain {
+                    domain.turn().await?;
                 }
-                () = tokio::time::sleep(RECONSIDER) => None,
+                if let Some(meter) = seat.relay.meter.as_ref().filter(|_| !counted) {
+                    meter.turn().await?;
+                }
+                Ok::<_, Instant>(slot)
             };
-            match (self.ask(&ready.job), slot) {
-                (Answer::Go, Some(slot)) => return Some((ready, slot)),
-                (Answer::Go | Answer::Wait, None) => continue,
-                (Answer::Wait, Some(_)) => self.queue.put_back(ready.job),
-                (Answer::Back, _) => self.back(ready.job),
-                (Answer::Skip(why), _) => self.skip(ready.job, why),
+            tokio::pin!(turn);
+            loop {
+                let slot = tokio::select! {
+                    biased;
+                    slot = &mut turn => Some(slot),
+                    () = self.stop.cancelled() => {
+                        self.back(ready.job);
+                        return None;
+                    }
+                    () = tokio::time::sleep(RECONSIDER) => None,
+                };
+                let is_far = domain.as_ref().is_some_and(Pass::is_far);
+                match (self.ask(&ready.job), slot) {
+                    (Answer::Go, Some(Ok(slot))) => break slot,
+                    (Answer::Go | Answer::Wait, None) if is_far => self.queue.put_back(ready.job),
+                    (Answer::Go | Answer::Wait, None) => continue,
+                    // its limit was used up meanwhile
+                    (Answer::Go, Some(Err(_))) | (Answer::Wait, Some(_)) => {
+                        self.queue.put_back(ready.job);
+                    }
+                    (Answer::Back, _) => self.back(ready.job),
+                    (Answer::Skip(why), _) => self.skip(ready.job, why),
+                }
+                if let Some(meter) = &seat.relay.meter
+                    && counted
+                {
+                    meter.give_back();
+                }
+                return None;
             }
-            return None;
-        }
+        };
+        seat.leave_line();
+        ready.counted = true;
+        ready.pass = domain;
+        Some((ready, slot))
     }
 
     /// A letter to announce while another one is on its way, if there is enough work for all connections.
-    fn upcoming(&self) -> Option<Ready> {
-        if self.stop.is_cancelled() {
+    fn upcoming(&self, seat: &Seat) -> Option<Ready> {
+        if self.stop.is_cancelled() || !seat.stays() {
             return None;
         }
-        let job = self.queue.try_take(self.senders)?;
-        self.ready_now(job)
+        // one that waits for its moment cannot be announced: an open DATA would time out
+        if seat.relay.meter.as_ref().is_some_and(Meter::is_spaced) {
+            return None;
+        }
+        let job = self.queue.try_take(self.senders.load(Ordering::Relaxed))?;
+        if seat.relay.has_rate(job.domain()) {
+            self.queue.put_back(job);
+            return None;
+        }
+        let mut ready = self.ready_now(job, seat)?;
+        if let Some(meter) = &seat.relay.meter {
+            if !meter.try_turn() {
+                self.queue.put_back(ready.job);
+                return None;
+            }
+            ready.counted = true;
+        }
+        Some(ready)
     }
 
     /// The next letter for a connection that is free.
-    fn another(&self) -> Option<Ready> {
-        if self.stop.is_cancelled() {
+    fn another(&self, seat: &Seat) -> Option<Ready> {
+        if self.stop.is_cancelled() || !seat.stays() {
             return None;
         }
         let job = self.queue.try_take(0)?;
-        self.ready_now(job)
+        self.ready_now(job, seat)
     }
 
-    fn ready_now(&self, job: Job) -> Option<Ready> {
+    fn ready_now(&self, job: Job, seat: &Seat) -> Option<Ready> {
         match self.ask(&job) {
-            Answer::Go => return self.write(job),
+            Answer::Go => match seat.admit(job.domain()) {
+                Ok(pass) => return self.write(job, pass),
+                // another server may take it
+                Err(NotNow) => self.queue.put_back(job),
+            },
             Answer::Wait => self.queue.put_back(job),
             Answer::Back => self.back(job),
             Answer::Skip(why) => self.skip(job, why),
         }
         None
+    }
+
+    /// Puts a letter that was not touched back, and its turn.
+    fn put_back(&self, ready: Ready, seat: &Seat) {
+        if let Some(meter) = &seat.relay.meter
+            && ready.counted
+        {
+            meter.give_back();
+        }
+        self.queue.put_back(ready.job);
     }
 
     fn ask(&self, job: &Job) -> Answer {
@@ -216,7 +336,7 @@ impl Shared {
     }
 
     /// Writes the letter; one that cannot be written has failed.
-    fn write(&self, job: Job) -> Option<Ready> {
+    fn write(&self, job: Job, pass: Option<Pass>) -> Option<Ready> {
         let written = match &job {
             Job::Letter {
                 claim, template, ..
@@ -224,7 +344,12 @@ impl Shared {
             Job::Outbox(letter) => self.writer.outbox(letter),
         };
         match (written, job) {
-            (Ok(letter), job) => Some(Ready { job, letter }),
+            (Ok(letter), job) => Some(Ready {
+                job,
+                letter,
+                pass,
+                counted: false,
+            }),
             (Err(error), Job::Letter { claim, .. }) => {
                 self.attempted(self.unwritable(&claim, error), None);
                 None
@@ -248,6 +373,7 @@ impl Shared {
         ready: Ready,
         upcoming: Option<&Ready>,
         slot: Option<OwnedSemaphorePermit>,
+        seat: &Seat,
     ) -> Sent {
         let flight = match &ready.job {
             Job::Letter { claim, .. } => Some(Flight {
@@ -275,8 +401,9 @@ impl Shared {
         let upcoming = upcoming.map(|ready| &ready.letter);
         let report = lease.send(&ready.letter, upcoming, &mut before_dot).await;
         if report.class != Class::Withheld {
-            self.health.reported(&report);
+            seat.relay.health.reported(&report);
         }
+        seat.relay.count(report.outcome);
         if report.outcome == Outcome::NotTried {
             if let Some(flight) = flight
                 && let Err(error) = self.journal.landed(flight.delivery)
@@ -403,6 +530,21 @@ impl Shared {
             Job::Outbox(letter) => {
                 self.hand.gone(None);
                 self.event(Event::OutboxBack(letter.id, self.clock.now()));
+            }
+        }
+    }
+
+    /// Returns a job to the queue in the database, where it waits until then.
+    fn back_until(&self, job: Job, until: Instant) {
+        let until = self.clock.now() + until.saturating_duration_since(Instant::now());
+        match job {
+            Job::Letter { claim, .. } => {
+                self.hand.gone(Some(claim.owner));
+                self.event(Event::Postponed(claim.id, until));
+            }
+            Job::Outbox(letter) => {
+                self.hand.gone(None);
+                self.event(Event::OutboxBack(letter.id, until));
             }
         }
     }

@@ -1,22 +1,23 @@
 //! What the tasks of one worker share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use skychimp_core::db::Db;
 use skychimp_core::delivery::Scope;
 use skychimp_core::ids::WorkerId;
 use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
-use skychimp_smtp::{Pool, Rate};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::fleet::Fleet;
 use crate::gate::Gate;
-use crate::health::Health;
 use crate::journal::Journal;
 use crate::letters::Writer;
-use crate::queue::{Hand, Queue};
+use crate::parking::Parking;
+use crate::queue::{Hand, Job, Queue};
 use crate::recorder::Event;
 use crate::retry::Retry;
 
@@ -27,14 +28,15 @@ pub struct Shared {
     pub clock: Clock,
     pub wake: Wake,
     pub scope: Scope,
+    /// What nodes share beside the database; may be nothing.
+    pub common: skychimp_core::shared::Shared,
     pub worker: WorkerId,
     pub retry: Retry,
     pub writer: Writer,
-    pub pool: Pool,
-    pub health: Health,
-    /// Letters per second; the pool itself has no limit, so that nobody waits between the gate and the wire.
-    pub rate: Option<Rate>,
-    pub rate_turn: Mutex<()>,
+    /// The service's public address.
+    pub base_url: String,
+    pub fleet: Arc<Fleet>,
+    pub parking: Parking<Job>,
     pub gate: Arc<Gate>,
     pub queue: Queue,
     pub hand: Hand,
@@ -43,9 +45,21 @@ pub struct Shared {
     /// Room for outcomes that are not recorded yet.
     pub slots: Arc<Semaphore>,
     /// How many senders there are.
-    pub senders: usize,
+    pub senders: AtomicUsize,
     /// It cannot be known any more what this worker holds: it has to begin again.
     pub unsure: CancellationToken,
     /// No new letters.
     pub stop: CancellationToken,
+}
+
+/// Letters waiting in hand per connection, and the bounds of their number in all.
+const PER_CONNECTION: usize = 20;
+const FEWEST: usize = 100;
+const MOST: usize = 1_000;
+
+impl Shared {
+    /// How many letters may wait for a connection.
+    pub fn most_in_hand(&self) -> usize {
+        (self.fleet.connections() * PER_CONNECTION).clamp(FEWEST, MOST)
+    }
 }

@@ -2,35 +2,31 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
 use skychimp_core::ids::WorkerId;
 use skychimp_core::worker::Worker;
-use skychimp_smtp::{Pool, Rate};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;
 use crate::claimer::Claimer;
 use crate::gate::Gate;
-use crate::health::Health;
 use crate::journal::Journal;
 use crate::keeper::{self, LeaseLost, Remains};
 use crate::letters::Writer;
+use crate::parking::Parking;
 use crate::queue::{Hand, Queue};
 use crate::recorder::{Event, Recorder};
 use crate::sender;
 use crate::shared::Shared;
+use crate::upkeep::{self, Upkeep};
 
-/// Letters waiting in hand per connection, and the bounds of their number in all.
-const PER_CONNECTION: usize = 20;
-const FEWEST: usize = 100;
-const MOST: usize = 1_000;
-/// Outcomes that wait for the recorder, beside one per connection.
-const UNRECORDED: usize = 2_000;
+/// Outcomes that wait for the recorder.
+const UNRECORDED: usize = 3_000;
 
 /// Why a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +52,9 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
 
     let (shared, events) = begin(config, &remains.journals, stop).await?;
     let (worker, journal) = (shared.worker, Arc::clone(&shared.journal));
-    tracing::info!(worker.id = %worker, connections = shared.senders, "sending");
+    let mut upkeep = Upkeep::new(Arc::clone(&shared), config);
+    upkeep.look().await?;
+    tracing::info!(worker.id = %worker, connections = shared.fleet.connections(), "sending");
 
     let recorder = Recorder {
         db: config.db.clone(),
@@ -69,14 +67,13 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let mut recording = JoinSet::new();
     recording.spawn(recorder.run(events, give_up.clone()));
     let mut sending = JoinSet::new();
-    for _ in 0..shared.senders {
-        sending.spawn(sender::run(Arc::clone(&shared)));
-    }
-    let most = (shared.senders * PER_CONNECTION).clamp(FEWEST, MOST);
-    sending.spawn(Claimer::new(Arc::clone(&shared), config.tick, most).run());
+    sending.spawn(sender::run_all(Arc::clone(&shared)));
+    sending.spawn(Claimer::new(Arc::clone(&shared), config.tick).run());
     let mut keeping = JoinSet::new();
     keeping.spawn(keeper::keep_gate(Arc::clone(&shared)));
-    keeping.spawn(keeper::keep_health(Arc::clone(&shared)));
+    keeping.spawn(upkeep.run());
+    keeping.spawn(upkeep::tell(Arc::clone(&shared)));
+    keeping.spawn(upkeep::unpark(Arc::clone(&shared)));
     keeping.spawn(remains.clone().keep(worker));
     let mut lease = JoinSet::new();
     lease.spawn(keeper::keep_lease(Arc::clone(&shared), config.lease));
@@ -100,10 +97,12 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     }
     sending.shutdown().await;
     keeping.shutdown().await;
-    for job in shared.queue.weed(|_| true) {
+    let mut left = shared.queue.weed(|_| true);
+    left.extend(shared.parking.weed(|_| true));
+    for job in left {
         shared.back(job);
     }
-    shared.pool.close().await;
+    upkeep::finish(&shared).await;
     give_up.cancel();
     // the recorder ends when nobody can tell it anything any more
     lease.shutdown().await;
@@ -133,32 +132,26 @@ async fn begin(
     let gate = Gate::new(config.clock.clone());
     gate.lease(now + config.lease);
     let (sender, events) = mpsc::unbounded_channel();
-    let senders = config.server.connections.max(1);
-    let mut server = config.server.clone();
-    let rate = server
-        .rate
-        .take()
-        .map(|rate| Rate::new(rate, Instant::now()));
     let from = (config.mail_from_name.clone(), config.mail_from.clone());
     let shared = Shared {
         db: config.db.clone(),
         clock: config.clock.clone(),
         wake: config.wake.clone(),
         scope: config.scope,
+        common: config.shared.clone(),
         worker,
         retry: config.retry,
         writer: Writer::new(&config.secret, &config.base_url, from),
-        pool: Pool::new(server),
-        health: Health::default(),
-        rate,
-        rate_turn: Mutex::new(()),
+        base_url: config.base_url.clone(),
+        fleet: Arc::default(),
+        parking: Parking::default(),
         gate: Arc::new(gate),
         queue: Queue::default(),
         hand: Hand::default(),
         journal: Arc::new(journal),
         events: sender,
-        slots: Arc::new(Semaphore::new(UNRECORDED + senders)),
-        senders,
+        slots: Arc::new(Semaphore::new(UNRECORDED)),
+        senders: AtomicUsize::new(0),
         unsure: CancellationToken::new(),
         stop: stop.child_token(),
     };

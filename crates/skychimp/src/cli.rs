@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     check, config, demo, log as attempts, mailing, message, migrate, recipients, schedule, send,
-    serve, user, worker,
+    serve, server, user, worker,
 };
 use crate::config::{Config, Given};
 use crate::exit::{Exit, WrongUse};
@@ -68,6 +68,8 @@ enum Command {
     #[command(subcommand)]
     Mailing(mailing::MailingCommand),
     #[command(subcommand)]
+    Server(server::ServerCommand),
+    #[command(subcommand)]
     Send(send::Send),
     Log(attempts::Log),
     Schedule(schedule::ScheduleCommand),
@@ -104,6 +106,7 @@ impl Cli {
             Command::Recipients(command) => command.run(&program).await,
             Command::Message(command) => command.run(&program).await,
             Command::Mailing(command) => command.run(&program).await,
+            Command::Server(command) => command.run(&program).await,
             Command::Send(command) => command.run(&program).await,
             Command::Log(command) => command.run(&program).await,
             Command::Schedule(command) => command.run(json),

@@ -15,6 +15,7 @@ pub mod recipients;
 pub mod schedule;
 pub mod send;
 pub mod serve;
+pub mod server;
 pub mod user;
 pub mod worker;
 

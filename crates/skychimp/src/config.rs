@@ -69,7 +69,9 @@ pub struct Config {
     pub page_memory: u64,
     /// Signs links; `None`: made and kept in the data folder.
     pub secret_key: Option<Secret>,
-    /// The mail server; `None`: the sandbox.
+    /// What certificates of mail servers are checked against.
+    pub smtp_roots: Roots,
+    /// The mail server; `None`: the sandbox, or the servers in the database.
     pub smtp: Option<Server>,
     /// The sender; `None`: made from the site's public address.
     pub mail_from: Option<MailFrom>,
@@ -174,17 +176,19 @@ impl Config {
 
     fn check(values: Values) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(values);
-        let roots = reader.optional("smtp_ca", |text| {
-            std::fs::read_to_string(text)
-                .map(Roots::Pem)
-                .map_err(|error| format!("cannot be read: {error}"))
-        });
+        let smtp_roots = reader
+            .optional("smtp_ca", |text| {
+                std::fs::read_to_string(text)
+                    .map(Roots::Pem)
+                    .map_err(|error| format!("cannot be read: {error}"))
+            })
+            .unwrap_or_default();
         let smtp = reader
             .optional("smtp_url", |text| {
                 Server::from_url(text).map_err(|error| error.to_string())
             })
             .map(|mut server| {
-                server.roots = roots.unwrap_or_default();
+                server.roots = smtp_roots.clone();
                 server
             });
         let mut proxies: Proxies = reader.required("trusted_proxies", str::parse);
@@ -211,6 +215,7 @@ impl Config {
                     .ok_or_else(|| "is no number of megabytes".to_owned())
             }),
             secret_key: reader.optional("secret_key", secret_key),
+            smtp_roots,
             smtp,
             mail_from: reader.optional("mail_from", mail_from),
             registration: reader.required("registration", str::parse),

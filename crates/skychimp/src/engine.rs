@@ -21,11 +21,12 @@ pub struct Running {
     ear: JoinHandle<()>,
 }
 
-/// Starts an engine. `site` is where the site of this process listens, or would.
+/// Starts an engine. Without a configured mail server `sandbox` takes the letters, as long as there is none in the database
+/// either. `site` is where the site of this process listens, or would.
 pub fn start(
     program: &Program,
     db: &Db,
-    server: Server,
+    sandbox: Option<Server>,
     site: SocketAddr,
     scope: Scope,
 ) -> anyhow::Result<Running> {
@@ -37,7 +38,10 @@ pub fn start(
         db: db.clone(),
         clock: program.clock.clone(),
         wake: program.wake.clone(),
-        server,
+        server: config.smtp.clone(),
+        sandbox,
+        roots: config.smtp_roots.clone(),
+        shared: program.shared(db)?,
         secret: program.secret_key(db)?,
         base_url: config.base_url(site),
         mail_from: EmailAddress::parse(&from.email).context("the sender has no valid address")?,

@@ -15,6 +15,7 @@ mod log;
 mod out;
 mod program;
 mod sandbox;
+mod servers;
 mod stop;
 
 use std::process::ExitCode;

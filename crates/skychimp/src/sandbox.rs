@@ -16,6 +16,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use skychimp_core::db::Db;
+use skychimp_core::sending_server::SendingServer;
 use skychimp_core::time::{Clock, Moment};
 use skychimp_smtp::sandbox::{Envelope, Sandbox};
 use skychimp_smtp::{Server, Tls};
@@ -70,16 +72,18 @@ pub fn server(sandbox: &Sandbox) -> Server {
     server
 }
 
-/// The mail server of a command that sends: the configured one, or a sandbox that lives as long as what is returned.
-pub async fn mail_server(program: &Program) -> anyhow::Result<(Server, Option<Sandbox>)> {
-    if let Some(server) = &program.config.smtp {
-        return Ok((server.clone(), None));
+/// The sandbox of a process that sends without a site, if there is no mail server at all; it lives as long as what is
+/// returned.
+pub async fn for_sending(program: &Program, db: &Db) -> anyhow::Result<Option<Sandbox>> {
+    let any = SendingServer::any(&mut db.read().await?).await?;
+    if any || program.config.smtp.is_some() {
+        return Ok(None);
     }
     let sandbox = for_command(&program.config.data_dir, program.clock.clone()).await?;
     out::note(
-        "no mail server is configured (smtp_url): letters go to the sandbox; `skychimp serve` shows them at /sandbox",
+        "there is no mail server (smtp_url, `skychimp server create`): letters go to the sandbox; `skychimp serve` shows them at /sandbox",
     );
-    Ok((server(&sandbox), Some(sandbox)))
+    Ok(Some(sandbox))
 }
 
 /// Passes letters that commands laid down on to the site, until `stop`.

@@ -54,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
         upload_limit: 500_000_000,
         mail_from_name: "Skychimp".to_owned(),
         shown: Vec::new(),
+        mail_server: None,
         shared: skychimp_core::shared::Shared::none(),
         registration: Registration::Open,
         proxies: Proxies::default(),

@@ -42,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
         secret: SecretKey::new([7; 32]),
         mail_from: "news@example.org".to_owned(),
         mail_from_name: "Skychimp".to_owned(),
+        mail_server: None,
         shown: Vec::new(),
         upload_limit: 1 << 20,
         shared: Shared::none(),

@@ -43,6 +43,7 @@ use skychimp_core::password::Hasher;
 use skychimp_core::registration::Registration;
 use skychimp_core::second_factor::SecondFactorKey;
 use skychimp_core::secret::{SecretKey, SigningKey};
+use skychimp_core::sending_server::SendingServer;
 use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
 use skychimp_core::unsubscribe::UnsubscribeKey;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub mail_from_name: String,
     /// All settings of the process, for its administrators to look at.
     pub shown: Vec<SettingLine>,
+    /// The mail server of the configuration, as pages show it.
+    pub mail_server: Option<SendingServer>,
     /// The server that nodes share; it may be none.
     pub shared: Shared,
     /// Who may register.

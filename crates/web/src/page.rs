@@ -13,13 +13,14 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::error::FieldError;
-use skychimp_core::ids::PostId;
+use skychimp_core::ids::{PostId, ServerId};
 use skychimp_core::moderation::Moderator;
 use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
+use skychimp_core::sending_server::{Health, SendingServer};
 use skychimp_core::session::{Session, SessionToken};
 use skychimp_core::time::Moment;
-use skychimp_core::user::User;
+use skychimp_core::user::{Role, User};
 
 use crate::error::{self, WebError};
 use crate::flash::Flash;
@@ -54,6 +55,8 @@ pub struct Visitor {
     pub partial: bool,
     /// Letters go to the sandbox.
     pub sandbox: bool,
+    /// For administrators: a mail server that needs them, with its name.
+    pub paused_server: Option<(ServerId, String)>,
     /// Messages left by the page before.
     pub flashes: Vec<Flash>,
     /// Where the visitor's connection comes from.
@@ -80,10 +83,16 @@ impl std::ops::Deref for Page {
 impl Page {
     /// The page of somebody whose account, if any, does not matter: public pages outside of the page routes.
     pub(crate) fn stranger(app: &AppState, head: &Parts) -> Self {
-        Self::new(app, head, None, None)
+        Self::new(app, head, None, None, Servers::default())
     }
 
-    fn new(app: &AppState, head: &Parts, user: Option<User>, token: Option<SessionToken>) -> Self {
+    fn new(
+        app: &AppState,
+        head: &Parts,
+        user: Option<User>,
+        token: Option<SessionToken>,
+        servers: Servers,
+    ) -> Self {
         let headers = &head.headers;
         let preferred = user.as_ref().and_then(|user| user.language.as_deref());
         let lang = chosen_language(head.uri.query())
@@ -114,7 +123,8 @@ impl Page {
                 .map_or("/", |a| a.as_str())
                 .to_owned(),
             partial: headers.contains_key("hx-request"),
-            sandbox: app.sandbox.is_some(),
+            sandbox: servers.sandbox,
+            paused_server: servers.paused,
             flashes: Flash::read(headers),
             peer: app.settings.proxies.client(head),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
@@ -469,7 +479,33 @@ async fn visitor(app: &AppState, head: &Parts) -> Result<Page, WebError> {
         Some(token) => logged_in(app, token, app.clock.now()).await?,
         None => None,
     };
-    Ok(Page::new(app, head, user, token))
+    let servers = Servers::of(app, user.as_ref()).await?;
+    Ok(Page::new(app, head, user, token, servers))
+}
+
+/// What all pages tell about mail servers.
+#[derive(Debug, Default)]
+struct Servers {
+    /// There is none: letters go to the sandbox.
+    sandbox: bool,
+    /// For administrators: one that needs them.
+    paused: Option<(ServerId, String)>,
+}
+
+impl Servers {
+    async fn of(app: &AppState, user: Option<&User>) -> Result<Self, WebError> {
+        let Some(user) = user else {
+            return Ok(Self::default());
+        };
+        let mut tx = app.db.read().await?;
+        Ok(Self {
+            sandbox: app.sandbox.is_some() && !SendingServer::any(&mut tx).await?,
+            paused: match user.role {
+                Role::Admin => Health::paused(&mut tx).await?,
+                _ => None,
+            },
+        })
+    }
 }
 
 async fn logged_in(

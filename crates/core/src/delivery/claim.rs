@@ -1,6 +1,6 @@
 //! Claims: which deliveries a worker takes next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 use sqlx::types::Json;
@@ -347,33 +347,25 @@ impl Delivery {
         worker: WorkerId,
         claims: &[DeliveryId],
     ) -> Result<u64, Error> {
-        if claims.is_empty() {
-            return Ok(0);
+        return_to_queue(tx, worker, claims, None).await
+    }
+
+    /// Returns claims to the queue untried; each is due at its moment, by the second.
+    pub async fn postpone(
+        tx: &mut Tx,
+        worker: WorkerId,
+        claims: &[(DeliveryId, Moment)],
+    ) -> Result<(), Error> {
+        let mut by_second: BTreeMap<i64, Vec<DeliveryId>> = BTreeMap::new();
+        for (id, due_at) in claims {
+            let second = due_at.millis().div_euclid(1_000) + 1;
+            by_second.entry(second).or_default().push(*id);
         }
-        let ids: Vec<i64> = claims.iter().map(|id| id.0).collect();
-        let done = match tx {
-            Tx::Sqlite(tx) => sqlx::query(
-                "UPDATE deliveries
-                 SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL
-                 WHERE state = 'claimed' AND claimed_by = $1 AND id IN (SELECT value FROM json_each($2))",
-            )
-            .bind(worker)
-            .bind(Json(ids))
-            .execute(&mut **tx)
-            .await?
-            .rows_affected(),
-            Tx::Postgres(tx) => sqlx::query(
-                "UPDATE deliveries
-                 SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL
-                 WHERE state = 'claimed' AND claimed_by = $1 AND id = ANY($2)",
-            )
-            .bind(worker)
-            .bind(ids)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected(),
-        };
-        Ok(done)
+        for (second, ids) in by_second {
+            let due_at = Moment::from_millis(second * 1_000);
+            return_to_queue(tx, worker, &ids, Some(due_at)).await?;
+        }
+        Ok(())
     }
 
     /// Returns everything that `worker` holds to the queue untried.
@@ -422,6 +414,46 @@ impl Delivery {
         .map(|_| ()))?;
         Ok(())
     }
+}
+
+/// Lets go of claims; with `due_at` they are not claimed again before.
+async fn return_to_queue(
+    tx: &mut Tx,
+    worker: WorkerId,
+    claims: &[DeliveryId],
+    due_at: Option<Moment>,
+) -> Result<u64, Error> {
+    if claims.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<i64> = claims.iter().map(|id| id.0).collect();
+    let done = match tx {
+        Tx::Sqlite(tx) => sqlx::query(
+            "UPDATE deliveries
+             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL,
+                 due_at = coalesce($3, due_at)
+             WHERE state = 'claimed' AND claimed_by = $1 AND id IN (SELECT value FROM json_each($2))",
+        )
+        .bind(worker)
+        .bind(Json(ids))
+            .bind(due_at)
+        .execute(&mut **tx)
+        .await?
+        .rows_affected(),
+        Tx::Postgres(tx) => sqlx::query(
+            "UPDATE deliveries
+             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL,
+                 due_at = coalesce($3, due_at)
+             WHERE state = 'claimed' AND claimed_by = $1 AND id = ANY($2)",
+        )
+        .bind(worker)
+        .bind(ids)
+            .bind(due_at)
+        .execute(&mut **tx)
+        .await?
+        .rows_affected(),
+    };
+    Ok(done)
 }
 
 /// Name, attributes and a reason not to send, of the recipients behind deliveries of one owner.

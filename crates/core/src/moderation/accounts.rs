@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Moderator, about};
-use crate::audit::{Audit, AuditKind, NewAudit};
+use crate::audit::{Actor, Audit, AuditKind, NewAudit};
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::UserId;
@@ -28,6 +28,12 @@ impl Administrator {
     #[must_use]
     pub fn command() -> Self {
         Self(Moderator::command())
+    }
+
+    /// Who stands in the audit log.
+    #[must_use]
+    pub fn actor(&self) -> Actor<'_> {
+        self.0.actor()
     }
 
     /// Gives an account another role. Returns whether anything changed.

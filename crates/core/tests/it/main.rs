@@ -16,6 +16,7 @@ mod posts;
 mod recipients;
 mod runs;
 mod schema;
+mod sending_servers;
 mod shared;
 mod support;
 mod uploads;

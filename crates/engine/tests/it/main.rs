@@ -6,6 +6,7 @@ mod crash;
 mod faults;
 mod nodes;
 mod schedules;
+mod servers;
 mod stops;
 mod support;
 mod whole;

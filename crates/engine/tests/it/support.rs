@@ -17,8 +17,8 @@ use skychimp_core::time::{Clock, Moment};
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
 use skychimp_engine::{Engine, EngineConfig, Retry};
-use skychimp_smtp::Server;
 use skychimp_smtp::testing::ScriptedServer;
+use skychimp_smtp::{Roots, Server};
 
 pub struct World {
     pub db: TestDb,
@@ -58,7 +58,10 @@ impl World {
             db: (*self.db).clone(),
             clock: Clock::system(),
             wake: self.wake.clone(),
-            server,
+            server: Some(server),
+            sandbox: None,
+            roots: Roots::System,
+            shared: skychimp_core::shared::Shared::none(),
             secret: SecretKey::new([7; 32]),
             base_url: "https://skychimp.example.org".into(),
             mail_from_name: "Skychimp".into(),

@@ -1,19 +1,17 @@
 //! `skychimp check`.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use skychimp_core::db::Db;
+use skychimp_core::sending_server::SendingServer;
 use skychimp_core::shared::Shared;
-use skychimp_smtp::{Connection, Connector, Outcome, Phase, Server, Timeouts};
+use skychimp_engine::relay;
+use skychimp_smtp::Server;
 
 use crate::config::secret::Secret;
 use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
-
-/// How long each step of a conversation with the mail server may take while it is only tried out.
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::servers;
 
 /// Try everything the configuration names: data folder, database, cache, mail server.
 ///
@@ -40,7 +38,8 @@ struct Finding {
 impl Check {
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let findings = vec![
+        let kept = kept_servers(program).await.unwrap_or_default();
+        let mut findings = vec![
             Finding {
                 check: "configuration",
                 state: State::Ok,
@@ -56,16 +55,20 @@ impl Check {
                     detail: "cache_url is unset: each node caches for itself".to_owned(),
                 },
             },
-            match &program.config.smtp {
-                Some(server) => finding("mail_server", mail_server(program, server).await),
-                None => Finding {
-                    check: "mail_server",
-                    state: State::Skipped,
-                    detail: "smtp_url is unset: the built-in sandbox takes all letters and nothing leaves this machine"
-                        .to_owned(),
-                },
-            },
         ];
+        match &program.config.smtp {
+            Some(server) => {
+                findings.push(finding("mail_server", mail_server(program, server).await));
+            }
+            None if kept.is_empty() => findings.push(Finding {
+                check: "mail_server",
+                state: State::Skipped,
+                detail: "smtp_url is unset: the built-in sandbox takes all letters and nothing leaves this machine"
+                    .to_owned(),
+            }),
+            None => {}
+        }
+        findings.extend(kept);
         let ok = findings.iter().all(|f| f.state != State::Failed);
         if program.json {
             out::json(&serde_json::json!({ "ok": ok, "checks": findings }))?;
@@ -138,69 +141,49 @@ async fn cache(url: &Secret) -> anyhow::Result<String> {
 }
 
 async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<String> {
-    let mut server = server.clone();
-    server.timeouts = Timeouts::all(PATIENCE);
-    let logged_in = if server.credentials.is_some() {
-        ", took the credentials"
-    } else {
-        ""
-    };
-    let mut connection = Connector::new(server.clone())
-        .connect()
+    relay::try_out(server.clone(), &program.config.mail_from().email)
         .await
-        .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))?;
-    let encrypted = if connection.is_encrypted() {
-        ", encrypted"
-    } else {
-        ", NOT encrypted"
-    };
-    let capabilities = connection.capabilities().clone();
-    let refusal = refusal(&mut connection, &program.config.mail_from().email).await;
-    connection.quit().await;
-    if let Some(refusal) = refusal {
-        anyhow::bail!(
-            "smtp_url: {} answers{encrypted}{logged_in}, but {refusal}",
-            server.name()
-        );
-    }
-    let size = match capabilities.size {
-        Some(size) if size > 0 => format!(", letters up to {} MiB", size / 1_048_576),
-        _ => String::new(),
-    };
-    let pipelining = if capabilities.pipelining {
-        ", pipelining"
-    } else {
-        ", no pipelining (slower)"
-    };
-    Ok(format!(
-        "{} answers{encrypted}{logged_in}{pipelining}{size}",
-        server.name()
-    ))
+        .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))
 }
 
-/// Why the server would take no letters of ours. What it only thinks of one address or of this moment is no reason.
-async fn refusal(connection: &mut Connection, from: &str) -> Option<String> {
-    // RFC 2606: nobody's, so that a server which delivers only for itself says so
-    for to in [from, "check@example.com"] {
-        let Err(report) = connection.probe(from, to).await else {
-            continue;
-        };
-        let policy = report.phase == Phase::Mail
-            || report.code == Some(530)
-            || report
-                .enhanced
-                .as_deref()
-                .map_or(report.code == Some(554), |code| code.starts_with("5.7."));
-        if policy && report.outcome != Outcome::Deferred {
-            let asked = match report.phase {
-                Phase::Mail => format!("refuses the sender {from}"),
-                _ => "takes no letters from here, perhaps it wants a login".to_owned(),
-            };
-            return Some(format!("{asked}: {}", report.reply));
+/// The servers in the database that are switched on.
+async fn kept_servers(program: &Program) -> anyhow::Result<Vec<Finding>> {
+    let has_database = program.config.database_url.is_some()
+        || program.config.data_dir.join("skychimp.db").exists();
+    if !has_database {
+        return Ok(Vec::new());
+    }
+    let db = program.connect().await?;
+    let mut findings = Vec::new();
+    if db.missing_migrations().await? == 0 {
+        let from = program.config.mail_from().email;
+        let secret = program.secret_key(&db)?;
+        let mut tx = db.read().await?;
+        let mut found = Vec::new();
+        for server in SendingServer::all(&mut tx)
+            .await?
+            .iter()
+            .filter(|server| server.enabled)
+        {
+            let ready = servers::with_password(&mut tx, server, &secret, program).await;
+            found.push((server.name.clone(), ready));
         }
-        if !connection.is_usable() {
-            break;
+        drop(tx);
+        for (name, ready) in found {
+            let tried = match ready {
+                Ok(server) => relay::try_out(server, &from)
+                    .await
+                    .map_err(anyhow::Error::msg),
+                Err(error) => Err(error),
+            };
+            findings.push(finding(
+                "mail_server",
+                tried
+                    .map(|told| format!("{name}: {told}"))
+                    .map_err(|error| error.context(name)),
+            ));
         }
     }
-    None
+    db.close().await;
+    Ok(findings)
 }

@@ -263,7 +263,8 @@ struct Ended {
 async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow::Result<Ended> {
     let stop = stop::on_signal()?;
     let began = program.clock.now();
-    let (server, _sandbox) = sandbox::mail_server(program).await?;
+    let sandbox = sandbox::for_sending(program, db).await?;
+    let server = sandbox.as_ref().map(sandbox::server);
     let engine = engine::start(program, db, server, program.config.listen, scope)?;
     let watched = watch(program, db, scope, until, &stop).await;
     engine.stop().await;

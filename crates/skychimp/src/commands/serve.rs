@@ -24,6 +24,7 @@ use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
 use crate::sandbox;
+use crate::servers;
 use crate::stop;
 
 /// How long a stopping site may still answer requests, after the engine has stopped.
@@ -75,7 +76,8 @@ pub struct Service {
     app: AppState,
     site: tokio::task::JoinHandle<std::io::Result<()>>,
     engine: Option<Running>,
-    server: Server,
+    /// Where letters go while there is no mail server.
+    server: Option<Server>,
     stop: CancellationToken,
     /// Listens as long as this lives.
     sandbox: Option<Sandbox>,
@@ -93,8 +95,8 @@ impl Service {
         let config = &program.config;
         let mut store = None;
         let mut sandbox = None;
-        let server = if let Some(server) = &config.smtp {
-            server.clone()
+        let server = if config.smtp.is_some() {
+            None
         } else {
             let letters = Arc::new(SandboxStore::new());
             let started = sandbox::for_site(Arc::clone(&letters), program.clock.clone()).await?;
@@ -105,7 +107,7 @@ impl Service {
                 stop.clone(),
             ));
             (store, sandbox) = (Some(letters), Some(started));
-            server
+            Some(server)
         };
         let from = config.mail_from();
         let app = AppState::new(
@@ -122,6 +124,7 @@ impl Service {
                 mail_from: from.email,
                 mail_from_name: from.name,
                 shown: shown(config),
+                mail_server: config.smtp.as_ref().map(servers::configured),
                 shared: program.shared(db)?,
                 registration: config.registration.clone(),
                 proxies: config.proxies.clone(),

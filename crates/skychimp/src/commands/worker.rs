@@ -20,7 +20,8 @@ impl Worker {
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let stop = stop::on_signal()?;
         let db = program.database().await?;
-        let (server, sandbox) = sandbox::mail_server(program).await?;
+        let sandbox = sandbox::for_sending(program, &db).await?;
+        let server = sandbox.as_ref().map(sandbox::server);
         let listen = program.config.listen;
         let engine = engine::start(program, &db, server, listen, Scope::All)?;
         if program.json {

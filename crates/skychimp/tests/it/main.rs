@@ -15,6 +15,7 @@ mod nodes;
 mod recipients;
 mod schedule;
 mod sending;
+mod servers;
 mod service;
 mod stopping;
 mod support;

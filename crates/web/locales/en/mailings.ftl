@@ -200,6 +200,7 @@ run-rate-unit = letters per second
 run-left = about
 run-last-progress = Last progress:
 run-waiting = Waiting for the mail server:
+run-servers = Letters go over:
 run-reload = Load the numbers again
 run-finished = Finished { $at }
 run-state-expanding = Preparing

@@ -217,6 +217,7 @@ run-rate-unit = писем в секунду
 run-left = осталось около
 run-last-progress = Последнее событие:
 run-waiting = Ждём почтовый сервер:
+run-servers = Письма идут через:
 run-reload = Обновить числа
 run-finished = Завершено { $at }
 run-state-expanding = Подготовка

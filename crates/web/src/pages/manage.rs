@@ -1,10 +1,12 @@
-//! The managers' and administrators' section: everybody's mailings and accounts, the audit log, the settings.
+//! The managers' and administrators' section: everybody's mailings and accounts, the audit log, the
+//! mail servers, the settings.
 //!
 //! *Invariant*: nothing here makes, edits or deletes a mailing, a message or a recipient. Pages of others' things read in
 //! transactions that cannot write; what is changed is changed by a [`skychimp_core::moderation::Moderator`].
 
 mod audit;
 mod mailings;
+pub(crate) mod servers;
 mod settings;
 mod users;
 
@@ -47,6 +49,7 @@ pub(crate) fn routes() -> Routes {
         )
         .route("/manage/audit", get(audit::list))
         .route("/manage/settings", get(settings::show))
+        .merge(servers::routes())
 }
 
 /// Streams: live numbers and exports.

@@ -22,5 +22,6 @@ mod reset;
 mod sandbox;
 mod second_factor;
 mod security;
+mod servers;
 mod unsubscribe;
 mod world;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use axum::body::Bytes;
 use skychimp_core::address::EmailAddress;
-use skychimp_core::ids::{ImportId, ListId, MessageId, PostId, RecipientId, UserId};
+use skychimp_core::audit::Actor;
+use skychimp_core::ids::{ImportId, ListId, MessageId, PostId, RecipientId, ServerId, UserId};
 use skychimp_core::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };
@@ -12,6 +13,7 @@ use skychimp_core::letter::feedback_id;
 use skychimp_core::mailing::MailingDraft;
 use skychimp_core::post::{Editor, Post, PostDraft};
 use skychimp_core::recipient::{Draft, Recipient};
+use skychimp_core::sending_server::{Password, SendingServer, ServerDraft};
 use skychimp_core::suppression::{Reason, Suppression};
 use skychimp_core::testing::{TestRun, execute, list, mailing, message, sending_run};
 use skychimp_core::time::Moment;
@@ -109,6 +111,7 @@ pub struct Things {
     pub unsubscribe: String,
     /// An address that gets nothing more.
     pub gone: EmailAddress,
+    pub server: ServerId,
     /// The number of a letter in the sandbox.
     pub letter: u64,
     /// A post of the content manager; it belongs to no user.
@@ -257,8 +260,23 @@ impl World {
             sending,
             draft,
             unsubscribe: self.site.app.unsubscribe_key.sign(&token),
+            server: self.server(&format!("{mark} server {import}")).await,
             letter: self.site.sandbox.count(),
         }
+    }
+
+    async fn server(&self, name: &str) -> ServerId {
+        let (now, secret) = (self.site.clock.now(), &self.site.app.settings.secret);
+        let draft = ServerDraft {
+            name: name.to_owned(),
+            host: "mail.example.org".to_owned(),
+            ..ServerDraft::default()
+        };
+        let mut tx = self.site.db.write().await.unwrap();
+        let (password, actor) = (Password::Keep, Actor::COMMAND);
+        let made = SendingServer::create(&mut tx, &draft, &password, secret, actor, now).await;
+        tx.commit().await.unwrap();
+        made.unwrap()
     }
 }
 
@@ -345,6 +363,7 @@ impl Things {
             ("recipients", "id") => self.recipient.to_string(),
             ("import", "id") => self.import.to_string(),
             ("users", "id") => self.owner.to_string(),
+            ("servers", "id") => self.server.to_string(),
             ("sandbox", "number") => self.letter.to_string(),
             ("verify" | "reset" | "email" | "undo", "token") => "no-such-link".to_owned(),
             ("posts", "id") => self.post.to_string(),

@@ -87,7 +87,7 @@ async fn closing_at_the_dot_defers_that_letter_only() {
         .await;
     let run = world.run(100).await;
     let mut config = world.config(server.server());
-    config.server.connections = 1;
+    config.server.as_mut().unwrap().connections = 1;
     let engine = Engine::start(config);
     let waiting = world
         .wait(&run, "it backs off", |run| {

@@ -66,7 +66,7 @@ async fn refused_connections_lower_their_number() {
         .await;
     let run = world.run(1_000).await;
     let mut config = world.config(server.server());
-    config.server.connections = 20;
+    config.server.as_mut().unwrap().connections = 20;
     let engine = Engine::start(config);
     let over = world.wait_over(&run).await;
     assert_eq!((over.sent, over.deferred), (1_000, 0));
@@ -92,7 +92,7 @@ async fn letters_do_not_wait_with_senders_without_a_connection() {
         .await;
     let big = world.run(2_000).await;
     let mut config = world.config(server.server());
-    config.server.connections = 20;
+    config.server.as_mut().unwrap().connections = 20;
     let engine = Engine::start(config);
     world
         .wait(&big, "it is under way", |run| run.sent > 100)

@@ -15,6 +15,7 @@ use crate::AppState;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::Page;
+use crate::pages::manage::servers::Sending;
 use crate::sse::{Look, Seen, watch};
 
 /// What a stream knows of a run between two looks.
@@ -69,8 +70,9 @@ impl Look for Watch {
             return Ok(Seen::Over);
         }
         let rate = rate(&mut tx, &run, now).await?;
+        let sending = Sending::of(&self.app, &self.page, &mut tx, &run.waiting, now).await?;
         drop(tx);
-        let values = self.values(&run, rate, now);
+        let values = self.values(&run, &sending, rate, now);
         if values == self.sent {
             return Ok(Seen::Same);
         }
@@ -128,7 +130,13 @@ impl Look for Waiting {
 
 impl Watch {
     /// What the page shows, as it is written there.
-    fn values(&self, run: &Run, rate: i64, now: skychimp_core::time::Moment) -> Value {
+    fn values(
+        &self,
+        run: &Run,
+        sending: &Sending,
+        rate: i64,
+        now: skychimp_core::time::Moment,
+    ) -> Value {
         let page = &self.page;
         let totals = run.totals();
         let number = |n: i64| page.num(n).to_string();
@@ -148,7 +156,8 @@ impl Watch {
             "rate": if rate > 0 { number(rate) } else { String::new() },
             "left": if left > 0 { duration(page, left) } else { String::new() },
             "progress": progress,
-            "waiting": run.waiting,
+            "waiting": sending.waiting,
+            "servers": sending.servers,
             "sent_share": page.share(totals.sent, whole),
             "failed_share": page.share(totals.failed, whole),
             "done_share": page.share2(totals.sent, totals.failed, whole),

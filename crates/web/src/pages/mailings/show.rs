@@ -23,6 +23,7 @@ use crate::AppState;
 use crate::error::WebError;
 use crate::form::{Errors, Path, Query};
 use crate::page::{At, Page, html, html_wrong};
+use crate::pages::manage::servers::Sending;
 
 /// Runs on the mailing's page, and on a page of runs.
 const RUNS: i64 = 5;
@@ -41,10 +42,23 @@ pub(super) struct RunView {
     /// Letters per second, lately.
     pub rate: i64,
     pub groups: Vec<ReplyGroup>,
+    /// What is to be told about servers.
+    pub sending: Sending,
 }
 
 impl RunView {
-    pub(super) async fn of(tx: &mut Tx, run: Run, now: Moment) -> Result<Self, WebError> {
+    pub(super) async fn of(
+        app: &AppState,
+        page: &Page,
+        tx: &mut Tx,
+        run: Run,
+    ) -> Result<Self, WebError> {
+        let now = page.now;
+        let sending = if run.is_over() {
+            Sending::default()
+        } else {
+            Sending::of(app, page, tx, &run.waiting, now).await?
+        };
         let groups = Attempt::groups(tx, run.owner_id, run.id, GROUPS).await?;
         let rate = rate(tx, &run, now).await?;
         Ok(Self {
@@ -52,6 +66,7 @@ impl RunView {
             run,
             rate,
             groups,
+            sending,
         })
     }
 
@@ -267,7 +282,7 @@ async fn load(
     let people = Mailing::recipients(&mut tx, owner, id).await?.len();
     let message = message_of(&mut tx, owner, &mailing).await?;
     let view = match Run::latest(&mut tx, owner, id).await? {
-        Some(run) => Some(RunView::of(&mut tx, run, page.now).await?),
+        Some(run) => Some(RunView::of(app, &page, &mut tx, run).await?),
         None => None,
     };
     let runs = Run::page(&mut tx, owner, id, None, RUNS).await?;
@@ -385,7 +400,7 @@ pub(crate) async fn run(
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let run = run_of(&mut tx, viewer.owner, id, run).await?;
-    let view = RunView::of(&mut tx, run, page.now).await?;
+    let view = RunView::of(&app, &page, &mut tx, run).await?;
     html(&RunPage {
         page,
         viewer,
@@ -411,6 +426,6 @@ pub(crate) async fn replies(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let run = run_of(&mut tx, viewer.owner, id, run).await?;
-    let view = RunView::of(&mut tx, run, page.now).await?;
+    let view = RunView::of(&app, &page, &mut tx, run).await?;
     html(&RepliesPart { page, viewer, view })
 }

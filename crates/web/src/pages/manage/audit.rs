@@ -65,6 +65,7 @@ fn link(entry: &Audit) -> Option<String> {
     let id = entry.subject_id?;
     match entry.subject_kind.as_str() {
         "user" if !entry.subject.is_empty() => Some(format!("/manage/users/{id}")),
+        "server" if entry.kind != AuditKind::ServerDeleted => Some(format!("/manage/servers/{id}")),
         "mailing" if !entry.subject.is_empty() => Some(format!("/manage/mailings/{id}")),
         _ => None,
     }

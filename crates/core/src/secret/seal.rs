@@ -1,0 +1,88 @@
+//! Secrets that the service has to give away again, such as the password of a mail server or what an
+//! authenticator shares with it: kept encrypted.
+//!
+//! XChaCha20-Poly1305 with a random nonce in front. What is sealed for one thing (its `place`) cannot be opened as
+//! that of another, so rows cannot be exchanged behind the program's back.
+
+use std::fmt;
+
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
+const NONCE: usize = 24;
+
+/// Seals and opens for one purpose; see [`SecretKey::sealing`](super::SecretKey::sealing).
+#[derive(Clone)]
+pub struct SealingKey(XChaCha20Poly1305);
+
+/// What was sealed cannot be opened: the service's secret was another one, or the bytes were changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it was sealed with another secret key")]
+pub struct Unsealable;
+
+impl SealingKey {
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        Self(XChaCha20Poly1305::new(&key.into()))
+    }
+
+    /// Encrypts what belongs to one place, such as the id of a row.
+    #[must_use]
+    pub fn seal(&self, place: &[u8], secret: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE] = rand::random();
+        let payload = Payload {
+            msg: secret,
+            aad: place,
+        };
+        // only what has more than 256 GiB cannot be encrypted; what comes of it then cannot be opened
+        let sealed = self
+            .0
+            .encrypt(&XNonce::from(nonce), payload)
+            .unwrap_or_default();
+        [&nonce[..], &sealed].concat()
+    }
+
+    /// What was sealed for that place.
+    pub fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
+        let payload = Payload {
+            msg: sealed,
+            aad: place,
+        };
+        self.0
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| Unsealable)
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SecretKey;
+    use super::*;
+
+    /// S7: a password is opened with the same key at the same place only, and is never the same bytes twice.
+    #[test]
+    fn sealed_text_opens_only_where_it_belongs() {
+        let key = SecretKey::new([7; 32]).sealing("a");
+        let sealed = key.seal(b"row 1", b"password");
+        assert_ne!(sealed, key.seal(b"row 1", b"password"));
+        assert!(!sealed.windows(4).any(|part| part == b"pass"));
+        assert_eq!(key.open(b"row 1", &sealed).as_deref(), Ok(&b"password"[..]));
+        assert_eq!(key.open(b"row 2", &sealed), Err(Unsealable));
+        let other = SecretKey::new([7; 32]).sealing("b");
+        assert_eq!(other.open(b"row 1", &sealed), Err(Unsealable));
+        let other = SecretKey::new([8; 32]).sealing("a");
+        assert_eq!(other.open(b"row 1", &sealed), Err(Unsealable));
+        let mut changed = sealed.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        for broken in [&sealed[..10], &[], &changed] {
+            assert_eq!(key.open(b"row 1", broken), Err(Unsealable));
+        }
+        assert_eq!(format!("{key:?}"), "SealingKey(…)");
+    }
+}

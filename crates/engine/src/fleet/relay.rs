@@ -1,0 +1,273 @@
+//! A server of the fleet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use skychimp_core::ids::ServerId;
+use skychimp_core::sending_server::{Allowance, DomainLimit, Outcomes, SendingServer};
+use skychimp_core::time::Moment;
+use skychimp_smtp::{Outcome, Pool, Server};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::health::{Health, State};
+use crate::meter::Meter;
+
+/// The server of the configuration stands among the others like this: priority and weight.
+const CONFIGURED: (i64, i64) = (10, 100);
+
+/// How long a letter to a domain that allows only so many connections is thought to take.
+const LETTER: Duration = Duration::from_millis(100);
+
+/// Where a server comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// From the configuration, or the sandbox.
+    Configured(Server),
+    /// From the database, with its password read.
+    Kept(Box<SendingServer>, Server),
+}
+
+/// A server, with all that this node knows about it.
+#[derive(Debug)]
+pub struct Relay {
+    /// Which.
+    pub id: ServerId,
+    /// What it is called.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its connections.
+    pub pool: Pool,
+    /// Whether it works.
+    pub health: Health,
+    /// Its turns; `None`: no limit.
+    pub meter: Option<Meter>,
+    /// Limits by domain.
+    pub domains: HashMap<String, Arc<DomainGate>>,
+    /// A meter needs turns.
+    pub asked: Arc<Notify>,
+    /// It is not what it was any more: letters in flight are waited for, no new ones begin.
+    removed: AtomicBool,
+    pub(super) priority: i64,
+    pub(super) weight: i64,
+    /// Connections of all nodes together.
+    pub(super) connections: usize,
+    /// Seats that may be taken at present.
+    pub(super) limit: AtomicUsize,
+    pub(super) seats: AtomicUsize,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    taken: AtomicI64,
+    sent: AtomicI64,
+    deferred: AtomicI64,
+    failed: AtomicI64,
+}
+
+/// What recipients of one domain may get over one server.
+#[derive(Debug)]
+pub struct DomainGate {
+    /// The limit.
+    pub limit: DomainLimit,
+    /// Its turns; `None`: no rate.
+    pub meter: Option<Meter>,
+    /// Letters in flight, and how many there may be.
+    pub(super) live: AtomicUsize,
+    pub(super) most: AtomicUsize,
+}
+
+impl DomainGate {
+    pub(super) fn free_at(&self, now: Instant) -> Option<Instant> {
+        (self.room() > 0).then(|| self.meter.as_ref().map_or(now, |meter| meter.free_at(now)))
+    }
+
+    /// Letters that may be on their way beside those that are.
+    pub(super) fn room(&self) -> usize {
+        let live = self.live.load(Ordering::Relaxed);
+        self.most.load(Ordering::Relaxed).saturating_sub(live)
+    }
+
+    /// How far letters of all nodes are apart, about.
+    pub(super) fn pace(&self) -> Duration {
+        match (self.limit.rate, self.limit.connections) {
+            (Some(rate), _) => rate.interval(),
+            (None, Some(most)) => LETTER / u32::try_from(most).unwrap_or(u32::MAX).max(1),
+            (None, None) => Duration::from_micros(1),
+        }
+    }
+}
+
+/// The time between two letters at so many per second: 2 % more than evenly, as rates in the database.
+fn of_configured(rate: f64) -> Duration {
+    Duration::from_secs_f64(1.02 / rate)
+}
+
+impl Relay {
+    /// A server that nobody uses yet.
+    pub fn new(origin: Origin) -> Self {
+        let (id, name, (priority, weight), mut server) = match &origin {
+            Origin::Configured(server) => (
+                ServerId::CONFIGURATION,
+                skychimp_core::sending_server::CONFIGURATION.to_owned(),
+                CONFIGURED,
+                server.clone(),
+            ),
+            Origin::Kept(kept, server) => (
+                kept.id,
+                kept.name.clone(),
+                (kept.priority, kept.weight),
+                server.clone(),
+            ),
+        };
+        // all nodes' letters count, not only those of this pool
+        let rate = server.rate.take();
+        let asked = Arc::new(Notify::new());
+        let (limited, interval) = match &origin {
+            Origin::Configured(_) => (rate.is_some(), rate.map(of_configured)),
+            Origin::Kept(kept, _) => {
+                let allowance = Allowance::of_server(kept, kept.updated_at);
+                let ever = !allowance.is_unlimited() || !kept.warm_up.is_empty();
+                (ever, allowance.interval)
+            }
+        };
+        let domains = match &origin {
+            Origin::Configured(_) => HashMap::new(),
+            Origin::Kept(kept, _) => kept
+                .domains
+                .iter()
+                .map(|limit| {
+                    let rate = limit
+                        .rate
+                        .map(|rate| Meter::new(Some(rate.interval()), Arc::clone(&asked)));
+                    let gate = DomainGate {
+                        limit: limit.clone(),
+                        meter: rate,
+                        live: AtomicUsize::new(0),
+                        most: AtomicUsize::new(usize::MAX),
+                    };
+                    (limit.domain.clone(), Arc::new(gate))
+                })
+                .collect(),
+        };
+        let connections = server.connections.max(1);
+        Self {
+            id,
+            name,
+            pool: Pool::new(server),
+            health: Health::default(),
+            meter: limited.then(|| Meter::new(interval, Arc::clone(&asked))),
+            domains,
+            asked,
+            removed: AtomicBool::new(false),
+            priority,
+            weight,
+            connections,
+            limit: AtomicUsize::new(connections),
+            seats: AtomicUsize::new(0),
+            counts: Counts::default(),
+            origin,
+        }
+    }
+
+    /// What it may get at `now`.
+    pub fn allowance(&self, now: Moment) -> Allowance {
+        match &self.origin {
+            Origin::Configured(server) => Allowance {
+                interval: server.rate.map(of_configured),
+                ..Allowance::default()
+            },
+            Origin::Kept(kept, _) => Allowance::of_server(kept, now),
+        }
+    }
+
+    /// Whether letters are with it.
+    pub fn is_busy(&self) -> bool {
+        self.seats.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether it is out of the fleet.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// Takes it out of the fleet.
+    pub fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.asked.notify_one();
+    }
+
+    /// A letter was answered, or was not.
+    pub fn count(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Sent => &self.counts.sent,
+            Outcome::Failed => &self.counts.failed,
+            Outcome::Deferred | Outcome::InDoubt => &self.counts.deferred,
+            Outcome::NotTried => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if self.meter.is_none() {
+            // nobody took it out of a limit, and there may be one tomorrow
+            self.counts.taken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What was counted since the last call.
+    pub fn take_counts(&self) -> Outcomes {
+        let take = |counter: &AtomicI64| counter.swap(0, Ordering::Relaxed);
+        Outcomes {
+            taken: take(&self.counts.taken),
+            sent: take(&self.counts.sent),
+            deferred: take(&self.counts.deferred),
+            failed: take(&self.counts.failed),
+        }
+    }
+
+    /// Counts again what could not be written.
+    pub fn put_back(&self, outcomes: &Outcomes) {
+        let add = |counter: &AtomicI64, n| counter.fetch_add(n, Ordering::Relaxed);
+        add(&self.counts.taken, outcomes.taken);
+        add(&self.counts.sent, outcomes.sent);
+        add(&self.counts.deferred, outcomes.deferred);
+        add(&self.counts.failed, outcomes.failed);
+    }
+
+    /// The limit that is used up, and until when.
+    pub fn exhausted(&self, now: Instant) -> Option<(&'static str, Instant)> {
+        self.meter.as_ref().and_then(|meter| meter.exhausted(now))
+    }
+
+    /// Whether letters to this domain have a rate of their own.
+    pub fn has_rate(&self, domain: &str) -> bool {
+        !self.domains.is_empty()
+            && self
+                .domains
+                .get(domain)
+                .is_some_and(|gate| gate.meter.is_some())
+    }
+
+    /// When its next letter may leave.
+    pub(super) fn free_at(&self, now: Instant) -> Instant {
+        self.meter.as_ref().map_or(now, |meter| meter.free_at(now))
+    }
+
+    /// Whether it works and has a connection to spare; `Some(true)`: for a trial.
+    pub(super) fn has_room(&self) -> Option<bool> {
+        let seats = self.seats.load(Ordering::Acquire);
+        if self.is_removed() {
+            return None;
+        }
+        match self.health.state() {
+            State::Down(_) => None,
+            State::Trying => (seats == 0).then_some(true),
+            State::Up => {
+                let limit = self.limit.load(Ordering::Relaxed);
+                (seats < limit && seats < self.pool.status().cap).then_some(false)
+            }
+        }
+    }
+}

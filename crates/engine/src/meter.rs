@@ -1,0 +1,503 @@
+//! Turns: when the next letter may go to a server, or to one domain over it (S10).
+//!
+//! What may leave is taken out of the limits of all nodes some letters at a time ([`Allowance`]) and handed out here, so no
+//! statement runs per letter. A turn has a moment; whoever waits for it sleeps until then, and nothing ever looks
+//! again and again.
+//!
+//! *Invariants*: a turn is used at its moment or at most [`LATE`] after it, otherwise it is lost: turns do not pile up to a
+//! burst. What was counted and not used is given back.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use skychimp_core::sending_server::{Allowance, Grant, HELD, Taken};
+use skychimp_core::time::Moment;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// How late a turn may be used: the grain of timers and a busy machine. The spacing makes up for it.
+const LATE: Duration = Duration::from_millis(20);
+/// Turns are taken for so long ahead.
+const AHEAD: Duration = Duration::from_millis(250);
+/// Letters without spacing are taken so many at a time.
+const BATCH: i64 = 100;
+
+/// The turns of a server or of a domain on it.
+#[derive(Debug)]
+pub struct Meter {
+    /// The time between two turns; `None`: only their number counts.
+    interval: Option<Duration>,
+    turns: Mutex<Turns>,
+    /// One waits for the next turn, the others in line behind.
+    line: tokio::sync::Mutex<()>,
+    /// Letters on their way to the line.
+    coming: AtomicUsize,
+    filled: Notify,
+    /// Turns are needed.
+    asked: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// What was granted, the earliest first.
+    grants: VecDeque<Held>,
+    /// No letter before then, and which limit says so.
+    exhausted: Option<(&'static str, Instant)>,
+    asked: bool,
+    /// Letters that were counted and not sent, by the minute they were counted in.
+    unused: HashMap<Moment, i64>,
+}
+
+#[derive(Debug)]
+struct Held {
+    next: Instant,
+    interval: Duration,
+    left: i64,
+    minute: Option<Moment>,
+    expires: Instant,
+}
+
+/// What the next letter has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Go.
+    Go,
+    /// Wait for its turn.
+    At(Instant),
+    /// Ask for turns.
+    Ask,
+    /// Wait until a limit lets go.
+    Exhausted(Instant),
+}
+
+impl Meter {
+    /// One that asks for turns through `asked`; `interval`: the time between two of them, if there is any.
+    pub fn new(interval: Option<Duration>, asked: Arc<Notify>) -> Self {
+        Self {
+            interval,
+            turns: Mutex::default(),
+            line: tokio::sync::Mutex::default(),
+            coming: AtomicUsize::new(0),
+            filled: Notify::new(),
+            asked,
+        }
+    }
+
+    /// Whether each letter waits for a moment of its own.
+    pub const fn is_spaced(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    /// When a letter that comes now may leave, as far as is known.
+    pub fn free_at(&self, now: Instant) -> Instant {
+        let coming = u32::try_from(self.coming.load(Ordering::Acquire)).unwrap_or(u32::MAX);
+        let mut turns = self.turns.lock();
+        let next = turns.next(now);
+        drop(turns);
+        let ahead = self
+            .interval
+            .map_or(Duration::ZERO, |interval| interval.saturating_mul(coming));
+        match next {
+            Next::Go | Next::Ask => now + ahead,
+            Next::At(at) => at + ahead,
+            Next::Exhausted(at) => at,
+        }
+    }
+
+    /// When the first in line may leave, as far as is known.
+    pub fn next_turn(&self, now: Instant) -> Instant {
+        match self.turns.lock().next(now) {
+            Next::Go | Next::Ask => now,
+            Next::At(at) | Next::Exhausted(at) => at,
+        }
+    }
+
+    /// A letter is on its way here.
+    pub fn line_up(&self) {
+        self.coming.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It has its turn, or went elsewhere.
+    pub fn leave_line(&self) {
+        self.coming.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The limit that is used up at `now`, and until when.
+    pub fn exhausted(&self, now: Instant) -> Option<(&'static str, Instant)> {
+        self.turns
+            .lock()
+            .exhausted
+            .filter(|(_, until)| *until > now)
+    }
+
+    /// Waits for a turn and takes it; the error is when a limit lets go. May be dropped at any time.
+    pub async fn turn(&self) -> Result<(), Instant> {
+        let _line = self.line.lock().await;
+        loop {
+            let filled = self.filled.notified();
+            let next = {
+                let mut turns = self.turns.lock();
+                let now = Instant::now();
+                let next = turns.next(now);
+                match next {
+                    Next::Go => turns.take(),
+                    Next::Ask => turns.asked = true,
+                    Next::At(_) | Next::Exhausted(_) => {}
+                }
+                self.ask_ahead(&mut turns);
+                next
+            };
+            match next {
+                Next::Go => return Ok(()),
+                Next::At(at) => sleep_until(at).await,
+                Next::Ask => filled.await,
+                Next::Exhausted(until) => return Err(until),
+            }
+        }
+    }
+
+    /// Takes a turn if one is there at once.
+    pub fn try_turn(&self) -> bool {
+        let mut turns = self.turns.lock();
+        let go = turns.next(Instant::now()) == Next::Go;
+        if go {
+            turns.take();
+        }
+        self.ask_ahead(&mut turns);
+        go
+    }
+
+    /// A letter that had its turn was not sent.
+    pub fn give_back(&self) {
+        let mut turns = self.turns.lock();
+        if let Some(minute) = turns.grants.front().and_then(|held| held.minute) {
+            *turns.unused.entry(minute).or_default() += 1;
+        }
+    }
+
+    /// How many letters are needed; `None`: there are enough.
+    pub fn wanted(&self, allowance: &Allowance) -> Option<i64> {
+        if !self.turns.lock().asked {
+            return None;
+        }
+        Some(allowance.interval.map_or(BATCH, |interval| {
+            let ahead = AHEAD.as_micros() / interval.as_micros().max(1);
+            i64::try_from(ahead).unwrap_or(BATCH).max(1)
+        }))
+    }
+
+    /// What came of asking; `until`: the local instant of a limit that is used up.
+    pub fn deliver(&self, taken: Taken, now: Instant, clock: Moment) {
+        let mut turns = self.turns.lock();
+        turns.asked = false;
+        match taken {
+            Taken::Granted(Grant {
+                count,
+                starts_in,
+                interval,
+                minute,
+            }) => {
+                turns.exhausted = None;
+                turns.grants.push_back(Held {
+                    next: now + starts_in,
+                    interval,
+                    left: count,
+                    minute,
+                    // what is counted may be kept for so long, and leaves a moment later
+                    expires: now + starts_in + HELD / 2,
+                });
+            }
+            Taken::Exhausted { by, until } => {
+                turns.exhausted = Some((by, now + until.since(clock)));
+            }
+        }
+        drop(turns);
+        self.filled.notify_waiters();
+    }
+
+    /// Asking failed; it is asked again.
+    pub fn failed(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Letters to be given back to the limits, by the minute they were counted in. `all`: those in hand too.
+    pub fn take_unused(&self, all: bool) -> HashMap<Moment, i64> {
+        let mut turns = self.turns.lock();
+        if all {
+            for held in std::mem::take(&mut turns.grants) {
+                turns.unused(held.minute, held.left);
+            }
+        }
+        std::mem::take(&mut turns.unused)
+    }
+
+    /// Asks for more before the last turn is used.
+    fn ask_ahead(&self, turns: &mut Turns) {
+        let left: i64 = turns.grants.iter().map(|held| held.left).sum();
+        let low = turns.grants.len() < 2 && left <= turns.last_grant() / 4;
+        if !turns.grants.is_empty() && low {
+            turns.asked = true;
+        }
+        if turns.asked {
+            self.asked.notify_one();
+        }
+    }
+}
+
+impl Turns {
+    fn next(&mut self, now: Instant) -> Next {
+        while let Some(held) = self.grants.front_mut() {
+            let lost = held.lose(now);
+            let (minute, left, next) = (held.minute, held.left, held.next);
+            self.unused(minute, lost);
+            if left > 0 {
+                return if next <= now {
+                    Next::Go
+                } else {
+                    Next::At(next)
+                };
+            }
+            self.grants.pop_front();
+        }
+        match self.exhausted {
+            Some((_, until)) if until > now => Next::Exhausted(until),
+            _ => Next::Ask,
+        }
+    }
+
+    fn take(&mut self) {
+        if let Some(held) = self.grants.front_mut() {
+            held.left -= 1;
+            held.next += held.interval;
+        }
+    }
+
+    fn unused(&mut self, minute: Option<Moment>, letters: i64) {
+        if let Some(minute) = minute.filter(|_| letters > 0) {
+            *self.unused.entry(minute).or_default() += letters;
+        }
+    }
+
+    /// About how many letters a grant has.
+    fn last_grant(&self) -> i64 {
+        self.grants.back().map_or(0, |held| {
+            let ahead = AHEAD.as_micros() / held.interval.as_micros().max(1);
+            i64::try_from(ahead).unwrap_or(BATCH).clamp(1, BATCH)
+        })
+    }
+}
+
+impl Held {
+    /// Drops turns whose moment has passed; returns how many.
+    fn lose(&mut self, now: Instant) -> i64 {
+        let lost = if self.interval.is_zero() {
+            if now < self.expires {
+                return 0;
+            }
+            self.left
+        } else {
+            let Some(behind) = now.checked_duration_since(self.next + LATE) else {
+                return 0;
+            };
+            let turns = behind.as_micros() / self.interval.as_micros().max(1) + 1;
+            i64::try_from(turns).unwrap_or(i64::MAX).min(self.left)
+        };
+        self.left -= lost;
+        self.next += self
+            .interval
+            .saturating_mul(u32::try_from(lost).unwrap_or(u32::MAX));
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// All nodes' limit as the database keeps it: the next free turn.
+    #[derive(Clone)]
+    struct Row(Arc<Mutex<Instant>>);
+
+    impl Row {
+        fn take(&self, count: i64, interval: Duration) -> Taken {
+            let now = Instant::now();
+            let mut next = self.0.lock();
+            let begins = (*next).max(now);
+            *next = begins + interval * u32::try_from(count).unwrap();
+            Taken::Granted(Grant {
+                count,
+                starts_in: begins - now,
+                interval,
+                minute: None,
+            })
+        }
+    }
+
+    /// A node with as many senders, each of which needs `busy` for a letter; notes when letters leave.
+    fn node(
+        row: &Row,
+        interval: Duration,
+        senders: usize,
+        busy: Duration,
+        stop: &Arc<AtomicBool>,
+        tasks: &mut JoinSet<()>,
+    ) -> Arc<Mutex<Vec<Instant>>> {
+        let asked = Arc::new(Notify::new());
+        let meter = Arc::new(Meter::new(Some(interval), Arc::clone(&asked)));
+        let left: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        for _ in 0..senders {
+            let (meter, left, stop) = (Arc::clone(&meter), Arc::clone(&left), Arc::clone(stop));
+            tasks.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    meter.turn().await.unwrap();
+                    left.lock().push(Instant::now());
+                    tokio::time::sleep(busy).await;
+                }
+            });
+        }
+        let (row, allowance) = (
+            row.clone(),
+            Allowance {
+                interval: Some(interval),
+                ..Allowance::default()
+            },
+        );
+        tasks.spawn(async move {
+            loop {
+                asked.notified().await;
+                if let Some(want) = meter.wanted(&allowance) {
+                    // the database answers after a moment
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                    let taken = row.take(want, interval);
+                    meter.deliver(taken, Instant::now(), Moment::default());
+                }
+            }
+        });
+        left
+    }
+
+    fn most_within(mut left: Vec<Instant>, window: Duration) -> usize {
+        left.sort_unstable();
+        (0..left.len())
+            .map(|begin| {
+                left[begin..]
+                    .iter()
+                    .take_while(|at| **at < left[begin] + window)
+                    .count()
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// S10: three nodes, one of which stops and one that comes later, never send more than the limit in any second, use nearly
+    /// all of it, and get equal shares.
+    #[tokio::test(start_paused = true)]
+    async fn nodes_share_a_rate_exactly() {
+        for per_second in [1_u32, 7, 20, 100, 450] {
+            let interval = Duration::from_micros(u64::from(1_020_000 / per_second));
+            let row = Row(Arc::new(Mutex::new(Instant::now())));
+            let (go_on, ends) = (Arc::default(), Arc::new(AtomicBool::default()));
+            let mut tasks = JoinSet::new();
+            let busy = Duration::from_millis(5);
+            let begin = Instant::now();
+            let one = node(&row, interval, 8, busy, &go_on, &mut tasks);
+            let two = node(&row, interval, 8, busy, &ends, &mut tasks);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            ends.store(true, Ordering::Relaxed);
+            let three = node(&row, interval, 8, busy, &go_on, &mut tasks);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            tasks.shutdown().await;
+            let parts = [one, two, three].map(|left| left.lock().clone());
+            let all: Vec<_> = parts.concat();
+            let per_second = usize::try_from(per_second).unwrap();
+            let seconds = usize::try_from(begin.elapsed().as_secs()).unwrap();
+            let whole = seconds * per_second;
+            let most = most_within(all.clone(), Duration::from_secs(1));
+            assert!(most <= per_second, "{per_second}/s: {most} in a second");
+            assert!(
+                all.len() * 100 >= whole * 95,
+                "{per_second}/s: {} of {whole}",
+                all.len()
+            );
+            if per_second >= 20 {
+                let first: Vec<_> = parts[..2]
+                    .iter()
+                    .map(|left| {
+                        left.iter()
+                            .filter(|at| **at < begin + Duration::from_mins(1))
+                            .count()
+                    })
+                    .collect();
+                assert!(
+                    first[0].abs_diff(first[1]) * 4 <= first[0],
+                    "{per_second}/s: {first:?}"
+                );
+            }
+        }
+    }
+
+    /// S10: a pause is not made up for.
+    #[tokio::test(start_paused = true)]
+    async fn turns_do_not_pile_up() {
+        let asked = Arc::new(Notify::new());
+        let interval = Duration::from_millis(100);
+        let meter = Meter::new(Some(interval), asked);
+        meter.deliver(
+            Taken::Granted(Grant {
+                count: 50,
+                starts_in: Duration::ZERO,
+                interval,
+                minute: Some(Moment::default()),
+            }),
+            Instant::now(),
+            Moment::default(),
+        );
+        meter.turn().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let begin = Instant::now();
+        for _ in 0..10 {
+            meter.turn().await.unwrap();
+        }
+        assert!(begin.elapsed() >= interval * 9);
+        let lost = meter.take_unused(false);
+        assert_eq!(lost[&Moment::default()], 29);
+        assert_eq!(meter.take_unused(true)[&Moment::default()], 10);
+    }
+
+    /// S10: what a limit per day refuses is told at once, and asked again when it lets go.
+    #[tokio::test(start_paused = true)]
+    async fn used_up_limit_is_told() {
+        let asked = Arc::new(Notify::new());
+        let meter = Meter::new(None, Arc::clone(&asked));
+        let clock = Moment::from_millis(1_800_000_000_000);
+        let hour = Duration::from_hours(1);
+        meter.deliver(
+            Taken::Exhausted {
+                by: "day",
+                until: clock + hour,
+            },
+            Instant::now(),
+            clock,
+        );
+        let until = Instant::now() + hour;
+        assert_eq!(meter.turn().await, Err(until));
+        assert_eq!(meter.exhausted(Instant::now()), Some(("day", until)));
+        assert!(!meter.try_turn());
+        assert_eq!(meter.wanted(&Allowance::default()), None);
+        tokio::time::sleep(hour).await;
+        assert_eq!(meter.exhausted(Instant::now()), None);
+        tokio::select! {
+            biased;
+            _ = meter.turn() => panic!("nothing was granted"),
+            () = asked.notified() => {}
+        }
+        assert_eq!(meter.wanted(&Allowance::default()), Some(BATCH));
+    }
+}

@@ -1,0 +1,107 @@
+//! From a sending server as `core` keeps it to one that `smtp` connects to; and trying one out.
+
+use std::time::Duration;
+
+use skychimp_core::sending_server::{SendingServer, TlsMode};
+use skychimp_smtp::{
+    Connection, Connector, Credentials, Outcome, Phase, Roots, Server, Timeouts, Tls,
+};
+
+/// The server with its password, if it has one, and the certificates that its own is checked against.
+///
+/// Rates are not in it: the engine minds those of all nodes together.
+#[must_use]
+pub fn server(kept: &SendingServer, password: Option<String>, roots: Roots) -> Server {
+    let port = u16::try_from(kept.port).unwrap_or_default();
+    let mut server = Server::new(kept.host.clone(), port);
+    server.tls = match kept.tls {
+        TlsMode::Required => Tls::Required,
+        TlsMode::Implicit => Tls::Implicit,
+        TlsMode::Opportunistic => Tls::Opportunistic,
+        TlsMode::None => Tls::None,
+    };
+    server.clear_text_auth = kept.tls == TlsMode::None && server.is_loopback();
+    server.credentials = password.map(|password| Credentials {
+        user: kept.username.clone(),
+        password,
+    });
+    server.hello = (!kept.hello.is_empty()).then(|| kept.hello.clone());
+    server.connections = usize::try_from(kept.limits.connections).unwrap_or(1).max(1);
+    server.messages_per_connection = kept
+        .limits
+        .per_connection
+        .map(|most| u32::try_from(most).unwrap_or(u32::MAX));
+    server.roots = roots;
+    server
+}
+
+/// Each step of a conversation with a server that is only tried out.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Connects, encrypts, logs in and asks whether letters from `from` would be taken, then leaves; nothing is sent. Tells what the
+/// server can, or what does not work.
+pub async fn try_out(mut server: Server, from: &str) -> Result<String, String> {
+    server.timeouts = Timeouts::all(PATIENCE);
+    let logged_in = if server.credentials.is_some() {
+        ", took the credentials"
+    } else {
+        ""
+    };
+    let name = server.name();
+    let mut connection = Connector::new(server)
+        .connect()
+        .await
+        .map_err(|error| error.to_string())?;
+    let encrypted = if connection.is_encrypted() {
+        ", encrypted"
+    } else {
+        ", NOT encrypted"
+    };
+    let capabilities = connection.capabilities().clone();
+    let refusal = refusal(&mut connection, from).await;
+    connection.quit().await;
+    if let Some(refusal) = refusal {
+        return Err(format!(
+            "{name} answers{encrypted}{logged_in}, but {refusal}"
+        ));
+    }
+    let size = match capabilities.size {
+        Some(size) if size > 0 => format!(", letters up to {} MiB", size / 1_048_576),
+        _ => String::new(),
+    };
+    let pipelining = if capabilities.pipelining {
+        ", pipelining"
+    } else {
+        ", no pipelining (slower)"
+    };
+    Ok(format!(
+        "{name} answers{encrypted}{logged_in}{pipelining}{size}"
+    ))
+}
+
+/// Why the server would take no letters of ours. What it only thinks of one address or of this moment is no reason.
+async fn refusal(connection: &mut Connection, from: &str) -> Option<String> {
+    // RFC 2606: nobody's, so that a server which delivers only for itself says so
+    for to in [from, "check@example.com"] {
+        let Err(report) = connection.probe(from, to).await else {
+            continue;
+        };
+        let policy = report.phase == Phase::Mail
+            || report.code == Some(530)
+            || report
+                .enhanced
+                .as_deref()
+                .map_or(report.code == Some(554), |code| code.starts_with("5.7."));
+        if policy && report.outcome != Outcome::Deferred {
+            let asked = match report.phase {
+                Phase::Mail => format!("refuses the sender {from}"),
+                _ => "takes no letters from here, perhaps it wants a login".to_owned(),
+            };
+            return Some(format!("{asked}: {}", report.reply));
+        }
+        if !connection.is_usable() {
+            break;
+        }
+    }
+    None
+}

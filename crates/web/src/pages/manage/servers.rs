@@ -1,0 +1,467 @@
+//! Sending servers: for administrators.
+//!
+//! These pages never talk to a mail server (R28): a test is asked for, and the engine carries it out.
+
+mod form;
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use skychimp_core::db::Tx;
+use skychimp_core::error::Error;
+use skychimp_core::ids::ServerId;
+use skychimp_core::sending_server::{
+    Health, HealthState, Seen, SendingServer, ServerDraft, TlsMode,
+};
+use skychimp_core::time::Moment;
+
+use self::form::ServerForm;
+use crate::AppState;
+use crate::auth::Admin;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::page::{Page, html, html_changed, html_wrong};
+use crate::routes::{Routes, get, post};
+
+/// After so long a test that was asked for is not waited for any more: no engine runs.
+const TEST_PATIENCE: Duration = Duration::from_mins(2);
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/manage/servers", get(index))
+        .route("/manage/servers/new", get(new).post(create))
+        .route("/manage/servers/{id}", get(show).post(update))
+        .route("/manage/servers/{id}/enable", post(enable))
+        .route("/manage/servers/{id}/disable", post(disable))
+        .route("/manage/servers/{id}/resume", post(resume))
+        .route("/manage/servers/{id}/test", post(test))
+        .route("/manage/servers/{id}/delete", post(delete))
+}
+
+/// A server as pages show it.
+#[derive(Debug)]
+struct View {
+    seen: Seen,
+    now: Moment,
+}
+
+impl std::ops::Deref for View {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+impl View {
+    fn new(page: &Page, seen: Seen) -> Self {
+        Self {
+            seen,
+            now: page.now,
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        self.seen.state(self.now)
+    }
+
+    fn tone(&self) -> &'static str {
+        match self.state() {
+            "closed" => "good",
+            "probing" => "live",
+            "open" | "limited" => "wait",
+            "paused" => "bad",
+            _ => "",
+        }
+    }
+
+    /// It is left alone; somebody may ask for another try.
+    fn is_left_alone(&self) -> bool {
+        let health = self.seen.health.as_ref();
+        self.seen.server.enabled
+            && health.is_some_and(|health| {
+                matches!(health.state, HealthState::Open | HealthState::Paused)
+            })
+    }
+
+    /// Why it gets nothing, in the visitor's language.
+    fn why(&self, page: &Page) -> Option<String> {
+        why(page, &self.seen)
+    }
+
+    /// A test is under way.
+    fn is_tested(&self) -> bool {
+        self.seen.health.as_ref().is_some_and(|health| {
+            health.is_tested()
+                && health
+                    .test_asked_at
+                    .is_some_and(|at| at + TEST_PATIENCE > self.now)
+        })
+    }
+
+    /// A test was asked for and nobody carried it out.
+    fn is_forgotten(&self) -> bool {
+        !self.is_tested() && self.seen.health.as_ref().is_some_and(Health::is_tested)
+    }
+
+    /// How many letters a day at present, and which day of the warm-up it is.
+    fn warm_up(&self) -> Option<(i64, usize)> {
+        let day = self.seen.server.warm_up_day(self.now)?;
+        let (letters, _) = self.seen.server.per_day(self.now)?;
+        Some((letters, day))
+    }
+}
+
+/// Why a server gets nothing: what it said, and when it is tried again.
+pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
+    let health = seen.health.as_ref()?;
+    if !seen.server.enabled {
+        return None;
+    }
+    if let Some((limit, until)) = health.limited(page.now)
+        && health.state == HealthState::Closed
+    {
+        let limit = page.dynamic("servers-limited-", limit).to_string();
+        return Some(
+            page.t("servers-limited-until")
+                .with("limit", limit)
+                .with("at", page.time(until))
+                .to_string(),
+        );
+    }
+    if health.state == HealthState::Closed || health.reply.is_empty() {
+        return None;
+    }
+    let text = match health.until.filter(|until| *until > page.now) {
+        Some(until) => page
+            .t("servers-next-try")
+            .with("at", page.time_exact(until)),
+        None => page.t("servers-trying"),
+    };
+    Some(
+        text.with("reply", health.reply.trim_end_matches('.'))
+            .to_string(),
+    )
+}
+
+/// What a run's page tells about servers.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    /// Why nothing moves; empty: it moves.
+    pub waiting: String,
+    /// Over which servers letters go at present; empty: over none, or over the only one there is.
+    pub servers: String,
+}
+
+impl Sending {
+    /// For a run in progress, whose own word for why nothing moves is `waiting`.
+    pub(crate) async fn of(
+        app: &AppState,
+        page: &Page,
+        tx: &mut Tx,
+        waiting: &str,
+        now: Moment,
+    ) -> Result<Self, WebError> {
+        let configured = app.settings.mail_server.as_ref();
+        let seen = Seen::all(tx, configured, now, now).await?;
+        let name = |seen: &Seen| {
+            if seen.is_configured() {
+                seen.server.address()
+            } else {
+                seen.server.name.clone()
+            }
+        };
+        let mut busy: Vec<String> = Vec::new();
+        let mut reasons = Vec::new();
+        for seen in &seen {
+            if seen
+                .health
+                .as_ref()
+                .is_some_and(|health| health.is_busy(now))
+            {
+                busy.push(name(seen));
+            }
+            if let Some(why) = why(page, seen) {
+                reasons.push(format!("{}: {why}", name(seen)));
+            }
+        }
+        let waiting = match (waiting, reasons.is_empty()) {
+            ("", _) => String::new(),
+            (_, false) => reasons.join(" "),
+            (own, true) => own.to_owned(),
+        };
+        let several = seen.iter().filter(|seen| seen.server.enabled).count() > 1;
+        Ok(Self {
+            waiting,
+            servers: if several {
+                busy.join(", ")
+            } else {
+                String::new()
+            },
+        })
+    }
+}
+
+async fn all(app: &AppState, page: &Page) -> Result<Vec<Seen>, WebError> {
+    let configured = app.settings.mail_server.as_ref();
+    let mut tx = app.db.read().await?;
+    Ok(Seen::all(&mut tx, configured, midnight(page), page.now).await?)
+}
+
+/// The begin of the visitor's day.
+fn midnight(page: &Page) -> Moment {
+    let now: Timestamp = page.now.timestamp();
+    now.to_zoned(page.zone.clone())
+        .start_of_day()
+        .map_or(page.now, |begin| begin.timestamp().into())
+}
+
+#[derive(Template)]
+#[template(path = "manage/servers/index.html")]
+struct IndexPage {
+    page: Page,
+    rows: Vec<View>,
+}
+
+async fn index(State(app): State<AppState>, page: Page, _: Admin) -> Result<Response, WebError> {
+    let rows = all(&app, &page).await?;
+    let rows = rows
+        .into_iter()
+        .map(|seen| View::new(&page, seen))
+        .collect();
+    html(&IndexPage { page, rows })
+}
+
+#[derive(Template)]
+#[template(path = "manage/servers/form.html")]
+struct FormPage {
+    page: Page,
+    form: ServerForm,
+    errors: Errors,
+    known: Option<View>,
+    changed: bool,
+}
+
+impl FormPage {
+    async fn edit(
+        app: &AppState,
+        page: Page,
+        id: ServerId,
+        form: Option<ServerForm>,
+    ) -> Result<Self, WebError> {
+        let seen = all(app, &page)
+            .await?
+            .into_iter()
+            .find(|seen| seen.server.id == id)
+            .ok_or(WebError::NotFound)?;
+        let form = form.unwrap_or_else(|| ServerForm::from(&seen.server));
+        let known = Some(View::new(&page, seen));
+        Ok(Self {
+            page,
+            form,
+            errors: Errors::none(),
+            known,
+            changed: false,
+        })
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    fn modes(&self) -> [TlsMode; 4] {
+        TlsMode::ALL
+    }
+}
+
+async fn new(page: Page, _: Admin) -> Result<Response, WebError> {
+    html(&FormPage {
+        page,
+        form: ServerForm::from_draft(&ServerDraft::default()),
+        errors: Errors::none(),
+        known: None,
+        changed: false,
+    })
+}
+
+async fn create(
+    State(app): State<AppState>,
+    page: Page,
+    Admin(administrator): Admin,
+    Form(form): Form<ServerForm>,
+) -> Result<Response, WebError> {
+    let saved = async {
+        let (draft, password) = form.read()?;
+        let mut tx = app.db.write().await?;
+        let secret = &app.settings.secret;
+        let actor = administrator.actor();
+        let id = SendingServer::create(&mut tx, &draft, &password, secret, actor, page.now).await?;
+        tx.commit().await?;
+        Ok(id)
+    };
+    match outcome(saved.await)? {
+        Outcome::Done(id) => {
+            app.wake.everywhere(&app.db).await?;
+            Ok(page.redirect(
+                &format!("/manage/servers/{id}"),
+                Flash::done("servers-saved"),
+            ))
+        }
+        Outcome::Wrong(errors) => html_wrong(&FormPage {
+            page,
+            form,
+            errors,
+            known: None,
+            changed: false,
+        }),
+        Outcome::Changed => Err(WebError::Conflict),
+    }
+}
+
+async fn show(
+    State(app): State<AppState>,
+    page: Page,
+    _: Admin,
+    Path(id): Path<ServerId>,
+) -> Result<Response, WebError> {
+    html(&FormPage::edit(&app, page, id, None).await?)
+}
+
+async fn update(
+    State(app): State<AppState>,
+    page: Page,
+    Admin(administrator): Admin,
+    Path(id): Path<ServerId>,
+    Form(form): Form<ServerForm>,
+) -> Result<Response, WebError> {
+    let saved = async {
+        let (draft, password) = form.read()?;
+        let mut tx = app.db.write().await?;
+        let (secret, actor) = (&app.settings.secret, administrator.actor());
+        let (version, now) = (form.version, page.now);
+        let found =
+            SendingServer::update(&mut tx, id, version, &draft, &password, secret, actor, now)
+                .await?;
+        tx.commit().await?;
+        Ok(found)
+    };
+    match outcome(saved.await)? {
+        Outcome::Done(true) => {
+            app.wake.everywhere(&app.db).await?;
+            Ok(page.redirect(
+                &format!("/manage/servers/{id}"),
+                Flash::done("servers-saved"),
+            ))
+        }
+        Outcome::Done(false) => Err(WebError::NotFound),
+        Outcome::Wrong(errors) => html_wrong(&FormPage {
+            errors,
+            ..FormPage::edit(&app, page, id, Some(form)).await?
+        }),
+        Outcome::Changed => {
+            let mut again = FormPage::edit(&app, page, id, Some(form)).await?;
+            again.changed = true;
+            // Saving again replaces the other version knowingly.
+            again.form.version = again.known.as_ref().map_or(0, |view| view.server.version);
+            html_changed(&again)
+        }
+    }
+}
+
+async fn enable(
+    state: State<AppState>,
+    page: Page,
+    admin: Admin,
+    id: Path<ServerId>,
+) -> Result<Response, WebError> {
+    switch(state, page, admin, id, true).await
+}
+
+async fn disable(
+    state: State<AppState>,
+    page: Page,
+    admin: Admin,
+    id: Path<ServerId>,
+) -> Result<Response, WebError> {
+    switch(state, page, admin, id, false).await
+}
+
+async fn switch(
+    State(app): State<AppState>,
+    page: Page,
+    Admin(administrator): Admin,
+    Path(id): Path<ServerId>,
+    enabled: bool,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let actor = administrator.actor();
+    if !SendingServer::set_enabled(&mut tx, id, enabled, actor, page.now).await? {
+        return Err(WebError::NotFound);
+    }
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    let flash = if enabled {
+        Flash::done("servers-enabled")
+    } else {
+        Flash::done("servers-disabled")
+    };
+    Ok(page.redirect(&format!("/manage/servers/{id}"), flash))
+}
+
+async fn resume(
+    State(app): State<AppState>,
+    page: Page,
+    Admin(administrator): Admin,
+    Path(id): Path<ServerId>,
+) -> Result<Response, WebError> {
+    FormPage::edit(&app, page.clone(), id, None).await?;
+    let mut tx = app.db.write().await?;
+    if SendingServer::resume(&mut tx, id, administrator.actor(), page.now).await? {
+        tx.commit().await?;
+        app.wake.everywhere(&app.db).await?;
+    }
+    Ok(page.redirect(
+        &format!("/manage/servers/{id}"),
+        Flash::done("servers-resumed"),
+    ))
+}
+
+async fn test(
+    State(app): State<AppState>,
+    page: Page,
+    _: Admin,
+    Path(id): Path<ServerId>,
+) -> Result<Response, WebError> {
+    FormPage::edit(&app, page.clone(), id, None).await?;
+    let mut tx = app.db.write().await?;
+    Health::ask_test(&mut tx, id, page.now).await?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(page.redirect(
+        &format!("/manage/servers/{id}"),
+        Flash::done("servers-test-asked"),
+    ))
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    page: Page,
+    Admin(administrator): Admin,
+    Path(id): Path<ServerId>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    match SendingServer::delete(&mut tx, id, administrator.actor(), page.now).await {
+        Ok(true) => {
+            tx.commit().await?;
+            app.wake.everywhere(&app.db).await?;
+            Ok(page.redirect("/manage/servers", Flash::done("servers-deleted")))
+        }
+        Ok(false) => Err(WebError::NotFound),
+        Err(Error::State(_)) => Ok(page.redirect(
+            &format!("/manage/servers/{id}"),
+            Flash::warn("servers-in-use"),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
