@@ -71,7 +71,7 @@ const section = [
   '',
   `Written by \`bench/pages.mjs\` (part of \`make bench\`): \`wrk\` with ${CONNECTIONS} connections for ${SECONDS} s, medians of ${ROUNDS} rounds, beside the site on`,
   'the same machine. The bare route is in the same process, outside of all layers of the site, and answers with the very',
-  'same compressed bytes. A view from the cache asks the database whether the content is still the same, counts the view,',
+  'same compressed bytes. A view from the cache makes sure that the content is still the same, counts the view,',
   'and fills in numbers, figures and three posts; 30 posts, 100 000 recipients.',
   '',
   line('', (row) => `${row.page}, ${row.name}`),

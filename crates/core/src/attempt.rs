@@ -311,7 +311,7 @@ impl Attempt {
             .bind(filter.state.map(DeliveryState::as_str))
             .bind(filter.code)
             .bind(filter.group.as_deref())
-            .bind(filter.address.as_deref().map(crate::delivery::containing))
+            .bind(filter.address.as_deref().map(crate::page::containing))
             .bind(filter.from.map_or(i64::MIN, Moment::millis))
             .bind(filter.to.map_or(i64::MAX, Moment::millis))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))

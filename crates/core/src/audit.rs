@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{AuditId, MailingId, ServerId, UserId};
-use crate::recipient::like_escape;
+use crate::page::containing;
 use crate::time::Moment;
 use crate::user::User;
 
@@ -265,7 +265,6 @@ impl Audit {
         filter: &AuditFilter<'_>,
         limit: i64,
     ) -> Result<Vec<Self>, Error> {
-        let pattern = |text: &str| format!("%{}%", like_escape(&text.trim().to_lowercase()));
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, at, actor_id, actor, kind, subject_kind, subject_id, subject, owner_id, reason, details
              FROM audit_log
@@ -279,8 +278,8 @@ impl Audit {
              ORDER BY id DESC
              LIMIT $8",
         )
-        .bind(pattern(filter.search))
-        .bind(pattern(filter.actor))
+        .bind(containing(filter.search))
+        .bind(containing(filter.actor))
         .bind(filter.kind.map(AuditKind::as_str))
         .bind(filter.about)
         .bind(filter.from)

@@ -4,8 +4,15 @@
 //! made before is shown only while the version is still the one it was made from, so an edited or withdrawn post is gone
 //! from every node the moment its transaction is over, however pages are kept.
 //!
+//! A version that was read may be believed for [`ContentVersion::HOLDS`], counted from before it was asked for; and who
+//! changes it waits as long after the change is visible, before anybody is told that it is done. So thousands of views a second
+//! cost some dozens of questions, and there is no moment at which a change is done and a node shows what was before. Both
+//! are spans of time, on whatever clock; nodes need not agree what time it is.
+//!
 //! *Invariants*: a version is never used twice, not even after a backup is played back (it is random, not a count); who
 //! makes a page reads the version first and the content after it, so a page is never older than the version it carries.
+
+use std::time::Duration;
 
 use crate::db::{Db, Tx, on_db};
 use crate::error::Error;
@@ -15,6 +22,9 @@ use crate::time::Moment;
 const READ: &str = "SELECT version FROM content_version WHERE id = 1";
 
 impl ContentVersion {
+    /// How long a version holds after it was asked for.
+    pub const HOLDS: Duration = Duration::from_millis(50);
+
     /// The version at this moment, in one statement without a transaction around it: it is asked for at every view.
     pub async fn current(db: &Db) -> Result<Self, Error> {
         Ok(match db {
@@ -30,6 +40,7 @@ impl ContentVersion {
 
     /// Makes pages that were made before this transaction's end outdated.
     pub async fn changed(tx: &mut Tx, now: Moment) -> Result<(), Error> {
+        tx.changes_content();
         on_db!(tx, conn => sqlx::query("UPDATE content_version SET version = $1 WHERE id = 1")
             .bind(Self::new(now))
             .execute(conn)

@@ -7,6 +7,7 @@
 //! *Invariants*: a transaction is opened by the caller, one per unit of work, and never lives across HTTP, SMTP or
 //! file I/O. On SQLite every write goes through one connection (`BEGIN IMMEDIATE`), so writers queue instead of failing.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -15,10 +16,12 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    ConnectOptions as _, Connection as _, Database, PgPool, Postgres, Sqlite, SqlitePool,
+    Transaction,
 };
 
 use crate::error::Error;
+use crate::ids::ContentVersion;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -44,9 +47,39 @@ pub enum Db {
 #[derive(Debug)]
 pub enum Tx {
     /// On SQLite.
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Open<Sqlite>),
     /// On PostgreSQL.
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Open<Postgres>),
+}
+
+/// The transaction of one database, and what is known of it here. It stands for its connection.
+#[derive(Debug)]
+pub struct Open<D: Database> {
+    inner: Transaction<'static, D>,
+    changes_content: bool,
+}
+
+impl<D: Database> Open<D> {
+    const fn new(inner: Transaction<'static, D>) -> Self {
+        Self {
+            inner,
+            changes_content: false,
+        }
+    }
+}
+
+impl<D: Database> Deref for Open<D> {
+    type Target = D::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl<D: Database> DerefMut for Open<D> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
 }
 
 /// Runs one expression on the connection of either database.
@@ -168,8 +201,10 @@ impl Db {
     /// Starts a transaction that only reads: the database refuses to write in it.
     pub async fn read(&self) -> Result<Tx, Error> {
         Ok(match self {
-            Self::Sqlite { reader, .. } => Tx::Sqlite(reader.begin().await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("BEGIN READ ONLY").await?),
+            Self::Sqlite { reader, .. } => Tx::Sqlite(Open::new(reader.begin().await?)),
+            Self::Postgres(pool) => {
+                Tx::Postgres(Open::new(pool.begin_with("BEGIN READ ONLY").await?))
+            }
         })
     }
 
@@ -178,8 +213,10 @@ impl Db {
         Ok(match self {
             // Taking the write lock up front: a read that turns into a write fails at once when another process
             // wrote in between.
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Sqlite { writer, .. } => {
+                Tx::Sqlite(Open::new(writer.begin_with("BEGIN IMMEDIATE").await?))
+            }
+            Self::Postgres(pool) => Tx::Postgres(Open::new(pool.begin().await?)),
         })
     }
 
@@ -203,12 +240,30 @@ impl Db {
 }
 
 impl Tx {
-    /// Makes the changes of this transaction durable and visible.
+    /// Makes the changes of this transaction durable and visible. If strangers are shown any of them, it is over when
+    /// no node shows what was before ([`ContentVersion::HOLDS`]).
     pub async fn commit(self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+        let changes_content = match self {
+            Self::Sqlite(tx) => {
+                tx.inner.commit().await?;
+                tx.changes_content
+            }
+            Self::Postgres(tx) => {
+                tx.inner.commit().await?;
+                tx.changes_content
+            }
+        };
+        if changes_content {
+            tokio::time::sleep(ContentVersion::HOLDS).await;
         }
         Ok(())
+    }
+
+    /// Says that strangers are shown something of what this transaction changes.
+    pub(crate) const fn changes_content(&mut self) {
+        match self {
+            Self::Sqlite(tx) => tx.changes_content = true,
+            Self::Postgres(tx) => tx.changes_content = true,
+        }
     }
 }

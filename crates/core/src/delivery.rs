@@ -18,7 +18,6 @@ mod record;
 
 pub use claim::{Claim, OpenRun, RunLetter, Scope};
 pub use page::DeliveryFilter;
-pub(crate) use page::containing;
 pub use record::{Attempted, Next, Recorded};
 
 use crate::ids::{DeliveryId, RecipientId, RunId};

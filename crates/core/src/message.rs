@@ -9,6 +9,7 @@ use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::{MessageId, UserId};
 use crate::letter::Content;
+use crate::page::containing;
 use crate::time::Moment;
 
 /// Longest subject, in characters. Mail programs show some 60.
@@ -201,13 +202,13 @@ impl Message {
         after: Option<MessageId>,
         limit: i64,
     ) -> Result<Vec<MessageRow>, Error> {
-        let like = format!("%{}%", escape_like(&search.trim().to_lowercase()));
+        let like = containing(search);
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, subject, preview_text, html <> '' AS has_html, updated_at,
                     (SELECT count(*) FROM mailings g
                      WHERE g.owner_id = m.owner_id AND g.message_id = m.id) AS mailings
              FROM messages m
-             WHERE owner_id = $1 AND search LIKE $2 ESCAPE '!' AND ($3 IS NULL OR id < $3)
+             WHERE owner_id = $1 AND search LIKE $2 ESCAPE '\\' AND ($3 IS NULL OR id < $3)
              ORDER BY id DESC
              LIMIT $4",
         )
@@ -334,11 +335,4 @@ impl Message {
             .collect();
         Ok(names.into_iter().take(ATTRIBUTES_MAX).collect())
     }
-}
-
-/// `%` and `_` stand for themselves.
-fn escape_like(text: &str) -> String {
-    text.replace('!', "!!")
-        .replace('%', "!%")
-        .replace('_', "!_")
 }

@@ -102,3 +102,20 @@ impl<T, K> Page<T, K> {
         }
     }
 }
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds `part`, without spaces around it, anywhere in a text of small letters.
+pub(crate) fn containing(part: &str) -> String {
+    format!("%{}%", literally(&part.trim().to_lowercase()))
+}
+
+/// Makes a text match itself in `LIKE … ESCAPE '\'`.
+pub(crate) fn literally(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}

@@ -20,7 +20,7 @@ use crate::error::{Error, FieldError};
 use crate::ids::{ContentVersion, MediaId, PostId, UserId};
 use crate::markdown::{self, Rendered};
 use crate::media::Picture;
-use crate::recipient::like_escape;
+use crate::page::containing;
 use crate::time::Moment;
 use crate::user::{Role, User};
 
@@ -495,7 +495,7 @@ impl Post {
              LIMIT $4 OFFSET $5",
         )
         .bind(now)
-        .bind(like(search))
+        .bind(containing(search))
         .bind(state.map_or("", State::as_str))
         .bind(limit)
         .bind((page.max(1) - 1).saturating_mul(limit))
@@ -567,9 +567,4 @@ async fn set_tags(tx: &mut Tx, id: PostId, names: &[String]) -> Result<(), Error
         .map(|_| ()))?;
     }
     Ok(())
-}
-
-/// A pattern for `LIKE … ESCAPE '\'` that finds the text anywhere, in any case.
-fn like(search: &str) -> String {
-    format!("%{}%", like_escape(&search.trim().to_lowercase()))
 }

@@ -11,8 +11,6 @@ pub use attributes::{ATTRIBUTES_MAX, Attributes, KEY_MAX, TEXT_MAX, good_key, ke
 pub use page::{Count, Filter, Page, Place, State};
 pub use selection::{Bulk, Selection};
 
-pub(crate) use page::like_escape;
-
 use crate::address::EmailAddress;
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};

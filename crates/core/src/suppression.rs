@@ -7,8 +7,8 @@ use crate::address::EmailAddress;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, UserId};
+use crate::page::containing;
 use crate::page::{self, Order, with_one_more};
-use crate::recipient::like_escape;
 use crate::time::Moment;
 
 /// Why an address is suppressed.
@@ -134,7 +134,7 @@ impl Suppression {
              LIMIT $4",
             step.bound, step.order
         );
-        let pattern = format!("%{}%", like_escape(&search.trim().to_lowercase()));
+        let pattern = containing(search);
         let rows = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(pattern)

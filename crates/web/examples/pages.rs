@@ -21,6 +21,10 @@ use skychimp_web::client::Proxies;
 use skychimp_web::{AppState, Settings};
 use tower::ServiceExt as _;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const POSTS: usize = 30;
 const RECIPIENTS: i64 = 100_000;
 

@@ -6,8 +6,8 @@
 //! chance. They are filled at every view.
 //!
 //! *Invariants*
-//! - **Never outdated**: a kept page is shown only while the content's version, read after the request came ([`gate`]),
-//!   is the one it was made from, and not beyond the next scheduled publication. No message has to arrive for that.
+//! - **Never outdated**: a kept page is shown only while the content's version that holds ([`gate`]) is the one it was
+//!   made from, and not beyond the next scheduled publication. No message has to arrive for that.
 //! - **Never personal**: a page that is kept was made for a request that carries nothing of the visitor but the language
 //!   ([`Ask::clean`]). Whoever is logged in or has a message waiting gets a page of his own, that is not kept.
 //! - **Made once**: of all that want a page that is not there, one makes it and the others wait for it.

@@ -4,6 +4,7 @@ use super::{Delivery, DeliveryState};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{DeliveryId, RunId, UserId};
+use crate::page::containing;
 use crate::time::Moment;
 
 /// Which deliveries of a run.
@@ -13,20 +14,6 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// Only addresses that contain this.
     pub address: Option<String>,
-}
-
-/// A pattern for `LIKE … ESCAPE '\'` that finds `part` anywhere.
-pub(crate) fn containing(part: &str) -> String {
-    let mut pattern = String::with_capacity(part.len() + 2);
-    pattern.push('%');
-    for c in part.trim().to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }
 
 impl Delivery {

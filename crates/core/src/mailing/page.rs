@@ -4,6 +4,7 @@ use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, MessageId, UserId};
 use crate::mailing::{Mailing, Status, mailing_columns};
+use crate::page::containing;
 
 /// Which mailings to show.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,8 +74,7 @@ impl Mailing {
         filter: MailingFilter<'_>,
         limit: i64,
     ) -> Result<Vec<MailingSummary>, Error> {
-        let search = filter.search.trim().to_lowercase();
-        let pattern = format!("%{}%", escape_like(&search));
+        let pattern = containing(filter.search);
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", mailing_columns!("m"), ", msg.subject,
                  coalesce(t.runs, 0) AS runs, coalesce(t.planned, 0) AS planned, coalesce(t.sent, 0) AS sent,
@@ -120,11 +120,4 @@ impl Mailing {
             .filter_map(|(status, count)| Some((status.parse().ok()?, count)))
             .collect())
     }
-}
-
-/// Takes the meaning from the wildcards of `LIKE`.
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_")
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::ids::{MailingId, UserId};
 use crate::letter::{Content, Frozen};
 use crate::mailing::{Mailing, MailingSummary, Status, mailing_columns};
-use crate::recipient::like_escape;
+use crate::page::containing;
 use crate::time::Moment;
 use crate::user::User;
 
@@ -110,7 +110,6 @@ impl Moderator {
         filter: SeenFilter<'_>,
         limit: i64,
     ) -> Result<Vec<SeenMailing>, Error> {
-        let search = filter.search.trim().to_lowercase();
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", mailing_columns!("m"), ", msg.subject, u.email AS owner_email, u.blocked_at AS owner_blocked_at,
                  count(r.id) FILTER (WHERE r.state <> 'skipped') AS runs,
@@ -136,7 +135,7 @@ impl Moderator {
              GROUP BY m.owner_id, m.id, msg.owner_id, msg.id, u.id
              ORDER BY m.id DESC",
         ))
-        .bind(format!("%{}%", like_escape(&search)))
+        .bind(containing(filter.search))
         .bind(filter.owner)
         .bind(filter.state.map(SeenState::as_str))
         .bind(filter.from)

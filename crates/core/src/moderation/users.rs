@@ -4,7 +4,7 @@ use super::Moderator;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::UserId;
-use crate::recipient::like_escape;
+use crate::page::literally;
 use crate::time::Moment;
 use crate::user::{Role, User};
 
@@ -115,7 +115,7 @@ impl Moderator {
         filter: UserFilter<'_>,
         limit: i64,
     ) -> Result<Vec<SeenUser>, Error> {
-        let search = like_escape(filter.search.trim());
+        let search = literally(filter.search.trim());
         // SQLite knows the case of Latin letters only: a name is looked for as it is typed, and as names are written.
         let mut letters = search.chars();
         let name: String = match letters.next() {

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
-use super::{Post, Tag, like};
+use super::{Post, Tag};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MediaId, PostId};
+use crate::page::containing;
 use crate::time::Moment;
 
 /// The rule. `p` is the post, `$1` the present.
@@ -121,7 +122,7 @@ impl Post {
              LIMIT $4 OFFSET $5",
         ))
         .bind(now)
-        .bind(like(&filter.search))
+        .bind(containing(&filter.search))
         .bind(&filter.tag)
         .bind(limit)
         .bind((page.max(1) - 1).saturating_mul(limit))
@@ -137,7 +138,7 @@ impl Post {
                AND ($3 = '' OR EXISTS (SELECT 1 FROM post_tags t WHERE t.post_id = p.id AND t.slug = $3))",
         ))
         .bind(now)
-        .bind(like(&filter.search))
+        .bind(containing(&filter.search))
         .bind(&filter.tag)
         .fetch_one(conn)
         .await)?)

@@ -4,6 +4,7 @@ use super::Recipient;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{ListId, RecipientId, UserId};
+use crate::page::containing;
 use crate::page::{self, Order, with_one_more};
 
 /// Which of the owner's recipients. The default is all of them.
@@ -82,7 +83,7 @@ impl Filter {
         }
         Where {
             sql,
-            pattern: (!search.is_empty()).then(|| format!("%{}%", like_escape(&search))),
+            pattern: (!search.is_empty()).then(|| containing(&search)),
             list: self.list,
         }
     }
@@ -99,18 +100,6 @@ impl Filter {
 
 const SUPPRESSION: &str =
     "SELECT 1 FROM suppressions s WHERE s.owner_id = r.owner_id AND s.email_key = r.email_key";
-
-/// Makes a text match itself in `LIKE … ESCAPE '\'`.
-pub(crate) fn like_escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\\' | '%' | '_') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
 
 #[derive(sqlx::FromRow)]
 struct Row {

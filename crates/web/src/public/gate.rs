@@ -1,15 +1,17 @@
 //! What the content's version is at this moment, asked at every view and yet cheap.
 //!
-//! Requests that wait at the same time get one answer from one query, which began after the last of them came: so each
-//! of them sees every change that was over before it came, and a thousand views a second cost the database no more than
-//! a few dozen do.
+//! A version that was read holds for a while ([`ContentVersion::HOLDS`]): no change is said to be done before that time is
+//! over everywhere. In its second half it is read anew beside the views. A view that finds none that holds waits for the next
+//! answer, together with all others, so that a thousand views a second cost the database no more than a few dozen do.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use skychimp_core::db::Db;
 use skychimp_core::ids::ContentVersion;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// A database that needs longer is asked again by the page itself, which has its own time-out and error page.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,25 +22,60 @@ type Answer = oneshot::Sender<Option<ContentVersion>>;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Gate(OnceLock<mpsc::UnboundedSender<Answer>>);
+pub(crate) struct Gate {
+    queue: OnceLock<mpsc::UnboundedSender<Answer>>,
+    read: Mutex<Option<Read>>,
+}
+
+/// A version that was read.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    version: ContentVersion,
+    /// When it was asked for.
+    began: Instant,
+    /// It is being read anew.
+    renewing: bool,
+}
 
 impl Gate {
-    /// The version, read after this call began; `None` when the database does not tell.
-    pub(crate) async fn version(&self, db: &Db) -> Option<ContentVersion> {
-        let queue = self.0.get_or_init(|| {
+    /// The version, which holds at some moment after this call began; `None` when the database does not tell.
+    pub(crate) async fn version(self: &Arc<Self>, db: &Db) -> Option<ContentVersion> {
+        if let Some((version, renew)) = self.held() {
+            if renew {
+                // nobody waits for the answer
+                self.ask(db, oneshot::channel().0);
+            }
+            return Some(version);
+        }
+        let (answer, version) = oneshot::channel();
+        self.ask(db, answer);
+        version.await.ok()?
+    }
+
+    /// The version that holds, and whether it is time to read it anew; that is said once.
+    fn held(&self) -> Option<(ContentVersion, bool)> {
+        let mut held = self.read.lock();
+        let read = held.as_mut()?;
+        let age = read.began.elapsed();
+        let renew = age > ContentVersion::HOLDS / 2 && !std::mem::replace(&mut read.renewing, true);
+        (age < ContentVersion::HOLDS).then_some((read.version, renew))
+    }
+
+    fn ask(self: &Arc<Self>, db: &Db, answer: Answer) {
+        let queue = self.queue.get_or_init(|| {
             let (queue, asking) = mpsc::unbounded_channel();
-            tokio::spawn(answer(db.clone(), asking));
+            tokio::spawn(answer_all(Arc::downgrade(self), db.clone(), asking));
             queue
         });
-        let (answer, version) = oneshot::channel();
-        queue.send(answer).ok()?;
-        version.await.ok()?
+        // the receiver lives as long as this
+        let _ = queue.send(answer);
     }
 }
 
-async fn answer(db: Db, mut asking: mpsc::UnboundedReceiver<Answer>) {
+async fn answer_all(gate: Weak<Gate>, db: Db, mut asking: mpsc::UnboundedReceiver<Answer>) {
     let mut waiting = Vec::new();
     while asking.recv_many(&mut waiting, TOGETHER).await > 0 {
+        let began = Instant::now();
         let read = tokio::time::timeout(PATIENCE, ContentVersion::current(&db)).await;
         let version = match read {
             Ok(Ok(version)) => Some(version),
@@ -51,6 +88,14 @@ async fn answer(db: Db, mut asking: mpsc::UnboundedReceiver<Answer>) {
                 None
             }
         };
+        let Some(gate) = gate.upgrade() else {
+            return;
+        };
+        *gate.read.lock() = version.map(|version| Read {
+            version,
+            began,
+            renewing: false,
+        });
         for answer in waiting.drain(..) {
             // who asked may be gone
             let _ = answer.send(version);

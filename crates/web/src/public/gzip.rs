@@ -42,19 +42,25 @@ impl Piece {
         &self.text
     }
 
+    /// Bytes it takes in a page.
+    pub(crate) fn size(&self, gzip: bool) -> usize {
+        if gzip {
+            self.deflated.len()
+        } else {
+            self.text.len()
+        }
+    }
+
     /// Bytes it takes in memory.
     pub(crate) fn weight(&self) -> usize {
         self.text.len() + self.deflated.len() + size_of::<Self>()
     }
 
     fn after(&self, crc: u32) -> u32 {
-        let moved = self
-            .shift
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| crc >> bit & 1 == 1)
-            .fold(0, |sum, (_, column)| sum ^ column);
-        moved ^ self.crc
+        // all ones where the bit is set: without branches, so that it is done for several bits at once
+        let columns = self.shift.iter().enumerate();
+        let moved = columns.map(|(bit, column)| column & (crc >> bit & 1).wrapping_neg());
+        moved.fold(self.crc, |sum, column| sum ^ column)
     }
 }
 
@@ -94,9 +100,9 @@ pub(crate) enum Sheet {
 }
 
 impl Sheet {
-    /// An empty page.
-    pub(crate) fn new(gzip: bool, capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity);
+    /// An empty page, with room for so many bytes of pieces.
+    pub(crate) fn new(gzip: bool, pieces: usize) -> Self {
+        let mut bytes = Vec::with_capacity(pieces + 256);
         if !gzip {
             return Self::Plain(bytes);
         }

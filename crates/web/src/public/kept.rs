@@ -234,8 +234,9 @@ impl<'a> Filled<'a> {
         let figures = self
             .figures
             .as_ref()
-            .map_or(0, |shown| shown.piece(self.lang).weight());
-        let pieces: usize = self.pages().flat_map(Kept::pieces).map(Piece::weight).sum();
+            .map_or(0, |shown| shown.piece(self.lang).size(gzip));
+        let pieces = self.pages().flat_map(Kept::pieces);
+        let pieces: usize = pieces.map(|piece| piece.size(gzip)).sum();
         let mut sheet = Sheet::new(gzip, pieces + figures);
         self.write_page(self.kept, app, &mut sheet);
         sheet.finish()

@@ -47,7 +47,7 @@ enum What {
 #[derive(Debug)]
 pub(crate) struct Store {
     pages: Option<Cache<Key, Arc<Kept>>>,
-    gate: Gate,
+    gate: Arc<Gate>,
     sealed: Sealed,
     pub(crate) counts: Counts,
 }
@@ -76,7 +76,7 @@ impl Store {
                     .time_to_idle(IDLE)
                     .build()
             }),
-            gate: Gate::default(),
+            gate: Arc::default(),
             sealed: Sealed::new(settings),
             counts: Counts::default(),
         }

@@ -160,6 +160,7 @@ impl Node {
     }
 }
 
+#[derive(Clone)]
 pub struct Browser {
     router: Router,
     pub cookies: BTreeMap<String, String>,

@@ -217,6 +217,32 @@ async fn changes_hold_at_once_on_every_node() {
     }
 }
 
+/// R57: under many views, which keep the nodes asking at every moment, no node shows what was before a change is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_node_is_behind_when_a_change_is_done() {
+    let blog = Blog::new().await;
+    let (_, there) = blog.site.node(|_| {});
+    let id = blog.post("Spring", "It is day 0.", None).await;
+    let mut readers = [blog.site.stranger(), there];
+    let crowd = readers.clone().map(|mut reader| {
+        tokio::spawn(async move {
+            loop {
+                reader.get("/blog/spring").await;
+            }
+        })
+    });
+    for day in 1..=12 {
+        blog.edit(id, &format!("It is day {day}.")).await;
+        for reader in &mut readers {
+            let body = reader.get("/blog/spring").await.body;
+            assert!(body.contains(&format!("It is day {day}.")), "{day}");
+        }
+        // the next change comes at another moment of the time that a version holds
+        tokio::time::sleep(Duration::from_millis(7 * day)).await;
+    }
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
 /// R57: whoever has the page already is told so, until it changes; kept pages are compressed and say who may keep them.
 #[tokio::test]
 async fn known_pages_are_not_sent_again() {
