@@ -1,6 +1,6 @@
 // The test bed: a database, the program's commands on it, and mail servers to send to.
 import { spawn, spawnSync } from 'node:child_process';
-import { createReadStream, mkdtempSync, mkdirSync, chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, mkdirSync, chmodSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,17 +25,27 @@ function freePort() {
   });
 }
 
-/** smtp-sink on a port of its own; with `keep` it writes all letters into files of `folder`. */
-export async function sink({ keep = false } = {}) {
+/**
+ * smtp-sink on a port of its own; with `keep` it writes all letters into files of `folder`, with `count` it only
+ * counts them (`letters()`).
+ */
+export async function sink({ keep = false, count = false } = {}) {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'skychimp-sink-'));
   chmodSync(folder, 0o777);
   const user = process.getuid() === 0 ? ['-u', 'nobody'] : [];
   const dump = keep ? ['-D', 'letters.%H%M'] : [];
-  const child = spawn('smtp-sink', [...user, '-m', '1000', ...dump, `127.0.0.1:${port}`, '1000'], { cwd: folder, stdio: 'ignore' });
+  const counter = count ? ['-c'] : [];
+  const child = spawn('smtp-sink', [...user, '-m', '1000', ...counter, ...dump, `127.0.0.1:${port}`, '1000'], {
+    cwd: folder,
+    stdio: ['ignore', count ? 'pipe' : 'ignore', 'ignore'],
+  });
+  let said = '';
+  child.stdout?.on('data', (text) => (said = `${said}${text}`.slice(-200)));
   const thing = {
     port,
     folder,
+    letters: () => Number([...said.matchAll(/mesg=(\d+)/g)].at(-1)?.[1]),
     close() {
       open.delete(thing);
       child.kill();
@@ -89,6 +99,30 @@ export function silentServer() {
       done(thing);
     });
   });
+}
+
+/** A proxy in front of `port` that adds `roundTrip` milliseconds. */
+export function distant(port, roundTrip) {
+  return new Promise((done, failed) => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'delay.mjs'), port, roundTrip / 2], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const thing = {
+      close() {
+        open.delete(thing);
+        child.kill();
+      },
+    };
+    open.add(thing);
+    child.on('error', failed);
+    child.stdout.once('data', (text) => {
+      thing.port = Number(text);
+      done(thing);
+    });
+  });
+}
+
+/** Octets of the letters in what a sink kept, as they came. */
+export function octets(folder) {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 }
 
 export class Bed {
@@ -149,27 +183,29 @@ export class Bed {
     return email;
   }
 
-  /** Imports new recipients into the list `all`. */
-  import(owner, rows) {
+  /** Imports new recipients into the list `all`, those behind the first `from`. */
+  import(owner, rows, from = 0) {
     const file = join(this.#folder, 'recipients.csv');
     const lines = ['email,name,comment,city,code'];
-    for (let n = 0; n < rows; n += 1) {
+    for (let n = from; n < rows; n += 1) {
       lines.push(`person${n}.${owner.split('@')[0]}@customers${n % 50}.example.org,Anna Example ${n},met at the fair,Samara,c${n * 7919}`);
     }
     writeFileSync(file, `${lines.join('\n')}\n`);
     return measured(this.#binary, ['recipients', 'import', file, '--owner', owner, '--list', 'all', '--json'], { env: this.#env, cwd: this.#folder });
   }
 
-  /** A file with an HTML letter of about so many bytes, with ten personal links. */
+  /** A file with an HTML letter of so many bytes, made as letters are: tables, styles in the elements, ten personal links. */
   letter(bytes) {
-    const links = Array.from(
-      { length: 10 },
-      (_, n) => `<p>{{ name }}, <a href="https://shop.example.org/offer/${n}?code={{ attributes.code }}">offer ${n} in {{ attributes.city | default("your town") }}</a></p>`,
-    ).join('\n');
-    const filling = '<p style="color:#333333">Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor.</p>\n';
-    const rest = Math.max(0, bytes - links.length - 100);
+    const offer = (n) =>
+      `<tr><td style="padding:12px 24px;font-family:Arial,Helvetica,sans-serif;font-size:15px;line-height:22px;color:#333333"><p style="margin:0 0 8px">{{ name }}, this week in {{ attributes.city | default("your town") }}:</p><a href="https://shop.example.org/offer/${n}?code={{ attributes.code }}" style="display:inline-block;padding:10px 18px;border-radius:4px;background-color:#0b5ed7;color:#ffffff;text-decoration:none">offer ${n}</a></td></tr>\n`;
+    const filling =
+      '<tr><td align="center" valign="top" style="padding:0 24px 16px;border-bottom:1px solid #e5e5e5;background-color:#ffffff"><img src="https://shop.example.org/images/item.png" width="264" height="176" alt="" style="display:block;border:0;outline:none;text-decoration:none;height:auto;max-width:100%"></td></tr>\n';
+    const offers = Array.from({ length: 10 }, (_, n) => offer(n)).join('');
+    const around = ['<!doctype html><html><body>\n<table role="presentation" width="600" cellpadding="0" cellspacing="0" border="0">\n', '</table>\n', '</body></html>\n'];
+    const rest = Math.max(0, bytes - offers.length - around.join('').length - '<!---->\n'.length);
+    const fillings = filling.repeat(Math.floor(rest / filling.length));
     const file = join(this.#folder, 'letter.html');
-    writeFileSync(file, `<!doctype html><html><body>\n${links}\n${filling.repeat(Math.floor(rest / filling.length))}</body></html>\n`);
+    writeFileSync(file, `${around[0]}${offers}${fillings}${around[1]}<!--${'.'.repeat(rest - fillings.length)}-->\n${around[2]}`);
     return file;
   }
 
@@ -202,28 +238,49 @@ export class Bed {
   }
 
   /** Sends a new mailing to the list `all`. */
-  async send(owner, html, letters, port) {
+  async send(owner, html, letters, port, log = 'error') {
     const mailing = this.#mailing(owner, html);
-    const env = { ...this.#env, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=50` };
+    const env = { ...this.#env, SKYCHIMP_LOG: log, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=50` };
     const before = this.#server ? cpuOfFamily(this.#server) : 0;
+    const startedAt = Date.now();
     const run = await measured(this.#binary, ['send', 'mailing', mailing, '--wait', '--json'], { env, cwd: this.#folder });
     const database = this.#server ? cpuOfFamily(this.#server) - before : 0;
     const totals = JSON.parse(run.stdout);
     if (totals.sent !== letters) throw new Error(`sent ${totals.sent} of ${letters}: ${run.stdout}`);
     return {
       mailing,
+      startedAt,
       totals,
+      seconds: run.seconds,
       rate: letters / run.seconds,
       cpu: (run.cpu / letters) * 1e6,
       databaseCpu: (database / letters) * 1e6,
       memory: run.memory,
+      memories: run.memories,
+      log: run.stderr,
     };
   }
 
-  /** Attempts in the log that a server accepted. */
+  /** SQL statements per letter while a mailing is sent; with each transaction come its begin and its end. */
+  async statements(owner, html, letters, port) {
+    const { log } = await this.send(owner, html, letters, port, 'error,sqlx::query=debug,skychimp_core::db=trace');
+    const count = (what) => log.split(what).length - 1;
+    return (count(' sqlx::query') + 2 * count('a transaction begins')) / letters;
+  }
+
+  /** Attempts in the log that a server accepted, how many addresses they went to, and when the first one was. */
   logged(mailing) {
     const lines = this.#run(['log', mailing, '--format', 'csv']).trim().split('\n');
-    const outcome = lines[0].trim().split(',').indexOf('outcome');
-    return lines.slice(1).filter((line) => line.split(',')[outcome] === 'sent').length;
+    const names = lines[0].trim().split(',');
+    const [outcome, recipient] = [names.indexOf('outcome'), names.indexOf('recipient')];
+    const addresses = new Set();
+    let sent = 0;
+    for (const line of lines.slice(1)) {
+      const fields = line.split(',');
+      if (fields[outcome] !== 'sent') continue;
+      sent += 1;
+      addresses.add(fields[recipient]);
+    }
+    return { sent, addresses: addresses.size, first: Date.parse(lines[1].split(',')[names.indexOf('at')]) };
   }
 }

@@ -1,4 +1,4 @@
-// docs/performance.md, a section at a time.
+// docs/performance.md, a section or a table at a time.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -11,4 +11,14 @@ export function writeSection(section) {
   const at = parts.findIndex((part) => part.split('\n', 1)[0] === heading);
   parts.splice(at < 0 ? parts.length : at, at < 0 ? 0 : 1, section);
   writeFileSync(FILE, `${parts.map((part) => part.trim()).join('\n\n')}\n`);
+}
+
+/** Replaces the text between `<!-- name -->` and `<!-- /name -->`. */
+export function writeTable(name, text) {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const document = readFileSync(FILE, 'utf8');
+  const from = document.indexOf(begin);
+  const to = document.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`${FILE} has no place for ${name}`);
+  writeFileSync(FILE, `${document.slice(0, from + begin.length)}\n${text}\n${document.slice(to)}`);
 }

@@ -31,15 +31,21 @@ function stat(pid) {
   }
 }
 
+/** Most memory so far, and memory now. */
 function memoryOf(pid) {
   try {
-    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) * 1024;
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+    return { most: field('VmHWM'), now: field('VmRSS') };
   } catch {
-    return 0;
+    return { most: 0, now: 0 };
   }
 }
 
-/** → { seconds, cpu, memory, stdout }; fails when the process does. `env` replaces the environment. */
+/**
+ * → { seconds, cpu, memory, memories, stdout, stderr }; fails when the process does. `env` replaces the environment.
+ * `memories` is what it had each second.
+ */
 export function measured(command, words, { env, cwd, input } = {}) {
   return new Promise((done, failed) => {
     const started = performance.now();
@@ -48,9 +54,12 @@ export function measured(command, words, { env, cwd, input } = {}) {
     let stderr = '';
     let cpu = 0;
     let memory = 0;
+    const memories = [];
     const look = () => {
       cpu = Math.max(cpu, cpuOf(child.pid));
-      memory = Math.max(memory, memoryOf(child.pid));
+      const { most, now } = memoryOf(child.pid);
+      memory = Math.max(memory, most);
+      if (now > 0 && performance.now() - started > memories.length * 1000) memories.push(now);
     };
     const timer = setInterval(look, 20);
     child.stdout.on('data', (chunk) => (stdout += chunk));
@@ -61,7 +70,7 @@ export function measured(command, words, { env, cwd, input } = {}) {
     child.on('close', (code) => {
       clearInterval(timer);
       const seconds = (performance.now() - started) / 1000;
-      if (code === 0) done({ seconds, cpu, memory, stdout });
+      if (code === 0) done({ seconds, cpu, memory, memories, stdout, stderr });
       else failed(new Error(`${command} ${words.join(' ')} ended with ${code}:\n${stderr.slice(-2000)}`));
     });
   });

@@ -8,15 +8,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { writeSection } from './docs.mjs';
+import { median, whole } from './table.mjs';
 
 const binary = resolve(process.argv[2] ?? 'target/release/examples/pages');
 const SECONDS = Number(process.env.SECONDS ?? 5);
 const ROUNDS = Number(process.env.ROUNDS ?? 3);
 const CONNECTIONS = 64;
 const LEAST = 0.6;
-
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
-const whole = (number) => Math.round(number).toLocaleString('en').replaceAll(',', ' ');
 
 /** Requests per second and the 99th percentile of the latency, in milliseconds. */
 function wrk(address, seconds = SECONDS) {

@@ -6,7 +6,7 @@
 mod reply_group;
 
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
+use sqlx::{QueryBuilder, Sqlite};
 
 pub use reply_group::reply_group;
 
@@ -15,6 +15,9 @@ use crate::delivery::{Attempted, DeliveryState};
 use crate::error::Error;
 use crate::ids::{DeliveryId, MailingId, RunId, UserId};
 use crate::time::Moment;
+
+/// Rows in one statement on SQLite.
+pub(crate) const ROWS: usize = 64;
 
 /// What an attempt ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -378,47 +381,45 @@ impl Attempt {
     }
 
     /// Writes rows for attempts whose deliveries are updated in the same transaction.
-    pub(crate) async fn insert<'a>(
-        tx: &mut Tx,
-        attempted: impl Iterator<Item = &'a Attempted> + Clone,
-    ) -> Result<(), Error> {
+    pub(crate) async fn insert(tx: &mut Tx, attempted: &[&Attempted]) -> Result<(), Error> {
+        if attempted.is_empty() {
+            return Ok(());
+        }
         let group = |one: &Attempted| match one.outcome {
             AttemptOutcome::Sent => String::new(),
             _ => reply_group(&one.reply),
         };
         match tx {
+            // the values one by one: taking them out of JSON costs more than storing them
             Tx::Sqlite(tx) => {
-                let rows: Vec<_> = attempted
-                    .map(|one| {
-                        (
-                            (one.owner.0.simple().to_string(), one.delivery.0, one.number),
-                            (one.run.0.simple().to_string(), one.at.millis()),
-                            one.outcome.as_str(),
-                            (&one.class, &one.phase),
-                            one.code,
-                            &one.enhanced_code,
-                            (&one.reply, group(one), &one.server),
-                            one.duration_ms,
-                        )
-                    })
-                    .collect();
-                sqlx::query(
-                    "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
-                     SELECT unhex(value ->> '$[0][0]'), value ->> '$[0][1]', value ->> '$[0][2]',
-                            unhex(value ->> '$[1][0]'), value ->> '$[1][1]',
-                            value ->> '$[2]', value ->> '$[3][0]', value ->> '$[3][1]', value ->> '$[4]', value ->> '$[5]',
-                            value ->> '$[6][0]', value ->> '$[6][1]', value ->> '$[6][2]', value ->> '$[7]'
-                     FROM json_each($1)",
-                )
-                .bind(Json(rows))
-                .execute(&mut **tx)
-                .await?;
+                for some in attempted.chunks(ROWS) {
+                    let mut insert = QueryBuilder::<Sqlite>::new(
+                        "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms) ",
+                    );
+                    insert.push_values(some, |mut row, one| {
+                        row.push_bind(one.owner)
+                            .push_bind(one.delivery)
+                            .push_bind(one.number)
+                            .push_bind(one.run)
+                            .push_bind(one.at)
+                            .push_bind(one.outcome.as_str())
+                            .push_bind(&*one.class)
+                            .push_bind(&*one.phase)
+                            .push_bind(one.code)
+                            .push_bind(one.enhanced_code.as_deref())
+                            .push_bind(&one.reply)
+                            .push_bind(group(one))
+                            .push_bind(&one.server)
+                            .push_bind(one.duration_ms);
+                    });
+                    let whole = some.len() == ROWS;
+                    insert.build().persistent(whole).execute(&mut **tx).await?;
+                }
             }
             Tx::Postgres(tx) => {
-                let all: Vec<&Attempted> = attempted.collect();
-                let column = |of: fn(&Attempted) -> String| {
-                    all.iter().map(|one| of(one)).collect::<Vec<_>>()
-                };
+                let all = attempted;
+                let column =
+                    |of: fn(&Attempted) -> &str| all.iter().map(|one| of(one)).collect::<Vec<_>>();
                 sqlx::query(
                     "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
                      SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[],
@@ -430,13 +431,13 @@ impl Attempt {
                 .bind(all.iter().map(|one| one.run.0).collect::<Vec<_>>())
                 .bind(all.iter().map(|one| one.at.millis()).collect::<Vec<_>>())
                 .bind(all.iter().map(|one| one.outcome.as_str()).collect::<Vec<_>>())
-                .bind(column(|one| one.class.to_string()))
-                .bind(column(|one| one.phase.to_string()))
+                .bind(column(|one| &one.class))
+                .bind(column(|one| &one.phase))
                 .bind(all.iter().map(|one| one.code).collect::<Vec<_>>())
-                .bind(all.iter().map(|one| one.enhanced_code.clone()).collect::<Vec<_>>())
-                .bind(column(|one| one.reply.clone()))
+                .bind(all.iter().map(|one| one.enhanced_code.as_deref()).collect::<Vec<_>>())
+                .bind(column(|one| &one.reply))
                 .bind(all.iter().map(|one| group(one)).collect::<Vec<_>>())
-                .bind(column(|one| one.server.clone()))
+                .bind(column(|one| &one.server))
                 .bind(all.iter().map(|one| one.duration_ms).collect::<Vec<_>>())
                 .execute(&mut **tx)
                 .await?;

@@ -166,6 +166,20 @@ impl Db {
         Ok(())
     }
 
+    /// Applies all migrations but one, as a program did that did not know it yet.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn migrate_without(&self, version: i64) -> Result<(), Error> {
+        let others = |all: &Migrator| {
+            let others = all.iter().filter(|one| one.version != version);
+            Migrator::with_migrations(others.cloned().collect())
+        };
+        match self {
+            Self::Sqlite { writer, .. } => others(&SQLITE).run(writer).await?,
+            Self::Postgres(pool) => others(&POSTGRES).run(pool).await?,
+        }
+        Ok(())
+    }
+
     /// How many migrations of this program the database lacks. Changes nothing.
     pub async fn missing_migrations(&self) -> Result<usize, Error> {
         let known = match self {
@@ -200,6 +214,7 @@ impl Db {
 
     /// Starts a transaction that only reads: the database refuses to write in it.
     pub async fn read(&self) -> Result<Tx, Error> {
+        tracing::trace!("a transaction begins");
         Ok(match self {
             Self::Sqlite { reader, .. } => Tx::Sqlite(Open::new(reader.begin().await?)),
             Self::Postgres(pool) => {
@@ -210,6 +225,7 @@ impl Db {
 
     /// Starts a transaction that may write.
     pub async fn write(&self) -> Result<Tx, Error> {
+        tracing::trace!("a transaction begins");
         Ok(match self {
             // Taking the write lock up front: a read that turns into a write fails at once when another process
             // wrote in between.
@@ -240,6 +256,23 @@ impl Db {
 }
 
 impl Tx {
+    /// Makes the planner find rows by their keys until the end of the transaction. Statistics of a table that is just
+    /// being filled are those of an empty one, or know nothing of an owner who is new: it would rather read all that he
+    /// has for each row that is wanted.
+    /// For statements that never want more than a few rows for each key they are given.
+    pub(crate) async fn by_key(&mut self) -> Result<(), Error> {
+        if let Self::Postgres(tx) = self {
+            sqlx::raw_sql(
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off;
+                 SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off;
+                 SET LOCAL plan_cache_mode = force_generic_plan",
+            )
+            .execute(&mut **tx)
+            .await?;
+        }
+        Ok(())
+    }
+
     /// Makes the changes of this transaction durable and visible. If strangers are shown any of them, it is over when
     /// no node shows what was before ([`ContentVersion::HOLDS`]).
     pub async fn commit(self) -> Result<(), Error> {

@@ -2,21 +2,23 @@
 //!
 //! A delivery is `queued` when its run is expanded. A worker claims a batch ([`Delivery::claim_fair`]), commits, sends
 //! without any lock, and records what happened in batches ([`Delivery::record`]). A temporary refusal makes it `deferred`:
-//! it is claimed again when its moment has come.
+//! it is claimed again when its moment has come. Who has it in hand is said by the queue, for many deliveries in one row.
 //!
 //! *Invariants*: only the worker that holds a claim can record or hand back, and only for the attempt it claimed
-//! (`claimed_by` and `attempts` are in every `WHERE`), so one that was taken for dead never overwrites its successor. `queued` means never tried.
+//! (its rows of the queue are locked first, and `attempts` is in every `WHERE`), so one that was taken for dead never overwrites its
+//! successor. `queued` means never tried.
 //! The numbers of a run change in the same transaction as its deliveries: planned = sent + failed + skipped + expired + cancelled + still to send.
 //!
 //! *Design notes.* Fresh deliveries are due at the run's moment and deferred ones later, so in order of `due_at` retries never
 //! hold fresh letters back. `runs.deferred` counts deliveries that were tried and are not over, also while a worker
-//! holds them: a claim writes nothing but the deliveries themselves.
+//! holds them: a claim writes nothing but the queue.
 
 mod claim;
 mod page;
+pub(crate) mod queue;
 mod record;
 
-pub use claim::{Claim, OpenRun, RunLetter, Scope};
+pub use claim::{Claim, OpenRun, RunLetter, Scope, Untried};
 pub use page::DeliveryFilter;
 pub use record::{Attempted, Next, Recorded};
 
@@ -27,10 +29,8 @@ use crate::time::Moment;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// Waits for its first attempt.
+    /// Waits for its first attempt, in the queue or in a worker's hand.
     Queued,
-    /// A worker has it in hand.
-    Claimed,
     /// The mail server took responsibility for it.
     Sent,
     /// Waits for another attempt.
@@ -47,9 +47,8 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// All states, in the order in which pages list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Queued,
-        Self::Claimed,
         Self::Sent,
         Self::Deferred,
         Self::Failed,
@@ -63,7 +62,6 @@ impl DeliveryState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
-            Self::Claimed => "claimed",
             Self::Sent => "sent",
             Self::Deferred => "deferred",
             Self::Failed => "failed",
@@ -73,10 +71,19 @@ impl DeliveryState {
         }
     }
 
+    /// That of a delivery that is not over and was tried so often.
+    pub(crate) const fn waiting(attempts: i64) -> Self {
+        if attempts > 0 {
+            Self::Deferred
+        } else {
+            Self::Queued
+        }
+    }
+
     /// Whether nothing more will happen to it.
     #[must_use]
     pub const fn is_over(self) -> bool {
-        !matches!(self, Self::Queued | Self::Claimed | Self::Deferred)
+        !matches!(self, Self::Queued | Self::Deferred)
     }
 }
 

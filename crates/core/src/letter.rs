@@ -7,7 +7,8 @@
 //!
 //! What costs milliseconds is done once per run, in [`Frozen::new`]: styles go into the elements, the text part is made,
 //! preview text and unsubscribe link are placed. What is done for each letter, [`LetterTemplate::render`] and
-//! [`compose()`], takes some ten microseconds.
+//! [`compose()`], takes some ten microseconds. [`LetterTemplate::write`] is both in one; for letters of text and values
+//! alone it copies what was encoded once.
 //!
 //! *Invariants*: every letter of a mailing has a link to unsubscribe that its reader sees, and a text part; no value of
 //! a person becomes HTML (F13) or a header (F12).
@@ -15,13 +16,17 @@
 mod compose;
 mod css;
 mod encode;
+mod prepared;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use crate::error::FieldError;
 use crate::ids::{MailingId, RunId, UserId};
+use crate::template::spans::{Known, Spans};
 use crate::template::{self, Part, Template, TemplateError, Values, scan};
+use compose::{PartWriter, assemble};
+use prepared::PreparedPart;
 
 pub use crate::template::Person;
 pub use compose::{ComposeError, Headers, ListHeaders, Mailbox, compose};
@@ -349,6 +354,39 @@ pub struct LetterTemplate {
     subject: Template,
     html: Option<Template>,
     text: Template,
+    /// All parts, if they are nothing but text and values.
+    prepared: Option<Prepared>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    subject: Spans,
+    html: Option<PreparedPart>,
+    text: PreparedPart,
+}
+
+impl Prepared {
+    fn of(frozen: &Frozen) -> Option<Self> {
+        Some(Self {
+            subject: Spans::of(Part::Subject, &frozen.subject)?,
+            html: match &*frozen.html {
+                "" => None,
+                html => Some(PreparedPart::of(Part::Html, html)?),
+            },
+            text: PreparedPart::of(Part::Text, &frozen.text)?,
+        })
+    }
+}
+
+/// A letter could not be written for one person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// A part could not be filled in.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// A header cannot be written.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
 }
 
 /// A letter could not be filled in for one person.
@@ -386,7 +424,40 @@ impl LetterTemplate {
                 html => Some(compile(Part::Html, html)?),
             },
             text: compile(Part::Text, &frozen.text)?,
+            prepared: Prepared::of(frozen),
         })
+    }
+
+    /// One person's letter as it goes to a mail server.
+    pub fn write(&self, person: &Person<'_>, headers: &Headers<'_>) -> Result<Vec<u8>, WriteError> {
+        let url = headers.list.map_or("", |list| list.unsubscribe_url);
+        let Some(prepared) = &self.prepared else {
+            let rendered = self.render(person, url)?;
+            return Ok(compose(&rendered, headers)?);
+        };
+        let known = Known::new(person, url);
+        let failed = |part| move |error| RenderError { part, error };
+        let subject = prepared
+            .subject
+            .line(&known)
+            .map_err(failed(Part::Subject))?;
+        let text_values = prepared.text.values(&known).map_err(failed(Part::Text))?;
+        let write_text = |out: &mut Vec<u8>| prepared.text.write(out, &text_values);
+        let text = PartWriter {
+            encoding: prepared.text.encoding,
+            size: prepared.text.size(&text_values),
+            write: &write_text,
+        };
+        let Some(html) = &prepared.html else {
+            return Ok(assemble(&subject, &text, None, headers)?);
+        };
+        let values = html.values(&known).map_err(failed(Part::Html))?;
+        let html = PartWriter {
+            encoding: html.encoding,
+            size: html.size(&values),
+            write: &|out: &mut Vec<u8>| html.write(out, &values),
+        };
+        Ok(assemble(&subject, &text, Some(&html), headers)?)
     }
 
     /// Fills in one person's values and his link to unsubscribe.

@@ -18,6 +18,7 @@
 mod filters;
 mod first_name;
 pub(crate) mod scan;
+pub(crate) mod spans;
 #[cfg(test)]
 mod tests;
 mod values;

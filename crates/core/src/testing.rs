@@ -34,13 +34,25 @@ pub struct TestDb {
 impl TestDb {
     /// Makes it.
     pub async fn new() -> Result<Self, Error> {
+        let made = Self::empty().await?;
+        made.db.migrate().await?;
+        Ok(made)
+    }
+
+    /// Makes one as it was before this migration.
+    pub async fn before(migration: i64) -> Result<Self, Error> {
+        let made = Self::empty().await?;
+        made.db.migrate_without(migration).await?;
+        Ok(made)
+    }
+
+    async fn empty() -> Result<Self, Error> {
         let dir = tempfile::tempdir().map_err(|error| Error::Internal(error.to_string()))?;
         let url = match std::env::var("TEST_DATABASE_URL") {
             Ok(server) => create_database(&server).await?,
             Err(_) => format!("sqlite://{}", dir.path().join("test.db").display()),
         };
         let db = Db::connect(&url).await?;
-        db.migrate().await?;
         Ok(Self { db, url, _dir: dir })
     }
 

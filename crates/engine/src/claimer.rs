@@ -1,10 +1,10 @@
 //! The claimer keeps the queue filled.
 //!
 //! It claims when less than half of what may be in hand is left, nothing while no mail server takes letters, and
-//! little while one is tried.
-//! With nothing to do it only reads, once per tick and after each wake-up.
+//! little while one is tried. In hand is what leaves within a second: a fast server costs few claims, and behind a slow one
+//! nobody waits long. With nothing to do it only reads, once per tick and after each wake-up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::RunId;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::time::Moment;
+use tokio::time::Instant;
 
 use crate::fleet::Capacity;
 use crate::letters::RunTemplate;
@@ -26,6 +27,13 @@ const OUTBOX: usize = 50;
 const TRIAL: usize = 5;
 /// After an error.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Bounds of the letters in hand.
+const FEWEST: usize = 100;
+const MOST: usize = 4_000;
+/// Letters per connection that keep all of them busy.
+const BUSY: usize = 4;
+/// Templates that are kept, beside those in use.
+const TEMPLATES: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,6 +44,12 @@ pub struct Claimer {
     pub tick: Duration,
     /// Letters in hand and waiting, at most.
     most: usize,
+    /// What leaves within a second, as far as is known.
+    pace: usize,
+    /// How many there were after the last claim, and when that was.
+    filled: (usize, Instant),
+    /// The last claim found something.
+    busy: bool,
     templates: HashMap<RunId, Arc<RunTemplate>>,
     /// Runs whose letter cannot be compiled; told once.
     broken: Vec<RunId>,
@@ -45,8 +59,12 @@ pub struct Claimer {
 impl Claimer {
     /// A claimer.
     pub fn new(shared: Arc<Shared>, tick: Duration) -> Self {
+        let most = shared.most_in_hand();
         Self {
-            most: shared.most_in_hand(),
+            most,
+            pace: most,
+            filled: (0, Instant::now()),
+            busy: false,
             shared,
             tick,
             templates: HashMap::new(),
@@ -93,10 +111,22 @@ impl Claimer {
         }
     }
 
+    /// Learns from how fast letters left since the last claim how many may be in hand.
+    fn keep_pace(&mut self) {
+        let (filled, at) = self.filled;
+        let left = filled.saturating_sub(self.shared.queue.len());
+        let millis = usize::try_from(at.elapsed().as_millis()).unwrap_or(usize::MAX);
+        if self.busy && millis > 0 {
+            let fewest = FEWEST.max(self.shared.fleet.connections() * BUSY);
+            self.pace = (left * 1_000 / millis).clamp(fewest.min(MOST), MOST);
+        }
+    }
+
     /// Claims once; false when there was nothing.
     async fn fill(&mut self) -> anyhow::Result<bool> {
         let shared = Arc::clone(&self.shared);
-        self.most = match shared.fleet.capacity(shared.most_in_hand()) {
+        self.keep_pace();
+        self.most = match shared.fleet.capacity(self.pace) {
             Capacity::Letters(letters) => letters,
             Capacity::Trial => TRIAL,
             Capacity::None => return Ok(false),
@@ -109,18 +139,14 @@ impl Claimer {
             return Ok(false);
         }
         let now = shared.clock.now();
-        let mut tx = shared.db.read().await?;
-        let outbox = shared.scope == Scope::All && OutboxLetter::any_due(&mut tx, now).await?;
-        let runs = OpenRun::with_work(&mut tx, shared.scope, now).await?;
-        drop(tx);
-        if !outbox && runs.is_empty() {
+        if !self.busy && !self.any_work(now).await? {
             self.templates.clear();
             return Ok(false);
         }
         let mut jobs = Vec::new();
         self.turn += 1;
         let mut tx = shared.db.write().await?;
-        if outbox {
+        if shared.scope == Scope::All {
             let letters =
                 OutboxLetter::claim(&mut tx, shared.worker, now, OUTBOX.min(room)).await?;
             jobs.extend(
@@ -138,9 +164,10 @@ impl Claimer {
             self.turn,
         )
         .await?;
-        self.compile(&mut tx, &runs, &claims).await?;
+        self.compile(&mut tx, &claims, now).await?;
         tx.commit().await?;
         let claimed = jobs.len() + claims.len();
+        self.busy = claimed > 0;
         let jobs = self.jobs(jobs, claims, now);
         if shared.gate.is_open() || claimed == 0 {
             shared.queue.add(jobs);
@@ -149,23 +176,41 @@ impl Claimer {
             shared.renew_gate().await;
             shared.queue.add(jobs);
         }
+        self.filled = (shared.queue.len(), Instant::now());
         Ok(claimed > 0)
     }
 
-    /// Compiles letters that are needed and not there yet; forgets those of other runs.
+    /// Looks for work without writing.
+    async fn any_work(&self, now: Moment) -> anyhow::Result<bool> {
+        let shared = &self.shared;
+        let mut tx = shared.db.read().await?;
+        if shared.scope == Scope::All && OutboxLetter::any_due(&mut tx, now).await? {
+            return Ok(true);
+        }
+        let runs = OpenRun::with_work(&mut tx, shared.scope, now).await?;
+        Ok(!runs.is_empty())
+    }
+
+    /// Compiles letters that are needed and not there yet; forgets some of other runs when there are many.
     async fn compile(
         &mut self,
         tx: &mut skychimp_core::db::Tx,
-        runs: &[OpenRun],
         claims: &[Claim],
+        now: Moment,
     ) -> anyhow::Result<()> {
-        self.templates
-            .retain(|id, _| runs.iter().any(|run| run.id == *id));
+        if self.templates.len() > TEMPLATES {
+            let needed: HashSet<RunId> = claims.iter().map(|claim| claim.run).collect();
+            self.templates.retain(|id, _| needed.contains(id));
+        }
+        let mut runs: Option<Vec<OpenRun>> = None;
         for claim in claims {
             if self.templates.contains_key(&claim.run) || self.broken.contains(&claim.run) {
                 continue;
             }
-            let Some(run) = runs.iter().find(|run| run.id == claim.run) else {
+            if runs.is_none() {
+                runs = Some(OpenRun::all(tx, self.shared.scope, now).await?);
+            }
+            let Some(run) = runs.iter().flatten().find(|run| run.id == claim.run) else {
                 continue;
             };
             let letter = RunLetter::get(tx, claim.owner, claim.run)

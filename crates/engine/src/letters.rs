@@ -120,10 +120,6 @@ impl Writer {
             name: &claim.name,
             attributes: &claim.attributes,
         };
-        let rendered = run
-            .template
-            .render(&person, &url)
-            .map_err(|error| Unwritable::template(&error))?;
         let message_id = message_id(claim.run, claim.id.0, &self.domain);
         let headers = Headers {
             from: Mailbox {
@@ -146,7 +142,10 @@ impl Writer {
                 feedback_id: &run.feedback_id,
             }),
         };
-        let data = compose(&rendered, &headers).map_err(|error| Unwritable::template(&error))?;
+        let data = run
+            .template
+            .write(&person, &headers)
+            .map_err(|error| Unwritable::template(&error))?;
         Ok(Letter {
             id: u64::try_from(claim.id.0).unwrap_or_default(),
             from: run.from.as_str().to_owned(),

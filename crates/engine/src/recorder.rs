@@ -1,4 +1,4 @@
-//! The recorder: outcomes go to the database in batches, a few milliseconds after they are known.
+//! The recorder: outcomes go to the database in batches, a tenth of a second after they are known.
 //!
 //! *Invariants*: an outcome is kept, here and in the journal, until it is committed. While the database does not take
 //! outcomes no other letter leaves ([`crate::gate::Gate::stuck`]).
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skychimp_core::db::Db;
-use skychimp_core::delivery::{Attempted, Claim, Delivery};
+use skychimp_core::delivery::{Attempted, Claim, Delivery, Untried};
 use skychimp_core::error::Error;
-use skychimp_core::ids::{DeliveryId, OutboxId, WorkerId};
+use skychimp_core::ids::{OutboxId, WorkerId};
 use skychimp_core::outbox::{OutboxLetter, OutboxNext};
 use skychimp_core::time::{Clock, Moment};
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::gate::Gate;
 use crate::journal::Journal;
 
-/// How long outcomes are gathered.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long outcomes are gathered: long enough for some hundred at full speed, so that a transaction costs each of them
+/// next to nothing. The journal has them at once.
+const GATHER: Duration = Duration::from_millis(100);
 /// Most of them in one transaction.
 const MOST: usize = 1_000;
 /// Pauses after a failure.
@@ -45,9 +46,7 @@ pub enum Event {
         slot: Option<OwnedSemaphorePermit>,
     },
     /// A delivery goes back to the queue untried.
-    Back(DeliveryId),
-    /// A delivery goes back to the queue untried and waits there until then.
-    Postponed(DeliveryId, Moment),
+    Back(Untried),
     /// A delivery must never leave.
     Skip(Box<Claim>, &'static str),
     /// A letter of the outbox was tried.
@@ -146,13 +145,11 @@ impl Recorder {
         let now = self.clock.now();
         let mut attempted = Vec::new();
         let mut back = Vec::new();
-        let mut postponed = Vec::new();
         let mut skipped: Vec<(&'static str, Vec<&Claim>)> = Vec::new();
         for event in batch {
             match event {
                 Event::Attempted { attempted: one, .. } => attempted.push(&**one),
-                Event::Back(delivery) => back.push(*delivery),
-                Event::Postponed(delivery, until) => postponed.push((*delivery, *until)),
+                Event::Back(untried) => back.push(*untried),
                 Event::Skip(claim, why) => match skipped.iter_mut().find(|(w, _)| w == why) {
                     Some((_, claims)) => claims.push(claim),
                     None => skipped.push((why, vec![claim])),
@@ -163,7 +160,6 @@ impl Recorder {
         let mut tx = self.db.write().await?;
         let recorded = Delivery::record(&mut tx, self.worker, &attempted, now).await?;
         Delivery::hand_back(&mut tx, self.worker, &back).await?;
-        Delivery::postpone(&mut tx, self.worker, &postponed).await?;
         for (why, claims) in skipped {
             Delivery::skip(&mut tx, self.worker, &claims, why, now).await?;
         }

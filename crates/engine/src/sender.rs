@@ -520,7 +520,7 @@ impl Shared {
     /// Returns a claim to the queue in the database.
     pub fn give_back(&self, claim: &Claim) {
         self.hand.gone(Some(claim.owner));
-        self.event(Event::Back(claim.id));
+        self.event(Event::Back(claim.untried(None)));
     }
 
     /// Returns a job to the queue in the database.
@@ -540,7 +540,7 @@ impl Shared {
         match job {
             Job::Letter { claim, .. } => {
                 self.hand.gone(Some(claim.owner));
-                self.event(Event::Postponed(claim.id, until));
+                self.event(Event::Back(claim.untried(Some(until))));
             }
             Job::Outbox(letter) => {
                 self.hand.gone(None);

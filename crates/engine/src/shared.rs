@@ -58,7 +58,7 @@ const FEWEST: usize = 100;
 const MOST: usize = 1_000;
 
 impl Shared {
-    /// How many letters may wait for a connection.
+    /// How many letters may wait for a connection, as long as it is not known how fast they leave.
     pub fn most_in_hand(&self) -> usize {
         (self.fleet.connections() * PER_CONNECTION).clamp(FEWEST, MOST)
     }

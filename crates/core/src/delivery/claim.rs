@@ -1,12 +1,13 @@
 //! Claims: which deliveries a worker takes next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::Delivery;
+use super::queue::{self, Held};
 use super::record::{Deltas, add_to_runs};
+use super::{Delivery, DeliveryState};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId, WorkerId};
@@ -14,6 +15,8 @@ use crate::time::Moment;
 
 /// Most runs that one claim looks into; with more of them they take turns.
 const RUNS_PER_CLAIM: usize = 32;
+/// How many deliveries one claim looks at for each that is asked for, when nothing comes of many of them.
+const MOST_LOOKED: usize = 4;
 
 /// What a worker works for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,31 @@ pub struct Claim {
     pub attempts: i64,
 }
 
+/// A claim that goes back to the queue untried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untried {
+    pub(super) run: RunId,
+    pub(super) id: DeliveryId,
+    pub(super) state: DeliveryState,
+    pub(super) until: Option<Moment>,
+}
+
+impl Claim {
+    /// Goes back; with `until` nobody claims it before that second is over.
+    #[must_use]
+    pub fn untried(&self, until: Option<Moment>) -> Untried {
+        let second =
+            |until: Moment| Moment::from_millis((until.millis().div_euclid(1_000) + 1) * 1_000);
+        Untried {
+            run: self.run,
+            id: self.id,
+            state: DeliveryState::waiting(self.attempts),
+            // letters that wait for the same second share rows of the queue
+            until: until.map(second),
+        }
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct ClaimRow {
     id: DeliveryId,
@@ -87,80 +115,93 @@ struct ClaimRow {
     email: String,
     email_key: String,
     attempts: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct PersonRow {
-    id: DeliveryId,
+    /// Empty: the recipient was removed.
     name: Option<String>,
     attributes: Option<Json<Map<String, Value>>>,
+    /// Why the address may not get letters.
     reason: Option<String>,
 }
 
-/// The statement of [`Delivery::claim`], with the row lock that only PostgreSQL has.
-macro_rules! claim_sql {
-    ($lock:literal) => {
+impl ClaimRow {
+    /// Why it must not be sent any more.
+    fn obstacle(&self) -> Option<&'static str> {
+        match (self.reason.as_deref(), &self.name) {
+            (Some("unsubscribed"), _) => Some("unsubscribed"),
+            (Some(_), _) => Some("suppressed"),
+            (None, None) => Some("removed"),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+/// The open runs of [`OpenRun`], of all mailings or of one, with another condition.
+macro_rules! open_sql {
+    ($and:literal) => {
         concat!(
-            "WITH due AS (
-                 SELECT id AS due_id
-                 FROM deliveries
-                 WHERE run_id = $1 AND owner_id = $2 AND state IN ('queued', 'deferred') AND due_at <= $3
-                 ORDER BY due_at, id
-                 LIMIT $4 ",
-            $lock,
-            ")
-             UPDATE deliveries
-             SET state = 'claimed', claimed_by = $5
-             FROM due
-             WHERE owner_id = $2 AND id = due_id
-             RETURNING id, recipient_id, email, email_key, attempts"
+            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at
+             FROM runs r
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             JOIN users u ON u.id = r.owner_id
+             WHERE r.finished_at IS NULL AND r.state IN ('expanding', 'sending')
+               AND (r.end_at IS NULL OR r.end_at > $1)
+               AND m.status = 'running' AND m.disabled_at IS NULL AND u.blocked_at IS NULL
+               AND ($2 IS NULL OR r.mailing_id = $2) ",
+            $and,
+            " ORDER BY r.id"
         )
     };
+}
+
+/// The statement that reads the letters of ranges `$3`: JSON on SQLite, arrays `$3`, `$4`, `$5` on PostgreSQL.
+macro_rules! letters_sql {
+    ($ranges:literal) => {
+        concat!(
+            "SELECT d.id, d.recipient_id, d.email, d.email_key, d.attempts, r.name, r.attributes, s.reason
+             FROM ",
+            $ranges,
+            " JOIN deliveries d ON d.owner_id = $1 AND d.id BETWEEN q.first_id AND q.last_id
+                               AND d.run_id = $2 AND d.state = q.state
+             LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
+             LEFT JOIN suppressions s ON s.owner_id = d.owner_id AND s.email_key = d.email_key"
+        )
+    };
+}
+
+impl Scope {
+    const fn mailing(self) -> Option<MailingId> {
+        match self {
+            Self::All => None,
+            Self::Mailing(mailing) => Some(mailing),
+        }
+    }
 }
 
 impl OpenRun {
     /// The runs whose letters may leave at `now`.
     pub async fn all(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
-        let mut runs: Vec<Self> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at
-             FROM runs r
-             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
-             JOIN users u ON u.id = r.owner_id
-             WHERE r.finished_at IS NULL AND r.state IN ('expanding', 'sending')
-               AND (r.end_at IS NULL OR r.end_at > $1)
-               AND m.status = 'running' AND m.disabled_at IS NULL AND u.blocked_at IS NULL
-             ORDER BY r.id",
-        )
-        .bind(now)
-        .fetch_all(conn)
-        .await)?;
-        if let Scope::Mailing(mailing) = scope {
-            runs.retain(|run| run.mailing_id == mailing);
-        }
-        Ok(runs)
+        Self::select(tx, open_sql!(""), scope, now).await
     }
 
     /// Those of [`OpenRun::all`] that have a delivery to claim at `now`.
     pub async fn with_work(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
-        let mut runs: Vec<Self> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at
-             FROM runs r
-             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
-             JOIN users u ON u.id = r.owner_id
-             WHERE r.finished_at IS NULL AND r.state IN ('expanding', 'sending')
-               AND (r.end_at IS NULL OR r.end_at > $1)
-               AND m.status = 'running' AND m.disabled_at IS NULL AND u.blocked_at IS NULL
-               AND EXISTS (SELECT 1 FROM deliveries d
-                           WHERE d.run_id = r.id AND d.state IN ('queued', 'deferred') AND d.due_at <= $1)
-             ORDER BY r.id",
-        )
-        .bind(now)
-        .fetch_all(conn)
-        .await)?;
-        if let Scope::Mailing(mailing) = scope {
-            runs.retain(|run| run.mailing_id == mailing);
-        }
-        Ok(runs)
+        let sql = open_sql!(
+            "AND EXISTS (SELECT 1 FROM queue q
+                         WHERE q.run_id = r.id AND q.claimed_by IS NULL AND q.due_at <= $1)"
+        );
+        Self::select(tx, sql, scope, now).await
+    }
+
+    async fn select(
+        tx: &mut Tx,
+        sql: &'static str,
+        scope: Scope,
+        now: Moment,
+    ) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(now)
+            .bind(scope.mailing())
+            .fetch_all(conn)
+            .await)?)
     }
 }
 
@@ -189,6 +230,8 @@ impl Delivery {
         limit: usize,
         turn: usize,
     ) -> Result<Vec<Claim>, Error> {
+        tx.by_key().await?;
+        queue::sweep(tx, worker).await?;
         let mut runs = OpenRun::with_work(tx, scope, now).await?;
         if runs.is_empty() {
             return Ok(Vec::new());
@@ -199,7 +242,8 @@ impl Delivery {
             runs.truncate(RUNS_PER_CLAIM);
         }
         let mut claims = Vec::with_capacity(limit);
-        while !runs.is_empty() && claims.len() < limit {
+        let mut looked = 0;
+        while !runs.is_empty() && claims.len() < limit && looked < MOST_LOOKED * limit {
             let mut of_owner: HashMap<UserId, usize> = HashMap::new();
             for run in &runs {
                 *of_owner.entry(run.owner_id).or_default() += 1;
@@ -214,12 +258,12 @@ impl Delivery {
                 if share == 0 {
                     break;
                 }
-                let before = claims.len();
                 let taken =
                     Self::claim_into(tx, worker, run.owner_id, run.id, now, share, &mut claims)
                         .await?;
+                looked += taken;
                 // one that gave all it was asked for may have more
-                if taken == share && claims.len() > before {
+                if taken == share {
                     more.push(run);
                 }
             }
@@ -231,8 +275,8 @@ impl Delivery {
     /// Claims up to `limit` due deliveries of one run for `worker`, the earliest first.
     ///
     /// Those that must not be sent any more (recipient removed, address suppressed since the start) become `skipped`
-    /// instead. Two workers never get the same delivery: PostgreSQL skips rows that another one has locked, SQLite has
-    /// one writer at a time.
+    /// instead. Two workers never get the same delivery: PostgreSQL skips rows of the queue that another one has locked,
+    /// SQLite has one writer at a time.
     pub async fn claim(
         tx: &mut Tx,
         worker: WorkerId,
@@ -246,7 +290,7 @@ impl Delivery {
         Ok(claims)
     }
 
-    /// As [`Delivery::claim`]; returns how many rows were taken, the skipped ones included.
+    /// As [`Delivery::claim`]; returns how many were taken, holes and skipped ones included.
     async fn claim_into(
         tx: &mut Tx,
         worker: WorkerId,
@@ -256,40 +300,21 @@ impl Delivery {
         limit: usize,
         claims: &mut Vec<Claim>,
     ) -> Result<usize, Error> {
-        let sql = match tx {
-            Tx::Sqlite(_) => claim_sql!(""),
-            Tx::Postgres(_) => claim_sql!("FOR UPDATE SKIP LOCKED"),
-        };
-        let rows: Vec<ClaimRow> = on_db!(tx, conn => sqlx::query_as(sql)
-            .bind(run)
-            .bind(owner)
-            .bind(now)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(worker)
-            .fetch_all(conn)
-            .await)?;
-        if rows.is_empty() {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let ranges = queue::take(tx, worker, owner, run, now, limit).await?;
+        if ranges.is_empty() {
             return Ok(0);
         }
-        let mut people = people(tx, owner, rows.iter().map(|row| row.id.0).collect()).await?;
+        let mut rows = letters(tx, owner, run, &ranges).await?;
+        rows.sort_unstable_by_key(|row| (row.attempts > 0, row.id));
         let mut skipped: HashMap<&'static str, Vec<i64>> = HashMap::new();
         let mut deltas = Deltas::default();
-        let taken = rows.len();
         for row in rows {
-            let person = people.remove(&row.id);
-            let reason = person.as_ref().and_then(|p| p.reason.as_deref());
-            let why = match (reason, &person) {
-                (Some("unsubscribed"), _) => "unsubscribed",
-                (Some(_), _) => "suppressed",
-                (None, Some(PersonRow { name: Some(_), .. })) => "",
-                _ => "removed",
-            };
-            if !why.is_empty() {
+            if let Some(why) = row.obstacle() {
                 skipped.entry(why).or_default().push(row.id.0);
                 deltas.skipped(run, owner, row.attempts > 0);
                 continue;
             }
-            let (name, attributes) = person.map(|p| (p.name, p.attributes)).unwrap_or_default();
             claims.push(Claim {
                 owner,
                 run,
@@ -297,16 +322,17 @@ impl Delivery {
                 recipient: row.recipient_id,
                 email: row.email,
                 email_key: row.email_key,
-                name: name.unwrap_or_default(),
-                attributes: attributes.map(|Json(map)| map).unwrap_or_default(),
+                name: row.name.unwrap_or_default(),
+                attributes: row.attributes.map(|Json(map)| map).unwrap_or_default(),
                 attempts: row.attempts,
             });
         }
         for (why, ids) in skipped {
-            skip(tx, worker, owner, why, ids, now).await?;
+            skip(tx, owner, why, ids, now).await?;
         }
         add_to_runs(tx, &deltas, now).await?;
-        Ok(taken)
+        let taken: i64 = ranges.iter().map(queue::Range::span).sum();
+        Ok(usize::try_from(taken).unwrap_or(usize::MAX))
     }
 
     /// Gives up claims because the addresses must not get the letter any more.
@@ -317,68 +343,46 @@ impl Delivery {
         why: &'static str,
         now: Moment,
     ) -> Result<(), Error> {
+        let held = Held::of(tx, worker).await?;
         let mut by_owner: HashMap<UserId, Vec<&Claim>> = HashMap::new();
         for claim in claims {
-            by_owner.entry(claim.owner).or_default().push(claim);
+            if held.has(claim.run, claim.id, claim.attempts) {
+                by_owner.entry(claim.owner).or_default().push(claim);
+            }
         }
         let mut deltas = Deltas::default();
+        let mut retries = Vec::new();
         for (owner, claims) in by_owner {
-            let done = skip(
-                tx,
-                worker,
-                owner,
-                why,
-                claims.iter().map(|claim| claim.id.0).collect(),
-                now,
-            )
-            .await?;
+            let ids = claims.iter().map(|claim| claim.id.0).collect();
+            let done = skip(tx, owner, why, ids, now).await?;
             for claim in claims {
                 if done.contains(&claim.id) {
                     deltas.skipped(claim.run, owner, claim.attempts > 0);
                 }
+                if claim.attempts > 0 {
+                    retries.push(claim.id.0);
+                }
             }
         }
+        queue::remove_deferred(tx, &held, &retries).await?;
         add_to_runs(tx, &deltas, now).await
     }
 
-    /// Returns claims to the queue untried, at once.
+    /// Returns claims to the queue untried. Returns how many of them `worker` held.
     pub async fn hand_back(
         tx: &mut Tx,
         worker: WorkerId,
-        claims: &[DeliveryId],
+        claims: &[Untried],
     ) -> Result<u64, Error> {
-        return_to_queue(tx, worker, claims, None).await
-    }
-
-    /// Returns claims to the queue untried; each is due at its moment, by the second.
-    pub async fn postpone(
-        tx: &mut Tx,
-        worker: WorkerId,
-        claims: &[(DeliveryId, Moment)],
-    ) -> Result<(), Error> {
-        let mut by_second: BTreeMap<i64, Vec<DeliveryId>> = BTreeMap::new();
-        for (id, due_at) in claims {
-            let second = due_at.millis().div_euclid(1_000) + 1;
-            by_second.entry(second).or_default().push(*id);
+        if claims.is_empty() {
+            return Ok(0);
         }
-        for (second, ids) in by_second {
-            let due_at = Moment::from_millis(second * 1_000);
-            return_to_queue(tx, worker, &ids, Some(due_at)).await?;
-        }
-        Ok(())
+        queue::hand_back(tx, worker, claims).await
     }
 
     /// Returns everything that `worker` holds to the queue untried.
     pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
-        Ok(on_db!(tx, conn => sqlx::query(
-            "UPDATE deliveries
-             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL
-             WHERE state = 'claimed' AND claimed_by = $1",
-        )
-        .bind(worker)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?)
+        queue::hand_back_all(tx, worker).await
     }
 
     /// Addresses of `owner` that were suppressed at `since` or later, as `email_key`, with the reason.
@@ -398,17 +402,13 @@ impl Delivery {
 
     /// Says on all open runs why nothing moves; the empty text: it moves.
     pub async fn set_waiting(tx: &mut Tx, scope: Scope, why: &str) -> Result<(), Error> {
-        let mailing = match scope {
-            Scope::All => None,
-            Scope::Mailing(mailing) => Some(mailing),
-        };
         on_db!(tx, conn => sqlx::query(
             "UPDATE runs SET waiting = $1
              WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND waiting <> $1
                AND ($2 IS NULL OR mailing_id = $2)",
         )
         .bind(why)
-        .bind(mailing)
+        .bind(scope.mailing())
         .execute(conn)
         .await
         .map(|_| ()))?;
@@ -416,87 +416,56 @@ impl Delivery {
     }
 }
 
-/// Lets go of claims; with `due_at` they are not claimed again before.
-async fn return_to_queue(
-    tx: &mut Tx,
-    worker: WorkerId,
-    claims: &[DeliveryId],
-    due_at: Option<Moment>,
-) -> Result<u64, Error> {
-    if claims.is_empty() {
-        return Ok(0);
-    }
-    let ids: Vec<i64> = claims.iter().map(|id| id.0).collect();
-    let done = match tx {
-        Tx::Sqlite(tx) => sqlx::query(
-            "UPDATE deliveries
-             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL,
-                 due_at = coalesce($3, due_at)
-             WHERE state = 'claimed' AND claimed_by = $1 AND id IN (SELECT value FROM json_each($2))",
-        )
-        .bind(worker)
-        .bind(Json(ids))
-            .bind(due_at)
-        .execute(&mut **tx)
-        .await?
-        .rows_affected(),
-        Tx::Postgres(tx) => sqlx::query(
-            "UPDATE deliveries
-             SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL,
-                 due_at = coalesce($3, due_at)
-             WHERE state = 'claimed' AND claimed_by = $1 AND id = ANY($2)",
-        )
-        .bind(worker)
-        .bind(ids)
-            .bind(due_at)
-        .execute(&mut **tx)
-        .await?
-        .rows_affected(),
-    };
-    Ok(done)
-}
-
-/// Name, attributes and a reason not to send, of the recipients behind deliveries of one owner.
-async fn people(
+/// What the letters of ranges need.
+async fn letters(
     tx: &mut Tx,
     owner: UserId,
-    ids: Vec<i64>,
-) -> Result<HashMap<DeliveryId, PersonRow>, Error> {
-    let rows: Vec<PersonRow> = match tx {
+    run: RunId,
+    ranges: &[queue::Range],
+) -> Result<Vec<ClaimRow>, Error> {
+    Ok(match tx {
         Tx::Sqlite(tx) => {
-            sqlx::query_as(
-                "SELECT d.id, r.name, r.attributes, s.reason
-             FROM json_each($2) AS chosen
-             JOIN deliveries d ON d.id = chosen.value
-             LEFT JOIN recipients r ON r.owner_id = $1 AND r.id = d.recipient_id
-             LEFT JOIN suppressions s ON s.owner_id = $1 AND s.email_key = d.email_key",
-            )
+            let ranges: Vec<_> = ranges
+                .iter()
+                .map(|range| (range.first_id, range.last_id, range.state))
+                .collect();
+            sqlx::query_as(letters_sql!(
+                "(SELECT value ->> 0 AS first_id, value ->> 1 AS last_id, value ->> 2 AS state FROM json_each($3)) AS q"
+            ))
             .bind(owner)
-            .bind(Json(ids))
+            .bind(run)
+            .bind(Json(ranges))
             .fetch_all(&mut **tx)
             .await?
         }
         Tx::Postgres(tx) => {
-            sqlx::query_as(
-                "SELECT d.id, r.name, r.attributes, s.reason
-             FROM deliveries d
-             LEFT JOIN recipients r ON r.owner_id = $1 AND r.id = d.recipient_id
-             LEFT JOIN suppressions s ON s.owner_id = $1 AND s.email_key = d.email_key
-             WHERE d.owner_id = $1 AND d.id = ANY($2)",
-            )
+            sqlx::query_as(letters_sql!(
+                "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)"
+            ))
             .bind(owner)
-            .bind(ids)
+            .bind(run)
+            .bind(
+                ranges
+                    .iter()
+                    .map(|range| range.first_id)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
+            .bind(
+                ranges
+                    .iter()
+                    .map(|range| range.state.as_str())
+                    .collect::<Vec<_>>(),
+            )
             .fetch_all(&mut **tx)
             .await?
         }
-    };
-    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    })
 }
 
-/// Marks claims of one owner as skipped; returns those that were.
+/// Marks deliveries of one owner, which the caller knows to be in hand, as skipped; returns those that were.
 async fn skip(
     tx: &mut Tx,
-    worker: WorkerId,
     owner: UserId,
     why: &str,
     ids: Vec<i64>,
@@ -505,12 +474,10 @@ async fn skip(
     Ok(match tx {
         Tx::Sqlite(tx) => {
             sqlx::query_scalar(
-                "UPDATE deliveries SET state = 'skipped', why = $3, claimed_by = NULL, done_at = $4
-             WHERE state = 'claimed' AND claimed_by = $1 AND owner_id = $2
-               AND id IN (SELECT value FROM json_each($5))
-             RETURNING id",
+                "UPDATE deliveries SET state = 'skipped', why = $2, done_at = $3
+                 WHERE owner_id = $1 AND state IN ('queued', 'deferred') AND id IN (SELECT value FROM json_each($4))
+                 RETURNING id",
             )
-            .bind(worker)
             .bind(owner)
             .bind(why)
             .bind(now)
@@ -520,11 +487,10 @@ async fn skip(
         }
         Tx::Postgres(tx) => {
             sqlx::query_scalar(
-                "UPDATE deliveries SET state = 'skipped', why = $3, claimed_by = NULL, done_at = $4
-             WHERE state = 'claimed' AND claimed_by = $1 AND owner_id = $2 AND id = ANY($5)
-             RETURNING id",
+                "UPDATE deliveries SET state = 'skipped', why = $2, done_at = $3
+                 WHERE owner_id = $1 AND state IN ('queued', 'deferred') AND id = ANY($4)
+                 RETURNING id",
             )
-            .bind(worker)
             .bind(owner)
             .bind(why)
             .bind(now)

@@ -47,8 +47,7 @@ impl Delivery {
     /// When the next of a run's deliveries that wait may be sent; a moment in the past: now.
     pub async fn next_due(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Moment>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
-            "SELECT min(due_at) FROM deliveries
-             WHERE owner_id = $1 AND run_id = $2 AND state IN ('queued', 'deferred')",
+            "SELECT min(due_at) FROM queue WHERE owner_id = $1 AND run_id = $2 AND claimed_by IS NULL",
         )
         .bind(owner)
         .bind(run)

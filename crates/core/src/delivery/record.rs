@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
+use sqlx::{QueryBuilder, Sqlite};
 
+use super::queue::{self, Held};
 use super::{Delivery, DeliveryState};
-use crate::attempt::{Attempt, AttemptOutcome};
+use crate::attempt::{Attempt, AttemptOutcome, ROWS};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{DeliveryId, RunId, UserId, WorkerId};
@@ -45,6 +46,23 @@ pub struct Attempted {
     pub duration_ms: i64,
     /// What becomes of the delivery.
     pub next: Next,
+}
+
+impl Attempted {
+    fn why(&self) -> Option<&str> {
+        (self.next != Next::Sent).then_some(&*self.class)
+    }
+
+    const fn due_at(&self) -> Option<i64> {
+        match self.next {
+            Next::Again(at) => Some(at.millis()),
+            _ => None,
+        }
+    }
+
+    fn done_at(&self) -> Option<i64> {
+        self.next.state().is_over().then_some(self.at.millis())
+    }
 }
 
 /// What becomes of a delivery after an attempt.
@@ -124,7 +142,7 @@ impl Delivery {
     /// Records attempts at deliveries that `worker` holds: their states, a row each in the log, the numbers of their
     /// runs. Those that it does not hold any more are left alone and named in the answer.
     ///
-    /// Three statements for any number of attempts of one run.
+    /// Five statements for any number of attempts of one run.
     pub async fn record(
         tx: &mut Tx,
         worker: WorkerId,
@@ -134,27 +152,39 @@ impl Delivery {
         if attempted.is_empty() {
             return Ok(Recorded::default());
         }
-        let done: HashSet<(i64, i64)> = update(tx, worker, attempted).await?.into_iter().collect();
-        let is_done = |one: &Attempted| done.contains(&(one.delivery.0, one.number));
+        tx.by_key().await?;
+        let held = Held::of(tx, worker).await?;
+        let (in_hand, lost): (Vec<&Attempted>, Vec<&Attempted>) = attempted
+            .iter()
+            .partition(|one| held.has(one.run, one.delivery, one.number - 1));
+        let done: HashSet<(i64, i64)> = update(tx, &in_hand).await?.into_iter().collect();
+        let (done_now, done_before): (Vec<&Attempted>, Vec<&Attempted>) = in_hand
+            .into_iter()
+            .partition(|one| done.contains(&(one.delivery.0, one.number)));
+        Attempt::insert(tx, &done_now).await?;
+        let retries: Vec<i64> = done_now
+            .iter()
+            .filter(|one| one.number > 1)
+            .map(|one| one.delivery.0)
+            .collect();
+        queue::remove_deferred(tx, &held, &retries).await?;
+        let again = done_now.iter().filter_map(|one| match one.next {
+            Next::Again(at) => Some((one.owner, one.run, one.delivery, at)),
+            _ => None,
+        });
+        queue::add_deferred(tx, again).await?;
         let mut deltas = Deltas::default();
-        let mut stale = Vec::new();
-        for &one in attempted {
-            if is_done(one) {
-                deltas.attempted(one);
-            } else {
-                stale.push(one.delivery);
-            }
-        }
-        if stale.is_empty() {
-            Attempt::insert(tx, attempted.iter().copied()).await?;
-        } else {
-            let held = attempted.iter().copied().filter(|one| is_done(one));
-            Attempt::insert(tx, held).await?;
+        for one in &done_now {
+            deltas.attempted(one);
         }
         add_to_runs(tx, &deltas, now).await?;
         Ok(Recorded {
             recorded: done.len(),
-            stale,
+            stale: lost
+                .iter()
+                .chain(&done_before)
+                .map(|one| one.delivery)
+                .collect(),
         })
     }
 
@@ -167,11 +197,16 @@ impl Delivery {
         due_at: Moment,
         now: Moment,
     ) -> Result<u64, Error> {
+        tx.by_key().await?;
+        // locked first: an outcome that the worker is about to record comes before or not at all
+        Held::of(tx, worker).await?;
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
-             SELECT owner_id, id, attempts + 1, run_id, $2, 'in_doubt', 'interrupted', 'dot', NULL, NULL, $3, $3, '', 0
-             FROM deliveries
-             WHERE state = 'claimed' AND claimed_by = $1",
+             SELECT d.owner_id, d.id, d.attempts + 1, d.run_id, $2, 'in_doubt', 'interrupted', 'dot', NULL, NULL, $3, $3, '', 0
+             FROM queue q
+             JOIN deliveries d ON d.owner_id = q.owner_id AND d.id BETWEEN q.first_id AND q.last_id
+                              AND d.run_id = q.run_id AND d.state = q.state
+             WHERE q.claimed_by = $1",
         )
         .bind(worker)
         .bind(now)
@@ -179,18 +214,25 @@ impl Delivery {
         .execute(conn)
         .await
         .map(|_| ()))?;
-        let rows: Vec<(UserId, RunId, i64)> = on_db!(tx, conn => sqlx::query_as(
+        let rows: Vec<(UserId, RunId, DeliveryId, i64)> = on_db!(tx, conn => sqlx::query_as(
             "UPDATE deliveries
-             SET state = 'deferred', why = 'interrupted', attempts = attempts + 1, due_at = $2, claimed_by = NULL
-             WHERE state = 'claimed' AND claimed_by = $1
-             RETURNING owner_id, run_id, attempts",
+             SET state = 'deferred', why = 'interrupted', attempts = attempts + 1, due_at = $2
+             FROM queue q
+             WHERE q.claimed_by = $1 AND deliveries.owner_id = q.owner_id AND deliveries.id BETWEEN q.first_id AND q.last_id
+               AND deliveries.run_id = q.run_id AND deliveries.state = q.state
+             RETURNING deliveries.owner_id, deliveries.run_id, deliveries.id, deliveries.attempts",
         )
         .bind(worker)
         .bind(due_at)
         .fetch_all(conn)
         .await)?;
+        queue::remove_all(tx, worker).await?;
+        let again = rows
+            .iter()
+            .map(|(owner, run, delivery, _)| (*owner, *run, *delivery, due_at));
+        queue::add_deferred(tx, again).await?;
         let mut deltas = Deltas::default();
-        for (owner, run, attempts) in &rows {
+        for (owner, run, _, attempts) in &rows {
             if *attempts == 1 {
                 deltas.again(*owner, *run);
             }
@@ -229,68 +271,56 @@ pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Re
     Ok(())
 }
 
-/// The deliveries' new states; returns delivery and number of those that `worker` held for this very attempt.
-async fn update(
-    tx: &mut Tx,
-    worker: WorkerId,
-    attempted: &[&Attempted],
-) -> Result<Vec<(i64, i64)>, Error> {
-    let why = |one: &Attempted| (one.next != Next::Sent).then(|| one.class.clone());
-    let due_at = |one: &Attempted| match one.next {
-        Next::Again(at) => Some(at.millis()),
-        _ => None,
-    };
-    let done_at = |one: &Attempted| one.next.state().is_over().then_some(one.at.millis());
+/// The new states of deliveries in hand; returns delivery and number of those that waited for this very attempt.
+async fn update(tx: &mut Tx, attempted: &[&Attempted]) -> Result<Vec<(i64, i64)>, Error> {
     Ok(match tx {
+        // as for attempts: values one by one cost less than JSON
         Tx::Sqlite(tx) => {
-            let rows: Vec<_> = attempted
-                .iter()
-                .map(|one| {
-                    (
-                        one.delivery.0,
-                        one.number,
-                        one.next.state().as_str(),
-                        why(one),
-                        due_at(one),
-                        done_at(one),
-                    )
-                })
-                .collect();
-            // the + keeps SQLite from walking all claims of the worker for each row
-            sqlx::query_as(
-                "UPDATE deliveries
-                 SET state = o.state, why = o.why, attempts = o.number, due_at = coalesce(o.due_at, deliveries.due_at),
-                     done_at = o.done_at, claimed_by = NULL
-                 FROM (SELECT value ->> 0 AS id, value ->> 1 AS number, value ->> 2 AS state, value ->> 3 AS why,
-                              value ->> 4 AS due_at, value ->> 5 AS done_at
-                       FROM json_each($2)) AS o
-                 WHERE deliveries.id = o.id AND +deliveries.state = 'claimed' AND +deliveries.claimed_by = $1
-                   AND deliveries.attempts = o.number - 1
-                 RETURNING id, attempts",
-            )
-            .bind(worker)
-            .bind(Json(rows))
-            .fetch_all(&mut **tx)
-            .await?
+            let mut done = Vec::with_capacity(attempted.len());
+            for some in attempted.chunks(ROWS) {
+                let mut update = QueryBuilder::<Sqlite>::new(
+                    "UPDATE deliveries
+                     SET state = o.column3, why = o.column4, attempts = o.column2,
+                         due_at = coalesce(o.column5, deliveries.due_at), done_at = o.column6
+                     FROM (",
+                );
+                update.push_values(some, |mut row, one| {
+                    row.push_bind(one.delivery)
+                        .push_bind(one.number)
+                        .push_bind(one.next.state().as_str())
+                        .push_bind(one.why())
+                        .push_bind(one.due_at())
+                        .push_bind(one.done_at());
+                });
+                update.push(
+                    ") AS o
+                     WHERE deliveries.id = o.column1 AND deliveries.state IN ('queued', 'deferred')
+                       AND deliveries.attempts = o.column2 - 1
+                     RETURNING id, attempts",
+                );
+                let whole = some.len() == ROWS;
+                let query = update.build_query_as::<(i64, i64)>().persistent(whole);
+                done.extend(query.fetch_all(&mut **tx).await?);
+            }
+            done
         }
         Tx::Postgres(tx) => sqlx::query_as(
             "UPDATE deliveries d
              SET state = o.state, why = o.why, attempts = o.number, due_at = coalesce(o.due_at, d.due_at),
-                 done_at = o.done_at, claimed_by = NULL
-             FROM UNNEST($2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+                 done_at = o.done_at
+             FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
                   AS o (owner_id, id, number, state, why, due_at, done_at)
-             WHERE d.owner_id = o.owner_id AND d.id = o.id AND d.state = 'claimed' AND d.claimed_by = $1
+             WHERE d.owner_id = o.owner_id AND d.id = o.id AND d.state IN ('queued', 'deferred')
                AND d.attempts = o.number - 1
              RETURNING d.id, d.attempts",
         )
-        .bind(worker)
         .bind(attempted.iter().map(|one| one.owner.0).collect::<Vec<_>>())
         .bind(attempted.iter().map(|one| one.delivery.0).collect::<Vec<_>>())
         .bind(attempted.iter().map(|one| one.number).collect::<Vec<_>>())
         .bind(attempted.iter().map(|one| one.next.state().as_str()).collect::<Vec<_>>())
-        .bind(attempted.iter().map(|one| why(one).map(Cow::into_owned)).collect::<Vec<_>>())
-        .bind(attempted.iter().map(|one| due_at(one)).collect::<Vec<_>>())
-        .bind(attempted.iter().map(|one| done_at(one)).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| one.why()).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| one.due_at()).collect::<Vec<_>>())
+        .bind(attempted.iter().map(|one| one.done_at()).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?,
     })

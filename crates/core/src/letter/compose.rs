@@ -68,20 +68,51 @@ pub enum ComposeError {
     Header(&'static str),
 }
 
+/// A part of a letter: how it travels, and what writes it.
+pub(super) struct PartWriter<'a> {
+    pub(super) encoding: Encoding,
+    /// About how long it will be.
+    pub(super) size: usize,
+    pub(super) write: &'a dyn Fn(&mut Vec<u8>),
+}
+
 /// Writes a letter. Names, subject and bodies may be anything; what cannot be in a letter is left out of it.
 pub fn compose(rendered: &Rendered, headers: &Headers<'_>) -> Result<Vec<u8>, ComposeError> {
-    let text_encoding = Encoding::choose(&rendered.text);
-    let html = rendered
-        .html
-        .as_deref()
-        .map(|html| (html, Encoding::choose(html)));
+    let text = Encoding::choose(&rendered.text);
+    let write_text = |out: &mut Vec<u8>| text.write(out, &rendered.text);
     let size = |text: &str| text.len() + text.len() / 2;
-    let room = 2_048 + size(&rendered.text) + html.map_or(0, |(html, _)| size(html));
-    let mut out = Vec::with_capacity(room);
+    let html = rendered.html.as_deref();
+    let html = html.map(|html| (html, Encoding::choose(html)));
+    let write_html = |out: &mut Vec<u8>| {
+        if let Some((html, encoding)) = html {
+            encoding.write(out, html);
+        }
+    };
+    let text = PartWriter {
+        encoding: text,
+        size: size(&rendered.text),
+        write: &write_text,
+    };
+    let html = html.map(|(html, encoding)| PartWriter {
+        encoding,
+        size: size(html),
+        write: &write_html,
+    });
+    assemble(&rendered.subject, &text, html.as_ref(), headers)
+}
 
-    write_headers(&mut out, &rendered.subject, headers)?;
-    let Some((html, html_encoding)) = html else {
-        write_part(&mut out, "plain", text_encoding, &rendered.text);
+/// Puts headers and parts together.
+pub(super) fn assemble(
+    subject: &str,
+    text: &PartWriter<'_>,
+    html: Option<&PartWriter<'_>>,
+    headers: &Headers<'_>,
+) -> Result<Vec<u8>, ComposeError> {
+    let room = 2_048 + text.size + html.map_or(0, |html| html.size);
+    let mut out = Vec::with_capacity(room);
+    write_headers(&mut out, subject, headers)?;
+    let Some(html) = html else {
+        write_part(&mut out, "plain", text);
         return Ok(out);
     };
     let boundary = boundary(headers.message_id);
@@ -93,11 +124,11 @@ pub fn compose(rendered: &Rendered, headers: &Headers<'_>) -> Result<Vec<u8>, Co
     push(&mut out, "\"\r\n\r\n--");
     push(&mut out, &boundary);
     push(&mut out, "\r\n");
-    write_part(&mut out, "plain", text_encoding, &rendered.text);
+    write_part(&mut out, "plain", text);
     push(&mut out, "--");
     push(&mut out, &boundary);
     push(&mut out, "\r\n");
-    write_part(&mut out, "html", html_encoding, html);
+    write_part(&mut out, "html", html);
     push(&mut out, "--");
     push(&mut out, &boundary);
     push(&mut out, "--\r\n");
@@ -256,17 +287,17 @@ fn write_mailbox(out: &mut Vec<u8>, header: &str, mailbox: Mailbox<'_>) {
     }
 }
 
-fn write_part(out: &mut Vec<u8>, kind: &str, encoding: Encoding, text: &str) {
-    for part in [
+fn write_part(out: &mut Vec<u8>, kind: &str, part: &PartWriter<'_>) {
+    for text in [
         "Content-Type: text/",
         kind,
         "; charset=utf-8\r\nContent-Transfer-Encoding: ",
-        encoding.as_str(),
+        part.encoding.as_str(),
         "\r\n\r\n",
     ] {
-        push(out, part);
+        push(out, text);
     }
-    encoding.write(out, text);
+    (part.write)(out);
 }
 
 /// `Sun, 31 Jan 2027 10:00:00 +0000`

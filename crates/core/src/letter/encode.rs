@@ -2,6 +2,8 @@
 //!
 //! Written for speed, because every letter passes through here whole: runs of plain bytes are copied as runs.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -37,19 +39,23 @@ impl Encoding {
     }
 
     /// Appends a body with CRLF at the end of its last line. Line ends become CRLF; other control characters than
-    /// tabs are dropped (F2).
+    /// tabs are dropped (F2). No line begins with a dot.
     pub(super) fn write(self, out: &mut Vec<u8>, text: &str) {
-        let cleaned;
-        let mut text = text;
-        // without an early exit: the compiler makes sixteen comparisons at once of it
-        if text.bytes().fold(false, |odd, b| odd | is_odd_control(b)) {
-            cleaned = text.replace(|c: char| u8::try_from(c).is_ok_and(is_odd_control), "");
-            text = &cleaned;
-        }
+        let text = clean(text);
         match self {
-            Self::QuotedPrintable => quoted_printable(out, text),
-            Self::Base64 => base64(out, text),
+            Self::QuotedPrintable => quoted_printable(out, &text),
+            Self::Base64 => base64(out, &text),
         }
+    }
+}
+
+/// Without control characters that no letter may hold.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    // without an early exit: the compiler makes sixteen comparisons at once of it
+    if text.bytes().fold(false, |odd, b| odd | is_odd_control(b)) {
+        Cow::Owned(text.replace(|c: char| u8::try_from(c).is_ok_and(is_odd_control), ""))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -91,37 +97,52 @@ fn plain_run(line: &[u8]) -> usize {
 
 fn quoted_printable(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + text.len() / 16 + 64);
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    for line in lines(text) {
-        quoted_printable_line(out, line.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+    quoted_printable_from(out, 0, without_last_end(text));
+    out.extend_from_slice(b"\r\n");
 }
 
-fn quoted_printable_line(out: &mut Vec<u8>, line: &[u8]) {
+/// Without the end of the last line.
+pub(super) fn without_last_end(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+/// Appends a text that begins in `column` of a line, in quoted-printable; returns the column where it ends. A blank at
+/// the end is encoded: whether the line ends there is not known here.
+pub(super) fn quoted_printable_from(out: &mut Vec<u8>, mut column: usize, text: &str) -> usize {
+    for (number, line) in lines(text).enumerate() {
+        if number > 0 {
+            out.extend_from_slice(b"\r\n");
+            column = 0;
+        }
+        column = quoted_printable_line(out, column, line.as_bytes());
+    }
+    column
+}
+
+fn quoted_printable_line(out: &mut Vec<u8>, mut column: usize, line: &[u8]) -> usize {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     // a blank at the end would be cut off on the way
     let blank = matches!(line.last(), Some(b' ' | b'\t'));
     let (mut rest, last) = line.split_at(line.len() - usize::from(blank));
-    let mut column = 0;
     loop {
-        let room = (MAX_LINE - column).min(rest.len());
-        let run = plain_run(&rest[..room]);
+        let dot = column == 0 && rest.first() == Some(&b'.');
+        let room = MAX_LINE.saturating_sub(column).min(rest.len());
+        let run = if dot { 0 } else { plain_run(&rest[..room]) };
         out.extend_from_slice(&rest[..run]);
         rest = &rest[run..];
         column += run;
         let next = match rest.first() {
             Some(byte) => *byte,
             None if blank => break,
-            None => return,
+            None => return column,
         };
-        let plain = is_plain(next);
+        // a dot at the begin of a line would be doubled on the way, byte for byte of all letters looked for
+        let plain = is_plain(next) && !dot;
         if column + if plain { 1 } else { 3 } > MAX_LINE {
             out.extend_from_slice(b"=\r\n");
             column = 0;
-        }
-        if !plain {
+        } else if !plain {
             out.extend_from_slice(&[
                 b'=',
                 HEX[usize::from(next >> 4)],
@@ -133,17 +154,27 @@ fn quoted_printable_line(out: &mut Vec<u8>, line: &[u8]) {
     }
     if column + 3 > MAX_LINE {
         out.extend_from_slice(b"=\r\n");
+        column = 0;
     }
     out.extend_from_slice(if last == b" " { b"=20" } else { b"=09" });
+    column + 3
 }
 
 fn base64(out: &mut Vec<u8>, text: &str) {
-    let canonical: String;
-    let mut bytes = text.as_bytes();
-    if bytes.iter().any(|b| matches!(b, b'\r' | b'\n')) {
-        canonical = lines(text).collect::<Vec<_>>().join("\r\n");
-        bytes = canonical.as_bytes();
+    base64_lines(out, canonical(text).as_bytes());
+}
+
+/// With CRLF at the end of each line.
+pub(super) fn canonical(text: &str) -> Cow<'_, str> {
+    if text.contains(['\r', '\n']) {
+        Cow::Owned(lines(text).collect::<Vec<_>>().join("\r\n"))
+    } else {
+        Cow::Borrowed(text)
     }
+}
+
+/// Appends bytes as full lines of base64; padded if they are not a multiple of three.
+pub(super) fn base64_lines(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut at = out.len();
     out.resize(at + bytes.len().div_ceil(BASE64_BYTES) * 78, 0);
     for line in bytes.chunks(BASE64_BYTES) {
@@ -224,6 +255,14 @@ mod tests {
         );
     }
 
+    /// F6: nothing is left to be doubled on the way.
+    #[test]
+    fn no_line_begins_with_a_dot() {
+        assert_eq!(quoted(".\n..a\nb."), "=2E\r\n=2E.a\r\nb.\r\n");
+        let long = format!("{}.x", "x".repeat(75));
+        assert_eq!(quoted(&long), format!("{}=\r\n=2Ex\r\n", &long[..75]));
+    }
+
     #[test]
     fn base64_lines_are_76_long() {
         let text = encoded(Encoding::Base64, &"я".repeat(100));
@@ -242,13 +281,13 @@ mod tests {
     }
 
     proptest! {
-        /// F1, F2: no long line, no bare CR or LF, no control character, and nothing of the text is lost.
+        /// F1, F2, F6: no long line, no bare CR or LF, no control character, no dot first, and nothing of the text is lost.
         #[test]
-        fn bodies_come_back(text in "([a-z =.]{0,90}|\\PC{0,90}|[\r\n\t\u{0}\u{7f}я]{0,5}){0,12}", choice: bool) {
+        fn bodies_come_back(text in "([a-z =.]{0,90}|[.]{0,3}|\\PC{0,90}|[\r\n\t\u{0}\u{7f}я]{0,5}){0,12}", choice: bool) {
             let encoding = if choice { Encoding::Base64 } else { Encoding::QuotedPrintable };
             let body = encoded(encoding, &text);
             prop_assert!(body.bytes().all(|b| matches!(b, b'\t' | b'\r' | b'\n' | b' '..=b'~')));
-            prop_assert!(body.split("\r\n").all(|line| line.len() <= 76 && !line.contains(['\r', '\n']) && !line.ends_with([' ', '\t'])));
+            prop_assert!(body.split("\r\n").all(|line| line.len() <= 76 && !line.starts_with('.') && !line.contains(['\r', '\n']) && !line.ends_with([' ', '\t'])));
             let letter = format!("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {}\r\n\r\n{body}", encoding.as_str());
             let letter = mail_parser::MessageParser::default().parse(letter.as_bytes()).unwrap();
             let read = letter.body_text(0).unwrap_or_default().replace("\r\n", "\n");

@@ -1,6 +1,9 @@
 //! How runs stop: paused, cancelled, expired, done.
 
+use sqlx::types::Json;
+
 use crate::db::{Tx, on_db};
+use crate::delivery::{DeliveryState, queue};
 use crate::error::Error;
 use crate::ids::{MailingId, RunId, UserId};
 use crate::mailing::{Event, Mailing};
@@ -139,56 +142,14 @@ impl Run {
         let Some(state) = state else {
             return Ok(0);
         };
+        let ranges = queue::withdraw(tx, owner, run, limit).await?;
         let mut closed = [0; 2];
-        for (from, closed) in ["queued", "deferred"].into_iter().zip(&mut closed) {
-            // PostgreSQL gets the ids in hand: a sub-select makes it join by nested loops while the table is new to it.
-            let done = match tx {
-                Tx::Sqlite(tx) => sqlx::query(
-                    "UPDATE deliveries
-                     SET state = $4, done_at = $5
-                     WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id IN
-                         (SELECT id FROM deliveries
-                          WHERE run_id = $2 AND state IN ('queued', 'deferred') AND state = $3
-                          ORDER BY due_at, id
-                          LIMIT $6)",
-                )
-                .bind(owner)
-                .bind(run)
-                .bind(from)
-                .bind(&state)
-                .bind(now)
-                .bind(limit)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected(),
-                Tx::Postgres(tx) => {
-                    let ids: Vec<i64> = sqlx::query_scalar(
-                        "SELECT id FROM deliveries
-                         WHERE run_id = $1 AND owner_id = $2 AND state IN ('queued', 'deferred') AND state = $3
-                         ORDER BY due_at, id
-                         LIMIT $4",
-                    )
-                    .bind(run)
-                    .bind(owner)
-                    .bind(from)
-                    .bind(limit)
-                    .fetch_all(&mut **tx)
-                    .await?;
-                    sqlx::query(
-                        "UPDATE deliveries
-                         SET state = $3, done_at = $4
-                         WHERE owner_id = $1 AND id = ANY($5) AND state = $2",
-                    )
-                    .bind(owner)
-                    .bind(from)
-                    .bind(&state)
-                    .bind(now)
-                    .bind(ids)
-                    .execute(&mut **tx)
-                    .await?
-                    .rows_affected()
-                }
-            };
+        for (from, closed) in [DeliveryState::Queued, DeliveryState::Deferred]
+            .into_iter()
+            .zip(&mut closed)
+        {
+            let ranges: Vec<_> = ranges.iter().filter(|range| range.state == from).collect();
+            let done = close(tx, owner, run, from, &state, &ranges, now).await?;
             *closed = i64::try_from(done).unwrap_or(i64::MAX);
         }
         let [queued, deferred] = closed;
@@ -234,7 +195,62 @@ impl Run {
         let Some(mailing) = mailing else {
             return Ok(false);
         };
+        queue::remove_run(tx, owner, run).await?;
         Mailing::complete_if_over(tx, owner, mailing, now).await?;
         Ok(true)
     }
+}
+
+/// Ends the deliveries of a run that are in these ranges and in the state `from`. Returns how many there were.
+async fn close(
+    tx: &mut Tx,
+    owner: UserId,
+    run: RunId,
+    from: DeliveryState,
+    to: &str,
+    ranges: &[&queue::Range],
+    now: Moment,
+) -> Result<u64, Error> {
+    if ranges.is_empty() {
+        return Ok(0);
+    }
+    Ok(match tx {
+        Tx::Sqlite(tx) => {
+            let ranges: Vec<_> = ranges
+                .iter()
+                .map(|range| (range.first_id, range.last_id))
+                .collect();
+            sqlx::query(
+                "UPDATE deliveries
+                 SET state = $4, done_at = $5
+                 FROM (SELECT value ->> 0 AS first_id, value ->> 1 AS last_id FROM json_each($6)) AS q
+                 WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id BETWEEN q.first_id AND q.last_id",
+            )
+            .bind(owner)
+            .bind(run)
+            .bind(from.as_str())
+            .bind(to)
+            .bind(now)
+            .bind(Json(ranges))
+            .execute(&mut **tx)
+            .await?
+            .rows_affected()
+        }
+        Tx::Postgres(tx) => sqlx::query(
+            "UPDATE deliveries
+             SET state = $4, done_at = $5
+             FROM UNNEST($6::bigint[], $7::bigint[]) AS q (first_id, last_id)
+             WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id BETWEEN q.first_id AND q.last_id",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(from.as_str())
+        .bind(to)
+        .bind(now)
+        .bind(ranges.iter().map(|range| range.first_id).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?
+        .rows_affected(),
+    })
 }

@@ -10,6 +10,7 @@
 //! *Invariants*: deliveries, cursor and counters change in one transaction; within a run an address has one delivery.
 
 use crate::db::{Tx, on_db};
+use crate::delivery::{DeliveryState, queue};
 use crate::error::Error;
 use crate::ids::{ListId, MailingId, RecipientId, RunId, UserId};
 use crate::run::Run;
@@ -74,6 +75,22 @@ macro_rules! range_sql {
     };
 }
 
+/// The statement that makes deliveries; `$1` to `$4` as above, `$5` run, `$6` due, `$7` state, `$8` when it is over.
+macro_rules! insert_sql {
+    () => {
+        concat!(
+            "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at, done_at)
+             SELECT r.owner_id, $5, r.id, r.email, r.email_key, $7, 0, $6, $8
+             FROM (",
+            range_sql!(),
+            ") AS chosen
+             JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id
+             WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.owner_id = $1 AND s.email_key = r.email_key)
+             ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
 impl Run {
     /// Tells whether there is anything to expand, of any mailing or of one.
     pub async fn any_to_expand(
@@ -131,25 +148,12 @@ async fn expand_slice(
     .bind(up_to)
     .fetch_one(conn)
     .await)?;
-    let added = on_db!(tx, conn => sqlx::query(concat!(
-        "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at, done_at)
-         SELECT r.owner_id, $5, r.id, r.email, r.email_key, $7, 0, $6, $8
-         FROM (", range_sql!(), ") AS chosen
-         JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id
-         WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.owner_id = $1 AND s.email_key = r.email_key)
-         ON CONFLICT DO NOTHING",
-    ))
-    .bind(open.owner_id)
-    .bind(open.mailing_id)
-    .bind(after)
-    .bind(up_to)
-    .bind(open.id)
-    .bind(open.due_at)
-    .bind(if open.expired { "expired" } else { "queued" })
-    .bind(open.expired.then_some(now))
-    .execute(conn)
-    .await
-    .map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)))?;
+    let (added, ids) = insert(tx, open, after, up_to, now).await?;
+    if let Some(ids) = ids
+        && !open.expired
+    {
+        queue::add_fresh(tx, open.owner_id, open.id, ids, open.due_at).await?;
+    }
     on_db!(tx, conn => sqlx::query(
         "UPDATE runs
          SET cursor = $3, chosen = chosen + $4, planned = planned + $5, suppressed = suppressed + $6,
@@ -179,6 +183,62 @@ async fn expand_slice(
         added,
         complete,
     })
+}
+
+/// Makes the deliveries of a range of recipients; returns how many, and the first and the last id.
+async fn insert(
+    tx: &mut Tx,
+    open: &Open,
+    after: RecipientId,
+    up_to: RecipientId,
+    now: Moment,
+) -> Result<(i64, Option<(i64, i64)>), Error> {
+    let (state, done_at) = if open.expired {
+        (DeliveryState::Expired, Some(now))
+    } else {
+        (DeliveryState::Queued, None)
+    };
+    let (added, first, last): (i64, Option<i64>, Option<i64>) = match tx {
+        Tx::Sqlite(tx) => {
+            let before: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM deliveries")
+                .fetch_one(&mut **tx)
+                .await?;
+            sqlx::query(insert_sql!())
+                .bind(open.owner_id)
+                .bind(open.mailing_id)
+                .bind(after)
+                .bind(up_to)
+                .bind(open.id)
+                .bind(open.due_at)
+                .bind(state.as_str())
+                .bind(done_at)
+                .execute(&mut **tx)
+                .await?;
+            // nobody else writes meanwhile
+            sqlx::query_as("SELECT count(*), min(id), max(id) FROM deliveries WHERE id > $1")
+                .bind(before.unwrap_or(0))
+                .fetch_one(&mut **tx)
+                .await?
+        }
+        Tx::Postgres(tx) => {
+            sqlx::query_as(concat!(
+                "WITH made AS (",
+                insert_sql!(),
+                " RETURNING id) SELECT count(*), min(id), max(id) FROM made"
+            ))
+            .bind(open.owner_id)
+            .bind(open.mailing_id)
+            .bind(after)
+            .bind(up_to)
+            .bind(open.id)
+            .bind(open.due_at)
+            .bind(state.as_str())
+            .bind(done_at)
+            .fetch_one(&mut **tx)
+            .await?
+        }
+    };
+    Ok((added, first.zip(last)))
 }
 
 /// Where the slice ends, and whether nothing comes after it: no list gives more than its share.

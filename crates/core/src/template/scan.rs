@@ -43,7 +43,7 @@ pub(crate) struct Piece<'s> {
 
 /// A word of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word<'s> {
+pub(super) enum Word<'s> {
     Name(&'s str),
     Text(&'s str),
     Number,
@@ -266,7 +266,7 @@ fn names<'s>(words: &[Word<'s>]) -> impl Iterator<Item = &'s str> {
 }
 
 /// The words between the delimiters of a tag.
-fn words<'s>(piece: &Piece<'s>) -> Result<Vec<Word<'s>>, TemplateError> {
+pub(super) fn words<'s>(piece: &Piece<'s>) -> Result<Vec<Word<'s>>, TemplateError> {
     let inner = &piece.source[2..piece.source.len() - 2];
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);

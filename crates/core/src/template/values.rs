@@ -92,6 +92,21 @@ impl Object for Fields {
     }
 }
 
+/// Whether all attributes are single values, and so short that none is left out.
+pub(super) fn are_few(attributes: &Map<String, Json>) -> bool {
+    let size = |value: &Json| match value {
+        Json::Array(_) | Json::Object(_) => None,
+        Json::String(text) => Some(text.len() + 16),
+        _ => Some(16),
+    };
+    attributes
+        .iter()
+        .try_fold(0, |sum, (name, value)| {
+            Some(sum + name.len() + 16 + size(value)?)
+        })
+        .is_some_and(|sum| sum < MAX_ATTRIBUTES)
+}
+
 fn map(object: &Map<String, Json>, depth: usize, budget: &mut usize) -> Value {
     let mut fields = Vec::with_capacity(object.len());
     for (name, value) in object {

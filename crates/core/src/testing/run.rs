@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::types::Json;
 
 use crate::db::{Db, on_db};
+use crate::delivery::queue;
 use crate::error::Error;
 use crate::ids::{MailingId, RecipientId, RunId, UserId};
 use crate::time::Moment;
@@ -33,6 +34,7 @@ pub async fn sending_run(
     let mailing = MailingId::new(now);
     let run = RunId::new(now);
     let mut recipients = Vec::with_capacity(addresses.len());
+    let mut ids: Option<(i64, i64)> = None;
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query(
         "INSERT INTO mailings (owner_id, id, title, from_name, from_email, reply_to, every, zone, end_at, status, version, created_at, updated_at)
@@ -76,10 +78,10 @@ pub async fn sending_run(
         .execute(conn)
         .await
         .map(|_| ()))?;
-        let id: RecipientId = on_db!(&mut tx, conn => sqlx::query_scalar(
+        let (id, delivery): (RecipientId, i64) = on_db!(&mut tx, conn => sqlx::query_as(
             "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at)
              SELECT owner_id, $2, id, email, email_key, 'queued', 0, $4 FROM recipients WHERE owner_id = $1 AND email_key = $3
-             RETURNING recipient_id",
+             RETURNING recipient_id, id",
         )
         .bind(owner)
         .bind(run)
@@ -88,6 +90,10 @@ pub async fn sending_run(
         .fetch_one(conn)
         .await)?;
         recipients.push(id);
+        ids = Some((ids.map_or(delivery, |(first, _)| first), delivery));
+    }
+    if let Some(ids) = ids {
+        queue::add_fresh(&mut tx, owner, run, ids, now).await?;
     }
     tx.commit().await?;
     Ok(TestRun {
@@ -171,8 +177,8 @@ pub(super) async fn numbers(
         "SELECT count(*) FILTER (WHERE state = 'sent'), count(*) FILTER (WHERE state = 'failed'),
                 count(*) FILTER (WHERE state = 'skipped'), count(*) FILTER (WHERE state = 'expired'),
                 count(*) FILTER (WHERE state = 'cancelled'),
-                count(*) FILTER (WHERE state IN ('claimed', 'deferred') AND attempts > 0),
-                count(*) FILTER (WHERE state IN ('queued', 'claimed', 'deferred'))
+                count(*) FILTER (WHERE state = 'deferred' AND attempts > 0),
+                count(*) FILTER (WHERE state IN ('queued', 'deferred'))
          FROM deliveries WHERE owner_id = $1 AND run_id = $2",
     )
     .bind(owner)

@@ -13,6 +13,7 @@ mod media;
 mod moderation;
 mod outbox;
 mod posts;
+mod queue;
 mod recipients;
 mod runs;
 mod schema;

@@ -282,8 +282,8 @@ async fn rest_expires_at_the_end() {
     assert_eq!((open.expired, open.totals().remaining), (20, 10));
     assert!(!open.is_over(), "ten letters are in a worker's hand");
     let mut tx = db.write().await.unwrap();
-    let ids: Vec<_> = claims.iter().map(|claim| claim.id).collect();
-    Delivery::hand_back(&mut tx, worker, &ids).await.unwrap();
+    let back: Vec<_> = claims.iter().map(|claim| claim.untried(None)).collect();
+    Delivery::hand_back(&mut tx, worker, &back).await.unwrap();
     Run::close_slice(&mut tx, ann, made, 15, end).await.unwrap();
     tx.commit().await.unwrap();
     let over = run(&db, ann, made).await;

@@ -18,7 +18,7 @@ pub struct Log {
     #[arg(value_name = "MAILING")]
     id: MailingId,
 
-    /// Only of deliveries in this state now: sent, deferred, failed, skipped, expired, cancelled, queued, claimed.
+    /// Only of deliveries in this state now: sent, deferred, failed, skipped, expired, cancelled, queued.
     #[arg(long, value_parser = state)]
     state: Option<DeliveryState>,
 

@@ -218,7 +218,6 @@ replies-reply = Reply
 replies-state = Now
 replies-count = Letters
 delivery-queued = Queued
-delivery-claimed = Being sent
 delivery-sent = Sent
 delivery-deferred = Will be tried again
 delivery-failed = Failed

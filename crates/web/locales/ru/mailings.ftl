@@ -235,7 +235,6 @@ replies-reply = Ответ
 replies-state = Сейчас
 replies-count = Писем
 delivery-queued = В очереди
-delivery-claimed = Отправляется
 delivery-sent = Отправлено
 delivery-deferred = Будет повтор
 delivery-failed = Ошибка

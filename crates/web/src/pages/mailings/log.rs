@@ -137,7 +137,7 @@ struct LogPage {
     query: LogQuery,
     attempts: Vec<Attempt>,
     outcomes: [AttemptOutcome; 4],
-    states: [DeliveryState; 8],
+    states: [DeliveryState; 7],
     first: String,
     next: String,
     csv: String,

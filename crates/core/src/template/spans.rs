@@ -1,0 +1,337 @@
+//! Templates that are nothing but text and values: cut up once, so that a letter is made of ready pieces.
+//!
+//! Most letters are like that. What stands between the values is the same for everybody and can be encoded once; of the
+//! values each is made once for a letter, however often it stands there. Templates with conditions, loops or white
+//! space control go through the engine as a whole.
+//!
+//! *Invariants*: a letter reads the same as one from [`Template::render`]. Plain fields are looked up here without the
+//! engine; whatever is not as simple as that is a template of its own.
+
+use std::cell::OnceCell;
+
+use serde_json::Value as Json;
+
+use super::scan::{self, Kind, Piece, Word};
+use super::values::{self, Person, Values};
+use super::{Part, Template, TemplateError, escape_html, first_name, one_line};
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// The same for everybody.
+    Text(String),
+    /// The value with this number.
+    Value(usize),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Spans {
+    pub(crate) list: Vec<Span>,
+    slots: Vec<Slot>,
+    part: Part,
+}
+
+/// A value of a letter.
+#[derive(Debug)]
+struct Slot {
+    source: String,
+    /// The value, when it is nothing but a field.
+    field: Option<Field>,
+    template: Template,
+}
+
+/// `{{ key }}` or `{{ key | default("other") }}`.
+#[derive(Debug, PartialEq, Eq)]
+struct Field {
+    key: Key,
+    other: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    Name,
+    FirstName,
+    Email,
+    UnsubscribeUrl,
+    Attribute(String),
+}
+
+/// One person's values, as far as they were needed.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    person: &'a Person<'a>,
+    unsubscribe_url: &'a str,
+    /// Attributes are so few and short that none is left out.
+    few: bool,
+    values: OnceCell<Values>,
+}
+
+impl<'a> Known<'a> {
+    pub(crate) fn new(person: &'a Person<'a>, unsubscribe_url: &'a str) -> Self {
+        Self {
+            person,
+            unsubscribe_url,
+            few: values::are_few(person.attributes),
+            values: OnceCell::new(),
+        }
+    }
+
+    fn values(&self) -> &Values {
+        self.values
+            .get_or_init(|| Values::new(self.person, self.unsubscribe_url))
+    }
+
+    /// A field that is text; `None`: it is something else.
+    fn text(&self, key: &Key) -> Option<&str> {
+        Some(match key {
+            Key::Name => self.person.name,
+            Key::FirstName => first_name(self.person.name),
+            Key::Email => self.person.email,
+            Key::UnsubscribeUrl => self.unsubscribe_url,
+            Key::Attribute(name) if self.few => match self.person.attributes.get(name) {
+                Some(Json::String(text)) => text,
+                None | Some(Json::Null) => "",
+                Some(_) => return None,
+            },
+            Key::Attribute(_) => return None,
+        })
+    }
+}
+
+impl Spans {
+    /// Cuts a template up that compiles; `None`: it is more than text and values.
+    pub(crate) fn of(part: Part, source: &str) -> Option<Self> {
+        let mut spans = Vec::new();
+        let mut slots: Vec<Slot> = Vec::new();
+        // a line is made one of as a whole
+        let slot_part = match part {
+            Part::Html => Part::Html,
+            Part::Subject | Part::PreviewText | Part::Text => Part::Text,
+        };
+        for piece in scan::pieces(source).ok()? {
+            match piece.kind {
+                Kind::Block => return None,
+                _ if controls_space(&piece) => return None,
+                Kind::Comment => {}
+                Kind::Text => match spans.last_mut() {
+                    Some(Span::Text(text)) => text.push_str(piece.source),
+                    _ => spans.push(Span::Text(piece.source.to_owned())),
+                },
+                Kind::Value => {
+                    let known = slots.iter().position(|slot| slot.source == piece.source);
+                    let number = known.unwrap_or(slots.len());
+                    if known.is_none() {
+                        slots.push(Slot {
+                            source: piece.source.to_owned(),
+                            field: field(&piece),
+                            template: Template::compile(slot_part, piece.source).ok()?,
+                        });
+                    }
+                    spans.push(Span::Value(number));
+                }
+            }
+        }
+        Some(Self {
+            list: spans,
+            slots,
+            part,
+        })
+    }
+
+    /// The values of one letter, in the order of their numbers.
+    pub(crate) fn values(&self, known: &Known<'_>) -> Result<Vec<String>, TemplateError> {
+        let values = self.slots.iter().map(|slot| slot.value(self.part, known));
+        let values: Vec<String> = values.collect::<Result<_, _>>()?;
+        let length = |span: &Span| match span {
+            Span::Text(text) => text.len(),
+            Span::Value(number) => values[*number].len(),
+        };
+        let most = self.part.max_output();
+        if self.list.iter().map(length).sum::<usize>() > most {
+            return Err(TemplateError::new(1, "template_output_too_long", ""));
+        }
+        Ok(values)
+    }
+
+    /// All of it as one line.
+    pub(crate) fn line(&self, known: &Known<'_>) -> Result<String, TemplateError> {
+        let values = self.values(known)?;
+        let text: String = self
+            .list
+            .iter()
+            .map(|span| match span {
+                Span::Text(text) => text.as_str(),
+                Span::Value(number) => &values[*number],
+            })
+            .collect();
+        Ok(one_line(&text))
+    }
+}
+
+impl Slot {
+    fn value(&self, part: Part, known: &Known<'_>) -> Result<String, TemplateError> {
+        let Some((field, text)) = self
+            .field
+            .as_ref()
+            .and_then(|field| Some((field, known.text(&field.key)?)))
+        else {
+            return self.template.render(known.values());
+        };
+        let text = match &field.other {
+            Some(other) if text.trim().is_empty() => other,
+            _ => text,
+        };
+        if part != Part::Html {
+            return Ok(text.to_owned());
+        }
+        let mut escaped = String::with_capacity(text.len() + 8);
+        // writing to a String never fails
+        let _ = escape_html(&mut escaped, text);
+        Ok(escaped)
+    }
+}
+
+/// Whether a tag takes white space away beside it.
+fn controls_space(piece: &Piece<'_>) -> bool {
+    let inner = piece
+        .source
+        .get(2..piece.source.len().saturating_sub(2))
+        .unwrap_or_default();
+    piece.kind != Kind::Text && (inner.starts_with(['-', '+']) || inner.ends_with(['-', '+']))
+}
+
+fn field(piece: &Piece<'_>) -> Option<Field> {
+    let words = scan::words(piece).ok()?;
+    let (key, rest) = match &*words {
+        [
+            Word::Name("attributes"),
+            Word::Sign('.'),
+            Word::Name(name),
+            rest @ ..,
+        ] => (Key::Attribute((*name).to_owned()), rest),
+        [
+            Word::Name("attributes"),
+            Word::Sign('['),
+            Word::Text(name),
+            Word::Sign(']'),
+            rest @ ..,
+        ] => (Key::Attribute(unquoted(name)?), rest),
+        [Word::Name("name"), rest @ ..] => (Key::Name, rest),
+        [Word::Name("first_name"), rest @ ..] => (Key::FirstName, rest),
+        [Word::Name("email"), rest @ ..] => (Key::Email, rest),
+        [Word::Name("unsubscribe_url"), rest @ ..] => (Key::UnsubscribeUrl, rest),
+        _ => return None,
+    };
+    let other = match rest {
+        [] => None,
+        [
+            Word::Sign('|'),
+            Word::Name("default"),
+            Word::Sign('('),
+            Word::Text(other),
+            Word::Sign(')'),
+        ] => Some(unquoted(other)?),
+        _ => return None,
+    };
+    Some(Field { key, other })
+}
+
+/// The text between quotes, if nothing in it is escaped.
+fn unquoted(text: &str) -> Option<String> {
+    let inner = text.get(1..text.len().checked_sub(1)?)?;
+    (!inner.contains('\\')).then(|| inner.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn joined(part: Part, source: &str, person: &Person<'_>) -> Option<String> {
+        let spans = Spans::of(part, source)?;
+        let values = spans
+            .values(&Known::new(person, "https://a.example/u/T"))
+            .unwrap();
+        Some(
+            spans
+                .list
+                .iter()
+                .map(|span| match span {
+                    Span::Text(text) => text.as_str(),
+                    Span::Value(number) => &values[*number],
+                })
+                .collect(),
+        )
+    }
+
+    /// R12: a template in pieces reads the same as the engine makes it.
+    #[test]
+    fn spans_are_what_the_engine_makes() {
+        let attributes = json!({"city": "Tver & <Co>", "n": 7.5, "list": ["a", 1], "blank": " ", "null": null, "two words": "x"});
+        let attributes = attributes.as_object().unwrap().clone();
+        let person = Person {
+            email: "ann@example.org",
+            name: "Smith, Ann",
+            attributes: &attributes,
+        };
+        let values = Values::new(&person, "https://a.example/u/T");
+        for source in [
+            "",
+            "plain",
+            "{{ name }}",
+            "a {{name}}{# no #} b{{ first_name|upper }}\n",
+            "{{ attributes.city }} {{ attributes['two words'] }} {{ attributes[\"two words\"] }}",
+            "{{ attributes.n }} {{ attributes.list }} {{ attributes.null }} {{ attributes.missing }} {{ attributes }}",
+            "{{ attributes.blank | default('none') }}|{{ attributes.missing | default(\"<b>\") }}|{{ attributes.n | default('x') }}",
+            "{{ attributes.blank | default('a\\'b') }}{{ nobody }}{{ email ~ '!' }}{{ unsubscribe_url }}",
+        ] {
+            for part in [Part::Html, Part::Text] {
+                let whole = Template::compile(part, source)
+                    .unwrap()
+                    .render(&values)
+                    .unwrap();
+                assert_eq!(joined(part, source, &person), Some(whole), "{source}");
+            }
+        }
+        for source in [
+            "{% if name %}x{% endif %}",
+            "a {{- name }}",
+            "{{ name -}} b",
+            "a {#- b #}",
+        ] {
+            assert_eq!(joined(Part::Text, source, &person), None, "{source}");
+        }
+    }
+
+    /// R12: a value that would make the letter too long is refused, as by the engine.
+    #[test]
+    fn length_is_bounded() {
+        let name = "n".repeat(50_000);
+        let person = Person {
+            email: "ann@example.org",
+            name: &name,
+            attributes: &serde_json::Map::new(),
+        };
+        let source = "{{ name }}".repeat(30);
+        let spans = Spans::of(Part::Text, &source).unwrap();
+        let error = spans.values(&Known::new(&person, "")).unwrap_err();
+        assert_eq!(error.code, "template_output_too_long");
+    }
+
+    proptest! {
+        /// F13: whatever the values are, they read the same as the engine makes them.
+        #[test]
+        fn values_are_what_the_engine_makes(name in "\\PC{0,30}", city in "\\PC{0,30}|[<>&\"' \n]{0,9}") {
+            let attributes = json!({"city": city}).as_object().unwrap().clone();
+            let person = Person { email: "ann@example.org", name: &name, attributes: &attributes };
+            let source = "{{ name }}, {{ first_name }} <a href=\"{{ attributes.city }}\">{{ attributes.city | default('x') }}</a>";
+            for part in [Part::Html, Part::Text] {
+                let whole = Template::compile(part, source).unwrap().render(&Values::new(&person, "u")).unwrap();
+                prop_assert_eq!(joined(part, source, &person), Some(whole));
+            }
+        }
+    }
+}

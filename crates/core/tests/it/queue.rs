@@ -1,0 +1,258 @@
+use std::time::Duration;
+
+use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::db::Db;
+use skychimp_core::delivery::{Claim, Delivery, Next};
+use skychimp_core::ids::{DeliveryId, MailingId, RunId, WorkerId};
+use skychimp_core::testing::{TestDb, TestRun, execute, ledger, user};
+use skychimp_core::user::Role;
+use skychimp_core::worker::Worker;
+
+use crate::deliveries::{NOW, attempted, claim, record, run_of, sent};
+use crate::support::at;
+
+fn ids(claims: &[Claim]) -> Vec<DeliveryId> {
+    claims.iter().map(|claim| claim.id).collect()
+}
+
+async fn hand_back(db: &Db, worker: WorkerId, claims: &[Claim]) -> u64 {
+    let mut tx = db.write().await.unwrap();
+    let back: Vec<_> = claims.iter().map(|claim| claim.untried(None)).collect();
+    let count = Delivery::hand_back(&mut tx, worker, &back).await.unwrap();
+    tx.commit().await.unwrap();
+    count
+}
+
+async fn closes(db: &Db, run: &TestRun) -> [i64; 7] {
+    let (columns, rows) = ledger(db, run).await.unwrap();
+    assert_eq!(columns, rows);
+    rows
+}
+
+/// R6, R13: what is handed back out of the middle of a claim goes to others, and only they can record it.
+#[tokio::test]
+async fn part_of_a_claim_is_handed_back() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 50).await;
+    let (one, two) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
+    let first = claim(&db, one, at(NOW), 20).await;
+    let (back, kept): (Vec<_>, Vec<_>) = first
+        .iter()
+        .cloned()
+        .enumerate()
+        .partition(|(i, _)| (5..8).contains(i) || *i == 12);
+    let back: Vec<_> = back.into_iter().map(|(_, claim)| claim).collect();
+    let kept: Vec<_> = kept.into_iter().map(|(_, claim)| claim).collect();
+    assert_eq!(hand_back(&db, one, &back).await, 4);
+    assert_eq!(hand_back(&db, one, &back).await, 0);
+    let second = claim(&db, two, at(NOW), 100).await;
+    assert_eq!(ids(&second)[..4], ids(&back));
+    assert_eq!(second.len(), 34);
+    assert_eq!(
+        record(&db, one, &back.iter().map(sent).collect::<Vec<_>>()).await,
+        0
+    );
+    assert_eq!(
+        record(&db, one, &kept.iter().map(sent).collect::<Vec<_>>()).await,
+        16
+    );
+    assert_eq!(
+        record(&db, two, &second.iter().map(sent).collect::<Vec<_>>()).await,
+        34
+    );
+    assert_eq!(closes(&db, &run).await, [50, 0, 0, 0, 0, 0, 0]);
+}
+
+/// R27: a deferred delivery comes back at its moment, not with the rest of the claim it was in.
+#[tokio::test]
+async fn deferred_leaves_the_range_it_came_from() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 10).await;
+    let (one, two) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
+    let later = at(NOW) + Duration::from_mins(5);
+    let claims = claim(&db, one, at(NOW), 10).await;
+    let outcome = attempted(
+        &claims[3],
+        AttemptOutcome::Deferred,
+        "450 later",
+        Next::Again(later),
+    );
+    assert_eq!(record(&db, one, std::slice::from_ref(&outcome)).await, 1);
+    assert_eq!(record(&db, one, &[outcome]).await, 0);
+    let mut tx = db.write().await.unwrap();
+    assert_eq!(Delivery::hand_back_all(&mut tx, one).await.unwrap(), 9);
+    tx.commit().await.unwrap();
+    let fresh = claim(&db, two, at(NOW), 20).await;
+    assert_eq!(fresh.len(), 9);
+    assert!(!ids(&fresh).contains(&claims[3].id));
+    let again = claim(&db, one, later, 20).await;
+    assert_eq!(
+        (again.len(), again[0].id, again[0].attempts),
+        (1, claims[3].id, 1)
+    );
+    // the second worker's range lies around it and does not mean it
+    assert_eq!(record(&db, two, &[sent(&again[0])]).await, 0);
+    assert_eq!(hand_back(&db, one, &again).await, 1);
+    assert_eq!(claim(&db, two, later, 20).await, again);
+    assert_eq!(record(&db, two, &[sent(&again[0])]).await, 1);
+    assert_eq!(
+        record(&db, two, &fresh.iter().map(sent).collect::<Vec<_>>()).await,
+        9
+    );
+    assert_eq!(closes(&db, &run).await, [10, 0, 0, 0, 0, 0, 0]);
+}
+
+/// R16: of a worker that was not heard of any more only what it still had in hand is in doubt.
+#[tokio::test]
+async fn handed_back_letters_are_not_in_doubt() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 10).await;
+    let (one, two) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
+    let mut tx = db.write().await.unwrap();
+    Worker::start(&mut tx, one, "host", at(NOW), at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let claims = claim(&db, one, at(NOW), 10).await;
+    hand_back(&db, one, &claims[4..7]).await;
+    record(&db, one, &[sent(&claims[9])]).await;
+    let second = claim(&db, two, at(NOW), 10).await;
+    assert_eq!(ids(&second), ids(&claims[4..7]));
+    let later = at(NOW) + Duration::from_mins(5);
+    let mut tx = db.write().await.unwrap();
+    let doubted = Worker::bury(&mut tx, one, "gone", later, at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(doubted, Some(6));
+    assert_eq!(
+        record(&db, two, &second.iter().map(sent).collect::<Vec<_>>()).await,
+        3
+    );
+    let rest = claim(&db, two, later, 10).await;
+    assert!(rest.iter().all(|claim| claim.attempts == 1));
+    assert_eq!(
+        record(&db, two, &rest.iter().map(sent).collect::<Vec<_>>()).await,
+        6
+    );
+    assert_eq!(closes(&db, &run).await, [10, 0, 0, 0, 0, 0, 0]);
+}
+
+/// A run of an older version, half-way; its ids are those of its owner. `$1`
+const OLDER: [&str; 5] = [
+    "INSERT INTO mailings (owner_id, id, title, from_name, from_email, reply_to, every, zone, status, version, created_at, updated_at)
+     VALUES ($1, $1, 'Test', 'Sender', 'sender@example.org', '', 'once', 'UTC', 'running', 1, 0, 0)",
+    "INSERT INTO runs (owner_id, id, mailing_id, due_at, state, subject, html, text, from_name, from_email, reply_to,
+                       expanded, chosen, suppressed, planned, sent, failed, skipped, expired, cancelled, deferred, waiting, created_at)
+     VALUES ($1, $1, $1, 1000, 'sending', 'Hello', '', 'Hello', 'Sender', 'sender@example.org', '',
+             TRUE, 40, 0, 40, 10, 0, 0, 0, 0, 20, '', 0)",
+    "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at)
+     SELECT owner_id, $1, id, email, email_key,
+            CASE WHEN email_key < 'person2' THEN 'sent' WHEN email_key < 'person3' THEN 'claimed'
+                 WHEN email_key < 'person4' THEN 'deferred' ELSE 'queued' END,
+            CASE WHEN email_key < 'person2' OR email_key BETWEEN 'person25' AND 'person4' THEN 1 ELSE 0 END, 1000
+     FROM recipients WHERE owner_id = $1 ORDER BY id",
+    "UPDATE deliveries SET claimed_by = $1 WHERE owner_id = $1 AND state = 'claimed'",
+    "UPDATE runs SET deferred = (SELECT count(*) FROM deliveries
+                                 WHERE owner_id = $1 AND attempts = 1 AND state IN ('claimed', 'deferred'))
+     WHERE owner_id = $1",
+];
+
+/// R6, R14: an upgrade in the middle of a run keeps every delivery: what waits goes on, and what a worker of the older version
+/// had in hand stays his until he is settled.
+#[tokio::test]
+async fn upgrade_keeps_every_delivery() {
+    let db = TestDb::before(40).await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    skychimp_core::testing::list(&db, owner, "All", 10, 40, at(NOW))
+        .await
+        .unwrap();
+    for sql in OLDER {
+        execute(&db, sql, owner).await.unwrap();
+    }
+    db.migrate().await.unwrap();
+    let run = TestRun {
+        owner,
+        mailing: MailingId(owner.0),
+        id: RunId(owner.0),
+        recipients: Vec::new(),
+    };
+    assert_eq!(closes(&db, &run).await, [10, 0, 0, 0, 0, 15, 30]);
+    let (older, new) = (WorkerId(owner.0), WorkerId::new(at(NOW)));
+    let waiting = claim(&db, new, at(NOW), 100).await;
+    assert_eq!(waiting.len(), 20);
+    let mut tx = db.write().await.unwrap();
+    assert_eq!(Delivery::hand_back_all(&mut tx, older).await.unwrap(), 10);
+    tx.commit().await.unwrap();
+    let handed_back = claim(&db, new, at(NOW), 100).await;
+    assert_eq!(handed_back.len(), 10);
+    let tried = |claims: &[Claim]| claims.iter().filter(|claim| claim.attempts == 1).count();
+    assert_eq!((tried(&waiting), tried(&handed_back)), (10, 5));
+    let all: Vec<_> = waiting.iter().chain(&handed_back).map(sent).collect();
+    assert_eq!(record(&db, new, &all).await, 30);
+    assert_eq!(closes(&db, &run).await, [40, 0, 0, 0, 0, 0, 0]);
+}
+
+/// R23: runs that are expanded at the same moment have their ids in between each other's; each keeps to its own.
+#[tokio::test]
+async fn ranges_of_two_runs_may_overlap() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 30).await;
+    // as if the other run had been expanded meanwhile: its range covers this one's, and begins with it
+    let other = run_of(&db, "bob", 5).await;
+    let sql = "UPDATE queue SET first_id = (SELECT min(first_id) FROM queue) WHERE owner_id = $1";
+    execute(&db, sql, other.owner).await.unwrap();
+    let (one, two) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
+    let mut tx = db.write().await.unwrap();
+    let mine = Delivery::claim(&mut tx, one, run.owner, run.id, at(NOW), 100)
+        .await
+        .unwrap();
+    let theirs = Delivery::claim(&mut tx, two, other.owner, other.id, at(NOW), 100)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((mine.len(), theirs.len()), (30, 5));
+    assert_eq!(hand_back(&db, two, &mine).await, 0);
+    assert_eq!(record(&db, two, &[sent(&mine[3])]).await, 0);
+    assert_eq!(hand_back(&db, one, &mine[10..20]).await, 10);
+    let again = claim(&db, two, at(NOW), 100).await;
+    assert_eq!(ids(&again), ids(&mine[10..20]));
+    for (worker, claims) in [
+        (one, &mine[..10]),
+        (two, &again[..]),
+        (one, &mine[20..]),
+        (two, &theirs[..]),
+    ] {
+        let all: Vec<_> = claims.iter().map(sent).collect();
+        assert_eq!(record(&db, worker, &all).await, claims.len());
+    }
+    assert_eq!(closes(&db, &run).await, [30, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(closes(&db, &other).await, [5, 0, 0, 0, 0, 0, 0]);
+}
+
+/// S10: a letter that is handed back until a moment is not claimed before it; its neighbours are.
+#[tokio::test]
+async fn letters_wait_for_their_moment() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 9).await;
+    let worker = WorkerId::new(at(NOW));
+    let claims = claim(&db, worker, at(NOW), 9).await;
+    let later = at(NOW) + Duration::from_secs(30);
+    let back: Vec<_> = claims
+        .iter()
+        .enumerate()
+        .map(|(n, claim)| claim.untried((3..6).contains(&n).then_some(later)))
+        .collect();
+    let mut tx = db.write().await.unwrap();
+    assert_eq!(
+        Delivery::hand_back(&mut tx, worker, &back).await.unwrap(),
+        9
+    );
+    tx.commit().await.unwrap();
+    let now = claim(&db, worker, at(NOW), 9).await;
+    assert_eq!(ids(&now), [ids(&claims[..3]), ids(&claims[6..])].concat());
+    assert_eq!(claim(&db, worker, later, 9).await, []);
+    let then = claim(&db, worker, later + Duration::from_secs(1), 9).await;
+    assert_eq!(ids(&then), ids(&claims[3..6]));
+    assert_eq!(closes(&db, &run).await, [0, 0, 0, 0, 0, 0, 9]);
+}
