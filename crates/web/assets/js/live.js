@@ -3,7 +3,9 @@
 //   data-live="name"             gets the value as its text
 //   data-live-attr="width:name"  gets the value as that attribute (several, separated by spaces)
 //   data-live-show="name"        is hidden while the value is empty, zero or false
-// An event named "reload" loads the page again: the state changed so much that other parts are shown.
+// An event named "reload" loads the page again: the state changed so much that other parts are shown. Not while the visitor
+// is on the way to another page (his own press of a button is often what changed the state: the answer to it is coming), and not before
+// a sentence about what he did could be read.
 // The browser connects again by itself when the stream breaks; the stream pauses while the page is hidden.
 function apply(box, values) {
   for (const el of [box, ...box.querySelectorAll("[data-live],[data-live-attr],[data-live-show]")]) {
@@ -17,6 +19,20 @@ function apply(box, values) {
   }
 }
 
+const LEAVING = 10_000;
+const READING = 5_000;
+let leaving = -LEAVING;
+addEventListener("beforeunload", () => {
+  leaving = performance.now();
+});
+
+/** Milliseconds until the page may be loaded again. */
+function patience() {
+  const now = performance.now();
+  const reading = document.querySelector("#flashes [role=status]") ? READING - now : 0;
+  return Math.max(reading, leaving + LEAVING - now, 0);
+}
+
 function open(box) {
   let source;
   const start = () => {
@@ -25,7 +41,7 @@ function open(box) {
     source.addEventListener("message", (event) => apply(box, JSON.parse(event.data)));
     source.addEventListener("reload", () => {
       stop();
-      location.reload();
+      setTimeout(() => location.reload(), patience());
     });
     source.addEventListener("end", stop);
     source.addEventListener("error", () => {

@@ -334,6 +334,12 @@ async fn log_is_filtered_and_exported() {
         csv.body,
         "at,recipient,attempt,outcome,class,code,enhanced_code,reply,server,duration_ms\r\n"
     );
+    // as browsers ask for it
+    let gzip = [("accept-encoding", "gzip")];
+    let address = format!("/mailings/{id}/log.csv");
+    let answer = ann.send("GET", &address, &gzip, Vec::new()).await;
+    assert_eq!(answer.header("content-encoding"), "gzip");
+    assert!(!answer.body.is_empty());
 }
 
 /// Design "Pages": the pages of mailings are in Russian for who reads Russian.

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use skychimp_core::attempt::{
     Attempt, AttemptCursor, AttemptFilter, AttemptOutcome, AttemptsOf, Order,
@@ -225,6 +225,8 @@ pub(crate) async fn csv(
         let part = export.next().await?;
         Some((part, export))
     });
+    // compression asks once more behind the end
+    let rows = rows.fuse();
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (
