@@ -220,11 +220,12 @@ async fn close(
                 .iter()
                 .map(|range| (range.first_id, range.last_id))
                 .collect();
+            // by id: by run, SQLite would read all its deliveries for each slice
             sqlx::query(
                 "UPDATE deliveries
                  SET state = $4, done_at = $5
                  FROM (SELECT value ->> 0 AS first_id, value ->> 1 AS last_id FROM json_each($6)) AS q
-                 WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id BETWEEN q.first_id AND q.last_id",
+                 WHERE +owner_id = $1 AND +run_id = $2 AND state = $3 AND id BETWEEN q.first_id AND q.last_id",
             )
             .bind(owner)
             .bind(run)
