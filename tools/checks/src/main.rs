@@ -12,6 +12,7 @@
 mod crates;
 mod generated;
 mod licences;
+mod npm;
 mod pairs;
 mod requirements;
 mod text;
@@ -42,12 +43,13 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let metadata = crates::metadata(&tree)?;
-    let rules: [(&str, Problems); 12] = [
+    let rules: [(&str, Problems); 13] = [
         ("walls between crates", crates::walls(&metadata)),
         ("dependencies in use", crates::unused(&tree, &metadata)),
         ("environment read in one crate", crates::environment(&tree)),
         ("dependencies explained", crates::explained(&tree)),
         ("licences", licences::check(&tree, &metadata)),
+        ("npm installs what is locked", npm::check(&tree)),
         ("file sizes", text::sizes(&tree)),
         ("module names", text::module_names(&tree)),
         ("nothing unfinished or local", text::words(&tree)),
