@@ -23,6 +23,8 @@ export class MailServer {
   readonly letters: Letter[] = [];
   /** Milliseconds before each letter is accepted. */
   delay = 0;
+  /** How often somebody's letter was offered. */
+  readonly asked = new Map<string, number>();
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -50,11 +52,25 @@ export class MailServer {
     await new Promise((done) => this.server.close(done));
   }
 
-  /** `refused@…` gets 550, `later@…` gets 450, all others are accepted. */
+  /**
+   * `refused@…` gets 550, `spam@…` 554, `later@…` 450, `once@…` 450 the first time, all others are accepted. A number may
+   * follow the name.
+   */
   private answer(recipient: string): string {
-    if (recipient.startsWith('refused@')) return '550 5.1.1 There is no such person here';
-    if (recipient.startsWith('later@')) return '450 4.2.0 Come back later';
-    return '250 2.1.5 Ok';
+    const asked = this.asked.get(recipient) ?? 0;
+    this.asked.set(recipient, asked + 1);
+    switch (/^([a-z]+)\d*@/.exec(recipient)?.[1]) {
+      case 'refused':
+        return '550 5.1.1 There is no such person here';
+      case 'spam':
+        return '554 5.7.1 Your letter was taken for spam';
+      case 'later':
+        return '450 4.2.0 Come back later';
+      case 'once':
+        return asked === 0 ? '450 4.2.0 Greylisted, come back in a minute' : '250 2.1.5 Ok';
+      default:
+        return '250 2.1.5 Ok';
+    }
   }
 
   private talk(socket: Socket): void {

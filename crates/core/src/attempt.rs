@@ -3,11 +3,13 @@
 //! The log of a mailing is read in order of run and time, a page at a time ([`Attempt::page`]), from either end. Exports
 //! read the same pages one after the other, so a million rows never sit in memory.
 
+mod explore;
 mod reply_group;
 
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
+pub use explore::{LogCursor, LogFilter, LogPage, LogRow};
 pub use reply_group::reply_group;
 
 use crate::db::{Tx, on_db};
@@ -177,7 +179,7 @@ pub enum Order {
 }
 
 /// Troubles of a run that the server explained with the same words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct ReplyGroup {
     /// What they have in common: the reply without ids and addresses.
     #[sqlx(rename = "reply_group")]
@@ -377,6 +379,29 @@ impl Attempt {
         .bind(run)
         .bind(since)
         .fetch_one(conn)
+        .await)?)
+    }
+
+    /// Letters of a run accepted in each second from `since` on, the newest `limit` of them, the oldest second first.
+    pub async fn sent_by_second(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        since: Moment,
+        limit: i64,
+    ) -> Result<Vec<(i64, i64)>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT at / 1000 AS second, count(*)
+             FROM (SELECT at FROM attempts WHERE owner_id = $1 AND run_id = $2 AND at >= $3 AND outcome = 'sent'
+                   ORDER BY at DESC LIMIT $4) AS latest
+             GROUP BY at / 1000
+             ORDER BY second",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(since)
+        .bind(limit)
+        .fetch_all(conn)
         .await)?)
     }
 

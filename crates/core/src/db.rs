@@ -223,6 +223,18 @@ impl Db {
         })
     }
 
+    /// Starts a transaction that only reads, and whose statements all see the database as it was at the first one. (On SQLite
+    /// every transaction does.)
+    pub async fn snapshot(&self) -> Result<Tx, Error> {
+        Ok(match self {
+            Self::Sqlite { .. } => self.read().await?,
+            Self::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Tx::Postgres(Open::new(pool.begin_with(begin).await?))
+            }
+        })
+    }
+
     /// Starts a transaction that may write.
     pub async fn write(&self) -> Result<Tx, Error> {
         tracing::trace!("a transaction begins");

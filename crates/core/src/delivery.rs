@@ -15,11 +15,14 @@
 
 mod claim;
 mod page;
+mod people;
 pub(crate) mod queue;
 mod record;
 
 pub use claim::{Claim, OpenRun, RunLetter, Scope, Untried};
 pub use page::DeliveryFilter;
+pub(crate) use people::of_domain;
+pub use people::{Fate, LetterRow, People, PeopleFilter, PersonRow, Regrouped};
 pub use record::{Attempted, Next, Recorded};
 
 use crate::ids::{DeliveryId, RecipientId, RunId};

@@ -37,6 +37,15 @@ macro_rules! ids {
             }
         }
 
+        impl $name {
+            /// Not later than any id made at this moment or after it: where a range of ids begins.
+            #[must_use]
+            pub fn first_of(moment: Moment) -> Self {
+                let millis = u64::try_from(moment.millis()).unwrap_or(0).min((1 << 48) - 1);
+                Self(Uuid::from_u128(u128::from(millis) << 80))
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)

@@ -16,6 +16,7 @@
 mod close;
 mod due;
 mod expand;
+mod forget;
 
 pub use due::Due;
 pub use expand::Expanded;
@@ -143,10 +144,14 @@ pub struct Run {
     pub progress_at: Option<Moment>,
     /// When nothing remained.
     pub finished_at: Option<Moment>,
+    /// Since when who got what is not kept any more.
+    pub forgotten_at: Option<Moment>,
 }
 
 /// Counters of a run, or of several added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::FromRow,
+)]
 pub struct Totals {
     /// Deliveries.
     pub planned: i64,
@@ -185,7 +190,7 @@ macro_rules! run_columns {
     () => {
         "owner_id, id, mailing_id, due_at, end_at, state, subject, from_name, from_email, reply_to, expanded, chosen, \
          suppressed, planned, sent, failed, skipped, expired, cancelled, deferred, waiting, created_at, started_at, \
-         progress_at, finished_at"
+         progress_at, finished_at, forgotten_at"
     };
 }
 

@@ -5,14 +5,18 @@
 
 mod audience;
 mod cache;
+mod fill;
 mod ledger;
+mod mixed;
 mod run;
 
 use std::ops::Deref;
 
 pub use audience::{list, mailing, members, message, suppress};
 pub use cache::CacheServer;
+pub use fill::fill_log;
 pub use ledger::{Ledger, settle};
+pub use mixed::{mixed_run, report};
 pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_text};
 
 use crate::db::{Db, on_db};

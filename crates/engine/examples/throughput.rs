@@ -86,6 +86,7 @@ async fn main() -> Result<()> {
         retry: Retry::from_base(Duration::from_secs(5)),
         tick: Duration::from_secs(1),
         lease: Duration::from_mins(1),
+        keep: None,
         stop_timeout: Duration::from_secs(10),
         scope: Scope::All,
     });

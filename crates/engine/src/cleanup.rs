@@ -1,5 +1,6 @@
 //! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox and counters of
-//! mail servers, uploaded files that nobody imported, pictures that no post shows. Ends imports whose process went away.
+//! mail servers, uploaded files that nobody imported, pictures that no post shows, and, when a time is set, who got what in
+//! runs long over. Ends imports whose process went away.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use skychimp_core::limit::Limit;
 use skychimp_core::login_step::LoginStep;
 use skychimp_core::media;
 use skychimp_core::outbox::OutboxLetter;
+use skychimp_core::run::Run;
 use skychimp_core::sending_server::Outcomes;
 use skychimp_core::session::Session;
 use skychimp_core::token::Grant;
@@ -23,6 +25,11 @@ const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
 /// How long it is known how many letters a mail server got in each minute; limits look back a day.
 const KEEP_USE: Duration = Duration::from_hours(7 * 24);
 
+/// Runs that are forgotten before others are looked for.
+const RUNS: i64 = 100;
+/// Between two slices of letters that are forgotten.
+const REST: Duration = Duration::from_millis(20);
+
 /// What was removed or ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Done {
@@ -32,6 +39,7 @@ struct Done {
     uploads: u64,
     files: u64,
     pictures: u64,
+    deliveries: u64,
 }
 
 /// Cleans up every hour, the first time at once.
@@ -49,6 +57,7 @@ pub async fn run(config: &EngineConfig) {
                 uploads,
                 files,
                 pictures,
+                deliveries,
             }) => {
                 tracing::info!(
                     sessions,
@@ -57,6 +66,7 @@ pub async fn run(config: &EngineConfig) {
                     uploads,
                     files,
                     pictures,
+                    deliveries,
                     "cleaned up"
                 );
             }
@@ -90,5 +100,36 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
         uploads,
         files: Import::remove_lost_files(&config.db, &config.data_dir, now).await?,
         pictures: media::clean_up(&config.db, &config.gallery, now).await?,
+        deliveries: forget(config).await?,
     })
+}
+
+/// Removes who got what in runs that ended long enough ago, in small transactions with a rest between them: letters that are
+/// being sent come first. Returns how many deliveries.
+async fn forget(config: &EngineConfig) -> Result<u64, Error> {
+    let Some(keep) = config.keep else {
+        return Ok(0);
+    };
+    let before = config.clock.now() - keep;
+    let mut removed = 0;
+    loop {
+        let mut tx = config.db.read().await?;
+        let runs = Run::to_forget(&mut tx, before, RUNS).await?;
+        drop(tx);
+        if runs.is_empty() {
+            return Ok(removed);
+        }
+        for (owner, run) in runs {
+            loop {
+                let mut tx = config.db.write().await?;
+                let slice = Run::forget_slice(&mut tx, owner, run, config.clock.now()).await?;
+                tx.commit().await?;
+                removed += slice;
+                if slice == 0 {
+                    break;
+                }
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
 }

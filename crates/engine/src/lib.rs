@@ -1,4 +1,4 @@
-//! What runs without a visitor: the scheduler, the expander, the sender, the outbox, cleaning up.
+//! What runs without a visitor: the scheduler, the expander, the sender, the outbox, reports, cleaning up.
 //!
 //! [`Engine::start`] begins it and [`Engine::stop`] ends it. Any number of engines work on one database, in one process
 //! or in many: what one does the others do not do again.
@@ -34,6 +34,7 @@ mod retry;
 pub mod scheduler;
 mod sender;
 mod shared;
+pub mod summarizer;
 mod upkeep;
 mod worker;
 
@@ -87,6 +88,8 @@ pub struct EngineConfig {
     pub gallery: Gallery,
     /// The first delay of a retry.
     pub retry: Retry,
+    /// How long it is kept who got what in a run that is over; `None`: for good.
+    pub keep: Option<Duration>,
     /// How often the engine looks for work without being woken.
     pub tick: Duration,
     /// How long a silent worker is taken for alive.
@@ -169,7 +172,8 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
             Scope::All => {
                 tokio::join!(
                     scheduler::run(db.clone(), clock.clone(), wake.clone(), from, stop.clone()),
-                    expander::run(db, clock, wake, stop.clone()),
+                    expander::run(db.clone(), clock.clone(), wake, stop.clone()),
+                    summarizer::run(db, clock, stop.clone()),
                     cleanup::run(&config),
                 );
             }

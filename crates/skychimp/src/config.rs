@@ -91,6 +91,8 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Largest file that may be uploaded, in bytes.
     pub upload_limit: u64,
+    /// How long it is kept who got what; `None`: for good.
+    pub keep: Option<Duration>,
     /// What is logged; `None`: by command.
     pub log: Option<String>,
     /// How it is written.
@@ -226,6 +228,11 @@ impl Config {
             lease: reader.required("lease", |text| duration(text, 5, 3600)),
             stop_timeout: reader.required("stop_timeout", |text| duration(text, 0, 3600)),
             upload_limit: reader.required("upload_limit", |text| size(text, 1_000, 10_000_000_000)),
+            keep: reader.required("keep_days", |text| {
+                let days = text.parse::<u64>().ok().filter(|days| *days <= 36_500);
+                let days = days.ok_or_else(|| "is no number of days up to 36500".to_owned())?;
+                Ok((days > 0).then(|| Duration::from_hours(24 * days)))
+            }),
             log: reader.optional("log", |text| {
                 tracing_subscriber::EnvFilter::try_new(text)
                     .map(|_| text.to_owned())

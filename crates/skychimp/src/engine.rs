@@ -51,6 +51,7 @@ pub fn start(
         retry,
         tick: config.tick,
         lease: config.lease,
+        keep: config.keep,
         stop_timeout: config.stop_timeout,
         scope,
     });

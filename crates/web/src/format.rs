@@ -46,6 +46,13 @@ pub fn number(n: i64, lang: Lang) -> String {
     text
 }
 
+/// Tenths as a number with one digit: `2.5`.
+#[must_use]
+pub fn tenths(n: i64, lang: Lang) -> String {
+    let point = if lang == Lang::Ru { ',' } else { '.' };
+    format!("{}{point}{}", n / 10, n % 10)
+}
+
 /// A share of a whole in per cent with one digit, or without when it is whole: `98.7 %`, `100 %`.
 #[must_use]
 pub fn percent(part: i64, whole: i64, lang: Lang) -> String {
@@ -93,6 +100,45 @@ pub fn size(bytes: u64, lang: Lang) -> String {
     } else {
         format!("{whole}{point}{tenth}\u{a0}{}", units[unit])
     }
+}
+
+/// A time that passed, in its two largest units: `3 min 12 s`.
+pub(crate) fn span(lang: Lang, millis: i64) -> String {
+    let part = millis.max(0) / 100;
+    if part < 100 && part % 10 > 0 {
+        let text = tenths(part, lang);
+        return lang
+            .t("span-part-of-seconds")
+            .with("text", text)
+            .to_string();
+    }
+    let seconds = millis.max(0) / 1_000;
+    let units: [(&'static str, i64); 4] = [
+        ("span-days", seconds / 86_400),
+        ("duration-hours", seconds / 3_600 % 24),
+        ("duration-minutes", seconds / 60 % 60),
+        ("duration-seconds", seconds % 60),
+    ];
+    let first = units.iter().position(|(_, n)| *n > 0).unwrap_or(3);
+    let parts = units[first..].iter().take(2).filter(|(_, n)| *n > 0);
+    let text: Vec<_> = parts
+        .map(|(key, n)| lang.t(*key).with("count", *n).to_string())
+        .collect();
+    if text.is_empty() {
+        return lang.t("duration-seconds").with("count", 0).to_string();
+    }
+    text.join("\u{a0}")
+}
+
+/// A day and its month: `12 Mar`, `12 марта`.
+#[must_use]
+pub fn day(date: jiff::civil::Date, lang: Lang) -> String {
+    let month = usize::from(date.month().unsigned_abs()).saturating_sub(1);
+    let names = match lang {
+        Lang::En => MONTHS_EN,
+        Lang::Ru => MONTHS_RU,
+    };
+    format!("{}\u{a0}{}", date.day(), names[month.min(11)])
 }
 
 /// A day: `12 Mar 2027`, `12 марта 2027`.

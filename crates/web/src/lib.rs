@@ -27,6 +27,7 @@ mod public;
 pub mod routes;
 pub mod sandbox;
 mod sse;
+mod table;
 pub mod views;
 
 use std::path::PathBuf;
@@ -133,6 +134,7 @@ pub struct App {
     pub views: Arc<Views>,
     pages: Store,
     figures: LiveFigures,
+    runs: pages::mailings::Snapshots,
     csrf_key: SigningKey,
     device_key: SigningKey,
     second_key: SecondFactorKey,
@@ -190,6 +192,7 @@ impl AppState {
             views: Arc::default(),
             pages: Store::new(&settings),
             figures: LiveFigures::new(Sealed::new(&settings)),
+            runs: pages::mailings::Snapshots::default(),
             settings,
             sandbox,
             token_limit: Limit::new(60, Duration::from_mins(1)),

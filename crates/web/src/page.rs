@@ -202,6 +202,12 @@ impl Page {
         format::date(moment.at(), &self.zone, self.lang)
     }
 
+    /// A day and its month: `12 Mar`.
+    #[must_use]
+    pub fn day(&self, date: impl std::borrow::Borrow<jiff::civil::Date>) -> String {
+        format::day(*date.borrow(), self.lang)
+    }
+
     /// A moment in the visitor's zone, to the minute.
     #[must_use]
     pub fn time(&self, moment: impl At) -> String {
@@ -218,6 +224,18 @@ impl Page {
     #[must_use]
     pub fn ago(&self, moment: impl At) -> String {
         format::ago(moment.at(), self.now, &self.zone, self.lang)
+    }
+
+    /// A time that passed, in milliseconds, in its two largest units.
+    #[must_use]
+    pub fn span(&self, millis: impl Whole) -> String {
+        format::span(self.lang, millis.whole())
+    }
+
+    /// The IANA name of the visitor's zone.
+    #[must_use]
+    pub fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
     }
 
     /// The address of an asset.

@@ -6,6 +6,7 @@ pub mod health;
 pub mod home;
 pub mod imports;
 pub mod lists;
+pub mod log;
 pub mod mailings;
 pub mod manage;
 pub mod media;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Routes {
         .merge(blog::routes())
         .merge(posts::routes())
         .merge(mailings::routes())
+        .merge(log::routes())
         .merge(manage::routes())
         .merge(recipients::routes())
         .merge(lists::routes())
@@ -42,6 +44,7 @@ pub(crate) fn routes() -> Routes {
 pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .merge(mailings::long_routes())
+        .merge(log::long_routes())
         .merge(manage::long_routes())
         .merge(posts::long_routes())
         .merge(recipients::long_routes())

@@ -6,6 +6,7 @@ use crate::db::{Db, Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, RunId, UserId};
 use crate::mailing::{Mailing, Status};
+use crate::run::Run;
 
 /// Deliveries removed in one transaction; keeps other writers waiting for no more than a moment.
 const SLICE: i64 = 5_000;
@@ -72,7 +73,7 @@ impl Mailing {
             }
             let mut removed = 0;
             for (run, _) in runs {
-                removed = delete_slice(&mut tx, owner, run).await?;
+                removed = Run::delete_slice(&mut tx, owner, run, SLICE).await?;
                 if removed > 0 {
                     break;
                 }
@@ -93,30 +94,4 @@ impl Mailing {
             tx.commit().await?;
         }
     }
-}
-
-/// Removes up to [`SLICE`] deliveries of a run with their attempts; returns how many.
-async fn delete_slice(tx: &mut Tx, owner: UserId, run: RunId) -> Result<u64, Error> {
-    on_db!(tx, conn => sqlx::query(
-        "DELETE FROM attempts
-         WHERE owner_id = $1 AND delivery_id IN
-             (SELECT id FROM deliveries WHERE owner_id = $1 AND run_id = $2 ORDER BY email_key LIMIT $3)",
-    )
-    .bind(owner)
-    .bind(run)
-    .bind(SLICE)
-    .execute(conn)
-    .await
-    .map(|_| ()))?;
-    Ok(on_db!(tx, conn => sqlx::query(
-        "DELETE FROM deliveries
-         WHERE owner_id = $1 AND id IN
-             (SELECT id FROM deliveries WHERE owner_id = $1 AND run_id = $2 ORDER BY email_key LIMIT $3)",
-    )
-    .bind(owner)
-    .bind(run)
-    .bind(SLICE)
-    .execute(conn)
-    .await
-    .map(|done| done.rows_affected()))?)
 }

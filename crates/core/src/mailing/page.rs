@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::ids::{MailingId, MessageId, UserId};
 use crate::mailing::{Mailing, Status, mailing_columns};
 use crate::page::containing;
+use crate::time::Moment;
 
 /// Which mailings to show.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,6 +63,41 @@ impl Mailing {
         )
         .bind(owner)
         .bind(chosen)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The owner's mailings that begin before `end`, those of managers' choice to be off left out, the next one first.
+    pub async fn due_before(
+        tx: &mut Tx,
+        owner: UserId,
+        end: Moment,
+        limit: i64,
+    ) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", mailing_columns!("m"), " FROM mailings m
+             WHERE m.owner_id = $1 AND m.status = 'running' AND m.disabled_at IS NULL AND m.next_due_at < $2
+             ORDER BY m.next_due_at
+             LIMIT $3",
+        ))
+        .bind(owner)
+        .bind(end)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The owner's mailings by name, for a choice, newest first.
+    pub async fn titles(
+        tx: &mut Tx,
+        owner: UserId,
+        limit: i64,
+    ) -> Result<Vec<(MailingId, String)>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, title FROM mailings WHERE owner_id = $1 ORDER BY id DESC LIMIT $2",
+        )
+        .bind(owner)
         .bind(limit)
         .fetch_all(conn)
         .await)?)

@@ -71,6 +71,7 @@ impl World {
             retry: Retry::from_base(Duration::from_millis(300)),
             tick: Duration::from_millis(100),
             lease: Duration::from_mins(1),
+            keep: None,
             stop_timeout: Duration::from_secs(5),
             scope: Scope::All,
         }

@@ -171,6 +171,11 @@ pub const KEYS: &[Key] = &[
         "500MB",
         "Largest file of recipients that may be uploaded: a number with kB, MB or GB, up to 10GB.",
     ),
+    key(
+        "keep_days",
+        "0",
+        "How many days it is kept who got what, with each attempt, after a run is over; counters and reports stay. `0`: for good.",
+    ),
     optional(
         "log",
         "`info` for `serve` and `worker`, `warn` for other commands",

@@ -3,6 +3,7 @@ import "bootstrap/js/dist/offcanvas";
 import "bootstrap/js/dist/collapse";
 import "./requests.js";
 import "./live.js";
+import "./plot.js";
 import "./confirm.js";
 import "./switch.js";
 import "./select.js";

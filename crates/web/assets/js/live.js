@@ -17,6 +17,8 @@ function apply(box, values) {
     }
     if (liveShow in values) el.hidden = !values[liveShow] || values[liveShow] === "0";
   }
+  // for what is more than a text: plots
+  box.dispatchEvent(new CustomEvent("live", { detail: values, bubbles: true }));
 }
 
 const LEAVING = 10_000;

@@ -1,5 +1,6 @@
 //! `/`: for strangers what the service is, with its figures and three posts; for users the overview of their own things.
 
+mod dashboard;
 mod shots;
 
 use askama::Template;
@@ -11,6 +12,7 @@ use skychimp_core::overview::Overview;
 use skychimp_core::post::Post;
 use skychimp_core::user::User;
 
+use self::dashboard::DashboardView;
 use self::shots::Shot;
 use super::blog::{self, Tile};
 use crate::error::WebError;
@@ -54,6 +56,8 @@ struct OverviewPage {
     page: Page,
     user: User,
     overview: Overview,
+    /// Of somebody who sent something.
+    dashboard: Option<DashboardView>,
     steps: Vec<Step>,
     service: Service,
 }
@@ -108,12 +112,18 @@ async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebEr
         return Ok(Redirect::to("/posts").into_response());
     }
     let overview = Overview::of(&mut tx, user.id).await?;
+    let dashboard = if overview.started {
+        Some(DashboardView::of(&mut tx, &page, user.id).await?)
+    } else {
+        None
+    };
     let steps = steps(&overview);
     let service = Service::now(&app, &mut tx, &page).await?;
     html(&OverviewPage {
         page,
         user,
         overview,
+        dashboard,
         steps,
         service,
     })

@@ -4,9 +4,14 @@ mod bulk;
 mod form;
 pub(crate) mod live;
 pub(crate) mod log;
+pub(crate) mod people;
+mod report;
 pub(crate) mod show;
+mod snapshot;
+pub(crate) mod trend;
 mod viewer;
 
+pub(crate) use snapshot::Snapshots;
 pub(crate) use viewer::Viewer;
 
 use askama::Template;
@@ -61,9 +66,14 @@ pub(crate) fn routes() -> Routes {
         .route("/mailings/{id}/copy", post(copy))
         .route("/mailings/{id}/delete", get(delete_page).post(delete))
         .route("/mailings/{id}/runs", get(show::runs))
+        .route("/mailings/{id}/report", get(trend::report))
         .route("/mailings/{id}/runs/{run}", get(show::run))
         .route("/mailings/{id}/runs/{run}/replies", get(show::replies))
         .route("/mailings/{id}/log", get(log::log))
+        .route(
+            "/mailings/{id}/people",
+            get(people::people).post(people::new_mailing),
+        )
 }
 
 /// Streams: live numbers and exports.
@@ -71,7 +81,8 @@ pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .route("/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/mailings/{id}/waiting", get(live::waiting))
-        .route("/mailings/{id}/log.csv", get(log::csv))
+        .route("/mailings/{id}/log.csv", get(log::table))
+        .route("/mailings/{id}/people.csv", get(people::table))
 }
 
 /// The service's own sender.
@@ -312,7 +323,7 @@ async fn copy(
 }
 
 /// The owner's mailing, or a page 404.
-async fn found(
+pub(crate) async fn found(
     tx: &mut skychimp_core::db::Tx,
     owner: UserId,
     id: MailingId,

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use skychimp_core::time::Moment;
 
 use crate::auth::Manager;
-use crate::pages::mailings::{live, log, show};
+use crate::pages::log::of_user;
+use crate::pages::mailings::{live, log, people, show, trend};
 use crate::routes::{Routes, get, post};
 
 /// Lines of a list on one page.
@@ -30,16 +31,19 @@ pub(crate) fn routes() -> Routes {
         .route("/manage/mailings/{id}", get(show::show))
         .route("/manage/mailings/{id}/letter", get(mailings::letter))
         .route("/manage/mailings/{id}/runs", get(show::runs))
+        .route("/manage/mailings/{id}/report", get(trend::report))
         .route("/manage/mailings/{id}/runs/{run}", get(show::run))
         .route(
             "/manage/mailings/{id}/runs/{run}/replies",
             get(show::replies),
         )
         .route("/manage/mailings/{id}/log", get(log::log))
+        .route("/manage/mailings/{id}/people", get(people::people))
         .route("/manage/mailings/{id}/disable", post(mailings::disable))
         .route("/manage/mailings/{id}/enable", post(mailings::enable))
         .route("/manage/users", get(users::list))
         .route("/manage/users/{id}", get(users::show))
+        .route("/manage/users/{id}/log", get(of_user))
         .route("/manage/users/{id}/block", post(users::block))
         .route("/manage/users/{id}/unblock", post(users::unblock))
         .route("/manage/users/{id}/role", post(users::set_role))
@@ -57,7 +61,8 @@ pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .route("/manage/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/manage/mailings/{id}/waiting", get(live::waiting))
-        .route("/manage/mailings/{id}/log.csv", get(log::csv))
+        .route("/manage/mailings/{id}/log.csv", get(log::table))
+        .route("/manage/mailings/{id}/people.csv", get(people::table))
 }
 
 async fn begin(_: Manager) -> Response {

@@ -1,5 +1,7 @@
 //! Recipients: the list with search and filters, actions on many, one recipient, the export (R8).
 
+mod letters;
+
 use askama::Template;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -40,6 +42,7 @@ pub(crate) fn routes() -> Routes {
         .route("/recipients", get(index))
         .route("/recipients/new", get(new).post(create))
         .route("/recipients/{id}", get(edit).post(update))
+        .route("/recipients/{id}/letters", get(letters::letters))
         .route("/recipients/{id}/delete", post(delete))
 }
 

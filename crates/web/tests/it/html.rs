@@ -179,3 +179,22 @@ fn forms_and_links_are_read() {
     assert_eq!(names, ["csrf=t", "on=1", "text=\n<b>", "one=x", "one=y"]);
     assert_eq!(found.forms[0].action, "/other");
 }
+
+/// What people read on a page: its text without tags, words with one space between.
+pub fn text(page: &str) -> String {
+    let body = page.split_once("<main").map_or(page, |(_, body)| body);
+    let mut text = String::new();
+    for part in body.split('<').skip(1) {
+        text.push(' ');
+        text.push_str(part.split_once('>').map_or("", |(_, text)| text));
+    }
+    let text = text
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">");
+    text.replace('\u{a0}', " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -18,6 +18,7 @@ mod posts;
 mod public;
 mod recipients;
 mod registration;
+mod reports;
 mod reset;
 mod sandbox;
 mod second_factor;

@@ -10,12 +10,11 @@ use skychimp_core::mailing::{Mailing, Status};
 use skychimp_core::run::{Run, RunState};
 
 use super::Viewer;
-use super::show::rate;
+use super::snapshot::{Snapshot, plot};
 use crate::AppState;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::Page;
-use crate::pages::manage::servers::Sending;
 use crate::sse::{Look, Seen, watch};
 
 /// What a stream knows of a run between two looks.
@@ -58,21 +57,20 @@ impl Look for Watch {
 
     async fn look(&mut self) -> Result<Seen, WebError> {
         let now = self.app.clock.now();
-        let mut tx = self.app.db.read().await?;
-        let mailing = Mailing::get(&mut tx, self.owner, self.mailing).await?;
-        let run = Run::get(&mut tx, self.owner, self.run).await?;
-        let (Some(mailing), Some(run)) = (mailing, run) else {
+        let runs = &self.app.runs;
+        let found = runs
+            .get(&self.app, &self.page, self.owner, self.mailing, self.run)
+            .await?;
+        let Some(found) = found else {
             return Ok(Seen::Over);
         };
-        let shape = (mailing.status, run.state, run.is_over());
+        let run = &found.run;
+        let shape = (found.status, run.state, run.is_over());
         let before = self.shape.replace(shape);
         if before.is_some_and(|before| before != shape) || (before.is_none() && run.is_over()) {
             return Ok(Seen::Over);
         }
-        let rate = rate(&mut tx, &run, now).await?;
-        let sending = Sending::of(&self.app, &self.page, &mut tx, &run.waiting, now).await?;
-        drop(tx);
-        let values = self.values(&run, &sending, rate, now);
+        let values = self.values(&found, now);
         if values == self.sent {
             return Ok(Seen::Same);
         }
@@ -130,14 +128,8 @@ impl Look for Waiting {
 
 impl Watch {
     /// What the page shows, as it is written there.
-    fn values(
-        &self,
-        run: &Run,
-        sending: &Sending,
-        rate: i64,
-        now: skychimp_core::time::Moment,
-    ) -> Value {
-        let page = &self.page;
+    fn values(&self, found: &Snapshot, now: skychimp_core::time::Moment) -> Value {
+        let (run, rate, page) = (&found.run, found.rate, &self.page);
         let totals = run.totals();
         let number = |n: i64| page.num(n).to_string();
         let whole = totals.planned;
@@ -156,8 +148,9 @@ impl Watch {
             "rate": if rate > 0 { number(rate) } else { String::new() },
             "left": if left > 0 { duration(page, left) } else { String::new() },
             "progress": progress,
-            "waiting": sending.waiting,
-            "servers": sending.servers,
+            "waiting": found.sending.waiting,
+            "servers": found.sending.servers,
+            "pace": plot(&page.t("run-letters-per-second").to_string(), &found.pace),
             "sent_share": page.share(totals.sent, whole),
             "failed_share": page.share(totals.failed, whole),
             "done_share": page.share2(totals.sent, totals.failed, whole),

@@ -1,16 +1,14 @@
 //! The log of a mailing: every attempt with the server's reply, on pages and as CSV.
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
-use futures_util::stream::{self, StreamExt as _};
+use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::attempt::{
     Attempt, AttemptCursor, AttemptFilter, AttemptOutcome, AttemptsOf, Order,
 };
 use skychimp_core::delivery::DeliveryState;
+use skychimp_core::error::Error;
 use skychimp_core::ids::{DeliveryId, MailingId, RunId, UserId};
 use skychimp_core::mailing::Mailing;
 use skychimp_core::schedule::{Every, Schedule};
@@ -21,6 +19,7 @@ use crate::AppState;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
+use crate::table::{Cell, Lines, download};
 
 /// Attempts on one page.
 const PAGE: usize = 50;
@@ -122,7 +121,7 @@ impl LogQuery {
 }
 
 /// A wall time of a form in the visitor's zone.
-fn moment(text: &str, zone: &str) -> Option<Moment> {
+pub(crate) fn moment(text: &str, zone: &str) -> Option<Moment> {
     Schedule::new(text, zone, Every::Once, None)
         .ok()
         .map(|schedule| schedule.start())
@@ -144,7 +143,7 @@ struct LogPage {
 }
 
 /// How an attempt's outcome is to be felt.
-fn tone(attempt: &Attempt) -> &'static str {
+pub(crate) fn tone(attempt: &Attempt) -> &'static str {
     match attempt.outcome {
         AttemptOutcome::Sent => "good",
         AttemptOutcome::Deferred | AttemptOutcome::InDoubt => "wait",
@@ -193,18 +192,17 @@ pub(crate) async fn log(
     })
 }
 
-/// An export on its way out.
-struct Export {
+/// A log on its way out.
+struct LogLines {
     app: AppState,
     owner: UserId,
     filter: AttemptFilter,
     after: Option<AttemptCursor>,
-    begun: bool,
     over: bool,
 }
 
-/// The log as CSV, the oldest attempt first; never more than [`SLICE`] rows in memory.
-pub(crate) async fn csv(
+/// The log as a file, the oldest attempt first; never more than [`SLICE`] rows in memory.
+pub(crate) async fn table(
     State(app): State<AppState>,
     viewer: Viewer,
     Path(id): Path<MailingId>,
@@ -213,128 +211,58 @@ pub(crate) async fn csv(
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, viewer.owner, id).await?;
     drop(tx);
-    let export = Export {
+    let lines = LogLines {
         filter: query.filter(&mailing, &viewer.zone),
         app,
         owner: viewer.owner,
         after: None,
-        begun: false,
         over: false,
     };
-    let rows = stream::unfold(export, |mut export| async move {
-        let part = export.next().await?;
-        Some((part, export))
-    });
-    // compression asks once more behind the end
-    let rows = rows.fuse();
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"log-{id}.csv\""),
-        ),
-    ];
-    Ok((headers, Body::from_stream(rows)).into_response())
+    Ok(download(&format!("log-{id}"), lines))
 }
 
-impl Export {
-    async fn next(&mut self) -> Option<Result<String, skychimp_core::error::Error>> {
+impl Lines for LogLines {
+    const HEAD: &'static [&'static str] = &HEAD;
+
+    async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
         if self.over {
-            return None;
+            return Ok(None);
         }
-        let mut text = String::new();
-        if !self.begun {
-            self.begun = true;
-            text.push_str(
-                "at,recipient,attempt,outcome,class,code,enhanced_code,reply,server,duration_ms\r\n",
-            );
-        }
-        match self.slice().await {
-            Ok(attempts) => {
-                self.over = attempts.len() < SLICE;
-                self.after = attempts.last().map(Attempt::cursor);
-                for attempt in &attempts {
-                    line(&mut text, attempt);
-                }
-                Some(Ok(text))
-            }
-            Err(error) => {
-                self.over = true;
-                Some(Err(error))
-            }
-        }
-    }
-
-    async fn slice(&self) -> Result<Vec<Attempt>, skychimp_core::error::Error> {
         let mut tx = self.app.db.read().await?;
-        Attempt::page(
-            &mut tx,
-            self.owner,
-            &self.filter,
-            Order::Oldest,
-            self.after,
-            SLICE,
-        )
-        .await
+        let (owner, filter) = (self.owner, &self.filter);
+        let found = Attempt::page(&mut tx, owner, filter, Order::Oldest, self.after, SLICE).await?;
+        self.over = found.len() < SLICE;
+        self.after = found.last().map(Attempt::cursor);
+        Ok(Some(found.iter().map(cells).collect()))
     }
 }
 
-fn line(out: &mut String, attempt: &Attempt) {
-    let code = attempt
-        .code
-        .map_or_else(String::new, |code| code.to_string());
-    let fields = [
-        attempt.at.to_string(),
-        attempt.recipient.clone(),
-        attempt.number.to_string(),
-        attempt.outcome.as_str().to_owned(),
-        attempt.class.clone(),
-        code,
-        attempt.enhanced_code.clone().unwrap_or_default(),
-        attempt.reply.clone(),
-        attempt.server.clone(),
-        attempt.duration_ms.to_string(),
-    ];
-    for (i, field) in fields.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        cell(out, field);
-    }
-    out.push_str("\r\n");
-}
+/// The columns of a log.
+pub(crate) const HEAD: [&str; 10] = [
+    "at",
+    "recipient",
+    "attempt",
+    "outcome",
+    "class",
+    "code",
+    "enhanced_code",
+    "reply",
+    "server",
+    "duration_ms",
+];
 
-/// One value (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe before it.
-fn cell(out: &mut String, field: &str) {
-    let formula = field.starts_with(['=', '+', '-', '@', '\t']);
-    if formula || field.contains(['"', ',', '\r', '\n']) {
-        out.push('"');
-        if formula {
-            out.push('\'');
-        }
-        out.push_str(&field.replace('"', "\"\""));
-        out.push('"');
-    } else {
-        out.push_str(field);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// R13: values come through CSV as they are, and no spreadsheet runs them.
-    #[test]
-    fn csv_values_are_quoted() {
-        for (value, written) in [
-            ("250 ok", "250 ok"),
-            ("a,b", "\"a,b\""),
-            ("say \"no\"", "\"say \"\"no\"\"\""),
-            ("=1+1", "\"'=1+1\""),
-        ] {
-            let mut out = String::new();
-            cell(&mut out, value);
-            assert_eq!(out, written);
-        }
-    }
+/// A line of a log, as [`HEAD`] names it.
+pub(crate) fn cells(attempt: &Attempt) -> Vec<Cell> {
+    vec![
+        attempt.at.to_string().into(),
+        attempt.recipient.clone().into(),
+        attempt.number.into(),
+        attempt.outcome.as_str().into(),
+        attempt.class.clone().into(),
+        attempt.code.into(),
+        attempt.enhanced_code.clone().into(),
+        attempt.reply.clone().into(),
+        attempt.server.clone().into(),
+        attempt.duration_ms.into(),
+    ]
 }

@@ -13,11 +13,14 @@ use skychimp_core::list::{List, Members};
 use skychimp_core::mailing::{
     Event, Item, Mailing, MessageChoice, Part, Readiness, Sender as From, Status,
 };
+use skychimp_core::report::Report;
 use skychimp_core::run::{Run, RunState, Totals};
 use skychimp_core::time::Moment;
 use skychimp_core::user::User;
 
 use super::live::duration;
+use super::report::{self, ReportView};
+use super::snapshot::plot;
 use super::{Look, Viewer, found, in_zone, service};
 use crate::AppState;
 use crate::error::WebError;
@@ -90,6 +93,11 @@ impl RunView {
         (self.rate > 0 && self.totals.remaining >= self.rate)
             .then(|| duration(page, self.totals.remaining / self.rate))
     }
+}
+
+/// Letters per second, as a plot that the stream of live values fills.
+fn pace(page: &Page) -> String {
+    plot(&page.t("run-letters-per-second").to_string(), &[]).to_string()
 }
 
 /// How a run's state is to be felt.
@@ -376,9 +384,20 @@ struct RunPage {
     viewer: Viewer,
     mailing: Mailing,
     view: RunView,
+    report: Option<ReportView>,
 }
 
-async fn run_of(
+impl RunPage {
+    /// What became of it.
+    fn sentence(&self) -> String {
+        let report = self.report.as_ref();
+        let took = report.and_then(|report| Some(report.times()?.all));
+        let causes = report.map(ReportView::causes).unwrap_or_default();
+        report::sentence(&self.page, &self.view.totals, took, &causes)
+    }
+}
+
+pub(super) async fn run_of(
     tx: &mut Tx,
     owner: UserId,
     mailing: MailingId,
@@ -401,7 +420,9 @@ pub(crate) async fn run(
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let run = run_of(&mut tx, viewer.owner, id, run).await?;
     let view = RunView::of(&app, &page, &mut tx, run).await?;
+    let report = Report::get(&mut tx, viewer.owner, view.run.id).await?;
     html(&RunPage {
+        report: report.map(ReportView::new),
         page,
         viewer,
         mailing,

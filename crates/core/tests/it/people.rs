@@ -1,0 +1,265 @@
+//! Who is behind a number.
+
+use skychimp_core::db::Db;
+use skychimp_core::delivery::{Delivery, Fate, People, PeopleFilter};
+use skychimp_core::mailing::Mailing;
+use skychimp_core::run::Run;
+use skychimp_core::testing::{TestDb, TestRun, execute, user};
+use skychimp_core::user::Role;
+
+use crate::deliveries::NOW;
+use crate::reports::mixed;
+use crate::support::at;
+
+async fn run_row(db: &Db, run: &TestRun) -> Run {
+    let mut tx = db.read().await.unwrap();
+    Run::get(&mut tx, run.owner, run.id).await.unwrap().unwrap()
+}
+
+async fn people(
+    db: &Db,
+    run: &TestRun,
+    filter: &PeopleFilter,
+    after: &str,
+    limit: usize,
+) -> People {
+    let run = run_row(db, run).await;
+    let mut tx = db.read().await.unwrap();
+    Delivery::people(&mut tx, &run, filter, after, limit)
+        .await
+        .unwrap()
+}
+
+fn names(people: &People) -> Vec<&str> {
+    let name = |email: &'_ str| email.split('@').next().map(str::len);
+    people
+        .rows
+        .iter()
+        .map(|row| &row.email[..name(&row.email).unwrap()])
+        .collect()
+}
+
+fn fate(fate: Fate) -> PeopleFilter {
+    PeopleFilter {
+        fate: Some(fate),
+        ..PeopleFilter::default()
+    }
+}
+
+/// R2, R29: behind every number of a report stand as many people, and the right ones.
+#[tokio::test]
+async fn every_number_has_its_people() {
+    let db = TestDb::new().await.unwrap();
+    let run = mixed(&db, "ann").await;
+    let all = PeopleFilter::default();
+    for (filter, count) in [
+        (all.clone(), 15),
+        (fate(Fate::Sent), 9),
+        (fate(Fate::Failed), 5),
+        (fate(Fate::Deferred), 1),
+        (fate(Fate::Remaining), 1),
+        (fate(Fate::Skipped), 0),
+        (
+            PeopleFilter {
+                domain: Some("example.net".to_owned()),
+                ..all.clone()
+            },
+            5,
+        ),
+        (
+            PeopleFilter {
+                domain: Some("ample.net".to_owned()),
+                ..all.clone()
+            },
+            0,
+        ),
+        (
+            PeopleFilter {
+                attempts: Some(2),
+                ..all.clone()
+            },
+            1,
+        ),
+        (
+            PeopleFilter {
+                code: Some(554),
+                ..all.clone()
+            },
+            2,
+        ),
+        (
+            PeopleFilter {
+                class: Some("permanent".to_owned()),
+                ..all.clone()
+            },
+            5,
+        ),
+        (
+            PeopleFilter {
+                group: Some("550 5.1.1 User unknown".to_owned()),
+                ..fate(Fate::Failed)
+            },
+            3,
+        ),
+        (
+            PeopleFilter {
+                group: Some("450 4.2.0 Greylisted".to_owned()),
+                ..all.clone()
+            },
+            1,
+        ),
+        (
+            PeopleFilter {
+                address: Some("ANN1".to_owned()),
+                ..all.clone()
+            },
+            6,
+        ),
+    ] {
+        let found = people(&db, &run, &filter, "", 100).await;
+        assert_eq!(
+            (found.rows.len(), found.next, found.cut),
+            (count, None, false),
+            "{filter:?}"
+        );
+    }
+    let failed = people(&db, &run, &fate(Fate::Failed), "", 100).await;
+    assert_eq!(names(&failed), ["ann10", "ann11", "ann12", "ann13", "ann9"]);
+    assert_eq!(
+        failed.rows[0].reply.as_deref(),
+        Some("550 5.1.1 User unknown")
+    );
+    assert_eq!(failed.rows[0].name.as_deref(), Some("Ann"));
+}
+
+/// R29: pages follow each other without a gap, in order of address.
+#[tokio::test]
+async fn pages_of_people_follow_each_other() {
+    let db = TestDb::new().await.unwrap();
+    let run = mixed(&db, "ann").await;
+    for filter in [fate(Fate::Sent), fate(Fate::Failed)] {
+        let whole = people(&db, &run, &filter, "", 100).await;
+        let mut turned = Vec::new();
+        let mut after = Some(String::new());
+        while let Some(key) = after {
+            let page = people(&db, &run, &filter, &key, 2).await;
+            turned.extend(page.rows);
+            after = page.next;
+        }
+        assert_eq!(turned, whole.rows);
+    }
+}
+
+/// R29: a draft for those who failed has the same message and sender, and nobody else in it.
+#[tokio::test]
+async fn those_who_failed_get_a_draft() {
+    let db = TestDb::new().await.unwrap();
+    let run = mixed(&db, "ann").await;
+    let row = run_row(&db, &run).await;
+    execute(
+        &db,
+        "DELETE FROM recipients WHERE owner_id = $1 AND email = 'ann9@example.org'",
+        run.owner,
+    )
+    .await
+    .unwrap();
+    let mut tx = db.write().await.unwrap();
+    let made = Mailing::for_people(
+        &mut tx,
+        &row,
+        &fate(Fate::Failed),
+        ("Again", "Again, list"),
+        "ann",
+        at(NOW),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    assert_eq!(made.people, 4, "one was removed meanwhile");
+    let draft = Mailing::get(&mut tx, run.owner, made.mailing)
+        .await
+        .unwrap()
+        .unwrap();
+    let source = Mailing::get(&mut tx, run.owner, run.mailing)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(draft.title, "Again");
+    assert_eq!(
+        (draft.message_id, &draft.from_email),
+        (source.message_id, &source.from_email)
+    );
+    let mut chosen = Mailing::recipients(&mut tx, run.owner, made.mailing)
+        .await
+        .unwrap();
+    let mut wanted: Vec<_> = run.recipients[10..14].to_vec();
+    chosen.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(chosen, wanted);
+    let nobody = Mailing::for_people(
+        &mut tx,
+        &row,
+        &fate(Fate::Expired),
+        ("No", "No"),
+        "ann",
+        at(NOW),
+    )
+    .await;
+    assert_eq!(nobody.unwrap(), None);
+}
+
+/// R29: more than can be chosen one by one become a list.
+#[tokio::test]
+async fn many_people_become_a_list() {
+    let db = TestDb::new().await.unwrap();
+    let run = crate::deliveries::run_of(&db, "ann", 1_001).await;
+    let row = run_row(&db, &run).await;
+    let mut tx = db.write().await.unwrap();
+    let made = Mailing::for_people(
+        &mut tx,
+        &row,
+        &PeopleFilter::default(),
+        ("Again", "Again, list"),
+        "ann",
+        at(NOW),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    assert_eq!(made.people, 1_001);
+    assert!(
+        Mailing::recipients(&mut tx, run.owner, made.mailing)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let lists = Mailing::lists(&mut tx, run.owner, made.mailing)
+        .await
+        .unwrap();
+    let members = skychimp_core::list::List::members(&mut tx, run.owner, lists[0])
+        .await
+        .unwrap();
+    assert_eq!(members.active(), 1_001);
+}
+
+/// R2, R33: a recipient's letters are his owner's alone, the latest first.
+#[tokio::test]
+async fn a_recipients_letters() {
+    let db = TestDb::new().await.unwrap();
+    let run = mixed(&db, "ann").await;
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    let mut tx = db.read().await.unwrap();
+    let letters = Delivery::of_recipient(&mut tx, run.owner, run.recipients[9], None, 10)
+        .await
+        .unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        (letters[0].title.as_str(), letters[0].delivery.attempts),
+        ("Test", 1)
+    );
+    let before =
+        Delivery::of_recipient(&mut tx, run.owner, run.recipients[9], Some(run.id), 10).await;
+    assert_eq!(before.unwrap(), []);
+    let strangers = Delivery::of_recipient(&mut tx, bob, run.recipients[9], None, 10).await;
+    assert_eq!(strangers.unwrap(), []);
+}

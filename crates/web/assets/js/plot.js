@@ -1,0 +1,115 @@
+// Plots. <figure data-plot='{"kind": "bars", "x": [seconds, …], "series": [{"name", "tone", "values"}, …]}'> is drawn by uPlot.
+//   kind   bars: the series lie on top of each other · line: each for itself
+//   days   x are whole days: no time of day is shown
+//   tone   good, bad, wait, rest or main: the colours of the theme
+// The same values stand in a table behind each plot; without scripts that is all there is.
+// An element [data-live-plot="name"] is such a figure that gets new values from the stream of live values around it.
+import uPlot from "uplot";
+
+const HEIGHT = 220;
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+const tones = { good: "--sc-good", bad: "--sc-bad", wait: "--sc-wait", rest: "--sc-rest", main: "--bs-link-color" };
+
+// Each series becomes the sum of itself and those before it.
+function stack(rows) {
+  const sums = [];
+  for (const values of rows) {
+    const below = sums.at(-1);
+    sums.push(values.map((value, i) => value + (below ? below[i] : 0)));
+  }
+  return sums;
+}
+
+function draw(figure) {
+  const plot = JSON.parse(figure.dataset.plot);
+  const { plotLang: lang, plotZone: zone } = figure.dataset;
+  const bars = plot.kind === "bars";
+  const number = new Intl.NumberFormat(lang);
+  const span = (plot.x.at(-1) ?? 0) - (plot.x[0] ?? 0);
+  const clock = { timeZone: zone, hour: "2-digit", minute: "2-digit", ...(span < 600 && { second: "2-digit" }) };
+  const day = { timeZone: plot.days ? "UTC" : zone, day: "numeric", month: "short" };
+  const tick = new Intl.DateTimeFormat(lang, plot.days || span > 2 * 86400 ? day : clock);
+  const full = new Intl.DateTimeFormat(lang, plot.days ? day : { ...day, ...clock, second: "2-digit" });
+  const at = (format, seconds) => format.format(new Date(seconds * 1000));
+
+  // What is painted first is covered by the next: the whole, then what lies lower.
+  const shown = bars ? plot.series.toReversed() : plot.series;
+  const raw = shown.map((series) => series.values);
+  const values = bars ? stack(plot.series.map((series) => series.values)).toReversed() : raw;
+  const text = colour("--bs-secondary-color");
+  const grid = { stroke: colour("--bs-border-color"), width: 1 };
+  const axis = { stroke: text, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+  const options = {
+    width: Math.max(figure.clientWidth, 200),
+    height: HEIGHT,
+    padding: [12, 12, 0, 0],
+    scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most * 1.05, 4)] } },
+    axes: [
+      { ...axis, space: 80, values: (_, ticks) => ticks.map((seconds) => at(tick, seconds)) },
+      { ...axis, size: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7], values: (_, ticks) => ticks.map((value) => number.format(value)) },
+    ],
+    cursor: { y: false, drag: { x: true, y: false } },
+    legend: { live: true },
+    series: [
+      { label: figure.dataset.plotTime ?? "", value: (_, seconds) => (seconds == null ? "" : at(full, seconds)) },
+      ...shown.map((series, i) => {
+        const stroke = colour(tones[series.tone]);
+        return {
+          label: series.name,
+          stroke,
+          fill: bars ? stroke : `${stroke}33`,
+          width: bars ? 0 : 2,
+          paths: bars ? uPlot.paths.bars({ size: [0.9, 60] }) : undefined,
+          points: { show: false },
+          value: (_, __, ___, index) => (index == null ? "" : number.format(raw[i][index])),
+        };
+      }),
+    ],
+  };
+  figure.replaceChildren();
+  figure.drawn = new uPlot(options, [plot.x, ...values], figure);
+}
+
+const known = new Set();
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const width = Math.max(target.clientWidth, 200);
+    if (target.drawn && target.drawn.width !== width) target.drawn.setSize({ width, height: HEIGHT });
+  }
+});
+
+function find(root) {
+  for (const figure of root.querySelectorAll("[data-plot]")) {
+    if (known.has(figure)) continue;
+    known.add(figure);
+    draw(figure);
+    resized.observe(figure);
+  }
+}
+
+function again() {
+  for (const figure of known) {
+    if (figure.isConnected) draw(figure);
+    else known.delete(figure);
+  }
+}
+
+// Colours are read when a plot is drawn: with another theme it is drawn again.
+new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+document.addEventListener("live", (event) => {
+  for (const figure of event.target.querySelectorAll("[data-live-plot]")) {
+    const plot = event.detail[figure.dataset.livePlot];
+    if (!plot) continue;
+    figure.dataset.plot = JSON.stringify(plot);
+    if (known.has(figure)) draw(figure);
+  }
+});
+document.addEventListener("htmx:load", (event) => find(event.target));
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
+});
+find(document);

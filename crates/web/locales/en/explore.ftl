@@ -1,0 +1,19 @@
+# Texts of the log of all mailings.
+explore-title = Log
+explore-mailing = Mailing
+explore-class = Reason
+explore-server = Mail server
+explore-cut = Looked back to { $at }; there may be more before.
+explore-go-on = Look further
+class-accepted = Accepted
+class-temporary = Not now
+class-permanent = Refused
+class-limit = Server full
+class-closing = Server busy
+class-connection = Connection
+class-timeout = No answer in time
+class-protocol = Odd answer
+class-tls = Encryption
+class-interrupted = Interrupted
+class-local-address = Bad address
+class-local-template = Letter not made

@@ -1,0 +1,19 @@
+# Тексты журнала всех рассылок.
+explore-title = Журнал
+explore-mailing = Рассылка
+explore-class = Причина
+explore-server = Почтовый сервер
+explore-cut = Просмотрено до { $at }; раньше могут быть ещё.
+explore-go-on = Искать дальше
+class-accepted = Принято
+class-temporary = Не сейчас
+class-permanent = Отказ
+class-limit = Сервер переполнен
+class-closing = Сервер занят
+class-connection = Соединение
+class-timeout = Нет ответа вовремя
+class-protocol = Странный ответ
+class-tls = Шифрование
+class-interrupted = Прервано
+class-local-address = Негодный адрес
+class-local-template = Письмо не составлено

@@ -1,0 +1,289 @@
+//! The log of all mailings of a user: every attempt, with filters that stand in the address.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::attempt::{Attempt, AttemptOutcome, LogCursor, LogFilter, LogRow};
+use skychimp_core::delivery::DeliveryState;
+use skychimp_core::error::Error;
+use skychimp_core::ids::{MailingId, UserId};
+use skychimp_core::mailing::Mailing;
+use skychimp_core::time::Moment;
+use skychimp_core::user::User;
+
+use super::mailings::log::{cells, moment, tone};
+use crate::AppState;
+use crate::auth::{Manager, Sender};
+use crate::error::WebError;
+use crate::form::{Path, Query};
+use crate::page::{Page, html};
+use crate::routes::{Routes, get};
+use crate::table::{Cell, Lines, download};
+
+/// Attempts on one page.
+const PAGE: usize = 50;
+/// Attempts read at a time for an export.
+const SLICE: usize = 1_000;
+/// Mailings offered in a choice.
+const MAILINGS: i64 = 200;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/log", get(log))
+}
+
+/// Exports.
+pub(crate) fn long_routes() -> Routes {
+    Routes::new().route("/log.csv", get(table))
+}
+
+/// The filters, as the form sends them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LogQuery {
+    mailing: String,
+    outcome: String,
+    state: String,
+    class: String,
+    code: String,
+    server: String,
+    domain: String,
+    q: String,
+    from: String,
+    to: String,
+    /// Where the page before ended: milliseconds, delivery, number, with dots between.
+    after: String,
+}
+
+impl LogQuery {
+    /// What the address says; a mailing that is no id finds nothing.
+    fn filter(&self, zone: &str) -> LogFilter {
+        let text = |text: &str| Some(text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        LogFilter {
+            mailing: self.mailing.parse::<MailingId>().ok(),
+            outcome: self.outcome.parse().ok(),
+            state: self.state.parse().ok(),
+            class: text(&self.class),
+            code: self.code.trim().parse().ok(),
+            server: text(&self.server),
+            domain: text(&self.domain),
+            address: text(&self.q),
+            from: moment(&self.from, zone),
+            to: moment(&self.to, zone),
+        }
+    }
+
+    fn cursor(&self) -> Option<LogCursor> {
+        let mut parts = self.after.split('.');
+        Some(LogCursor {
+            at: Moment::from_millis(parts.next()?.parse().ok()?),
+            delivery: parts.next()?.parse().ok()?,
+            number: parts.next()?.parse().ok()?,
+        })
+    }
+
+    fn fields(&self) -> [(&'static str, &str); 10] {
+        [
+            ("mailing", &self.mailing),
+            ("outcome", &self.outcome),
+            ("state", &self.state),
+            ("class", &self.class),
+            ("code", &self.code),
+            ("server", &self.server),
+            ("domain", &self.domain),
+            ("q", &self.q),
+            ("from", &self.from),
+            ("to", &self.to),
+        ]
+    }
+
+    /// The address of `path` with these filters.
+    fn href(&self, path: &str, after: Option<LogCursor>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.fields() {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        if let Some(after) = after {
+            let place = format!("{}.{}.{}", after.at.millis(), after.delivery, after.number);
+            query.append_pair("after", &place);
+        }
+        match query.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.fields().iter().any(|(_, value)| !value.is_empty())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "log/index.html")]
+struct LogPage {
+    page: Page,
+    /// Whose log a moderator looks at.
+    owner: Option<User>,
+    base: String,
+    query: LogQuery,
+    rows: Vec<LogRow>,
+    mailings: Vec<(MailingId, String)>,
+    outcomes: [AttemptOutcome; 4],
+    states: [DeliveryState; 7],
+    classes: [&'static str; 12],
+    first: String,
+    next: String,
+    csv: String,
+    /// The page ends here because so much was looked at.
+    cut: Option<Moment>,
+}
+
+/// Classes of attempts, as they are offered.
+const CLASSES: [&str; 12] = [
+    "accepted",
+    "temporary",
+    "permanent",
+    "limit",
+    "closing",
+    "connection",
+    "timeout",
+    "protocol",
+    "tls",
+    "interrupted",
+    "local_address",
+    "local_template",
+];
+
+impl LogPage {
+    /// Where a mailing is shown.
+    fn mailing(&self, id: &MailingId) -> String {
+        match self.owner {
+            Some(_) => format!("/manage/mailings/{id}"),
+            None => format!("/mailings/{id}"),
+        }
+    }
+}
+
+async fn log(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, WebError> {
+    show(
+        &app,
+        page,
+        (user.id, &user.zone),
+        None,
+        "/log".to_owned(),
+        query,
+    )
+    .await
+}
+
+/// Another's log, for moderators.
+pub(crate) async fn of_user(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(_, viewer): Manager,
+    Path(id): Path<UserId>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, WebError> {
+    let owner = User::get(&mut app.db.read().await?, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let base = format!("/manage/users/{id}/log");
+    show(&app, page, (id, &viewer.zone), Some(owner), base, query).await
+}
+
+async fn show(
+    app: &AppState,
+    page: Page,
+    (of, zone): (UserId, &str),
+    owner: Option<User>,
+    base: String,
+    query: LogQuery,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let filter = query.filter(zone);
+    let found = Attempt::explore(&mut tx, of, &filter, query.cursor(), PAGE).await?;
+    let mailings = Mailing::titles(&mut tx, of, MAILINGS).await?;
+    html(&LogPage {
+        first: match query.cursor() {
+            Some(_) => query.href(&base, None),
+            None => String::new(),
+        },
+        next: found
+            .next
+            .map_or_else(String::new, |next| query.href(&base, Some(next))),
+        cut: found.next.filter(|_| found.cut).map(|next| next.at),
+        csv: query.href("/log.csv", None),
+        rows: found.rows,
+        mailings,
+        outcomes: AttemptOutcome::ALL,
+        states: DeliveryState::ALL,
+        classes: CLASSES,
+        page,
+        owner,
+        base,
+        query,
+    })
+}
+
+/// A log on its way out.
+struct LogLines {
+    app: AppState,
+    owner: UserId,
+    filter: LogFilter,
+    after: Option<LogCursor>,
+    over: bool,
+}
+
+/// The log as a file, the newest attempt first.
+async fn table(
+    State(app): State<AppState>,
+    Sender(user): Sender,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, WebError> {
+    let lines = LogLines {
+        app,
+        owner: user.id,
+        filter: query.filter(&user.zone),
+        after: None,
+        over: false,
+    };
+    Ok(download("log", lines))
+}
+
+impl Lines for LogLines {
+    const HEAD: &'static [&'static str] = &[
+        "mailing",
+        "at",
+        "recipient",
+        "attempt",
+        "outcome",
+        "class",
+        "code",
+        "enhanced_code",
+        "reply",
+        "server",
+        "duration_ms",
+    ];
+
+    async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
+        if self.over {
+            return Ok(None);
+        }
+        let mut tx = self.app.db.read().await?;
+        let found = Attempt::explore(&mut tx, self.owner, &self.filter, self.after, SLICE).await?;
+        self.after = found.next;
+        self.over = found.next.is_none();
+        let line = |row: &LogRow| {
+            let title = std::iter::once(Cell::from(row.title.clone()));
+            title.chain(cells(&row.attempt)).collect()
+        };
+        Ok(Some(found.rows.iter().map(line).collect()))
+    }
+}

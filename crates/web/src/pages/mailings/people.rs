@@ -1,0 +1,290 @@
+//! Who is behind a number of a run, and a new mailing to them.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use skychimp_core::delivery::{Delivery, Fate, PeopleFilter, PersonRow};
+use skychimp_core::error::Error;
+use skychimp_core::ids::{MailingId, RunId};
+use skychimp_core::mailing::Mailing;
+use skychimp_core::run::Run;
+
+use super::show::run_of;
+use super::{Viewer, found, not_possible};
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::form::{Path, Query};
+use crate::page::{Page, html};
+use crate::table::{Cell, Lines, download};
+
+/// People on one page.
+const PAGE: usize = 50;
+/// People read at a time for an export.
+const SLICE: usize = 1_000;
+/// Runs offered in a choice.
+const RUNS: i64 = 100;
+
+/// Who is asked for, as the address says it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PeopleQuery {
+    run: String,
+    state: String,
+    reply: String,
+    class: String,
+    code: String,
+    domain: String,
+    attempts: String,
+    q: String,
+    /// The address behind which the page begins.
+    after: String,
+}
+
+impl PeopleQuery {
+    pub(crate) fn filter(&self) -> PeopleFilter {
+        let text = |text: &str| Some(text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        PeopleFilter {
+            fate: self.state.parse().ok(),
+            group: Some(self.reply.clone()).filter(|reply| !reply.is_empty()),
+            class: text(&self.class),
+            code: self.code.trim().parse().ok(),
+            domain: text(&self.domain),
+            attempts: self.attempts.trim().parse().ok(),
+            address: text(&self.q),
+        }
+    }
+
+    /// The address of `path` for the same people.
+    fn href(&self, path: &str, after: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [
+            ("run", self.run.as_str()),
+            ("state", &self.state),
+            ("reply", &self.reply),
+            ("class", &self.class),
+            ("code", &self.code),
+            ("domain", &self.domain),
+            ("attempts", &self.attempts),
+            ("q", &self.q),
+            ("after", after),
+        ] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        match query.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+
+    /// What the form does not show, and keeps.
+    fn hidden(&self) -> [(&'static str, &str); 4] {
+        [
+            ("reply", &self.reply),
+            ("class", &self.class),
+            ("code", &self.code),
+            ("attempts", &self.attempts),
+        ]
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.filter() != PeopleFilter::default()
+    }
+
+    /// The run that is asked for, else the latest one.
+    async fn run(
+        &self,
+        tx: &mut skychimp_core::db::Tx,
+        viewer: &Viewer,
+        mailing: MailingId,
+    ) -> Result<Run, WebError> {
+        match self.run.parse::<RunId>() {
+            Ok(run) => run_of(tx, viewer.owner, mailing, run).await,
+            Err(_) if self.run.is_empty() => Run::latest(tx, viewer.owner, mailing)
+                .await?
+                .ok_or(WebError::NotFound),
+            Err(_) => Err(WebError::NotFound),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mailings/who.html")]
+struct PeoplePage {
+    page: Page,
+    viewer: Viewer,
+    mailing: Mailing,
+    run: Run,
+    runs: Vec<Run>,
+    query: PeopleQuery,
+    rows: Vec<PersonRow>,
+    fates: [Fate; 7],
+    first: String,
+    next: String,
+    /// The page ends because so many were looked at.
+    cut: Option<String>,
+    all: String,
+    post: String,
+    csv: String,
+}
+
+impl PeoplePage {
+    fn attempts(&self) -> Option<i64> {
+        self.query.attempts.trim().parse().ok()
+    }
+}
+
+/// How a delivery's state is to be felt.
+pub(crate) fn tone(state: &str) -> &'static str {
+    match state {
+        "sent" => "good",
+        "failed" | "cancelled" | "expired" => "bad",
+        "deferred" | "skipped" => "wait",
+        _ => "",
+    }
+}
+
+pub(crate) async fn people(
+    State(app): State<AppState>,
+    page: Page,
+    viewer: Viewer,
+    Path(id): Path<MailingId>,
+    Query(query): Query<PeopleQuery>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mailing = found(&mut tx, viewer.owner, id).await?;
+    let run = query.run(&mut tx, &viewer, id).await?;
+    let found = Delivery::people(&mut tx, &run, &query.filter(), &query.after, PAGE).await?;
+    let mut runs = Run::page(&mut tx, viewer.owner, id, None, RUNS).await?;
+    runs.retain(|other| other.planned > 0 || other.id == run.id);
+    let base = format!("{}/people", viewer.base);
+    let next = found.next.as_deref();
+    html(&PeoplePage {
+        first: if query.after.is_empty() {
+            String::new()
+        } else {
+            query.href(&base, "")
+        },
+        next: next.map_or_else(String::new, |next| query.href(&base, next)),
+        cut: found.next.clone().filter(|_| found.cut),
+        all: format!("{base}?run={}", run.id),
+        post: query.href(&base, ""),
+        csv: query.href(&format!("{base}.csv"), ""),
+        rows: found.rows,
+        fates: Fate::ALL,
+        page,
+        viewer,
+        mailing,
+        run,
+        runs,
+        query,
+    })
+}
+
+/// Makes a draft for everybody who is asked for.
+pub(crate) async fn new_mailing(
+    State(app): State<AppState>,
+    page: Page,
+    sender: Sender,
+    viewer: Viewer,
+    Path(id): Path<MailingId>,
+    Query(query): Query<PeopleQuery>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let run = query.run(&mut tx, &viewer, id).await?;
+    let group = match query.state.parse::<Fate>() {
+        Ok(fate) => page.dynamic("people-", fate.as_str()),
+        Err(()) => page.t("people-title"),
+    };
+    let title = page
+        .t("people-new-title")
+        .with("title", &mailing.title)
+        .with("group", group.to_string())
+        .to_string();
+    let list = format!("{title}, {}", page.time_exact(page.now));
+    let names = (title.as_str(), list.as_str());
+    let made = Mailing::for_people(
+        &mut tx,
+        &run,
+        &query.filter(),
+        names,
+        &sender.0.email,
+        page.now,
+    )
+    .await;
+    match made {
+        Ok(Some(made)) => {
+            tx.commit().await?;
+            Ok(page.redirect(
+                &format!("/mailings/{}", made.mailing),
+                Flash::done("people-made").with("count", made.people),
+            ))
+        }
+        Ok(None) => Ok(page.redirect(
+            &query.href(&format!("{}/people", viewer.base), ""),
+            Flash::warn("people-none-left"),
+        )),
+        Err(Error::Invalid(_)) => Ok(super::back(&page, id, not_possible(""))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// People on their way out.
+struct PeopleLines {
+    app: AppState,
+    run: Run,
+    filter: PeopleFilter,
+    after: Option<String>,
+}
+
+/// Everybody who is asked for, as a file.
+pub(crate) async fn table(
+    State(app): State<AppState>,
+    viewer: Viewer,
+    Path(id): Path<MailingId>,
+    Query(query): Query<PeopleQuery>,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    found(&mut tx, viewer.owner, id).await?;
+    let run = query.run(&mut tx, &viewer, id).await?;
+    drop(tx);
+    let lines = PeopleLines {
+        filter: query.filter(),
+        after: Some(String::new()),
+        app,
+        run,
+    };
+    Ok(download(&format!("people-{id}"), lines))
+}
+
+impl Lines for PeopleLines {
+    const HEAD: &'static [&'static str] = &[
+        "email", "name", "state", "why", "attempts", "last_at", "reply",
+    ];
+
+    async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
+        let Some(after) = self.after.take() else {
+            return Ok(None);
+        };
+        let mut tx = self.app.db.read().await?;
+        let found = Delivery::people(&mut tx, &self.run, &self.filter, &after, SLICE).await?;
+        self.after = found.next;
+        let cells = |row: &PersonRow| {
+            vec![
+                row.email.clone().into(),
+                row.name.clone().into(),
+                row.state.as_str().into(),
+                row.why.clone().into(),
+                row.attempts.into(),
+                row.last_at.or(row.done_at).map(|at| at.to_string()).into(),
+                row.reply.clone().into(),
+            ]
+        };
+        Ok(Some(found.rows.iter().map(cells).collect()))
+    }
+}

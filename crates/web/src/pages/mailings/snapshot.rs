@@ -1,0 +1,168 @@
+//! What is known of a run that goes on: looked at once a second in a process, whatever the number of viewers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use serde_json::{Value, json};
+use skychimp_core::attempt::Attempt;
+use skychimp_core::db::Tx;
+use skychimp_core::ids::{MailingId, RunId, UserId};
+use skychimp_core::mailing::{Mailing, Status};
+use skychimp_core::run::Run;
+use skychimp_core::time::Moment;
+use tokio::sync::Mutex;
+
+use crate::AppState;
+use crate::error::WebError;
+use crate::page::Page;
+use crate::pages::manage::servers::Sending;
+
+/// A look is not older.
+const FRESH: Duration = Duration::from_millis(900);
+/// How long the letters per second of a run that nobody looks at are kept.
+const KEPT: Duration = Duration::from_mins(5);
+/// Seconds of a plot.
+const SECONDS: i64 = 120;
+/// Most letters that are counted again when a process sees a run for the first time.
+const COUNTED: i64 = 20_000;
+
+/// A run and its mailing at a moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub status: Status,
+    pub run: Run,
+    /// Letters per second, lately.
+    pub rate: i64,
+    /// What is to be told about servers.
+    pub sending: Sending,
+    /// Seconds and the letters accepted in each, the oldest first.
+    pub pace: Vec<(i64, i64)>,
+}
+
+/// A run, and how its viewer reads: language and zone.
+type Key = (RunId, &'static str, String);
+
+/// The runs that somebody looks at.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    latest: Cache<Key, Option<Arc<Snapshot>>>,
+    paces: Cache<RunId, Arc<Mutex<Pace>>>,
+}
+
+/// How many letters were accepted when.
+#[derive(Debug, Default)]
+struct Pace {
+    seconds: VecDeque<(i64, i64)>,
+    /// The moment of the last look, and the letters accepted by then.
+    last: Option<(Moment, i64)>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            latest: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(FRESH)
+                .build(),
+            paces: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(KEPT)
+                .build(),
+        }
+    }
+}
+
+impl Snapshots {
+    /// The run as it is now; those who ask at once are answered by one look. `None`: it is gone.
+    pub(crate) async fn get(
+        &self,
+        app: &AppState,
+        page: &Page,
+        owner: UserId,
+        mailing: MailingId,
+        run: RunId,
+    ) -> Result<Option<Arc<Snapshot>>, WebError> {
+        let key = (run, page.lang.as_str(), page.zone_name().to_owned());
+        let look = async {
+            self.look(app, page, owner, mailing, run)
+                .await
+                .map(|found| found.map(Arc::new))
+        };
+        let found = self.latest.try_get_with(key, look).await;
+        let found = found.map_err(|error| WebError::internal(error.to_string()))?;
+        // ids are unguessable, but an owner's run is his alone all the same
+        Ok(found.filter(|found| found.run.owner_id == owner && found.run.mailing_id == mailing))
+    }
+
+    async fn look(
+        &self,
+        app: &AppState,
+        page: &Page,
+        owner: UserId,
+        mailing: MailingId,
+        run: RunId,
+    ) -> Result<Option<Snapshot>, WebError> {
+        let now = app.clock.now();
+        let pace = self.paces.get_with(run, async { Arc::default() }).await;
+        let mut pace = pace.lock().await;
+        let mut tx = app.db.read().await?;
+        let status = Mailing::get(&mut tx, owner, mailing)
+            .await?
+            .map(|mailing| mailing.status);
+        let (Some(status), Some(run)) = (status, Run::get(&mut tx, owner, run).await?) else {
+            return Ok(None);
+        };
+        let rate = super::show::rate(&mut tx, &run, now).await?;
+        let sending = Sending::of(app, page, &mut tx, &run.waiting, now).await?;
+        pace.see(&mut tx, &run, now).await?;
+        Ok(Some(Snapshot {
+            status,
+            rate,
+            sending,
+            pace: pace.seconds.iter().copied().collect(),
+            run,
+        }))
+    }
+}
+
+impl Pace {
+    /// Takes down what was accepted since the last look.
+    async fn see(&mut self, tx: &mut Tx, run: &Run, now: Moment) -> Result<(), WebError> {
+        let second = now.millis().div_euclid(1_000);
+        match self.last {
+            None => {
+                let since = Moment::from_millis((second - SECONDS) * 1_000);
+                let counted =
+                    Attempt::sent_by_second(tx, run.owner_id, run.id, since, COUNTED).await?;
+                self.seconds = counted.into();
+            }
+            // somebody who reads another language looked just now
+            Some((at, _)) if now.since(at) < FRESH / 2 => return Ok(()),
+            Some((at, sent)) => {
+                let passed = i64::try_from(now.since(at).as_millis())
+                    .unwrap_or(i64::MAX)
+                    .max(1);
+                let accepted = (run.sent - sent).max(0);
+                self.seconds
+                    .push_back((second, accepted.saturating_mul(1_000) / passed));
+            }
+        }
+        self.last = Some((now, run.sent));
+        while self
+            .seconds
+            .front()
+            .is_some_and(|(at, _)| *at < second - SECONDS)
+        {
+            self.seconds.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// Letters per second, as a plot.
+pub(crate) fn plot(name: &str, pace: &[(i64, i64)]) -> Value {
+    let (x, values): (Vec<i64>, Vec<i64>) = pace.iter().copied().unzip();
+    json!({ "kind": "line", "x": x, "series": [{ "name": name, "tone": "good", "values": values }] })
+}

@@ -1,0 +1,228 @@
+//! The report of a run, and the people behind its numbers.
+
+use axum::http::StatusCode;
+use skychimp_core::ids::MailingId;
+use skychimp_core::mailing::Mailing;
+use skychimp_core::testing::{TestRun, execute, mixed_run, report};
+use skychimp_core::user::Role;
+
+use crate::browser::{Browser, Site};
+use crate::html::text;
+
+async fn mixed(site: &Site, name: &str) -> (TestRun, Browser) {
+    let owner = site.user(name, Role::User).await;
+    let run = mixed_run(&site.db, owner, name, site.clock.now())
+        .await
+        .unwrap();
+    report(&site.db, &run, site.clock.now()).await.unwrap();
+    (run, site.login(name).await)
+}
+
+fn page_of(run: &TestRun) -> String {
+    format!("/mailings/{}/runs/{}", run.mailing, run.id)
+}
+
+/// R2, R29: the report says first what happened, then why, and what to do.
+#[tokio::test]
+async fn a_report_can_be_acted_on() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let page = text(&ann.get(&page_of(&run)).await.body);
+    for part in [
+        "9 of 15 letters were accepted; 5 failed, most because the mailbox does not exist; 1 will be tried again.",
+        "The mailbox does not exist 3 letters",
+        "Correct or remove these addresses.",
+        "Taken for spam or refused by a rule 2 letters",
+        "Asked to come back later 1 letter",
+        "example.org 10 9 90% 0 1",
+        "example.net 5 0 0% 1 4",
+        "1 attempt 14",
+        "2 attempts 1",
+        "Half of the letters 0 s",
+        "The last one 11 min 40 s",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let page = text(&ann.get(&format!("{}?lang=ru", page_of(&run))).await.body);
+    for part in [
+        "Принято 9 из 15 писем; 5 отклонено, в основном потому, что ящика не существует; 1 будет отправлено повторно.",
+        "Такого ящика нет 3 письма",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+/// R29: every number of a report leads to a page with as many people.
+#[tokio::test]
+async fn numbers_lead_to_people() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let page = ann.get(&page_of(&run)).await.body;
+    let links = page
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    let links: std::collections::BTreeSet<String> = links
+        .filter(|link| link.contains("/people?"))
+        .map(|link| link.replace("&amp;", "&").replace("&#38;", "&"))
+        .collect();
+    assert!(links.len() > 12, "{links:?}");
+    for (query, count) in [
+        ("&state=sent", 9),
+        ("&state=failed", 5),
+        ("&state=remaining", 1),
+        ("&domain=example.net", 5),
+        ("&domain=example.org&state=sent", 9),
+        ("&attempts=2", 1),
+        ("&state=failed&reply=550%205.1.1%20User%20unknown", 3),
+    ] {
+        let address = format!("/mailings/{}/people?run={}{query}", run.mailing, run.id);
+        assert!(links.contains(&address), "{address}: {links:?}");
+        let people = ann.get(&address).await;
+        assert_eq!(people.status, StatusCode::OK);
+        let rows = people.body.matches("/letters\">ann").count();
+        assert_eq!(rows, count, "{address}: {}", text(&people.body));
+    }
+}
+
+/// R29: those who failed get a draft by one click; another user's people stay his.
+#[tokio::test]
+async fn failed_letters_are_tried_again_in_a_draft() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let people = format!(
+        "/mailings/{}/people?run={}&state=failed",
+        run.mailing, run.id
+    );
+    ann.get(&people).await;
+    let made = ann.post(&people, &[]).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER);
+    let draft: MailingId = made.location().rsplit('/').next().unwrap().parse().unwrap();
+    let shown = ann.get(made.location()).await;
+    assert!(
+        shown.body.contains("A draft for 5 people"),
+        "{}",
+        shown.body
+    );
+    assert!(shown.body.contains("Test: Failed"));
+    let mut tx = site.db.read().await.unwrap();
+    let chosen = Mailing::recipients(&mut tx, run.owner, draft)
+        .await
+        .unwrap();
+    assert_eq!(chosen.len(), 5);
+    drop(tx);
+    site.user("bob", Role::User).await;
+    let mut bob = site.login("bob").await;
+    bob.get("/mailings").await;
+    assert_eq!(bob.get(&people).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(bob.post(&people, &[]).await.status, StatusCode::NOT_FOUND);
+}
+
+/// R2, R14: a person's letters are all on one page with each attempt, also after the person was removed.
+#[tokio::test]
+async fn a_persons_letters() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let address = format!("/recipients/{}/letters", run.recipients[8]);
+    let page = text(&ann.get(&address).await.body);
+    for part in [
+        "All letters to ann8@example.org",
+        "Test",
+        "450 4.2.0 Greylisted",
+        "250 2.0.0 Ok",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    execute(
+        &site.db,
+        "DELETE FROM recipients WHERE owner_id = $1",
+        run.owner,
+    )
+    .await
+    .unwrap();
+    let page = text(&ann.get(&address).await.body);
+    assert!(page.contains("450 4.2.0 Greylisted"), "{page}");
+    let people = format!("/mailings/{}/people?run={}", run.mailing, run.id);
+    assert!(text(&ann.get(&people).await.body).contains("removed"));
+    let nobody = format!("/recipients/{}/letters", run.id);
+    assert_eq!(ann.get(&nobody).await.status, StatusCode::NOT_FOUND);
+}
+
+/// R13, R24, R32: the log of all mailings shows each attempt of its owner, as a page and as a file, and nobody else's.
+#[tokio::test]
+async fn the_log_of_all_mailings() {
+    let site = Site::new().await;
+    let (_, mut ann) = mixed(&site, "ann").await;
+    let (_, mut bob) = mixed(&site, "bob").await;
+    for (query, count) in [
+        ("", 16),
+        ("?outcome=failed", 5),
+        ("?code=554", 2),
+        ("?domain=example.net", 5),
+        ("?q=ann8%40example.org", 2),
+        ("?q=bob", 0),
+    ] {
+        let page = ann.get(&format!("/log{query}")).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let rows = page.body.matches("class=\"reply\"").count();
+        assert_eq!(rows, count, "{query}: {}", text(&page.body));
+        let file = ann.get(&format!("/log.csv{query}")).await;
+        assert_eq!(
+            file.body.lines().count(),
+            count + 1,
+            "{query}: {}",
+            file.body
+        );
+        assert!(!file.body.contains("bob"));
+    }
+    assert!(!text(&bob.get("/log").await.body).contains("ann8"));
+}
+
+/// R13, R29: everybody behind a number can be taken away as a file.
+#[tokio::test]
+async fn people_as_a_file() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let address = format!(
+        "/mailings/{}/people.csv?run={}&state=failed",
+        run.mailing, run.id
+    );
+    let file = ann.get(&address).await;
+    assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
+    let lines: Vec<_> = file.body.lines().collect();
+    assert_eq!(lines[0], "email,name,state,why,attempts,last_at,reply");
+    assert_eq!(lines.len(), 6);
+    assert!(
+        lines[1].starts_with("ann10@example.net,Ann,failed,permanent,1,"),
+        "{}",
+        lines[1]
+    );
+}
+
+/// R2, R29: the report of a mailing compares its runs; the overview tells of the last weeks.
+#[tokio::test]
+async fn a_mailing_and_the_last_weeks() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let page = text(
+        &ann.get(&format!("/mailings/{}/report", run.mailing))
+            .await
+            .body,
+    );
+    for part in [
+        "1 run. 9 of 15 letters were accepted; 5 failed, most because the mailbox does not exist",
+        "15 9 60% 5 33.3% 0 s the mailbox does not exist",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let started = "UPDATE mailings SET started_at = 1 WHERE owner_id = $1";
+    execute(&site.db, started, run.owner).await.unwrap();
+    let page = text(&ann.get("/").await.body);
+    for part in [
+        "Letters of the last 30 days 9 sent, 5 failed",
+        "Nothing is planned",
+        "New recipients by week",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
