@@ -24,7 +24,7 @@ async function inUse(program: Program): Promise<string[]> {
   program.user(ADMIN, 'Ada', 'admin');
   program.run(['user', 'block', OWNER, '--reason', 'Complaints about spam']);
   program.run(['user', 'unblock', OWNER, '--reason', 'Talked to her']);
-  return [`/mailings/delete?id=${sent}&id=${later}`];
+  return [`/mailings/delete?id=${sent}&id=${later}`, `/mailings/${sent}/report`];
 }
 
 /** The same for all pages of a kind: ids become `:id`, what is asked for becomes its name. */

@@ -10,10 +10,12 @@
 
 mod accounts;
 mod mailings;
+mod overview;
 mod users;
 
 pub use accounts::Administrator;
 pub use mailings::{Letter, SeenFilter, SeenMailing, SeenState};
+pub use overview::{SeenNext, SeenSender, ServiceOverview};
 pub use users::{SeenUser, UserFilter, UserState, Volume};
 
 use serde_json::json;

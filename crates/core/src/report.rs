@@ -8,7 +8,7 @@
 //! is read ([`crate::db::Db::snapshot`]). A report is made by one process at a time, and becomes final once.
 //!
 //! *Design notes.* Nothing is counted while letters are recorded: a report costs the hot path nothing. Making one takes as long as reading the
-//! run's rows, so an open run gets the next one only when [`REST`] times as long has passed.
+//! run's rows, so an open run gets the next one only when fifty times as long has passed.
 
 mod cause;
 mod make;

@@ -141,6 +141,17 @@ pub fn day(date: jiff::civil::Date, lang: Lang) -> String {
     format!("{}\u{a0}{}", date.day(), names[month.min(11)])
 }
 
+/// A day of the week: `Mon`, `пн`.
+#[must_use]
+pub fn weekday(date: jiff::civil::Date, lang: Lang) -> &'static str {
+    let names = match lang {
+        Lang::En => ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+        Lang::Ru => ["пн", "вт", "ср", "чт", "пт", "сб", "вс"],
+    };
+    let n = date.weekday().to_monday_zero_offset().unsigned_abs();
+    names[usize::from(n) % names.len()]
+}
+
 /// A day: `12 Mar 2027`, `12 марта 2027`.
 #[must_use]
 pub fn date(moment: Moment, zone: &TimeZone, lang: Lang) -> String {

@@ -208,6 +208,17 @@ impl Page {
         format::day(*date.borrow(), self.lang)
     }
 
+    /// A day of the week, its month and its day: `Mon, 12 Mar`.
+    #[must_use]
+    pub fn weekday(&self, date: impl std::borrow::Borrow<jiff::civil::Date>) -> String {
+        let date = *date.borrow();
+        format!(
+            "{}, {}",
+            format::weekday(date, self.lang),
+            format::day(date, self.lang)
+        )
+    }
+
     /// A moment in the visitor's zone, to the minute.
     #[must_use]
     pub fn time(&self, moment: impl At) -> String {

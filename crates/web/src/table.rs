@@ -5,7 +5,7 @@
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use skychimp_core::error::Error;
 
 /// One value.
@@ -82,7 +82,8 @@ fn csv<L: Lines>(lines: L) -> Body {
             Err(error) => Some((Err(error), (None, true))),
         }
     });
-    Body::from_stream(pieces)
+    // compression asks once more behind the end
+    Body::from_stream(pieces.fuse())
 }
 
 fn line(out: &mut String, cells: &[Cell]) {

@@ -16,6 +16,8 @@ ALTER TABLE runs ADD COLUMN reported BOOLEAN NOT NULL DEFAULT FALSE; -- its fina
 CREATE INDEX runs_unreported ON runs (owner_id, id) WHERE NOT reported AND state <> 'skipped';
 -- An owner's runs in the order in which they ended; open ones have no moment.
 CREATE INDEX runs_finished ON runs (owner_id, finished_at, created_at, id) WHERE state <> 'skipped';
+-- Everybody's runs by the moment they ended, for those who moderate.
+CREATE INDEX runs_ended ON runs (finished_at);
 -- The log of all attempts that were not accepted; those that were are found by their run.
 CREATE INDEX attempts_trouble_log ON attempts (owner_id, at, delivery_id, number) WHERE outcome <> 'sent';
 ALTER TABLE runs ADD COLUMN forgotten_at BIGINT; -- since when its deliveries and attempts are removed

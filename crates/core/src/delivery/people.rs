@@ -11,7 +11,7 @@ use crate::ids::{DeliveryId, ListId, MailingId, RecipientId, RunId, UserId};
 use crate::list::{self, List};
 use crate::mailing::{CHOSEN_MAX, Mailing, MailingDraft};
 use crate::page::containing;
-use crate::run::Run;
+use crate::run::{Run, Totals};
 use crate::time::Moment;
 
 /// Most deliveries that a page looks at.
@@ -153,7 +153,7 @@ pub struct People {
     pub rows: Vec<PersonRow>,
     /// The key of the address behind which the next page begins; none: this was the last one.
     pub next: Option<String>,
-    /// Not all of the page was found within [`SCAN`] deliveries: it ends at `next` for that reason.
+    /// Not all of the page was found within as many deliveries as a page looks at: it ends at `next` for that reason.
     pub cut: bool,
 }
 
@@ -320,6 +320,29 @@ impl Delivery {
             cut: looked_up_to.is_some(),
             next: looked_up_to,
         })
+    }
+
+    /// What became of all letters to a recipient that are kept.
+    pub async fn totals_of_recipient(
+        tx: &mut Tx,
+        owner: UserId,
+        recipient: RecipientId,
+    ) -> Result<Totals, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT count(*) AS planned, count(*) FILTER (WHERE state = 'sent') AS sent,
+                    count(*) FILTER (WHERE done_at IS NULL AND attempts > 0) AS deferred,
+                    count(*) FILTER (WHERE state = 'failed') AS failed,
+                    count(*) FILTER (WHERE state = 'skipped') AS skipped,
+                    count(*) FILTER (WHERE state = 'expired') AS expired,
+                    count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
+                    count(*) FILTER (WHERE done_at IS NULL) AS remaining
+             FROM deliveries
+             WHERE owner_id = $1 AND recipient_id = $2",
+        )
+        .bind(owner)
+        .bind(recipient)
+        .fetch_one(conn)
+        .await)?)
     }
 
     /// All letters to a recipient, the latest run first, those before `before`.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod content;
+mod dashboards;
 mod database;
 mod deliveries;
 mod explore;

@@ -257,6 +257,9 @@ async fn a_recipients_letters() {
         (letters[0].title.as_str(), letters[0].delivery.attempts),
         ("Test", 1)
     );
+    let totals = Delivery::totals_of_recipient(&mut tx, run.owner, run.recipients[9]).await;
+    let totals = totals.unwrap();
+    assert_eq!((totals.planned, totals.failed, totals.remaining), (1, 1, 0));
     let before =
         Delivery::of_recipient(&mut tx, run.owner, run.recipients[9], Some(run.id), 10).await;
     assert_eq!(before.unwrap(), []);

@@ -8,5 +8,6 @@ mod nodes;
 mod schedules;
 mod servers;
 mod stops;
+mod summaries;
 mod support;
 mod whole;

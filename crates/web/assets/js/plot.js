@@ -30,10 +30,15 @@ function draw(figure) {
   const bars = plot.kind === "bars";
   const number = new Intl.NumberFormat(lang);
   const span = (plot.x.at(-1) ?? 0) - (plot.x[0] ?? 0);
-  const clock = { timeZone: zone, hour: "2-digit", minute: "2-digit", ...(span < 600 && { second: "2-digit" }) };
+  const clock = { timeZone: zone, hourCycle: "h23", hour: "2-digit", minute: "2-digit", ...(span < 600 && { second: "2-digit" }) };
   const day = { timeZone: plot.days ? "UTC" : zone, day: "numeric", month: "short" };
   const tick = new Intl.DateTimeFormat(lang, plot.days || span > 2 * 86400 ? day : clock);
   const full = new Intl.DateTimeFormat(lang, plot.days ? day : { ...day, ...clock, second: "2-digit" });
+  // bars are as wide as the shortest time between two of them, the outer ones too
+  const gaps = plot.x.slice(1).map((seconds, i) => seconds - plot.x[i]);
+  const half = !bars ? 0 : gaps.length > 0 ? Math.min(...gaps) / 2 : 1;
+  // some of the days, not moments between them
+  const days = ({ width }) => plot.x.filter((_, i) => i % Math.ceil((plot.x.length * 90) / width) === 0);
   const at = (format, seconds) => format.format(new Date(seconds * 1000));
 
   // What is painted first is covered by the next: the whole, then what lies lower.
@@ -46,10 +51,10 @@ function draw(figure) {
   const options = {
     width: Math.max(figure.clientWidth, 200),
     height: HEIGHT,
-    padding: [12, 12, 0, 0],
-    scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most * 1.05, 4)] } },
+    padding: [12, 24, 0, 0],
+    scales: { x: { time: false, range: (_, first, last) => [first - half, last + half] }, y: { range: (_, __, most) => [0, Math.max(most * 1.05, 4)] } },
     axes: [
-      { ...axis, space: 80, values: (_, ticks) => ticks.map((seconds) => at(tick, seconds)) },
+      { ...axis, space: 80, ...(plot.days && { splits: days }), values: (_, ticks) => ticks.map((seconds) => at(tick, seconds)) },
       { ...axis, size: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7], values: (_, ticks) => ticks.map((value) => number.format(value)) },
     ],
     cursor: { y: false, drag: { x: true, y: false } },
@@ -72,6 +77,8 @@ function draw(figure) {
   };
   figure.replaceChildren();
   figure.drawn = new uPlot(options, [plot.x, ...values], figure);
+  const [moment, ...names] = figure.querySelectorAll(".u-legend .u-series");
+  if (bars) moment.after(...names.reverse());
 }
 
 const known = new Set();

@@ -33,7 +33,7 @@ report-expired = { $count } not sent before the end
 report-cancelled = { $count } not sent because the mailing was cancelled
 report-soon = The report will be here in a moment.
 report-retry = Retry failed ({ $count })
-report-timeline = When letters were accepted
+report-timeline = What happened when
 report-from = From
 report-slot = Each line is { $time }.
 report-tries = Attempts per letter
@@ -73,7 +73,7 @@ report-runs = Run by run
 report-trend = The trend
 report-accepted-share = Accepted
 report-median = Half after
-report-main-cause = Most failed because
+report-main-cause = Main cause
 report-mailing-sentence = { $runs ->
     [one] { $runs } run.
    *[other] { $runs } runs.

@@ -65,7 +65,7 @@ report-cancelled = { $count ->
 }
 report-soon = Отчёт появится здесь через мгновение.
 report-retry = Повторить для отклонённых ({ $count })
-report-timeline = Когда письма принимались
+report-timeline = Ход отправки
 report-from = С
 report-slot = Одна строка — { $time }.
 report-tries = Попытки на письмо
@@ -108,7 +108,7 @@ report-runs = По запускам
 report-trend = Динамика
 report-accepted-share = Принято
 report-median = Половина через
-report-main-cause = Чаще всего отклонены, потому что
+report-main-cause = Главная причина
 report-mailing-sentence = { $runs ->
     [one] { $runs } запуск.
     [few] { $runs } запуска.

@@ -1,6 +1,7 @@
 //! `/`: for strangers what the service is, with its figures and three posts; for users the overview of their own things.
 
 mod dashboard;
+pub(crate) mod lately;
 mod shots;
 
 use askama::Template;

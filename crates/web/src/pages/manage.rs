@@ -6,6 +6,7 @@
 
 mod audit;
 mod mailings;
+mod overview;
 pub(crate) mod servers;
 mod settings;
 mod users;
@@ -27,6 +28,7 @@ const PAGE: i64 = 30;
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .route("/manage", get(begin))
+        .route("/manage/overview", get(overview::overview))
         .route("/manage/mailings", get(mailings::list))
         .route("/manage/mailings/{id}", get(show::show))
         .route("/manage/mailings/{id}/letter", get(mailings::letter))
@@ -66,7 +68,7 @@ pub(crate) fn long_routes() -> Routes {
 }
 
 async fn begin(_: Manager) -> Response {
-    Redirect::to("/manage/mailings").into_response()
+    Redirect::to("/manage/overview").into_response()
 }
 
 /// Why a moderator does something.

@@ -211,7 +211,7 @@ async fn a_mailing_and_the_last_weeks() {
     );
     for part in [
         "1 run. 9 of 15 letters were accepted; 5 failed, most because the mailbox does not exist",
-        "15 9 60% 5 33.3% 0 s the mailbox does not exist",
+        "15 9 60% 5 33.3% 0 s The mailbox does not exist",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 use skychimp_core::ids::MailingId;
 use skychimp_core::mailing::Mailing;
 use skychimp_core::report::Report;
@@ -38,27 +38,37 @@ struct TrendPage {
     lines: Vec<Line>,
 }
 
+impl Line {
+    /// Letters, as the plot and the table behind it show them.
+    fn values(&self) -> [(&'static str, i64); 3] {
+        let run = &self.run;
+        let other = run.skipped + run.expired + run.cancelled;
+        let values = [run.sent, run.failed, other];
+        std::array::from_fn(|n| (TrendPage::SERIES[n].0, values[n]))
+    }
+}
+
 impl TrendPage {
+    /// What a run is split into: the key of its name, its colour.
+    const SERIES: [(&'static str, &'static str); 3] = [
+        ("run-total-sent", "good"),
+        ("run-total-failed", "bad"),
+        ("run-total-other", "rest"),
+    ];
+
     /// Letters by run, the oldest first.
     fn plot(&self) -> String {
-        let of = |key: &'static str, tone: &str, value: fn(&Run) -> i64| {
-            let values: Vec<i64> = self
-                .lines
-                .iter()
-                .rev()
-                .map(|line| value(&line.run))
-                .collect();
-            json!({ "name": self.page.t(key).to_string(), "tone": tone, "values": values })
-        };
         let seconds = |line: &Line| line.run.due_at.millis() / 1_000;
         let x: Vec<i64> = self.lines.iter().rev().map(seconds).collect();
-        let series = [
-            of("run-total-sent", "good", |run| run.sent),
-            of("run-total-failed", "bad", |run| run.failed),
-            of("run-total-other", "rest", |run| {
-                run.skipped + run.expired + run.cancelled
-            }),
-        ];
+        let series: Vec<Value> = Self::SERIES
+            .into_iter()
+            .enumerate()
+            .map(|(n, (key, tone))| {
+                let lines = self.lines.iter().rev();
+                let values: Vec<i64> = lines.map(|line| line.values()[n].1).collect();
+                json!({ "name": self.page.t(key).to_string(), "tone": tone, "values": values })
+            })
+            .collect();
         json!({ "kind": "bars", "x": x, "series": series }).to_string()
     }
 }

@@ -8,6 +8,7 @@ use skychimp_core::attempt::Attempt;
 use skychimp_core::delivery::{Delivery, LetterRow};
 use skychimp_core::ids::{RecipientId, RunId};
 use skychimp_core::recipient::Recipient;
+use skychimp_core::run::Totals;
 
 use crate::AppState;
 use crate::auth::Sender;
@@ -32,6 +33,7 @@ struct LettersPage {
     email: String,
     /// The recipient was not removed.
     known: bool,
+    totals: Totals,
     letters: Vec<(LetterRow, Vec<Attempt>)>,
     first: String,
     next: String,
@@ -55,6 +57,7 @@ pub(super) async fn letters(
         (None, Some(letter)) => letter.delivery.email.clone(),
         (None, None) => return Err(WebError::NotFound),
     };
+    let totals = Delivery::totals_of_recipient(&mut tx, user.id, id).await?;
     let last = rows.last().map(|letter| letter.delivery.run_id);
     let mut letters = Vec::with_capacity(rows.len());
     for letter in rows {
@@ -72,6 +75,7 @@ pub(super) async fn letters(
         id,
         email,
         known: known.is_some(),
+        totals,
         letters,
     })
 }

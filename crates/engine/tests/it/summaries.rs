@@ -1,0 +1,94 @@
+//! Reports are made by the engine, by one process each, and outlive what they were made of.
+
+use std::time::Duration;
+
+use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::report::Report;
+use skychimp_core::run::Run;
+use skychimp_core::testing::{TestRun, mixed_run};
+use skychimp_core::time::Clock;
+use skychimp_engine::{Engine, summarizer};
+use skychimp_smtp::testing::{Action, Script, Step};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{World, now};
+
+async fn report(world: &World, run: &TestRun) -> Option<Report> {
+    let mut tx = world.db.read().await.unwrap();
+    Report::get(&mut tx, run.owner, run.id).await.unwrap()
+}
+
+/// Waits for the report that is made when the run is over.
+async fn last(world: &World, run: &TestRun) -> Report {
+    let start = tokio::time::Instant::now();
+    loop {
+        if let Some(report) = report(world, run).await.filter(|report| report.last) {
+            return report;
+        }
+        assert!(start.elapsed() < world.patience, "there is no last report");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// R2, R29: each step makes what is due; of two processes one does, and an open run rests before the next time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_made_by_one() {
+    let world = World::new().await;
+    let run = mixed_run(&world.db, world.owner, "ann", now())
+        .await
+        .unwrap();
+    let clock = Clock::fixed(now() + Duration::from_hours(1));
+    let going = CancellationToken::new();
+    let made = |stop: CancellationToken| {
+        let (db, clock) = (world.db.clone(), clock.clone());
+        async move { summarizer::step(&db, &clock, &stop).await.unwrap() }
+    };
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    assert_eq!(made(stopped).await, 0, "a process that stops makes none");
+    let (one, other) = tokio::join!(made(going.clone()), made(going.clone()));
+    assert_eq!(one + other, 1);
+    let first = report(&world, &run).await.unwrap();
+    assert_eq!(
+        (first.totals.sent, first.totals.failed, first.last),
+        (9, 5, false)
+    );
+    assert_eq!(made(going.clone()).await, 0, "nothing happened since");
+    clock.advance(Duration::from_hours(1));
+    assert_eq!(made(going.clone()).await, 0, "and nothing did in an hour");
+}
+
+/// R13, R29: what a report of a run that is over says is what the server saw; it stays when who got what is removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_report_outlives_the_letters() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Rcpt if at.address == "to7@example.org" => {
+                Action::reply("550 5.1.1 User unknown")
+            }
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(40).await;
+    let engine = world.engine(&server);
+    world.wait_over(&run).await;
+    let made = last(&world, &run).await;
+    engine.stop().await;
+    let accepted = i64::try_from(server.accepted().len()).unwrap();
+    assert_eq!((made.totals.sent, made.totals.failed), (accepted, 1));
+    assert_eq!(made.attempts(AttemptOutcome::Sent), accepted);
+    assert_eq!(made.replies[0].group, "550 5.1.1 User unknown");
+
+    let mut config = world.config(server.server());
+    config.keep = Some(Duration::ZERO);
+    let engine = Engine::start(config);
+    let forgotten = |run: &Run| run.forgotten_at.is_some();
+    let kept = world.wait(&run, "letters are removed", forgotten).await;
+    engine.stop().await;
+    assert_eq!((kept.planned, kept.sent, kept.failed), (40, accepted, 1));
+    assert!(world.attempts(&run).await.is_empty());
+    assert!(world.deliveries(&run).await.is_empty());
+    assert_eq!(last(&world, &run).await, made);
+}

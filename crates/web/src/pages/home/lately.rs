@@ -1,0 +1,92 @@
+//! The last weeks, as a user's overview and the moderators' one show them.
+
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use serde_json::json;
+use skychimp_core::dashboard::{Attention, BACK, Past};
+use skychimp_core::time::Moment;
+
+use crate::i18n::Text;
+use crate::page::Page;
+
+/// Letters by day, the oldest day first.
+pub(crate) struct Days(pub Vec<Day>);
+
+/// What became of the runs that began on a day.
+pub(crate) struct Day {
+    pub date: Date,
+    pub sent: i64,
+    pub failed: i64,
+}
+
+impl Days {
+    /// The last days until today, where the visitor lives.
+    pub(crate) fn of(page: &Page, past: &[Past]) -> Self {
+        let today = day_of(page, page.now);
+        let count = i64::try_from(BACK.as_secs() / 86_400).unwrap_or(30);
+        let first = today.saturating_sub((count - 1).days());
+        let dates = first.series(1.days()).take_while(|date| *date <= today);
+        let mut days: Vec<Day> = dates
+            .map(|date| Day {
+                date,
+                sent: 0,
+                failed: 0,
+            })
+            .collect();
+        for quarter in past {
+            let date = day_of(page, quarter.at);
+            if let Some(day) = days.iter_mut().find(|day| day.date == date) {
+                day.sent += quarter.sent;
+                day.failed += quarter.failed;
+            }
+        }
+        Self(days)
+    }
+
+    pub(crate) fn sent(&self) -> i64 {
+        self.0.iter().map(|day| day.sent).sum()
+    }
+
+    pub(crate) fn failed(&self) -> i64 {
+        self.0.iter().map(|day| day.failed).sum()
+    }
+
+    /// As a plot.
+    pub(crate) fn plot(&self, page: &Page) -> String {
+        let x: Vec<i64> = self.0.iter().map(|day| seconds(day.date)).collect();
+        let of = |key: &'static str, tone: &str, value: fn(&Day) -> i64| {
+            let values: Vec<i64> = self.0.iter().map(value).collect();
+            json!({ "name": page.t(key).to_string(), "tone": tone, "values": values })
+        };
+        let series = [
+            of("run-total-sent", "good", |day| day.sent),
+            of("run-total-failed", "bad", |day| day.failed),
+        ];
+        json!({ "kind": "bars", "days": true, "x": x, "series": series }).to_string()
+    }
+}
+
+/// The visitor's day.
+pub(super) fn day_of(page: &Page, moment: Moment) -> Date {
+    moment.timestamp().to_zoned(page.zone.clone()).date()
+}
+
+/// The beginning of a day, for plots that show days.
+pub(super) fn seconds(date: Date) -> i64 {
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC);
+    midnight.map_or(0, |at| at.timestamp().as_second())
+}
+
+/// What a line of attention says.
+pub(crate) fn say(page: &Page, line: &Attention) -> Text {
+    page.dynamic("dash-attention-", &line.what)
+        .with("count", line.count)
+}
+
+/// Where it leads: `base` is "", or where moderators look at mailings.
+pub(crate) fn href(base: &str, line: &Attention) -> String {
+    match line.run_id {
+        Some(run) => format!("{base}/mailings/{}/runs/{run}", line.mailing_id),
+        None => format!("{base}/mailings/{}", line.mailing_id),
+    }
+}

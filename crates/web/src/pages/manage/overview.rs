@@ -1,0 +1,34 @@
+//! The service at a glance: how much everybody sends, what comes, what needs a look, and who sends the most.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use skychimp_core::moderation::ServiceOverview;
+
+use crate::AppState;
+use crate::auth::Manager;
+use crate::error::WebError;
+use crate::page::{Page, html};
+use crate::pages::home::lately::Days;
+
+#[derive(Template)]
+#[template(path = "manage/overview.html")]
+struct OverviewPage {
+    page: Page,
+    overview: ServiceOverview,
+    days: Days,
+}
+
+pub(super) async fn overview(
+    State(app): State<AppState>,
+    page: Page,
+    Manager(moderator, _): Manager,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let overview = moderator.overview(&mut tx, page.now).await?;
+    html(&OverviewPage {
+        days: Days::of(&page, &overview.past),
+        page,
+        overview,
+    })
+}
