@@ -15,9 +15,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use skychimp_core::db::Tx;
 use skychimp_core::time::Moment;
 
+use crate::AppState;
 use crate::auth::Manager;
+use crate::error::WebError;
+use crate::flash::Flash;
+use crate::page::Page;
 use crate::pages::log::of_user;
 use crate::pages::mailings::{live, log, people, show, trend};
 use crate::routes::{Routes, get, post};
@@ -76,6 +81,20 @@ async fn begin(_: Manager) -> Response {
 #[serde(default)]
 struct ReasonForm {
     reason: String,
+}
+
+/// A moderator's step is done: it is kept and told to every node; the page at `path` says whether it changed anything.
+async fn stepped(
+    app: &AppState,
+    page: &Page,
+    tx: Tx,
+    path: &str,
+    changed: Option<&'static str>,
+) -> Result<Response, WebError> {
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    let flash = changed.map_or_else(|| Flash::note("mailing-nothing-changed"), Flash::done);
+    Ok(page.redirect(path, flash))
 }
 
 /// The address of a list with its filters; empty ones are left out.

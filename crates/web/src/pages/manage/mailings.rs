@@ -11,11 +11,10 @@ use skychimp_core::mailing::{Mailing, Status};
 use skychimp_core::moderation::{SeenFilter, SeenMailing, SeenState};
 use skychimp_core::user::User;
 
-use super::{PAGE, ReasonForm, address, cut, day};
+use super::{PAGE, ReasonForm, address, cut, day, stepped};
 use crate::AppState;
 use crate::auth::Manager;
 use crate::error::WebError;
-use crate::flash::Flash;
 use crate::form::{Form, Outcome, Path, Query, outcome};
 use crate::page::{Page, html};
 use crate::pages::mailings::{Look, Viewer, show};
@@ -179,14 +178,8 @@ async fn step(
     match outcome(done)? {
         Outcome::Done(None) => Err(WebError::NotFound),
         Outcome::Done(Some((_, _, changed))) => {
-            tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
-            let flash = if changed {
-                Flash::done(said)
-            } else {
-                Flash::note("mailing-nothing-changed")
-            };
-            Ok(page.redirect(&format!("{PATH}/{id}"), flash))
+            let path = format!("{PATH}/{id}");
+            stepped(app, &page, tx, &path, changed.then_some(said)).await
         }
         Outcome::Wrong(errors) => {
             let owner = Mailing::owner_of(&mut tx, id).await?;

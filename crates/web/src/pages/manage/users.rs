@@ -12,11 +12,10 @@ use skychimp_core::second_factor::SecondFactor;
 use skychimp_core::time::Moment;
 use skychimp_core::user::{Role, User};
 
-use super::{PAGE, ReasonForm, address, cut};
+use super::{PAGE, ReasonForm, address, cut, stepped};
 use crate::AppState;
 use crate::auth::{Admin, Manager};
 use crate::error::WebError;
-use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
 use crate::letters::{self, Letter};
 use crate::page::{Page, html, html_wrong};
@@ -209,14 +208,8 @@ async fn step(
     match outcome(done)? {
         Outcome::Done(None) => Err(WebError::NotFound),
         Outcome::Done(Some((_, changed))) => {
-            tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
-            let flash = if changed {
-                Flash::done(said)
-            } else {
-                Flash::note("mailing-nothing-changed")
-            };
-            Ok(page.redirect(&format!("{PATH}/{id}"), flash))
+            let path = format!("{PATH}/{id}");
+            stepped(app, &page, tx, &path, changed.then_some(said)).await
         }
         Outcome::Wrong(errors) => {
             let mut shown = ShowPage::load(&mut tx, page, moderator, id, errors).await?;
@@ -254,13 +247,8 @@ pub(super) async fn set_role(
     match outcome(done)? {
         Outcome::Done(None) => Err(WebError::NotFound),
         Outcome::Done(Some(changed)) => {
-            tx.commit().await?;
-            let flash = if changed {
-                Flash::done("manage-role-changed")
-            } else {
-                Flash::note("mailing-nothing-changed")
-            };
-            Ok(page.redirect(&format!("{PATH}/{id}"), flash))
+            let (path, said) = (format!("{PATH}/{id}"), "manage-role-changed");
+            stepped(&app, &page, tx, &path, changed.then_some(said)).await
         }
         Outcome::Wrong(errors) => {
             let mut shown = ShowPage::load(&mut tx, page, &moderator, id, errors).await?;
