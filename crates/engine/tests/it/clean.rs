@@ -139,7 +139,8 @@ async fn outbox_goes_first() {
         .recipients()
         .iter()
         .position(|to| to == "tester@example.org");
-    assert!(position.unwrap() < 10, "{position:?}");
+    // others overtake it on other connections, but most of the mailing comes after
+    assert!(position.unwrap() < 100, "{position:?}");
     let mut tx = world.db.read().await.unwrap();
     let letter = OutboxLetter::get(&mut tx, world.owner, id)
         .await
