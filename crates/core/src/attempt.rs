@@ -19,7 +19,7 @@ use crate::ids::{DeliveryId, MailingId, RunId, UserId};
 use crate::time::Moment;
 
 /// Rows in one statement on SQLite.
-pub(crate) const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 256;
 
 /// What an attempt ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -138,7 +138,8 @@ impl Db {
             .await?;
         let reader = SqlitePoolOptions::new()
             .max_connections(8)
-            .connect_with(options.read_only(true))
+            // eight of them: what they read again is in the system's cache
+            .connect_with(options.read_only(true).pragma("cache_size", "-2048"))
             .await?;
         Ok(Self::Sqlite { reader, writer })
     }

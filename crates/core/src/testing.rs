@@ -9,6 +9,7 @@ mod fill;
 mod ledger;
 mod mixed;
 mod run;
+mod work;
 
 use std::ops::Deref;
 
@@ -18,6 +19,7 @@ pub use fill::fill_log;
 pub use ledger::{Ledger, settle};
 pub use mixed::{mixed_run, report};
 pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_text};
+pub use work::Work;
 
 use crate::db::{Db, on_db};
 use crate::error::Error;

@@ -152,17 +152,14 @@ macro_rules! open_sql {
     };
 }
 
-/// The statement that reads the letters of ranges `$3`: JSON on SQLite, arrays `$3`, `$4`, `$5` on PostgreSQL.
+/// The statement that reads the letters of a run, from what joins its ranges with its deliveries.
 macro_rules! letters_sql {
-    ($ranges:literal, $join:literal) => {
+    ($deliveries:literal) => {
         concat!(
             "SELECT d.id, d.recipient_id, d.email, d.email_key, d.attempts, r.name, r.attributes, s.reason
              FROM ",
-            $ranges,
-            " ",
-            $join,
-            " AND d.id BETWEEN q.first_id AND q.last_id AND d.state = q.state
-             LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
+            $deliveries,
+            " LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
              LEFT JOIN suppressions s ON s.owner_id = d.owner_id AND s.email_key = d.email_key"
         )
     };
@@ -344,6 +341,7 @@ impl Delivery {
         why: &'static str,
         now: Moment,
     ) -> Result<(), Error> {
+        tx.by_key().await?;
         let held = Held::of(tx, worker).await?;
         let mut by_owner: HashMap<UserId, Vec<&Claim>> = HashMap::new();
         for claim in claims {
@@ -383,6 +381,7 @@ impl Delivery {
 
     /// Returns everything that `worker` holds to the queue untried.
     pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
+        tx.by_key().await?;
         queue::hand_back_all(tx, worker).await
     }
 
@@ -424,6 +423,7 @@ async fn letters(
     run: RunId,
     ranges: &[queue::Range],
 ) -> Result<Vec<ClaimRow>, Error> {
+    // by id: by run, both databases would read all its deliveries for each claim
     Ok(match tx {
         Tx::Sqlite(tx) => {
             let ranges: Vec<_> = ranges
@@ -431,9 +431,9 @@ async fn letters(
                 .map(|range| (range.first_id, range.last_id, range.state))
                 .collect();
             sqlx::query_as(letters_sql!(
-                "(SELECT value ->> 0 AS first_id, value ->> 1 AS last_id, value ->> 2 AS state FROM json_each($3)) AS q",
-                // told neither the order nor the index, SQLite reads all deliveries of the run for every claim
-                "CROSS JOIN deliveries d ON +d.owner_id = $1 AND +d.run_id = $2"
+                "(SELECT value ->> 0 AS first_id, value ->> 1 AS last_id, value ->> 2 AS state FROM json_each($3)) AS q
+                 CROSS JOIN deliveries d ON d.id BETWEEN q.first_id AND q.last_id AND d.state = q.state
+                                        AND +d.owner_id = $1 AND +d.run_id = $2"
             ))
             .bind(owner)
             .bind(run)
@@ -442,9 +442,14 @@ async fn letters(
             .await?
         }
         Tx::Postgres(tx) => {
+            // OFFSET keeps the order: ranges first
             sqlx::query_as(letters_sql!(
-                "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)",
-                "JOIN deliveries d ON d.owner_id = $1 AND d.run_id = $2"
+                "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)
+                 CROSS JOIN LATERAL
+                     (SELECT * FROM deliveries
+                      WHERE owner_id = $1 AND id BETWEEN q.first_id AND q.last_id
+                        AND run_id IS NOT DISTINCT FROM $2 AND state = q.state
+                      OFFSET 0) AS d"
             ))
             .bind(owner)
             .bind(run)
@@ -477,9 +482,10 @@ async fn skip(
 ) -> Result<Vec<DeliveryId>, Error> {
     Ok(match tx {
         Tx::Sqlite(tx) => {
+            // by id: by owner, SQLite would read all that he ever sent
             sqlx::query_scalar(
                 "UPDATE deliveries SET state = 'skipped', why = $2, done_at = $3
-                 WHERE owner_id = $1 AND state IN ('queued', 'deferred') AND id IN (SELECT value FROM json_each($4))
+                 WHERE +owner_id = $1 AND +state IN ('queued', 'deferred') AND id IN (SELECT value FROM json_each($4))
                  RETURNING id",
             )
             .bind(owner)

@@ -359,17 +359,46 @@ fn by_run(ranges: &[Range]) -> BTreeMap<(UserId, RunId, &'static str), Vec<i64>>
     firsts
 }
 
+/// The deliveries that a row `q` of the queue means. Their ids find them; the other columns are written in a way that no
+/// index serves, or both databases read all deliveries of the run for each row.
+macro_rules! meant_sql {
+    (sqlite, $d:literal) => {
+        concat!(
+            $d,
+            ".id BETWEEN q.first_id AND q.last_id AND +",
+            $d,
+            ".owner_id = q.owner_id AND +",
+            $d,
+            ".run_id = q.run_id AND +",
+            $d,
+            ".state = q.state"
+        )
+    };
+    (postgres, $d:literal) => {
+        concat!(
+            $d,
+            ".owner_id = q.owner_id AND ",
+            $d,
+            ".id BETWEEN q.first_id AND q.last_id AND ",
+            $d,
+            ".run_id IS NOT DISTINCT FROM q.run_id AND ",
+            $d,
+            ".state IS NOT DISTINCT FROM q.state"
+        )
+    };
+}
+pub(super) use meant_sql;
+
 /// The statement that sweeps, with the row lock that only PostgreSQL has.
 macro_rules! sweep_sql {
-    ($lock:literal) => {
+    ($db:ident, $lock:literal) => {
         concat!(
             "DELETE FROM queue
              WHERE (owner_id, run_id, first_id, state) IN
                  (SELECT q.owner_id, q.run_id, q.first_id, q.state FROM queue q
-                  WHERE q.claimed_by = $1 AND NOT EXISTS
-                      (SELECT 1 FROM deliveries d
-                       WHERE d.owner_id = q.owner_id AND d.id BETWEEN q.first_id AND q.last_id
-                         AND d.run_id = q.run_id AND d.state = q.state) ",
+                  WHERE q.claimed_by = $1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE ",
+            meant_sql!($db, "d"),
+            ") ",
             $lock,
             ")"
         )
@@ -380,8 +409,8 @@ macro_rules! sweep_sql {
 /// for each other's rows would never end.
 pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
     let sql = match tx {
-        Tx::Sqlite(_) => sweep_sql!(""),
-        Tx::Postgres(_) => sweep_sql!("FOR UPDATE OF q SKIP LOCKED"),
+        Tx::Sqlite(_) => sweep_sql!(sqlite, ""),
+        Tx::Postgres(_) => sweep_sql!(postgres, "FOR UPDATE OF q SKIP LOCKED"),
     };
     on_db!(tx, conn => sqlx::query(sql)
         .bind(worker)
@@ -440,16 +469,25 @@ pub(super) async fn hand_back(
     Ok(count as u64)
 }
 
+/// The statement that counts what a worker has in hand.
+macro_rules! count_sql {
+    ($db:ident) => {
+        concat!(
+            "SELECT count(*) FROM queue q JOIN deliveries d ON ",
+            meant_sql!($db, "d"),
+            " WHERE q.claimed_by = $1"
+        )
+    };
+}
+
 /// Lets go of everything that `worker` has in hand. Returns how many deliveries there were.
 pub(super) async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
     sweep(tx, worker).await?;
-    let count: i64 = on_db!(tx, conn => sqlx::query_scalar(
-        "SELECT count(*)
-         FROM queue q
-         JOIN deliveries d ON d.owner_id = q.owner_id AND d.id BETWEEN q.first_id AND q.last_id
-                          AND d.run_id = q.run_id AND d.state = q.state
-         WHERE q.claimed_by = $1",
-    )
+    let sql = match tx {
+        Tx::Sqlite(_) => count_sql!(sqlite),
+        Tx::Postgres(_) => count_sql!(postgres),
+    };
+    let count: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
     .bind(worker)
     .fetch_one(conn)
     .await)?;

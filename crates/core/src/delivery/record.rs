@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::queue::{self, Held};
+use super::queue::{self, Held, meant_sql};
 use super::{Delivery, DeliveryState};
 use crate::attempt::{Attempt, AttemptOutcome, ROWS};
 use crate::db::{Tx, on_db};
@@ -138,6 +138,34 @@ impl Deltas {
     }
 }
 
+/// The statement that writes a row of the log for each delivery in the hand of worker `$1`.
+macro_rules! doubt_log_sql {
+    ($db:ident) => {
+        concat!(
+            "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
+             SELECT d.owner_id, d.id, d.attempts + 1, d.run_id, $2, 'in_doubt', 'interrupted', 'dot', NULL, NULL, $3, $3, '', 0
+             FROM queue q
+             JOIN deliveries d ON ",
+            meant_sql!($db, "d"),
+            " WHERE q.claimed_by = $1"
+        )
+    };
+}
+
+/// The statement that makes them wait until `$2`.
+macro_rules! doubt_sql {
+    ($db:ident) => {
+        concat!(
+            "UPDATE deliveries
+             SET state = 'deferred', why = 'interrupted', attempts = attempts + 1, due_at = $2
+             FROM queue q
+             WHERE q.claimed_by = $1 AND ",
+            meant_sql!($db, "deliveries"),
+            " RETURNING deliveries.owner_id, deliveries.run_id, deliveries.id, deliveries.attempts"
+        )
+    };
+}
+
 impl Delivery {
     /// Records attempts at deliveries that `worker` holds: their states, a row each in the log, the numbers of their
     /// runs. Those that it does not hold any more are left alone and named in the answer.
@@ -200,32 +228,22 @@ impl Delivery {
         tx.by_key().await?;
         // locked first: an outcome that the worker is about to record comes before or not at all
         Held::of(tx, worker).await?;
-        on_db!(tx, conn => sqlx::query(
-            "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
-             SELECT d.owner_id, d.id, d.attempts + 1, d.run_id, $2, 'in_doubt', 'interrupted', 'dot', NULL, NULL, $3, $3, '', 0
-             FROM queue q
-             JOIN deliveries d ON d.owner_id = q.owner_id AND d.id BETWEEN q.first_id AND q.last_id
-                              AND d.run_id = q.run_id AND d.state = q.state
-             WHERE q.claimed_by = $1",
-        )
-        .bind(worker)
-        .bind(now)
-        .bind(reply)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-        let rows: Vec<(UserId, RunId, DeliveryId, i64)> = on_db!(tx, conn => sqlx::query_as(
-            "UPDATE deliveries
-             SET state = 'deferred', why = 'interrupted', attempts = attempts + 1, due_at = $2
-             FROM queue q
-             WHERE q.claimed_by = $1 AND deliveries.owner_id = q.owner_id AND deliveries.id BETWEEN q.first_id AND q.last_id
-               AND deliveries.run_id = q.run_id AND deliveries.state = q.state
-             RETURNING deliveries.owner_id, deliveries.run_id, deliveries.id, deliveries.attempts",
-        )
-        .bind(worker)
-        .bind(due_at)
-        .fetch_all(conn)
-        .await)?;
+        let (log, defer) = match tx {
+            Tx::Sqlite(_) => (doubt_log_sql!(sqlite), doubt_sql!(sqlite)),
+            Tx::Postgres(_) => (doubt_log_sql!(postgres), doubt_sql!(postgres)),
+        };
+        on_db!(tx, conn => sqlx::query(log)
+            .bind(worker)
+            .bind(now)
+            .bind(reply)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        let rows: Vec<(UserId, RunId, DeliveryId, i64)> = on_db!(tx, conn => sqlx::query_as(defer)
+            .bind(worker)
+            .bind(due_at)
+            .fetch_all(conn)
+            .await)?;
         queue::remove_all(tx, worker).await?;
         let again = rows
             .iter()

@@ -142,6 +142,7 @@ impl Run {
         let Some(state) = state else {
             return Ok(0);
         };
+        tx.by_key().await?;
         let ranges = queue::withdraw(tx, owner, run, limit).await?;
         let mut closed = [0; 2];
         for (from, closed) in [DeliveryState::Queued, DeliveryState::Deferred]
@@ -214,13 +215,13 @@ async fn close(
     if ranges.is_empty() {
         return Ok(0);
     }
+    // by id: by run, both databases would read all its deliveries for each slice
     Ok(match tx {
         Tx::Sqlite(tx) => {
             let ranges: Vec<_> = ranges
                 .iter()
                 .map(|range| (range.first_id, range.last_id))
                 .collect();
-            // by id: by run, SQLite would read all its deliveries for each slice
             sqlx::query(
                 "UPDATE deliveries
                  SET state = $4, done_at = $5
@@ -240,16 +241,15 @@ async fn close(
         Tx::Postgres(tx) => sqlx::query(
             "UPDATE deliveries
              SET state = $4, done_at = $5
-             FROM UNNEST($6::bigint[], $7::bigint[]) AS q (first_id, last_id)
-             WHERE owner_id = $1 AND run_id = $2 AND state = $3 AND id BETWEEN q.first_id AND q.last_id",
+             WHERE owner_id = $1 AND run_id IS NOT DISTINCT FROM $2 AND state = $3 AND id = ANY($6)",
         )
         .bind(owner)
         .bind(run)
         .bind(from.as_str())
         .bind(to)
         .bind(now)
-        .bind(ranges.iter().map(|range| range.first_id).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
+        // one by one: joined with ranges, PostgreSQL would begin with the deliveries
+        .bind(ranges.iter().flat_map(|range| range.first_id..=range.last_id).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?
         .rows_affected(),

@@ -26,4 +26,5 @@ mod shared;
 mod support;
 mod uploads;
 mod users;
+mod work;
 mod workers;
