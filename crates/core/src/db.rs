@@ -29,6 +29,15 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 /// A statement slower than this is logged.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// Tables that an import or a mailing fills within seconds.
+const FAST: [&str; 5] = [
+    "recipients",
+    "memberships",
+    "suppressions",
+    "deliveries",
+    "attempts",
+];
+
 /// A handle on the configured database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum Db {
@@ -247,6 +256,31 @@ impl Db {
             }
             Self::Postgres(pool) => Tx::Postgres(Open::new(pool.begin().await?)),
         })
+    }
+
+    /// Lets PostgreSQL look at tables that have doubled since it last did; returns how many. By itself it does so a minute
+    /// later, and until then it believes them to be empty: a page of a log of 100 000 attempts took it minutes.
+    /// SQLite plans without statistics.
+    pub async fn refresh_statistics(&self) -> Result<usize, Error> {
+        let Self::Postgres(pool) = self else {
+            return Ok(0);
+        };
+        let grown: Vec<String> = sqlx::query_scalar(
+            "SELECT relname::TEXT FROM pg_stat_user_tables
+             WHERE schemaname = current_schema() AND relname = ANY($1)
+               AND n_mod_since_analyze > GREATEST(1000, n_live_tup / 2)",
+        )
+        .bind(&FAST[..])
+        .fetch_all(pool)
+        .await?;
+        for table in &grown {
+            // another node may be at it
+            let analyze = format!("ANALYZE (SKIP_LOCKED) {table}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(analyze))
+                .execute(pool)
+                .await?;
+        }
+        Ok(grown.len())
     }
 
     /// Answers whether the database does.

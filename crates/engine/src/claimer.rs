@@ -30,6 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Bounds of the letters in hand.
 const FEWEST: usize = 100;
 const MOST: usize = 4_000;
+/// Milliseconds after a claim before the pace can be told.
+const LEARN: usize = 250;
 /// Letters per connection that keep all of them busy.
 const BUSY: usize = 4;
 /// Templates that are kept, beside those in use.
@@ -116,9 +118,10 @@ impl Claimer {
         let (filled, at) = self.filled;
         let left = filled.saturating_sub(self.shared.queue.len());
         let millis = usize::try_from(at.elapsed().as_millis()).unwrap_or(usize::MAX);
-        if self.busy && millis > 0 {
+        // what senders take at once after a claim, each its first letter, says nothing
+        if self.busy && (millis >= LEARN || left * 2 >= filled) {
             let fewest = FEWEST.max(self.shared.fleet.connections() * BUSY);
-            self.pace = (left * 1_000 / millis).clamp(fewest.min(MOST), MOST);
+            self.pace = (left * 1_000 / millis.max(LEARN)).clamp(fewest.min(MOST), MOST);
         }
     }
 

@@ -22,6 +22,9 @@ use crate::shared::Shared;
 /// How often the remains of other workers are looked for.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How often tables are looked for that have grown.
+const STATISTICS: Duration = Duration::from_secs(3);
+
 const KILLED: &str = "the sending process was killed before the server's reply was read";
 const SILENT: &str = "the sending process was not heard of any more";
 
@@ -47,6 +50,22 @@ pub async fn keep_lease(shared: Arc<Shared>, lease: Duration) -> LeaseLost {
             }
         }
         tokio::time::sleep(lease / 6).await;
+    }
+}
+
+/// Keeps PostgreSQL informed of what grows while letters leave ([`Db::refresh_statistics`]).
+pub async fn keep_statistics(db: Db) {
+    if matches!(db, Db::Sqlite { .. }) {
+        return;
+    }
+    loop {
+        if let Err(error) = db.refresh_statistics().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the statistics of the database were not refreshed"
+            );
+        }
+        tokio::time::sleep(STATISTICS).await;
     }
 }
 

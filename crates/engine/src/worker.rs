@@ -74,6 +74,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     keeping.spawn(upkeep.run());
     keeping.spawn(upkeep::tell(Arc::clone(&shared)));
     keeping.spawn(upkeep::unpark(Arc::clone(&shared)));
+    keeping.spawn(keeper::keep_statistics(config.db.clone()));
     keeping.spawn(remains.clone().keep(worker));
     let mut lease = JoinSet::new();
     lease.spawn(keeper::keep_lease(Arc::clone(&shared), config.lease));
