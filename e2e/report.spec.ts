@@ -109,6 +109,20 @@ test('the numbers of all pages are those of the mail server', async ({ browser, 
   const report = page.url();
   const run = new URL(report).pathname.split('/').pop();
 
+  // on paper: the report and nothing around it, in light
+  const theme = page.locator('html');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await expect(theme).toHaveAttribute('data-bs-theme', 'dark');
+  await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+  await expect(theme).toHaveAttribute('data-bs-theme', 'light');
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  await expect(page.locator('.report-lead')).toBeVisible();
+  await expect(page.getByRole('navigation')).toBeHidden();
+  await expect(page.getByRole('button', { name: t('print') })).toBeHidden();
+  await picture(page, 'report-print');
+  await page.emulateMedia({ media: 'screen', colorScheme: 'light' });
+  await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+
   // everybody behind a number, as a page and as a file
   for (const [state, emails] of Object.entries({ sent: accepted, failed: REFUSED, skipped: [LEFT], remaining: [] as string[] })) {
     await page.goto(report);
@@ -143,6 +157,10 @@ test('the numbers of all pages are those of the mail server', async ({ browser, 
   await expect(page.locator('tbody tr').first()).toContainText(`${accepted.length}`);
   await page.goto('/');
   await expect(page.getByText(t('dash-days-sum', { sent: accepted.length, failed }))).toBeVisible();
+  await page.goto('/reports');
+  await expect(page.locator('.report-lead')).toContainText(`${accepted.length} of ${PEOPLE.length + 1}`);
+  const [line] = await csv(page, '/reports.csv');
+  expect([line.planned, line.sent, line.failed, line.skipped, line.remaining].map(Number)).toEqual(Object.values(tiles));
   const totals = program.json(['mailing', 'show', mailing.split('/')[2], '--owner', OWNER]);
   expect([totals.planned, totals.sent, totals.failed, totals.skipped, totals.remaining]).toEqual(Object.values(tiles));
 
@@ -158,7 +176,7 @@ test('the numbers of all pages are those of the mail server', async ({ browser, 
     ['phone-light-en', 'en', { viewport: { width: 375, height: 780 }, isMobile: true, hasTouch: true, colorScheme: 'light' }],
   ] as const) {
     const viewer = await signIn(browser, program, language, options);
-    for (const [what, address] of [['report', report], ['report-people', `${mailing}/people?run=${run}&state=failed`]]) {
+    for (const [what, address] of [['report', report], ['report-people', `${mailing}/people?run=${run}&state=failed`], ['report-log', '/log'], ['report-period', '/reports']]) {
       await viewer.goto(address);
       await fits(viewer);
       await accessible(viewer);

@@ -17,9 +17,11 @@ mod close;
 mod due;
 mod expand;
 mod forget;
+mod period;
 
 pub use due::Due;
 pub use expand::Expanded;
+pub use period::{Period, TitledRun};
 
 use crate::db::{Tx, on_db};
 use crate::error::Error;
@@ -194,6 +196,19 @@ macro_rules! run_columns {
     };
 }
 
+/// The columns of [`Totals`], summed over rows of the table `runs`.
+macro_rules! sum_columns {
+    () => {
+        "CAST(coalesce(sum(planned), 0) AS BIGINT) AS planned, CAST(coalesce(sum(sent), 0) AS BIGINT) AS sent,
+         CAST(coalesce(sum(deferred), 0) AS BIGINT) AS deferred, CAST(coalesce(sum(failed), 0) AS BIGINT) AS failed,
+         CAST(coalesce(sum(skipped), 0) AS BIGINT) AS skipped, CAST(coalesce(sum(expired), 0) AS BIGINT) AS expired,
+         CAST(coalesce(sum(cancelled), 0) AS BIGINT) AS cancelled,
+         CAST(coalesce(sum(planned - sent - failed - skipped - expired - cancelled), 0) AS BIGINT) AS remaining"
+    };
+}
+
+pub(crate) use {run_columns, sum_columns};
+
 impl Run {
     /// The runs of all owners that were finished at `since` or later, for commands that tell what they did.
     pub async fn finished_since(tx: &mut Tx, since: Moment) -> Result<Vec<(UserId, RunId)>, Error> {
@@ -299,19 +314,11 @@ impl Progress {
 impl Mailing {
     /// Counters of all its runs together.
     pub async fn totals(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Totals, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT CAST(coalesce(sum(planned), 0) AS BIGINT) AS planned,
-                 CAST(coalesce(sum(sent), 0) AS BIGINT) AS sent,
-                 CAST(coalesce(sum(deferred), 0) AS BIGINT) AS deferred,
-                 CAST(coalesce(sum(failed), 0) AS BIGINT) AS failed,
-                 CAST(coalesce(sum(skipped), 0) AS BIGINT) AS skipped,
-                 CAST(coalesce(sum(expired), 0) AS BIGINT) AS expired,
-                 CAST(coalesce(sum(cancelled), 0) AS BIGINT) AS cancelled,
-                 CAST(coalesce(sum(planned - sent - failed - skipped - expired - cancelled), 0) AS BIGINT)
-                     AS remaining
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", sum_columns!(), "
              FROM runs
              WHERE owner_id = $1 AND mailing_id = $2",
-        )
+        ))
         .bind(owner)
         .bind(id)
         .fetch_one(conn)

@@ -6,7 +6,8 @@ use skychimp_core::dashboard::{BACK, Dashboard, Past};
 use skychimp_core::db::Db;
 use skychimp_core::mailing::MailingDraft;
 use skychimp_core::moderation::Moderator;
-use skychimp_core::testing::{TestDb, TestRun, execute, mailing, report, suppress};
+use skychimp_core::run::{Period, Run};
+use skychimp_core::testing::{TestDb, TestRun, execute, fill_log, mailing, report, suppress};
 use skychimp_core::time::Moment;
 
 use crate::deliveries::NOW;
@@ -154,4 +155,44 @@ async fn the_service_at_a_glance() {
         .map(|next| (next.upcoming.mailing, next.upcoming.at, next.owner_id))
         .collect();
     assert_eq!(next, [(planned, at("2027-01-02T10:00:00Z"), ann.owner)]);
+}
+
+/// R2, R29: a period has the runs that began in it, page by page, and their sums.
+#[tokio::test]
+async fn runs_of_a_period() {
+    let db = TestDb::new().await.unwrap();
+    let ann = mixed(&db, "ann").await;
+    mixed(&db, "bob").await;
+    let filled = fill_log(&db, ann.owner, 3, 50, at(NOW)).await.unwrap();
+    let period = |from: &str, to: &str| Period {
+        from: at(from),
+        to: at(to),
+    };
+    let whole = period("2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z");
+    let mut tx = db.read().await.unwrap();
+    let (runs, totals) = Run::totals_of_period(&mut tx, ann.owner, whole)
+        .await
+        .unwrap();
+    assert_eq!(
+        (runs, totals.planned, totals.sent, totals.failed),
+        (4, 165, 156, 8)
+    );
+    let mut turned = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Run::of_period(&mut tx, ann.owner, whole, after, 2)
+            .await
+            .unwrap();
+        turned.extend(page.iter().map(|found| found.run.id));
+        if page.len() < 2 {
+            break;
+        }
+        after = turned.last().copied();
+    }
+    assert_eq!(turned, [filled[2], filled[1], filled[0], ann.id]);
+    let before = period("2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z");
+    let none = Run::of_period(&mut tx, ann.owner, before, None, 2)
+        .await
+        .unwrap();
+    assert_eq!(none, []);
 }

@@ -13,3 +13,13 @@ if (!root.dataset.bsTheme) {
   root.dataset.themeChosen = "1";
 }
 root.classList.add("js");
+
+// Paper is light.
+let onScreen;
+addEventListener("beforeprint", () => {
+  onScreen = root.dataset.bsTheme;
+  root.dataset.bsTheme = "light";
+});
+addEventListener("afterprint", () => {
+  root.dataset.bsTheme = onScreen;
+});

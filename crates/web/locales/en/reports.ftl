@@ -204,3 +204,6 @@ people-expired = Not before the end
 people-cancelled = Cancelled
 run-letters-per-second = Letters per second
 report-forgotten = Who got what was removed on { $at }, as the settings say; the figures and the report stay.
+period-title = Reports
+period-empty = No runs in these days
+period-empty-text = Choose other days, or start a mailing.

@@ -240,3 +240,6 @@ people-expired = Не успели до окончания
 people-cancelled = Отменены
 run-letters-per-second = Писем в секунду
 report-forgotten = Кто что получил, удалено { $at } по настройке сервиса; числа и отчёт остаются.
+period-title = Отчёты
+period-empty = За эти дни запусков не было
+period-empty-text = Выберите другие дни — или запустите рассылку.

@@ -5,6 +5,7 @@ mod form;
 pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod people;
+mod period;
 mod report;
 pub(crate) mod show;
 mod snapshot;
@@ -67,6 +68,7 @@ pub(crate) fn routes() -> Routes {
         .route("/mailings/{id}/delete", get(delete_page).post(delete))
         .route("/mailings/{id}/runs", get(show::runs))
         .route("/mailings/{id}/report", get(trend::report))
+        .route("/reports", get(period::report))
         .route("/mailings/{id}/runs/{run}", get(show::run))
         .route("/mailings/{id}/runs/{run}/replies", get(show::replies))
         .route("/mailings/{id}/log", get(log::log))
@@ -83,6 +85,7 @@ pub(crate) fn long_routes() -> Routes {
         .route("/mailings/{id}/waiting", get(live::waiting))
         .route("/mailings/{id}/log.csv", get(log::table))
         .route("/mailings/{id}/people.csv", get(people::table))
+        .route("/reports.csv", get(period::table))
 }
 
 /// The service's own sender.

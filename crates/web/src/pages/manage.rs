@@ -98,7 +98,7 @@ async fn stepped(
 }
 
 /// The address of a list with its filters; empty ones are left out.
-fn address(path: &str, filters: &[(&str, &str)]) -> String {
+pub(super) fn address(path: &str, filters: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in filters.iter().filter(|(_, value)| !value.is_empty()) {
         query.append_pair(name, value);
@@ -110,7 +110,7 @@ fn address(path: &str, filters: &[(&str, &str)]) -> String {
 }
 
 /// When a day begins, or when it is over, in the visitor's zone.
-fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Moment> {
+pub(super) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Moment> {
     let mut date: Date = text.parse().ok()?;
     if over {
         date = date.tomorrow().ok()?;

@@ -215,6 +215,21 @@ async fn a_mailing_and_the_last_weeks() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
+    let page = text(&ann.get("/reports").await.body);
+    for part in [
+        "1 run. 9 of 15 letters were accepted; 5 failed",
+        "Test 15 9 60% 5 33.3% 0 s",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let file = ann.get("/reports.csv").await.body;
+    let (_, line) = file.trim_end().split_once("\r\n").unwrap();
+    assert!(
+        line.starts_with("Test,") && line.ends_with(",sending,15,9,5,0,0,0,1,0,700000"),
+        "{line}"
+    );
+    let page = text(&ann.get("/reports?from=2020-01-01&to=2020-01-31").await.body);
+    assert!(page.contains("No runs in these days"), "{page}");
     let started = "UPDATE mailings SET started_at = 1 WHERE owner_id = $1";
     execute(&site.db, started, run.owner).await.unwrap();
     let page = text(&ann.get("/").await.body);

@@ -67,7 +67,7 @@ impl Days {
 }
 
 /// The visitor's day.
-pub(super) fn day_of(page: &Page, moment: Moment) -> Date {
+pub(crate) fn day_of(page: &Page, moment: Moment) -> Date {
     moment.timestamp().to_zoned(page.zone.clone()).date()
 }
 

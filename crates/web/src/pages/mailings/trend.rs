@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use skychimp_core::ids::MailingId;
 use skychimp_core::mailing::Mailing;
-use skychimp_core::report::Report;
+use skychimp_core::report::{Cause, Report};
 use skychimp_core::run::Run;
 
 use super::report::{ReportView, sentence};
@@ -20,12 +20,14 @@ use crate::page::{Page, html};
 const RUNS: i64 = 52;
 
 /// One run among others.
-struct Line {
-    run: Run,
+pub(super) struct Line {
+    pub run: Run,
+    /// Its mailing's title, where there are several.
+    pub title: Option<String>,
     /// Milliseconds until half of the letters were accepted.
-    half: Option<i64>,
-    /// Why most of those failed that did.
-    cause: Option<&'static str>,
+    pub half: Option<i64>,
+    /// Why letters failed, the most frequent cause first.
+    causes: Vec<(Cause, i64)>,
 }
 
 #[derive(Template)]
@@ -35,10 +37,27 @@ struct TrendPage {
     viewer: Viewer,
     mailing: Mailing,
     sentence: String,
+    /// How many runs there were; not all need be among the lines.
+    began: i64,
     lines: Vec<Line>,
 }
 
 impl Line {
+    pub(super) fn of(run: Run, report: Option<Report>, title: Option<String>) -> Self {
+        let view = report.map(ReportView::new);
+        Self {
+            run,
+            title,
+            causes: view.as_ref().map(ReportView::causes).unwrap_or_default(),
+            half: view.and_then(|view| Some(view.report.times?.half)),
+        }
+    }
+
+    /// Why most of those failed that did.
+    pub(super) fn cause(&self) -> Option<&'static str> {
+        self.causes.first().map(|(cause, _)| cause.as_str())
+    }
+
     /// Letters, as the plot and the table behind it show them.
     fn values(&self) -> [(&'static str, i64); 3] {
         let run = &self.run;
@@ -55,6 +74,11 @@ impl TrendPage {
         ("run-total-failed", "bad"),
         ("run-total-other", "rest"),
     ];
+
+    /// Where the addresses of pages about mailings begin.
+    fn begin(&self) -> &'static str {
+        if self.viewer.own { "" } else { "/manage" }
+    }
 
     /// Letters by run, the oldest first.
     fn plot(&self) -> String {
@@ -83,22 +107,17 @@ pub(crate) async fn report(
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let totals = Mailing::totals(&mut tx, viewer.owner, id).await?;
     let runs = Report::of_mailing(&mut tx, viewer.owner, id, RUNS).await?;
-    let mut causes: Vec<(skychimp_core::report::Cause, i64)> = Vec::new();
-    let mut lines = Vec::with_capacity(runs.len());
-    for (run, report) in runs {
-        let view = report.map(ReportView::new);
-        let own = view.as_ref().map(ReportView::causes).unwrap_or_default();
-        for (cause, letters) in &own {
-            match causes.iter_mut().find(|(known, _)| known == cause) {
-                Some((_, sum)) => *sum += letters,
-                None => causes.push((*cause, *letters)),
-            }
+    let began = Run::count_of(&mut tx, viewer.owner, id).await?;
+    let lines = runs.into_iter();
+    let lines: Vec<Line> = lines
+        .map(|(run, report)| Line::of(run, report, None))
+        .collect();
+    let mut causes: Vec<(Cause, i64)> = Vec::new();
+    for (cause, letters) in lines.iter().flat_map(|line| &line.causes) {
+        match causes.iter_mut().find(|(known, _)| known == cause) {
+            Some((_, sum)) => *sum += letters,
+            None => causes.push((*cause, *letters)),
         }
-        lines.push(Line {
-            half: view.and_then(|view| Some(view.report.times?.half)),
-            cause: own.first().map(|(cause, _)| cause.as_str()),
-            run,
-        });
     }
     causes.sort_by_key(|(_, letters)| std::cmp::Reverse(*letters));
     html(&TrendPage {
@@ -106,6 +125,7 @@ pub(crate) async fn report(
         page,
         viewer,
         mailing,
+        began,
         lines,
     })
 }

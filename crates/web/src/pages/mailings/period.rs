@@ -1,0 +1,207 @@
+//! The runs of all mailings in a time: what they came to together, and one by one.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use serde::Deserialize;
+use skychimp_core::error::Error;
+use skychimp_core::ids::{RunId, UserId};
+use skychimp_core::report::Report;
+use skychimp_core::run::{Period, Run, TitledRun, Totals};
+
+use super::report::sentence;
+use super::trend::Line;
+use crate::AppState;
+use crate::auth::Sender;
+use crate::error::WebError;
+use crate::form::Query;
+use crate::page::{Page, html};
+use crate::pages::home::lately::day_of;
+use crate::pages::manage::{address, day};
+use crate::table::{Cell, Lines, download};
+
+/// Runs on one page.
+const PAGE: usize = 50;
+/// Runs read at a time for an export.
+const SLICE: usize = 200;
+/// Days that are shown when none are asked for.
+const DAYS: i32 = 30;
+const PATH: &str = "/reports";
+
+/// The days that are asked for, both included.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PeriodQuery {
+    from: String,
+    to: String,
+    /// The last run of the page before.
+    after: String,
+}
+
+impl PeriodQuery {
+    /// With the days that are meant when none are named.
+    fn filled(self, page: &Page) -> Self {
+        let today = day_of(page, page.now);
+        let or = |text: String, date: Date| match text.parse::<Date>() {
+            Ok(_) => text,
+            Err(_) => date.to_string(),
+        };
+        Self {
+            from: or(self.from, today.saturating_sub((DAYS - 1).days())),
+            to: or(self.to, today),
+            after: self.after,
+        }
+    }
+
+    fn period(&self, page: &Page) -> Period {
+        Period {
+            from: day(&self.from, &page.zone, false).unwrap_or_default(),
+            to: day(&self.to, &page.zone, true).unwrap_or(page.now),
+        }
+    }
+
+    fn href(&self, path: &str, after: &str) -> String {
+        address(
+            path,
+            &[("from", &self.from), ("to", &self.to), ("after", after)],
+        )
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mailings/period.html")]
+struct PeriodPage {
+    page: Page,
+    query: PeriodQuery,
+    runs: i64,
+    totals: Totals,
+    sentence: String,
+    period: Period,
+    lines: Vec<Line>,
+    first: String,
+    next: String,
+    csv: String,
+}
+
+impl PeriodPage {
+    /// Its first and its last day.
+    fn days(&self) -> String {
+        let last = self.period.to - std::time::Duration::from_millis(1);
+        format!(
+            "{} – {}",
+            self.page.date(self.period.from),
+            self.page.date(last)
+        )
+    }
+}
+
+pub(crate) async fn report(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(query): Query<PeriodQuery>,
+) -> Result<Response, WebError> {
+    let query = query.filled(&page);
+    let (period, after) = (query.period(&page), query.after.parse().ok());
+    let mut tx = app.db.read().await?;
+    let (runs, totals) = Run::totals_of_period(&mut tx, user.id, period).await?;
+    let mut found = Run::of_period(&mut tx, user.id, period, after, PAGE + 1).await?;
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let last = found.last().filter(|_| more).map(|found| found.run.id);
+    let mut lines = Vec::with_capacity(found.len());
+    for TitledRun { run, title } in found {
+        let report = Report::get(&mut tx, user.id, run.id).await?;
+        lines.push(Line::of(run, report, Some(title)));
+    }
+    html(&PeriodPage {
+        sentence: sentence(&page, &totals, None, &[]),
+        first: after.map_or_else(String::new, |_: RunId| query.href(PATH, "")),
+        next: last.map_or_else(String::new, |last| query.href(PATH, &last.to_string())),
+        csv: query.href("/reports.csv", ""),
+        page,
+        query,
+        runs,
+        totals,
+        period,
+        lines,
+    })
+}
+
+/// Runs on their way out.
+struct RunLines {
+    app: AppState,
+    owner: UserId,
+    period: Period,
+    after: Option<RunId>,
+    over: bool,
+}
+
+/// The runs as a file, the latest first.
+pub(crate) async fn table(
+    State(app): State<AppState>,
+    page: Page,
+    Sender(user): Sender,
+    Query(query): Query<PeriodQuery>,
+) -> Result<Response, WebError> {
+    let query = query.filled(&page);
+    let name = format!("reports-{}-{}", query.from, query.to);
+    let lines = RunLines {
+        app,
+        owner: user.id,
+        period: query.period(&page),
+        after: None,
+        over: false,
+    };
+    Ok(download(&name, lines))
+}
+
+impl Lines for RunLines {
+    const HEAD: &'static [&'static str] = &[
+        "mailing",
+        "due_at",
+        "state",
+        "planned",
+        "sent",
+        "failed",
+        "skipped",
+        "expired",
+        "cancelled",
+        "remaining",
+        "half_ms",
+        "all_ms",
+    ];
+
+    async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
+        if self.over {
+            return Ok(None);
+        }
+        let mut tx = self.app.db.read().await?;
+        let found = Run::of_period(&mut tx, self.owner, self.period, self.after, SLICE).await?;
+        self.over = found.len() < SLICE;
+        self.after = found.last().map(|found| found.run.id);
+        let mut lines = Vec::with_capacity(found.len());
+        for TitledRun { run, title } in found {
+            let report = Report::get(&mut tx, self.owner, run.id).await?;
+            let times = report.and_then(|report| report.times);
+            let totals = run.totals();
+            lines.push(vec![
+                title.into(),
+                run.due_at.to_string().into(),
+                run.state.as_str().into(),
+                totals.planned.into(),
+                totals.sent.into(),
+                totals.failed.into(),
+                totals.skipped.into(),
+                totals.expired.into(),
+                totals.cancelled.into(),
+                totals.remaining.into(),
+                times.map(|times| times.half).into(),
+                times.map(|times| times.all).into(),
+            ]);
+        }
+        Ok(Some(lines))
+    }
+}
