@@ -77,7 +77,7 @@ soak: assets ## the faults that need minutes, in full: a quarter of an hour on e
 	tests/install.sh
 	tests/services.sh run -- bash -c '$(SOAK) && env -u TEST_DATABASE_URL $(SOAK)'
 
-screenshots: assets e2e-ready ## the pictures of the README and the home page, taken in the browser; needs cwebp
+screenshots: assets e2e-ready ## the pictures of the documentation and the home page, taken in the browser; needs cwebp
 	cargo build --locked --bin skychimp
 	npm --prefix e2e test -- every_page
 	mkdir -p docs/images
@@ -85,6 +85,7 @@ screenshots: assets e2e-ready ## the pictures of the README and the home page, t
 	npm --prefix e2e test -- --config shots.config.ts
 	for picture in e2e/shots/*-desk-*.png; do for width in 640 960 1280; do $(SHRINK); done; done
 	for picture in e2e/shots/*-phone-*.png; do for width in 390 780; do $(SHRINK); done; done
+	for picture in e2e/shots/docs/*.png; do cwebp -quiet -m 6 -q 70 -resize 960 0 $$picture -o docs/images/$$(basename $$picture .png).webp; done
 
 e2e-ready: e2e/node_modules/.package-lock.json
 
