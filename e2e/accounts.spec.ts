@@ -19,6 +19,19 @@ async function link(mail: MailServer, program: Program, to: string, path: string
   return await until(found, (one) => one !== '');
 }
 
+/** The secrets in the cookies that a page gets from now on. */
+function cookies(page: Page): Set<string> {
+  const found = new Set<string>();
+  page.on('response', async (response) => {
+    for (const { name, value } of await response.headersArray().catch(() => [])) {
+      if (name.toLowerCase() !== 'set-cookie') continue;
+      const [, secret] = /=([\w.-]{40,})/.exec(value) ?? [];
+      if (secret) found.add(secret);
+    }
+  });
+  return found;
+}
+
 /** Accessible, as wide as the window, and in a picture. */
 async function look(page: Page, name: string): Promise<void> {
   await picture(page, `accounts-${name}`);
@@ -30,19 +43,20 @@ for (const language of ['en', 'ru'] as Language[]) {
   const t = words(language);
   const phone = language === 'ru' ? { viewport: { width: 375, height: 780 }, colorScheme: 'dark' as const } : {};
 
-  // R30, R31, R35: registration, the letter, the first mailing; a forgotten password; a new address
+  // R30, R31, R35: registration, the letter, the first mailing; a forgotten password; a new address; nothing secret in the log
   test(`from registration to the first mailing, in ${language}`, async ({ browser, start, mail }) => {
-    const program = await start({ SKYCHIMP_SMTP_URL: mail.url });
+    const program = await start({ SKYCHIMP_SMTP_URL: mail.url, SKYCHIMP_LOG: 'debug' });
     program.user('admin@example.org', 'Admin', 'admin');
     const context = await browser.newContext({ baseURL: program.address, locale: language, ...phone });
     const page = await context.newPage();
     const wrong = complaints(page);
+    const secrets = cookies(page);
     const button = (key: string, values = {}) => page.getByRole('button', { name: t(key, values), exact: true });
-    const signIn = async (email: string, password: string) => {
-      await page.goto('/login');
-      await page.getByLabel(t('login-email')).fill(email);
-      await page.getByLabel(t('login-password')).fill(password);
-      await button('login-button').click();
+    const signIn = async (email: string, password: string, on = page) => {
+      await on.goto('/login');
+      await on.getByLabel(t('login-email')).fill(email);
+      await on.getByLabel(t('login-password')).fill(password);
+      await on.getByRole('button', { name: t('login-button'), exact: true }).click();
     };
 
     // register
@@ -119,12 +133,31 @@ for (const language of ['en', 'ru'] as Language[]) {
     await signIn('eve@new.example.org', 'another correct horse');
     await page.goto('/account/sessions');
     await expect(page.getByText(t('sessions-this'))).toBeVisible();
+
+    // another browser is signed out from this one
+    const other = await (await browser.newContext({ baseURL: program.address, locale: language })).newPage();
+    await signIn('eve@new.example.org', 'another correct horse', other);
+    await expect(other.getByRole('heading', { level: 1 })).toContainText('Eve');
+    await page.reload();
     await look(page, `sessions-${language}`);
+    await button('sessions-end').click();
+    await expect(page.getByText(t('sessions-ended-one'))).toBeVisible();
+    await other.goto('/account');
+    await expect(other).toHaveURL(/\/login/);
+    await other.context().close();
 
     // a link that was used
     await page.goto(verify);
     await expect(page.getByRole('heading', { name: t('dead-title') })).toBeVisible();
     await look(page, `dead-${language}`);
+    // whatever opened a door, and whose it is, stands nowhere in the log
+    const opened = mail.letters.flatMap((letter) => textOf(letter).match(/(?<=\/(?:verify|reset|email|undo|u)\/)[\w-]{40,}/g) ?? []);
+    expect(opened.length).toBeGreaterThan(3);
+    expect(secrets.size).toBeGreaterThan(3);
+    expect(program.output).toContain('/verify/');
+    for (const secret of [...secrets, ...opened, PASSWORD, 'another correct horse', EVE, 'eve@new.example.org', 'customer@customers']) {
+      expect(program.output.includes(secret), `${secret} stands in the log`).toBe(false);
+    }
     // the browser notes the answers 410 and 422 as failed loads
     expect(wrong.filter((line) => !line.includes('410 (Gone)') && !line.includes('422 (Unprocessable'))).toEqual([]);
     await context.close();

@@ -20,6 +20,11 @@ export class Program {
     readonly environment: NodeJS.ProcessEnv,
   ) {}
 
+  /** All that the service has written up to now. */
+  get output(): string {
+    return this.log;
+  }
+
   /** Makes a folder and starts `serve`; letters go to the sandbox unless `settings` name a mail server. */
   static async start(settings: Record<string, string> = {}): Promise<Program> {
     const program = await Program.prepare(settings);
@@ -39,10 +44,11 @@ export class Program {
     throw new Error(`the demo does not end:\n${program.log}`);
   }
 
-  private static async prepare(settings: Record<string, string>): Promise<Program> {
+  /** `host` is the name that the browser uses, an address unless it is given. */
+  private static async prepare({ host = '127.0.0.1', ...settings }: Record<string, string>): Promise<Program> {
     const folder = mkdtempSync(join(tmpdir(), 'skychimp-e2e-'));
     const port = await freePort();
-    const address = `http://127.0.0.1:${port}`;
+    const address = `http://${host}:${port}`;
     const environment: NodeJS.ProcessEnv = { PATH: process.env.PATH, HOME: folder, TZ: 'UTC' };
     Object.assign(environment, {
       SKYCHIMP_LISTEN: `127.0.0.1:${port}`,

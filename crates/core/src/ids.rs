@@ -89,6 +89,8 @@ ids! {
     PostId;
     /// Identifies a picture of the blog.
     MediaId;
+    /// Identifies a passkey.
+    PasskeyId;
     /// Identifies a process that sends, for as long as it lives.
     WorkerId;
     /// Identifies an entry of the audit log.

@@ -29,6 +29,7 @@ pub mod moderation;
 pub mod outbox;
 pub mod overview;
 pub mod page;
+pub mod passkey;
 pub mod password;
 pub mod post;
 pub mod recipient;

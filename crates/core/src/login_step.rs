@@ -107,6 +107,36 @@ impl LoginStep {
         .await)?)
     }
 
+    /// Keeps what a passkey was asked in a login that waits for its second factor.
+    pub(crate) async fn ask(tx: &mut Tx, token: &Token, question: &str) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE login_steps SET question = $2 WHERE token_hash = $1 AND kind = 'second'",
+        )
+        .bind(token.hash())
+        .bind(question)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// The question is answered, rightly or not; false when it was before.
+    pub(crate) async fn answered(
+        tx: &mut Tx,
+        token: &Token,
+        question: &str,
+    ) -> Result<bool, Error> {
+        let rows = on_db!(tx, conn => sqlx::query(
+            "UPDATE login_steps SET question = '' WHERE token_hash = $1 AND question = $2",
+        )
+        .bind(token.hash())
+        .bind(question)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
     /// Ends all steps of an account.
     pub async fn withdraw(tx: &mut Tx, user: UserId) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM login_steps WHERE user_id = $1")

@@ -9,6 +9,7 @@ use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::UserId;
 use crate::login_step::LoginStep;
+use crate::passkey::Passkey;
 use crate::password::HashedPassword;
 use crate::second_factor::SecondFactor;
 use crate::session::Session;
@@ -224,7 +225,7 @@ impl User {
     }
 
     /// Gives the account back the address it had: somebody else changed it. All browsers are logged out, the second
-    /// factor is off, and the password opens nothing any more until a new one is set by a letter.
+    /// factor is off, passkeys are forgotten, and the password opens nothing any more until a new one is set by a letter.
     pub async fn undo_email(tx: &mut Tx, grant: &Grant, now: Moment) -> Result<bool, Error> {
         if Self::change_email(tx, grant, now).await?.is_none() {
             return Ok(false);
@@ -235,6 +236,7 @@ impl User {
             .await
             .map(|_| ()))?;
         SecondFactor::remove(tx, grant.user_id).await?;
+        Passkey::remove_all(tx, grant.user_id).await?;
         LoginStep::withdraw(tx, grant.user_id).await?;
         Session::end_all(tx, grant.user_id, None).await?;
         Ok(true)

@@ -86,7 +86,7 @@ impl SecondFactorKey {
 /// A second factor that is being set up; for the eyes of its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
-    /// The secret for typing: base 32.
+    /// The secret for typing: base 32, in groups of four.
     pub secret: String,
     /// The address that authenticators read from a QR code.
     pub url: String,
@@ -142,7 +142,7 @@ impl SecondFactor {
             url: totp
                 .to_url()
                 .map_err(|error| Error::Internal(error.to_string()))?,
-            secret: totp.secret().to_base32(),
+            secret: in_groups(&totp.secret().to_base32()),
             codes: (0..RECOVERY_CODES)
                 .map(|n| key.recovery_code(&secret, n))
                 .collect(),
@@ -277,6 +277,13 @@ impl SecondFactor {
         .await)?;
         sealed.map(|sealed| key.open(user, &sealed)).transpose()
     }
+}
+
+/// As people read letters to each other.
+fn in_groups(text: &str) -> String {
+    let groups = text.as_bytes().chunks(4);
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    groups.join(" ")
 }
 
 fn totp(secret: &[u8], issuer: &str, account: &str) -> Result<Totp, Error> {

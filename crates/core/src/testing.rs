@@ -23,8 +23,9 @@ pub use work::Work;
 
 use crate::db::{Db, on_db};
 use crate::error::Error;
-use crate::ids::UserId;
+use crate::ids::{PasskeyId, UserId};
 use crate::outbox::OutboxLetter;
+use crate::passkey::Passkey;
 use crate::password::HashedPassword;
 use crate::time::Moment;
 use crate::user::{NewUser, Role, User};
@@ -121,6 +122,29 @@ pub async fn user(db: &Db, name: &str, role: Role) -> Result<UserId, Error> {
         Moment::from_millis(1_800_000_000_000),
     )
     .await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// A passkey of an account whose key nobody holds; the one it has, if any.
+pub async fn passkey(db: &Db, owner: UserId, now: Moment) -> Result<PasskeyId, Error> {
+    let mut tx = db.write().await?;
+    if let Some(known) = Passkey::all_of(&mut tx, owner).await?.first() {
+        return Ok(known.id);
+    }
+    let id = PasskeyId::new(now);
+    on_db!(&mut tx, conn => sqlx::query(
+        "INSERT INTO passkeys (user_id, id, credential_id, name, credential, created_at)
+         VALUES ($1, $2, $3, 'Phone', $4, $5)",
+    )
+    .bind(owner)
+    .bind(id)
+    .bind(id.0.as_bytes().as_slice())
+    .bind(include_str!("testing/passkey.json").trim())
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
     tx.commit().await?;
     Ok(id)
 }

@@ -79,6 +79,8 @@ const CODE: Limit = limit(
 );
 /// Bringing a code from anywhere, in a browser that the account does not know.
 const CODE_ACCOUNT: Limit = limit("code-account", 20, MINUTE, Duration::from_mins(30), DAY);
+/// Asking for a passkey from a network: each question is kept for some minutes.
+const PASSKEY: Limit = limit("passkey", 60, Duration::from_secs(2), MINUTE, HOUR);
 /// Registering from a network.
 const REGISTER: Limit = limit("register", 10, MINUTE, HOUR, DAY);
 /// Asking for letters to an address from a network.
@@ -171,6 +173,12 @@ impl App {
             (&CODE_ACCOUNT, user.to_string()),
         ];
         self.attempt(&subjects, page.now).await
+    }
+
+    /// Allows a question to any passkey.
+    pub(crate) async fn try_passkey(&self, page: &Page) -> Result<(), WebError> {
+        let subjects = [(&PASSKEY, network(&page.peer))];
+        self.attempt(&subjects, page.now).await.map(drop)
     }
 
     /// Allows a registration.

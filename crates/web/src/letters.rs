@@ -33,6 +33,8 @@ pub(crate) enum Letter<'a> {
     SecondFactorOn,
     /// No code is asked for any more.
     SecondFactorOff,
+    /// A passkey was added.
+    PasskeyAdded,
     /// Make this your address.
     ConfirmEmail(&'a Token),
     /// This is no longer your address; holds the new one and the way back.
@@ -49,6 +51,7 @@ impl Letter<'_> {
             Self::PasswordChanged => "password-changed",
             Self::SecondFactorOn => "second-factor-on",
             Self::SecondFactorOff => "second-factor-off",
+            Self::PasskeyAdded => "passkey-added",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged(..) => "email-changed",
         }
@@ -58,7 +61,10 @@ impl Letter<'_> {
     fn tells_when(&self) -> bool {
         matches!(
             self,
-            Self::PasswordChanged | Self::SecondFactorOn | Self::SecondFactorOff
+            Self::PasswordChanged
+                | Self::SecondFactorOn
+                | Self::SecondFactorOff
+                | Self::PasskeyAdded
         )
     }
 
@@ -67,9 +73,10 @@ impl Letter<'_> {
         match self {
             Self::Verify(token) => format!("/verify/{}", token.to_text()),
             Self::Known(token) | Self::Reset(token) => format!("/reset/{}", token.to_text()),
-            Self::PasswordChanged | Self::SecondFactorOn | Self::SecondFactorOff => {
-                "/forgot".to_owned()
-            }
+            Self::PasswordChanged
+            | Self::SecondFactorOn
+            | Self::SecondFactorOff
+            | Self::PasskeyAdded => "/forgot".to_owned(),
             Self::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
             Self::EmailChanged(_, token) => format!("/email/undo/{}", token.to_text()),
         }

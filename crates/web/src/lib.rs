@@ -40,6 +40,7 @@ use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use skychimp_core::db::Db;
 use skychimp_core::media::Gallery;
+use skychimp_core::passkey::Passkeys;
 use skychimp_core::password::Hasher;
 use skychimp_core::registration::Registration;
 use skychimp_core::second_factor::SecondFactorKey;
@@ -138,6 +139,7 @@ pub struct App {
     csrf_key: SigningKey,
     device_key: SigningKey,
     second_key: SecondFactorKey,
+    passkeys: Passkeys,
     refused: Refused,
     token_limit: Limit,
     test_limit: Limit,
@@ -188,6 +190,7 @@ impl AppState {
             csrf_key: settings.secret.derive("csrf"),
             device_key: settings.secret.derive("device"),
             second_key: SecondFactorKey::new(&settings.secret),
+            passkeys: Passkeys::new(&settings.base_url),
             refused: Refused::default(),
             views: Arc::default(),
             pages: Store::new(&settings),

@@ -11,3 +11,4 @@ import "./upload.js";
 import "./fields.js";
 import "./editor.js";
 import "./posts.js";
+import "./passkeys.js";

@@ -45,3 +45,6 @@ error-password-own = Your name or address is easy to guess. Choose something els
 error-wrong-code = This code is wrong, or it was used already.
 error-wrong-password = This is not your present password.
 error-domain-not-allowed = Only addresses at { $domains } can register here.
+error-passkey-unknown = This passkey opens nothing here, or it took too long. Try again.
+error-passkey-failed = That did not work: no passkey was chosen, or this device has none for this site.
+error-unverified = Verify your address first.

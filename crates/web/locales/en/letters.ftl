@@ -36,3 +36,7 @@ letter-second-factor-off-subject = Two-step sign-in is off
 letter-second-factor-off-text = Two-step sign-in was turned off for your account { $email } on { $at }. The password alone opens it now.
 letter-second-factor-off-button = It was not me
 letter-second-factor-off-note = If it was you, there is nothing to do. If not, set a new password at once: the button leads there.
+letter-passkey-added-subject = A passkey was added
+letter-passkey-added-text = A passkey was added to your account { $email } on { $at }. It opens the account without the password.
+letter-passkey-added-button = It was not me
+letter-passkey-added-note = If it was you, there is nothing to do. If not, set a new password at once, and then remove the passkey in your account under “Security”: the button leads to the password.

@@ -2,6 +2,7 @@
 
 mod email;
 mod login;
+mod passkeys;
 mod password;
 mod profile;
 mod register;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Routes {
         .merge(email::routes())
         .merge(password::routes())
         .merge(second::routes())
+        .merge(passkeys::routes())
         .merge(sessions::routes())
 }
 

@@ -14,6 +14,7 @@ mod mailings_bulk;
 mod manage;
 mod matrix;
 mod messages;
+mod passkeys;
 mod posts;
 mod public;
 mod recipients;

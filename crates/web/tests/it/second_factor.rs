@@ -35,16 +35,16 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     rest.split_once(after).unwrap().0
 }
 
-struct Ann {
-    site: Site,
-    browser: Browser,
+pub struct Ann {
+    pub site: Site,
+    pub browser: Browser,
     secret: String,
     codes: Vec<String>,
 }
 
 impl Ann {
     /// Sets a second factor up and turns it on.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let site = Site::new().await;
         site.user("ann", Role::User).await;
         let mut browser = site.login("ann").await;
@@ -94,7 +94,7 @@ impl Ann {
     }
 
     /// A browser that has shown the password.
-    async fn half_in(&self) -> Browser {
+    pub async fn half_in(&self) -> Browser {
         let mut browser = self.site.stranger();
         browser.get("/login").await;
         let answer = browser.post("/login", &LOGIN).await;
@@ -201,7 +201,7 @@ async fn half_a_login_opens_nothing() {
     stranger.get("/login").await;
     let mut asked = 0;
     for route in routes() {
-        if route.path.contains('{') || route.path == "/login/code" {
+        if route.path.contains('{') || route.path.starts_with("/login/code") {
             continue;
         }
         let mut answers = Vec::new();

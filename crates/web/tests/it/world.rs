@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use axum::body::Bytes;
 use skychimp_core::address::EmailAddress;
 use skychimp_core::audit::Actor;
-use skychimp_core::ids::{ImportId, ListId, MessageId, PostId, RecipientId, ServerId, UserId};
+use skychimp_core::ids::{
+    ImportId, ListId, MessageId, PasskeyId, PostId, RecipientId, ServerId, UserId,
+};
 use skychimp_core::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };
@@ -15,7 +17,7 @@ use skychimp_core::post::{Editor, Post, PostDraft};
 use skychimp_core::recipient::{Draft, Recipient};
 use skychimp_core::sending_server::{Password, SendingServer, ServerDraft};
 use skychimp_core::suppression::{Reason, Suppression};
-use skychimp_core::testing::{TestRun, execute, list, mailing, message, sending_run};
+use skychimp_core::testing::{TestRun, execute, list, mailing, message, passkey, sending_run};
 use skychimp_core::time::Moment;
 use skychimp_core::unsubscribe::UnsubscribeToken;
 use skychimp_core::user::{Role, User};
@@ -106,6 +108,7 @@ pub struct Things {
     pub list: ListId,
     pub message: MessageId,
     pub import: ImportId,
+    pub passkey: PasskeyId,
     pub sending: TestRun,
     pub draft: skychimp_core::ids::MailingId,
     pub unsubscribe: String,
@@ -256,6 +259,7 @@ impl World {
             list,
             message,
             import,
+            passkey: passkey(db, owner, now).await.unwrap(),
             gone,
             sending,
             draft,
@@ -362,6 +366,7 @@ impl Things {
             ("lists", "id") => self.list.to_string(),
             ("recipients", "id") => self.recipient.to_string(),
             ("import", "id") => self.import.to_string(),
+            ("passkeys", "id") => self.passkey.to_string(),
             ("users", "id") => self.owner.to_string(),
             ("servers", "id") => self.server.to_string(),
             ("sandbox", "number") => self.letter.to_string(),

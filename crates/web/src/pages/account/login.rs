@@ -37,11 +37,12 @@ struct LoginForm {
 
 #[derive(Template)]
 #[template(path = "account/login.html")]
-struct LoginPage {
+pub(super) struct LoginPage {
     page: Page,
     form: LoginForm,
     errors: Errors,
     registration: bool,
+    passkeys: bool,
 }
 
 impl LoginPage {
@@ -51,7 +52,17 @@ impl LoginPage {
             form,
             errors,
             registration: app.settings.registration.is_open(),
+            passkeys: app.passkeys.offered(),
         }
+    }
+
+    /// The page after an answer that no passkey of ours gave.
+    pub(super) fn again(app: &AppState, page: Page, next: String, errors: Errors) -> Self {
+        let form = LoginForm {
+            next,
+            ..LoginForm::default()
+        };
+        Self::new(app, page, form, errors)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use skychimp_core::db::Tx;
 use skychimp_core::ids::UserId;
 use skychimp_core::login_step::{LoginStep, StepKind};
+use skychimp_core::passkey::Passkey;
 use skychimp_core::second_factor::{Proof, SecondFactor, Setup};
 use skychimp_core::time::Moment;
 use skychimp_core::token::Token;
@@ -42,7 +43,7 @@ pub(super) fn step_token(app: &App, headers: &HeaderMap) -> Option<Token> {
 }
 
 /// The login under way that has shown its password.
-async fn half_in(
+pub(super) async fn half_in(
     app: &App,
     tx: &mut Tx,
     page: &Page,
@@ -88,10 +89,30 @@ struct CodeForm {
 
 #[derive(Template)]
 #[template(path = "account/code.html")]
-struct CodePage {
+pub(super) struct CodePage {
     page: Page,
     next: String,
+    /// A passkey of the user can stand for the code.
+    passkeys: bool,
     errors: Errors,
+}
+
+impl CodePage {
+    pub(super) async fn of(
+        app: &App,
+        page: Page,
+        user: UserId,
+        next: String,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
+        let known = Passkey::all_of(&mut app.db.read().await?, user).await?;
+        Ok(Self {
+            passkeys: app.passkeys.offered() && !known.is_empty(),
+            page,
+            next,
+            errors,
+        })
+    }
 }
 
 async fn code_page(
@@ -100,15 +121,11 @@ async fn code_page(
     headers: HeaderMap,
     Query(form): Query<CodeForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.read().await?;
-    if half_in(&app, &mut tx, &page, &headers).await?.is_none() {
+    let half = half_in(&app, &mut app.db.read().await?, &page, &headers).await?;
+    let Some((_, user)) = half else {
         return Ok(Redirect::to("/login").into_response());
-    }
-    html(&CodePage {
-        page,
-        next: form.next,
-        errors: Errors::none(),
-    })
+    };
+    html(&CodePage::of(&app, page, user, form.next, Errors::none()).await?)
 }
 
 async fn code(
@@ -125,8 +142,9 @@ async fn code(
     let mut tx = app.db.write().await?;
     let proof = SecondFactor::prove(&mut tx, &app.second_key, user, &form.code, page.now).await?;
     let Some(proof) = proof else {
-        let (next, errors) = (form.next, Errors::one("code", "wrong_code"));
-        return html_wrong(&CodePage { page, next, errors });
+        drop(tx);
+        let errors = Errors::one("code", "wrong_code");
+        return html_wrong(&CodePage::of(&app, page, user, form.next, errors).await?);
     };
     // ended meanwhile: by another password, or by a block
     let Some(step) = LoginStep::take(&mut tx, &token, StepKind::Second, page.now).await? else {
@@ -150,8 +168,9 @@ async fn code(
 
 #[derive(Template)]
 #[template(path = "account/security.html")]
-struct SecurityPage {
+pub(super) struct SecurityPage {
     page: Page,
+    email: String,
     /// The address is verified: before that nothing can be set up.
     verified: bool,
     since: Option<Moment>,
@@ -159,11 +178,19 @@ struct SecurityPage {
     setup: Option<Setup>,
     /// The address in [`Setup::url`] as a drawing.
     qr: String,
+    /// Passkeys can be had here.
+    offered: bool,
+    passkeys: Vec<Passkey>,
     errors: Errors,
 }
 
 impl SecurityPage {
-    async fn of(app: &App, page: Page, user: &User, errors: Errors) -> Result<Self, WebError> {
+    pub(super) async fn of(
+        app: &App,
+        page: Page,
+        user: &User,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
         let issuer = app.settings.base_url.host_str().unwrap_or("Skychimp");
         let mut tx = app.db.read().await?;
         let setup =
@@ -171,10 +198,13 @@ impl SecurityPage {
         let qr = setup.as_ref().map(|setup| qr(&setup.url)).transpose()?;
         Ok(Self {
             page,
+            email: user.email.clone(),
             verified: user.verified_at.is_some(),
             since: SecondFactor::on_since(&mut tx, user.id).await?,
             left: SecondFactor::codes_left(&mut tx, user.id).await?,
             qr: qr.unwrap_or_default(),
+            offered: app.passkeys.offered(),
+            passkeys: Passkey::all_of(&mut tx, user.id).await?,
             setup,
             errors,
         })
