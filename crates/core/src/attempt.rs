@@ -199,6 +199,39 @@ pub struct ReplyGroup {
     pub last_at: Moment,
 }
 
+impl Attempt {
+    /// The columns of the log as a table; more may be added at the end.
+    pub const COLUMNS: [&str; 10] = [
+        "at",
+        "recipient",
+        "attempt",
+        "outcome",
+        "class",
+        "code",
+        "enhanced_code",
+        "reply",
+        "server",
+        "duration_ms",
+    ];
+
+    /// A row of that table.
+    #[must_use]
+    pub fn cells(&self) -> [String; 10] {
+        [
+            self.at.to_string(),
+            self.recipient.clone(),
+            self.number.to_string(),
+            self.outcome.as_str().to_owned(),
+            self.class.clone(),
+            self.code.map_or_else(String::new, |code| code.to_string()),
+            self.enhanced_code.clone().unwrap_or_default(),
+            self.reply.clone(),
+            self.server.clone(),
+            self.duration_ms.to_string(),
+        ]
+    }
+}
+
 macro_rules! page_sql {
     ($compare:literal, $direction:literal) => {
         concat!(

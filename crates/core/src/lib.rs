@@ -6,11 +6,13 @@
 //! *Invariants*: no other crate depends on `sqlx`; time, randomness and ids are arguments.
 
 pub mod address;
+pub mod archive;
 pub mod attempt;
 pub mod audit;
 pub mod content;
 pub mod dashboard;
 pub mod db;
+pub mod deletion;
 pub mod delivery;
 pub mod error;
 pub mod export;

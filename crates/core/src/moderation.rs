@@ -14,6 +14,7 @@ mod overview;
 mod users;
 
 pub use accounts::Administrator;
+pub(crate) use accounts::{is_last_administrator, lock_administrators};
 pub use mailings::{Letter, SeenFilter, SeenMailing, SeenState};
 pub use overview::{SeenNext, SeenSender, ServiceOverview};
 pub use users::{SeenUser, UserFilter, UserState, Volume};

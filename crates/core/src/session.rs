@@ -73,6 +73,12 @@ impl Session {
         .execute(conn)
         .await
         .map(|_| ()))?;
+        on_db!(tx, conn => sqlx::query("UPDATE users SET seen_at = $2 WHERE id = $1")
+            .bind(new.user)
+            .bind(now)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
         Ok(())
     }
 
@@ -142,10 +148,18 @@ impl Session {
             .map(|user| (user, now.since(seen_at) >= TOUCH)))
     }
 
-    /// Prolongs a session that is in use.
+    /// Prolongs a session that is in use, and keeps when its user was last there.
     pub async fn touch(tx: &mut Tx, token: &SessionToken, now: Moment) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE sessions SET seen_at = $2, expires_at = $2 + idle_ms WHERE token_hash = $1",
+        )
+        .bind(token.hash())
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET seen_at = $2 WHERE id = (SELECT user_id FROM sessions WHERE token_hash = $1)",
         )
         .bind(token.hash())
         .bind(now)

@@ -200,7 +200,7 @@ impl User {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, email, name, role, language, theme, zone, created_at, verified_at, blocked_at
              FROM users
-             WHERE id = $1",
+             WHERE id = $1 AND deleted_at IS NULL",
         )
         .bind(id)
         .fetch_optional(conn)

@@ -1,6 +1,6 @@
 //! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox and counters of
-//! mail servers, uploaded files that nobody imported, pictures that no post shows, and, when a time is set, who got what in
-//! runs long over. Ends imports whose process went away.
+//! mail servers, uploaded files that nobody imported, pictures that no post shows, what deleted accounts owned, and, when a
+//! time is set, who got what in runs long over. Ends imports whose process went away.
 
 use std::time::Duration;
 
@@ -15,11 +15,16 @@ use skychimp_core::run::Run;
 use skychimp_core::sending_server::Outcomes;
 use skychimp_core::session::Session;
 use skychimp_core::token::Grant;
+use skychimp_core::user::User;
 
 use crate::EngineConfig;
 
 /// How often.
 const EVERY: Duration = Duration::from_hours(1);
+/// How often deleted accounts are looked for without being woken.
+const ERASE: Duration = Duration::from_mins(1);
+/// How long letters in flight of one are waited for.
+const ERASE_AGAIN: Duration = Duration::from_secs(2);
 /// How long letters of the outbox are kept when they are over.
 const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
 /// How long it is known how many letters a mail server got in each minute; limits look back a day.
@@ -42,11 +47,40 @@ struct Done {
     deliveries: u64,
 }
 
-/// Cleans up every hour, the first time at once.
+/// Cleans up every hour, the first time at once; removes what deleted accounts owned as soon as they are deleted.
 pub async fn run(config: &EngineConfig) {
-    if config.scope != Scope::All {
-        return;
+    if config.scope == Scope::All {
+        tokio::join!(clean_up(config), erase(config));
     }
+}
+
+async fn erase(config: &EngineConfig) {
+    let mut signal = config.wake.subscribe();
+    loop {
+        signal.mark_unchanged();
+        let wait = match User::erase_deleted(&config.db, config.clock.now()).await {
+            Ok((gone, waiting)) => {
+                if gone > 0 {
+                    tracing::info!(accounts = gone, "erased what deleted accounts owned");
+                }
+                if waiting { ERASE_AGAIN } else { ERASE }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "erasing deleted accounts failed"
+                );
+                ERASE
+            }
+        };
+        tokio::select! {
+            _ = signal.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn clean_up(config: &EngineConfig) {
     loop {
         match step(config).await {
             Ok(done) if done == Done::default() => {}

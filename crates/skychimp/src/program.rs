@@ -15,6 +15,7 @@ use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
 use skychimp_core::user::User;
 use skychimp_core::wake::Wake;
+use url::Url;
 
 use crate::config::Config;
 use crate::config::secret;
@@ -67,6 +68,12 @@ impl Program {
             .await
             .context("cannot bring the database up to date")?;
         Ok(db)
+    }
+
+    /// Where visitors find the site, for links in letters.
+    pub fn base_url(&self) -> anyhow::Result<Url> {
+        let url = self.config.base_url(self.config.listen);
+        Url::parse(&url).context("base_url and listen make no address of a site")
     }
 
     /// The store of the blog's pictures.

@@ -35,6 +35,8 @@ pub(crate) enum Letter<'a> {
     SecondFactorOff,
     /// A passkey was added.
     PasskeyAdded,
+    /// The account is gone.
+    AccountDeleted,
     /// Make this your address.
     ConfirmEmail(&'a Token),
     /// This is no longer your address; holds the new one and the way back.
@@ -52,6 +54,7 @@ impl Letter<'_> {
             Self::SecondFactorOn => "second-factor-on",
             Self::SecondFactorOff => "second-factor-off",
             Self::PasskeyAdded => "passkey-added",
+            Self::AccountDeleted => "account-deleted",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged(..) => "email-changed",
         }
@@ -65,6 +68,7 @@ impl Letter<'_> {
                 | Self::SecondFactorOn
                 | Self::SecondFactorOff
                 | Self::PasskeyAdded
+                | Self::AccountDeleted
         )
     }
 
@@ -77,6 +81,7 @@ impl Letter<'_> {
             | Self::SecondFactorOn
             | Self::SecondFactorOff
             | Self::PasskeyAdded => "/forgot".to_owned(),
+            Self::AccountDeleted => "/".to_owned(),
             Self::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
             Self::EmailChanged(_, token) => format!("/email/undo/{}", token.to_text()),
         }
@@ -128,14 +133,30 @@ pub(crate) async fn send(
     enqueue(tx, user, email, letter, &written, now).await
 }
 
-/// For programs without a site: queues the letter that the second factor of `user` was turned off. Wake the engine after the commit.
-pub async fn tell_second_factor_off(
+/// What programs without a site tell users about.
+#[derive(Debug, Clone, Copy)]
+pub enum Told {
+    /// The operator set a password.
+    PasswordChanged,
+    /// The operator turned the second factor off.
+    SecondFactorOff,
+    /// The operator deleted the account.
+    AccountDeleted,
+}
+
+/// For programs without a site: queues a letter to `user`. Wake the engine after the commit.
+pub async fn tell(
     tx: &mut Tx,
     base_url: &Url,
     user: &User,
+    what: Told,
     now: Moment,
 ) -> Result<(), WebError> {
-    let letter = Letter::SecondFactorOff;
+    let letter = match what {
+        Told::PasswordChanged => Letter::PasswordChanged,
+        Told::SecondFactorOff => Letter::SecondFactorOff,
+        Told::AccountDeleted => Letter::AccountDeleted,
+    };
     let written = write(base_url, user, &letter, user.verified_at.is_some(), now)?;
     enqueue(tx, user, &user.email, &letter, &written, now).await
 }
@@ -150,7 +171,8 @@ async fn enqueue(
 ) -> Result<(), WebError> {
     let familiar = user.verified_at.is_some() && user.email == email;
     let new = NewOutboxLetter {
-        owner: Some(user.id),
+        // it outlives the account that it tells about
+        owner: (!matches!(letter, Letter::AccountDeleted)).then_some(user.id),
         kind: letter.kind(),
         email,
         name: if familiar { &user.name } else { "" },

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Routes {
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
 pub(crate) fn long_routes() -> Routes {
     Routes::new()
+        .merge(account::long_routes())
         .merge(mailings::long_routes())
         .merge(log::long_routes())
         .merge(manage::long_routes())

@@ -7,7 +7,9 @@ use crate::audit::{Actor, Audit, AuditKind, NewAudit};
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::UserId;
+use crate::password::HashedPassword;
 use crate::second_factor::SecondFactor;
+use crate::session::Session;
 use crate::time::Moment;
 use crate::user::{Role, User};
 
@@ -146,6 +148,20 @@ impl Administrator {
             self.record(tx, kind, &user, reason, json!({}), now).await?;
         }
         Ok(Some((user, changed)))
+    }
+
+    /// Sets a password for somebody: all browsers are logged out.
+    pub async fn set_password(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        password: &HashedPassword,
+        now: Moment,
+    ) -> Result<(), Error> {
+        User::set_password(tx, user.id, password).await?;
+        Session::end_all(tx, user.id, None).await?;
+        self.record(tx, AuditKind::PasswordSet, user, "", json!({}), now)
+            .await
     }
 
     async fn record(

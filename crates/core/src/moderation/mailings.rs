@@ -129,7 +129,7 @@ impl Moderator {
                    ORDER BY x.id DESC
                    LIMIT $7) page
              JOIN mailings m ON m.owner_id = page.owner AND m.id = page.mailing
-             JOIN users u ON u.id = m.owner_id
+             JOIN users u ON u.id = m.owner_id AND u.deleted_at IS NULL
              LEFT JOIN messages msg ON msg.owner_id = m.owner_id AND msg.id = m.message_id
              LEFT JOIN runs r ON r.owner_id = m.owner_id AND r.mailing_id = m.id
              GROUP BY m.owner_id, m.id, msg.owner_id, msg.id, u.id

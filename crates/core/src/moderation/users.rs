@@ -125,12 +125,13 @@ impl Moderator {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
                  u.blocked_reason,
-                 coalesce((SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id), u.seen_at) AS seen_at,
+                 u.seen_at,
                  (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
                  (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
                  (SELECT CAST(coalesce(sum(r.failed), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS failed
              FROM users u
-             WHERE ($1 = '%%' OR u.email_key LIKE $1 ESCAPE '\\' OR u.name LIKE $2 ESCAPE '\\'
+             WHERE u.deleted_at IS NULL
+               AND ($1 = '%%' OR u.email_key LIKE $1 ESCAPE '\\' OR u.name LIKE $2 ESCAPE '\\'
                     OR u.name LIKE $3 ESCAPE '\\' OR lower(u.name) LIKE $1 ESCAPE '\\')
                AND (CAST($4 AS TEXT) IS NULL
                     OR $4 = CASE WHEN u.blocked_at IS NOT NULL THEN 'blocked'
@@ -157,12 +158,12 @@ impl Moderator {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
                  u.blocked_reason,
-                 coalesce((SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id), u.seen_at) AS seen_at,
+                 u.seen_at,
                  (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
                  (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
                  (SELECT CAST(coalesce(sum(r.failed), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS failed
              FROM users u
-             WHERE u.id = $1",
+             WHERE u.id = $1 AND u.deleted_at IS NULL",
         )
         .bind(id)
         .fetch_optional(conn)

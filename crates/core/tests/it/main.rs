@@ -5,6 +5,7 @@ mod audit;
 mod content;
 mod dashboards;
 mod database;
+mod deletion;
 mod deliveries;
 mod explore;
 mod figures;

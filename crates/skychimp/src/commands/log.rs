@@ -39,20 +39,6 @@ enum Format {
     Json,
 }
 
-/// The columns of the CSV; more may be added at the end.
-const HEADER: [&str; 10] = [
-    "at",
-    "recipient",
-    "attempt",
-    "outcome",
-    "class",
-    "code",
-    "enhanced_code",
-    "reply",
-    "server",
-    "duration_ms",
-];
-
 impl Log {
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
@@ -94,7 +80,7 @@ impl Sheet {
         if json {
             out::write("[")?;
         } else {
-            out::line(&HEADER.join(","))?;
+            out::line(&Attempt::COLUMNS.join(","))?;
         }
         Ok(Self { json, any: false })
     }
@@ -103,7 +89,7 @@ impl Sheet {
         if !self.json {
             let mut rows = csv::Writer::from_writer(Vec::new());
             for attempt in page {
-                rows.write_record(row(attempt))?;
+                rows.write_record(attempt.cells())?;
             }
             let bytes = rows.into_inner().map_err(csv::IntoInnerError::into_error)?;
             return out::bytes(&bytes);
@@ -123,24 +109,6 @@ impl Sheet {
         }
         Ok(())
     }
-}
-
-fn row(attempt: &Attempt) -> [String; 10] {
-    [
-        attempt.at.to_string(),
-        attempt.recipient.clone(),
-        attempt.number.to_string(),
-        attempt.outcome.as_str().to_owned(),
-        attempt.class.clone(),
-        attempt
-            .code
-            .map(|code| code.to_string())
-            .unwrap_or_default(),
-        attempt.enhanced_code.clone().unwrap_or_default(),
-        attempt.reply.clone(),
-        attempt.server.clone(),
-        attempt.duration_ms.to_string(),
-    ]
 }
 
 fn state(text: &str) -> Result<DeliveryState, &'static str> {

@@ -2,6 +2,7 @@
 
 mod list;
 mod moderate;
+mod own;
 
 use std::io::Read as _;
 
@@ -9,7 +10,7 @@ use anyhow::Context as _;
 use skychimp_core::db::Tx;
 use skychimp_core::error::Error;
 use skychimp_core::moderation::Administrator;
-use skychimp_core::password::{HashedPassword, PASSWORD_MAX};
+use skychimp_core::password::{self, HashedPassword, Holder, PASSWORD_MAX};
 use skychimp_core::user::{NewUser, Role, User};
 
 use crate::exit::{Exit, WrongUse};
@@ -27,6 +28,9 @@ pub enum UserCommand {
     Role(moderate::SetRole),
     Verify(moderate::Verify),
     SecondFactorOff(moderate::SecondFactorOff),
+    Password(own::Password),
+    Export(own::Export),
+    Delete(own::Delete),
 }
 
 impl UserCommand {
@@ -41,6 +45,9 @@ impl UserCommand {
             Self::Role(role) => role.run(program).await,
             Self::Verify(verify) => verify.run(program).await,
             Self::SecondFactorOff(off) => off.run(program).await,
+            Self::Password(password) => password.run(program).await,
+            Self::Export(export) => export.run(program).await,
+            Self::Delete(delete) => delete.run(program).await,
         }
     }
 }
@@ -80,8 +87,7 @@ impl Create {
     async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         debug_assert!(self.password_stdin, "clap asks for it");
         let password = read_password()?;
-        let password =
-            tokio::task::spawn_blocking(move || HashedPassword::new(&password)).await??;
+        let password = hashed(&self.email, &self.name, password).await?;
         let db = program.database().await?;
         let mut tx = db.write().await?;
         let new = NewUser {
@@ -117,6 +123,12 @@ async fn by_email(tx: &mut Tx, email: &str) -> anyhow::Result<User> {
     User::by_email(tx, email)
         .await?
         .with_context(|| format!("there is no user {email}"))
+}
+
+/// A new password, by the same rules as on the pages.
+async fn hashed(email: &str, name: &str, password: String) -> anyhow::Result<HashedPassword> {
+    password::check("password", &password, Holder { email, name })?;
+    Ok(tokio::task::spawn_blocking(move || HashedPassword::new(&password)).await??)
 }
 
 fn role(text: &str) -> Result<Role, &'static str> {

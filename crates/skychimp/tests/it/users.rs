@@ -1,4 +1,5 @@
 use skychimp_core::audit::{Audit, AuditFilter};
+use skychimp_core::testing::outbox;
 use skychimp_core::user::{Role, User};
 
 use crate::support::Home;
@@ -73,6 +74,9 @@ async fn wrong_accounts_are_refused() {
     };
     assert!(create("x@example.org", "user", "short").contains("password: too short"));
     assert!(create("x@example.org", "user", "").contains("no password"));
+    let common = create("x@example.org", "user", "qwertyuiop");
+    assert!(common.contains("password: password common"), "{common}");
+    assert!(create("x@example.org", "user", "x@example.org").contains("password own"));
     assert!(create("nobody", "user", "correct horse").contains("email"));
     assert!(create("x@example.org", "king", "correct horse").contains("content_manager"));
 }
@@ -185,4 +189,54 @@ fn create(home: &Home, email: &str, role: &str) {
     let mut arguments: Vec<_> = create.split(' ').collect();
     arguments.extend([email, "--role", role]);
     home.run_with(&arguments, "correct horse\n").done();
+}
+
+/// R30: the operator sets a password by the rules of the pages; browsers are logged out, and a letter tells.
+#[tokio::test]
+async fn operator_sets_a_password() {
+    let home = Home::new().await;
+    home.user("ann@example.org");
+    let set = ["user", "password", "ann@example.org", "--password-stdin"];
+    for weak in ["short", "qwertyuiop", "ann@example.org"] {
+        home.run_with(&set, weak).with_code(2);
+    }
+    home.run_with(&set, "a new correct horse\n").done();
+    let db = home.database();
+    let mut tx = db.read().await.unwrap();
+    let ann = User::by_email(&mut tx, "ann@example.org").await.unwrap();
+    let hash = User::password_of(&mut tx, ann.unwrap().id).await.unwrap();
+    assert!(hash.unwrap().matches("a new correct horse"));
+    let log = Audit::page(&mut tx, &AuditFilter::default(), 1)
+        .await
+        .unwrap();
+    assert_eq!(log[0].kind.as_str(), "password_set");
+    let letters = outbox(db).await.unwrap();
+    assert_eq!(letters.last().unwrap().kind, "password-changed");
+}
+
+/// R8, R30: the operator exports what an account owns and deletes it, after reading what goes with it.
+#[tokio::test]
+async fn operator_exports_and_deletes() {
+    let home = Home::new().await;
+    home.user("ann@example.org");
+    let file = home.path("ann.zip");
+    let to = file.to_str().unwrap();
+    let export = ["user", "export", "ann@example.org", "--to", to];
+    home.run(&export).done();
+    assert!(std::fs::read(&file).unwrap().starts_with(b"PK"));
+    home.run(&export).with_code(1);
+
+    let delete = ["user", "delete", "ann@example.org"];
+    let asked = home.run(&delete).with_code(2);
+    assert!(asked.stdout.contains("\"recipients\":0"), "{asked:?}");
+    home.run(&["user", "show", "ann@example.org"]).done();
+    home.run(&["user", "delete", "ann@example.org", "--yes"])
+        .done();
+    home.run(&["user", "show", "ann@example.org"]).with_code(1);
+    let letters = outbox(home.database()).await.unwrap();
+    let last = letters.last().unwrap();
+    assert_eq!(
+        (last.kind.as_str(), last.owner_id),
+        ("account-deleted", None)
+    );
 }

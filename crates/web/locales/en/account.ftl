@@ -152,3 +152,19 @@ passkeys-added = The passkey is added. You can sign in with it from now on.
 passkeys-renamed = The passkey has a new name.
 passkeys-removed = The passkey is removed. Delete it on your device, too.
 passkeys-scripts = To add a passkey, allow scripts for this page.
+account-tab-data = Data
+data-export-title = All your data
+data-export-lead = A ZIP archive of tables (CSV) and texts (JSON): recipients, lists, unsubscribed addresses, messages, mailings and the log of every letter. The recipients can be imported again as they are.
+data-export = Download
+data-delete-title = Delete the account
+data-delete-lead = This goes with it, for good:
+data-letters = Letters in the log
+data-suppressions = Unsubscribed and blocked addresses
+data-running = { $count ->
+    [one] { $count } mailing is under way: its letters stop within a second.
+   *[other] { $count } mailings are under way: their letters stop within a second.
+}
+data-delete-note = You are signed out everywhere at once. Links to unsubscribe in letters that you have sent keep working. Download your data first if you want to keep it.
+data-delete = Delete the account
+data-delete-question = Delete your account and everything in it? Nobody can bring it back.
+data-deleted = Your account is deleted.

@@ -40,3 +40,7 @@ letter-passkey-added-subject = A passkey was added
 letter-passkey-added-text = A passkey was added to your account { $email } on { $at }. It opens the account without the password.
 letter-passkey-added-button = It was not me
 letter-passkey-added-note = If it was you, there is nothing to do. If not, set a new password at once, and then remove the passkey in your account under “Security”: the button leads to the password.
+letter-account-deleted-subject = Your account was deleted
+letter-account-deleted-text = Your account { $email } was deleted on { $at }, with everything in it. This is the last letter about it.
+letter-account-deleted-button = To the site
+letter-account-deleted-note = If it was not you, somebody knew your password: change it wherever else you use it, and tell the people who run this service.

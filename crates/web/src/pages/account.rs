@@ -1,5 +1,6 @@
 //! Accounts: coming in, and everything about oneself under `/account`.
 
+mod data;
 mod email;
 mod login;
 mod passkeys;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::routes::Routes;
 
+pub(crate) use data::long_routes;
 pub(crate) use profile::zones;
 
 pub(crate) fn routes() -> Routes {
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> Routes {
         .merge(second::routes())
         .merge(passkeys::routes())
         .merge(sessions::routes())
+        .merge(data::routes())
 }
 
 /// An answer that must not tell by its time what was found: it comes this long after the request, whatever was done.

@@ -69,6 +69,8 @@ struct UnsubscribePage {
     token: String,
     email: String,
     owner: String,
+    /// The owner is still here and could send letters again.
+    returns: bool,
     state: Step,
 }
 
@@ -171,6 +173,7 @@ async fn shown(
             token: text,
             email: String::new(),
             owner: String::new(),
+            returns: false,
             state: Step::Test,
         });
     };
@@ -181,12 +184,14 @@ async fn shown(
         .is_some();
     let state = match state {
         Step::Asked | Step::Resubscribed if gone => Step::Unsubscribed,
+        Step::Resubscribed if owner.is_none() => Step::Unsubscribed,
         other => other,
     };
     html(&UnsubscribePage {
         page: page.clone(),
         token: text,
         email: token.email.as_str().to_owned(),
+        returns: owner.is_some(),
         owner: owner.map(|owner| owner.name).unwrap_or_default(),
         state,
     })

@@ -7,6 +7,7 @@ mod account_area;
 mod blog;
 mod browser;
 mod crawl;
+mod data;
 mod html;
 mod limits;
 mod mailings;

@@ -107,6 +107,11 @@ impl Ann {
         browser
     }
 
+    /// What the authenticator shows now.
+    pub fn shown(&self) -> String {
+        oathtool(&self.site, &self.secret)
+    }
+
     async fn code(&self, browser: &mut Browser, code: &str) -> Answer {
         browser.post("/login/code", &[("code", code)]).await
     }

@@ -2,7 +2,7 @@
 
 use skychimp_core::moderation::{Administrator, Moderator};
 use skychimp_core::user::Role;
-use skychimp_web::letters::tell_second_factor_off;
+use skychimp_web::letters::{Told, tell};
 
 use super::{by_email, role};
 use crate::exit::Exit;
@@ -136,7 +136,7 @@ pub struct SecondFactorOff {
 
 impl SecondFactorOff {
     pub(super) async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let base_url = program.config.base_url(program.config.listen).parse()?;
+        let base_url = program.base_url()?;
         let db = program.database().await?;
         let now = program.clock.now();
         let mut tx = db.write().await?;
@@ -146,7 +146,7 @@ impl SecondFactorOff {
             .await?;
         let changed = done.is_some_and(|(_, changed)| changed);
         if changed {
-            tell_second_factor_off(&mut tx, &base_url, &user, now).await?;
+            tell(&mut tx, &base_url, &user, Told::SecondFactorOff, now).await?;
         }
         tx.commit().await?;
         program.wake.everywhere(&db).await?;
