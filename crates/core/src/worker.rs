@@ -56,6 +56,22 @@ impl Worker {
         Ok(rows == 1)
     }
 
+    /// Whether nobody has closed the worker; until the end of the transaction nobody does. Asked before each claim: what a
+    /// worker took that was closed meanwhile would stay in its hand for ever.
+    pub async fn is_open(tx: &mut Tx, id: WorkerId) -> Result<bool, Error> {
+        let sql = match tx {
+            Tx::Sqlite(_) => "SELECT 1 FROM workers WHERE id = $1",
+            // in the way of its removal only
+            Tx::Postgres(_) => "SELECT 1 FROM workers WHERE id = $1 FOR KEY SHARE",
+        };
+        let row = on_db!(tx, conn => sqlx::query(sql)
+            .bind(id)
+            .fetch_optional(conn)
+            .await
+            .map(|row| row.is_some()))?;
+        Ok(row)
+    }
+
     /// All workers, the oldest first.
     pub async fn all(tx: &mut Tx) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(

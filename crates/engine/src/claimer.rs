@@ -14,6 +14,7 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::RunId;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::time::Moment;
+use skychimp_core::worker::Worker;
 use tokio::time::Instant;
 
 use crate::fleet::Capacity;
@@ -149,6 +150,9 @@ impl Claimer {
         let mut jobs = Vec::new();
         self.turn += 1;
         let mut tx = shared.db.write().await?;
+        if !Worker::is_open(&mut tx, shared.worker).await? {
+            return Ok(false);
+        }
         if shared.scope == Scope::All {
             let letters =
                 OutboxLetter::claim(&mut tx, shared.worker, now, OUTBOX.min(room)).await?;

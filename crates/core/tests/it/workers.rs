@@ -31,6 +31,7 @@ async fn letters_of_a_silent_worker_are_in_doubt() {
         None
     );
     assert_eq!(Worker::expired(&mut tx, lease).await.unwrap().len(), 1);
+    assert!(Worker::is_open(&mut tx, worker).await.unwrap());
     assert_eq!(
         Worker::bury(&mut tx, worker, "gone", lease, lease)
             .await
@@ -44,6 +45,7 @@ async fn letters_of_a_silent_worker_are_in_doubt() {
         None
     );
     assert!(!Worker::prolong(&mut tx, worker, lease).await.unwrap());
+    assert!(!Worker::is_open(&mut tx, worker).await.unwrap());
     tx.commit().await.unwrap();
     let (columns, rows) = ledger(&db, &run).await.unwrap();
     assert_eq!(columns, rows);
