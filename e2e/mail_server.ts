@@ -19,11 +19,18 @@ export function textOf(letter: Letter): string {
   return Buffer.from(bytes, 'latin1').toString();
 }
 
+/** It tells an owner what became of a run. */
+function isSummary(letter: Letter): boolean {
+  return !/^list-unsubscribe:/im.test(letter.data) && /\/mailings\/[^/]+\/runs\//.test(textOf(letter));
+}
+
 export class MailServer {
   readonly letters: Letter[] = [];
+  /** Letters to owners about their runs; the others are in `letters`. */
+  readonly summaries: Letter[] = [];
   /** Milliseconds before each letter is accepted. */
   delay = 0;
-  /** How often somebody's letter was offered. */
+  /** How often somebody's letter was offered, summaries not counted. */
   readonly asked = new Map<string, number>();
   private readonly sockets = new Set<Socket>();
 
@@ -94,7 +101,13 @@ export class MailServer {
           input = input.slice(end + (input.startsWith('.\r\n') ? 3 : 5));
           inData = false;
           if (this.delay > 0) await new Promise((done) => setTimeout(done, this.delay));
-          for (const to of recipients) this.letters.push({ to, data: data.replaceAll('\r\n..', '\r\n.') });
+          for (const to of recipients) {
+            const letter = { to, data: data.replaceAll('\r\n..', '\r\n.') };
+            if (isSummary(letter)) {
+              this.summaries.push(letter);
+              this.asked.delete(to);
+            } else this.letters.push(letter);
+          }
           recipients = [];
           say(`250 2.0.0 Ok: queued as ${this.letters.length}`);
           continue;

@@ -1,7 +1,7 @@
 // What pages and exports tell of a run is what the mail server saw.
 import type { Page } from '@playwright/test';
 import { accessible, complaints, fits, picture } from './look.ts';
-import type { MailServer } from './mail_server.ts';
+import { type MailServer, textOf } from './mail_server.ts';
 import type { Program } from './program.ts';
 import { OWNER, seed, signIn } from './seeds.ts';
 import { expect, test, until } from './test.ts';
@@ -41,6 +41,8 @@ async function sent(program: Program, page: Page, mail: MailServer, message: str
   await page.goto(mailing);
   await expect(page.locator('[data-live-plot] canvas')).toBeVisible();
   await expect(page.getByText(t('status-completed')).first()).toBeVisible({ timeout: 60_000 });
+  // the last letter is the one that tells the owner
+  await until(() => mail.summaries.length, (letters) => letters > 0);
   return mailing;
 }
 
@@ -122,6 +124,12 @@ test('the numbers of all pages are those of the mail server', async ({ browser, 
   await picture(page, 'report-print');
   await page.emulateMedia({ media: 'screen', colorScheme: 'light' });
   await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+
+  // the owner's letter says the same and leads here
+  expect(mail.summaries.map(({ to }) => to)).toEqual([OWNER]);
+  const summary = textOf(mail.summaries[0]);
+  expect(summary).toContain((await page.locator('.report-lead').textContent())?.trim());
+  expect(summary).toContain(report);
 
   // everybody behind a number, as a page and as a file
   for (const [state, emails] of Object.entries({ sent: accepted, failed: REFUSED, skipped: [LEFT], remaining: [] as string[] })) {

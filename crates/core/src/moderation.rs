@@ -113,7 +113,7 @@ impl Moderator {
         }
         Session::end_all(tx, id, None).await?;
         LoginStep::withdraw(tx, id).await?;
-        OutboxLetter::give_up_tests_of(tx, id, now).await?;
+        OutboxLetter::give_up_of(tx, id, now).await?;
         self.record(tx, AuditKind::UserBlocked, about(&user), reason, now)
             .await?;
         Ok(Some((user, true)))

@@ -154,6 +154,9 @@ macro_rules! claim_sql {
 }
 
 impl OutboxLetter {
+    /// The kind of letters that tell what became of a run.
+    pub const SUMMARY: &'static str = "summary";
+
     /// Queues a letter. It leaves after the commit; call [`crate::wake::Wake::everywhere`] then.
     pub async fn enqueue(
         tx: &mut Tx,
@@ -194,15 +197,11 @@ impl OutboxLetter {
         .await)?)
     }
 
-    /// Gives up the test letters of a user that have not left.
-    pub(crate) async fn give_up_tests_of(
-        tx: &mut Tx,
-        owner: UserId,
-        now: Moment,
-    ) -> Result<(), Error> {
+    /// Gives up the letters about a user's mailings that have not left: tests and summaries.
+    pub(crate) async fn give_up_of(tx: &mut Tx, owner: UserId, now: Moment) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE outbox SET state = 'failed', reply = 'the account is blocked', done_at = $2
-             WHERE owner_id = $1 AND kind = 'test' AND state IN ('queued', 'deferred')",
+             WHERE owner_id = $1 AND kind IN ('test', 'summary') AND state IN ('queued', 'deferred')",
         )
         .bind(owner)
         .bind(now)

@@ -13,6 +13,7 @@
 mod cause;
 mod make;
 mod store;
+mod summary;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cause::Cause;
 pub use store::Due;
+pub use summary::{Summary, SummaryLetter, Wording};
 
 use crate::attempt::{AttemptOutcome, ReplyGroup};
 use crate::run::Totals;

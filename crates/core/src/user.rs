@@ -308,6 +308,30 @@ impl User {
     }
 }
 
+impl User {
+    /// Whether the user gets a letter about each run that is over.
+    pub async fn wants_summaries(tx: &mut Tx, id: UserId) -> Result<bool, Error> {
+        let wants: Option<bool> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT summaries FROM users WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(wants.unwrap_or(false))
+    }
+
+    /// Sets whether the user gets a letter about each run that is over.
+    pub async fn set_summaries(tx: &mut Tx, id: UserId, wanted: bool) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("UPDATE users SET summaries = $2 WHERE id = $1")
+            .bind(id)
+            .bind(wanted)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+}
+
 fn checked_name(name: &str) -> Result<&str, FieldError> {
     let name = name.trim();
     if name.is_empty() {

@@ -87,6 +87,7 @@ async fn main() -> Result<()> {
         tick: Duration::from_secs(1),
         lease: Duration::from_mins(1),
         keep: None,
+        summary: None,
         stop_timeout: Duration::from_secs(10),
         scope: Scope::All,
     });

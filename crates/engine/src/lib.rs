@@ -48,6 +48,7 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::MailingId;
 use skychimp_core::mailing::Sender;
 use skychimp_core::media::Gallery;
+use skychimp_core::report::Wording;
 use skychimp_core::secret::SecretKey;
 use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
@@ -90,6 +91,8 @@ pub struct EngineConfig {
     pub retry: Retry,
     /// How long it is kept who got what in a run that is over; `None`: for good.
     pub keep: Option<Duration>,
+    /// Writes the letter to the owner about each run that is over; `None`: nobody gets one.
+    pub summary: Option<Wording>,
     /// How often the engine looks for work without being woken.
     pub tick: Duration,
     /// How long a silent worker is taken for alive.
@@ -172,8 +175,8 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
             Scope::All => {
                 tokio::join!(
                     scheduler::run(db.clone(), clock.clone(), wake.clone(), from, stop.clone()),
-                    expander::run(db.clone(), clock.clone(), wake, stop.clone()),
-                    summarizer::run(db, clock, stop.clone()),
+                    expander::run(db, clock, wake, stop.clone()),
+                    summarizer::run(&config, stop.clone()),
                     cleanup::run(&config),
                 );
             }

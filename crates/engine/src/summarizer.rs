@@ -1,16 +1,17 @@
-//! Makes the reports of runs (R2, R29).
+//! Makes the reports of runs, and tells their owners (R2, R29).
 //!
 //! A finished run gets its final report at once, an open one now and then. Everything is counted in a transaction that only
 //! reads, one run after the other; a short one before it takes the work, so that no two processes do the same, and a short one
-//! after it keeps the result.
+//! after it keeps the result and, with the last one, queues the letter to the run's owner.
 
 use std::time::Duration;
 
-use skychimp_core::db::Db;
+use skychimp_core::db::Tx;
 use skychimp_core::error::Error;
-use skychimp_core::report::{Due, Report};
-use skychimp_core::time::Clock;
+use skychimp_core::report::{Due, Report, Summary};
 use tokio_util::sync::CancellationToken;
+
+use crate::EngineConfig;
 
 /// Longest time between two looks at the database.
 const TICK: Duration = Duration::from_secs(1);
@@ -18,21 +19,24 @@ const TICK: Duration = Duration::from_secs(1);
 const BATCH: i64 = 100;
 
 /// Makes the reports that are due now; returns how many.
-pub async fn step(db: &Db, clock: &Clock, stop: &CancellationToken) -> Result<usize, Error> {
-    let mut tx = db.read().await?;
-    let due = Report::due(&mut tx, clock.now(), BATCH).await?;
+pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usize, Error> {
+    let mut tx = config.db.read().await?;
+    let due = Report::due(&mut tx, config.clock.now(), BATCH).await?;
     drop(tx);
     let mut made = 0;
     for due in due {
         if stop.is_cancelled() {
             break;
         }
-        made += usize::from(make(db, clock, due).await?);
+        made += usize::from(make(config, due).await?);
     }
     Ok(made)
 }
 
-async fn make(db: &Db, clock: &Clock, due: Due) -> Result<bool, Error> {
+async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
+    let EngineConfig {
+        db, clock, wake, ..
+    } = config;
     let mut tx = db.write().await?;
     let mine = Report::claim(&mut tx, due, clock.now()).await?;
     tx.commit().await?;
@@ -48,7 +52,11 @@ async fn make(db: &Db, clock: &Clock, due: Due) -> Result<bool, Error> {
     };
     let mut tx = db.write().await?;
     let last = report.keep(&mut tx, due, begun.elapsed()).await?;
+    let told = last && tell(&mut tx, config, due, &report).await?;
     tx.commit().await?;
+    if told {
+        wake.everywhere(db).await?;
+    }
     tracing::debug!(
         run.id = %due.run_id,
         last,
@@ -58,10 +66,41 @@ async fn make(db: &Db, clock: &Clock, due: Due) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Queues the letter that tells the owner; false: he is not told.
+async fn tell(
+    tx: &mut Tx,
+    config: &EngineConfig,
+    due: Due,
+    report: &Report,
+) -> Result<bool, Error> {
+    let Some(wording) = config.summary else {
+        return Ok(false);
+    };
+    let now = config.clock.now();
+    let Some(summary) = Summary::of(tx, due, report, now).await? else {
+        return Ok(false);
+    };
+    match wording(&summary, &config.base_url) {
+        Ok(letter) => {
+            summary.queue(tx, &letter, now).await?;
+            Ok(true)
+        }
+        // the report is worth more than the letter
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                run.id = %due.run_id,
+                "the letter about a run could not be written"
+            );
+            Ok(false)
+        }
+    }
+}
+
 /// Steps until `stop`.
-pub async fn run(db: Db, clock: Clock, stop: CancellationToken) {
+pub async fn run(config: &EngineConfig, stop: CancellationToken) {
     loop {
-        if let Err(error) = step(&db, &clock, &stop).await {
+        if let Err(error) = step(config, &stop).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "reports failed, trying again"

@@ -52,6 +52,7 @@ pub fn start(
         tick: config.tick,
         lease: config.lease,
         keep: config.keep,
+        summary: Some(skychimp_web::letters::summary),
         stop_timeout: config.stop_timeout,
         scope,
     });

@@ -99,6 +99,12 @@ impl Lang {
         }
     }
 
+    /// The sentence whose key is put together; see [`crate::page::Page::dynamic`].
+    #[must_use]
+    pub fn dynamic(self, prefix: &str, name: &str) -> Text {
+        self.t(format!("{prefix}{}", name.replace('_', "-")))
+    }
+
     fn id(self) -> &'static LanguageIdentifier {
         match self {
             Self::En => &ENGLISH,

@@ -6,6 +6,8 @@
 //! *Design note*: letters to addresses that nobody has verified hold nothing that a visitor typed, not even a name:
 //! else the service would carry strangers' words to anybody.
 
+mod summary;
+
 use askama::Template;
 use skychimp_core::db::Tx;
 use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
@@ -13,6 +15,8 @@ use skychimp_core::time::Moment;
 use skychimp_core::token::Token;
 use skychimp_core::user::User;
 use url::Url;
+
+pub use summary::summary;
 
 use crate::error::WebError;
 use crate::i18n::{Lang, Text};
@@ -105,7 +109,7 @@ struct TextPart<'a> {
 struct Content {
     subject: String,
     greeting: Text,
-    text: Text,
+    text: String,
     button: Text,
     link: String,
     note: Text,
@@ -187,6 +191,12 @@ async fn enqueue(
     Ok(())
 }
 
+/// In which letters are written to somebody.
+fn language(user: &User) -> Lang {
+    let chosen = user.language.as_deref();
+    chosen.and_then(|l| l.parse().ok()).unwrap_or(Lang::En)
+}
+
 /// `familiar`: the reader is known to be the account's holder.
 fn write(
     base_url: &Url,
@@ -195,11 +205,7 @@ fn write(
     familiar: bool,
     now: Moment,
 ) -> Result<Written, WebError> {
-    let lang = user
-        .language
-        .as_deref()
-        .and_then(|l| l.parse().ok())
-        .unwrap_or(Lang::En);
+    let lang = language(user);
     let site = base_url.as_str().trim_end_matches('/');
     let say = |part: &str| {
         let mut text = lang
@@ -222,7 +228,7 @@ fn write(
     let content = Content {
         subject: say("subject").to_string(),
         greeting,
-        text: say("text"),
+        text: say("text").to_string(),
         button: say("button"),
         link: format!("{site}{}", letter.path()),
         note: say("note"),

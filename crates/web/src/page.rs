@@ -145,7 +145,7 @@ impl Page {
     /// The sentence whose key is put together: `page.dyn("state-", mailing.status.as_str())`.
     #[must_use]
     pub fn dynamic(&self, prefix: &str, name: &str) -> Text {
-        self.lang.t(format!("{prefix}{}", name.replace('_', "-")))
+        self.lang.dynamic(prefix, name)
     }
 
     /// What is wrong with a field, as a sentence: `error-{code}` with the parameters.

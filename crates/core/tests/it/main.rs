@@ -24,6 +24,7 @@ mod runs;
 mod schema;
 mod sending_servers;
 mod shared;
+mod summaries;
 mod support;
 mod uploads;
 mod users;

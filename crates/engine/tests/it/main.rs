@@ -5,6 +5,7 @@ mod clean;
 mod crash;
 mod faults;
 mod nodes;
+mod run_letters;
 mod schedules;
 mod servers;
 mod stops;

@@ -7,7 +7,7 @@ use skychimp_core::report::Report;
 use skychimp_core::run::Run;
 use skychimp_core::testing::{TestRun, mixed_run};
 use skychimp_core::time::Clock;
-use skychimp_engine::{Engine, summarizer};
+use skychimp_engine::{Engine, EngineConfig, summarizer};
 use skychimp_smtp::testing::{Action, Script, Step};
 use tokio_util::sync::CancellationToken;
 
@@ -39,10 +39,12 @@ async fn a_report_is_made_by_one() {
         .unwrap();
     let clock = Clock::fixed(now() + Duration::from_hours(1));
     let going = CancellationToken::new();
-    let made = |stop: CancellationToken| {
-        let (db, clock) = (world.db.clone(), clock.clone());
-        async move { summarizer::step(&db, &clock, &stop).await.unwrap() }
+    let server = Script::new().start().await;
+    let config = EngineConfig {
+        clock: clock.clone(),
+        ..world.config(server.server())
     };
+    let made = async |stop: CancellationToken| summarizer::step(&config, &stop).await.unwrap();
     let stopped = CancellationToken::new();
     stopped.cancel();
     assert_eq!(made(stopped).await, 0, "a process that stops makes none");

@@ -72,6 +72,7 @@ impl World {
             tick: Duration::from_millis(100),
             lease: Duration::from_mins(1),
             keep: None,
+            summary: None,
             stop_timeout: Duration::from_secs(5),
             scope: Scope::All,
         }

@@ -18,6 +18,7 @@ mod sending;
 mod servers;
 mod service;
 mod stopping;
+mod summaries;
 mod support;
 mod users;
 mod views;

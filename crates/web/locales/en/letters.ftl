@@ -44,3 +44,13 @@ letter-account-deleted-subject = Your account was deleted
 letter-account-deleted-text = Your account { $email } was deleted on { $at }, with everything in it. This is the last letter about it.
 letter-account-deleted-button = To the site
 letter-account-deleted-note = If it was not you, somebody knew your password: change it wherever else you use it, and tell the people who run this service.
+letter-summary-subject = { $title }: { $planned ->
+    [0] there was nobody to write to
+    [one] { $sent } of { $planned } letter accepted
+   *[other] { $sent } of { $planned } letters accepted
+}
+letter-summary-button = Open the report
+letter-summary-cause = Most common reason for failures
+letter-summary-who = These people:
+letter-summary-next = The next run begins on { $at }.
+letter-summary-note = You get this letter after each run of your mailings. To stop it, clear “Write me a summary after each run” in your profile:

@@ -44,3 +44,13 @@ letter-account-deleted-subject = Ваша учётная запись удале
 letter-account-deleted-text = Учётная запись { $email } и всё, что в ней было, удалены { $at }. Это последнее письмо о ней.
 letter-account-deleted-button = На сайт
 letter-account-deleted-note = Если это были не вы, кто-то знал ваш пароль: смените его везде, где вы им пользуетесь, и сообщите тем, кто ведёт этот сервис.
+letter-summary-subject = { $title }: { $planned ->
+    [0] писать было некому
+    [one] принято { $sent } из { $planned } письма
+   *[other] принято { $sent } из { $planned } писем
+}
+letter-summary-button = Открыть отчёт
+letter-summary-cause = Самая частая причина ошибок
+letter-summary-who = Эти получатели:
+letter-summary-next = Следующий запуск — { $at }.
+letter-summary-note = Это письмо приходит после каждого запуска ваших рассылок. Чтобы не получать его, снимите в профиле отметку «Присылать мне итоги каждого запуска»:

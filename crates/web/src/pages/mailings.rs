@@ -6,7 +6,7 @@ pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod people;
 mod period;
-mod report;
+pub(crate) mod report;
 pub(crate) mod show;
 mod snapshot;
 pub(crate) mod trend;

@@ -26,5 +26,6 @@ mod sandbox;
 mod second_factor;
 mod security;
 mod servers;
+mod summaries;
 mod unsubscribe;
 mod world;

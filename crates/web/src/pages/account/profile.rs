@@ -34,6 +34,9 @@ struct ProfileForm {
     theme: String,
     #[serde(default)]
     zone: String,
+    /// A letter after each run is wanted.
+    #[serde(default)]
+    summaries: Option<String>,
 }
 
 #[derive(Template)]
@@ -70,12 +73,18 @@ pub(crate) fn zones() -> Vec<String> {
     zones
 }
 
-async fn profile_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Response, WebError> {
+async fn profile_page(
+    State(app): State<AppState>,
+    page: Page,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, WebError> {
+    let summaries = User::wants_summaries(&mut app.db.read().await?, user.id).await?;
     let form = ProfileForm {
         name: user.name.clone(),
         language: user.language.clone().unwrap_or_default(),
         theme: user.theme.clone().unwrap_or_default(),
         zone: user.zone.clone(),
+        summaries: summaries.then(String::new),
     };
     html(&ProfilePage::new(page, user, form, Errors::none()))
 }
@@ -92,7 +101,12 @@ async fn save_profile(
     let saved = async {
         User::rename(&mut tx, user.id, &form.name).await?;
         let (language, theme) = (language.as_deref(), theme.as_deref());
-        User::set_preferences(&mut tx, user.id, language, theme, &form.zone).await
+        User::set_preferences(&mut tx, user.id, language, theme, &form.zone).await?;
+        // only who sends is asked
+        if user.role.sends() {
+            User::set_summaries(&mut tx, user.id, form.summaries.is_some()).await?;
+        }
+        Ok(())
     };
     let saved: Result<(), Error> = saved.await;
     match outcome(saved)? {

@@ -117,7 +117,7 @@ pub(crate) async fn report(
         lines.push(Line::of(run, report, Some(title)));
     }
     html(&PeriodPage {
-        sentence: sentence(&page, &totals, None, &[]),
+        sentence: sentence(page.lang, &totals, None, &[]),
         first: after.map_or_else(String::new, |_: RunId| query.href(PATH, "")),
         next: last.map_or_else(String::new, |last| query.href(PATH, &last.to_string())),
         csv: query.href("/reports.csv", ""),

@@ -8,14 +8,15 @@ use skychimp_core::delivery::DeliveryState;
 use skychimp_core::report::{Cause, Domain, Report, Times};
 use skychimp_core::run::Totals;
 
-use crate::i18n::Text;
+use crate::format;
+use crate::i18n::{Lang, Text};
 use crate::page::{Page, Whole};
 
 /// Lines of a table that are shown before the rest is asked for.
 const SHOWN: usize = 10;
 
 /// A report as its page needs it.
-pub(super) struct ReportView {
+pub(crate) struct ReportView {
     pub report: Report,
     /// Letters that failed, by why.
     pub failed: Vec<Group>,
@@ -26,7 +27,7 @@ pub(super) struct ReportView {
 }
 
 /// Letters with one cause.
-pub(super) struct Group {
+pub(crate) struct Group {
     pub cause: Cause,
     pub letters: i64,
     /// What the servers said, the largest group first.
@@ -41,7 +42,7 @@ pub(super) struct Line<'a> {
 }
 
 impl ReportView {
-    pub(super) fn new(report: Report) -> Self {
+    pub(crate) fn new(report: Report) -> Self {
         let of = |wanted: fn(DeliveryState) -> bool| {
             by_cause(report.replies.iter().filter(|reply| wanted(reply.state)))
         };
@@ -91,7 +92,7 @@ impl ReportView {
         page.share(millis, all.max(1))
     }
 
-    pub(super) fn times(&self) -> Option<Times> {
+    pub(crate) fn times(&self) -> Option<Times> {
         self.report.times
     }
 
@@ -170,17 +171,17 @@ fn by_cause<'a>(replies: impl Iterator<Item = &'a ReplyGroup>) -> Vec<Group> {
 /// What became of letters in one sentence. `took`: milliseconds until the last one was accepted; `failed`: why letters failed, the
 /// most frequent cause first.
 pub(crate) fn sentence(
-    page: &Page,
+    lang: Lang,
     totals: &Totals,
     took: Option<i64>,
     failed: &[(Cause, i64)],
 ) -> String {
     if totals.planned == 0 {
-        return page.t("report-nobody").to_string();
+        return lang.t("report-nobody").to_string();
     }
-    let mut parts = vec![accepted(page, totals, took)];
+    let mut parts = vec![accepted(lang, totals, took)];
     if totals.failed > 0 {
-        parts.push(refused(page, totals.failed, failed).to_string());
+        parts.push(refused(lang, totals.failed, failed).to_string());
     }
     for (key, count) in [
         ("report-deferred", totals.deferred),
@@ -190,48 +191,48 @@ pub(crate) fn sentence(
         ("report-cancelled", totals.cancelled),
     ] {
         if count > 0 {
-            parts.push(page.t(key).with("count", count).to_string());
+            parts.push(lang.t(key).with("count", count).to_string());
         }
     }
     format!("{}.", parts.join("; "))
 }
 
-fn accepted(page: &Page, totals: &Totals, took: Option<i64>) -> String {
+fn accepted(lang: Lang, totals: &Totals, took: Option<i64>) -> String {
     let text = if totals.sent == totals.planned {
-        page.t("report-all-accepted")
+        lang.t("report-all-accepted")
     } else if totals.sent == 0 {
-        page.t("report-none-accepted")
+        lang.t("report-none-accepted")
     } else {
-        page.t("report-accepted")
+        lang.t("report-accepted")
     };
     let text = text
         .with("sent", totals.sent)
         .with("planned", totals.planned);
     match took {
         Some(took) if totals.sent > 0 && totals.remaining == 0 => {
-            let within = page.t("report-within").with("time", page.span(took));
+            let within = lang.t("report-within").with("time", format::span(lang, took));
             format!("{text} {within}")
         }
         _ => text.to_string(),
     }
 }
 
-fn refused(page: &Page, count: i64, causes: &[(Cause, i64)]) -> Text {
+fn refused(lang: Lang, count: i64, causes: &[(Cause, i64)]) -> Text {
     let Some((cause, letters)) = causes.first() else {
-        return page.t("report-failed").with("count", count);
+        return lang.t("report-failed").with("count", count);
     };
     let key = match *letters {
         letters if letters >= count => "report-failed-because",
         letters if letters * 2 > count => "report-failed-most",
         _ => "report-failed-often",
     };
-    let why = page.dynamic("cause-why-", cause.as_str()).to_string();
-    page.t(key).with("count", count).with("why", why)
+    let why = lang.dynamic("cause-why-", cause.as_str()).to_string();
+    lang.t(key).with("count", count).with("why", why)
 }
 
 impl ReportView {
     /// Why letters failed, the most frequent cause first.
-    pub(super) fn causes(&self) -> Vec<(Cause, i64)> {
+    pub(crate) fn causes(&self) -> Vec<(Cause, i64)> {
         let groups = self.failed.iter();
         groups.map(|group| (group.cause, group.letters)).collect()
     }

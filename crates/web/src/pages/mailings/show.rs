@@ -393,7 +393,7 @@ impl RunPage {
         let report = self.report.as_ref();
         let took = report.and_then(|report| Some(report.times()?.all));
         let causes = report.map(ReportView::causes).unwrap_or_default();
-        report::sentence(&self.page, &self.view.totals, took, &causes)
+        report::sentence(self.page.lang, &self.view.totals, took, &causes)
     }
 }
 

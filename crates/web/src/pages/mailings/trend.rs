@@ -121,7 +121,7 @@ pub(crate) async fn report(
     }
     causes.sort_by_key(|(_, letters)| std::cmp::Reverse(*letters));
     html(&TrendPage {
-        sentence: sentence(&page, &totals, None, &causes),
+        sentence: sentence(page.lang, &totals, None, &causes),
         page,
         viewer,
         mailing,

@@ -1,0 +1,134 @@
+//! The letter to the owner about a run that is over.
+
+use skychimp_core::error::Error;
+use skychimp_core::outbox::{OutboxLetter, OutboxState};
+use skychimp_core::report::{Summary, SummaryLetter};
+use skychimp_core::testing::{execute, outbox};
+use skychimp_engine::{Engine, EngineConfig};
+use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+
+use crate::support::World;
+
+const ANN: &str = "ann@example.org";
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a `Wording`")]
+fn wording(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error> {
+    let totals = summary.report.totals;
+    Ok(SummaryLetter {
+        subject: format!("Run {}", summary.run.id),
+        html: String::new(),
+        text: format!("{} of {} {base_url}", totals.sent, totals.planned),
+    })
+}
+
+fn unwritable(_: &Summary, _: &str) -> Result<SummaryLetter, Error> {
+    Err(Error::Internal("no words".to_owned()))
+}
+
+fn telling(config: EngineConfig) -> EngineConfig {
+    EngineConfig {
+        summary: Some(wording),
+        ..config
+    }
+}
+
+/// The letters about runs, when there are `count` and all have left.
+async fn summaries(world: &World, count: usize) -> Vec<OutboxLetter> {
+    let start = tokio::time::Instant::now();
+    loop {
+        let mut letters = outbox(&world.db).await.unwrap();
+        letters.retain(|letter| letter.kind == OutboxLetter::SUMMARY);
+        let left = |letter: &OutboxLetter| letter.state == OutboxState::Sent;
+        if letters.len() >= count && letters.iter().all(left) {
+            return letters;
+        }
+        assert!(start.elapsed() < world.patience, "{letters:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until all runs have their last report.
+async fn reported(world: &World) {
+    let start = tokio::time::Instant::now();
+    let open = "UPDATE runs SET waiting = '' WHERE owner_id = $1 AND NOT reported";
+    while execute(&world.db, open, world.owner).await.unwrap() > 0 {
+        assert!(start.elapsed() < world.patience, "a run has no report");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+fn to_ann(server: &ScriptedServer) -> Vec<String> {
+    let letters = server.accepted().into_iter();
+    letters
+        .filter(|letter| letter.to == [ANN])
+        .map(|letter| String::from_utf8_lossy(&letter.data).into_owned())
+        .collect()
+}
+
+/// R2, R29: the owner gets one letter for each run, from whichever of several nodes, also when a process is killed in the middle.
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_get_one_letter_about_each_run() {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Rcpt if at.address == "to3@example.org" => Action::reply("550 5.1.1 nobody"),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let first = world.run(10).await;
+    let here = || Engine::start(telling(world.config(server.server())));
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = Engine::start(EngineConfig {
+        data_dir: folder.path().to_owned(),
+        ..telling(world.config(server.server()))
+    });
+    let killed = here();
+    world.wait_over(&first).await;
+    let letters = summaries(&world, 1).await;
+    assert_eq!(letters[0].subject, format!("Run {}", first.id));
+    let second = world.run(10).await;
+    drop(killed);
+    let again = here();
+    world.wait_over(&second).await;
+    let letters = summaries(&world, 2).await;
+    reported(&world).await;
+    for engine in [elsewhere, again] {
+        engine.stop().await;
+    }
+    assert_eq!(letters.len(), 2, "{letters:?}");
+    let arrived = to_ann(&server);
+    assert_eq!(arrived.len(), 2, "{arrived:?}");
+    for run in [&first, &second] {
+        let subject = format!("Subject: Run {}", run.id);
+        let own = arrived.iter().filter(|letter| letter.contains(&subject));
+        assert_eq!(own.count(), 1, "{arrived:?}");
+    }
+    assert!(arrived[0].contains("9 of 10 https://skychimp.example.org"));
+}
+
+/// R2, R29: who switched the letters off gets none; and a letter that cannot be written costs no report.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_against_the_will() {
+    let world = World::new().await;
+    let server = Script::new().start().await;
+    let off = "UPDATE users SET summaries = FALSE WHERE id = $1";
+    execute(&world.db, off, world.owner).await.unwrap();
+    let run = world.run(2).await;
+    let engine = Engine::start(telling(world.config(server.server())));
+    world.wait_over(&run).await;
+    reported(&world).await;
+    engine.stop().await;
+    let on = "UPDATE users SET summaries = TRUE WHERE id = $1";
+    execute(&world.db, on, world.owner).await.unwrap();
+    let run = world.run(2).await;
+    let engine = Engine::start(EngineConfig {
+        summary: Some(unwritable),
+        ..world.config(server.server())
+    });
+    world.wait_over(&run).await;
+    reported(&world).await;
+    engine.stop().await;
+    assert!(outbox(&world.db).await.unwrap().is_empty());
+    assert_eq!(to_ann(&server), Vec::<String>::new());
+}

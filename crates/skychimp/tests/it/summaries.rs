@@ -1,0 +1,43 @@
+use crate::service::{Service, eventually};
+use crate::support::{ANN, Home};
+use skychimp_smtp::testing::{Action, Script, Step};
+
+/// R2, R29: after a run the service writes to the owner, over the same mail server, exactly once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_owner_reads_what_became_of_a_run() {
+    let server = Script::new()
+        .on(|at| match at.step {
+            Step::Rcpt if at.address == "r2@example.com" => Action::reply("550 5.1.1 nobody"),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let home = Home::sending_to(&server).await;
+    let message = home.fill(5);
+    let first = home.mailing(&message, &["--run"]);
+    let service = Service::start(home.command(&["serve", "--json"]));
+    let to_ann = || {
+        let mut letters = server.accepted();
+        letters.retain(|letter| letter.to == [ANN]);
+        letters
+    };
+    eventually("there is a letter", || to_ann().len() == 1);
+    let second = home.mailing(&message, &["--run"]);
+    eventually("there is another one", || to_ann().len() == 2);
+    service.stop().done();
+    let letters = to_ann();
+    for (mailing, letter) in [first, second].iter().zip(&letters) {
+        let text = String::from_utf8_lossy(&letter.data).replace("=\r\n", "");
+        assert!(
+            text.contains("Subject: News: 4 of 5 letters accepted\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("4 of 5 letters were accepted"), "{text}");
+        let run = home.show(mailing)["run"].as_str().unwrap().to_owned();
+        assert!(
+            text.contains(&format!("/mailings/{mailing}/runs/{run}")),
+            "{text}"
+        );
+    }
+    assert_eq!(letters.len(), 2);
+}

@@ -1,0 +1,143 @@
+//! The letter after a run: what its report says, and the way to it.
+
+use askama::Template;
+use jiff::tz::TimeZone;
+use skychimp_core::error::Error;
+use skychimp_core::report::{Summary, SummaryLetter};
+
+use super::{Content, language};
+use crate::format;
+use crate::i18n::{Lang, Text};
+use crate::pages::mailings::report::{ReportView, sentence};
+
+#[derive(Template)]
+#[template(path = "letters/summary.html")]
+struct HtmlPart<'a> {
+    lang: Lang,
+    content: &'a Content,
+    told: &'a Told,
+}
+
+#[derive(Template)]
+#[template(path = "letters/summary.txt")]
+struct TextPart<'a> {
+    lang: Lang,
+    content: &'a Content,
+    told: &'a Told,
+}
+
+/// What this letter tells beside [`Content`].
+struct Told {
+    /// The numbers of the run, which close: their names, the numbers, who is behind them.
+    figures: Vec<(Text, Text, String)>,
+    cause: Option<WorstCause>,
+    /// When the mailing's next run is due.
+    next: Option<Text>,
+    /// Where the owner switches these letters off.
+    profile: String,
+}
+
+/// Why most of those letters failed that did.
+struct WorstCause {
+    title: Text,
+    text: Text,
+    advice: Text,
+    letters: Text,
+    people: String,
+}
+
+/// Writes it, in the owner's language and time zone.
+pub fn summary(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error> {
+    let lang = language(&summary.user);
+    let site = base_url.trim_end_matches('/');
+    let mailing = format!("{site}/mailings/{}", summary.mailing.id);
+    let totals = summary.report.totals;
+    let view = ReportView::new(summary.report.clone());
+    let took = view.times().map(|times| times.all);
+    let content = Content {
+        subject: lang
+            .t("letter-summary-subject")
+            .with("title", &summary.mailing.title)
+            .with("sent", totals.sent)
+            .with("planned", totals.planned)
+            .to_string(),
+        greeting: lang.t("letter-hello-name").with("name", &summary.user.name),
+        text: sentence(lang, &totals, took, &view.causes()),
+        button: lang.t("letter-summary-button"),
+        link: format!("{mailing}/runs/{}", summary.run.id),
+        note: lang.t("letter-summary-note"),
+        site: site.to_owned(),
+    };
+    let people = format!("{mailing}/people?run={}", summary.run.id);
+    let told = Told {
+        figures: figures(lang, summary, &people),
+        cause: worst(lang, &view, &people),
+        next: next(lang, summary),
+        profile: format!("{site}/account"),
+    };
+    let (content, told) = (&content, &told);
+    let html = HtmlPart {
+        lang,
+        content,
+        told,
+    };
+    let text = TextPart {
+        lang,
+        content,
+        told,
+    };
+    let unwritten = |error: askama::Error| Error::Internal(error.to_string());
+    Ok(SummaryLetter {
+        subject: content.subject.clone(),
+        html: html.render().map_err(unwritten)?,
+        text: text.render().map_err(unwritten)?,
+    })
+}
+
+fn figures(lang: Lang, summary: &Summary, people: &str) -> Vec<(Text, Text, String)> {
+    let totals = summary.report.totals;
+    let all = [
+        ("run-total-planned", totals.planned, ""),
+        ("run-total-sent", totals.sent, "sent"),
+        ("run-total-failed", totals.failed, "failed"),
+        ("delivery-skipped", totals.skipped, "skipped"),
+        ("delivery-expired", totals.expired, "expired"),
+        ("delivery-cancelled", totals.cancelled, "cancelled"),
+    ];
+    all.into_iter()
+        .filter(|(key, count, _)| *count > 0 || key.starts_with("run-total"))
+        .map(|(key, count, state)| {
+            let who = match state {
+                "" => people.to_owned(),
+                state => format!("{people}&state={state}"),
+            };
+            (lang.t(key), lang.t("number").with("n", count), who)
+        })
+        .collect()
+}
+
+fn worst(lang: Lang, view: &ReportView, people: &str) -> Option<WorstCause> {
+    let group = view.failed.first()?;
+    let cause = group.cause.as_str();
+    let people = match &group.replies[..] {
+        [only] => {
+            let reply: String =
+                url::form_urlencoded::byte_serialize(only.group.as_bytes()).collect();
+            format!("{people}&state=failed&reply={reply}")
+        }
+        _ => format!("{people}&state=failed"),
+    };
+    Some(WorstCause {
+        title: lang.dynamic("cause-", cause),
+        text: lang.dynamic("cause-text-", cause),
+        advice: lang.dynamic("cause-do-", cause),
+        letters: lang.t("count-letters").with("count", group.letters),
+        people,
+    })
+}
+
+fn next(lang: Lang, summary: &Summary) -> Option<Text> {
+    let zone = TimeZone::get(&summary.user.zone).unwrap_or(TimeZone::UTC);
+    let at = format::time(summary.mailing.next_due_at?, &zone, lang);
+    Some(lang.t("letter-summary-next").with("at", at))
+}
