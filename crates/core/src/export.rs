@@ -1,4 +1,4 @@
-//! Export of recipients as CSV (R8): UTF-8, `email,name,comment` and a column for each attribute.
+//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment` and a column for each attribute.
 //!
 //! *Invariant*: an export imports back unchanged, types of attributes included: values are written as
 //! [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
@@ -68,12 +68,26 @@ impl Export {
         })
     }
 
-    /// The next piece; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+    /// The names of all attributes that occur, in order.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The next recipients; `None` at the end.
+    pub async fn rows(&mut self) -> Result<Option<Vec<Recipient>>, Error> {
         let rows = self.slice().await?;
-        if self.begun && rows.is_empty() {
+        self.after = rows.last().map(|row| row.id).or(self.after);
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    }
+
+    /// The next piece of CSV; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let rows = self.rows().await?;
+        if self.begun && rows.is_none() {
             return Ok(None);
         }
+        let rows = rows.unwrap_or_default();
         let mut out = Vec::with_capacity(rows.len() * 80);
         if !self.begun && self.style.mark {
             out.extend_from_slice("\u{feff}".as_bytes());
@@ -98,7 +112,6 @@ impl Export {
             let cells: Vec<String> = cells.into_iter().chain(attributes).collect();
             write(&mut writer, cells.iter().map(|cell| guard(cell)))?;
         }
-        self.after = rows.last().map(|row| row.id).or(self.after);
         writer
             .into_inner()
             .map(Some)

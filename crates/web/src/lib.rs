@@ -52,6 +52,7 @@ use skychimp_core::unsubscribe::UnsubscribeKey;
 use skychimp_core::wake::Wake;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use url::Url;
@@ -218,11 +219,15 @@ pub fn router(app: AppState) -> Router {
         .merge(pages::long_routes().into_router())
         .fallback(pages::not_found)
         .layer(from_fn_with_state(app.clone(), page::serve));
+    // workbooks are compressed already
+    let worth = DefaultPredicate::new().and(NotForContentType::const_new(
+        "application/vnd.openxmlformats",
+    ));
     Router::new()
         .merge(pages)
         .merge(pages::bare_routes().into_router())
         .layer(from_fn_with_state(app.clone(), headers::add))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(worth))
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(from_fn(request_id))

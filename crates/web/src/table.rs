@@ -1,12 +1,21 @@
-//! Tables to take away as CSV, of any length in little memory.
+//! Tables to take away, as CSV or as an Excel workbook, of any length in little memory.
 //!
-//! *Invariant*: no value is run as a formula: what a spreadsheet would take for one gets an apostrophe before it.
+//! *Invariant*: no value is run as a formula. In CSV what a spreadsheet would take for one gets an apostrophe before it; in a
+//! workbook a text is a text.
+
+mod workbook;
+
+use std::path::Path;
 
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
 use skychimp_core::error::Error;
+use skychimp_core::time::Moment;
+
+use crate::App;
+use crate::page::Page;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +24,8 @@ pub(crate) enum Cell {
     Text(String),
     /// A whole number.
     Number(i64),
+    /// A moment.
+    Time(Moment),
 }
 
 impl From<&str> for Cell {
@@ -35,6 +46,12 @@ impl From<i64> for Cell {
     }
 }
 
+impl From<Moment> for Cell {
+    fn from(at: Moment) -> Self {
+        Self::Time(at)
+    }
+}
+
 impl<T: Into<Self>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Self {
         value.map_or_else(|| Self::Text(String::new()), Into::into)
@@ -44,22 +61,33 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
 /// The lines of a table, a slice after the other.
 pub(crate) trait Lines: Send + 'static {
     /// The columns.
-    const HEAD: &'static [&'static str];
+    fn head(&self) -> Vec<String>;
 
     /// The next lines; `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Vec<Vec<Cell>>>, Error>> + Send;
 }
 
-/// A table as a file named `name`, without its ending.
-pub(crate) fn download<L: Lines>(name: &str, lines: L) -> Response {
+/// Columns with names that are always the same.
+pub(crate) fn columns(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A table as a file named `name`, which gets the ending of the address that was asked for: `.xlsx` is a workbook.
+pub(crate) fn download<L: Lines>(page: &Page, app: &App, name: &str, lines: L) -> Response {
+    let (kind, ending, body) = if Path::new(&page.path).extension() == Some("xlsx".as_ref()) {
+        let body = workbook::body(lines, page.zone.clone(), &app.settings.data_dir);
+        (workbook::TYPE, "xlsx", body)
+    } else {
+        ("text/csv; charset=utf-8", "csv", csv(lines))
+    };
     let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_TYPE, kind.to_owned()),
         (
             header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{name}.csv\""),
+            format!("attachment; filename=\"{name}.{ending}\""),
         ),
     ];
-    (headers, csv(lines)).into_response()
+    (headers, body).into_response()
 }
 
 fn csv<L: Lines>(lines: L) -> Body {
@@ -67,7 +95,7 @@ fn csv<L: Lines>(lines: L) -> Body {
         let mut lines = lines?;
         let mut text = String::new();
         if !begun {
-            let head: Vec<Cell> = L::HEAD.iter().map(|name| Cell::from(*name)).collect();
+            let head: Vec<Cell> = lines.head().into_iter().map(Cell::from).collect();
             line(&mut text, &head);
         }
         match lines.next().await {
@@ -94,6 +122,7 @@ fn line(out: &mut String, cells: &[Cell]) {
         match value {
             Cell::Text(text) => cell(out, text),
             Cell::Number(n) => out.push_str(&n.to_string()),
+            Cell::Time(at) => out.push_str(&at.to_string()),
         }
     }
     out.push_str("\r\n");

@@ -74,7 +74,8 @@ async fn owners_are_told_about_their_runs() {
 #[tokio::test]
 async fn a_run_cancelled_at_once_is_not_told_about() {
     let db = TestDb::new().await.unwrap();
-    let cancelled = "UPDATE runs SET state = 'cancelled', finished_at = created_at WHERE owner_id = $1";
+    let cancelled =
+        "UPDATE runs SET state = 'cancelled', finished_at = created_at WHERE owner_id = $1";
     let begun = mixed(&db, "ann").await;
     execute(&db, cancelled, begun.owner).await.unwrap();
     assert!(summary(&db, &begun, at(NOW)).await.is_some());

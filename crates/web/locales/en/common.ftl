@@ -67,3 +67,5 @@ count-recipients = { $count ->
 }
 sandbox-band = No mail server is set up: letters stay on this machine, in the sandbox.
 sandbox-band-link = Read them
+table-xlsx = Export Excel
+table-csv = Export CSV

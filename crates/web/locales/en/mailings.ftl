@@ -246,7 +246,6 @@ event-skipped = { $count ->
 event-disabled = Switched off by a manager
 event-enabled = Switched on by a manager
 why-message-missing = the message is missing
-log-csv = Export CSV
 log-address = Address
 log-outcome = Attempt
 log-state = The letter now

@@ -71,3 +71,5 @@ count-recipients = { $count ->
 }
 sandbox-band = Почтовый сервер не настроен: письма остаются на этой машине, в песочнице.
 sandbox-band-link = Прочитать
+table-xlsx = Выгрузить Excel
+table-csv = Выгрузить CSV

@@ -264,7 +264,6 @@ event-skipped = { $count ->
 event-disabled = Отключена менеджером
 event-enabled = Включена менеджером
 why-message-missing = нет сообщения
-log-csv = Выгрузить CSV
 log-address = Адрес
 log-outcome = Попытка
 log-state = Письмо сейчас

@@ -12,14 +12,14 @@ use skychimp_core::mailing::Mailing;
 use skychimp_core::time::Moment;
 use skychimp_core::user::User;
 
-use super::mailings::log::{cells, moment, tone};
+use super::mailings::log::{HEAD, cells, moment, tone};
 use crate::AppState;
 use crate::auth::{Manager, Sender};
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
 use crate::routes::{Routes, get};
-use crate::table::{Cell, Lines, download};
+use crate::table::{Cell, Lines, columns, download};
 
 /// Attempts on one page.
 const PAGE: usize = 50;
@@ -34,7 +34,9 @@ pub(crate) fn routes() -> Routes {
 
 /// Exports.
 pub(crate) fn long_routes() -> Routes {
-    Routes::new().route("/log.csv", get(table))
+    Routes::new()
+        .route("/log.csv", get(table))
+        .route("/log.xlsx", get(table))
 }
 
 /// The filters, as the form sends them.
@@ -136,6 +138,7 @@ struct LogPage {
     first: String,
     next: String,
     csv: String,
+    xlsx: String,
     /// The page ends here because so much was looked at.
     cut: Option<Moment>,
 }
@@ -220,6 +223,7 @@ async fn show(
             .map_or_else(String::new, |next| query.href(&base, Some(next))),
         cut: found.next.filter(|_| found.cut).map(|next| next.at),
         csv: query.href("/log.csv", None),
+        xlsx: query.href("/log.xlsx", None),
         rows: found.rows,
         mailings,
         outcomes: AttemptOutcome::ALL,
@@ -244,33 +248,24 @@ struct LogLines {
 /// The log as a file, the newest attempt first.
 async fn table(
     State(app): State<AppState>,
+    page: Page,
     Sender(user): Sender,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     let lines = LogLines {
-        app,
+        app: app.clone(),
         owner: user.id,
         filter: query.filter(&user.zone),
         after: None,
         over: false,
     };
-    Ok(download("log", lines))
+    Ok(download(&page, &app, "log", lines))
 }
 
 impl Lines for LogLines {
-    const HEAD: &'static [&'static str] = &[
-        "mailing",
-        "at",
-        "recipient",
-        "attempt",
-        "outcome",
-        "class",
-        "code",
-        "enhanced_code",
-        "reply",
-        "server",
-        "duration_ms",
-    ];
+    fn head(&self) -> Vec<String> {
+        columns(&[&["mailing"], &HEAD[..]].concat())
+    }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
         if self.over {

@@ -33,6 +33,7 @@ use crate::flash::Flash;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
 use crate::routes::{Routes, get, post};
+use report::files;
 
 /// Mailings on one page.
 const PAGE: i64 = 30;
@@ -84,8 +85,15 @@ pub(crate) fn long_routes() -> Routes {
         .route("/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/mailings/{id}/waiting", get(live::waiting))
         .route("/mailings/{id}/log.csv", get(log::table))
+        .route("/mailings/{id}/log.xlsx", get(log::table))
         .route("/mailings/{id}/people.csv", get(people::table))
         .route("/reports.csv", get(period::table))
+        .route("/reports.xlsx", get(period::table))
+        .route("/mailings/{id}/people.xlsx", get(people::table))
+        .route("/mailings/{id}/report.csv", get(files::mailing))
+        .route("/mailings/{id}/report.xlsx", get(files::mailing))
+        .route("/mailings/{id}/runs/{run}/report.csv", get(files::run))
+        .route("/mailings/{id}/runs/{run}/report.xlsx", get(files::run))
 }
 
 /// The service's own sender.

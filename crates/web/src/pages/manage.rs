@@ -24,6 +24,7 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::page::Page;
 use crate::pages::log::of_user;
+use crate::pages::mailings::report::files;
 use crate::pages::mailings::{live, log, people, show, trend};
 use crate::routes::{Routes, get, post};
 
@@ -69,7 +70,19 @@ pub(crate) fn long_routes() -> Routes {
         .route("/manage/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/manage/mailings/{id}/waiting", get(live::waiting))
         .route("/manage/mailings/{id}/log.csv", get(log::table))
+        .route("/manage/mailings/{id}/log.xlsx", get(log::table))
         .route("/manage/mailings/{id}/people.csv", get(people::table))
+        .route("/manage/mailings/{id}/people.xlsx", get(people::table))
+        .route("/manage/mailings/{id}/report.csv", get(files::mailing))
+        .route("/manage/mailings/{id}/report.xlsx", get(files::mailing))
+        .route(
+            "/manage/mailings/{id}/runs/{run}/report.csv",
+            get(files::run),
+        )
+        .route(
+            "/manage/mailings/{id}/runs/{run}/report.xlsx",
+            get(files::run),
+        )
 }
 
 async fn begin(_: Manager) -> Response {

@@ -1,19 +1,15 @@
 //! Recipients: the list with search and filters, actions on many, one recipient, the export (R8).
 
+mod export;
 mod letters;
 
 use askama::Template;
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::address::EmailAddress;
 use skychimp_core::error::{Error, FieldError};
-use skychimp_core::export::{Export, Style};
 use skychimp_core::ids::{ListId, RecipientId};
-use skychimp_core::import::Delimiter;
 use skychimp_core::list::List;
 use skychimp_core::recipient::{
     self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,
@@ -26,7 +22,6 @@ use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
-use crate::i18n::Lang;
 use crate::page::{Page, html, html_changed, html_wrong};
 use crate::routes::{Routes, get, post};
 
@@ -49,7 +44,8 @@ pub(crate) fn routes() -> Routes {
 pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .route("/recipients/bulk", post(bulk))
-        .route("/recipients/export", get(export))
+        .route("/recipients/export", get(export::csv))
+        .route("/recipients/export.xlsx", get(export::workbook))
 }
 
 /// Which recipients are looked at, as the address says it.
@@ -123,6 +119,7 @@ struct IndexPage {
     previous: String,
     next: String,
     export: String,
+    workbook: String,
 }
 
 async fn index(
@@ -143,6 +140,7 @@ async fn index(
         previous: turn(found.previous),
         next: turn(found.next),
         export: view.href("/recipients/export", None),
+        workbook: view.href("/recipients/export.xlsx", None),
         rows: found.rows,
         lists: List::all(&mut tx, user.id, CHOICES).await?,
         count: Recipient::count(&mut tx, user.id, &filter).await?,
@@ -474,35 +472,4 @@ async fn bulk(
     }
     let count = Recipient::bulk(&app.db, user.id, &selection, action, page.now).await?;
     Ok(page.redirect(&back, Flash::done(said).with("count", count)))
-}
-
-async fn export(
-    State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
-    Query(view): Query<View>,
-) -> Result<Response, WebError> {
-    // What a spreadsheet in that language opens by a double click.
-    let delimiter = match page.lang {
-        Lang::Ru => Delimiter::Semicolon,
-        Lang::En => Delimiter::Comma,
-    };
-    let style = Style {
-        delimiter,
-        mark: true,
-    };
-    let export = Export::begin(&app.db, user.id, view.filter(), style).await?;
-    let pieces = stream::try_unfold(export, |mut export| async move {
-        let piece = export.next().await.map_err(std::io::Error::other)?;
-        Ok::<_, std::io::Error>(piece.map(|piece| (Bytes::from(piece), export)))
-    });
-    let date = page.now.timestamp().to_zoned(page.zone.clone()).date();
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"recipients-{date}.csv\""),
-        ),
-    ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
 }

@@ -270,7 +270,8 @@ impl Browser {
         self.ask(method, address, headers, body).await.0
     }
 
-    async fn ask(
+    /// Asks, and gives the body apart.
+    pub async fn ask(
         &mut self,
         method: &str,
         address: &str,

@@ -27,5 +27,6 @@ mod second_factor;
 mod security;
 mod servers;
 mod summaries;
+mod tables;
 mod unsubscribe;
 mod world;

@@ -19,7 +19,7 @@ use crate::AppState;
 use crate::error::WebError;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
-use crate::table::{Cell, Lines, download};
+use crate::table::{Cell, Lines, columns, download};
 
 /// Attempts on one page.
 const PAGE: usize = 50;
@@ -140,6 +140,7 @@ struct LogPage {
     first: String,
     next: String,
     csv: String,
+    xlsx: String,
 }
 
 /// How an attempt's outcome is to be felt.
@@ -182,6 +183,7 @@ pub(crate) async fn log(
         },
         next: last.map_or_else(String::new, |last| query.address(&base, Some(last))),
         csv: query.address(&format!("{base}.csv"), None),
+        xlsx: query.address(&format!("{base}.xlsx"), None),
         page,
         viewer,
         mailing,
@@ -204,6 +206,7 @@ struct LogLines {
 /// The log as a file, the oldest attempt first; never more than [`SLICE`] rows in memory.
 pub(crate) async fn table(
     State(app): State<AppState>,
+    page: Page,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<LogQuery>,
@@ -213,16 +216,18 @@ pub(crate) async fn table(
     drop(tx);
     let lines = LogLines {
         filter: query.filter(&mailing, &viewer.zone),
-        app,
+        app: app.clone(),
         owner: viewer.owner,
         after: None,
         over: false,
     };
-    Ok(download(&format!("log-{id}"), lines))
+    Ok(download(&page, &app, &format!("log-{id}"), lines))
 }
 
 impl Lines for LogLines {
-    const HEAD: &'static [&'static str] = &HEAD;
+    fn head(&self) -> Vec<String> {
+        columns(&HEAD)
+    }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
         if self.over {
@@ -254,7 +259,7 @@ pub(crate) const HEAD: [&str; 10] = [
 /// A line of a log, as [`HEAD`] names it.
 pub(crate) fn cells(attempt: &Attempt) -> Vec<Cell> {
     vec![
-        attempt.at.to_string().into(),
+        attempt.at.into(),
         attempt.recipient.clone().into(),
         attempt.number.into(),
         attempt.outcome.as_str().into(),

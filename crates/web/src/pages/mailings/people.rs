@@ -18,7 +18,7 @@ use crate::error::WebError;
 use crate::flash::Flash;
 use crate::form::{Path, Query};
 use crate::page::{Page, html};
-use crate::table::{Cell, Lines, download};
+use crate::table::{Cell, Lines, columns, download};
 
 /// People on one page.
 const PAGE: usize = 50;
@@ -130,6 +130,7 @@ struct PeoplePage {
     all: String,
     post: String,
     csv: String,
+    xlsx: String,
 }
 
 impl PeoplePage {
@@ -174,6 +175,7 @@ pub(crate) async fn people(
         all: format!("{base}?run={}", run.id),
         post: query.href(&base, ""),
         csv: query.href(&format!("{base}.csv"), ""),
+        xlsx: query.href(&format!("{base}.xlsx"), ""),
         rows: found.rows,
         fates: Fate::ALL,
         page,
@@ -245,6 +247,7 @@ struct PeopleLines {
 /// Everybody who is asked for, as a file.
 pub(crate) async fn table(
     State(app): State<AppState>,
+    page: Page,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<PeopleQuery>,
@@ -256,16 +259,18 @@ pub(crate) async fn table(
     let lines = PeopleLines {
         filter: query.filter(),
         after: Some(String::new()),
-        app,
+        app: app.clone(),
         run,
     };
-    Ok(download(&format!("people-{id}"), lines))
+    Ok(download(&page, &app, &format!("people-{id}"), lines))
 }
 
 impl Lines for PeopleLines {
-    const HEAD: &'static [&'static str] = &[
-        "email", "name", "state", "why", "attempts", "last_at", "reply",
-    ];
+    fn head(&self) -> Vec<String> {
+        columns(&[
+            "email", "name", "state", "why", "attempts", "last_at", "reply",
+        ])
+    }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
         let Some(after) = self.after.take() else {
@@ -281,7 +286,7 @@ impl Lines for PeopleLines {
                 row.state.as_str().into(),
                 row.why.clone().into(),
                 row.attempts.into(),
-                row.last_at.or(row.done_at).map(|at| at.to_string()).into(),
+                row.last_at.or(row.done_at).into(),
                 row.reply.clone().into(),
             ]
         };

@@ -20,7 +20,7 @@ use crate::form::Query;
 use crate::page::{Page, html};
 use crate::pages::home::lately::day_of;
 use crate::pages::manage::{address, day};
-use crate::table::{Cell, Lines, download};
+use crate::table::{Cell, Lines, columns, download};
 
 /// Runs on one page.
 const PAGE: usize = 50;
@@ -83,6 +83,7 @@ struct PeriodPage {
     first: String,
     next: String,
     csv: String,
+    xlsx: String,
 }
 
 impl PeriodPage {
@@ -121,6 +122,7 @@ pub(crate) async fn report(
         first: after.map_or_else(String::new, |_: RunId| query.href(PATH, "")),
         next: last.map_or_else(String::new, |last| query.href(PATH, &last.to_string())),
         csv: query.href("/reports.csv", ""),
+        xlsx: query.href("/reports.xlsx", ""),
         page,
         query,
         runs,
@@ -149,30 +151,32 @@ pub(crate) async fn table(
     let query = query.filled(&page);
     let name = format!("reports-{}-{}", query.from, query.to);
     let lines = RunLines {
-        app,
+        app: app.clone(),
         owner: user.id,
         period: query.period(&page),
         after: None,
         over: false,
     };
-    Ok(download(&name, lines))
+    Ok(download(&page, &app, &name, lines))
 }
 
 impl Lines for RunLines {
-    const HEAD: &'static [&'static str] = &[
-        "mailing",
-        "due_at",
-        "state",
-        "planned",
-        "sent",
-        "failed",
-        "skipped",
-        "expired",
-        "cancelled",
-        "remaining",
-        "half_ms",
-        "all_ms",
-    ];
+    fn head(&self) -> Vec<String> {
+        columns(&[
+            "mailing",
+            "due_at",
+            "state",
+            "planned",
+            "sent",
+            "failed",
+            "skipped",
+            "expired",
+            "cancelled",
+            "remaining",
+            "half_ms",
+            "all_ms",
+        ])
+    }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
         if self.over {
@@ -189,7 +193,7 @@ impl Lines for RunLines {
             let totals = run.totals();
             lines.push(vec![
                 title.into(),
-                run.due_at.to_string().into(),
+                run.due_at.into(),
                 run.state.as_str().into(),
                 totals.planned.into(),
                 totals.sent.into(),

@@ -1,5 +1,7 @@
 //! What became of a run, for people: a sentence, figures that close, and what to do about what failed.
 
+pub(crate) mod files;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -210,7 +212,9 @@ fn accepted(lang: Lang, totals: &Totals, took: Option<i64>) -> String {
         .with("planned", totals.planned);
     match took {
         Some(took) if totals.sent > 0 && totals.remaining == 0 => {
-            let within = lang.t("report-within").with("time", format::span(lang, took));
+            let within = lang
+                .t("report-within")
+                .with("time", format::span(lang, took));
             format!("{text} {within}")
         }
         _ => text.to_string(),

@@ -1,0 +1,340 @@
+//! A table as an Excel workbook.
+//!
+//! Lines go into a file without a name in the data folder, which is gone with the process however it ends, and from there compressed
+//! to the visitor. A sheet that is full is followed by another one. Whoever stops reading ends the work.
+//!
+//! *Invariant*: memory holds a slice of lines and two pieces of the file, however long the table is.
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use axum::body::{Body, Bytes};
+use futures_util::{StreamExt as _, stream};
+use jiff::tz::TimeZone;
+use rust_xlsxwriter::{Format, Workbook, XlsxError};
+use skychimp_core::error::Error;
+use skychimp_core::time::Moment;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{Sender, channel};
+
+use super::{Cell, Lines};
+
+/// What it is, for browsers.
+pub(super) const TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// Lines on a sheet, the head among them: no program opens more.
+const SHEET: u32 = 1_048_576;
+/// UTF-16 units in a cell.
+const TEXT: usize = 32_767;
+/// Width of a column, in digits.
+const WIDTH: u16 = 22;
+/// Bytes sent at a time.
+const PIECE: usize = 64 * 1024;
+/// Workbooks that are written at a time: each keeps a processor busy.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
+/// The workbook on its way to the visitor.
+pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
+    let (out, pieces) = channel(1);
+    let book = Book::new(lines.head(), zone, folder, SHEET);
+    tokio::spawn(async move {
+        if let Err(error) = write(lines, book, &out).await
+            && out.send(Err(error)).await.is_err()
+        {
+            tracing::debug!("nobody waits for the workbook any more");
+        }
+    });
+    let pieces = stream::unfold(pieces, |mut pieces| async move {
+        Some((pieces.recv().await?, pieces))
+    });
+    Body::from_stream(pieces.fuse())
+}
+
+type Out = Sender<Result<Bytes, Error>>;
+
+async fn write<L: Lines>(
+    mut lines: L,
+    book: Result<Book, XlsxError>,
+    out: &Out,
+) -> Result<(), Error> {
+    let mut book = book.map_err(failed)?;
+    let _turn = tokio::select! {
+        () = out.closed() => return Ok(()),
+        turn = TURNS.acquire() => turn,
+    };
+    loop {
+        let slice = tokio::select! {
+            () = out.closed() => return Ok(()),
+            slice = lines.next() => slice?,
+        };
+        let Some(slice) = slice else {
+            break;
+        };
+        book = blocking(move || book.add(&slice).map(|()| book)).await?;
+    }
+    let pieces = Pieces {
+        out: out.clone(),
+        lost: false,
+    };
+    blocking(move || book.save(pieces)).await
+}
+
+/// Files are written beside the threads that answer visitors.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, XlsxError> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| Error::Internal(error.to_string()))?;
+    done.map_err(failed)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is called where errors are mapped"
+)]
+fn failed(error: XlsxError) -> Error {
+    Error::Internal(format!("the workbook cannot be written: {error}"))
+}
+
+/// A workbook that grows.
+struct Book {
+    workbook: Workbook,
+    head: Vec<String>,
+    zone: TimeZone,
+    /// Lines on a sheet.
+    limit: u32,
+    sheets: usize,
+    /// Lines on the last sheet.
+    rows: u32,
+    /// How moments are shown, by their offset from UTC in seconds.
+    dates: HashMap<i32, Format>,
+}
+
+impl Book {
+    fn new(
+        head: Vec<String>,
+        zone: TimeZone,
+        folder: &Path,
+        limit: u32,
+    ) -> Result<Self, XlsxError> {
+        let mut workbook = Workbook::new();
+        workbook.set_tempdir(folder)?;
+        let mut book = Self {
+            workbook,
+            head,
+            zone,
+            limit,
+            sheets: 0,
+            rows: 0,
+            dates: HashMap::new(),
+        };
+        book.begin_sheet()?;
+        Ok(book)
+    }
+
+    fn begin_sheet(&mut self) -> Result<(), XlsxError> {
+        let bold = Format::new().set_bold();
+        let sheet = self.workbook.add_worksheet_with_constant_memory()?;
+        sheet.set_freeze_panes(1, 0)?;
+        for (column, name) in (0..).zip(&self.head) {
+            sheet.set_column_width(column, WIDTH)?;
+            sheet.write_string_with_format(0, column, name, &bold)?;
+        }
+        self.sheets += 1;
+        self.rows = 1;
+        Ok(())
+    }
+
+    fn add(&mut self, lines: &[Vec<Cell>]) -> Result<(), XlsxError> {
+        for line in lines {
+            if self.rows == self.limit {
+                self.begin_sheet()?;
+            }
+            for (column, cell) in (0..).zip(line) {
+                self.put(column, cell)?;
+            }
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, column: u16, cell: &Cell) -> Result<(), XlsxError> {
+        let sheet = self.workbook.worksheet_from_index(self.sheets - 1)?;
+        match cell {
+            Cell::Text(text) => sheet.write_string(self.rows, column, fitting(text))?,
+            Cell::Number(n) => sheet.write_number(self.rows, column, float(*n))?,
+            Cell::Time(at) => {
+                let (days, offset) = date(*at, &self.zone);
+                let format = self
+                    .dates
+                    .entry(offset)
+                    .or_insert_with(|| shown_with(offset));
+                sheet.write_number_with_format(self.rows, column, days, format)?
+            }
+        };
+        Ok(())
+    }
+
+    fn save(mut self, pieces: Pieces) -> Result<(), XlsxError> {
+        let mut out = BufWriter::with_capacity(PIECE, pieces);
+        self.workbook.save_to_writer(&mut out)?;
+        Ok(out.flush()?)
+    }
+}
+
+/// As much of a text as fits into a cell.
+fn fitting(text: &str) -> &str {
+    if text.len() <= TEXT {
+        return text;
+    }
+    let mut units = 0;
+    let end = text.char_indices().find(|(_, c)| {
+        units += c.len_utf16();
+        units > TEXT
+    });
+    end.map_or(text, |(at, _)| text.get(..at).unwrap_or_default())
+}
+
+/// The day and its part as spreadsheets count them, and the zone's offset from UTC then, in seconds.
+fn date(at: Moment, zone: &TimeZone) -> (f64, i32) {
+    /// 1970-01-01, in days since the beginning of spreadsheets.
+    const EPOCH: f64 = 25_569.0;
+    let offset = zone.to_offset(at.timestamp()).seconds();
+    let local = at.millis() + i64::from(offset) * 1_000;
+    (float(local) / 86_400_000.0 + EPOCH, offset)
+}
+
+/// A date in a spreadsheet has no zone: its offset stands behind it.
+fn shown_with(offset: i32) -> Format {
+    let (sign, minutes) = if offset < 0 {
+        ('-', -offset)
+    } else {
+        ('+', offset)
+    };
+    let (hours, minutes) = (minutes / 3_600, minutes / 60 % 60);
+    Format::new().set_num_format(format!(
+        "yyyy-mm-dd hh:mm:ss.000 \"UTC{sign}{hours:02}:{minutes:02}\""
+    ))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers in spreadsheets are so, and ours are small"
+)]
+const fn float(n: i64) -> f64 {
+    n as f64
+}
+
+/// Where the finished file goes.
+struct Pieces {
+    out: Out,
+    /// Nobody reads any more. That is said once: the end of the file, which is written all the same, is nobody's loss.
+    lost: bool,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        if !self.lost {
+            let sent = self.out.blocking_send(Ok(Bytes::copy_from_slice(piece)));
+            self.lost = sent.is_err();
+            sent.map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use calamine::{Data, DataType as _, Reader as _, Xlsx};
+
+    use super::*;
+
+    fn text(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+
+    /// The lines of each sheet, as another program reads them.
+    async fn read(lines: Vec<Vec<Cell>>, limit: u32) -> Vec<Vec<Vec<Data>>> {
+        let folder = tempfile::tempdir().unwrap();
+        let zone = TimeZone::get("Asia/Tokyo").unwrap();
+        let head = vec!["a".to_owned(), "b".to_owned()];
+        let mut book = Book::new(head, zone, folder.path(), limit).unwrap();
+        let (out, mut pieces) = channel(1);
+        let saved = tokio::task::spawn_blocking(move || {
+            book.add(&lines).unwrap();
+            book.save(Pieces { out, lost: false }).unwrap();
+        });
+        let mut file = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            file.extend_from_slice(&piece.unwrap());
+        }
+        saved.await.unwrap();
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 0, "files are left");
+        let mut book = Xlsx::new(std::io::Cursor::new(file)).unwrap();
+        let sheets = book.worksheets().into_iter();
+        sheets
+            .map(|(_, range)| range.rows().map(<[Data]>::to_vec).collect())
+            .collect()
+    }
+
+    /// R29: texts stay texts whatever they look like, numbers are numbers, moments are dates in the visitor's zone.
+    #[tokio::test]
+    async fn cells_have_types() {
+        let at: Moment = "2027-03-12T20:05:09.250Z".parse().unwrap();
+        let long = "я".repeat(40_000);
+        let lines = vec![
+            vec![text("=1+1"), Cell::Number(-250)],
+            vec![text("https://example.org/<b>&\"'"), Cell::Time(at)],
+            vec![text("+7 999"), text("0042")],
+            vec![text(""), text(&long)],
+        ];
+        let sheets = read(lines, SHEET).await;
+        assert_eq!(sheets.len(), 1);
+        let rows = &sheets[0];
+        assert_eq!(rows.len(), 5);
+        let string = |text: &str| Data::String(text.to_owned());
+        assert_eq!(rows[0], [string("a"), string("b")]);
+        assert_eq!(rows[1], [string("=1+1"), Data::Float(-250.0)]);
+        assert_eq!(rows[2][0], string("https://example.org/<b>&\"'"));
+        let Data::DateTime(shown) = &rows[2][1] else {
+            panic!("{:?}", rows[2][1]);
+        };
+        let (year, month, day, hour, minute, second, millis) = shown.to_ymd_hms_milli();
+        assert_eq!((year, month, day), (2027, 3, 13));
+        assert_eq!((hour, minute, second, millis), (5, 5, 9, 250));
+        assert_eq!(rows[3], [string("+7 999"), string("0042")]);
+        assert_eq!(rows[4][0], Data::Empty);
+        assert_eq!(rows[4][1].as_string().unwrap().chars().count(), TEXT);
+    }
+
+    /// R29: what does not fit on a sheet stands on the next one, under the same head.
+    #[tokio::test]
+    async fn full_sheets_are_followed_by_others() {
+        let lines: Vec<_> = (0..7).map(|n| vec![Cell::Number(n), text("x")]).collect();
+        let sheets = read(lines, 4).await;
+        let lengths: Vec<_> = sheets.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [4, 4, 2]);
+        for sheet in &sheets {
+            assert_eq!(sheet[0][0], Data::String("a".to_owned()));
+        }
+        assert_eq!(sheets[2][1][0], Data::Float(6.0));
+    }
+
+    /// R29: the offset of the visitor's zone stands behind each moment.
+    #[test]
+    fn moments_say_their_zone() {
+        for (offset, shown) in [
+            (10_800, "UTC+03:00"),
+            (-12_600, "UTC-03:30"),
+            (0, "UTC+00:00"),
+        ] {
+            let format = format!("{:?}", shown_with(offset));
+            assert!(format.contains(shown), "{format}");
+        }
+    }
+}
