@@ -14,7 +14,7 @@ PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-ma
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run test check bench bench-million lighthouse chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run test check bench bench-log bench-million lighthouse chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -64,6 +64,11 @@ lighthouse: assets e2e-ready ## what Lighthouse says of the public pages, with t
 	tests/install.sh
 	cargo build --release --locked --bin skychimp
 	SKYCHIMP=$(abspath $(TARGET))/release/skychimp LIGHTHOUSE=all npm --prefix e2e test -- lighthouse
+
+bench-log: $(TARGET)/release/skychimp ## how fast the log of ten million attempts opens, on both databases; writes its table
+	tests/install.sh
+	cargo build --release --locked -p skychimp-core --example fill_log
+	tests/services.sh run --durable --postgres-only -- node bench/log.mjs $(TARGET)/release/skychimp $(TARGET)/release/examples/fill_log
 
 bench-million: $(TARGET)/release/skychimp ## a mailing of a million on both databases: half an hour; writes its table
 	tests/install.sh

@@ -177,6 +177,50 @@ export class Bed {
     return JSON.parse(this.#run([...words, '--json']));
   }
 
+  /** The address of its database. */
+  get url() {
+    return this.#env.SKYCHIMP_DATABASE_URL ?? `sqlite://${join(this.#folder, 'data', 'skychimp.db')}`;
+  }
+
+  /** After much was written: what PostgreSQL does by itself a little later. */
+  settle() {
+    if (!this.#server) return;
+    const done = spawnSync('psql', [this.url, '-qc', 'VACUUM ANALYZE'], { encoding: 'utf8' });
+    if (done.status !== 0) throw new Error(done.stderr);
+  }
+
+  /** Starts the site and signs in; `page` gives a page of it. */
+  async site(email, password) {
+    const address = `http://127.0.0.1:${await freePort()}`;
+    const env = { ...this.#env, SKYCHIMP_LISTEN: new URL(address).host, SKYCHIMP_BASE_URL: address };
+    const child = spawn(this.#binary, ['serve', '--no-worker'], { env, cwd: this.#folder, stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#children.add(child);
+    for (let tries = 0; !(await fetch(`${address}/readyz`).then((answer) => answer.ok, () => false)); tries += 1) {
+      if (tries === 200) throw new Error('the site did not start');
+      await pause(50);
+    }
+    const cookies = new Map();
+    const ask = async (path, options = {}) => {
+      const headers = { origin: address, cookie: [...cookies].map((pair) => pair.join('=')).join('; ') };
+      const answer = await fetch(address + path, { redirect: 'manual', ...options, headers });
+      for (const cookie of answer.headers.getSetCookie()) {
+        const [name, value] = cookie.split(';')[0].split('=');
+        cookies.set(name, value);
+      }
+      return { status: answer.status, text: await answer.text() };
+    };
+    const [, csrf] = /name="csrf" value="([^"]+)"/.exec((await ask('/login')).text);
+    const entered = await ask('/login', { method: 'POST', body: new URLSearchParams({ csrf, email, password }) });
+    if (entered.status !== 303) throw new Error(`nobody was signed in: ${entered.status}`);
+    return {
+      async page(path) {
+        const { status, text } = await ask(path);
+        if (status !== 200) throw new Error(`${path} was answered with ${status}`);
+        return text;
+      },
+    };
+  }
+
   /** Makes a user; gives the address back. */
   user(email) {
     this.#run(['user', 'create', '--email', email, '--role', 'user', '--name', 'Bench', '--password-stdin', '--verified'], 'correct horse battery\n');
