@@ -12,7 +12,7 @@ use skychimp_core::mailing::Mailing;
 use skychimp_core::time::Moment;
 use skychimp_core::user::User;
 
-use super::mailings::log::{HEAD, cells, moment, tone};
+use super::mailings::log::{cells, moment, tone};
 use crate::AppState;
 use crate::auth::{Manager, Sender};
 use crate::error::WebError;
@@ -264,7 +264,7 @@ async fn table(
 
 impl Lines for LogLines {
     fn head(&self) -> Vec<String> {
-        columns(&[&["mailing"], &HEAD[..]].concat())
+        columns(&[&["mailing"], &Attempt::COLUMNS[..]].concat())
     }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {

@@ -226,7 +226,7 @@ pub(crate) async fn table(
 
 impl Lines for LogLines {
     fn head(&self) -> Vec<String> {
-        columns(&HEAD)
+        columns(&Attempt::COLUMNS)
     }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
@@ -242,21 +242,7 @@ impl Lines for LogLines {
     }
 }
 
-/// The columns of a log.
-pub(crate) const HEAD: [&str; 10] = [
-    "at",
-    "recipient",
-    "attempt",
-    "outcome",
-    "class",
-    "code",
-    "enhanced_code",
-    "reply",
-    "server",
-    "duration_ms",
-];
-
-/// A line of a log, as [`HEAD`] names it.
+/// A line of a log, as [`Attempt::COLUMNS`] names it.
 pub(crate) fn cells(attempt: &Attempt) -> Vec<Cell> {
     vec![
         attempt.at.into(),
