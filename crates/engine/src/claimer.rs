@@ -31,7 +31,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Bounds of the letters in hand.
 const FEWEST: usize = 100;
 const MOST: usize = 4_000;
-/// Milliseconds after a claim before the pace can be told.
+/// Milliseconds over which the pace is told, so that what senders take at once after a claim, each its first letter, says
+/// little.
 const LEARN: usize = 250;
 /// Letters per connection that keep all of them busy.
 const BUSY: usize = 4;
@@ -49,8 +50,10 @@ pub struct Claimer {
     most: usize,
     /// What leaves within a second, as far as is known.
     pace: usize,
-    /// How many there were after the last claim, and when that was.
-    filled: (usize, Instant),
+    /// How many waited when that was looked at last.
+    filled: usize,
+    /// How many left since then.
+    gone: (usize, Instant),
     /// The last claim found something.
     busy: bool,
     templates: HashMap<RunId, Arc<RunTemplate>>,
@@ -66,7 +69,8 @@ impl Claimer {
         Self {
             most,
             pace: most,
-            filled: (0, Instant::now()),
+            filled: 0,
+            gone: (0, Instant::now()),
             busy: false,
             shared,
             tick,
@@ -84,26 +88,27 @@ impl Claimer {
         while !shared.stop.is_cancelled() {
             wake.mark_unchanged();
             fleet.mark_unchanged();
-            let pause = match self.fill().await {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => self.tick,
+            let found = match self.fill().await {
+                Ok(found) => Some(found),
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "no letters could be claimed");
                     if error.is::<Error>() {
                         shared.gate.trouble();
                     }
-                    PAUSE
+                    None
                 }
             };
-            if pause.is_zero() && shared.queue.len() * 2 <= self.most {
+            if found == Some(true) && shared.queue.len() * 2 <= self.most {
                 continue;
             }
+            let pause = if found.is_some() { self.tick } else { PAUSE };
             tokio::select! {
                 () = shared.stop.cancelled() => {}
-                () = tokio::time::sleep(self.tick) => {}
-                _ = wake.changed(), if pause != PAUSE => {}
+                () = tokio::time::sleep(pause) => {}
+                // not after an error: it would only be repeated
+                _ = wake.changed(), if found.is_some() => {}
                 _ = fleet.changed() => {}
-                () = self.half_empty(), if pause.is_zero() => {}
+                () = self.half_empty(), if found == Some(true) => {}
             }
         }
     }
@@ -114,15 +119,20 @@ impl Claimer {
         }
     }
 
-    /// Learns from how fast letters left since the last claim how many may be in hand.
+    /// Learns from how fast letters leave how many may be in hand.
     fn keep_pace(&mut self) {
-        let (filled, at) = self.filled;
-        let left = filled.saturating_sub(self.shared.queue.len());
-        let millis = usize::try_from(at.elapsed().as_millis()).unwrap_or(usize::MAX);
-        // what senders take at once after a claim, each its first letter, says nothing
-        if self.busy && (millis >= LEARN || left * 2 >= filled) {
+        let waiting = self.shared.queue.len();
+        let (mut gone, since) = self.gone;
+        gone += self.filled.saturating_sub(waiting);
+        self.filled = waiting;
+        self.gone = (gone, since);
+        let millis = usize::try_from(since.elapsed().as_millis()).unwrap_or(usize::MAX);
+        if self.busy && millis >= LEARN {
             let fewest = FEWEST.max(self.shared.fleet.connections() * BUSY);
-            self.pace = (left * 1_000 / millis.max(LEARN)).clamp(fewest.min(MOST), MOST);
+            self.pace = (gone * 1_000 / millis).clamp(fewest.min(MOST), MOST);
+        }
+        if !self.busy || millis >= LEARN {
+            self.gone = (0, Instant::now());
         }
     }
 
@@ -175,15 +185,14 @@ impl Claimer {
         tx.commit().await?;
         let claimed = jobs.len() + claims.len();
         self.busy = claimed > 0;
+        let known = shared.gate.is_open() && shared.gate.knows(&claims);
         let jobs = self.jobs(jobs, claims, now);
-        if shared.gate.is_open() || claimed == 0 {
-            shared.queue.add(jobs);
-        } else {
-            // known to be current before anything leaves
+        if claimed > 0 && !known {
+            // current before anything leaves; letters of a run that has just begun would be sent back
             shared.renew_gate().await;
-            shared.queue.add(jobs);
         }
-        self.filled = (shared.queue.len(), Instant::now());
+        shared.queue.add(jobs);
+        self.filled = shared.queue.len();
         Ok(claimed > 0)
     }
 

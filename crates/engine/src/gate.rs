@@ -97,6 +97,14 @@ impl Gate {
         known.is_fresh() && !known.stuck && self.clock.now() < known.lease_until
     }
 
+    /// Whether the runs of these letters were there when the gate was renewed last.
+    pub fn knows(&self, claims: &[Claim]) -> bool {
+        let known = self.known.read();
+        claims
+            .iter()
+            .all(|claim| known.open.contains_key(&claim.run))
+    }
+
     /// May it leave?
     pub fn ask(&self, claim: &Claim) -> Answer {
         let now = self.clock.now();

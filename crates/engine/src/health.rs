@@ -36,6 +36,8 @@ pub enum State {
 /// Why a server is left alone, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
+    /// When this was found out, or heard.
+    pub since: Instant,
     /// When it is tried again.
     pub until: Instant,
     /// The kind of trouble.
@@ -121,6 +123,7 @@ impl Health {
     /// It cannot be used as it is, until it is changed.
     pub fn broken(&self, why: &str) {
         self.state.send_replace(State::Down(Down {
+            since: Instant::now(),
             until: Instant::now() + BROKEN,
             class: Class::Auth.as_str(),
             why: why.to_owned(),
@@ -204,6 +207,7 @@ impl Health {
             "the mail server does not work, waiting"
         );
         self.state.send_replace(State::Down(Down {
+            since: Instant::now(),
             until: Instant::now() + pause,
             class: class.as_str(),
             why: why.to_owned(),
@@ -340,6 +344,7 @@ mod tests {
     fn news_of_other_nodes_are_heard() {
         let health = Health::default();
         let down = |seconds| Down {
+            since: Instant::now(),
             until: Instant::now() + Duration::from_secs(seconds),
             class: "connection",
             why: "refused".to_owned(),

@@ -211,6 +211,7 @@ impl Upkeep {
             {
                 let class = Class::ALL.iter().find(|class| class.as_str() == row.class);
                 relay.health.heard(Down {
+                    since: Instant::now(),
                     // when its pause is over it is tried at once
                     until: Instant::now() + until.map_or(Duration::ZERO, |until| until.since(now)),
                     class: class.map_or("connection", |class| class.as_str()),
@@ -218,8 +219,10 @@ impl Upkeep {
                     heard: true,
                 });
             }
-            (HealthState::Open | HealthState::Paused, State::Down(_))
-                if row.until.is_none_or(|until| until <= now) =>
+            // what was written before this node's own pause began, and is being written anew, asks for nothing
+            (HealthState::Open | HealthState::Paused, State::Down(down))
+                if row.until.is_none_or(|until| until <= now)
+                    && row.changed_at >= now - down.since.elapsed() =>
             {
                 relay.health.retry();
             }

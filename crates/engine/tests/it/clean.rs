@@ -93,21 +93,19 @@ async fn letter_is_the_recipients_own() {
     assert_eq!(ids.len(), 20);
 }
 
-/// R19: the first letter leaves within a second after the run is there.
+/// R19: the first letter leaves when somebody presses Start, not when the engine looks for work the next time.
 #[tokio::test(flavor = "multi_thread")]
-async fn first_letter_leaves_within_a_second() {
+async fn first_letter_leaves_at_once() {
     let world = World::new().await;
     let server = Script::new().start().await;
     let mut config = world.config(server.server());
-    config.tick = Duration::from_secs(1);
+    config.tick = Duration::from_hours(1);
     let engine = skychimp_engine::Engine::start(config);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let run = world.run(5).await;
-    let start = now();
-    world.wake.everywhere(&world.db).await.unwrap();
-    server.wait_for_accepted(1).await;
-    assert!(now().since(start) < Duration::from_secs(1));
-    world.wait_over(&run).await;
+    for letters in [1, 5] {
+        let run = world.run(letters).await;
+        world.wake.everywhere(&world.db).await.unwrap();
+        world.wait_over(&run).await;
+    }
     engine.stop().await;
 }
 

@@ -28,9 +28,9 @@ async fn world() -> World {
 
 /// With the time-outs that an operator gets who sets none.
 fn patient(world: &World, server: &ScriptedServer) -> EngineConfig {
-    let mut config = world.config(server.server());
-    config.server.timeouts = Timeouts::default();
-    config
+    let mut server = server.server();
+    server.timeouts = Timeouts::default();
+    world.config(server)
 }
 
 /// Scenario 1: 20 000 letters.
@@ -40,7 +40,9 @@ async fn clean_run_of_20_000() {
     let sink = Sink::keeping().await;
     let run = world.run(20_000).await;
     let mut config = world.config(sink.server());
-    config.server.connections = 50;
+    if let Some(server) = &mut config.server {
+        server.connections = 50;
+    }
     let engine = Engine::start(config);
     assert_eq!(world.wait_over(&run).await.sent, 20_000);
     engine.stop().await;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use skychimp_smtp::testing::Script;
 
 use crate::service::{Service, eventually};
@@ -20,6 +22,10 @@ async fn name_that_resolves_later_is_waited_for() {
     let mailing = home.mailing(&home.fill(20), &["--run"]);
     // the only hosts that the process knows
     let hosts = home.file("hosts", "127.0.0.1 localhost\n");
+    // the wrapper reads the file again when its time is another one, in whole seconds
+    let old = std::time::UNIX_EPOCH + Duration::from_hours(1);
+    let file = std::fs::File::options().write(true).open(&hosts).unwrap();
+    file.set_modified(old).unwrap();
     let mut command = home.command(&["serve", "--json"]);
     command
         .env("LD_PRELOAD", WRAPPER)
