@@ -3,6 +3,8 @@
 //! The log of a mailing is read in order of run and time, a page at a time ([`Attempt::page`]), from either end. Exports
 //! read the same pages one after the other, so a million rows never sit in memory.
 
+#[macro_use]
+mod sql;
 mod explore;
 mod reply_group;
 
@@ -11,8 +13,9 @@ use sqlx::{QueryBuilder, Sqlite};
 
 pub use explore::{LogCursor, LogFilter, LogPage, LogRow};
 pub use reply_group::reply_group;
+pub(crate) use sql::{of_run, trouble_of_run, with_delivery};
 
-use crate::db::{Tx, on_db};
+use crate::db::{Tx, on_db, worded};
 use crate::delivery::{Attempted, DeliveryState};
 use crate::error::Error;
 use crate::ids::{DeliveryId, MailingId, RunId, UserId};
@@ -232,47 +235,6 @@ impl Attempt {
     }
 }
 
-macro_rules! page_sql {
-    ($compare:literal, $direction:literal) => {
-        concat!(
-            "SELECT a.at, d.email AS recipient, a.number, a.outcome, a.class, a.phase, a.code, a.enhanced_code, a.reply,
-                    a.server, a.duration_ms, a.run_id, a.delivery_id, d.state
-             FROM attempts a
-             JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id
-             WHERE a.owner_id = $1 AND a.run_id = $2 AND (a.at, a.delivery_id, a.number) ",
-            $compare,
-            " ($3, $4, $5)
-               AND ($6 IS NULL OR a.outcome = $6) AND ($7 IS NULL OR d.state = $7) AND ($8 IS NULL OR a.code = $8)
-               AND ($9 IS NULL OR a.reply_group = $9) AND ($10 IS NULL OR d.email_key LIKE $10 ESCAPE '\\')
-               AND a.at >= $11 AND a.at < $12
-             ORDER BY a.at ",
-            $direction,
-            ", a.delivery_id ",
-            $direction,
-            ", a.number ",
-            $direction,
-            " LIMIT $13"
-        )
-    };
-}
-
-/// The statement of [`Attempt::groups`], with the index hint that only SQLite has.
-macro_rules! groups_sql {
-    ($hint:literal) => {
-        concat!(
-            "SELECT a.reply_group, a.class, a.code, d.state, count(*) AS count, min(a.reply) AS reply, max(a.at) AS last_at
-             FROM attempts a ",
-            $hint,
-            " JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id
-             WHERE a.owner_id = $1 AND a.run_id = $2 AND a.outcome <> 'sent'
-               AND d.attempts = a.number AND d.state <> 'sent'
-             GROUP BY a.reply_group, a.class, a.code, d.state
-             ORDER BY count DESC, a.reply_group, d.state
-             LIMIT $3"
-        )
-    };
-}
-
 impl Attempt {
     /// Where this attempt stands in the log.
     #[must_use]
@@ -332,9 +294,10 @@ impl Attempt {
         after: Option<AttemptCursor>,
         limit: usize,
     ) -> Result<Vec<Self>, Error> {
+        tx.by_key().await?;
         let (sql, edge) = match order {
-            Order::Oldest => (page_sql!(">", "ASC"), i64::MIN),
-            Order::Newest => (page_sql!("<", "DESC"), i64::MAX),
+            Order::Oldest => (worded!(tx, page_sql, ">", "ASC"), i64::MIN),
+            Order::Newest => (worded!(tx, page_sql, "<", "DESC"), i64::MAX),
         };
         let (at, delivery, number) = after.map_or((edge, edge, edge), |after| {
             (after.at.millis(), after.delivery.0, after.number)
@@ -363,14 +326,8 @@ impl Attempt {
         owner: UserId,
         delivery: DeliveryId,
     ) -> Result<Vec<Self>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT a.at, d.email AS recipient, a.number, a.outcome, a.class, a.phase, a.code, a.enhanced_code, a.reply,
-                    a.server, a.duration_ms, a.run_id, a.delivery_id, d.state
-             FROM attempts a
-             JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id
-             WHERE a.owner_id = $1 AND a.delivery_id = $2
-             ORDER BY a.number",
-        )
+        let sql = worded!(tx, of_delivery_sql);
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
         .bind(owner)
         .bind(delivery)
         .fetch_all(conn)
@@ -385,11 +342,7 @@ impl Attempt {
         run: RunId,
         limit: usize,
     ) -> Result<Vec<ReplyGroup>, Error> {
-        let sql = match tx {
-            // without being told SQLite walks all attempts of the owner
-            Tx::Sqlite(_) => groups_sql!("INDEXED BY attempts_trouble"),
-            Tx::Postgres(_) => groups_sql!(""),
-        };
+        let sql = worded!(tx, groups_sql);
         Ok(on_db!(tx, conn => sqlx::query_as(sql)
             .bind(owner)
             .bind(run)
@@ -405,9 +358,8 @@ impl Attempt {
         run: RunId,
         since: Moment,
     ) -> Result<i64, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_scalar(
-            "SELECT count(*) FROM attempts WHERE owner_id = $1 AND run_id = $2 AND at >= $3 AND outcome = 'sent'",
-        )
+        let sql = worded!(tx, sent_since_sql);
+        Ok(on_db!(tx, conn => sqlx::query_scalar(sql)
         .bind(owner)
         .bind(run)
         .bind(since)
@@ -423,13 +375,8 @@ impl Attempt {
         since: Moment,
         limit: i64,
     ) -> Result<Vec<(i64, i64)>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT at / 1000 AS second, count(*)
-             FROM (SELECT at FROM attempts WHERE owner_id = $1 AND run_id = $2 AND at >= $3 AND outcome = 'sent'
-                   ORDER BY at DESC LIMIT $4) AS latest
-             GROUP BY at / 1000
-             ORDER BY second",
-        )
+        let sql = worded!(tx, sent_by_second_sql);
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
         .bind(owner)
         .bind(run)
         .bind(since)

@@ -106,11 +106,22 @@ macro_rules! on_db {
         }
     };
 }
+
+/// A statement that both databases need in words of their own.
+macro_rules! worded {
+    ($tx:expr, $sql:ident $(, $more:tt)*) => {
+        match $tx {
+            $crate::db::Tx::Sqlite(_) => $sql!(sqlite $(, $more)*),
+            $crate::db::Tx::Postgres(_) => $sql!(postgres $(, $more)*),
+        }
+    };
+}
+
 #[allow(
     unused_imports,
     reason = "macro_rules need this line to be usable by path"
 )]
-pub(crate) use on_db;
+pub(crate) use {on_db, worded};
 
 impl Db {
     /// Connects to `sqlite://PATH`, `postgres://…` or `postgresql://…`. The file of SQLite is made when missing.
@@ -306,7 +317,7 @@ impl Tx {
     /// Makes the planner find rows by their keys until the end of the transaction. Statistics of a table that is just
     /// being filled are those of an empty one, or know nothing of an owner who is new: it would rather read all that he
     /// has for each row that is wanted.
-    /// For statements that never want more than a few rows for each key they are given.
+    /// For statements that never want more than a few rows for each key they are given, or some in the order of an index.
     pub(crate) async fn by_key(&mut self) -> Result<(), Error> {
         if let Self::Postgres(tx) = self {
             sqlx::raw_sql(

@@ -9,7 +9,7 @@
 //! where everything newer has been looked at, and says so.
 
 use super::{Attempt, AttemptOutcome};
-use crate::db::{Tx, on_db};
+use crate::db::{Tx, on_db, worded};
 use crate::delivery::DeliveryState;
 use crate::error::Error;
 use crate::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId};
@@ -99,68 +99,81 @@ struct Looked {
     floor: Option<LogCursor>,
 }
 
-/// `$1` owner, `$2` run, `$3` `$4` `$5` older than, `$6` from, `$7` most that are looked at.
-macro_rules! of_run {
-    ($hint:literal) => {
-        concat!(
-            "(SELECT * FROM attempts ",
-            $hint,
-            " WHERE owner_id = $1 AND run_id = $2 AND (at, delivery_id, number) < ($3, $4, $5) AND at >= $6
-              ORDER BY at DESC, delivery_id DESC, number DESC LIMIT $7) AS a"
+/// The newest attempts of a run: `$1` owner, `$2` run, `$3` `$4` `$5` older than, `$6` from, `$7` most that are looked at.
+macro_rules! place_run {
+    ($db:ident) => {
+        newest!(of_run!($db))
+    };
+}
+
+/// As [`place_run`], of all that were not accepted; `$2` is not used.
+macro_rules! place_trouble {
+    (sqlite) => {
+        newest!(
+            "attempts INDEXED BY attempts_trouble_log
+             WHERE owner_id = $1 AND outcome <> 'sent' AND CAST($2 AS TEXT) IS NULL"
+        )
+    };
+    (postgres) => {
+        newest!("attempts WHERE owner_id = $1 AND outcome <> 'sent' AND CAST($2 AS TEXT) IS NULL")
+    };
+}
+
+/// As [`place_run`]; `$2` is the recipient.
+macro_rules! place_person {
+    (sqlite) => {
+        newest!(
+            "(SELECT a.* FROM deliveries p
+              CROSS JOIN attempts a ON a.owner_id = p.owner_id AND a.delivery_id = p.id
+              WHERE p.owner_id = $1 AND p.recipient_id = $2) AS a WHERE TRUE"
+        )
+    };
+    (postgres) => {
+        newest!(
+            "(SELECT a.* FROM deliveries p
+              CROSS JOIN LATERAL
+                  (SELECT * FROM attempts WHERE owner_id = p.owner_id AND delivery_id = p.id OFFSET 0) AS a
+              WHERE p.owner_id = $1 AND p.recipient_id = $2) AS a WHERE TRUE"
         )
     };
 }
 
-/// As [`of_run`]; `$2` is not used.
-macro_rules! of_trouble {
-    ($hint:literal) => {
+macro_rules! newest {
+    ($from:expr) => {
         concat!(
-            "(SELECT * FROM attempts ",
-            $hint,
-            " WHERE owner_id = $1 AND outcome <> 'sent' AND CAST($2 AS TEXT) IS NULL
-                AND (at, delivery_id, number) < ($3, $4, $5) AND at >= $6
-              ORDER BY at DESC, delivery_id DESC, number DESC LIMIT $7) AS a"
+            $from,
+            " AND (at, delivery_id, number) < ($3, $4, $5) AND at >= $6
+             ORDER BY at DESC, delivery_id DESC, number DESC LIMIT $7"
         )
-    };
-}
-
-/// As [`of_run`]; `$2` is the recipient.
-macro_rules! of_person {
-    () => {
-        "(SELECT x.* FROM deliveries p JOIN attempts x ON x.owner_id = p.owner_id AND x.delivery_id = p.id
-          WHERE p.owner_id = $1 AND p.recipient_id = $2 AND (x.at, x.delivery_id, x.number) < ($3, $4, $5) AND x.at >= $6
-          ORDER BY x.at DESC, x.delivery_id DESC, x.number DESC LIMIT $7) AS a"
     };
 }
 
 /// What is found in them.
 macro_rules! look_sql {
-    ($from:expr) => {
-        concat!(
-            "SELECT a.at, d.email AS recipient, a.number, a.outcome, a.class, a.phase, a.code, a.enhanced_code, a.reply,
-                    a.server, a.duration_ms, a.run_id, a.delivery_id, d.state, m.id AS mailing_id, m.title, d.recipient_id
-             FROM ",
-            $from,
-            " JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id
-              JOIN runs r ON r.owner_id = a.owner_id AND r.id = a.run_id
-              JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
-              WHERE ($8 IS NULL OR a.outcome = $8) AND ($9 IS NULL OR d.state = $9) AND ($10 IS NULL OR a.class = $10)
-                AND ($11 IS NULL OR a.code = $11) AND ($12 IS NULL OR a.server LIKE $12 ESCAPE '\\')
-                AND ($13 IS NULL OR d.email_key LIKE $13 ESCAPE '\\') AND ($14 IS NULL OR d.email_key LIKE $14 ESCAPE '\\')
-                AND ($15 IS NULL OR m.id = $15)
-              ORDER BY a.at DESC, a.delivery_id DESC, a.number DESC
-              LIMIT $16"
+    ($db:ident, $place:ident) => {
+        lines_sql!(
+            $db,
+            ", m.id AS mailing_id, m.title, d.recipient_id",
+            $place!($db),
+            "JOIN runs r ON r.owner_id = a.owner_id AND r.id = a.run_id
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             WHERE ($8 IS NULL OR a.outcome = $8) AND ($9 IS NULL OR d.state = $9) AND ($10 IS NULL OR a.class = $10)
+               AND ($11 IS NULL OR a.code = $11) AND ($12 IS NULL OR a.server LIKE $12 ESCAPE '\\')
+               AND ($13 IS NULL OR d.email_key LIKE $13 ESCAPE '\\') AND ($14 IS NULL OR d.email_key LIKE $14 ESCAPE '\\')
+               AND ($15 IS NULL OR m.id = $15)
+             ORDER BY a.at DESC, a.delivery_id DESC, a.number DESC
+             LIMIT $16"
         )
     };
 }
 
 /// Where the last of them stands, when there are as many as could be looked at: `$8` is one less.
 macro_rules! last_sql {
-    ($from:expr) => {
+    ($db:ident, $place:ident) => {
         concat!(
-            "SELECT a.at, a.delivery_id, a.number FROM ",
-            $from,
-            " ORDER BY a.at DESC, a.delivery_id DESC, a.number DESC LIMIT 1 OFFSET $8"
+            "SELECT a.at, a.delivery_id, a.number FROM (SELECT * FROM ",
+            $place!($db),
+            ") AS a ORDER BY a.at DESC, a.delivery_id DESC, a.number DESC LIMIT 1 OFFSET $8"
         )
     };
 }
@@ -432,21 +445,20 @@ async fn look(
     scan: usize,
     limit: usize,
 ) -> Result<Looked, Error> {
-    // SQLite is told the index: else it walks all attempts of the owner
-    let (sql, last) = match (&*tx, place) {
-        (_, Place::Person(_)) => (look_sql!(of_person!()), last_sql!(of_person!())),
-        (Tx::Sqlite(_), Place::Run(_)) => (
-            look_sql!(of_run!("INDEXED BY attempts_log")),
-            last_sql!(of_run!("INDEXED BY attempts_log")),
+    tx.by_key().await?;
+    let (sql, last) = match place {
+        Place::Run(_) => (
+            worded!(tx, look_sql, place_run),
+            worded!(tx, last_sql, place_run),
         ),
-        (Tx::Postgres(_), Place::Run(_)) => (look_sql!(of_run!("")), last_sql!(of_run!(""))),
-        (Tx::Sqlite(_), Place::Trouble) => (
-            look_sql!(of_trouble!("INDEXED BY attempts_trouble_log")),
-            last_sql!(of_trouble!("INDEXED BY attempts_trouble_log")),
+        Place::Trouble => (
+            worded!(tx, look_sql, place_trouble),
+            worded!(tx, last_sql, place_trouble),
         ),
-        (Tx::Postgres(_), Place::Trouble) => {
-            (look_sql!(of_trouble!("")), last_sql!(of_trouble!("")))
-        }
+        Place::Person(_) => (
+            worded!(tx, look_sql, place_person),
+            worded!(tx, last_sql, place_person),
+        ),
     };
     let id = match place {
         Place::Run(run) => Some(run.0),

@@ -5,7 +5,8 @@
 //! found through them.
 
 use super::{Delivery, DeliveryState};
-use crate::db::{Tx, on_db};
+use crate::attempt::{trouble_of_run, with_delivery};
+use crate::db::{Tx, on_db, worded};
 use crate::error::Error;
 use crate::ids::{DeliveryId, ListId, MailingId, RecipientId, RunId, UserId};
 use crate::list::{self, List};
@@ -168,41 +169,54 @@ pub struct Regrouped {
 
 /// Deliveries in order of address. `$1` owner, `$2` run, `$3` behind this key, `$11` most rows that are looked at.
 macro_rules! scan {
-    () => {
-        "(SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3
-          ORDER BY email_key LIMIT $11) AS d"
+    ($db:ident) => {
+        "SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3
+         ORDER BY email_key LIMIT $11"
     };
 }
 
-/// Deliveries whose last attempt was not accepted, with the index hint that only SQLite has.
+/// Deliveries whose last attempt was not accepted.
 macro_rules! trouble {
-    ($hint:literal) => {
+    ($db:ident) => {
         concat!(
-            "(SELECT x.* FROM attempts t ",
-            $hint,
-            " JOIN deliveries x ON x.owner_id = t.owner_id AND x.id = t.delivery_id AND x.attempts = t.number
-              WHERE t.owner_id = $1 AND t.run_id = $2 AND t.outcome <> 'sent' AND x.email_key > $3
-              ORDER BY x.email_key LIMIT $11) AS d"
+            "SELECT d.* FROM (SELECT * FROM ",
+            trouble_of_run!($db),
+            ") AS a",
+            with_delivery!($db),
+            "WHERE d.attempts = a.number AND d.email_key > $3 ORDER BY d.email_key LIMIT $11"
         )
     };
 }
 
 /// All deliveries of the run, for what is done with all that match.
 macro_rules! whole {
-    () => {
-        "(SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3 LIMIT $11) AS d"
+    ($db:ident) => {
+        "SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3 LIMIT $11"
+    };
+}
+
+/// The last attempt `a` of each delivery `d`, looked up by its key, as in `with_delivery`.
+macro_rules! with_last_attempt {
+    (sqlite) => {
+        " LEFT JOIN attempts a ON a.owner_id = d.owner_id AND a.delivery_id = d.id AND a.number = d.attempts "
+    };
+    (postgres) => {
+        " LEFT JOIN LATERAL
+              (SELECT * FROM attempts WHERE owner_id = d.owner_id AND delivery_id = d.id AND number = d.attempts OFFSET 0) AS a
+              ON TRUE "
     };
 }
 
 /// From `$from`, with the last attempt and what is asked for: `$4` fate, `$5` group, `$6` class, `$7` code, `$8` pattern of the
 /// domain, `$9` attempts, `$10` pattern of the address.
 macro_rules! found {
-    ($from:expr) => {
+    ($db:ident, $from:ident) => {
         concat!(
-            " FROM ",
-            $from,
-            " LEFT JOIN attempts a ON a.owner_id = d.owner_id AND a.delivery_id = d.id AND a.number = d.attempts
-              LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
+            " FROM (",
+            $from!($db),
+            ") AS d",
+            with_last_attempt!($db),
+            "LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
               WHERE ($4 IS NULL OR CASE $4 WHEN 'remaining' THEN d.done_at IS NULL
                                            WHEN 'deferred' THEN d.done_at IS NULL AND d.attempts > 0
                                            ELSE d.state = $4 END)
@@ -214,12 +228,40 @@ macro_rules! found {
 }
 
 macro_rules! page_sql {
-    ($from:expr) => {
+    ($db:ident, $from:ident) => {
         concat!(
             "SELECT d.id, d.run_id, d.recipient_id, d.email, d.email_key, r.name, d.state, d.why, d.attempts, d.due_at, d.done_at,
                     a.at AS last_at, a.reply",
-            found!($from),
+            found!($db, $from),
             " ORDER BY d.email_key LIMIT $12"
+        )
+    };
+}
+
+macro_rules! count_sql {
+    ($db:ident) => {
+        concat!("SELECT count(r.id)", found!($db, whole))
+    };
+}
+
+/// `$12` the new mailing.
+macro_rules! choose_sql {
+    ($db:ident) => {
+        concat!(
+            "INSERT INTO mailing_recipients (owner_id, mailing_id, recipient_id) SELECT r.owner_id, $12, r.id",
+            found!($db, whole),
+            " AND r.id IS NOT NULL"
+        )
+    };
+}
+
+/// `$12` the new list, `$13` now.
+macro_rules! list_sql {
+    ($db:ident) => {
+        concat!(
+            "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at) SELECT r.owner_id, $12, r.id, $13",
+            found!($db, whole),
+            " AND r.id IS NOT NULL"
         )
     };
 }
@@ -241,13 +283,21 @@ macro_rules! bound {
     };
 }
 
+macro_rules! few_troubles_sql {
+    ($db:ident) => {
+        concat!(
+            "SELECT count(*) FROM (SELECT 1 AS one FROM ",
+            trouble_of_run!($db),
+            " LIMIT $3) AS troubles"
+        )
+    };
+}
+
 /// Walking all attempts of the run that were not accepted is quick.
 async fn few_troubles(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
     let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
-    let troubles: i64 = on_db!(tx, conn => sqlx::query_scalar(
-        "SELECT count(*) FROM (SELECT 1 AS one FROM attempts
-             WHERE owner_id = $1 AND run_id = $2 AND outcome <> 'sent' LIMIT $3) AS troubles",
-    )
+    let sql = worded!(tx, few_troubles_sql);
+    let troubles: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
     .bind(run.owner_id)
     .bind(run.id)
     .bind(scan)
@@ -280,10 +330,10 @@ impl Delivery {
         limit: usize,
     ) -> Result<People, Error> {
         let trouble = filter.is_trouble() && few_troubles(tx, run).await?;
-        let sql = match (&*tx, trouble) {
-            (_, false) => page_sql!(scan!()),
-            (Tx::Sqlite(_), true) => page_sql!(trouble!("INDEXED BY attempts_trouble")),
-            (Tx::Postgres(_), true) => page_sql!(trouble!("")),
+        let sql = if trouble {
+            worded!(tx, page_sql, trouble)
+        } else {
+            worded!(tx, page_sql, scan)
         };
         let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
         let mut rows: Vec<PersonRow> = on_db!(tx, conn => bound!(
@@ -387,8 +437,9 @@ impl Mailing {
         let Some(mailing) = Self::get(tx, owner, run.mailing_id).await? else {
             return Ok(None);
         };
+        let sql = worded!(tx, count_sql);
         let people: i64 = on_db!(tx, conn => bound!(
-            sqlx::query_scalar(concat!("SELECT count(r.id)", found!(whole!()))),
+            sqlx::query_scalar(sql),
             owner, run.id, "", filter, i64::MAX
         )
         .fetch_one(conn)
@@ -418,13 +469,13 @@ impl Mailing {
             list = Some(made);
         }
         let id = Self::create(tx, owner, &draft, actor, now).await?;
+        let sql = match list {
+            None => worded!(tx, choose_sql),
+            Some(_) => worded!(tx, list_sql),
+        };
         match list {
             None => on_db!(tx, conn => bound!(
-                sqlx::query(concat!(
-                    "INSERT INTO mailing_recipients (owner_id, mailing_id, recipient_id) SELECT r.owner_id, $12, r.id",
-                    found!(whole!()),
-                    " AND r.id IS NOT NULL",
-                )),
+                sqlx::query(sql),
                 owner, run.id, "", filter, i64::MAX
             )
             .bind(id)
@@ -432,11 +483,7 @@ impl Mailing {
             .await
             .map(|_| ()))?,
             Some(list) => on_db!(tx, conn => bound!(
-                sqlx::query(concat!(
-                    "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at) SELECT r.owner_id, $12, r.id, $13",
-                    found!(whole!()),
-                    " AND r.id IS NOT NULL",
-                )),
+                sqlx::query(sql),
                 owner, run.id, "", filter, i64::MAX
             )
             .bind(list)

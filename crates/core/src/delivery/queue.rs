@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::types::Json;
 
 use super::{DeliveryState, Untried};
-use crate::db::{Tx, on_db};
+use crate::db::{Tx, on_db, worded};
 use crate::error::Error;
 use crate::ids::{DeliveryId, RunId, UserId, WorkerId};
 use crate::time::Moment;
@@ -483,10 +483,7 @@ macro_rules! count_sql {
 /// Lets go of everything that `worker` has in hand. Returns how many deliveries there were.
 pub(super) async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
     sweep(tx, worker).await?;
-    let sql = match tx {
-        Tx::Sqlite(_) => count_sql!(sqlite),
-        Tx::Postgres(_) => count_sql!(postgres),
-    };
+    let sql = worded!(tx, count_sql);
     let count: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
     .bind(worker)
     .fetch_one(conn)

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::queue::{self, Held, meant_sql};
 use super::{Delivery, DeliveryState};
 use crate::attempt::{Attempt, AttemptOutcome, ROWS};
-use crate::db::{Tx, on_db};
+use crate::db::{Tx, on_db, worded};
 use crate::error::Error;
 use crate::ids::{DeliveryId, RunId, UserId, WorkerId};
 use crate::run::Run;
@@ -228,10 +228,7 @@ impl Delivery {
         tx.by_key().await?;
         // locked first: an outcome that the worker is about to record comes before or not at all
         Held::of(tx, worker).await?;
-        let (log, defer) = match tx {
-            Tx::Sqlite(_) => (doubt_log_sql!(sqlite), doubt_sql!(sqlite)),
-            Tx::Postgres(_) => (doubt_log_sql!(postgres), doubt_sql!(postgres)),
-        };
+        let (log, defer) = (worded!(tx, doubt_log_sql), worded!(tx, doubt_sql));
         on_db!(tx, conn => sqlx::query(log)
             .bind(worker)
             .bind(now)

@@ -3,31 +3,31 @@
 use std::collections::BTreeMap;
 
 use super::{DOMAINS, Domain, Others, Point, REPLIES, Report, Timeline, Times, Tries};
-use crate::attempt::{Attempt, AttemptOutcome};
-use crate::db::{Tx, on_db};
+use crate::attempt::{Attempt, AttemptOutcome, of_run, trouble_of_run};
+use crate::db::{Tx, on_db, worded};
 use crate::error::Error;
 use crate::ids::{RunId, UserId};
 use crate::run::Run;
 use crate::time::Moment;
 
-/// Statements over all attempts of a run, with the index hint that only SQLite has: without being told it walks all
-/// attempts of the owner.
+/// The attempts of a run in slots of `$3` ms.
 macro_rules! slots_sql {
-    ($hint:literal) => {
+    ($db:ident) => {
         concat!(
-            "SELECT at / $3 AS slot, count(*) FROM attempts ",
-            $hint,
-            " WHERE owner_id = $1 AND run_id = $2 GROUP BY at / $3"
+            "SELECT at / $3 AS slot, count(*) FROM ",
+            of_run!($db),
+            " GROUP BY at / $3"
         )
     };
 }
 
+/// Those that were not accepted, by outcome.
 macro_rules! trouble_sql {
-    ($hint:literal) => {
+    ($db:ident) => {
         concat!(
-            "SELECT at / $3 AS slot, outcome, count(*) FROM attempts ",
-            $hint,
-            " WHERE owner_id = $1 AND run_id = $2 AND outcome <> 'sent' GROUP BY at / $3, outcome"
+            "SELECT at / $3 AS slot, outcome, count(*) FROM ",
+            trouble_of_run!($db),
+            " GROUP BY at / $3, outcome"
         )
     };
 }
@@ -160,13 +160,7 @@ impl Report {
 
 /// All attempts are counted from an index, those in trouble by their outcome; the rest was sent.
 async fn timeline(tx: &mut Tx, run: &Run, slot: i64) -> Result<Timeline, Error> {
-    let (all, trouble) = match tx {
-        Tx::Sqlite(_) => (
-            slots_sql!("INDEXED BY attempts_log"),
-            trouble_sql!("INDEXED BY attempts_trouble"),
-        ),
-        Tx::Postgres(_) => (slots_sql!(""), trouble_sql!("")),
-    };
+    let (all, trouble) = (worded!(tx, slots_sql), worded!(tx, trouble_sql));
     let all: Vec<(i64, i64)> = on_db!(tx, conn => sqlx::query_as(all)
         .bind(run.owner_id)
         .bind(run.id)

@@ -75,17 +75,28 @@ macro_rules! range_sql {
     };
 }
 
+/// The recipient `r` of each id in `chosen`, looked up by its key; OFFSET keeps PostgreSQL from joining in another order.
+macro_rules! with_recipient {
+    (sqlite) => {
+        " CROSS JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id "
+    };
+    (postgres) => {
+        " CROSS JOIN LATERAL
+              (SELECT * FROM recipients WHERE owner_id = $1 AND id = chosen.recipient_id OFFSET 0) AS r "
+    };
+}
+
 /// The statement that makes deliveries; `$1` to `$4` as above, `$5` run, `$6` due, `$7` state, `$8` when it is over.
 macro_rules! insert_sql {
-    () => {
+    ($db:ident) => {
         concat!(
             "INSERT INTO deliveries (owner_id, run_id, recipient_id, email, email_key, state, attempts, due_at, done_at)
              SELECT r.owner_id, $5, r.id, r.email, r.email_key, $7, 0, $6, $8
              FROM (",
             range_sql!(),
-            ") AS chosen
-             JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id
-             WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.owner_id = $1 AND s.email_key = r.email_key)
+            ") AS chosen",
+            with_recipient!($db),
+            "WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.owner_id = $1 AND s.email_key = r.email_key)
              ON CONFLICT DO NOTHING"
         )
     };
@@ -203,7 +214,7 @@ async fn insert(
             let before: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM deliveries")
                 .fetch_one(&mut **tx)
                 .await?;
-            sqlx::query(insert_sql!())
+            sqlx::query(insert_sql!(sqlite))
                 .bind(open.owner_id)
                 .bind(open.mailing_id)
                 .bind(after)
@@ -223,7 +234,7 @@ async fn insert(
         Tx::Postgres(tx) => {
             sqlx::query_as(concat!(
                 "WITH made AS (",
-                insert_sql!(),
+                insert_sql!(postgres),
                 " RETURNING id) SELECT count(*), min(id), max(id) FROM made"
             ))
             .bind(open.owner_id)

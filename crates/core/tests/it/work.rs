@@ -1,16 +1,23 @@
-//! What a step of sending costs does not depend on how large the run is.
+//! What a step of sending and a page of the log cost does not depend on how large the run is.
 
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::attempt::{
+    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogCursor, LogFilter, Order,
+};
 use skychimp_core::db::{Db, Tx};
-use skychimp_core::delivery::{Attempted, Claim, Delivery, Next, Scope};
+use skychimp_core::delivery::{Attempted, Claim, Delivery, Next, PeopleFilter, Scope};
 use skychimp_core::ids::WorkerId;
+use skychimp_core::mailing::MailingDraft;
+use skychimp_core::page::Place;
+use skychimp_core::recipient::{Filter, Recipient};
 use skychimp_core::run::Run;
-use skychimp_core::testing::{TestDb, Work, execute};
+use skychimp_core::testing::{TestDb, Work, execute, fill_log, list, mailing, user};
 use skychimp_core::time::Moment;
+use skychimp_core::user::Role;
 
 use crate::deliveries::{NOW, attempted, run_of, sent};
+use crate::mailings::{service, start};
 use crate::support::at;
 
 /// One step in a transaction of its own, and what it cost.
@@ -130,10 +137,107 @@ async fn costs(n: usize) -> Vec<(&'static str, u64)> {
     costs
 }
 
-/// R19: a claim, its outcomes and its return cost as much in a run of a million as in one of a thousand.
-#[tokio::test]
-async fn steps_cost_the_same_in_a_large_run() {
-    let (small, large) = (costs(500).await, costs(6_000).await);
+/// What reading the log of a run of `n` costs while PostgreSQL has counted another owner's rows only.
+async fn reads(n: i64) -> Vec<(&'static str, u64)> {
+    let db = TestDb::new().await.unwrap();
+    let now = at(NOW);
+    let known = user(&db, "ann", Role::User).await.unwrap();
+    let owner = user(&db, "bob", Role::User).await.unwrap();
+    fill_log(&db, known, 2, 1_000, now).await.unwrap();
+    list(&db, known, "Old", 0, 2_000, now).await.unwrap();
+    if let Db::Postgres(pool) = &*db {
+        sqlx::query("ANALYZE").execute(pool).await.unwrap();
+    }
+    let run_id = fill_log(&db, owner, 1, n, now).await.unwrap()[0];
+    let new_list = list(&db, owner, "New", 0, n, now).await.unwrap();
+    let new = mailing(&db, owner, &[new_list], MailingDraft::default(), now).await;
+    start(&db, owner, new.unwrap(), now).await.unwrap();
+    let work = Work::of(&db).await.unwrap();
+    let mut costs = Vec::new();
+
+    let all = AttemptFilter::all(AttemptsOf::Run(run_id));
+    for (name, order) in [("first page", Order::Oldest), ("last page", Order::Newest)] {
+        let page = async |tx: &mut Tx| Attempt::page(tx, owner, &all, order, None, 50).await;
+        let (found, cost) = step(&db, &work, page).await;
+        let found = found.unwrap();
+        assert_eq!(found.len(), 50);
+        costs.push((name, cost));
+
+        let behind = found.last().map(Attempt::cursor);
+        let page = async |tx: &mut Tx| Attempt::page(tx, owner, &all, order, behind, 50).await;
+        let (next, cost) = step(&db, &work, page).await;
+        assert_ne!(next.unwrap()[0], found[0]);
+        costs.push((name, cost));
+
+        let one = found[0].delivery_id;
+        let tried = async |tx: &mut Tx| Attempt::of_delivery(tx, owner, one).await;
+        let (tried, cost) = step(&db, &work, tried).await;
+        assert!(!tried.unwrap().is_empty());
+        costs.push(("one letter", cost));
+    }
+
+    let top: LogFilter = LogFilter::default();
+    let refused = LogFilter {
+        outcome: Some(AttemptOutcome::Failed),
+        ..LogFilter::default()
+    };
+    for (name, filter) in [("log of all", &top), ("log of the refused", &refused)] {
+        let mut after: Option<LogCursor> = None;
+        for _ in 0..2 {
+            let page = async |tx: &mut Tx| Attempt::explore(tx, owner, filter, after, 3).await;
+            let (found, cost) = step(&db, &work, page).await;
+            let found = found.unwrap();
+            assert_eq!(found.rows.len(), 3);
+            after = found.next;
+            costs.push((name, cost));
+        }
+    }
+
+    let mut tx = db.read().await.unwrap();
+    let run = Run::get(&mut tx, owner, run_id).await.unwrap().unwrap();
+    drop(tx);
+    let everybody = PeopleFilter::default();
+    let people = async |tx: &mut Tx| Delivery::people(tx, &run, &everybody, "", 50).await;
+    let (people, cost) = step(&db, &work, people).await;
+    assert_eq!(people.unwrap().rows.len(), 50);
+    costs.push(("people", cost));
+
+    let lately = run.finished_at.unwrap() - Duration::from_millis(1_050);
+    let since = async |tx: &mut Tx| Attempt::sent_since(tx, owner, run_id, lately).await;
+    let (sent, cost) = step(&db, &work, since).await;
+    assert!(sent.unwrap() > 0);
+    costs.push(("sent in the last second", cost));
+    let seconds = async |tx: &mut Tx| Attempt::sent_by_second(tx, owner, run_id, lately, 100).await;
+    let (seconds, cost) = step(&db, &work, seconds).await;
+    assert!(!seconds.unwrap().is_empty());
+    costs.push(("second by second", cost));
+
+    let mut tx = db.write().await.unwrap();
+    let due = Run::start_due(&mut tx, None, &service(), now).await;
+    due.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..2 {
+        let expand = async |tx: &mut Tx| Run::expand_next(tx, None, 200, now).await;
+        let (expanded, cost) = step(&db, &work, expand).await;
+        assert_eq!(expanded.unwrap().unwrap().added, 200);
+        costs.push(("expand a slice", cost));
+    }
+    let members = Filter {
+        list: Some(new_list),
+        ..Filter::default()
+    };
+    let page = async |tx: &mut Tx| Recipient::page(tx, owner, &members, Place::First, 50).await;
+    let (page, cost) = step(&db, &work, page).await;
+    assert_eq!(page.unwrap().rows.len(), 50);
+    costs.push(("members of a list", cost));
+
+    let forget = async |tx: &mut Tx| Run::forget_slice(tx, owner, run_id, now).await;
+    let (removed, cost) = step(&db, &work, forget).await;
+    costs.push(("forget ten letters", 10 * cost / removed.unwrap()));
+    costs
+}
+
+fn assert_same(small: Vec<(&str, u64)>, large: Vec<(&str, u64)>) {
     for ((name, small), (_, large)) in small.into_iter().zip(large) {
         assert!(small > 0, "{name} was not counted");
         assert!(
@@ -141,4 +245,16 @@ async fn steps_cost_the_same_in_a_large_run() {
             "{name}: {small} in a run of 500, {large} in one of 6 000"
         );
     }
+}
+
+/// R19: a claim, its outcomes and its return cost as much in a run of a million as in one of a thousand.
+#[tokio::test]
+async fn steps_cost_the_same_in_a_large_run() {
+    assert_same(costs(500).await, costs(6_000).await);
+}
+
+/// R24: a page of the log costs as much in a run of a million as in one of a thousand, and this at once after it.
+#[tokio::test]
+async fn reading_costs_the_same_in_a_large_run() {
+    assert_same(reads(500).await, reads(6_000).await);
 }

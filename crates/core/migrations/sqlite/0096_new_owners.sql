@@ -1,0 +1,1 @@
+-- Nothing to do: here the index of the log holds the number already, as part of the key, and there are no statistics.
