@@ -141,6 +141,11 @@ test('the numbers of all pages are those of the mail server', async ({ browser, 
     expect(lines.map((line) => line.email).sort()).toEqual([...emails].sort());
   }
 
+  // who does not exist gets nothing more; who took the letter for spam may
+  await page.goto('/suppressions');
+  const dead = page.locator('tbody tr', { hasText: t('suppressions-reason-bounced') });
+  await expect(dead).toHaveCount(REFUSED.filter((email) => email.startsWith('refused')).length);
+
   // every attempt, in the log of the mailing and in that of all mailings
   for (const log of [`${mailing}/log.csv`, '/log.csv']) {
     const lines = await csv(page, log);

@@ -11,6 +11,7 @@
 //! run's rows, so an open run gets the next one only when fifty times as long has passed.
 
 mod cause;
+mod dead;
 mod make;
 mod store;
 mod summary;
@@ -31,6 +32,9 @@ use crate::time::Moment;
 const FRESH: Duration = Duration::from_secs(10);
 /// … and so many times older than making it took.
 const REST: u32 = 50;
+/// A run that ended longer ago is no news, after an upgrade or when nothing ran for long: nobody gets a heap of letters, and what
+/// servers said need not hold any more.
+const NEWS: Duration = Duration::from_hours(3 * 24);
 /// Groups of replies in a report.
 const REPLIES: usize = 200;
 /// Domains in a report, apart from all others.

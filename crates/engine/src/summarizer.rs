@@ -1,8 +1,9 @@
-//! Makes the reports of runs, and tells their owners (R2, R29).
+//! Makes the reports of runs, tells their owners, and suppresses dead addresses (R2, R3, R29).
 //!
 //! A finished run gets its final report at once, an open one now and then. Everything is counted in a transaction that only
 //! reads, one run after the other; a short one before it takes the work, so that no two processes do the same, and a short one
-//! after it keeps the result and, with the last one, queues the letter to the run's owner.
+//! after it keeps the result and, with the last one, suppresses the addresses that do not exist and queues the letter to the run's
+//! owner.
 
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
     };
     let mut tx = db.write().await?;
     let last = report.keep(&mut tx, due, begun.elapsed()).await?;
+    if last {
+        report.suppress_dead(&mut tx, due, clock.now()).await?;
+    }
     let told = last && tell(&mut tx, config, due, &report).await?;
     tx.commit().await?;
     if told {

@@ -3,9 +3,7 @@
 //! Whoever keeps a run's last report queues it in the same transaction, so there is exactly one. Its words are handed in: the engine
 //! has no sentences, and the site, which has them, may not be there.
 
-use std::time::Duration;
-
-use super::{Due, Report};
+use super::{Due, NEWS, Report};
 use crate::db::Tx;
 use crate::error::Error;
 use crate::ids::OutboxId;
@@ -14,9 +12,6 @@ use crate::outbox::{NewOutboxLetter, OutboxLetter};
 use crate::run::{Run, RunState};
 use crate::time::Moment;
 use crate::user::User;
-
-/// A run that was over so long ago is no news: after an upgrade, or when nothing ran for long, nobody gets a heap of letters.
-const NEWS: Duration = Duration::from_hours(3 * 24);
 
 /// What the letter tells, and whom.
 #[derive(Debug, Clone)]

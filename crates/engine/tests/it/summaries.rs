@@ -5,6 +5,7 @@ use std::time::Duration;
 use skychimp_core::attempt::AttemptOutcome;
 use skychimp_core::report::Report;
 use skychimp_core::run::Run;
+use skychimp_core::suppression::{Place, Reason, Suppression};
 use skychimp_core::testing::{TestRun, mixed_run};
 use skychimp_core::time::Clock;
 use skychimp_engine::{Engine, EngineConfig, summarizer};
@@ -93,4 +94,45 @@ async fn the_last_report_outlives_the_letters() {
     assert!(world.attempts(&run).await.is_empty());
     assert!(world.deliveries(&run).await.is_empty());
     assert_eq!(last(&world, &run).await, made);
+}
+
+/// The addresses that get nothing, after a run of ten letters of which those to `refused` were refused with `reply`.
+async fn suppressed(refused: fn(&str) -> bool, reply: &'static str) -> Vec<(String, Reason)> {
+    let world = World::new().await;
+    let server = Script::new()
+        .on(move |at| match at.step {
+            Step::Rcpt if refused(&at.address) => Action::reply(reply),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let run = world.run(10).await;
+    let engine = world.engine(&server);
+    last(&world, &run).await;
+    engine.stop().await;
+    let mut tx = world.db.read().await.unwrap();
+    let place = Place::default();
+    let page = Suppression::page(&mut tx, world.owner, "", &place, 100).await;
+    let rows = page.unwrap().rows.into_iter();
+    rows.map(|row| (row.email, row.reason)).collect()
+}
+
+/// R3: who does not exist gets no more letters; who refused one for another reason does.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_addresses_are_suppressed() {
+    let two = |address: &str| address.starts_with("to3@") || address.starts_with("to7@");
+    let bounced = ["to3@example.org", "to7@example.org"];
+    let bounced: Vec<_> = bounced
+        .map(|email| (email.to_owned(), Reason::Bounced))
+        .into();
+    assert_eq!(suppressed(two, "550 5.1.1 User unknown").await, bounced);
+    assert_eq!(suppressed(two, "550 5.7.1 Taken for spam").await, []);
+    assert_eq!(suppressed(two, "550 5.2.2 Mailbox full").await, []);
+}
+
+/// R3: a server that knows hardly anybody is not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_knows_nobody_suppresses_nobody() {
+    let most = |address: &str| address > "to3@";
+    assert_eq!(suppressed(most, "550 5.1.1 User unknown").await, []);
 }

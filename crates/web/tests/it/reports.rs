@@ -31,7 +31,7 @@ async fn a_report_can_be_acted_on() {
     for part in [
         "9 of 15 letters were accepted; 5 failed, most because the mailbox does not exist; 1 will be tried again.",
         "The mailbox does not exist 3 letters",
-        "Correct or remove these addresses.",
+        "nothing more goes to these addresses",
         "Taken for spam or refused by a rule 2 letters",
         "Asked to come back later 1 letter",
         "example.org 10 9 90% 0 1",
