@@ -14,7 +14,7 @@ PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-ma
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run test check bench bench-log bench-million lighthouse chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run test check bench bench-million lighthouse chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -46,6 +46,7 @@ check: assets e2e-ready ## formatting, lints, documentation, and the rules of to
 	cargo fmt --all --check
 	npm --prefix e2e run types
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --test soak --test chaos --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	cargo build --locked --bin skychimp --bin checks
 	$(TARGET)/debug/checks $(TARGET)/debug/skychimp
@@ -54,21 +55,19 @@ generate: assets ## write the generated files anew: the example configuration an
 	cargo build --locked --bin skychimp --bin checks
 	$(TARGET)/debug/checks --write $(TARGET)/debug/skychimp
 
-bench: $(TARGET)/release/skychimp ## measure import, expansion, sending and pages, on both databases; writes docs/performance.md
+bench: $(TARGET)/release/skychimp ## measure import, expansion, sending, pages and a log of ten million attempts, on both databases; writes docs/performance.md
 	tests/install.sh
 	tests/services.sh run --durable --postgres-only -- node bench/bench.mjs $(TARGET)/release/skychimp
+	tests/services.sh run --durable --postgres-only -- node bench/viewers.mjs $(TARGET)/release/skychimp
 	cargo build --release --locked -p skychimp-web --example pages
 	tests/services.sh run --durable --postgres-only -- node bench/pages.mjs $(TARGET)/release/examples/pages
+	cargo build --release --locked -p skychimp-core --example fill_log
+	tests/services.sh run --durable --postgres-only -- node bench/log.mjs $(TARGET)/release/skychimp $(TARGET)/release/examples/fill_log
 
 lighthouse: assets e2e-ready ## what Lighthouse says of the public pages, with their speed; writes docs/performance.md
 	tests/install.sh
 	cargo build --release --locked --bin skychimp
 	SKYCHIMP=$(abspath $(TARGET))/release/skychimp LIGHTHOUSE=all npm --prefix e2e test -- lighthouse
-
-bench-log: $(TARGET)/release/skychimp ## how fast the log of ten million attempts opens, on both databases; writes its table
-	tests/install.sh
-	cargo build --release --locked -p skychimp-core --example fill_log
-	tests/services.sh run --durable --postgres-only -- node bench/log.mjs $(TARGET)/release/skychimp $(TARGET)/release/examples/fill_log
 
 bench-million: $(TARGET)/release/skychimp ## a mailing of a million on both databases: half an hour; writes its table
 	tests/install.sh

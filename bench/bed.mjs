@@ -5,9 +5,11 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { cpuOfFamily, measured } from './measured.mjs';
+import { cpuOf, cpuOfFamily, measured } from './measured.mjs';
 
 const open = new Set();
+const folders = [];
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
 /** Ends whatever is still running, also after a failure. */
 export function closeAll() {
@@ -52,7 +54,7 @@ export async function sink({ keep = false, count = false } = {}) {
     },
   };
   open.add(thing);
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   for (let tries = 0; tries < 100; tries += 1) {
     const reached = await new Promise((done) => {
       const socket = connect(port, '127.0.0.1', () => socket.destroy() && done(true));
@@ -189,20 +191,24 @@ export class Bed {
     if (done.status !== 0) throw new Error(done.stderr);
   }
 
-  /** Starts the site and signs in; `page` gives a page of it. */
-  async site(email, password) {
+  /**
+   * Starts the site and signs in; `page` gives a page of it, `watch` follows server-sent events and gives back how many came
+   * so far. With `mail`, the address of a mail server, the same process sends.
+   */
+  async site(email, password, mail) {
     const address = `http://127.0.0.1:${await freePort()}`;
     const env = { ...this.#env, SKYCHIMP_LISTEN: new URL(address).host, SKYCHIMP_BASE_URL: address };
-    const child = spawn(this.#binary, ['serve', '--no-worker'], { env, cwd: this.#folder, stdio: ['ignore', 'ignore', 'inherit'] });
+    if (mail) env.SKYCHIMP_SMTP_URL = mail;
+    const child = spawn(this.#binary, mail ? ['serve'] : ['serve', '--no-worker'], { env, cwd: this.#folder, stdio: ['ignore', 'ignore', 'inherit'] });
     this.#children.add(child);
     for (let tries = 0; !(await fetch(`${address}/readyz`).then((answer) => answer.ok, () => false)); tries += 1) {
       if (tries === 200) throw new Error('the site did not start');
       await pause(50);
     }
     const cookies = new Map();
+    const known = () => ({ origin: address, cookie: [...cookies].map((pair) => pair.join('=')).join('; ') });
     const ask = async (path, options = {}) => {
-      const headers = { origin: address, cookie: [...cookies].map((pair) => pair.join('=')).join('; ') };
-      const answer = await fetch(address + path, { redirect: 'manual', ...options, headers });
+      const answer = await fetch(address + path, { redirect: 'manual', ...options, headers: known() });
       for (const cookie of answer.headers.getSetCookie()) {
         const [name, value] = cookie.split(';')[0].split('=');
         cookies.set(name, value);
@@ -217,6 +223,20 @@ export class Bed {
         const { status, text } = await ask(path);
         if (status !== 200) throw new Error(`${path} was answered with ${status}`);
         return text;
+      },
+      cpu: () => cpuOf(child.pid),
+      /** Reads events until `signal`, asking again when a stream ends. */
+      async watch(path, signal, seen) {
+        while (!signal.aborted) {
+          try {
+            const answer = await fetch(address + path, { headers: known(), signal });
+            for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+              seen(part.split('data:').length - 1);
+            }
+          } catch (error) {
+            if (!signal.aborted) throw error;
+          }
+        }
       },
     };
   }
@@ -253,14 +273,15 @@ export class Bed {
     return file;
   }
 
-  #mailing(owner, html) {
+  /** Makes a mailing to the list `all` and starts it. */
+  mailing(owner, html) {
     const { id: message } = this.#json(['message', 'create', '--owner', owner, '--subject', 'News for {{ name }}', '--html', html]);
     return this.#json(['mailing', 'create', '--owner', owner, '--message', message, '--list', 'all', '--title', `Bench ${Date.now()}`, '--run']).id;
   }
 
   /** Seconds until every recipient has a delivery, while no letter can leave. */
   async expansion(owner, rows, port) {
-    const mailing = this.#mailing(owner, this.letter(1_000));
+    const mailing = this.mailing(owner, this.letter(1_000));
     const env = { ...this.#env, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=2` };
     const started = performance.now();
     const child = spawn(this.#binary, ['send', 'mailing', mailing, '--wait', '--json'], { env, cwd: this.#folder, stdio: 'ignore' });
@@ -283,7 +304,7 @@ export class Bed {
 
   /** Sends a new mailing to the list `all`. */
   async send(owner, html, letters, port, log = 'error') {
-    const mailing = this.#mailing(owner, html);
+    const mailing = this.mailing(owner, html);
     const env = { ...this.#env, SKYCHIMP_LOG: log, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=50` };
     const before = this.#server ? cpuOfFamily(this.#server) : 0;
     const startedAt = Date.now();

@@ -1,7 +1,7 @@
 // How fast does the log of all mailings open? Fills ten million attempts on PostgreSQL and one million on SQLite, asks the
 // program for pages of /log, alone on the machine, and writes the section "The log" of docs/performance.md.
 //
-//   node bench/log.mjs PATH-OF-SKYCHIMP PATH-OF-FILL_LOG          (make bench-log does it)
+//   node bench/log.mjs PATH-OF-SKYCHIMP PATH-OF-FILL_LOG          (part of make bench)
 //
 // ATTEMPTS (10000000, a tenth of it on SQLite) and ROUNDS (40) change the size; only the defaults write.
 import { spawnSync } from 'node:child_process';
@@ -100,7 +100,7 @@ try {
   const section = [
     '## The log',
     '',
-    `Written by \`bench/log.mjs\` (\`make bench-log\`): pages of \`/log\` over HTTP, as their owner sees them, with ${whole(ATTEMPTS)} attempts`,
+    `Written by \`bench/log.mjs\` (part of \`make bench\`): pages of \`/log\` over HTTP, as their owner sees them, with ${whole(ATTEMPTS)} attempts`,
     `on PostgreSQL and ${whole(ATTEMPTS / 10)} on SQLite. Six of ten attempts are the owner's, in 60 mailings; the others belong to 40 owners.`,
     `Milliseconds, the median and the 95th percentile of ${ROUNDS} views; wanted: ${WANTED}.`,
     '',
