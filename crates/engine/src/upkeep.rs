@@ -222,7 +222,7 @@ impl Upkeep {
             // what was written before this node's own pause began, and is being written anew, asks for nothing
             (HealthState::Open | HealthState::Paused, State::Down(down))
                 if row.until.is_none_or(|until| until <= now)
-                    && row.changed_at >= now - down.since.elapsed() =>
+                    && (down.heard || row.changed_at >= now - down.since.elapsed()) =>
             {
                 relay.health.retry();
             }
