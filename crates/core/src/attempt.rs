@@ -269,6 +269,7 @@ impl Attempt {
         if order == Order::Newest {
             runs.reverse();
         }
+        tx.by_key().await?;
         let mut found = Vec::new();
         for run in runs {
             let after = match after {
@@ -294,7 +295,6 @@ impl Attempt {
         after: Option<AttemptCursor>,
         limit: usize,
     ) -> Result<Vec<Self>, Error> {
-        tx.by_key().await?;
         let (sql, edge) = match order {
             Order::Oldest => (worded!(tx, page_sql, ">", "ASC"), i64::MIN),
             Order::Newest => (worded!(tx, page_sql, "<", "DESC"), i64::MAX),

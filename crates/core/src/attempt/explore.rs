@@ -270,6 +270,7 @@ impl Attempt {
             top = top.min(LogCursor::before(to));
         }
         let person = person(tx, owner, filter).await?;
+        tx.by_key().await?;
         let mut looked = match person {
             Some(person) => {
                 look(tx, owner, Place::Person(person), filter, top, SCAN, limit).await?
@@ -445,7 +446,6 @@ async fn look(
     scan: usize,
     limit: usize,
 ) -> Result<Looked, Error> {
-    tx.by_key().await?;
     let (sql, last) = match place {
         Place::Run(_) => (
             worded!(tx, look_sql, place_run),
