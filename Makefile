@@ -1,8 +1,9 @@
-# What can be done here: `make help`. Needs Rust, Node and make; what the tests need beside, tests/install.sh installs.
+# What can be done here: `make help`. Needs Rust, Node and make; tests/install.sh installs what tests and checks need besides.
 
 SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASSETS := crates/web/assets
+TOOLS := tests/.venv/bin
 ASSET_SOURCES := $(shell find $(ASSETS) \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 
 CHAOS := timeout 1800 cargo test --locked -p skychimp --test chaos -- --nocapture --test-threads=1
@@ -14,7 +15,7 @@ PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-ma
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run test check bench bench-million lighthouse chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run test check lint advisories bench bench-million lighthouse chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -42,18 +43,34 @@ test: assets e2e-ready ## the suite on SQLite, on PostgreSQL, with a real Postfi
 	tests/install.sh
 	tests/services.sh run -- tests/run.sh
 
-check: assets e2e-ready ## formatting, lints, documentation, and the rules of tools/checks
+lint: ## licences, walls between crates, unused libraries, spelling, TOML, links: the ready-made tools, in seconds
+	tests/install.sh check
+	$(TOOLS)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	$(TOOLS)/cargo-shear
+	$(TOOLS)/typos
+	RUST_LOG=warn $(TOOLS)/taplo fmt --check
+	git ls-files -z '*.md' | xargs -0 $(TOOLS)/lychee --offline --include-fragments --no-progress
+	@! git grep -nE '(^|[ "`=(:])/(h[o]me|ro[o]t|w[o]rk)/' -- ':!*package-lock.json' || { echo 'a path of somebody'"'"'s machine'; exit 1; }
+	node tools/npm.mjs e2e $(ASSETS)
+
+advisories: ## known security holes in the libraries; asks the advisory database and the registries of Rust and npm
+	tests/install.sh check
+	$(TOOLS)/cargo-deny --locked check advisories
+	npm --prefix $(ASSETS) audit --omit=dev
+
+check: lint assets e2e-ready ## `make lint`, formatting, lints, documentation, and the rules of tools/checks
 	cargo fmt --all --check
 	npm --prefix e2e run types
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --workspace --test soak --test chaos --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	cargo build --locked --bin skychimp --bin checks
-	$(TARGET)/debug/checks $(TARGET)/debug/skychimp
+	$(TARGET)/debug/checks
+	tools/generate.sh $(TARGET)/debug/skychimp --check
 
-generate: assets ## write the generated files anew: the example configuration and the tables in the README
-	cargo build --locked --bin skychimp --bin checks
-	$(TARGET)/debug/checks --write $(TARGET)/debug/skychimp
+generate: assets ## write the generated files again: the example configuration and the table of settings
+	cargo build --locked --bin skychimp
+	tools/generate.sh $(TARGET)/debug/skychimp
 
 bench: $(TARGET)/release/skychimp ## measure import, expansion, sending, pages and a log of ten million attempts, on both databases; writes docs/performance.md
 	tests/install.sh
