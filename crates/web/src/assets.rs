@@ -16,7 +16,8 @@ use crate::error::WebError;
 use crate::public::{Piece, Sheet, accepts_gzip};
 
 #[derive(RustEmbed)]
-#[folder = "assets/dist"]
+#[cfg_attr(bundle, folder = "assets/dist")]
+#[cfg_attr(not(bundle), folder = "assets/static")] // nothing is built yet: see build.rs
 struct Dist;
 
 static MANIFEST: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
