@@ -15,7 +15,7 @@ PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-ma
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run test check lint advisories bench bench-million lighthouse chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run build test test-setup check lint advisories bench bench-million lighthouse chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,15 +33,25 @@ $(ASSETS)/dist/manifest.json: $(ASSETS)/node_modules/.package-lock.json $(ASSET_
 $(TARGET)/release/skychimp: FORCE assets
 	cargo build --release --locked --bin skychimp
 
-demo: $(TARGET)/release/skychimp ## build, then send a mailing of 1 000 letters in a sandbox and show where to look
-	$(TARGET)/release/skychimp demo
+$(TARGET)/demo/skychimp: FORCE assets
+	@[ -e $@ ] || echo 'The first build takes 5 to 10 minutes on two cores, less on more; after that it takes seconds.'
+	cargo build --profile demo --locked --bin skychimp
 
-run: $(TARGET)/release/skychimp ## build, then start the service
-	$(TARGET)/release/skychimp serve
+demo: $(TARGET)/demo/skychimp ## build quickly, then send a mailing of 1 000 letters in a sandbox and show where to look
+	$(TARGET)/demo/skychimp demo
+
+run: $(TARGET)/demo/skychimp ## build quickly, then start the service
+	$(TARGET)/demo/skychimp serve
+
+build: $(TARGET)/release/skychimp ## the program for production: target/release/skychimp
+	@echo 'built $(TARGET)/release/skychimp; how to install it: docs/operating.md'
 
 test: assets e2e-ready ## the suite on SQLite, on PostgreSQL, with a real Postfix, and in the browser
 	tests/install.sh
 	tests/services.sh run -- tests/run.sh
+
+test-setup: ## only install what `make test` needs: it names the Debian packages first
+	tests/install.sh
 
 lint: ## licences, walls between crates, unused libraries, spelling, TOML, links: the ready-made tools, in seconds
 	tests/install.sh check
