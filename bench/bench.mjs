@@ -138,27 +138,27 @@ async function exactness(bed) {
 function report(results) {
   const row = (what, pick) => [what, ...results.map(pick)];
   return [
-    `Medians of ${ROUNDS} rounds; starting the process and expanding the mailing are part of each figure. ${machine()}`,
+    `Medians of ${ROUNDS} rounds. Each figure includes starting the process and expanding the mailing. ${machine()}`,
     '',
     table(results.map((result) => result.name), [
       row(`sending ${whole(LETTERS)} letters, letters/s`, (result) => whole(result.rate)),
       row('… smtp-source in the same run, letters/s', (result) => whole(result.sourceRate)),
-      row('… of its rate (wanted: 80 %)', (result) => `${whole(result.rateRatio * 100)} %`),
+      row('… of its rate (target: 80 %)', (result) => `${whole(result.rateRatio * 100)} %`),
       row('CPU of the program per letter, µs', (result) => whole(result.cpu)),
       row('… CPU of the database server per letter, µs', (result) => (result.databaseCpu > 0 ? whole(result.databaseCpu) : 'in the program')),
       row('… CPU of smtp-source per letter, µs', (result) => whole(result.sourceCpu)),
-      row('… times smtp-source (wanted: 2.5 and 3)', (result) => result.cpuRatio.toFixed(1)),
-      row(`letters/s with a round trip of ${ROUND_TRIP} ms (wanted: 850)`, (result) => whole(result.far)),
-      row('SQL statements per letter, begin and end included (wanted: 0.05)', (result) => result.statements.toFixed(3)),
+      row('… times smtp-source (target: 2.5 and 3)', (result) => result.cpuRatio.toFixed(1)),
+      row(`letters/s with a round trip of ${ROUND_TRIP} ms (target: 850)`, (result) => whole(result.far)),
+      row('SQL statements per letter, BEGIN and COMMIT included (target: 0.05)', (result) => result.statements.toFixed(3)),
       ...SIZES.map((letters, n) => row(`CPU per letter in a mailing of ${whole(letters)}, µs`, (result) => whole(result.growth[n].cpu))),
-      row('most memory of the program, MB (wanted: 100)', (result) => whole(result.memory / 1e6)),
+      row('peak memory of the program, MB (target: 100)', (result) => whole(result.memory / 1e6)),
       row(`import of ${whole(ROWS)} rows, rows/s`, (result) => whole(result.imports)),
       row(`expansion of ${whole(ROWS)} recipients, rows/s`, (result) => whole(result.expansions)),
-      row(`mailing of ${whole(EXACT)}: letters in the sink`, (result) => whole(result.exact.letters)),
-      row('… different addresses', (result) => whole(result.exact.addresses)),
+      row(`mailing of ${whole(EXACT)}: letters received`, (result) => whole(result.exact.letters)),
+      row('… distinct addresses', (result) => whole(result.exact.addresses)),
     ]),
     '',
-    `A letter has ${whole(results[0].bytes)} octets on the wire; those of smtp-source are as long.`,
+    `A letter has ${whole(results[0].bytes)} octets on the wire; those of smtp-source have the same length.`,
   ].join('\n');
 }
 

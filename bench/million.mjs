@@ -53,13 +53,13 @@ function report(results) {
       row('CPU of the program per letter, µs', (result) => whole(result.cpu)),
       row('… CPU of the database server per letter, µs', (result) => (result.databaseCpu > 0 ? whole(result.databaseCpu) : 'in the program')),
       row('first letter, ms after the start of the sending process', (result) => whole(result.first)),
-      row('most memory of the program, MB', (result) => whole(result.memory / 1e6)),
+      row('peak memory of the program, MB', (result) => whole(result.memory / 1e6)),
       row('… after a fifth of the time, MB', (result) => whole(result.early / 1e6)),
       row('… at the end, MB', (result) => whole(result.late / 1e6)),
-      row('sent, as the run says', (result) => whole(result.totals.sent)),
+      row('sent, according to the run', (result) => whole(result.totals.sent)),
       row('accepted attempts in the log', (result) => whole(result.logged)),
-      row('… to different addresses', (result) => whole(result.addresses)),
-      row('letters that the sink counted', (result) => whole(result.letters)),
+      row('… to distinct addresses', (result) => whole(result.addresses)),
+      row('letters that the sink received', (result) => whole(result.letters)),
     ]),
   ].join('\n');
 }

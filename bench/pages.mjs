@@ -67,10 +67,10 @@ const line = (what, pick) => `| ${what} | ${rows.map(pick).join(' | ')} |`;
 const section = [
   '## Pages',
   '',
-  `Written by \`bench/pages.mjs\` (part of \`make bench\`): \`wrk\` with ${CONNECTIONS} connections for ${SECONDS} s, medians of ${ROUNDS} rounds, beside the site on`,
-  'the same machine. The bare route is in the same process, outside of all layers of the site, and answers with the very',
-  'same compressed bytes. A view from the cache makes sure that the content is still the same, counts the view,',
-  'and fills in numbers, figures and three posts; 30 posts, 100 000 recipients.',
+  `Written by \`bench/pages.mjs\` (part of \`make bench\`): \`wrk\` with ${CONNECTIONS} connections for ${SECONDS} s, medians of ${ROUNDS} rounds, on the same machine as`,
+  'the site. The bare route is in the same process, outside all layers of the site, and answers with the',
+  'same compressed bytes. A view from the cache checks that the content has not changed, counts the view,',
+  'and fills in numbers, figures and three posts. There are 30 posts and 100 000 recipients.',
   '',
   line('', (row) => `${row.page}, ${row.name}`),
   `|---|${rows.map(() => '---:|').join('')}`,
@@ -80,7 +80,7 @@ const section = [
   line('… share of it', (row) => `${Math.round(row.share * 100)} %`),
   line('99 of 100 views within, ms', (row) => row.p99.toFixed(1)),
   line('… bare route, ms', (row) => row.bareP99.toFixed(1)),
-  line('made anew at each view, views/s', (row) => whole(row.anew.rate)),
+  line('rendered for each view, views/s', (row) => whole(row.anew.rate)),
   line('… 99 of 100 within, ms', (row) => row.anew.p99.toFixed(1)),
   '',
 ].join('\n');

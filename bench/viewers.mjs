@@ -67,9 +67,9 @@ try {
     `CPU in percent of one core over ${SECONDS} s, medians of ${ROUNDS} rounds.`,
     '',
     table(results.map((result) => result.name), [
-      row('nobody looks', (result) => percent(result.alone)),
-      row(`${whole(VIEWERS)} viewers look`, (result) => percent(result.seen)),
-      row('what they cost (wanted: 1 %)', (result) => percent(result.seen - result.alone)),
+      row('no viewers', (result) => percent(result.alone)),
+      row(`${whole(VIEWERS)} viewers`, (result) => percent(result.seen)),
+      row('what they cost (target: 1 %)', (result) => percent(result.seen - result.alone)),
       row('events per viewer and second', (result) => result.each.toFixed(2)),
     ]),
     '',

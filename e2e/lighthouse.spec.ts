@@ -68,7 +68,7 @@ test('public pages satisfy Lighthouse', async () => {
   const section = [
     '## Lighthouse',
     '',
-    'Written by `make lighthouse`: the scores (of 100) that Lighthouse gives the pages of the demo; for a phone it pretends a slow',
+    'Written by `make lighthouse`: the scores (of 100) that Lighthouse gives the pages of the demo; for a phone it simulates a slow',
     'network and a slow processor.',
     '',
     line('', CATEGORIES),
