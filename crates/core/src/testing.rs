@@ -9,6 +9,7 @@ mod fill;
 mod ledger;
 mod mixed;
 mod run;
+mod statements;
 mod work;
 
 use std::ops::Deref;
@@ -19,6 +20,7 @@ pub use fill::fill_log;
 pub use ledger::{Ledger, settle};
 pub use mixed::{mixed_run, report};
 pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_text};
+pub use statements::OF_A_TEST;
 pub use work::Work;
 
 use crate::db::{Db, on_db};
@@ -60,6 +62,7 @@ impl TestDb {
             Err(_) => format!("sqlite://{}", dir.path().join("test.db").display()),
         };
         let db = Db::connect(&url).await?;
+        statements::collect(db.kind());
         Ok(Self { db, url, _dir: dir })
     }
 
@@ -96,7 +99,7 @@ async fn create_database(server: &str) -> Result<String, Error> {
 pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     let mut tx = db.read().await?;
     Ok(on_db!(&mut tx, conn => sqlx::query_as(
-        "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+        "/* test */ SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
                 attempts, code, reply, created_at, done_at
          FROM outbox
          ORDER BY id",
