@@ -10,6 +10,7 @@ pub mod archive;
 pub mod attempt;
 pub mod audit;
 pub mod content;
+pub mod control;
 pub mod dashboard;
 pub mod db;
 pub mod deletion;
