@@ -6,6 +6,7 @@ mod account;
 mod account_area;
 mod blog;
 mod browser;
+mod control;
 mod crawl;
 mod data;
 mod html;
