@@ -45,6 +45,7 @@ pub mod secret;
 pub mod sending_server;
 pub mod session;
 pub mod shared;
+pub mod submission;
 pub mod suppression;
 pub mod template;
 #[cfg(feature = "testing")]
