@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::error::FieldError;
-use skychimp_core::ids::{PostId, ServerId};
+use skychimp_core::ids::{PostId, ServerId, SubmissionId};
 use skychimp_core::moderation::Moderator;
 use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
@@ -259,6 +259,12 @@ impl Page {
     #[must_use]
     pub fn csrf(&self) -> String {
         csrf::token(&self.csrf_key, &self.holder())
+    }
+
+    /// A fresh id for a form that makes something: see [`crate::form::Once`].
+    #[must_use]
+    pub fn form_id(&self) -> SubmissionId {
+        SubmissionId::new(self.now)
     }
 
     /// Tells whether a form's token is this visitor's.

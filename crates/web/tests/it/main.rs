@@ -27,6 +27,7 @@ mod sandbox;
 mod second_factor;
 mod security;
 mod servers;
+mod submissions;
 mod summaries;
 mod tables;
 mod unsubscribe;
