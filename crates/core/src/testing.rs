@@ -25,7 +25,7 @@ pub use work::Work;
 
 use crate::db::{Db, on_db};
 use crate::error::Error;
-use crate::ids::{PasskeyId, UserId};
+use crate::ids::{PasskeyId, PostId, UserId};
 use crate::outbox::OutboxLetter;
 use crate::passkey::Passkey;
 use crate::password::HashedPassword;
@@ -106,6 +106,27 @@ pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     )
     .fetch_all(conn)
     .await)?)
+}
+
+/// Gives a post texts that an older version let in, apart from its history.
+pub async fn store_as_before(db: &Db, id: PostId, title: &str, html: &str) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    on_db!(&mut tx, conn => sqlx::query(
+        "UPDATE posts SET title = $2, author = $2, excerpt = $2, cover_alt = $2, html = $3 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(title)
+    .bind(html)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    on_db!(&mut tx, conn => sqlx::query("UPDATE post_tags SET name = $2 WHERE post_id = $1")
+        .bind(id)
+        .bind(title)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    tx.commit().await
 }
 
 /// Makes a verified user `{name}@example.org` with the password `correct horse {name}`.
