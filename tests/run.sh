@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The whole suite: Rust tests on SQLite and on PostgreSQL, examples in the documentation, browser tests.
+# The whole suite: Rust tests on SQLite and on PostgreSQL, the plans of what they executed, examples in the documentation, browser tests.
 # Runs inside `tests/services.sh run`; `make test` does both. Ends with one line: N passed, N failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+statements=$(mktemp -d) # what the suites execute, for the check of its plans
+trap 'rm -rf "$log" "$statements"' EXIT
 code=0
 closing=()
 
@@ -26,19 +27,22 @@ part() {
     rm -f "$log.part"
 }
 
+on_sqlite() { (unset TEST_DATABASE_URL && "$@"); }
 rust_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace --locked
+        SKYCHIMP_STATEMENTS=$statements cargo nextest run --workspace --locked
     else
-        cargo test --workspace --locked --no-fail-fast --lib --bins --tests
+        SKYCHIMP_STATEMENTS=$statements cargo test --workspace --locked --no-fail-fast --lib --bins --tests
     fi
 }
-on_sqlite() { env -u TEST_DATABASE_URL bash -c "$(declare -f rust_tests); rust_tests"; }
+plans() { EXPLAIN_STATEMENTS=$statements cargo test --workspace --locked --test plans; }
 doc_examples() { cargo test --workspace --locked --doc; }
 browser() { cargo build --locked --bin skychimp && npm --prefix e2e test; }
 
-part "Rust on SQLite" on_sqlite
+part "Rust on SQLite" on_sqlite rust_tests
+part "plans on SQLite" on_sqlite plans
 part "Rust on PostgreSQL" rust_tests
+part "plans on PostgreSQL" plans
 part "documentation" doc_examples
 part "browser" browser
 

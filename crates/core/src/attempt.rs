@@ -196,6 +196,9 @@ pub struct ReplyGroup {
     pub state: DeliveryState,
     /// How many deliveries.
     pub count: i64,
+    /// Where in the dialogue, of one of them; empty in reports of older versions.
+    #[serde(default)]
+    pub phase: String,
     /// One of the replies, in full.
     pub reply: String,
     /// When it was said last.

@@ -297,7 +297,8 @@ impl Audit {
              SET actor = CASE WHEN actor_id = $1 THEN '' ELSE actor END,
                  subject = CASE WHEN owner_id = $1 THEN '' ELSE subject END,
                  search = ''
-             WHERE actor_id = $1 OR owner_id = $1",
+             WHERE id IN (SELECT id FROM audit_log WHERE actor_id = $1
+                          UNION SELECT id FROM audit_log WHERE owner_id = $1)",
         )
         .bind(user)
         .execute(conn)

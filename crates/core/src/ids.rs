@@ -99,6 +99,8 @@ ids! {
     ContentVersion;
     /// Identifies a mail server that letters go over.
     ServerId;
+    /// Identifies a form that was shown; see [`crate::submission`].
+    SubmissionId;
 }
 
 impl ServerId {

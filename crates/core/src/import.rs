@@ -261,6 +261,7 @@ async fn store_batch(
             let ((mut groups, mut errors), (more, mut wrong)) = (first?, second?);
             groups += more;
             errors.append(&mut wrong);
+            db.refresh_statistics().await?;
             Ok((groups, errors))
         }
     }

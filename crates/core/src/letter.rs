@@ -21,6 +21,7 @@ mod prepared;
 mod tests;
 mod text;
 
+use crate::control;
 use crate::error::FieldError;
 use crate::ids::{MailingId, RunId, UserId};
 use crate::template::spans::{Known, Spans};
@@ -103,6 +104,20 @@ impl Content {
     /// for him would fail in the middle of a mailing.
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
+        self.without_control().find_problems()
+    }
+
+    /// As it is sent: no control characters, nor references to them. Lines keep their numbers.
+    fn without_control(&self) -> Self {
+        Self {
+            subject: self.subject.clone(),
+            preview_text: control::without(&self.preview_text).into_owned(),
+            html: (self.html.as_deref()).map(|html| control::without_in_html(html).into_owned()),
+            text: (self.text.as_deref()).map(|text| control::without(text).into_owned()),
+        }
+    }
+
+    fn find_problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.subject.trim().is_empty() {
             problems.push(Problem::error("subject", "required"));
@@ -214,7 +229,8 @@ pub struct Frozen {
 impl Frozen {
     /// Makes a message ready for a run. Fails with the errors of [`Content::check`].
     pub fn new(content: &Content, language: Language) -> Result<Self, Vec<Problem>> {
-        let mut problems = content.check();
+        let content = content.without_control();
+        let mut problems = content.find_problems();
         problems.retain(|problem| !problem.warning);
         if !problems.is_empty() {
             return Err(problems);
@@ -468,8 +484,8 @@ impl LetterTemplate {
     ) -> Result<Rendered, RenderError> {
         let values = Values::new(person, unsubscribe_url);
         let render = |part, template: &Template| {
-            template
-                .render(&values)
+            let text = template.render(&values);
+            text.map(|text| control::without(&text).into_owned())
                 .map_err(|error| RenderError { part, error })
         };
         Ok(Rendered {

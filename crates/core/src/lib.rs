@@ -10,6 +10,7 @@ pub mod archive;
 pub mod attempt;
 pub mod audit;
 pub mod content;
+pub mod control;
 pub mod dashboard;
 pub mod db;
 pub mod deletion;
@@ -44,6 +45,7 @@ pub mod secret;
 pub mod sending_server;
 pub mod session;
 pub mod shared;
+pub mod submission;
 pub mod suppression;
 pub mod template;
 #[cfg(feature = "testing")]

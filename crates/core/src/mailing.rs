@@ -19,7 +19,7 @@ mod transitions;
 pub use audience::Audience;
 pub use bulk::{Deletions, Tally};
 pub use delete::Deletion;
-pub use draft::{CHOSEN_MAX, MailingDraft, TITLE_MAX};
+pub use draft::{Begin, CHOSEN_MAX, MailingDraft, TITLE_MAX};
 pub use history::Event;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingSummary, MessageChoice};
@@ -424,6 +424,7 @@ impl Mailing {
             from_email: mailing.from_email.clone(),
             reply_to: mailing.reply_to.clone(),
             every: mailing.every,
+            begin: None,
             start: match &mailing.start_wall {
                 Some(wall) => draft::to_minutes(wall),
                 None => String::new(),

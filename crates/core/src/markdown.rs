@@ -14,6 +14,7 @@ use comrak::nodes::{AstNode, NodeHeading, NodeLink, NodeValue};
 use comrak::{Arena, Options, format_html, parse_document};
 use url::Url;
 
+use crate::control;
 use crate::media::Picture;
 
 /// Where pictures are found on the site.
@@ -60,9 +61,9 @@ pub fn pictures(body: &str) -> Vec<String> {
 pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
     let arena = Arena::new();
     let root = parse_document(&arena, body, &OPTIONS);
-    let text = plain(root, false);
+    let text = control::without(&plain(root, false)).into_owned();
     let words = text.split_whitespace().count();
-    let opening = plain(root, true);
+    let opening = control::without(&plain(root, true)).into_owned();
     let excerpt = cut(if opening.trim().is_empty() {
         &text
     } else {
@@ -80,11 +81,25 @@ pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
     // writing to a string cannot fail
     let _ = format_html(root, &OPTIONS, &mut html);
     Rendered {
-        html: SANITISER.clean(&html).to_string(),
+        html: sanitised(&html),
         minutes: i64::try_from(words.div_ceil(PACE).max(1)).unwrap_or(1),
         text,
         excerpt,
     }
+}
+
+/// What an older version rendered, as this one would: the post is not saved anew for it.
+#[must_use]
+pub fn stored(html: String) -> String {
+    match control::without(&html) {
+        Cow::Borrowed(_) => html,
+        Cow::Owned(clean) => sanitised(&clean),
+    }
+}
+
+/// By now references are read (`&#2;` is a character), and what is left out here joins nothing that was judged before.
+fn sanitised(html: &str) -> String {
+    SANITISER.clean(&control::without(html)).to_string()
 }
 
 /// A rendered text for readers elsewhere (feeds): every address begins with `base`, pictures have one width.

@@ -15,6 +15,7 @@ pub use self::history::{Act, Typed, Version};
 pub use self::public::{Article, Card, Filter, Found};
 pub use self::slug::{SLUG_MAX, slugify};
 
+use crate::control;
 use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::{ContentVersion, MediaId, PostId, UserId};
@@ -197,21 +198,19 @@ impl PostRow {
 }
 
 impl PostDraft {
-    /// The fields as they are stored: one kind of line ends, no stray spaces.
+    /// The fields as they are stored: one kind of line ends, no stray spaces, no control characters.
     fn checked(&self) -> Result<Self, Error> {
-        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = |text: &str| {
+            let words: Vec<_> = text.split_whitespace().collect();
+            control::without(&words.join(" ")).trim().to_owned()
+        };
         let mut draft = Self {
             title: line(&self.title),
             slug: slugify(&self.slug),
             author: line(&self.author),
             language: self.language.clone(),
             summary: line(&self.summary),
-            body: self
-                .body
-                .replace("\r\n", "\n")
-                .replace('\r', "\n")
-                .trim_end()
-                .to_owned(),
+            body: control::without(&self.body).trim_end().to_owned(),
             cover_id: self.cover_id,
             cover_alt: line(&self.cover_alt),
             tags: Vec::new(),
@@ -228,9 +227,6 @@ impl PostDraft {
                 wrong.push(FieldError::new(field, "required"));
             } else if text.chars().count() > max {
                 wrong.push(FieldError::new(field, "too_long").with("max", max));
-            // feeds are XML 1.0, which has no place for these (§2.2)
-            } else if text.chars().any(|c| c.is_control() && !"\n\t".contains(c)) {
-                wrong.push(FieldError::new(field, "control_characters"));
             }
         }
         if !["ru", "en"].contains(&draft.language.as_str()) {
@@ -277,7 +273,7 @@ impl PostDraft {
     /// As the page of the post would show it.
     pub async fn render(&self, tx: &mut Tx) -> Result<Rendered, Error> {
         let (known, _) = self.pictures(tx).await?;
-        Ok(markdown::render(&self.body, &known))
+        Ok(markdown::render(&control::without(&self.body), &known))
     }
 }
 
@@ -340,7 +336,7 @@ impl Post {
     }
 
     async fn find(tx: &mut Tx, id: PostId) -> Result<Option<Self>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
+        let post: Option<Self> = on_db!(tx, conn => sqlx::query_as(
             "SELECT id, title, slug, author, language, summary, body, cover_id, cover_alt, html, excerpt, minutes,
                     published, published_at, views, version, created_at, updated_at
              FROM posts
@@ -348,7 +344,11 @@ impl Post {
         )
         .bind(id)
         .fetch_optional(conn)
-        .await)?)
+        .await)?;
+        Ok(post.map(|post| Self {
+            html: markdown::stored(post.html),
+            ..post
+        }))
     }
 
     /// The tags of a post.

@@ -13,6 +13,7 @@
 mod cause;
 mod dead;
 mod make;
+mod said;
 mod store;
 mod summary;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use cause::Cause;
+pub use said::Said;
 pub use store::Due;
 pub use summary::{Summary, SummaryLetter, Wording};
 

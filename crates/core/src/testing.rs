@@ -9,6 +9,7 @@ mod fill;
 mod ledger;
 mod mixed;
 mod run;
+mod statements;
 mod work;
 
 use std::ops::Deref;
@@ -19,11 +20,12 @@ pub use fill::fill_log;
 pub use ledger::{Ledger, settle};
 pub use mixed::{mixed_run, report};
 pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_text};
+pub use statements::OF_A_TEST;
 pub use work::Work;
 
 use crate::db::{Db, on_db};
 use crate::error::Error;
-use crate::ids::{PasskeyId, UserId};
+use crate::ids::{PasskeyId, PostId, UserId};
 use crate::outbox::OutboxLetter;
 use crate::passkey::Passkey;
 use crate::password::HashedPassword;
@@ -60,6 +62,7 @@ impl TestDb {
             Err(_) => format!("sqlite://{}", dir.path().join("test.db").display()),
         };
         let db = Db::connect(&url).await?;
+        statements::collect(db.kind());
         Ok(Self { db, url, _dir: dir })
     }
 
@@ -96,13 +99,34 @@ async fn create_database(server: &str) -> Result<String, Error> {
 pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     let mut tx = db.read().await?;
     Ok(on_db!(&mut tx, conn => sqlx::query_as(
-        "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+        "/* test */ SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
                 attempts, code, reply, created_at, done_at
          FROM outbox
          ORDER BY id",
     )
     .fetch_all(conn)
     .await)?)
+}
+
+/// Gives a post texts that an older version let in, apart from its history.
+pub async fn store_as_before(db: &Db, id: PostId, title: &str, html: &str) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    on_db!(&mut tx, conn => sqlx::query(
+        "UPDATE posts SET title = $2, author = $2, excerpt = $2, cover_alt = $2, html = $3 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(title)
+    .bind(html)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    on_db!(&mut tx, conn => sqlx::query("UPDATE post_tags SET name = $2 WHERE post_id = $1")
+        .bind(id)
+        .bind(title)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    tx.commit().await
 }
 
 /// Makes a verified user `{name}@example.org` with the password `correct horse {name}`.

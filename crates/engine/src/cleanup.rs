@@ -14,6 +14,7 @@ use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::run::Run;
 use skychimp_core::sending_server::Outcomes;
 use skychimp_core::session::Session;
+use skychimp_core::submission::{self, Submission};
 use skychimp_core::token::Grant;
 use skychimp_core::user::User;
 
@@ -124,6 +125,7 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     Limit::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
     Outcomes::clean_up(&mut tx, now - KEEP_USE).await?;
+    Submission::clean_up(&mut tx, now - submission::KEEP).await?;
     let imports = Import::give_up_silent(&mut tx, now).await?;
     let uploads = Import::forget_unfinished(&mut tx, now).await?;
     tx.commit().await?;

@@ -70,6 +70,7 @@ pub async fn drain(
         all.added += done.added;
         all.complete += done.complete;
         limit = if done.complete > 0 { FIRST } else { SLICE };
+        db.refresh_statistics().await?;
         wake.here();
     }
     Ok(all)

@@ -23,7 +23,7 @@ use crate::shared::Shared;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// How often tables are looked for that have grown.
-const STATISTICS: Duration = Duration::from_secs(3);
+const STATISTICS: Duration = Duration::from_secs(1);
 
 const KILLED: &str = "the sending process was killed before the server's reply was read";
 const SILENT: &str = "the sending process was not heard of any more";

@@ -2,7 +2,11 @@
 //!
 //! *Invariants*: the gate is asked before a letter's commands leave and once more when the server waits for its content: however
 //! slow the server is, no content leaves later than the gate knows. A letter whose content leaves is in the journal first.
-//! Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue.
+//! Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue. What was announced on a
+//! connection is carried to its replies before the connection is left: what the server said about a letter is an attempt, also
+//! when the letter does not leave any more.
+
+mod withdraw;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,6 +46,25 @@ struct Ready {
     pass: Option<Pass>,
     /// Its turn was taken out of the server's limits.
     counted: bool,
+}
+
+/// Whether it is a letter's turn.
+enum Turn {
+    /// Now, with room for its outcome.
+    Now(Ready, Option<OwnedSemaphorePermit>),
+    /// Not on this connection.
+    Never(Ready, Fate),
+}
+
+/// What becomes of a letter that does not leave now, if the server has not refused it.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// Back to the queue of this worker.
+    Queue,
+    /// Back to the queue in the database.
+    Back,
+    /// It is given up, for this reason.
+    Skip(&'static str),
 }
 
 /// What became of a letter that was ready.
@@ -163,28 +186,33 @@ impl Shared {
             None => self.another(&seat),
         };
         while let Some(ready) = current.take() {
-            let Some((ready, slot)) = self.pass(ready, &seat).await else {
-                // an announced letter that may not leave takes the connection with it
-                if lease.announced().is_some() {
-                    return;
+            let (ready, slot) = match self.pass(ready, &seat).await {
+                Turn::Now(ready, slot) => (ready, slot),
+                Turn::Never(ready, fate) => {
+                    self.withdraw(&mut lease, ready, fate, &seat).await;
+                    if !lease.is_usable() {
+                        return;
+                    }
+                    current = self.another(&seat);
+                    continue;
                 }
-                current = self.another(&seat);
-                continue;
             };
             let upcoming = self.upcoming(&seat);
             let sent = self
                 .send(&mut lease, ready, upcoming.as_ref(), slot, &seat)
                 .await;
             if let Sent::Untouched(ready) = sent {
-                self.put_back(ready, &seat);
+                self.untouched(ready, Fate::Queue, &seat);
                 if let Some(upcoming) = upcoming {
-                    self.put_back(upcoming, &seat);
+                    self.withdraw(&mut lease, upcoming, Fate::Queue, &seat)
+                        .await;
                 }
                 return;
             }
             if !lease.is_usable() || seat.trial || self.stop.is_cancelled() {
                 if let Some(upcoming) = upcoming {
-                    self.put_back(upcoming, &seat);
+                    self.withdraw(&mut lease, upcoming, Fate::Queue, &seat)
+                        .await;
                 }
                 return;
             }
@@ -213,11 +241,7 @@ impl Shared {
     }
 
     /// Waits for room and for the letter's turn, and asks the gate for the last time.
-    async fn pass(
-        &self,
-        mut ready: Ready,
-        seat: &Seat,
-    ) -> Option<(Ready, Option<OwnedSemaphorePermit>)> {
+    async fn pass(&self, mut ready: Ready, seat: &Seat) -> Turn {
         let counted = ready.counted;
         let domain = ready.pass.take();
         let slot = {
@@ -237,36 +261,25 @@ impl Shared {
                 let slot = tokio::select! {
                     biased;
                     slot = &mut turn => Some(slot),
-                    () = self.stop.cancelled() => {
-                        self.back(ready.job);
-                        return None;
-                    }
+                    () = self.stop.cancelled() => return Turn::Never(ready, Fate::Back),
                     () = tokio::time::sleep(RECONSIDER) => None,
                 };
                 let is_far = domain.as_ref().is_some_and(Pass::is_far);
-                match (self.ask(&ready.job), slot) {
+                let fate = match (self.ask(&ready.job), slot) {
                     (Answer::Go, Some(Ok(slot))) => break slot,
-                    (Answer::Go | Answer::Wait, None) if is_far => self.queue.put_back(ready.job),
-                    (Answer::Go | Answer::Wait, None) => continue,
-                    // its limit was used up meanwhile
-                    (Answer::Go, Some(Err(_))) | (Answer::Wait, Some(_)) => {
-                        self.queue.put_back(ready.job);
-                    }
-                    (Answer::Back, _) => self.back(ready.job),
-                    (Answer::Skip(why), _) => self.skip(ready.job, why),
-                }
-                if let Some(meter) = &seat.relay.meter
-                    && counted
-                {
-                    meter.give_back();
-                }
-                return None;
+                    (Answer::Go | Answer::Wait, None) if !is_far => continue,
+                    // another one goes first, or its limit was used up meanwhile
+                    (Answer::Go | Answer::Wait, _) => Fate::Queue,
+                    (Answer::Back, _) => Fate::Back,
+                    (Answer::Skip(why), _) => Fate::Skip(why),
+                };
+                return Turn::Never(ready, fate);
             }
         };
         seat.leave_line();
         ready.counted = true;
         ready.pass = domain;
-        Some((ready, slot))
+        Turn::Now(ready, slot)
     }
 
     /// A letter to announce while another one is on its way, if there is enough work for all connections.
@@ -315,16 +328,6 @@ impl Shared {
             Answer::Skip(why) => self.skip(job, why),
         }
         None
-    }
-
-    /// Puts a letter that was not touched back, and its turn.
-    fn put_back(&self, ready: Ready, seat: &Seat) {
-        if let Some(meter) = &seat.relay.meter
-            && ready.counted
-        {
-            meter.give_back();
-        }
-        self.queue.put_back(ready.job);
     }
 
     fn ask(&self, job: &Job) -> Answer {

@@ -1,9 +1,9 @@
 //! Makes the reports of runs, tells their owners, and suppresses dead addresses (R2, R3, R29).
 //!
 //! A finished run gets its final report at once, an open one now and then. Everything is counted in a transaction that only
-//! reads, one run after the other; a short one before it takes the work, so that no two processes do the same, and a short one
-//! after it keeps the result and, with the last one, suppresses the addresses that do not exist and queues the letter to the run's
-//! owner.
+//! reads, one run after the other; a short one before it takes the work, so that no two processes do the same, and short ones
+//! after it suppress the addresses that do not exist, some at a time, keep the result, and, with the last one, queue the letter to the
+//! run's owner.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::EngineConfig;
 const TICK: Duration = Duration::from_secs(1);
 /// Runs looked at in one step.
 const BATCH: i64 = 100;
+/// Addresses that are suppressed in one transaction.
+const SLICE: usize = 500;
 
 /// Makes the reports that are due now; returns how many.
 pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usize, Error> {
@@ -47,15 +49,20 @@ async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
     let begun = std::time::Instant::now();
     let mut tx = db.snapshot().await?;
     let report = Report::count(&mut tx, due.owner_id, due.run_id, clock.now()).await?;
-    drop(tx);
     let Some(report) = report else {
         return Ok(false);
     };
+    let dead = report
+        .dead(&mut tx, due, &config.mail_from, clock.now())
+        .await?;
+    drop(tx);
+    for some in dead.chunks(SLICE) {
+        let mut tx = db.write().await?;
+        Report::suppress(&mut tx, due, some, clock.now()).await?;
+        tx.commit().await?;
+    }
     let mut tx = db.write().await?;
     let last = report.keep(&mut tx, due, begun.elapsed()).await?;
-    if last {
-        report.suppress_dead(&mut tx, due, clock.now()).await?;
-    }
     let told = last && tell(&mut tx, config, due, &report).await?;
     tx.commit().await?;
     if told {

@@ -432,6 +432,11 @@ impl Lease {
             .await
     }
 
+    /// [`Connection::withdraw`]
+    pub async fn withdraw(&mut self) -> Option<Report> {
+        self.connection_mut().withdraw().await
+    }
+
     /// Whether another letter may be sent on it. If not: drop it and take a new lease.
     #[must_use]
     pub fn is_usable(&self) -> bool {

@@ -16,6 +16,9 @@
 //! before its final dot, upon which no server may deliver (RFC 5321 §4.1.1.4). RSET would be content, and a lone dot an
 //! empty letter to somebody. That is what a hook that says no costs: one connection, and no letter.
 //!
+//! What the server says about an announced letter is its answer, also when the letter does not leave any more:
+//! [`Connection::withdraw`] reads it, so that nobody asks for the same recipient again.
+//!
 //! After the 250 to a content the replies to the group behind it
 //! are awaited for a moment before the letter is reported as sent: if one reply
 //! is missing, the 250 was the neighbour's and the letter is in doubt. Servers
@@ -231,7 +234,7 @@ impl Connection {
     /// When `upcoming` is given and the server allows it, that letter's envelope
     /// travels along. **The next call must then be for that letter**: the same id,
     /// addresses and data. For another one the connection is closed and the
-    /// outcome is [`Outcome::NotTried`]. To give up, drop the connection.
+    /// outcome is [`Outcome::NotTried`]. To give it up, call [`Connection::withdraw`].
     ///
     /// `before_dot` is called with the letter's id just before the first octet of
     /// its content leaves, and says whether it may. From a `true` on until the report the
@@ -255,6 +258,47 @@ impl Connection {
             Verdict::not_tried(Class::Connection, Phase::Local, "the connection is closed")
         };
         self.report(verdict, started)
+    }
+
+    /// Gives up the letter that was announced: reads what the server has to say about it, and sends none of it.
+    /// `None`: no letter was announced.
+    ///
+    /// A reply that refuses the letter is its outcome, as if it had been sent. Otherwise that is [`Outcome::NotTried`]: in class
+    /// [`Class::Withheld`] when the server took the envelope, upon which the connection is closed. Replies are awaited for their
+    /// time-outs, those behind a refusal for a moment only.
+    pub async fn withdraw(&mut self) -> Option<Report> {
+        let started = Instant::now();
+        if self.closed || self.busy {
+            return None;
+        }
+        let mut replies = self.announced.take()?.replies;
+        self.busy = true;
+        let verdict = self.decline(&mut replies).await;
+        self.busy = false;
+        Some(self.report(verdict, started))
+    }
+
+    async fn decline(&mut self, replies: &mut Vec<Reply>) -> Verdict {
+        let broken = loop {
+            let refused = replies.iter().any(|reply| !reply.is_positive());
+            let most = if refused { LOOK_AHEAD } else { Duration::MAX };
+            match self.next_of_group(replies, most).await {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(broken) => break Some(broken),
+            }
+        };
+        let Some((verdict, after)) = self.refused(replies, broken) else {
+            self.closed = true;
+            return Verdict::withheld();
+        };
+        // a dot in place of the content may be waited for long, and another connection is there at once
+        self.follow_up(match after {
+            After::LoneDot => After::Close,
+            after => after,
+        })
+        .await;
+        verdict.if_said()
     }
 
     /// Asks whether the server would take a letter from here to there: MAIL and RCPT, then RSET. Nothing is sent.
@@ -372,10 +416,7 @@ impl Connection {
                 }
             }
         };
-        if let Err((verdict, after)) = judge_envelope(&replies, result.err(), self.carried > 0) {
-            self.cut_off |= self.carried > 0
-                && verdict.phase == Phase::Mail
-                && matches!(verdict.class, Class::Closing | Class::Connection);
+        if let Some((verdict, after)) = self.refused(&replies, result.err()) {
             self.follow_up(after).await;
             return verdict;
         }
@@ -389,6 +430,16 @@ impl Connection {
             );
         }
         self.deliver(letter, upcoming, before_dot).await
+    }
+
+    /// What follows when the server does not wait for the content.
+    fn refused(&mut self, replies: &[Reply], broken: Option<Broken>) -> Option<(Verdict, After)> {
+        let warm = self.carried > 0;
+        let (verdict, after) = judge_envelope(replies, broken, warm).err()?;
+        self.cut_off |= warm
+            && verdict.phase == Phase::Mail
+            && matches!(verdict.class, Class::Closing | Class::Connection);
+        Some((verdict, after))
     }
 
     /// Leaves a refused transaction if there is one and, with PIPELINING, sends the whole group.
@@ -420,15 +471,23 @@ impl Connection {
 
     /// Reads the replies to MAIL, RCPT and DATA that are still missing.
     async fn collect(&mut self, replies: &mut Vec<Reply>) -> Result<(), Broken> {
-        let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
-        while let Some(limit) = limits.get(replies.len()) {
-            // after 421 the others need not come
-            if replies.last().is_some_and(|reply| reply.code == 421) {
-                break;
-            }
-            replies.push(self.wire.reply(*limit).await?);
-        }
+        while self.next_of_group(replies, Duration::MAX).await? {}
         Ok(())
+    }
+
+    /// Reads the next of them, within `most`; false: no other one need come.
+    async fn next_of_group(
+        &mut self,
+        replies: &mut Vec<Reply>,
+        most: Duration,
+    ) -> Result<bool, Broken> {
+        let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
+        let closing = replies.last().is_some_and(|reply| reply.code == 421);
+        let Some(limit) = limits.get(replies.len()).filter(|_| !closing) else {
+            return Ok(false);
+        };
+        replies.push(self.wire.reply(most.min(*limit)).await?);
+        Ok(true)
     }
 
     /// MAIL, RCPT, DATA or the first of them, each after the reply to the one before; stops at the first that is not taken.
@@ -495,11 +554,7 @@ impl Connection {
         if !before_dot(letter.id) {
             // DATA is open: what is said now would be content, a dot would be an empty letter
             self.closed = true;
-            return Verdict::not_tried(
-                Class::Withheld,
-                Phase::Data,
-                "the letter was held back before any of it left",
-            );
+            return Verdict::withheld();
         }
         let dot_out = self
             .wire

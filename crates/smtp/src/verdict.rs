@@ -54,6 +54,23 @@ impl Verdict {
         Self::new(Outcome::NotTried, class, phase, reply)
     }
 
+    /// The server waits for the content, and none of it leaves.
+    pub fn withheld() -> Self {
+        Self::not_tried(
+            Class::Withheld,
+            Phase::Data,
+            "the letter was held back before any of it left",
+        )
+    }
+
+    /// Of a letter that is given up: only what the server said about it is an attempt.
+    pub fn if_said(mut self) -> Self {
+        if self.code.is_none() || self.class == Class::Protocol {
+            self.outcome = Outcome::NotTried;
+        }
+        self
+    }
+
     pub fn protocol(outcome: Outcome, phase: Phase, reply: &str) -> Self {
         Self::new(outcome, Class::Protocol, phase, reply)
     }

@@ -20,7 +20,7 @@ use crate::AppState;
 use crate::error::WebError;
 use crate::i18n::Lang;
 use crate::page::Page;
-use crate::public::{Piece, Sealed, nobody};
+use crate::public::{Keep, Piece, Sealed, nobody};
 
 /// The least time figures are shown.
 const LEAST: Duration = Duration::from_secs(1);
@@ -169,7 +169,7 @@ impl Counted {
 impl Shown {
     fn new(app: &AppState, counted: Counted) -> Result<Self, WebError> {
         let piece = |lang| {
-            let (head, _) = nobody(lang).into_parts();
+            let (head, _) = nobody(lang, Keep::new()).into_parts();
             Ok::<_, WebError>(Piece::new(html(
                 &Page::stranger(app, &head),
                 counted.figures,

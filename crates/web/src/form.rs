@@ -1,8 +1,14 @@
 //! Forms: what is wrong with them.
 
-use axum::extract::{FromRequest, FromRequestParts, Path as AxumPath, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path as AxumPath, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use skychimp_core::db::Tx;
 use skychimp_core::error::{Error, FieldError};
+use skychimp_core::ids::UserId;
+use skychimp_core::submission::{Arrival, Made, Submission};
+use skychimp_core::time::Moment;
 
 use crate::error::WebError;
 
@@ -21,6 +27,12 @@ impl Errors {
     #[must_use]
     pub fn one(field: &str, code: &'static str) -> Self {
         Self(vec![FieldError::new(field, code)])
+    }
+
+    /// The form was here before and has made something of other content.
+    #[must_use]
+    pub fn sent_before() -> Self {
+        Self::one(ID, "sent_before")
     }
 
     /// What is wrong with a field.
@@ -101,6 +113,74 @@ where
         }
     }
 }
+
+/// A form that makes something, and makes it once however often it arrives: its template has `ui::once`.
+#[derive(Debug)]
+pub struct Once<T> {
+    /// Its fields.
+    pub form: T,
+    submission: Option<Submission>,
+}
+
+/// The field with the id of a form.
+const ID: &str = "form_id";
+/// Fields that differ when the same form arrives again: its token may be a new one, another of its buttons may be pressed.
+const ASIDE: [&str; 4] = [ID, "csrf", "action", "close"];
+
+impl<T> Once<T> {
+    /// Whether it was here before. A form without an id, as programs send it, never was.
+    pub async fn arrive(&self, tx: &mut Tx, owner: UserId, now: Moment) -> Result<Arrival, Error> {
+        match &self.submission {
+            Some(submission) => submission.arrive(tx, owner, now).await,
+            None => Ok(Arrival::First),
+        }
+    }
+
+    /// Says what it made, in the transaction in which it [arrived](Self::arrive) first.
+    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: Made) -> Result<(), Error> {
+        match &self.submission {
+            Some(submission) => submission.made(tx, owner, made).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T, S> FromRequest<S> for Once<T>
+where
+    T: serde::de::DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = WebError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
+        let (mut parts, body) = request.into_parts();
+        let address = match parts.extensions.get::<OriginalUri>() {
+            Some(OriginalUri(uri)) => uri.to_string(),
+            None => parts.uri.to_string(),
+        };
+        let bytes = Bytes::from_request(Request::new(body), state).await;
+        let bytes = bytes.map_err(|_| WebError::TooLarge)?;
+        let fields: Vec<_> = url::form_urlencoded::parse(&bytes).collect();
+        let id = fields.iter().find(|(name, _)| name == ID);
+        let submission = id.and_then(|(_, id)| id.parse().ok()).map(|id| {
+            let told = fields.iter().filter(|(name, _)| !ASIDE.contains(&&**name));
+            let told = told.flat_map(|(name, value)| [&**name, &**value]);
+            Submission::new(id, std::iter::once(address.as_str()).chain(told))
+        });
+        if bytes.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) {
+            // a button's form, sent by a program
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            parts.headers.insert(header::CONTENT_TYPE, kind);
+        }
+        let request = Request::from_parts(parts, Body::from(bytes));
+        let Form(form) = Form::from_request(request, state).await?;
+        Ok(Self { form, submission })
+    }
+}
+
+/// A form without fields.
+#[derive(Debug, serde::Deserialize)]
+pub struct NoFields {}
 
 /// The ids in a path. What is no id is a page 404.
 #[derive(Debug)]

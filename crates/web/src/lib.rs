@@ -12,6 +12,7 @@ pub mod client;
 mod cookies;
 mod csrf;
 pub mod error;
+mod escape;
 mod figures;
 pub mod flash;
 pub mod form;

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::error::FieldError;
-use skychimp_core::ids::{PostId, ServerId};
+use skychimp_core::ids::{PostId, ServerId, SubmissionId};
 use skychimp_core::moderation::Moderator;
 use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
@@ -261,6 +261,12 @@ impl Page {
         csrf::token(&self.csrf_key, &self.holder())
     }
 
+    /// A fresh id for a form that makes something: see [`crate::form::Once`].
+    #[must_use]
+    pub fn form_id(&self) -> SubmissionId {
+        SubmissionId::new(self.now)
+    }
+
     /// Tells whether a form's token is this visitor's.
     #[must_use]
     pub fn csrf_matches(&self, token: &str) -> bool {
@@ -334,16 +340,16 @@ impl Page {
             .is_some_and(|user| Editor::of(user).is_some())
     }
 
-    /// The page will be shown to others too: see [`crate::public`].
-    pub(crate) fn kept(&self) -> bool {
-        self.keep.is_some()
+    /// The page will be shown to others too, and its holes stay open: see [`crate::public`].
+    pub(crate) fn kept(&self) -> Option<Keep> {
+        self.keep
     }
 
     /// How often a post was read; `total` is what the database says.
     #[must_use]
     pub fn views(&self, post: &PostId, total: impl Whole) -> String {
-        if self.kept() {
-            return Hole::Views(*post).mark();
+        if let Some(keep) = self.keep {
+            return keep.mark(Hole::Views(*post));
         }
         format::number(total.whole() + self.views.unwritten(*post), self.lang)
     }
@@ -351,7 +357,7 @@ impl Page {
     /// Counts that this visitor reads a post: not those who write it, and not for a page that is going to be kept, whose
     /// readers are counted when they get it.
     pub(crate) fn read(&self, post: PostId) {
-        if self.person && !self.kept() && !self.writes() {
+        if self.person && self.keep.is_none() && !self.writes() {
             self.views.add(post);
         }
     }

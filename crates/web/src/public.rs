@@ -10,6 +10,7 @@
 //!   made from, and not beyond the next scheduled publication. No message has to arrive for that.
 //! - **Never personal**: a page that is kept was made for a request that carries nothing of the visitor but the language
 //!   ([`Ask::clean`]). Whoever is logged in or has a message waiting gets a page of his own, that is not kept.
+//! - **Nobody's words are holes**: see [`kept`].
 //! - **Made once**: of all that want a page that is not there, one makes it and the others wait for it.
 //! - **Never an error**: without the shared server, with a slow one or one full of garbage, pages are made here.
 
@@ -31,7 +32,7 @@ use skychimp_core::time::Moment;
 
 pub(crate) use self::gzip::{Piece, Sheet};
 use self::kept::Filled;
-pub(crate) use self::kept::{Hole, Kept, POSTS};
+pub(crate) use self::kept::{Hole, Keep, Kept, POSTS};
 pub(crate) use self::store::{Sealed, Store};
 use crate::error::WebError;
 use crate::i18n::Lang;
@@ -56,10 +57,6 @@ impl Public {
         response
     }
 }
-
-/// Says to handlers that the page they make will be kept: holes stay open, nobody is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Keep;
 
 /// A longer page is not kept.
 const PAGE_MAX: usize = 2 * 1024 * 1024;
@@ -110,8 +107,8 @@ impl Ask {
 
     /// A request that has nothing of this visitor but the language. What its extensions hold is the router's: the parts
     /// of the path.
-    fn clean(&self, head: &Parts) -> Request {
-        let mut clean = nobody(self.lang);
+    fn clean(&self, head: &Parts, keep: Keep) -> Request {
+        let mut clean = nobody(self.lang, keep);
         *clean.uri_mut() = head.uri.clone();
         clean.extensions_mut().extend(head.extensions.clone());
         clean
@@ -119,13 +116,13 @@ impl Ask {
 }
 
 /// A request of nobody in particular, whose answer is going to be kept.
-pub(crate) fn nobody(lang: Lang) -> Request {
+pub(crate) fn nobody(lang: Lang, keep: Keep) -> Request {
     let mut request = Request::new(Body::empty());
     let cookie = format!("{}={}", cookies::LANGUAGE, lang.as_str());
     if let Ok(cookie) = cookie.try_into() {
         request.headers_mut().insert(header::COOKIE, cookie);
     }
-    request.extensions_mut().insert(Keep);
+    request.extensions_mut().insert(keep);
     request
 }
 
@@ -162,8 +159,9 @@ async fn find(app: &AppState, head: &Parts, next: &Next) -> Option<(Ask, Arc<Kep
     // a database that does not answer: the page itself will say so
     let version = app.pages.version(&app.db).await?;
     let make = async {
-        let response = next.clone().run(ask.clean(head)).await;
-        keep(version, response, app).await
+        let marks = Keep::new();
+        let response = next.clone().run(ask.clean(head, marks)).await;
+        keep(version, response, marks, app).await
     };
     let kept = app
         .pages
@@ -173,7 +171,12 @@ async fn find(app: &AppState, head: &Parts, next: &Next) -> Option<(Ask, Arc<Kep
 }
 
 /// Makes a kept page of an answer that is marked as public.
-async fn keep(version: ContentVersion, response: Response, app: &AppState) -> Option<Kept> {
+async fn keep(
+    version: ContentVersion,
+    response: Response,
+    marks: Keep,
+    app: &AppState,
+) -> Option<Kept> {
     let (mut head, body) = response.into_parts();
     let public = head.extensions.remove::<Public>()?;
     if head.status != StatusCode::OK || head.headers.contains_key(header::SET_COOKIE) {
@@ -186,6 +189,7 @@ async fn keep(version: ContentVersion, response: Response, app: &AppState) -> Op
         public,
         head.headers,
         text,
+        marks,
         app.clock.now(),
     ))
 }

@@ -89,7 +89,8 @@ macro_rules! of_delivery_sql {
 macro_rules! groups_sql {
     ($db:ident) => {
         concat!(
-            "SELECT a.reply_group, a.class, a.code, d.state, count(*) AS count, min(a.reply) AS reply, max(a.at) AS last_at
+            "SELECT a.reply_group, a.class, a.code, d.state, count(*) AS count, min(a.phase) AS phase, min(a.reply) AS reply,
+                    max(a.at) AS last_at
              FROM (SELECT * FROM ",
             trouble_of_run!($db),
             ") AS a",

@@ -389,17 +389,29 @@ macro_rules! meant_sql {
 }
 pub(super) use meant_sql;
 
-/// The statement that sweeps, with the row lock that only PostgreSQL has.
+/// The statement that sweeps. PostgreSQL is given the places of rows that it has just locked: whatever it believes of
+/// the size of the queue, they are looked for once.
 macro_rules! sweep_sql {
-    ($db:ident, $lock:literal) => {
+    (sqlite) => {
         concat!(
             "DELETE FROM queue
              WHERE (owner_id, run_id, first_id, state) IN
-                 (SELECT q.owner_id, q.run_id, q.first_id, q.state FROM queue q
-                  WHERE q.claimed_by = $1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE ",
+                 (SELECT q.owner_id, q.run_id, q.first_id, q.state ",
+            sweep_sql!(from sqlite),
+            ")"
+        )
+    };
+    (postgres) => {
+        concat!(
+            "DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT q.ctid ",
+            sweep_sql!(from postgres),
+            " FOR UPDATE OF q SKIP LOCKED))"
+        )
+    };
+    (from $db:ident) => {
+        concat!(
+            "FROM queue q WHERE q.claimed_by = $1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE ",
             meant_sql!($db, "d"),
-            ") ",
-            $lock,
             ")"
         )
     };
@@ -408,10 +420,7 @@ macro_rules! sweep_sql {
 /// Removes rows in a worker's hand of which nothing is left, but for those in use: two tasks of the worker that waited
 /// for each other's rows would never end.
 pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
-    let sql = match tx {
-        Tx::Sqlite(_) => sweep_sql!(sqlite, ""),
-        Tx::Postgres(_) => sweep_sql!(postgres, "FOR UPDATE OF q SKIP LOCKED"),
-    };
+    let sql = worded!(tx, sweep_sql);
     on_db!(tx, conn => sqlx::query(sql)
         .bind(worker)
         .execute(conn)

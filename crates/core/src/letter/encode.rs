@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::control;
+
 /// Longest encoded line, without CRLF and without the `=` of a soft break.
 const MAX_LINE: usize = 75;
 /// Bytes in a line of base64: 76 characters.
@@ -39,7 +41,7 @@ impl Encoding {
     }
 
     /// Appends a body with CRLF at the end of its last line. Line ends become CRLF; other control characters than
-    /// tabs are dropped (F2). No line begins with a dot.
+    /// tabs are dropped (F2), those of C1 too. No line begins with a dot.
     pub(super) fn write(self, out: &mut Vec<u8>, text: &str) {
         let text = clean(text);
         match self {
@@ -51,12 +53,25 @@ impl Encoding {
 
 /// Without control characters that no letter may hold.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
     // without an early exit: the compiler makes sixteen comparisons at once of it
-    if text.bytes().fold(false, |odd, b| odd | is_odd_control(b)) {
-        Cow::Owned(text.replace(|c: char| u8::try_from(c).is_ok_and(is_odd_control), ""))
+    let c0 = bytes.iter().fold(false, |odd, b| odd | is_odd_control(*b));
+    // those of C1 are two bytes in UTF-8: 0xC2 and the character itself
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let c1 = pairs.fold(false, |odd, (lead, b)| odd | is_c1(*lead, *b));
+    if c0 || c1 {
+        Cow::Owned(text.replace(|c: char| c != '\r' && control::is_control(c), ""))
     } else {
         Cow::Borrowed(text)
     }
+}
+
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches many bytes are compared at once"
+)]
+const fn is_c1(lead: u8, byte: u8) -> bool {
+    (lead == 0xc2) & (byte < 0xa0)
 }
 
 #[expect(
@@ -253,6 +268,20 @@ mod tests {
             quoted(&format!("{}я", &long[..73])),
             format!("{}=\r\n=D1=8F\r\n", &long[..73])
         );
+    }
+
+    /// F2: control characters of C1 are dropped as those of C0 are, and nothing that begins with the same byte.
+    #[test]
+    fn control_characters_are_dropped() {
+        let odd: String = (0..0xa0_u32).filter_map(char::from_u32).collect();
+        assert!(
+            clean(&odd)
+                .chars()
+                .all(|c| c == '\r' || !control::is_control(c))
+        );
+        for plain in ["«Ёж» \u{a0}§", "\u{c2}\u{80a0}", "a\r\n\tb"] {
+            assert!(matches!(clean(plain), Cow::Borrowed(_)), "{plain}");
+        }
     }
 
     /// F6: nothing is left to be doubled on the way.

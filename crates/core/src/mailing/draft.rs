@@ -15,6 +15,16 @@ pub const CHOSEN_MAX: usize = 1_000;
 /// Most lists of one mailing.
 const LISTS_MAX: usize = 200;
 
+/// Which of the two beginnings somebody chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begin {
+    /// When Start is pressed.
+    Now,
+    /// At the start that is given.
+    At,
+}
+
 /// A mailing as its form, a command or the API gives it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -35,6 +45,9 @@ pub struct MailingDraft {
     pub reply_to: String,
     /// How often.
     pub every: Every,
+    /// The beginning that was chosen: [`Begin::At`] needs a start, with [`Begin::Now`] none counts. `None`: nobody was asked, and
+    /// `start` says it.
+    pub begin: Option<Begin>,
     /// RFC 3339, or a wall time in the zone (`2027-01-31T10:00`); empty: when Start is pressed.
     pub start: String,
     /// As `start`; empty: no end.
@@ -54,6 +67,7 @@ impl Default for MailingDraft {
             from_email: String::new(),
             reply_to: String::new(),
             every: Every::Once,
+            begin: None,
             start: String::new(),
             end: String::new(),
             zone: "UTC".to_owned(),
@@ -214,6 +228,13 @@ impl MailingDraft {
 
     /// Reads start, end and zone; an empty start stands for `now`.
     fn times(&self, now: Moment, wrong: &mut Vec<FieldError>) -> Option<Times> {
+        let start = match self.begin {
+            Some(Begin::Now) => "",
+            Some(Begin::At) | None => self.start.trim(),
+        };
+        if self.begin == Some(Begin::At) && start.is_empty() {
+            wrong.push(FieldError::new("start", "date_time"));
+        }
         let end = match self.end.trim() {
             "" => None,
             end => match read_end(end, &self.zone) {
@@ -227,7 +248,6 @@ impl MailingDraft {
         if end.is_some_and(|end| end <= now) {
             wrong.push(FieldError::new("end", "end_in_past"));
         }
-        let start = self.start.trim();
         let schedule = if start.is_empty() {
             Schedule::starting(now, &self.zone, self.every, end.filter(|end| *end > now))
         } else {

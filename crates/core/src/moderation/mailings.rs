@@ -128,10 +128,11 @@ impl Moderator {
                      AND ($6 IS NULL OR x.id < $6)
                    ORDER BY x.id DESC
                    LIMIT $7) page
-             JOIN mailings m ON m.owner_id = page.owner AND m.id = page.mailing
-             JOIN users u ON u.id = m.owner_id AND u.deleted_at IS NULL
+             CROSS JOIN mailings m
+             CROSS JOIN users u
              LEFT JOIN messages msg ON msg.owner_id = m.owner_id AND msg.id = m.message_id
              LEFT JOIN runs r ON r.owner_id = m.owner_id AND r.mailing_id = m.id
+             WHERE m.owner_id = page.owner AND m.id = page.mailing AND u.id = m.owner_id AND u.deleted_at IS NULL
              GROUP BY m.owner_id, m.id, msg.owner_id, msg.id, u.id
              ORDER BY m.id DESC",
         ))

@@ -9,9 +9,11 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
 use super::{Post, Tag};
+use crate::control;
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MediaId, PostId};
+use crate::markdown;
 use crate::page::containing;
 use crate::time::Moment;
 
@@ -68,6 +70,15 @@ pub struct Article {
     pub updated_at: Moment,
 }
 
+impl Article {
+    fn shown(self) -> Self {
+        Self {
+            html: markdown::stored(self.html),
+            ..self
+        }
+    }
+}
+
 /// What an address leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -76,6 +87,9 @@ pub enum Found {
     /// A post that has this slug now.
     Moved(String),
 }
+
+/// Longest text that is searched for, in characters.
+pub const SEARCH_MAX: usize = 100;
 
 /// Which posts a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,6 +117,18 @@ pub struct Place {
     pub slug: String,
     /// When its text was last saved.
     pub updated_at: Moment,
+}
+
+impl Filter {
+    /// What a visitor asks for: as much of his text as is searched for, without control characters.
+    #[must_use]
+    pub fn asked(search: &str, tag: String) -> Self {
+        let search = control::without(search);
+        Self {
+            search: search.chars().take(SEARCH_MAX).collect(),
+            tag,
+        }
+    }
 }
 
 impl Post {
@@ -154,7 +180,7 @@ impl Post {
         .fetch_optional(conn)
         .await)?;
         if let Some(article) = article {
-            return Ok(Some(Found::Post(Box::new(article))));
+            return Ok(Some(Found::Post(Box::new(article.shown()))));
         }
         let moved: Option<String> = on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT p.slug FROM post_slugs s JOIN posts p ON p.id = s.post_id WHERE ", visible!(), " AND s.slug = $2",
@@ -168,7 +194,7 @@ impl Post {
 
     /// The newest published posts with their texts, for feeds.
     pub async fn feed(tx: &mut Tx, limit: i64, now: Moment) -> Result<Vec<Article>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+        let articles: Vec<Article> = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), ", p.html, p.updated_at FROM posts p WHERE ", visible!(), "
              ORDER BY p.published_at DESC, p.id DESC
              LIMIT $2",
@@ -176,7 +202,8 @@ impl Post {
         .bind(now)
         .bind(limit)
         .fetch_all(conn)
-        .await)?)
+        .await)?;
+        Ok(articles.into_iter().map(Article::shown).collect())
     }
 
     /// The addresses of all published posts, the newest first.

@@ -212,9 +212,8 @@ impl Cause {
         }
     }
 
-    /// The cause behind the last attempt at a letter.
-    #[must_use]
-    pub fn of(class: &str, code: Option<i64>, reply: &str) -> Self {
+    /// By class, code and words of the last attempt at a letter, whoever it is about; [`Said::cause`](super::Said::cause) knows that too.
+    pub(super) fn found(class: &str, code: Option<i64>, reply: &str) -> Self {
         match class {
             "connection" | "timeout" | "dns" | "protocol" => return Self::Connection,
             "tls" => return Self::Tls,
@@ -225,19 +224,32 @@ impl Cause {
             "local_template" | "local_content" => return Self::Content,
             _ => {}
         }
-        let words = || {
-            let reply = reply.to_lowercase();
-            let says =
-                |(_, words): &&(Self, &[&str])| words.iter().any(|word| reply.contains(word));
-            WORDS.iter().find(says).map(|(cause, _)| *cause)
-        };
         // 5.7.1 and 5.0.0 are used for everything: words know better
-        let coded = enhanced(reply).and_then(|(subject, detail)| Self::by_code(subject, detail));
-        coded.or_else(words).unwrap_or(match (class, code) {
-            ("limit" | "closing", _) => Self::Busy,
-            ("temporary", _) | (_, Some(400..=499)) => Self::Temporary,
-            _ => Self::Permanent,
-        })
+        let coded =
+            Self::enhanced(reply).and_then(|(subject, detail)| Self::by_code(subject, detail));
+        let any = |_| true;
+        coded
+            .or_else(|| Self::by_words(reply, any))
+            .unwrap_or(match (class, code) {
+                ("limit" | "closing", _) => Self::Busy,
+                ("temporary", _) | (_, Some(400..=499)) => Self::Temporary,
+                _ => Self::Permanent,
+            })
+    }
+
+    /// Of a reply that is about the sender, whatever its code says.
+    pub(super) fn of_sender(reply: &str) -> Self {
+        let others = |cause| matches!(cause, Self::Authentication | Self::Policy | Self::Rate);
+        Self::by_words(reply, others).unwrap_or(Self::Sender)
+    }
+
+    /// The first of the wanted causes that the words tell.
+    fn by_words(reply: &str, wanted: fn(Self) -> bool) -> Option<Self> {
+        let reply = reply.to_lowercase();
+        let says = |(cause, words): &&(Self, &[&str])| {
+            wanted(*cause) && words.iter().any(|word| reply.contains(word))
+        };
+        WORDS.iter().find(says).map(|(cause, _)| *cause)
     }
 
     /// By subject and detail of the enhanced code, where these say enough.
@@ -246,7 +258,7 @@ impl Cause {
             (1, 1 | 6 | 10) => Self::MailboxUnknown,
             (1, 2) | (4, 4) => Self::DomainUnknown,
             (1, 3) => Self::Address,
-            (1, 7 | 8) => Self::Sender,
+            (1, 7 | 8) | (7, 27) => Self::Sender,
             (2, 1) => Self::MailboxDisabled,
             (2, 2) => Self::MailboxFull,
             (2, 3) | (3, 4) => Self::Size,
@@ -255,22 +267,26 @@ impl Cause {
             _ => return None,
         })
     }
-}
 
-/// Subject and detail of the enhanced code that a reply begins with: `550 5.1.1 …` → (1, 1).
-fn enhanced(reply: &str) -> Option<(u32, u32)> {
-    let rest = reply.get(4..)?;
-    let word = rest.split_whitespace().next()?;
-    let mut parts = word.split('.');
-    let class: u32 = parts.next()?.parse().ok()?;
-    let subject = parts.next()?.parse().ok()?;
-    let detail = parts.next()?.parse().ok()?;
-    ((class == 4 || class == 5) && parts.next().is_none()).then_some((subject, detail))
+    /// Subject and detail of the enhanced code that a reply begins with: `550 5.1.1 …` → (1, 1).
+    pub(super) fn enhanced(reply: &str) -> Option<(u32, u32)> {
+        Self::numbers(reply.get(4..)?.split_whitespace().next()?)
+    }
+
+    /// Subject and detail of an enhanced code of a refusal.
+    pub(super) fn numbers(code: &str) -> Option<(u32, u32)> {
+        let mut parts = code.split('.');
+        let class: u32 = parts.next()?.parse().ok()?;
+        let subject = parts.next()?.parse().ok()?;
+        let detail = parts.next()?.parse().ok()?;
+        ((class == 4 || class == 5) && parts.next().is_none()).then_some((subject, detail))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Said;
 
     /// R29: what large providers say is understood.
     #[test]
@@ -355,7 +371,13 @@ mod tests {
             ("interrupted", "the process ended", Cause::Interrupted),
         ] {
             let code = reply.get(..3).and_then(|code| code.parse().ok());
-            assert_eq!(Cause::of(class, code, reply), cause, "{reply}");
+            let said = Said {
+                class,
+                code,
+                reply,
+                ..Said::default()
+            };
+            assert_eq!(said.cause(), cause, "{reply}");
         }
     }
 

@@ -46,7 +46,7 @@ pub async fn members(
     let mut tx = db.write().await?;
     let (people, members) = match tx {
         crate::db::Tx::Sqlite(_) => (
-            "WITH RECURSIVE s(n) AS (SELECT $2 WHERE $3 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2 + $3)
+            "/* test */ WITH RECURSIVE s(n) AS (SELECT $2 WHERE $3 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2 + $3)
              INSERT INTO recipients
                  (owner_id, id, email, email_key, name, comment, attributes, search, version, created_at, updated_at)
              SELECT $1, unhex(printf('01900000000070008000%012x', n)), 'person' || n || '@example.org',
@@ -54,18 +54,18 @@ pub async fn members(
              FROM s
              WHERE TRUE
              ON CONFLICT DO NOTHING",
-            "WITH RECURSIVE s(n) AS (SELECT $2 WHERE $3 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2 + $3)
+            "/* test */ WITH RECURSIVE s(n) AS (SELECT $2 WHERE $3 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2 + $3)
              INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
              SELECT $1, $5, unhex(printf('01900000000070008000%012x', n)), $4 FROM s",
         ),
         crate::db::Tx::Postgres(_) => (
-            "INSERT INTO recipients
+            "/* test */ INSERT INTO recipients
                  (owner_id, id, email, email_key, name, comment, attributes, search, version, created_at, updated_at)
              SELECT $1, ('01900000000070008000' || lpad(to_hex(n), 12, '0'))::uuid, 'person' || n || '@example.org',
                  'person' || n || '@example.org', 'Person ' || n, '', '{}', 'person' || n, 1, $4, $4
              FROM generate_series($2, $2 + $3 - 1) AS s(n)
              ON CONFLICT DO NOTHING",
-            "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
+            "/* test */ INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
              SELECT $1, $5, ('01900000000070008000' || lpad(to_hex(n), 12, '0'))::uuid, $4
              FROM generate_series($2, $2 + $3 - 1) AS s(n)",
         ),

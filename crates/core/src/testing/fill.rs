@@ -41,11 +41,11 @@ macro_rules! numbers {
     ($tx:expr, $sql:literal) => {
         match $tx {
             Tx::Sqlite(_) => concat!(
-                "WITH RECURSIVE s(n) AS (SELECT 0 WHERE $4 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $4) ",
+                "/* test */ WITH RECURSIVE s(n) AS (SELECT 0 WHERE $4 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $4) ",
                 $sql
             ),
             Tx::Postgres(_) => concat!(
-                "WITH s(n) AS (SELECT generate_series(0, $4 - 1)) ",
+                "/* test */ WITH s(n) AS (SELECT generate_series(0, $4 - 1)) ",
                 $sql
             ),
         }

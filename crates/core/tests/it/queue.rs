@@ -152,7 +152,7 @@ const OLDER: [&str; 5] = [
                  WHEN email_key < 'person4' THEN 'deferred' ELSE 'queued' END,
             CASE WHEN email_key < 'person2' OR email_key BETWEEN 'person25' AND 'person4' THEN 1 ELSE 0 END, 1000
      FROM recipients WHERE owner_id = $1 ORDER BY id",
-    "UPDATE deliveries SET claimed_by = $1 WHERE owner_id = $1 AND state = 'claimed'",
+    "/* test */ UPDATE deliveries SET claimed_by = $1 WHERE owner_id = $1 AND state = 'claimed'",
     "UPDATE runs SET deferred = (SELECT count(*) FROM deliveries
                                  WHERE owner_id = $1 AND attempts = 1 AND state IN ('claimed', 'deferred'))
      WHERE owner_id = $1",
@@ -200,7 +200,7 @@ async fn ranges_of_two_runs_may_overlap() {
     let run = run_of(&db, "ann", 30).await;
     // as if the other run had been expanded meanwhile: its range covers this one's, and begins with it
     let other = run_of(&db, "bob", 5).await;
-    let sql = "UPDATE queue SET first_id = (SELECT min(first_id) FROM queue) WHERE owner_id = $1";
+    let sql = "/* test */ UPDATE queue SET first_id = (SELECT min(first_id) FROM queue) WHERE owner_id = $1";
     execute(&db, sql, other.owner).await.unwrap();
     let (one, two) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
     let mut tx = db.write().await.unwrap();

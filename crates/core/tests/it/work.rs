@@ -50,18 +50,31 @@ fn outcome(n: usize, claim: &Claim, due_at: Moment) -> Attempted {
     }
 }
 
+/// A database in which a trial was counted yesterday: one letter, of somebody else.
+async fn after_a_trial(made: &TestDb) -> Db {
+    run_of(made, "trial", 1).await;
+    let count = "ANALYZE";
+    match &**made {
+        Db::Sqlite { writer, .. } => sqlx::raw_sql(count).execute(writer).await.map(|_| ()),
+        Db::Postgres(pool) => sqlx::raw_sql(count).execute(pool).await.map(|_| ()),
+    }
+    .unwrap();
+    Db::connect(made.url()).await.unwrap()
+}
+
 /// The steps of sending in a run of `n`, each with its cost.
-async fn costs(n: usize) -> Vec<(&'static str, u64)> {
-    let db = TestDb::new().await.unwrap();
-    let run = run_of(&db, "ann", n).await;
-    let work = Work::of(&db).await.unwrap();
+async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
+    let run = run_of(db, "ann", n).await;
+    // as a worker does
+    db.refresh_statistics().await.unwrap();
+    let work = Work::of(db).await.unwrap();
     let worker = WorkerId::new(at(NOW));
     // before the fresh ones, so that the second claim holds both
     let due_at = at(NOW) - Duration::from_mins(1);
     let mut costs = Vec::new();
 
     let claim_now = async |tx: &mut Tx| claim(tx, worker, at(NOW)).await;
-    let (claims, cost) = step(&db, &work, claim_now).await;
+    let (claims, cost) = step(db, &work, claim_now).await;
     assert_eq!(claims.len(), 200);
     costs.push(("claim", cost));
 
@@ -75,7 +88,7 @@ async fn costs(n: usize) -> Vec<(&'static str, u64)> {
             .await
             .unwrap()
     };
-    let (recorded, cost) = step(&db, &work, record).await;
+    let (recorded, cost) = step(db, &work, record).await;
     assert_eq!(recorded.recorded, 150);
     costs.push(("record", cost));
 
@@ -84,7 +97,7 @@ async fn costs(n: usize) -> Vec<(&'static str, u64)> {
         .map(|claim| claim.untried(None))
         .collect();
     let hand_back = async |tx: &mut Tx| Delivery::hand_back(tx, worker, &back).await.unwrap();
-    let (count, cost) = step(&db, &work, hand_back).await;
+    let (count, cost) = step(db, &work, hand_back).await;
     assert_eq!(count, 20);
     costs.push(("hand back", cost));
 
@@ -94,10 +107,10 @@ async fn costs(n: usize) -> Vec<(&'static str, u64)> {
             .await
             .unwrap();
     };
-    costs.push(("skip", step(&db, &work, skip).await.1));
+    costs.push(("skip", step(db, &work, skip).await.1));
 
     let claim_again = async |tx: &mut Tx| claim(tx, worker, at(NOW)).await;
-    let (again, cost) = step(&db, &work, claim_again).await;
+    let (again, cost) = step(db, &work, claim_again).await;
     assert_eq!(again.iter().filter(|claim| claim.attempts == 1).count(), 15);
     costs.push(("claim retries", cost));
 
@@ -106,20 +119,20 @@ async fn costs(n: usize) -> Vec<(&'static str, u64)> {
             .await
             .unwrap()
     };
-    let (count, cost) = step(&db, &work, doubt).await;
+    let (count, cost) = step(db, &work, doubt).await;
     assert_eq!(count, 200);
     costs.push(("doubt all", cost));
 
-    let third = step(&db, &work, claim_again).await.0;
+    let third = step(db, &work, claim_again).await.0;
     assert_eq!(third.len(), 200);
     let all_back = async |tx: &mut Tx| Delivery::hand_back_all(tx, worker).await.unwrap();
-    let (count, cost) = step(&db, &work, all_back).await;
+    let (count, cost) = step(db, &work, all_back).await;
     assert_eq!(count, 200);
     costs.push(("hand back all", cost));
 
     // the letters that wait are closed in slices
     execute(
-        &db,
+        db,
         "UPDATE runs SET state = 'cancelled' WHERE owner_id = $1",
         run.owner,
     )
@@ -130,7 +143,7 @@ async fn costs(n: usize) -> Vec<(&'static str, u64)> {
             .await
             .unwrap()
     };
-    let (closed, cost) = step(&db, &work, close).await;
+    let (closed, cost) = step(db, &work, close).await;
     // what is over already leaves holes in the slice
     assert!(closed > 0);
     costs.push(("close a slice", cost));
@@ -250,11 +263,20 @@ fn assert_same(small: Vec<(&str, u64)>, large: Vec<(&str, u64)>) {
 /// R19: a claim, its outcomes and its return cost as much in a run of a million as in one of a thousand.
 #[tokio::test]
 async fn steps_cost_the_same_in_a_large_run() {
-    assert_same(costs(500).await, costs(6_000).await);
+    let (small, large) = (TestDb::new().await.unwrap(), TestDb::new().await.unwrap());
+    assert_same(costs(&small, 500).await, costs(&large, 6_000).await);
 }
 
 /// R24: a page of the log costs as much in a run of a million as in one of a thousand, and this at once after it.
 #[tokio::test]
 async fn reading_costs_the_same_in_a_large_run() {
     assert_same(reads(500).await, reads(6_000).await);
+}
+
+/// R17: … and this also on the day after a trial with one letter, whatever the database counted then.
+#[tokio::test]
+async fn steps_cost_the_same_after_a_trial() {
+    let (small, large) = (TestDb::new().await.unwrap(), TestDb::new().await.unwrap());
+    let (small, large) = (after_a_trial(&small).await, after_a_trial(&large).await);
+    assert_same(costs(&small, 500).await, costs(&large, 6_000).await);
 }

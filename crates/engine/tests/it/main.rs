@@ -1,6 +1,7 @@
 //! The engine against a mail server that behaves as scripted, on a real database: a file per kind of scenario.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
+mod announced;
 mod clean;
 mod crash;
 mod faults;

@@ -106,7 +106,7 @@ async fn unsubscribed_in_the_meantime_gets_nothing() {
     world.wait(&run, "it began", |run| run.sent > 0).await;
     execute(
         &world.db,
-        "INSERT INTO suppressions (owner_id, email_key, email, reason, created_at)
+        "/* test */ INSERT INTO suppressions (owner_id, email_key, email, reason, created_at)
          SELECT owner_id, email_key, email, 'unsubscribed', (SELECT max(due_at) FROM runs) FROM recipients
          WHERE owner_id = $1 AND email_key LIKE 'to3%'",
         run.owner,

@@ -9,7 +9,7 @@ use skychimp_core::suppression::{Place, Reason, Suppression};
 use skychimp_core::testing::{TestRun, mixed_run};
 use skychimp_core::time::Clock;
 use skychimp_engine::{Engine, EngineConfig, summarizer};
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, At, Script, Step};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{World, now};
@@ -98,15 +98,23 @@ async fn the_last_report_outlives_the_letters() {
 
 /// The addresses that get nothing, after a run of ten letters of which those to `refused` were refused with `reply`.
 async fn suppressed(refused: fn(&str) -> bool, reply: &'static str) -> Vec<(String, Reason)> {
+    suppressed_of(10, move |at| {
+        (at.step == Step::Rcpt && refused(&at.address)).then_some(reply)
+    })
+    .await
+}
+
+/// The same of a run of so many letters, with any replies.
+async fn suppressed_of(
+    letters: usize,
+    refusal: impl Fn(&At) -> Option<&'static str> + Send + Sync + 'static,
+) -> Vec<(String, Reason)> {
     let world = World::new().await;
     let server = Script::new()
-        .on(move |at| match at.step {
-            Step::Rcpt if refused(&at.address) => Action::reply(reply),
-            _ => Action::Default,
-        })
+        .on(move |at| refusal(at).map_or(Action::Default, Action::reply))
         .start()
         .await;
-    let run = world.run(10).await;
+    let run = world.run(letters).await;
     let engine = world.engine(&server);
     last(&world, &run).await;
     engine.stop().await;
@@ -135,4 +143,41 @@ async fn dead_addresses_are_suppressed() {
 async fn a_server_that_knows_nobody_suppresses_nobody() {
     let most = |address: &str| address > "to3@";
     assert_eq!(suppressed(most, "550 5.1.1 User unknown").await, []);
+}
+
+/// R3: a server that verifies our own sender and says so of a thousand letters kills nobody, neither with the words that it has for
+/// recipients nor at MAIL; those who really do not exist beside them get nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_sender_suppresses_nobody() {
+    const EXIM: &str = "550-Verification failed for <sender@example.org>\r\n550-No Such User Here\r\n550 Sender verify failed";
+    const POSTFIX: &str =
+        "550 5.1.1 <sender@example.org>: Recipient address rejected: User unknown";
+    let number = |at: &At| -> usize {
+        let digits = at.address.trim_start_matches("to").split('@').next();
+        digits.and_then(|it| it.parse().ok()).unwrap_or(usize::MAX)
+    };
+    let dead = suppressed_of(1_220, move |at| match (at.step, number(at)) {
+        (Step::Rcpt, 0..1_100) => Some(EXIM),
+        (Step::Rcpt, 1_100..1_105) => Some("550 5.1.1 User unknown"),
+        (Step::Rcpt, 1_105..1_110) => Some(POSTFIX),
+        _ => None,
+    })
+    .await;
+    let bounced = (1_100..1_105).map(|n| (format!("to{n}@example.org"), Reason::Bounced));
+    assert_eq!(dead, bounced.collect::<Vec<_>>());
+    // more are accepted than refused: the server is believed
+    let dead = suppressed_of(220, move |at| {
+        (at.step == Step::Rcpt && number(at) < 100).then_some(EXIM)
+    });
+    assert_eq!(dead.await, []);
+    let dead = suppressed_of(20, |at| {
+        let some = at.step == Step::Mail && at.nth % 3 == 0;
+        some.then_some("553 5.1.8 <sender@example.org>... Domain of sender address sender@example.org does not exist")
+    });
+    assert_eq!(dead.await, []);
+    let dead = suppressed_of(20, |at| {
+        let some = at.step == Step::Mail && at.nth % 3 == 0;
+        some.then_some("550 5.1.1 User unknown")
+    });
+    assert_eq!(dead.await, []);
 }

@@ -1,6 +1,7 @@
 //! `skychimp mailing …`.
 
 use anyhow::Context as _;
+use clap::builder::NonEmptyStringValueParser;
 use skychimp_core::db::{Db, Tx};
 use skychimp_core::ids::{MailingId, MessageId, UserId};
 use skychimp_core::list::List;
@@ -60,11 +61,11 @@ pub struct Create {
     title: String,
 
     /// The first moment; without one, when it is started.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = NonEmptyStringValueParser::new())]
     start: Option<String>,
 
     /// Nothing leaves from here on.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = NonEmptyStringValueParser::new())]
     end: Option<String>,
 
     /// once, day, week or month
@@ -170,6 +171,7 @@ impl Create {
             from_email: self.from_email,
             reply_to: self.reply_to,
             every: self.every,
+            begin: None,
             start: self.start.unwrap_or_default(),
             end: self.end.unwrap_or_default(),
             zone: self.zone.unwrap_or(owner.zone),

@@ -41,6 +41,7 @@ mod sandbox;
 mod secure;
 mod session;
 mod sink;
+mod withdraw;
 
 use bytes::Bytes;
 use skychimp_smtp::testing::ScriptedServer;

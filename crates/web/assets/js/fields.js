@@ -2,7 +2,9 @@
 //   data-count on a field: its length goes to the output named in aria-describedby that has data-count-of
 //   data-autosubmit on a form: sent as soon as a choice changes
 //   data-show-when="name=value" (several values: a|b): shown while the form's field has that value
+//   data-required-when="name=value": must be filled in while the form's field has that value
 //   data-zone on a hidden input: gets the browser's time zone
+//   data-keep on a hidden input: a page that is come back to, or loaded again, has the value of the first time
 // A form is sent once: a second click while the answer is awaited does nothing.
 function count(field) {
   const out = document.querySelector(`[data-count-of="${field.id}"]`);
@@ -14,6 +16,10 @@ function show(form) {
     const [name, values] = el.dataset.showWhen.split("=");
     const field = form.elements[name];
     el.hidden = field && !values.split("|").includes(field.value);
+  }
+  for (const el of form.querySelectorAll("[data-required-when]")) {
+    const [name, value] = el.dataset.requiredWhen.split("=");
+    el.required = form.elements[name]?.value === value;
   }
 }
 
@@ -44,6 +50,17 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const form = event.target.closest?.("form");
   if (form) delete form.dataset.sent;
 });
+function keep() {
+  const kept = { ...history.state?.kept };
+  const fields = document.querySelectorAll("input[data-keep]");
+  for (const field of fields) {
+    const name = `${field.form.getAttribute("action") ?? ""} ${field.name}`;
+    kept[name] ??= field.value;
+    field.value = kept[name];
+  }
+  if (fields.length) history.replaceState({ ...history.state, kept }, "");
+}
+
 const refresh = () => {
   for (const field of document.querySelectorAll("input[data-zone]")) {
     field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -52,4 +69,5 @@ const refresh = () => {
   document.querySelectorAll("form").forEach(show);
 };
 document.addEventListener("htmx:afterSwap", refresh);
+keep();
 refresh();

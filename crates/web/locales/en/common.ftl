@@ -48,6 +48,7 @@ form-has-errors = Please look at the marked fields.
 request-failed = That did not work: no answer from the server. Try again.
 changed-meanwhile = This was changed in another tab or by somebody else after you opened it.
 changed-meanwhile-hint = Below is what you typed. Saving again replaces the other version.
+form-arrived-before = This form was already saved. Nothing was done twice.
 changed-fields = Changed there:
 ago-now = just now
 ago-seconds = { $count } s ago

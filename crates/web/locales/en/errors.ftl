@@ -25,6 +25,7 @@ error-required = Fill this in.
 error-too-long = At most { $max } characters.
 error-too-short = At least { $min } characters.
 error-control-characters = Line breaks and control characters are not allowed here.
+error-sent-before = This form was already saved with different content. What you see below is not saved yet. Saving it creates a separate entry.
 error-unknown-choice = Choose one of the options.
 error-unknown-zone = There is no such time zone.
 error-duplicate = This is already there.

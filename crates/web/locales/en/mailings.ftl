@@ -129,6 +129,8 @@ mailing-schedule-for = Schedule for { $at }: { $count ->
     [one] { $count } recipient
    *[other] { $count } recipients
 }
+mailing-start-missing = Set the date first
+mailing-when-wrong = Correct the schedule first
 mailing-saved = The mailing is saved.
 mailing-copied = This is the copy.
 mailing-copy-of = Copy of { $title }

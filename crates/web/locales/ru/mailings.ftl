@@ -142,6 +142,8 @@ mailing-schedule-for = Запланировать на { $at }: { $count ->
     [few] { $count } получателя
    *[many] { $count } получателей
 }
+mailing-start-missing = Сначала укажите дату
+mailing-when-wrong = Сначала исправьте расписание
 mailing-saved = Рассылка сохранена.
 mailing-copied = Это копия.
 mailing-copy-of = Копия: { $title }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
+use skychimp_core::control;
 use skychimp_core::db::Tx;
 use skychimp_core::error::Error;
 use skychimp_core::ids::{MediaId, PostId};
@@ -151,10 +152,7 @@ async fn show_list(
     tag: String,
 ) -> Result<Response, WebError> {
     let number: i64 = query.page.parse().unwrap_or(1).clamp(1, 100_000);
-    let filter = Filter {
-        search: query.q.clone(),
-        tag,
-    };
+    let filter = Filter::asked(&query.q, tag);
     let mut tx = app.db.read().await?;
     let cards = Post::published_page(&mut tx, &filter, number, PAGE_SIZE, page.now).await?;
     let total = Post::count_published(&mut tx, &filter, page.now).await?;
@@ -179,11 +177,9 @@ async fn show_list(
         .map_or("/blog".to_owned(), |tag| format!("/blog/tag/{}", tag.slug));
     let address = |number: i64| {
         let mut query_string = Vec::new();
-        if !query.q.is_empty() {
-            query_string.push(format!(
-                "q={}",
-                utf8_percent_encode(&query.q, NON_ALPHANUMERIC)
-            ));
+        let q = &filter.search;
+        if !q.is_empty() {
+            query_string.push(format!("q={}", utf8_percent_encode(q, NON_ALPHANUMERIC)));
         }
         if number > 1 {
             query_string.push(format!("page={number}"));
@@ -194,7 +190,7 @@ async fn show_list(
         }
     };
     let pages = (total + PAGE_SIZE - 1) / PAGE_SIZE;
-    let plain = number == 1 && query.q.is_empty() && tag.is_none();
+    let plain = number == 1 && filter.search.is_empty() && tag.is_none();
     let lead = (plain && !tiles.is_empty()).then(|| tiles.remove(0));
     let list = html(&ListPage {
         canonical: format!("{}{}", base(app), address(number)),
@@ -209,7 +205,7 @@ async fn show_list(
             String::new()
         },
         page,
-        q: query.q.clone(),
+        q: filter.search.clone(),
         tag,
         tags,
         lead,
@@ -326,18 +322,20 @@ impl PostPage {
 /// What search engines read (schema.org `BlogPosting`). Nothing in it can end the script element.
 fn json_ld(tile: &Tile, tags: &[Tag], updated: Moment, base: &str, canonical: &str) -> String {
     let card = &tile.card;
+    // the form of JSON would hide control characters, not leave them out
+    let text = |text: &str| control::without(text).into_owned();
     let mut data = json!({
         "@context": "https://schema.org",
         "@type": "BlogPosting",
-        "headline": card.title,
-        "description": card.excerpt,
+        "headline": text(&card.title),
+        "description": text(&card.excerpt),
         "inLanguage": card.language,
         "datePublished": card.published_at,
         "dateModified": updated,
-        "author": { "@type": "Person", "name": card.author },
+        "author": { "@type": "Person", "name": text(&card.author) },
         "publisher": { "@type": "Organization", "name": "Skychimp", "url": base },
         "mainEntityOfPage": canonical,
-        "keywords": tags.iter().map(|tag| tag.name.as_str()).collect::<Vec<_>>(),
+        "keywords": tags.iter().map(|tag| text(&tag.name)).collect::<Vec<_>>(),
     });
     if let Some(picture) = &tile.cover {
         data["image"] = json!(format!("{base}/media/{}", picture.largest().name));

@@ -18,7 +18,7 @@ use self::shots::Shot;
 use super::blog::{self, Tile};
 use crate::error::WebError;
 use crate::page::{Page, html};
-use crate::public::{Hole, POSTS, Public};
+use crate::public::{Hole, Keep, POSTS, Public};
 use crate::routes::{Routes, get};
 use crate::{AppState, figures};
 
@@ -136,10 +136,9 @@ async fn landing(app: &AppState, mut tx: Tx, page: Page) -> Result<Response, Web
         choice: Post::published_ids(&mut tx, page.now).await?,
         post: None,
     };
-    let service = if page.kept() {
-        Service::open(&public.choice)
-    } else {
-        Service::now(app, &mut tx, &page).await?
+    let service = match page.kept() {
+        Some(keep) => Service::open(keep, &public.choice),
+        None => Service::now(app, &mut tx, &page).await?,
     };
     let landing = html(&LandingPage {
         mailing: Shot::desk("mailing", page.lang),
@@ -155,14 +154,14 @@ async fn landing(app: &AppState, mut tx: Tx, page: Page) -> Result<Response, Web
 
 impl Service {
     /// Filled at each view.
-    fn open(choice: &[PostId]) -> Self {
+    fn open(keep: Keep, choice: &[PostId]) -> Self {
         let posts = if choice.is_empty() {
             String::new()
         } else {
-            Hole::Posts.mark()
+            keep.mark(Hole::Posts)
         };
         Self {
-            figures: Hole::Figures.mark(),
+            figures: keep.mark(Hole::Figures),
             posts,
         }
     }

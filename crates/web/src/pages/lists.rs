@@ -7,13 +7,14 @@ use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::ListId;
 use skychimp_core::list::{self, List, Members, Place, Uses};
+use skychimp_core::submission::Arrival;
 use url::form_urlencoded::byte_serialize;
 
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
 use crate::page::{Page, html, html_changed, html_wrong};
 use crate::routes::{Routes, get, post};
 
@@ -155,19 +156,39 @@ async fn create(
     State(app): State<AppState>,
     page: Page,
     Sender(user): Sender,
-    Form(form): Form<ListForm>,
+    once: Once<ListForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
+    let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
+    if let Arrival::Again(made) = arrival
+        && List::get(&mut tx, user.id, ListId(made)).await?.is_none()
+    {
+        arrival = Arrival::Other;
+    }
+    match arrival {
+        Arrival::First => {}
+        Arrival::Again(made) => {
+            let to = format!("/lists/{made}");
+            return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+        }
+        Arrival::Other => {
+            return html_wrong(&FormPage {
+                errors: Errors::sent_before(),
+                ..FormPage::new(page, once.form)
+            });
+        }
+    }
     match outcome(taken(
-        List::create(&mut tx, user.id, &form.draft(), page.now).await,
+        List::create(&mut tx, user.id, &once.form.draft(), page.now).await,
     ))? {
         Outcome::Done(id) => {
+            once.made(&mut tx, user.id, id.0).await?;
             tx.commit().await?;
             Ok(page.redirect(&format!("/lists/{id}"), Flash::done("lists-saved")))
         }
         Outcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
-            ..FormPage::new(page, form)
+            ..FormPage::new(page, once.form)
         }),
         Outcome::Changed => Err(WebError::Conflict),
     }

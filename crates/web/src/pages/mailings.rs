@@ -24,13 +24,14 @@ use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{
     Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status, Step,
 };
+use skychimp_core::submission::Arrival;
 use skychimp_core::time::Moment;
 
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Path, Query};
+use crate::form::{NoFields, Once, Path, Query};
 use crate::page::{Page, html};
 use crate::routes::{Routes, get, post};
 use report::files;
@@ -314,8 +315,14 @@ async fn copy(
     page: Page,
     sender: Sender,
     Path(id): Path<MailingId>,
+    once: Once<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
+    let arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
+    if let Arrival::Again(copy) = arrival {
+        let to = format!("/mailings/{copy}/edit");
+        return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+    }
     let mailing = found(&mut tx, sender.id(), id).await?;
     let title = page
         .t("mailing-copy-of")
@@ -326,6 +333,9 @@ async fn copy(
             Err(Error::State(state)) => return Ok(back(&page, id, not_possible(state))),
             copy => copy?.ok_or(WebError::NotFound)?,
         };
+    if arrival == Arrival::First {
+        once.made(&mut tx, sender.id(), copy.0).await?;
+    }
     tx.commit().await?;
     Ok(page.redirect(
         &format!("/mailings/{copy}/edit"),

@@ -9,12 +9,13 @@ use serde::Deserialize;
 use skychimp_core::error::Error;
 use skychimp_core::ids::MessageId;
 use skychimp_core::message::{Message, MessageDraft, MessageRow};
+use skychimp_core::submission::Arrival;
 
 use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::form::{Errors, Form, NoFields, Once, Outcome, Path, Query, outcome};
 use crate::page::{Page, html, html_changed, html_wrong};
 use crate::routes::{Routes, get, post};
 
@@ -204,17 +205,36 @@ async fn create(
     State(app): State<AppState>,
     page: Page,
     Sender(user): Sender,
-    Form(form): Form<MessageForm>,
+    once: Once<MessageForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    match outcome(Message::create(&mut tx, user.id, &form.draft(), page.now).await)? {
+    let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
+    if let Arrival::Again(made) = arrival
+        && (Message::get(&mut tx, user.id, MessageId(made)).await?).is_none()
+    {
+        arrival = Arrival::Other;
+    }
+    match arrival {
+        Arrival::First => {}
+        Arrival::Again(made) => {
+            let to = once.form.next(MessageId(made));
+            return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+        }
+        Arrival::Other => {
+            drop(tx);
+            let errors = Errors::sent_before();
+            return html_wrong(&EditPage::new(&app, page, None, once.form, errors).await?);
+        }
+    }
+    match outcome(Message::create(&mut tx, user.id, &once.form.draft(), page.now).await)? {
         Outcome::Done(id) => {
+            once.made(&mut tx, user.id, id.0).await?;
             tx.commit().await?;
-            Ok(page.redirect(&form.next(id), Flash::done("messages-saved")))
+            Ok(page.redirect(&once.form.next(id), Flash::done("messages-saved")))
         }
         Outcome::Wrong(errors) => {
             drop(tx);
-            html_wrong(&EditPage::new(&app, page, None, form, errors).await?)
+            html_wrong(&EditPage::new(&app, page, None, once.form, errors).await?)
         }
         Outcome::Changed => Err(WebError::Conflict),
     }
@@ -297,8 +317,14 @@ async fn copy(
     page: Page,
     Sender(user): Sender,
     Path(id): Path<MessageId>,
+    once: Once<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
+    let arrival = once.arrive(&mut tx, user.id, page.now).await?;
+    if let Arrival::Again(copy) = arrival {
+        let to = format!("/messages/{copy}");
+        return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+    }
     let message = Message::get(&mut tx, user.id, id)
         .await?
         .ok_or(WebError::NotFound)?;
@@ -307,8 +333,11 @@ async fn copy(
         .with("subject", &message.subject)
         .to_string();
     let copy = Message::copy(&mut tx, user.id, id, &subject, page.now).await?;
-    tx.commit().await?;
     let copy = copy.ok_or(WebError::NotFound)?;
+    if arrival == Arrival::First {
+        once.made(&mut tx, user.id, copy.0).await?;
+    }
+    tx.commit().await?;
     Ok(page.redirect(&format!("/messages/{copy}"), Flash::done("messages-copied")))
 }
 

@@ -15,14 +15,15 @@ use skychimp_core::ids::PostId;
 use skychimp_core::post::{
     Article, Card, Editor, Post, PostDraft, PostRow, State as PostState, Typed,
 };
+use skychimp_core::submission::Arrival;
 
 use self::form::{EditPage, PostForm};
 use super::blog::PostPage;
 use crate::AppState;
-use crate::auth::Writer;
+use crate::auth::{CurrentUser, Writer};
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
 use crate::page::{Page, html, html_wrong};
 use crate::routes::{Routes, get, post};
 
@@ -154,25 +155,45 @@ async fn new(page: Page, Writer(_): Writer) -> Result<Response, WebError> {
 async fn create(
     State(app): State<AppState>,
     page: Page,
+    CurrentUser(user): CurrentUser,
     Writer(editor): Writer,
-    Form(form): Form<NewForm>,
+    once: Once<NewForm>,
 ) -> Result<Response, WebError> {
+    let form = &once.form;
     let draft = PostDraft {
         title: form.title.clone(),
         language: form.language.clone(),
-        author: page
-            .user
-            .as_ref()
-            .map_or_else(String::new, |user| user.name.clone()),
+        author: user.name.clone(),
         ..PostDraft::default()
     };
     let mut tx = app.db.write().await?;
+    let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
+    if let Arrival::Again(made) = arrival
+        && (Post::get(&mut tx, editor, PostId(made)).await?).is_none()
+    {
+        arrival = Arrival::Other;
+    }
+    match arrival {
+        Arrival::First => {}
+        Arrival::Again(made) => {
+            let to = format!("/posts/{made}");
+            return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+        }
+        Arrival::Other => {
+            let (form, errors) = (once.form, Errors::sent_before());
+            return html_wrong(&NewPage { page, form, errors });
+        }
+    }
     match outcome(Post::create(&mut tx, editor, &draft, page.now).await)? {
         Outcome::Done(id) => {
+            once.made(&mut tx, user.id, id.0).await?;
             tx.commit().await?;
             Ok(page.redirect(&format!("/posts/{id}"), Flash::done("posts-begun")))
         }
-        Outcome::Wrong(errors) => html_wrong(&NewPage { page, form, errors }),
+        Outcome::Wrong(errors) => {
+            let form = once.form;
+            html_wrong(&NewPage { page, form, errors })
+        }
         Outcome::Changed => Err(WebError::Conflict),
     }
 }

@@ -14,6 +14,7 @@ use skychimp_core::list::List;
 use skychimp_core::recipient::{
     self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,
 };
+use skychimp_core::submission::Arrival;
 use skychimp_core::suppression::Suppression;
 use url::form_urlencoded::Serializer;
 
@@ -21,7 +22,7 @@ use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
 use crate::page::{Page, html, html_changed, html_wrong};
 use crate::routes::{Routes, get, post};
 
@@ -326,20 +327,39 @@ async fn create(
     State(app): State<AppState>,
     page: Page,
     sender: Sender,
-    Form(form): Form<RecipientForm>,
+    once: Once<RecipientForm>,
 ) -> Result<Response, WebError> {
+    let form = &once.form;
     let saved = async {
         let draft = form.draft()?;
         let mut tx = app.db.write().await?;
-        let id = taken(Recipient::create(&mut tx, sender.id(), &draft, page.now).await)?;
-        Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
-        tx.commit().await
+        let mut arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
+        if let Arrival::Again(made) = arrival
+            && (Recipient::get(&mut tx, sender.id(), RecipientId(made)).await?).is_none()
+        {
+            arrival = Arrival::Other;
+        }
+        if arrival == Arrival::First {
+            let id = taken(Recipient::create(&mut tx, sender.id(), &draft, page.now).await)?;
+            Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
+            once.made(&mut tx, sender.id(), id.0).await?;
+        }
+        tx.commit().await?;
+        Ok(arrival)
     };
+    let form = once.form.clone();
     match outcome(saved.await)? {
-        Outcome::Done(()) => {
+        Outcome::Done(Arrival::First) => {
             let flash = Flash::done("recipients-added").with("email", &form.email);
             Ok(page.redirect("/recipients", flash))
         }
+        Outcome::Done(Arrival::Again(_)) => {
+            Ok(page.redirect("/recipients", Flash::note("form-arrived-before")))
+        }
+        Outcome::Done(Arrival::Other) => html_wrong(&FormPage {
+            errors: Errors::sent_before(),
+            ..FormPage::new(&app, page, &sender, form).await?
+        }),
         Outcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
             ..FormPage::new(&app, page, &sender, form).await?

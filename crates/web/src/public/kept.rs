@@ -1,4 +1,10 @@
 //! A finished page with its holes, and the page that a visitor gets.
+//!
+//! A handler writes a page as one text, in which a hole is a *mark*. The mark begins with a number that was drawn for this one
+//! making of the page ([`Keep`]), so nothing that people wrote or asked for can be one. The text is taken apart once; from then
+//! on a page is its text and the places of its holes, also on the way to other nodes, and nothing is looked for in it again.
+//!
+//! *Invariant*: what fills a hole is written as it is. A card has numbers of views in it and no other holes.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -17,12 +23,54 @@ use crate::{AppState, format};
 
 /// Posts on the home page (R55).
 pub(crate) const POSTS: usize = 3;
-/// Around the name of a hole. No page holds these characters.
-const OPEN: char = '\u{2}';
-const CLOSE: char = '\u{3}';
+
+/// Says to handlers that the page they make will be kept: holes stay open, nobody is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep(u128);
+
+impl Keep {
+    /// For one making of a page.
+    pub(crate) fn new() -> Self {
+        Self(rand::random())
+    }
+
+    /// How a hole stands in the page that is being made.
+    pub(crate) fn mark(self, hole: Hole) -> String {
+        let (open, close) = (self.open(), Self::CLOSE);
+        match hole {
+            Hole::Views(post) => format!("{open}{post}{close}"),
+            Hole::Figures => format!("{open}figures{close}"),
+            Hole::Posts => format!("{open}posts{close}"),
+        }
+    }
+
+    /// Escaping for HTML leaves a mark as it is.
+    fn open(self) -> String {
+        format!("hole-{:032x}-", self.0)
+    }
+
+    const CLOSE: char = '.';
+
+    /// The text without its marks, and where they stood.
+    fn take_out(self, text: &str) -> (String, Vec<(usize, Hole)>) {
+        let open = self.open();
+        let mut rest = text;
+        let mut left = String::with_capacity(text.len());
+        let mut holes = Vec::new();
+        while let Some((before, after)) = rest.split_once(&open) {
+            left.push_str(before);
+            let (name, after) = after.split_once(Self::CLOSE).unwrap_or((after, ""));
+            // only we know the number, and we name what there is
+            holes.extend(Hole::parse(name).map(|hole| (left.len(), hole)));
+            rest = after;
+        }
+        left.push_str(rest);
+        (left, holes)
+    }
+}
 
 /// What is different at every view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Hole {
     /// How often a post was read.
     Views(PostId),
@@ -33,15 +81,6 @@ pub(crate) enum Hole {
 }
 
 impl Hole {
-    /// How it stands in a page that is going to be kept.
-    pub(crate) fn mark(self) -> String {
-        match self {
-            Self::Views(post) => format!("{OPEN}{post}{CLOSE}"),
-            Self::Figures => format!("{OPEN}figures{CLOSE}"),
-            Self::Posts => format!("{OPEN}posts{CLOSE}"),
-        }
-    }
-
     fn parse(name: &str) -> Option<Self> {
         match name {
             "figures" => Some(Self::Figures),
@@ -75,21 +114,15 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Takes a page apart.
+    /// Takes a page apart that was made with `keep`.
     pub(super) fn new(
         version: ContentVersion,
         public: Public,
         mut headers: HeaderMap,
         text: &str,
+        keep: Keep,
         made_at: Moment,
     ) -> Self {
-        let parts = parts(text);
-        let posts = parts.iter().filter_map(|part| match part {
-            Part::Open(Hole::Views(post)) => Some(*post),
-            _ => None,
-        });
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
         headers.remove("x-request-id");
         headers.remove(header::CONTENT_LENGTH);
         // everybody may keep it, and must ask each time whether it is still right
@@ -101,27 +134,78 @@ impl Kept {
             header::VARY,
             HeaderValue::from_static("accept-encoding, accept-language, cookie"),
         );
+        let (text, holes) = keep.take_out(text);
+        Self::of(
+            version,
+            public,
+            headers,
+            made_at,
+            parts(&text, &holes).unwrap_or_default(),
+        )
+    }
+
+    /// A post as the home page shows it: of the holes only numbers of views.
+    pub(super) fn card(version: ContentVersion, text: &str, keep: Keep, made_at: Moment) -> Self {
+        let (public, headers) = (Public::default(), HeaderMap::new());
+        let mut card = Self::new(version, public, headers, text, keep, made_at);
+        card.parts
+            .retain(|part| matches!(part, Part::Fixed(_) | Part::Open(Hole::Views(_))));
+        card
+    }
+
+    /// The page that another node made; `None`: its holes are not in its text.
+    pub(super) fn made(
+        version: ContentVersion,
+        public: Public,
+        headers: HeaderMap,
+        text: &str,
+        holes: &[(usize, Hole)],
+        made_at: Moment,
+    ) -> Option<Self> {
+        let parts = parts(text, holes)?;
+        Some(Self::of(version, public, headers, made_at, parts))
+    }
+
+    fn of(
+        version: ContentVersion,
+        public: Public,
+        headers: HeaderMap,
+        made_at: Moment,
+        parts: Vec<Part>,
+    ) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let mut posts = Vec::new();
+        for part in &parts {
+            match part {
+                Part::Fixed(piece) => piece.text().hash(&mut hasher),
+                Part::Open(hole) => hole.hash(&mut hasher),
+            }
+            if let Part::Open(Hole::Views(post)) = part {
+                posts.push(*post);
+            }
+        }
         Self {
-            posts: posts.collect(),
-            tag: hasher.finish(),
             version,
             public,
             headers,
             made_at,
             parts,
+            posts,
+            tag: hasher.finish(),
         }
     }
 
-    /// The page as its handler wrote it.
-    pub(super) fn text(&self) -> Vec<u8> {
+    /// The page as its handler wrote it, and where its holes are.
+    pub(super) fn text(&self) -> (Vec<u8>, Vec<(usize, Hole)>) {
         let mut text = Vec::new();
+        let mut holes = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Fixed(piece) => text.extend_from_slice(piece.text()),
-                Part::Open(hole) => text.extend_from_slice(hole.mark().as_bytes()),
+                Part::Open(hole) => holes.push((text.len(), *hole)),
             }
         }
-        text
+        (text, holes)
     }
 
     /// Bytes it takes in memory.
@@ -154,25 +238,19 @@ impl Kept {
     }
 }
 
-fn parts(text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut fixed = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(OPEN) {
-        fixed.push_str(before);
-        rest = after;
-        let hole = after
-            .split_once(CLOSE)
-            .and_then(|(name, after)| Some((Hole::parse(name)?, after)));
-        if let Some((hole, after)) = hole {
-            parts.push(Part::Fixed(Piece::new(std::mem::take(&mut fixed))));
-            parts.push(Part::Open(hole));
-            rest = after;
-        }
+/// A text cut at its holes, which come in the order of their places; `None`: they do not, or are not in it.
+fn parts(text: &str, holes: &[(usize, Hole)]) -> Option<Vec<Part>> {
+    let mut parts = Vec::with_capacity(2 * holes.len() + 1);
+    let mut begin = 0;
+    for (place, hole) in holes {
+        let fixed = text.get(begin..*place)?;
+        parts.push(Part::Fixed(Piece::new(fixed.to_owned())));
+        parts.push(Part::Open(*hole));
+        begin = *place;
     }
-    fixed.push_str(rest);
-    parts.push(Part::Fixed(Piece::new(fixed)));
-    parts
+    let fixed = text.get(begin..)?;
+    parts.push(Part::Fixed(Piece::new(fixed.to_owned())));
+    Some(parts)
 }
 
 /// A kept page and what goes into its holes at one view.
@@ -238,29 +316,32 @@ impl<'a> Filled<'a> {
         let pieces = self.pages().flat_map(Kept::pieces);
         let pieces: usize = pieces.map(|piece| piece.size(gzip)).sum();
         let mut sheet = Sheet::new(gzip, pieces + figures);
-        self.write_page(self.kept, app, &mut sheet);
+        for part in &self.kept.parts {
+            match part {
+                Part::Open(Hole::Posts) => {
+                    let parts = self.cards.iter().flat_map(|card| &card.parts);
+                    parts.for_each(|part| self.write_part(part, app, &mut sheet));
+                }
+                part => self.write_part(part, app, &mut sheet),
+            }
+        }
         sheet.finish()
     }
 
-    fn write_page(&self, page: &Kept, app: &AppState, sheet: &mut Sheet) {
-        for part in &page.parts {
-            match part {
-                Part::Fixed(piece) => sheet.piece(piece),
-                Part::Open(Hole::Views(post)) => {
-                    let number = format::number(app.views.number(*post), self.lang);
-                    sheet.text(number.as_bytes());
-                }
-                Part::Open(Hole::Figures) => {
-                    if let Some(shown) = &self.figures {
-                        sheet.piece(shown.piece(self.lang));
-                    }
-                }
-                Part::Open(Hole::Posts) => {
-                    for card in &self.cards {
-                        self.write_page(card, app, sheet);
-                    }
+    /// Writes what is in no other part.
+    fn write_part(&self, part: &Part, app: &AppState, sheet: &mut Sheet) {
+        match part {
+            Part::Fixed(piece) => sheet.piece(piece),
+            Part::Open(Hole::Views(post)) => {
+                let number = format::number(app.views.number(*post), self.lang);
+                sheet.text(number.as_bytes());
+            }
+            Part::Open(Hole::Figures) => {
+                if let Some(shown) = &self.figures {
+                    sheet.piece(shown.piece(self.lang));
                 }
             }
+            Part::Open(Hole::Posts) => {}
         }
     }
 }
@@ -269,31 +350,73 @@ impl<'a> Filled<'a> {
 mod tests {
     use super::*;
 
-    fn kept(text: &str) -> Kept {
+    fn kept(text: &str, keep: Keep) -> Kept {
         let now = Moment::from_millis(0);
-        Kept::new(
-            ContentVersion::new(now),
-            Public::default(),
-            HeaderMap::new(),
-            text,
-            now,
-        )
+        let (version, public) = (ContentVersion::new(now), Public::default());
+        Kept::new(version, public, HeaderMap::new(), text, keep, now)
     }
 
-    /// R57: a page is taken apart at its holes and nowhere else.
+    /// R57: a page is taken apart at its holes and nowhere else, and is the same on the next node.
     #[test]
     fn pages_are_taken_apart_at_their_holes() {
+        let keep = Keep::new();
         let post = PostId::new(Moment::from_millis(0));
-        let (views, figures) = (Hole::Views(post).mark(), Hole::Figures.mark());
-        let text = format!("<p>{views}</p>{figures}<b>");
-        let whole = kept(&text);
+        let (views, figures) = (keep.mark(Hole::Views(post)), keep.mark(Hole::Figures));
+        let whole = kept(&format!("<p>ж{views}</p>{figures}<b>"), keep);
         assert_eq!(whole.posts, [post]);
         assert!(whole.has(Hole::Figures) && !whole.has(Hole::Posts));
-        assert_eq!(whole.pieces().count(), 3);
-        assert_eq!(whole.text(), text.as_bytes());
-        // an author's odd characters are no hole
-        let odd = kept("\u{2}a \u{2}b\u{3}");
-        assert_eq!(odd.pieces().count(), 1);
+        let (text, holes) = whole.text();
+        assert_eq!(text, "<p>ж</p><b>".as_bytes());
+        assert_eq!(holes, [(5, Hole::Views(post)), (9, Hole::Figures)]);
+        let made = |holes: &[(usize, Hole)]| {
+            let (version, public) = (whole.version, Public::default());
+            let text = std::str::from_utf8(&text).unwrap();
+            Kept::made(
+                version,
+                public,
+                HeaderMap::new(),
+                text,
+                holes,
+                whole.made_at,
+            )
+        };
+        let there = made(&holes).unwrap();
+        assert_eq!(
+            (there.tag, there.text()),
+            (whole.tag, (text.clone(), holes.clone()))
+        );
+        for wrong in [4, 100, usize::MAX] {
+            assert!(made(&[(wrong, Hole::Posts)]).is_none(), "{wrong}");
+        }
+        assert!(made(&[(9, Hole::Posts), (5, Hole::Posts)]).is_none());
+    }
+
+    /// R57: a mark of another making, or one that somebody made up, is text like all other.
+    #[test]
+    fn marks_cannot_be_written_by_people() {
+        let keep = Keep::new();
+        let other = Keep::new();
+        for text in [
+            other.mark(Hole::Posts),
+            other.mark(Hole::Figures),
+            "\u{2}posts\u{3}".to_owned(),
+            "hole-posts.".to_owned(),
+            format!("hole-{:032x}-posts.", 0),
+        ] {
+            let page = kept(&text, keep);
+            assert_eq!(page.text(), (text.clone().into_bytes(), Vec::new()));
+        }
+    }
+
+    /// R57: what fills a hole has no holes but numbers of views, so filling ends.
+    #[test]
+    fn cards_have_no_further_holes() {
+        let keep = Keep::new();
+        let post = PostId::new(Moment::from_millis(0));
+        let marks = [Hole::Posts, Hole::Figures, Hole::Views(post)].map(|hole| keep.mark(hole));
+        let now = Moment::from_millis(0);
+        let card = Kept::card(ContentVersion::new(now), &marks.concat(), keep, now);
+        assert_eq!(card.text().1, [(0, Hole::Views(post))]);
     }
 
     /// R55: three different posts of many, all of a few; each has its chance.
@@ -302,7 +425,7 @@ mod tests {
         let ids: Vec<_> = (0..7)
             .map(|_| PostId::new(Moment::from_millis(0)))
             .collect();
-        let mut page = kept("");
+        let mut page = kept("", Keep::new());
         page.public.choice = ids[..2].to_vec();
         assert_eq!(page.chosen(), ids[..2]);
         page.public.choice.clone_from(&ids);

@@ -16,7 +16,7 @@ use skychimp_core::shared::Shared;
 use skychimp_core::time::Moment;
 
 use super::gate::Gate;
-use super::{Kept, Public, nobody};
+use super::{Hole, Keep, Kept, Public, nobody};
 use crate::error::WebError;
 use crate::i18n::Lang;
 use crate::page::Page;
@@ -157,19 +157,13 @@ impl Store {
         if let Some(kept) = pages.get(&key).await {
             return Ok(Some(kept));
         }
-        let (head, _) = nobody(lang).into_parts();
+        let keep = Keep::new();
+        let (head, _) = nobody(lang, keep).into_parts();
         let page = Page::stranger(app, &head);
         let Some(text) = home::card(app, &page, post).await? else {
             return Ok(None);
         };
-        let kept = Kept::new(
-            version,
-            Public::default(),
-            HeaderMap::new(),
-            &text,
-            page.now,
-        );
-        let kept = Arc::new(kept);
+        let kept = Arc::new(Kept::card(version, &text, keep, page.now));
         pages.insert(key, Arc::clone(&kept)).await;
         Ok(Some(kept))
     }
@@ -187,7 +181,11 @@ impl Store {
             );
         }
         let right = parcel.public.until.is_none_or(|until| now < until);
-        right.then(|| Kept::new(version, parcel.public, headers, text, parcel.made_at))
+        if !right {
+            return None;
+        }
+        let (holes, made_at) = (&parcel.holes, parcel.made_at);
+        Kept::made(version, parcel.public, headers, text, holes, made_at)
     }
 
     async fn share(&self, name: &str, kept: &Kept, now: Moment) {
@@ -197,16 +195,18 @@ impl Store {
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.to_owned()))
         };
+        let (text, holes) = kept.text();
         let parcel = Parcel {
             public: kept.public.clone(),
             made_at: kept.made_at,
+            holes,
             headers: kept.headers.iter().filter_map(header).collect(),
         };
         let Ok(mut bytes) = serde_json::to_vec(&parcel) else {
             return;
         };
         bytes.push(b'\n');
-        bytes.extend(kept.text());
+        bytes.extend(text);
         let keep = kept
             .public
             .until
@@ -223,6 +223,8 @@ struct NotForKeeping;
 struct Parcel {
     public: Public,
     made_at: Moment,
+    /// Where they are in the text.
+    holes: Vec<(usize, Hole)>,
     headers: Vec<(String, String)>,
 }
 

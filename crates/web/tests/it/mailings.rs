@@ -208,6 +208,131 @@ async fn plan_is_shown_before_saving() {
     }
 }
 
+/// R10, R22: what is chosen decides: a date that is chosen and not given, or half given, is an error of its field; the choice and
+/// all that was typed stay, and nothing is saved or sent. The plan beside the form and its button say the same.
+#[tokio::test]
+async fn chosen_date_must_be_given() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 2, now).await.unwrap();
+    let letter = message(&site.db, owner, "News", "Hi", now).await.unwrap();
+    let kept = MailingDraft {
+        start: "2027-03-01T10:00".to_owned(),
+        ..MailingDraft::default()
+    };
+    let id = mailing(&site.db, owner, &[people], kept, now)
+        .await
+        .unwrap();
+    let before = stored(&site.db, owner, id).await;
+    let (people, letter) = (people.to_string(), letter.to_string());
+    let mut ann = site.login("ann").await;
+    ann.get("/mailings/new").await;
+    let edit = format!("/mailings/{id}");
+    for (field, start, end) in [
+        ("start", "", ""),
+        ("start", "  ", "2027-02-01T10:00"),
+        ("start", "2027-02-01", ""),
+        ("start", "2027-02-01T", ""),
+        ("start", "T10:00", ""),
+        ("start", "tomorrow", ""),
+        ("end", "2027-02-01T10:00", "2027-02-03"),
+        ("end", "2027-02-01T10:00", "2027-02-01T09:00"),
+    ] {
+        for (place, action) in [
+            ("/mailings", "start"),
+            ("/mailings", "draft"),
+            (&edit, "start"),
+        ] {
+            let fields = [
+                ("title", "Spring sale"),
+                ("lists", people.as_str()),
+                ("message", letter.as_str()),
+                ("begin", "at"),
+                ("start", start),
+                ("end", end),
+                ("every", "once"),
+                ("zone", "UTC"),
+                ("version", "1"),
+                ("new_subject", "Typed"),
+                ("action", action),
+            ];
+            let page = ann.post(place, &fields).await;
+            let case = format!("{place} {action} {start:?} {end:?}");
+            assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{case}");
+            let (_, input) = page.body.split_once(&format!("id=\"{field}\"")).unwrap();
+            let (head, _) = page.body.split_once(&format!("id=\"{field}\"")).unwrap();
+            let tag =
+                head.rsplit('<').next().unwrap().to_owned() + input.split('>').next().unwrap();
+            for part in [
+                "is-invalid",
+                "aria-invalid=\"true\"",
+                &format!("{field}-error"),
+            ] {
+                assert!(tag.contains(part), "{case}: {part}: {tag}");
+            }
+            for part in [
+                "value=\"at\" id=\"begin-at\" checked",
+                "value=\"Spring sale\"",
+                "value=\"Typed\"",
+                &format!("{field}-error"),
+            ] {
+                assert!(page.body.contains(part), "{case}: {part}: {}", page.body);
+            }
+            assert!(!page.body.contains("Send to"), "{case}");
+            let plan = ann.post("/mailings/plan", &fields).await;
+            assert_eq!(plan.status, StatusCode::OK);
+            let said = ["Set the date first", "Correct the schedule first"];
+            assert!(
+                said.iter().any(|said| plan.body.contains(said)),
+                "{case}: {}",
+                plan.body
+            );
+            assert!(
+                !plan.body.contains("Send to") && !plan.body.contains("Schedule for"),
+                "{case}"
+            );
+        }
+    }
+    assert_eq!(stored(&site.db, owner, id).await, before);
+    let list = ann.get("/mailings").await.body;
+    assert!(!list.contains("Spring sale"));
+    assert!(ann.get("/messages").await.body.matches("Typed").count() == 0);
+}
+
+/// R10: the other choice makes a date that was left in its field count for nothing; without a choice the date is one; what is
+/// no choice is none.
+#[tokio::test]
+async fn choice_decides_about_the_date() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let start = ("start", "2027-03-01T10:00");
+    let base = [("title", "Spring"), ("zone", "UTC"), ("end", "")];
+    for (begin, start_at) in [
+        (vec![("begin", "now"), start], None),
+        (vec![("begin", "now"), ("start", "nonsense")], None),
+        (vec![("begin", "at"), start], Some("2027-03-01T10:00:00Z")),
+        (vec![start], Some("2027-03-01T10:00:00Z")),
+        (vec![("start", "")], None),
+        (vec![], None),
+    ] {
+        let fields = [base.to_vec(), begin.clone()].concat();
+        let address = create(&mut ann, &fields).await;
+        let found = stored(&site.db, owner, id_of(&address)).await.start_at;
+        assert_eq!(
+            found.map(|at| at.to_string()).as_deref(),
+            start_at,
+            "{begin:?}"
+        );
+    }
+    for odd in [("begin", "later"), ("every", "fortnight")] {
+        let fields = [base.to_vec(), vec![odd]].concat();
+        let page = ann.post("/mailings", &fields).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{odd:?}");
+    }
+}
+
 /// R34: of two tabs the second is told, and what it typed is kept.
 #[tokio::test]
 async fn second_tab_is_told() {

@@ -56,3 +56,52 @@ proptest! {
         }
     }
 }
+
+/// F2, R47: no part of a letter holds a control character, as it is or as a reference: not from its author, nor from a person's
+/// values, nor in the preview or in the bytes that leave. What browsers print for a reference is printed.
+#[test]
+fn letters_hold_no_control_characters() {
+    let odd: String = (0..0xa0_u32).filter_map(char::from_u32).collect();
+    let references = (0..0xa0_u32).fold(String::new(), |text, code| {
+        text + &format!("a&#{code};b&#x{code:x};c&#&#{code};{code};")
+    });
+    let source = format!("{odd}{references}").replace(['{', '}', '<', '>', '%', '#'], " ");
+    let references = references.replace("&#123", "").replace("&#x7b", "");
+    let html =
+        format!("<p title=\"{references}\">{source}{references}</p>{{{{ name }}}} dash&#150;dash");
+    let both = Content {
+        preview_text: "{{ name }}".to_owned(),
+        ..content(
+            "Hi {{ name }}",
+            &html,
+            &format!("{source} {{{{ attributes.v }}}}"),
+        )
+    };
+    let html_only = content("Hi", &html, "");
+    for content in [both, html_only] {
+        let values = json!({ "v": odd });
+        let rendered = rendered(&content, Language::En, &odd, values.clone());
+        let page = rendered.html.clone().unwrap();
+        for text in [&rendered.subject, &page, &rendered.text] {
+            assert!(!text.contains(control::is_control), "{text:?}");
+        }
+        assert_eq!(control::without_in_html(&page), page);
+        assert!(page.contains("dash–dash"), "{page}");
+        // written in one go, as most letters are
+        let frozen = Frozen::new(&content, Language::En).unwrap();
+        let parts = [("html", &frozen.html), ("text", &frozen.text)];
+        for (name, part) in parts {
+            assert!(!part.contains(control::is_control), "{name}");
+        }
+        let bytes = letter(&rendered, "Shop", &odd, "");
+        let read = MessageParser::default().parse(&bytes).unwrap();
+        let texts = [read.body_html(0).unwrap(), read.body_text(0).unwrap()];
+        for text in texts {
+            let left: Vec<_> = text
+                .chars()
+                .filter(|c| *c != '\r' && control::is_control(*c))
+                .collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
+}

@@ -9,10 +9,11 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use skychimp_core::list::{self, List, Members};
 use skychimp_core::mailing::{
-    Audience, InPlace, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
+    Audience, Begin, InPlace, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
 };
 use skychimp_core::recipient::{self, Recipient};
 use skychimp_core::schedule::Every;
+use skychimp_core::submission::Arrival;
 use skychimp_core::time::Moment;
 
 use super::{back, found, in_zone, not_possible, service, start_now};
@@ -20,7 +21,7 @@ use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
 use crate::page::{At, Page, html, html_changed, html_wrong};
 use crate::pages::account::zones;
 
@@ -78,6 +79,31 @@ impl MailingForm {
         }
     }
 
+    /// What was chosen is one of the choices.
+    fn choices(&self) -> Result<(), Error> {
+        match self.every.as_str() {
+            "" => Ok(()),
+            every => {
+                let known = every.parse::<Every>();
+                known
+                    .map(|_| ())
+                    .map_err(|error| Error::Invalid(vec![error.into()]))
+            }
+        }
+    }
+
+    /// Makes what the form asks for along the way, and puts it into the draft.
+    async fn make_in_place(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        draft: &mut MailingDraft,
+        now: Moment,
+    ) -> Result<(), Error> {
+        self.choices()?;
+        self.in_place().make(tx, owner, draft, now).await
+    }
+
     fn in_place(&self) -> InPlace {
         InPlace {
             subject: self.new_subject.clone(),
@@ -97,11 +123,12 @@ impl MailingForm {
             from_email: self.from_email.clone(),
             reply_to: self.reply_to.clone(),
             every: self.every.parse().unwrap_or(Every::Once),
-            start: if self.begin == "at" {
-                self.start.clone()
-            } else {
-                String::new()
+            begin: match self.begin.as_str() {
+                "" => None,
+                "now" => Some(Begin::Now),
+                _ => Some(Begin::At),
             },
+            start: self.start.clone(),
             end: self.end.clone(),
             zone: self.zone.clone(),
         }
@@ -114,6 +141,10 @@ struct Plan {
     next: Vec<Moment>,
     /// Starts later than now.
     later: bool,
+    /// There is no moment at which it would begin: the server refuses it.
+    refused: bool,
+    /// What is wrong with its times.
+    wrong: Errors,
     /// The zone its dates are read in.
     zone: String,
 }
@@ -126,10 +157,16 @@ impl Plan {
         now: Moment,
     ) -> Result<Self, WebError> {
         let audience = Audience::of(tx, owner, &draft.lists, &draft.recipients).await?;
-        let next = draft.upcoming(now, 5).unwrap_or_default();
+        let (next, wrong) = match draft.upcoming(now, 5) {
+            Ok(next) => (next, Errors::none()),
+            Err(Error::Invalid(wrong)) => (Vec::new(), Errors::from(wrong)),
+            Err(error) => return Err(error.into()),
+        };
         Ok(Self {
             audience,
             later: next.first().is_some_and(|at| *at > now),
+            refused: next.is_empty(),
+            wrong,
             next,
             zone: draft.zone.clone(),
         })
@@ -247,13 +284,28 @@ pub(super) async fn create(
     State(app): State<AppState>,
     page: Page,
     sender: Sender,
-    Form(form): Form<MailingForm>,
+    once: Once<MailingForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
+    match once.arrive(&mut tx, sender.id(), page.now).await? {
+        Arrival::First => {}
+        arrival => {
+            // a mailing that was deleted since is not made again
+            let made = match arrival {
+                Arrival::Again(id) => Mailing::get(&mut tx, sender.id(), MailingId(id)).await?,
+                _ => None,
+            };
+            drop(tx);
+            return match made {
+                Some(made) => again(&app, &page, &sender, &made, &once.form).await,
+                None => sent_before(&app, page, sender.id(), once.form).await,
+            };
+        }
+    }
+    let form = &once.form;
     let mut draft = form.draft();
     let made = match form
-        .in_place()
-        .make(&mut tx, sender.id(), &mut draft, page.now)
+        .make_in_place(&mut tx, sender.id(), &mut draft, page.now)
         .await
     {
         Ok(()) => Mailing::create(&mut tx, sender.id(), &draft, &sender.0.email, page.now).await,
@@ -261,15 +313,42 @@ pub(super) async fn create(
     };
     match outcome(made)? {
         Outcome::Done(id) => {
+            once.made(&mut tx, sender.id(), id.0).await?;
             tx.commit().await?;
-            saved(&app, &page, &sender, id, &form).await
+            saved(&app, &page, &sender, id, form).await
         }
         Outcome::Wrong(errors) => {
             drop(tx);
-            html_wrong(&FormPage::new(&app, page, sender.id(), None, form, errors).await?)
+            html_wrong(&FormPage::new(&app, page, sender.id(), None, once.form, errors).await?)
         }
         Outcome::Changed => Err(WebError::Conflict),
     }
+}
+
+/// The same form once more: goes to what it made or changed. Start is pressed if that was asked for and nothing has happened to
+/// the mailing since.
+async fn again(
+    app: &AppState,
+    page: &Page,
+    sender: &Sender,
+    made: &Mailing,
+    form: &MailingForm,
+) -> Result<Response, WebError> {
+    let untouched = made.status == Status::Created && made.version == form.version + 1;
+    if form.action == "start" && untouched {
+        return saved(app, page, sender, made.id, form).await;
+    }
+    Ok(back(page, made.id, Flash::note("form-arrived-before")))
+}
+
+/// Another text in a form that has made its mailing: it is shown again, for another one.
+async fn sent_before(
+    app: &AppState,
+    page: Page,
+    owner: UserId,
+    form: MailingForm,
+) -> Result<Response, WebError> {
+    html_wrong(&FormPage::new(app, page, owner, None, form, Errors::sent_before()).await?)
 }
 
 /// Goes to the saved mailing; presses Start when that was asked for.
@@ -310,11 +389,18 @@ pub(super) async fn update(
     page: Page,
     sender: Sender,
     Path(id): Path<MailingId>,
-    Form(mut form): Form<MailingForm>,
+    mut once: Once<MailingForm>,
 ) -> Result<Response, WebError> {
     let owner = sender.id();
     let mut tx = app.db.write().await?;
+    // whoever waits for an arrival at the same moment reads what that one left behind
+    let arrival = once.arrive(&mut tx, owner, page.now).await?;
     let mailing = found(&mut tx, owner, id).await?;
+    let form = &once.form;
+    if let Arrival::Again(_) = arrival {
+        drop(tx);
+        return again(&app, &page, &sender, &mailing, form).await;
+    }
     let mut draft = form.draft();
     if mailing.status != Status::Created {
         // what is settled is not in the form any more
@@ -323,6 +409,7 @@ pub(super) async fn update(
             lists: stored.lists,
             recipients: stored.recipients,
             every: stored.every,
+            begin: stored.begin,
             start: stored.start,
             end: stored.end,
             zone: stored.zone,
@@ -330,8 +417,7 @@ pub(super) async fn update(
         };
     }
     let done = match form
-        .in_place()
-        .make(&mut tx, owner, &mut draft, page.now)
+        .make_in_place(&mut tx, owner, &mut draft, page.now)
         .await
     {
         Ok(()) => {
@@ -345,20 +431,24 @@ pub(super) async fn update(
     }
     match outcome(done)? {
         Outcome::Done(Some(_)) => {
+            if arrival == Arrival::First {
+                once.made(&mut tx, owner, id.0).await?;
+            }
             tx.commit().await?;
-            saved(&app, &page, &sender, id, &form).await
+            saved(&app, &page, &sender, id, form).await
         }
         Outcome::Done(None) => Err(WebError::NotFound),
         Outcome::Wrong(errors) => {
             drop(tx);
-            html_wrong(&FormPage::new(&app, page, owner, Some(mailing), form, errors).await?)
+            html_wrong(&FormPage::new(&app, page, owner, Some(mailing), once.form, errors).await?)
         }
         Outcome::Changed => {
             drop(tx);
             // saving again replaces the other version
-            form.version = mailing.version;
+            once.form.version = mailing.version;
             let none = Errors::none();
-            let mut shown = FormPage::new(&app, page, owner, Some(mailing), form, none).await?;
+            let mut shown =
+                FormPage::new(&app, page, owner, Some(mailing), once.form, none).await?;
             shown.changed = true;
             html_changed(&shown)
         }
@@ -370,7 +460,6 @@ pub(super) async fn update(
 struct PlanPart {
     page: Page,
     plan: Plan,
-    errors: Errors,
 }
 
 /// The plan of a form that is being filled in.
@@ -381,13 +470,9 @@ pub(super) async fn plan(
     Form(form): Form<MailingForm>,
 ) -> Result<Response, WebError> {
     let draft = form.draft();
-    let errors = match draft.upcoming(page.now, 1) {
-        Err(Error::Invalid(errors)) => Errors::from(errors),
-        _ => Errors::none(),
-    };
     let mut tx = app.db.read().await?;
     let plan = Plan::of(&mut tx, sender.id(), &draft, page.now).await?;
-    html(&PlanPart { page, plan, errors })
+    html(&PlanPart { page, plan })
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -9,6 +9,7 @@ use skychimp_core::error::Error;
 use skychimp_core::ids::{MailingId, RunId};
 use skychimp_core::mailing::Mailing;
 use skychimp_core::run::Run;
+use skychimp_core::submission::Arrival;
 
 use super::show::run_of;
 use super::{Viewer, found, not_possible};
@@ -16,7 +17,7 @@ use crate::AppState;
 use crate::auth::Sender;
 use crate::error::WebError;
 use crate::flash::Flash;
-use crate::form::{Path, Query};
+use crate::form::{NoFields, Once, Path, Query};
 use crate::page::{Page, html};
 use crate::table::{Cell, Lines, columns, download};
 
@@ -195,8 +196,14 @@ pub(crate) async fn new_mailing(
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<PeopleQuery>,
+    once: Once<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
+    let arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
+    if let Arrival::Again(made) = arrival {
+        let flash = Flash::note("form-arrived-before");
+        return Ok(super::back(&page, MailingId(made), flash));
+    }
     let mailing = found(&mut tx, sender.id(), id).await?;
     let run = query.run(&mut tx, &viewer, id).await?;
     let group = match query.state.parse::<Fate>() {
@@ -221,6 +228,9 @@ pub(crate) async fn new_mailing(
     .await;
     match made {
         Ok(Some(made)) => {
+            if arrival == Arrival::First {
+                once.made(&mut tx, sender.id(), made.mailing.0).await?;
+            }
             tx.commit().await?;
             Ok(page.redirect(
                 &format!("/mailings/{}", made.mailing),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use skychimp_core::attempt::{AttemptOutcome, ReplyGroup};
 use skychimp_core::delivery::DeliveryState;
-use skychimp_core::report::{Cause, Domain, Report, Times};
+use skychimp_core::report::{Cause, Domain, Report, Said, Times};
 use skychimp_core::run::Totals;
 
 use crate::format;
@@ -155,7 +155,14 @@ impl ReportView {
 fn by_cause<'a>(replies: impl Iterator<Item = &'a ReplyGroup>) -> Vec<Group> {
     let mut causes: BTreeMap<Cause, Vec<ReplyGroup>> = BTreeMap::new();
     for reply in replies {
-        let cause = Cause::of(&reply.class, reply.code, &reply.reply);
+        let said = Said {
+            class: &reply.class,
+            phase: &reply.phase,
+            code: reply.code,
+            reply: &reply.reply,
+            ..Said::default()
+        };
+        let cause = said.cause();
         causes.entry(cause).or_default().push(reply.clone());
     }
     let mut groups: Vec<Group> = causes

@@ -108,8 +108,10 @@ impl PostForm {
 
     /// From when on everybody may read it; `None`: at once.
     pub(super) fn publish_from(&self, page: &Page) -> Result<Option<Moment>, Error> {
-        if self.then != "schedule" {
-            return Ok(None);
+        match self.then.as_str() {
+            "" | "publish" => return Ok(None),
+            "schedule" => {}
+            _ => return Err(Error::invalid("then", "unknown_choice")),
         }
         let moment = schedule::moment(&self.publish_at, &page.zone);
         moment

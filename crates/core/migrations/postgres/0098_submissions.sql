@@ -1,0 +1,10 @@
+-- Forms that made something: the same form that arrives again makes nothing more.
+CREATE TABLE submissions (
+    owner_id   UUID   NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    id         UUID   NOT NULL, -- drawn when the form was shown
+    digest     BYTEA  NOT NULL, -- of what it held
+    made       UUID,            -- the id of what it made
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (owner_id, id)
+);
+CREATE INDEX submissions_old ON submissions (created_at);

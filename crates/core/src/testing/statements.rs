@@ -1,0 +1,130 @@
+//! The statements that the suites execute, for the check of their plans (`tests/plans`).
+//!
+//! With `SKYCHIMP_STATEMENTS` set, each statement becomes a file of that folder, in a sub-folder
+//! named after the database. Statements of the suites themselves begin with [`OF_A_TEST`].
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
+
+/// Begins statements that only tests execute. Their plans do not matter.
+pub const OF_A_TEST: &str = "/* test */";
+
+/// Where sqlx logs statements.
+const TARGET: &str = "sqlx::query";
+
+/// Starts collecting, once in a process and only when it is asked for.
+#[expect(clippy::expect_used, reason = "a suite that cannot collect must fail")]
+pub(super) fn collect(kind: &str) {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    let Ok(folder) = std::env::var("SKYCHIMP_STATEMENTS") else {
+        return;
+    };
+    STARTED.get_or_init(|| {
+        let folder = Path::new(&folder).join(kind);
+        std::fs::create_dir_all(&folder).expect("the folder of statements can be made");
+        let collector = Collector {
+            folder,
+            known: Mutex::default(),
+            spans: AtomicU64::new(1),
+        };
+        tracing::subscriber::set_global_default(collector).expect("no other subscriber is set");
+    });
+}
+
+/// Hears what sqlx logs, and nothing else.
+struct Collector {
+    folder: PathBuf,
+    known: Mutex<HashSet<String>>,
+    spans: AtomicU64,
+}
+
+impl Collector {
+    #[expect(clippy::expect_used, reason = "a suite that cannot collect must fail")]
+    fn keep(&self, sql: &str) {
+        let sql = sql.trim();
+        if !is_explained(sql) || !self.known.lock().insert(sql.to_owned()) {
+            return;
+        }
+        let name = Sha256::digest(sql.as_bytes());
+        let name = name
+            .iter()
+            .take(8)
+            .fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
+        let path = self.folder.join(name).with_extension("sql");
+        if !path.exists() {
+            std::fs::write(&path, sql).expect("a statement can be kept");
+        }
+    }
+}
+
+/// Whether a statement has a plan.
+fn is_explained(sql: &str) -> bool {
+    let first = sql.split_whitespace().next().unwrap_or_default();
+    // others (of the schema, of a transaction, of a test) have none, or one that does not matter
+    ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&first)
+}
+
+impl Subscriber for Collector {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == TARGET
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(self.spans.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut statement = Statement::default();
+        event.record(&mut statement);
+        // a statement of up to four words is its own summary
+        self.keep(if statement.whole.is_empty() {
+            &statement.summary
+        } else {
+            &statement.whole
+        });
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Statement {
+    summary: String,
+    whole: String,
+}
+
+impl Visit for Statement {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.clone_into(&mut self.whole),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}

@@ -1,0 +1,447 @@
+//! Forms that make something and arrive more than once.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use skychimp_core::ids::UserId;
+use skychimp_core::list::List;
+use skychimp_core::mailing::{Mailing, MailingDraft, MailingFilter, Status};
+use skychimp_core::message::Message;
+use skychimp_core::testing::{list, mailing, message, sending_run};
+use skychimp_core::user::Role;
+
+use crate::browser::{Answer, Browser, Site};
+use crate::html;
+
+/// The id in the form with this action on a page.
+async fn form_id(browser: &mut Browser, page: &str, action: &str) -> String {
+    let body = browser.get(page).await.body;
+    let form = html::read(&body).forms.into_iter().find(|form| {
+        form.action == action && form.fields.iter().any(|(name, _)| name == "form_id")
+    });
+    let fields = form
+        .unwrap_or_else(|| panic!("{page}: no {action}: {body}"))
+        .fields;
+    fields
+        .into_iter()
+        .find(|(name, _)| name == "form_id")
+        .unwrap()
+        .1
+}
+
+fn everything<'a>(id: &'a str, title: &'a str, action: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("form_id", id),
+        ("title", title),
+        ("zone", "UTC"),
+        ("version", "0"),
+        ("new_subject", "Hello"),
+        ("new_text", "Dear {{ name }}"),
+        ("new_list", "Friends"),
+        ("new_people", "Bob <bob@example.com>\r\neve@example.com"),
+        ("action", action),
+    ]
+}
+
+/// Titles of the owner's mailings, and how many messages and lists there are.
+async fn made(site: &Site, owner: UserId) -> (Vec<(String, Status)>, usize, usize) {
+    let mut tx = site.db.read().await.unwrap();
+    let filter = MailingFilter {
+        search: "",
+        status: None,
+        after: None,
+    };
+    let found = Mailing::page(&mut tx, owner, filter, 100).await.unwrap();
+    let mailings = found
+        .into_iter()
+        .map(|row| (row.mailing.title, row.mailing.status));
+    let messages = Message::page(&mut tx, owner, "", None, 100).await.unwrap();
+    let lists = List::all(&mut tx, owner, 100).await.unwrap();
+    (mailings.collect(), messages.len(), lists.len())
+}
+
+fn assert_goes(answer: &Answer, to: &str) {
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    assert_eq!(answer.location(), to);
+}
+
+/// R22: "Save and start" that arrives again leads to the mailing that the first one made; nothing is made or started twice, not
+/// after it was cancelled either.
+#[tokio::test]
+async fn save_and_start_twice_is_once() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+    let fields = everything(&id, "Spring", "start");
+    let first = ann.post("/mailings", &fields).await;
+    let address = first.location().to_owned();
+    assert!(address.starts_with("/mailings/"), "{}", first.body);
+    let once = (vec![("Spring".to_owned(), Status::Running)], 1, 1);
+    assert_eq!(made(&site, owner).await, once);
+    // a new login has another token and the page from before
+    let mut later = site.login("ann").await;
+    for browser in [&mut ann, &mut later] {
+        assert_goes(&browser.post("/mailings", &fields).await, &address);
+        assert_eq!(made(&site, owner).await, once);
+    }
+    assert!(
+        ann.get(&address)
+            .await
+            .body
+            .contains("Nothing was done twice")
+    );
+    ann.post(&format!("{address}/cancel"), &[]).await;
+    assert_goes(&ann.post("/mailings", &fields).await, &address);
+    assert_eq!(made(&site, owner).await.0[0].1, Status::Cancelled);
+}
+
+/// R22: of several that arrive at the same moment one makes the mailing, and all lead to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn arrivals_at_once_make_one_mailing() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    for round in 0..4 {
+        let title = format!("Round {round}");
+        let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+        let clicks = (0..6).map(|_| {
+            let (mut ann, id, title) = (ann.clone(), id.clone(), title.clone());
+            tokio::spawn(async move {
+                ann.post("/mailings", &everything(&id, &title, "start"))
+                    .await
+            })
+        });
+        let mut places = Vec::new();
+        for click in clicks.collect::<Vec<_>>() {
+            let answer = click.await.unwrap();
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+            places.push(answer.location().to_owned());
+        }
+        places.dedup();
+        assert_eq!(places.len(), 1, "{places:?}");
+        let (mailings, messages, _) = made(&site, owner).await;
+        assert_eq!((mailings.len(), messages), (round + 1, round + 1));
+        assert!(
+            mailings
+                .iter()
+                .all(|(_, status)| *status == Status::Running)
+        );
+    }
+}
+
+/// R22: a draft that was saved is started by the same form's other button, as long as nothing else has happened to it.
+#[tokio::test]
+async fn saved_draft_is_started_by_the_same_form() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+    let draft = ann
+        .post("/mailings", &everything(&id, "Spring", "draft"))
+        .await;
+    let address = draft.location().to_owned();
+    let edited = [("title", "Other"), ("zone", "UTC"), ("version", "1")];
+    let start = everything(&id, "Spring", "start");
+    assert_goes(&ann.post("/mailings", &start).await, &address);
+    assert_eq!(
+        made(&site, owner).await.0,
+        [("Spring".to_owned(), Status::Running)]
+    );
+
+    let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+    let draft = ann
+        .post("/mailings", &everything(&id, "Summer", "draft"))
+        .await;
+    let address = draft.location().to_owned();
+    assert_goes(&ann.post(&address, &edited).await, &address);
+    let start = everything(&id, "Summer", "start");
+    assert_goes(&ann.post("/mailings", &start).await, &address);
+    assert!(
+        made(&site, owner)
+            .await
+            .0
+            .contains(&("Other".to_owned(), Status::Created))
+    );
+}
+
+/// R22, R34: other text in a form that has made its mailing is shown again as the draft of another one, and is saved as that;
+/// what was deleted is not made again by an old page.
+#[tokio::test]
+async fn other_text_in_the_same_form_is_kept() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+    let first = ann
+        .post("/mailings", &everything(&id, "Spring", "start"))
+        .await;
+    let address = first.location().to_owned();
+    let other = ann
+        .post("/mailings", &everything(&id, "Summer", "start"))
+        .await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in [
+        "value=\"Summer\"",
+        "already saved with different content",
+        "eve@example.com",
+    ] {
+        assert!(other.body.contains(part), "{part}: {}", other.body);
+    }
+    assert!(!other.body.contains(&id));
+    assert_eq!(made(&site, owner).await.0.len(), 1);
+    let form = html::read(&other.body)
+        .forms
+        .into_iter()
+        .find(|form| form.action == "/mailings");
+    let fresh = form
+        .unwrap()
+        .fields
+        .into_iter()
+        .find(|(name, _)| name == "form_id")
+        .unwrap()
+        .1;
+    let second = ann
+        .post("/mailings", &everything(&fresh, "Summer", "draft"))
+        .await;
+    assert_eq!(second.status, StatusCode::SEE_OTHER);
+    assert_eq!(made(&site, owner).await.0.len(), 2);
+
+    ann.post(&format!("{address}/cancel"), &[]).await;
+    ann.post(&format!("{address}/delete"), &[]).await;
+    let again = ann
+        .post("/mailings", &everything(&id, "Spring", "start"))
+        .await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(made(&site, owner).await.0.len(), 1);
+}
+
+/// R22: a form with errors has made nothing; corrected, it makes its mailing. Without an id each form makes its own, as ever.
+#[tokio::test]
+async fn forms_with_errors_and_without_ids_make_theirs() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+    let wrong = ann.post("/mailings", &everything(&id, "", "start")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let right = ann
+        .post("/mailings", &everything(&id, "Spring", "start"))
+        .await;
+    assert_eq!(right.status, StatusCode::SEE_OTHER);
+    for id in ["", "nonsense"] {
+        for _ in 0..2 {
+            let done = ann
+                .post("/mailings", &everything(id, "Other", "draft"))
+                .await;
+            assert_eq!(done.status, StatusCode::SEE_OTHER);
+        }
+    }
+    let plain = [("title", "Other"), ("zone", "UTC")];
+    for _ in 0..2 {
+        assert_eq!(
+            ann.post("/mailings", &plain).await.status,
+            StatusCode::SEE_OTHER
+        );
+    }
+    assert_eq!(made(&site, owner).await.0.len(), 7);
+}
+
+/// R32: the id in another user's form leads nowhere but to what is one's own.
+#[tokio::test]
+async fn ids_of_other_users_mean_nothing() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let stranger = site.user("bob", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
+    let hers = ann
+        .post("/mailings", &everything(&id, "Spring", "draft"))
+        .await;
+    let before = made(&site, owner).await;
+    let mut bob = site.login("bob").await;
+    bob.get("/mailings/new").await;
+    for title in ["Spring", "Summer"] {
+        let answer = bob
+            .post("/mailings", &everything(&id, title, "start"))
+            .await;
+        assert_ne!(answer.location(), hers.location());
+        assert!(!answer.body.contains(hers.location()));
+    }
+    assert_eq!(made(&site, owner).await, before);
+    assert_eq!(made(&site, stranger).await.0.len(), 1);
+    let made_by_her = hers.location().rsplit('/').next().unwrap();
+    let answer = bob
+        .post("/mailings", &everything(made_by_her, "Third", "draft"))
+        .await;
+    assert_ne!(answer.location(), hers.location());
+    assert_eq!(made(&site, owner).await, before);
+}
+
+/// R22, R34: the form that changes a mailing makes its message and list once, and its second arrival is no conflict.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn changing_twice_is_once() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let id = mailing(&site.db, owner, &[], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let (_, messages, lists) = made(&site, owner).await;
+    let address = format!("/mailings/{id}");
+    let mut ann = site.login("ann").await;
+    let form = form_id(&mut ann, &format!("{address}/edit"), &address).await;
+    let mut fields = everything(&form, "Spring", "start");
+    fields[3].1 = "1";
+    let clicks = (0..4).map(|_| {
+        let (mut ann, address, fields) = (ann.clone(), address.clone(), fields.clone());
+        let fields: Vec<_> = fields
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect();
+        tokio::spawn(async move {
+            let fields: Vec<_> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+            ann.post(&address, &fields).await
+        })
+    });
+    for click in clicks.collect::<Vec<_>>() {
+        assert_goes(&click.await.unwrap(), &address);
+    }
+    let after = made(&site, owner).await;
+    assert_eq!(
+        after,
+        (
+            vec![("Spring".to_owned(), Status::Running)],
+            messages + 1,
+            lists + 1
+        )
+    );
+    // what was typed into the old page since is a change, and is told as one
+    let mut other = fields.clone();
+    other[1].1 = "Summer";
+    let told = ann.post(&address, &other).await;
+    assert_eq!(told.status, StatusCode::CONFLICT);
+    assert!(told.body.contains("value=\"Summer\""));
+}
+
+/// R22: copies, and mailings to the people behind a number, are made once for each button that was shown.
+#[tokio::test]
+async fn buttons_that_make_something_make_it_once() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 7, now).await.unwrap();
+    let id = mailing(&site.db, owner, &[people], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let letter = message(&site.db, owner, "News", "Dear {{ name }}", now)
+        .await
+        .unwrap();
+    let bob = ["bob@example.org".to_owned()];
+    let run = sending_run(&site.db, owner, &bob, now, None).await.unwrap();
+    let mut ann = site.login("ann").await;
+    let run_page = format!("/mailings/{}/people?run={}", run.mailing, run.id);
+    for (page, action) in [
+        (format!("/mailings/{id}"), format!("/mailings/{id}/copy")),
+        ("/messages".to_owned(), format!("/messages/{letter}/copy")),
+        (run_page.clone(), run_page),
+    ] {
+        let body = ann.get(&page).await.body;
+        let forms = html::read(&body).forms;
+        let form = forms
+            .iter()
+            .find(|form| form.post && form.action.split('?').next() == action.split('?').next());
+        let form = form.unwrap_or_else(|| panic!("{page}: {body}")).clone();
+        let fields: Vec<_> = form.fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        let before = made(&site, owner).await;
+        let first = ann.post_raw(&form.action, &[], &fields).await;
+        assert_eq!(
+            first.status,
+            StatusCode::SEE_OTHER,
+            "{action}: {}",
+            first.body
+        );
+        let after = made(&site, owner).await;
+        assert_eq!(
+            after.0.len() + after.1,
+            before.0.len() + before.1 + 1,
+            "{action}"
+        );
+        let second = ann.post_raw(&form.action, &[], &fields).await;
+        assert_goes(&second, first.location());
+        assert_eq!(made(&site, owner).await, after, "{action}");
+        // a page that was loaded anew makes another one, and so does a program without a page
+        site.clock.advance(Duration::from_secs(1));
+        let other = form_id(&mut ann, &page, &form.action).await;
+        let third = ann.post(&form.action, &[("form_id", &other)]).await;
+        assert_ne!(third.location(), first.location(), "{action}");
+        site.clock.advance(Duration::from_secs(1));
+        let fourth = ann.post(&form.action, &[]).await;
+        assert_ne!(fourth.location(), third.location(), "{action}");
+    }
+}
+
+/// R8, R22, R34: recipients, lists and messages are made once; other text in the same form is kept.
+#[tokio::test]
+async fn other_things_are_made_once() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    for (page, action, field, value, more) in [
+        (
+            "/lists/new",
+            "/lists/new",
+            "name",
+            "Friends",
+            ("comment", ""),
+        ),
+        (
+            "/messages/new",
+            "/messages",
+            "subject",
+            "Hello",
+            ("text", "Dear all"),
+        ),
+        (
+            "/recipients/new",
+            "/recipients/new",
+            "email",
+            "bob@example.com",
+            ("name", "Bob"),
+        ),
+    ] {
+        let body = ann.get(page).await.body;
+        let form = html::read(&body)
+            .forms
+            .into_iter()
+            .find(|form| form.fields.iter().any(|(name, _)| name == "form_id"));
+        let fields = form.unwrap_or_else(|| panic!("{page}: {body}")).fields;
+        let id = fields
+            .into_iter()
+            .find(|(name, _)| name == "form_id")
+            .unwrap()
+            .1;
+        let fields = [("form_id", &*id), (field, value), more];
+        let first = ann.post(action, &fields).await;
+        assert_eq!(
+            first.status,
+            StatusCode::SEE_OTHER,
+            "{action}: {}",
+            first.body
+        );
+        let after = made(&site, owner).await;
+        assert_goes(&ann.post(action, &fields).await, first.location());
+        assert_eq!(made(&site, owner).await, after, "{action}");
+        let typed = format!("Z{value}");
+        let other = [("form_id", &*id), (field, typed.as_str()), more];
+        let shown = ann.post(action, &other).await;
+        assert_eq!(shown.status, StatusCode::UNPROCESSABLE_ENTITY, "{action}");
+        assert!(
+            shown.body.contains(&typed) && shown.body.contains("different content"),
+            "{action}"
+        );
+        assert_eq!(made(&site, owner).await, after, "{action}");
+    }
+    let found = ann.get("/recipients").await.body;
+    assert!(found.contains("bob@example.com"));
+}
