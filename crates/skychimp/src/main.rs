@@ -13,6 +13,7 @@ mod engine;
 mod exit;
 mod log;
 mod out;
+mod private;
 mod program;
 mod sandbox;
 mod servers;
@@ -28,6 +29,7 @@ use crate::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    private::umask();
     let cli = Cli::parse();
     // two providers are compiled in by our dependencies, so rustls asks for one by name
     if rustls::crypto::aws_lc_rs::default_provider()

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::config::secret;
 
 /// The configuration and the means to open what it names.
+use crate::private;
 #[derive(Debug)]
 pub struct Program {
     /// The checked configuration.
@@ -56,9 +57,22 @@ impl Program {
     /// Connects to the database as it is.
     pub async fn connect(&self) -> anyhow::Result<Db> {
         self.data_dir()?;
-        Db::connect(self.config.database_url().reveal())
+        self.tighten(false);
+        let db = Db::connect(self.config.database_url().reveal())
             .await
-            .context("cannot open the database (database_url)")
+    /// Makes files of the service their owner's alone, `deep` with everything in the folders of the data folder.
+    pub fn tighten(&self, deep: bool) {
+        let url = self.config.database_url.as_ref();
+        let file = url
+            .and_then(|url| url.reveal().strip_prefix("sqlite://"))
+            .map(|path| Path::new(path.split('?').next().unwrap_or(path)));
+        private::tighten(&self.config.data_dir, file, deep);
+    }
+
+            .context("cannot open the database (database_url)")?;
+        // a folder that somebody else had made is ours now that the database is in it
+        self.tighten(false);
+        Ok(db)
     }
 
     /// Connects to the database and brings its schema up to date.

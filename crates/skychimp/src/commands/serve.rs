@@ -55,6 +55,7 @@ impl Serve {
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let stop = stop::on_signal()?;
+        program.tighten(true);
         let db = program.database().await?;
         let listener = listen(program.config.listen).await?;
         let mut service = Service::start(program, &db, listener, stop.clone()).await?;

@@ -19,6 +19,7 @@ impl Worker {
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let stop = stop::on_signal()?;
+        program.tighten(true);
         let db = program.database().await?;
         let sandbox = sandbox::for_sending(program, &db).await?;
         let server = sandbox.as_ref().map(sandbox::server);

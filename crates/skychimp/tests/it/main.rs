@@ -14,6 +14,7 @@ mod names;
 mod nodes;
 mod recipients;
 mod schedule;
+mod private;
 mod sending;
 mod servers;
 mod service;
