@@ -4,7 +4,9 @@
 mod clean;
 mod crash;
 mod faults;
+mod held;
 mod nodes;
+mod panics;
 mod run_letters;
 mod schedules;
 mod servers;
