@@ -30,9 +30,9 @@ part() {
 on_sqlite() { (unset TEST_DATABASE_URL && "$@"); }
 rust_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
-        SKYCHIMP_STATEMENTS=$statements cargo nextest run --workspace --locked
+        COLLECT_STATEMENTS=$statements cargo nextest run --workspace --locked
     else
-        SKYCHIMP_STATEMENTS=$statements cargo test --workspace --locked --no-fail-fast --lib --bins --tests
+        COLLECT_STATEMENTS=$statements cargo test --workspace --locked --no-fail-fast --lib --bins --tests
     fi
 }
 plans() { EXPLAIN_STATEMENTS=$statements cargo test --workspace --locked --test plans; }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use skychimp_core::mailing::{Audience, Mailing, MailingDraft, Sender};
 use skychimp_core::run::Run;
+use skychimp_core::service::Service;
 use skychimp_core::testing::{TestDb, list, mailing, suppress, user};
 use skychimp_core::time::Clock;
 use skychimp_core::user::Role;
@@ -38,10 +39,10 @@ async fn main() {
         let id = mailing(&db, ann, &lists, MailingDraft::default(), now)
             .await
             .unwrap();
-        let sender = Sender {
+        let sender = Service::from(Sender {
             name: String::new(),
             email: "news@example.org".to_owned(),
-        };
+        });
         let mut tx = db.write().await.unwrap();
         Mailing::start(&mut tx, ann, id, &sender, "ann", now)
             .await

@@ -19,7 +19,7 @@ mod people;
 pub(crate) mod queue;
 mod record;
 
-pub use claim::{Claim, OpenRun, RunLetter, Scope, Untried};
+pub use claim::{Claim, OpenRun, RunLetter, Scope, SenderKind, Untried};
 pub use page::DeliveryFilter;
 pub(crate) use people::of_domain;
 pub use people::{Fate, LetterRow, People, PeopleFilter, PersonRow, Regrouped};

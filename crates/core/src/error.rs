@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::service::Fault;
+
 /// A failed operation, by what the caller can do about it. "Not found" is an `Option`, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +94,10 @@ impl FieldError {
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // these need more words than their name
+        if let Some(fault) = Fault::ALL.iter().find(|fault| fault.code() == self.code) {
+            return fault.fmt(f);
+        }
         write!(f, "{}: {}", self.field, self.code.replace('_', " "))?;
         for (i, (name, value)) in self.params.iter().enumerate() {
             let open = if i == 0 { " (" } else { ", " };

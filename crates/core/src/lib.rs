@@ -43,6 +43,7 @@ pub mod schedule;
 pub mod second_factor;
 pub mod secret;
 pub mod sending_server;
+pub mod service;
 pub mod session;
 pub mod shared;
 pub mod submission;

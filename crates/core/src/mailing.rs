@@ -10,6 +10,7 @@ mod audience;
 mod bulk;
 mod delete;
 mod draft;
+mod held;
 mod history;
 mod in_place;
 mod page;
@@ -20,6 +21,7 @@ pub use audience::Audience;
 pub use bulk::{Deletions, Tally};
 pub use delete::Deletion;
 pub use draft::{Begin, CHOSEN_MAX, MailingDraft, TITLE_MAX};
+pub use held::Held;
 pub use history::Event;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingSummary, MessageChoice};
@@ -151,6 +153,8 @@ pub struct Mailing {
     pub status: Status,
     /// The next moment it is due, while there is one.
     pub next_due_at: Option<Moment>,
+    /// Why it gets no run although it is due ([`crate::service::Fault`]); empty: nothing is in its way.
+    pub waiting: String,
     /// When a manager switched it off; `None`: it is not.
     pub disabled_at: Option<Moment>,
     /// Why a manager switched it off.
@@ -197,6 +201,8 @@ macro_rules! mailing_columns {
             ".status, ",
             $table,
             ".next_due_at, ",
+            $table,
+            ".waiting, ",
             $table,
             ".disabled_at, ",
             $table,

@@ -31,6 +31,8 @@ pub struct NewOutboxLetter<'a> {
     pub html: &'a str,
     /// The text part, personal fields filled in.
     pub text: &'a str,
+    /// What its links to the service begin with; empty: it has none.
+    pub site: &'a str,
 }
 
 /// How far a letter in the outbox is.
@@ -105,6 +107,8 @@ pub struct OutboxLetter {
     pub html: String,
     /// The text part.
     pub text: String,
+    /// What its links to the service begin with; empty: it has none, or nobody knows.
+    pub site: String,
     /// How far it is.
     #[sqlx(try_from = "String")]
     pub state: OutboxState,
@@ -147,7 +151,7 @@ macro_rules! claim_sql {
              SET state = 'claimed', claimed_by = $3
              FROM due
              WHERE id = due_id
-             RETURNING id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+             RETURNING id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
                        attempts, code, reply, created_at, done_at"
         )
     };
@@ -166,8 +170,8 @@ impl OutboxLetter {
         let id = OutboxId::new(now);
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO outbox (id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text,
-                                 state, attempts, due_at, reply, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'queued', 0, $12, '', $12)",
+                                 site, state, attempts, due_at, reply, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, 'queued', 0, $12, '', $12)",
         )
         .bind(id)
         .bind(new.owner)
@@ -181,10 +185,23 @@ impl OutboxLetter {
         .bind(new.html)
         .bind(new.text)
         .bind(now)
+        .bind(new.site.trim_end_matches('/'))
         .execute(conn)
         .await
         .map(|_| ()))?;
         Ok(id)
+    }
+
+    /// Lets its links begin with `site`: a letter that had to wait until `base_url` was set was written before that.
+    #[must_use]
+    pub fn moved_to(mut self, site: &str) -> Self {
+        let site = site.trim_end_matches('/');
+        if !self.site.is_empty() && self.site != site {
+            self.html = moved(&self.html, &self.site, site);
+            self.text = moved(&self.text, &self.site, site);
+            site.clone_into(&mut self.site);
+        }
+        self
     }
 
     /// The test letters that a user had sent, for telling them from others' in the sandbox.
@@ -214,7 +231,7 @@ impl OutboxLetter {
     /// The letter of this owner with this id.
     pub async fn get(tx: &mut Tx, owner: UserId, id: OutboxId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+            "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
                     attempts, code, reply, created_at, done_at
              FROM outbox
              WHERE owner_id = $1 AND id = $2",
@@ -333,5 +350,39 @@ impl OutboxLetter {
             .await
             .map(|done| done.rows_affected()))?,
         )
+    }
+}
+
+/// The text with another begin of links. An address that only begins like it (`http://host:80` and `http://host:8080/`) is another
+/// one.
+fn moved(text: &str, from: &str, to: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(from) {
+        let end = at + from.len();
+        result.push_str(&rest[..at]);
+        let goes_on = rest[end..]
+            .chars()
+            .next()
+            .is_some_and(|next| next.is_alphanumeric() || [':', '-', '@'].contains(&next));
+        result.push_str(if goes_on { from } else { to });
+        rest = &rest[end..];
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R31: only links to the service itself are changed.
+    #[test]
+    fn links_begin_with_another_address() {
+        let text = "http://127.0.0.1:80/reset/x http://127.0.0.1:8080/ <http://127.0.0.1:80> http://127.0.0.1:80";
+        assert_eq!(
+            moved(text, "http://127.0.0.1:80", "https://a.example"),
+            "https://a.example/reset/x http://127.0.0.1:8080/ <https://a.example> https://a.example"
+        );
     }
 }

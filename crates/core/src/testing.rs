@@ -99,7 +99,7 @@ async fn create_database(server: &str) -> Result<String, Error> {
 pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     let mut tx = db.read().await?;
     Ok(on_db!(&mut tx, conn => sqlx::query_as(
-        "/* test */ SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, state,
+        "/* test */ SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
                 attempts, code, reply, created_at, done_at
          FROM outbox
          ORDER BY id",

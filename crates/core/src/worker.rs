@@ -3,6 +3,10 @@
 //! A worker prolongs its lease every few seconds. When the lease is over, or its journal was found and nobody holds it,
 //! another worker closes it: what it held returns to the queue.
 
+mod health;
+
+pub use health::EngineHealth;
+
 use crate::db::{Tx, on_db};
 use crate::delivery::Delivery;
 use crate::error::Error;

@@ -22,10 +22,12 @@ use skychimp_core::delivery::Scope;
 use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
 use skychimp_core::run::Progress;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 use skychimp_core::testing;
 use skychimp_core::time::Clock;
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
+use skychimp_core::worker::EngineHealth;
 use skychimp_engine::{Engine, EngineConfig, Retry};
 use skychimp_smtp::{Roots, Server, Tls};
 
@@ -62,9 +64,13 @@ async fn main() -> Result<()> {
         name: "Skychimp".to_owned(),
         email: "service@example.org".to_owned(),
     };
+    let service = Service {
+        base_url: Some("https://skychimp.example.org".to_owned()),
+        ..Service::from(sender.clone())
+    };
     let mut tx = db.write().await?;
     let mailing = Mailing::create(&mut tx, owner, &draft, "bench", clock.now()).await?;
-    Mailing::start(&mut tx, owner, mailing, &sender, "bench", clock.now()).await?;
+    Mailing::start(&mut tx, owner, mailing, &service, "bench", clock.now()).await?;
     tx.commit().await?;
 
     let cpu = cpu();
@@ -90,6 +96,8 @@ async fn main() -> Result<()> {
         summary: None,
         stop_timeout: Duration::from_secs(10),
         scope: Scope::All,
+        health: EngineHealth::new(Clock::system().now() + Duration::from_mins(1)),
+        service,
     });
     let totals = loop {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -178,7 +178,7 @@ impl Claimer {
             shared.scope,
             now,
             room - jobs.len(),
-            self.turn,
+            (self.turn, shared.gate.strangers()),
         )
         .await?;
         self.compile(&mut tx, &claims, now).await?;
@@ -204,7 +204,8 @@ impl Claimer {
             return Ok(true);
         }
         let runs = OpenRun::with_work(&mut tx, shared.scope, now).await?;
-        Ok(!runs.is_empty())
+        let strangers = shared.gate.strangers();
+        Ok(runs.iter().any(|run| run.may_leave(strangers)))
     }
 
     /// Compiles letters that are needed and not there yet; forgets some of other runs when there are many.
@@ -217,6 +218,11 @@ impl Claimer {
         if self.templates.len() > TEMPLATES {
             let needed: HashSet<RunId> = claims.iter().map(|claim| claim.run).collect();
             self.templates.retain(|id, _| needed.contains(id));
+        }
+        if self.shared.gate.strangers() {
+            // its run got another sender before it could be claimed again
+            self.templates
+                .retain(|_, template| !template.is_from_nobody());
         }
         let mut runs: Option<Vec<OpenRun>> = None;
         for claim in claims {

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
 use skychimp_core::import::Import;
 use skychimp_core::limit::Limit;
@@ -48,14 +47,8 @@ struct Done {
     deliveries: u64,
 }
 
-/// Cleans up every hour, the first time at once; removes what deleted accounts owned as soon as they are deleted.
-pub async fn run(config: &EngineConfig) {
-    if config.scope == Scope::All {
-        tokio::join!(clean_up(config), erase(config));
-    }
-}
-
-async fn erase(config: &EngineConfig) {
+/// Removes what deleted accounts owned as soon as they are deleted.
+pub async fn erase(config: EngineConfig) {
     let mut signal = config.wake.subscribe();
     loop {
         signal.mark_unchanged();
@@ -81,9 +74,10 @@ async fn erase(config: &EngineConfig) {
     }
 }
 
-async fn clean_up(config: &EngineConfig) {
+/// Cleans up every hour, the first time at once.
+pub async fn clean_up(config: EngineConfig) {
     loop {
-        match step(config).await {
+        match step(&config).await {
             Ok(done) if done == Done::default() => {}
             Ok(Done {
                 sessions,

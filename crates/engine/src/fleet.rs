@@ -7,6 +7,8 @@
 //! Weight also bounds connections: beside a heavier server of the same priority a server uses that much less of its own.
 //! Otherwise a long queue would fill all of them, and weights would mean nothing exactly when there is much to send.
 //!
+//! While the service is not configured for letters to strangers ([`Fault`]) and a server reaches them, nothing leaves over any.
+//!
 //! *Invariants*: a letter is with a server only while a [`Seat`] is held, and no more seats are given out than this node's share
 //! of the server's connections. A [`Pass`] does the same for a domain with a limit.
 
@@ -18,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use skychimp_core::service::Fault;
 use skychimp_core::time::Moment;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -66,6 +69,8 @@ pub struct Fleet {
     domain_freed: Notify,
     /// How many nodes share the limits.
     nodes: AtomicUsize,
+    /// Why nothing may leave at all.
+    fault: RwLock<Option<Fault>>,
 }
 
 impl Default for Fleet {
@@ -76,6 +81,7 @@ impl Default for Fleet {
             freed: Notify::new(),
             domain_freed: Notify::new(),
             nodes: AtomicUsize::new(1),
+            fault: RwLock::new(None),
         }
     }
 }
@@ -90,6 +96,11 @@ impl Fleet {
     pub fn replace(&self, mut relays: Vec<Arc<Relay>>) {
         relays.sort_by_key(|relay| relay.priority);
         *self.relays.write() = relays.into();
+    }
+
+    /// Nothing leaves while there is a fault; whether that is news.
+    pub fn set_fault(&self, fault: Option<Fault>) -> bool {
+        std::mem::replace(&mut *self.fault.write(), fault) != fault
     }
 
     /// Connections of this node to all servers together, at most.
@@ -151,6 +162,9 @@ impl Fleet {
 
     /// Which server takes a letter to this domain now; `random` is from 0 to 1.
     pub fn choose(self: &Arc<Self>, domain: &str, random: f64) -> Choice {
+        if self.fault.read().is_some() {
+            return Choice::Nothing;
+        }
         let now = Instant::now();
         let relays = self.relays();
         let mut busy = None;
@@ -258,6 +272,9 @@ impl Fleet {
 
     /// How much could be sent in the next moment, up to `most`.
     pub fn capacity(&self, most: usize) -> Capacity {
+        if self.fault.read().is_some() {
+            return Capacity::None;
+        }
         let now = Instant::now();
         let mut letters: usize = 0;
         let mut trial = false;
@@ -291,6 +308,9 @@ impl Fleet {
 
     /// Why nothing can be sent, for people; `None`: something can.
     pub fn obstacle(&self) -> Option<String> {
+        if let Some(fault) = *self.fault.read() {
+            return Some(fault.to_string());
+        }
         let now = Instant::now();
         let relays = self.relays();
         if relays.is_empty() {

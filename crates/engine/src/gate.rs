@@ -9,6 +9,7 @@
 //! leaves. Nothing leaves after the worker's lease either: another one may have its letters by then.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -46,6 +47,8 @@ pub enum Answer {
 pub struct Gate {
     clock: Clock,
     known: RwLock<Known>,
+    /// Letters reach strangers: runs that are from nobody stay.
+    strangers: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +69,18 @@ impl Gate {
         Self {
             clock,
             known: RwLock::default(),
+            strangers: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the servers of the fleet reach strangers.
+    pub fn set_strangers(&self, strangers: bool) {
+        self.strangers.store(strangers, Ordering::Release);
+    }
+
+    /// See [`Gate::set_strangers`].
+    pub fn strangers(&self) -> bool {
+        self.strangers.load(Ordering::Acquire)
     }
 
     /// The worker's lease runs until this moment.
@@ -115,7 +129,7 @@ impl Gate {
         let Some(run) = known.open.get(&claim.run) else {
             return Answer::Back;
         };
-        if run.end_at.is_some_and(|end| end <= now) {
+        if run.end_at.is_some_and(|end| end <= now) || !run.may_leave(self.strangers()) {
             return Answer::Back;
         }
         known

@@ -10,7 +10,7 @@ use skychimp_core::delivery::{Attempted, Delivery};
 use skychimp_core::error::Error;
 use skychimp_core::ids::WorkerId;
 use skychimp_core::time::Moment;
-use skychimp_core::worker::Worker;
+use skychimp_core::worker::{EngineHealth, Worker};
 
 use crate::fleet::Capacity;
 use crate::gate::{Answer, RENEW};
@@ -36,11 +36,14 @@ pub const FORGOTTEN: &str = "the database lost what became of this letter";
 pub struct LeaseLost;
 
 /// Prolongs the lease. Returns when it is lost.
-pub async fn keep_lease(shared: Arc<Shared>, lease: Duration) -> LeaseLost {
+pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHealth) -> LeaseLost {
     loop {
         let until = shared.clock.now() + lease;
         match prolong(&shared.db, shared.worker, until).await {
-            Ok(true) => shared.gate.lease(until),
+            Ok(true) => {
+                shared.gate.lease(until);
+                health.renewed(until);
+            }
             Ok(false) => return LeaseLost,
             Err(error) => {
                 tracing::warn!(
@@ -50,6 +53,26 @@ pub async fn keep_lease(shared: Arc<Shared>, lease: Duration) -> LeaseLost {
             }
         }
         tokio::time::sleep(lease / 6).await;
+    }
+}
+
+/// Brings letters back that were put aside, when their domain lets go.
+pub async fn unpark(shared: Arc<Shared>) {
+    loop {
+        let next = shared.parking.next();
+        tokio::select! {
+            () = shared.fleet.domain_freed() => {}
+            () = shared.parking.filled() => {}
+            () = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
+        }
+        for job in shared.parking.due(|domain| shared.fleet.domain(domain)) {
+            shared.queue.put_back(job);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use skychimp_core::letter::{
 };
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::is_nobody;
 use skychimp_core::unsubscribe::UnsubscribeKey;
 use skychimp_smtp::Letter;
 
@@ -51,6 +52,8 @@ pub struct Writer {
     /// The service's own sender: name and address.
     from: (String, EmailAddress),
     outbox_letters: AtomicU64,
+    /// What links in letters of the outbox begin with, whatever they began with when they were written.
+    site: Option<String>,
 }
 
 /// A run's letter, compiled once.
@@ -64,6 +67,13 @@ pub struct RunTemplate {
     reply_to: Option<EmailAddress>,
     list_id: String,
     feedback_id: String,
+}
+
+impl RunTemplate {
+    /// Whether its letters are from somebody ([`is_nobody`]).
+    pub fn is_from_nobody(&self) -> bool {
+        is_nobody(self.from.as_str())
+    }
 }
 
 impl Writer {
@@ -80,7 +90,14 @@ impl Writer {
             domain: ascii_domain(domain),
             from,
             outbox_letters: AtomicU64::new(0),
+            site: None,
         }
+    }
+
+    /// Lets links in letters of the outbox begin with the address that is configured, if one is.
+    pub fn moving_to(mut self, site: Option<String>) -> Self {
+        self.site = site;
+        self
     }
 
     /// Compiles the letter of a run.
@@ -156,6 +173,11 @@ impl Writer {
 
     /// Writes a letter of the outbox.
     pub fn outbox(&self, letter: &OutboxLetter) -> Result<Letter, Unwritable> {
+        let moved = self
+            .site
+            .as_deref()
+            .map(|site| letter.clone().moved_to(site));
+        let letter = moved.as_ref().unwrap_or(letter);
         let to =
             EmailAddress::parse(&letter.email).map_err(|_| Unwritable::address(&letter.email))?;
         let (from_name, from) = self.sender(letter.from_name.clone(), &letter.from_email)?;

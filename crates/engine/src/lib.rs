@@ -9,6 +9,9 @@
 //!     └──────recorder◀─────┴────────┴──▶ journal
 //! ```
 //!
+//! A task that panics begins again, alone or with its worker ([`supervisor`]); [`EngineHealth`] knows of it, and of a lease that
+//! is not renewed.
+//!
 //! An engine that sends is a *worker* with a lease in the database and a journal on the disk. Should another one take it for dead,
 //! its senders stop and it begins again as a new worker.
 //!
@@ -22,6 +25,7 @@ pub mod expander;
 mod fleet;
 mod gate;
 mod health;
+mod held;
 mod journal;
 mod keeper;
 mod letters;
@@ -35,6 +39,9 @@ pub mod scheduler;
 mod sender;
 mod shared;
 pub mod summarizer;
+pub mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod upkeep;
 mod worker;
 
@@ -46,17 +53,25 @@ use skychimp_core::db::Db;
 use skychimp_core::delivery::Scope;
 use skychimp_core::error::Error;
 use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::Sender;
 use skychimp_core::media::Gallery;
 use skychimp_core::report::Wording;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
+use skychimp_core::worker::EngineHealth;
 use skychimp_smtp::{Roots, Server};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use retry::Retry;
+
+use crate::supervisor::{Pauses, keep};
+
+/// How long settling may take when the engine stops, after the letters in flight have had their time.
+const SETTLE: Duration = Duration::from_secs(15);
+/// What [`EngineHealth`] calls the worker.
+const WORKER: &str = "the worker";
 
 /// What an engine needs.
 #[derive(Debug, Clone)]
@@ -101,6 +116,10 @@ pub struct EngineConfig {
     pub stop_timeout: Duration,
     /// What it works for. Only [`Scope::All`] also sends the outbox and cleans up.
     pub scope: Scope,
+    /// Told how it does.
+    pub health: EngineHealth,
+    /// What letters to strangers are held against. Its mail server is [`EngineConfig::server`].
+    pub service: Service,
 }
 
 /// A running engine. Dropping it without [`Engine::stop`] is like killing the process.
@@ -108,28 +127,55 @@ pub struct EngineConfig {
 pub struct Engine {
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
+    /// How long stopping may take.
+    patience: Duration,
 }
 
 impl Engine {
     /// Begins to work. What it needs at the start and cannot have yet, such as the database, it tries again.
     #[must_use]
-    pub fn start(config: EngineConfig) -> Self {
+    pub fn start(mut config: EngineConfig) -> Self {
+        config.service.mail_server = config.server.as_ref().map(|server| server.host.clone());
         let stop = CancellationToken::new();
+        let patience = config.stop_timeout + SETTLE;
         let task = tokio::spawn(run(config, stop.clone()));
         Self {
             stop,
             task: Some(task),
+            patience,
         }
     }
 
-    /// Stops: no new letter leaves, those in flight are waited for, the rest goes back to the queue.
+    /// Waits until it ends without having been stopped, which nobody wants, and tells why.
+    pub async fn ended(&mut self) -> String {
+        let Some(task) = self.task.as_mut() else {
+            return std::future::pending().await;
+        };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(()) => "the engine ended".to_owned(),
+            Err(error) => format!("the engine ended: {error}"),
+        }
+    }
+
+    /// Stops: no new letter leaves, those in flight are waited for, the rest goes back to the queue. Whatever happens it takes
+    /// little longer than the time for letters in flight; what could not be settled by then is settled by the journal.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        if let Some(task) = self.task.take()
-            && let Err(error) = task.await
-            && error.is_panic()
-        {
-            tracing::error!(%error, "the engine ended with a panic");
+        let Some(task) = self.task.as_mut() else {
+            return;
+        };
+        match tokio::time::timeout(self.patience, task).await {
+            Ok(Err(error)) if error.is_panic() => {
+                tracing::error!(%error, "the engine ended with a panic");
+            }
+            Ok(_) => {}
+            Err(_) => {
+                tracing::error!(
+                    "the engine did not stop in time; the next start settles what it had in hand"
+                );
+            }
         }
     }
 }
@@ -142,72 +188,112 @@ impl Drop for Engine {
     }
 }
 
+/// Tells that the engine is gone, however it goes.
+struct Ended(EngineHealth);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
 async fn run(config: EngineConfig, stop: CancellationToken) {
-    let workers = async {
-        while !stop.is_cancelled() {
-            match worker::run(&config, &stop).await {
-                Ok(worker::End::Stopped) => {}
-                Ok(worker::End::LeaseLost) => {
-                    tracing::error!("another worker took this one for dead; beginning again");
-                }
-                Ok(worker::End::Unsure) => {
-                    tracing::warn!("the database was away; beginning again");
-                }
-                Err(error) => {
-                    tracing::error!(error = format!("{error:#}"), "the worker ended early");
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(Duration::from_secs(2)) => {}
-                    }
-                }
-            }
-        }
-    };
-    let from = Sender {
-        name: config.mail_from_name.clone(),
-        email: config.mail_from.as_str().to_owned(),
-    };
-    let EngineConfig {
-        db, clock, wake, ..
-    } = config.clone();
+    let _ended = Ended(config.health.clone());
     let steps = async {
         match config.scope {
-            Scope::All => {
-                tokio::join!(
-                    scheduler::run(db.clone(), clock.clone(), wake.clone(), from, stop.clone()),
-                    expander::run(db, clock, wake, stop.clone()),
-                    summarizer::run(&config, stop.clone()),
-                    cleanup::run(&config),
-                );
+            Scope::All => steps(&config, &stop).await,
+            Scope::Mailing(mailing) => {
+                let only = || run_only(config.clone(), mailing, stop.clone());
+                keep("preparing the mailing", &config.health, &stop, only).await;
             }
-            Scope::Mailing(mailing) => run_only(&config, mailing, &from, &stop).await,
         }
     };
-    let steps = async {
+    tokio::join!(workers(&config, &stop), steps);
+}
+
+/// One worker after the other, as long as the engine runs.
+async fn workers(config: &EngineConfig, stop: &CancellationToken) {
+    let health = &config.health;
+    let mut pauses = Pauses::default();
+    while !stop.is_cancelled() {
+        // a task of its own: its panic is not the engine's, and dropping the engine ends it
+        let mut life = JoinSet::new();
+        let (own, token) = (config.clone(), stop.clone());
+        life.spawn(async move { worker::run(&own, &token).await });
+        let ended = loop {
+            tokio::select! {
+                ended = life.join_next() => break ended,
+                () = pauses.calm() => {
+                    pauses.over();
+                    health.recovered(WORKER);
+                }
+            }
+        };
+        let failed = match ended {
+            Some(Ok(Ok(worker::End::Stopped))) | None => continue,
+            Some(Ok(Ok(worker::End::LeaseLost))) => {
+                tracing::error!("another worker took this one for dead; beginning again");
+                continue;
+            }
+            Some(Ok(Ok(worker::End::Unsure))) => {
+                tracing::warn!("the database was away; beginning again");
+                continue;
+            }
+            Some(Ok(Ok(worker::End::Broken))) => "one of its tasks panicked".to_owned(),
+            Some(Ok(Err(error))) => format!("{error:#}"),
+            Some(Err(error)) => error.to_string(),
+        };
+        tracing::error!(error = failed, "the worker ended early; beginning again");
+        health.failing(WORKER, failed);
         tokio::select! {
-            () = steps => {}
             () = stop.cancelled() => {}
+            () = tokio::time::sleep(pauses.another()) => {}
         }
+    }
+}
+
+/// Everything beside sending; each task on its own.
+async fn steps(config: &EngineConfig, stop: &CancellationToken) {
+    let EngineConfig {
+        db,
+        clock,
+        wake,
+        health,
+        service,
+        ..
+    } = config;
+    let scheduler = || {
+        let (db, clock, wake) = (db.clone(), clock.clone(), wake.clone());
+        scheduler::run(db, clock, wake, service.clone(), stop.clone())
     };
-    tokio::join!(workers, steps);
+    let expander = || expander::run(db.clone(), clock.clone(), wake.clone(), stop.clone());
+    let summarizer = || summarizer::run(config.clone(), stop.clone());
+    tokio::join!(
+        keep("scheduler", health, stop, scheduler),
+        keep("expander", health, stop, expander),
+        keep("summarizer", health, stop, summarizer),
+        keep("cleanup", health, stop, || cleanup::clean_up(
+            config.clone()
+        )),
+        keep("erasing", health, stop, || cleanup::erase(config.clone())),
+    );
 }
 
 /// Makes and fills the runs of one mailing.
-async fn run_only(
-    config: &EngineConfig,
-    mailing: MailingId,
-    from: &Sender,
-    stop: &CancellationToken,
-) {
+async fn run_only(config: EngineConfig, mailing: MailingId, stop: CancellationToken) {
     let EngineConfig {
-        db, clock, wake, ..
-    } = config;
+        db,
+        clock,
+        wake,
+        service,
+        ..
+    } = &config;
     let mut signal = wake.subscribe();
     loop {
         signal.mark_unchanged();
         let step = async {
-            scheduler::step(db, clock, from, Some(mailing), stop).await?;
-            expander::drain(db, clock, Some(mailing), wake, stop).await?;
+            scheduler::step(db, clock, service, Some(mailing), &stop).await?;
+            expander::drain(db, clock, Some(mailing), wake, &stop).await?;
             Ok::<_, Error>(())
         };
         if let Err(error) = step.await {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use skychimp_core::db::Db;
 use skychimp_core::error::Error;
 use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::{Mailing, Sender};
+use skychimp_core::mailing::Mailing;
 use skychimp_core::run::Run;
+use skychimp_core::service::Service;
 use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,8 @@ pub struct Stepped {
     pub closed: i64,
     /// Mailings completed because their end has come.
     pub completed: u64,
+    /// Mailings that are due and have to wait until the service is configured, or need to wait no longer.
+    pub held: usize,
     /// There may be more to do at once.
     pub more: bool,
 }
@@ -50,28 +53,42 @@ impl Stepped {
     }
 }
 
-/// Does what is due now, of all mailings or, with `only`, makes runs of that one alone. `default` is the service's own
-/// sender.
+/// Does what is due now, of all mailings or, with `only`, makes runs of that one alone. Those that may not leave as the `service`
+/// is configured are held.
 pub async fn step(
     db: &Db,
     clock: &Clock,
-    default: &Sender,
+    service: &Service,
     only: Option<MailingId>,
     stop: &CancellationToken,
 ) -> Result<Stepped, Error> {
     let mut done = Stepped::default();
     let now = clock.now();
     let mut tx = db.read().await?;
-    let due = Run::next_moment(&mut tx).await?.is_some_and(|at| at <= now);
+    let mut due = Run::next_moment(&mut tx).await?.is_some_and(|at| at <= now);
+    let held = if due || Mailing::any_held(&mut tx).await? {
+        Mailing::review_held(&mut tx, only, service, now).await?
+    } else {
+        Vec::new()
+    };
     let to_close = Run::to_close(&mut tx, BATCH).await?;
     drop(tx);
+    if !held.is_empty() {
+        let mut tx = db.write().await?;
+        for held in &held {
+            held.keep(&mut tx).await?;
+            due |= held.is_released();
+        }
+        tx.commit().await?;
+        done.held = held.len();
+    }
     if due {
         for _ in 0..BATCH {
             if stop.is_cancelled() {
                 return Ok(done);
             }
             let mut tx = db.write().await?;
-            let Some(due) = Run::start_due(&mut tx, only, default, clock.now()).await? else {
+            let Some(due) = Run::start_due(&mut tx, only, service, clock.now()).await? else {
                 break;
             };
             tx.commit().await?;
@@ -105,11 +122,11 @@ pub async fn step(
 }
 
 /// Steps until `stop`.
-pub async fn run(db: Db, clock: Clock, wake: Wake, default: Sender, stop: CancellationToken) {
+pub async fn run(db: Db, clock: Clock, wake: Wake, service: Service, stop: CancellationToken) {
     let mut signal = wake.subscribe();
     loop {
         signal.mark_unchanged();
-        let pause = match step(&db, &clock, &default, None, &stop).await {
+        let pause = match step(&db, &clock, &service, None, &stop).await {
             Ok(done) => {
                 if !done.is_idle() {
                     tracing::info!(
@@ -119,6 +136,7 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, default: Sender, stop: Cancel
                         expired = done.expired,
                         closed = done.closed,
                         completed = done.completed,
+                        held = done.held,
                         "scheduler"
                     );
                 }

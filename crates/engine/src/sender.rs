@@ -28,6 +28,7 @@ use crate::meter::Meter;
 use crate::queue::Job;
 use crate::recorder::Event;
 use crate::shared::Shared;
+use crate::supervisor::watched;
 
 /// How often a shut gate is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -83,15 +84,18 @@ pub async fn run_all(shared: Arc<Shared>) {
         changed.mark_unchanged();
         let wanted = shared.fleet.connections().min(MOST_SENDERS);
         while senders.len() < wanted {
-            senders.spawn(run(Arc::clone(&shared)));
+            senders.spawn(watched("sender", run(Arc::clone(&shared))));
         }
         shared.senders.store(senders.len(), Ordering::Relaxed);
         tokio::select! {
             () = shared.stop.cancelled() => break,
             _ = changed.changed() => {}
+            Some(ended) = senders.join_next() => shared.notice(ended),
         }
     }
-    while senders.join_next().await.is_some() {}
+    while let Some(ended) = senders.join_next().await {
+        shared.notice(ended);
+    }
 }
 
 /// Sends what is in the queue until the worker stops.

@@ -10,6 +10,7 @@ use skychimp_core::time::Clock;
 use skychimp_core::wake::Wake;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Fleet;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub senders: AtomicUsize,
     /// It cannot be known any more what this worker holds: it has to begin again.
     pub unsure: CancellationToken,
+    /// A task panicked that others had started: the worker has to begin again.
+    pub broken: CancellationToken,
     /// No new letters.
     pub stop: CancellationToken,
 }
@@ -61,5 +64,15 @@ impl Shared {
     /// How many letters may wait for a connection, as long as it is not known how fast they leave.
     pub fn most_in_hand(&self) -> usize {
         (self.fleet.connections() * PER_CONNECTION).clamp(FEWEST, MOST)
+    }
+
+    /// Notices what became of a task that another one had started.
+    pub fn notice(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            tracing::error!(%error, "a task of the worker panicked");
+            self.broken.cancel();
+        }
     }
 }

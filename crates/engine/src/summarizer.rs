@@ -93,7 +93,7 @@ async fn tell(
     };
     match wording(&summary, &config.base_url) {
         Ok(letter) => {
-            summary.queue(tx, &letter, now).await?;
+            summary.queue(tx, &letter, &config.base_url, now).await?;
             Ok(true)
         }
         // the report is worth more than the letter
@@ -109,9 +109,9 @@ async fn tell(
 }
 
 /// Steps until `stop`.
-pub async fn run(config: &EngineConfig, stop: CancellationToken) {
+pub async fn run(config: EngineConfig, stop: CancellationToken) {
     loop {
-        if let Err(error) = step(config, &stop).await {
+        if let Err(error) = step(&config, &stop).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "reports failed, trying again"

@@ -17,6 +17,7 @@ use skychimp_core::secret::SecretKey;
 use skychimp_core::sending_server::{
     self as kept, Allowance, Beat, Grant, HealthState, SendingServer, Taken, Trouble,
 };
+use skychimp_core::service::Service;
 use skychimp_core::time::{Clock, Moment};
 use skychimp_core::worker::Worker;
 use skychimp_smtp::{Class, Roots, Server};
@@ -26,9 +27,11 @@ use tokio::time::Instant;
 use crate::EngineConfig;
 use crate::fleet::{Capacity, Fleet, Origin, Relay};
 use crate::health::{Down, State};
+use crate::held;
 use crate::meter::Meter;
 use crate::relay;
 use crate::shared::Shared;
+use crate::supervisor::watched;
 
 /// How often the database is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -49,6 +52,8 @@ pub struct Upkeep {
     secret: SecretKey,
     /// The service's own sender, for trying out.
     from: String,
+    /// What letters to strangers are held against.
+    service: Service,
     started: Moment,
     tasks: JoinSet<()>,
     /// Servers that are out of the fleet with letters still in flight.
@@ -72,6 +77,7 @@ impl Upkeep {
             roots: config.roots.clone(),
             secret: config.secret.clone(),
             from: config.mail_from.as_str().to_owned(),
+            service: config.service.clone(),
             tasks: JoinSet::new(),
             leaving: Vec::new(),
             heard: HashMap::new(),
@@ -126,18 +132,31 @@ impl Upkeep {
             let relay = known.iter().find(|relay| relay.origin == origin);
             fleet.push(relay.map_or_else(|| Arc::new(Relay::new(origin)), Arc::clone));
         }
+        let fault = self.service.obstacle(&servers);
+        let strangers = self.service.reaches_strangers(&servers);
+        // before a server joins that this is about
+        self.shared.gate.set_strangers(strangers);
+        let held = self.shared.fleet.set_fault(fault);
+        if let Some(fault) = fault
+            && held
+        {
+            tracing::warn!("nothing leaves: {fault}");
+        }
         let regrouped = self.regroup(&known, fleet);
         let alive = workers
             .iter()
             .filter(|worker| worker.lease_until > now)
             .count();
-        if self.shared.fleet.set_nodes(alive) || regrouped {
+        if self.shared.fleet.set_nodes(alive) || regrouped || held {
             self.shared.fleet.refresh();
         }
         for row in &news {
             self.hear(row, now);
         }
         self.test(&servers, &news).await?;
+        if strangers && fault.is_none() {
+            held::review(&self.shared, &self.service, now).await?;
+        }
         self.write(&news, now).await
     }
 
@@ -174,11 +193,15 @@ impl Upkeep {
                 "sending server"
             );
             let shared = &self.shared;
-            self.tasks
-                .spawn(keep_health(Arc::clone(shared), Arc::clone(relay)));
+            self.tasks.spawn(watched(
+                "health",
+                keep_health(Arc::clone(shared), Arc::clone(relay)),
+            ));
             if relay.meter.is_some() || !relay.domains.is_empty() {
-                self.tasks
-                    .spawn(keep_turns(Arc::clone(shared), Arc::clone(relay)));
+                self.tasks.spawn(watched(
+                    "turns",
+                    keep_turns(Arc::clone(shared), Arc::clone(relay)),
+                ));
             }
         }
         for relay in known.iter().filter(|relay| !is_in(&fleet, relay)) {
@@ -189,7 +212,9 @@ impl Upkeep {
         }
         let same = known.len() == fleet.len() && fleet.iter().all(|relay| is_in(known, relay));
         self.shared.fleet.replace(fleet);
-        while self.tasks.try_join_next().is_some() {}
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.shared.notice(ended);
+        }
         !same
     }
 
@@ -529,7 +554,8 @@ fn deliver(fleet: &Fleet, meter: &Meter, taken: Taken, clock: &Clock) {
 /// Tells runs why nothing moves, and wakes the fleet when a limit lets go.
 pub async fn tell(shared: Arc<Shared>) {
     let mut changed = shared.fleet.watch();
-    let mut told = false;
+    // what an earlier process wrote may be over
+    let mut told = true;
     loop {
         changed.mark_unchanged();
         let why = shared.fleet.obstacle();
@@ -553,26 +579,6 @@ pub async fn tell(shared: Arc<Shared>) {
                     None => std::future::pending().await,
                 }
             } => shared.fleet.refresh(),
-        }
-    }
-}
-
-/// Brings letters back that were put aside, when their domain lets go.
-pub async fn unpark(shared: Arc<Shared>) {
-    loop {
-        let next = shared.parking.next();
-        tokio::select! {
-            () = shared.fleet.domain_freed() => {}
-            () = shared.parking.filled() => {}
-            () = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            } => {}
-        }
-        for job in shared.parking.due(|domain| shared.fleet.domain(domain)) {
-            shared.queue.put_back(job);
         }
     }
 }

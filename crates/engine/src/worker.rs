@@ -9,7 +9,7 @@ use skychimp_core::ids::WorkerId;
 use skychimp_core::worker::Worker;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;
@@ -23,6 +23,7 @@ use crate::queue::{Hand, Queue};
 use crate::recorder::{Event, Recorder};
 use crate::sender;
 use crate::shared::Shared;
+use crate::supervisor::{panicked, watched};
 use crate::upkeep::{self, Upkeep};
 
 /// Outcomes that wait for the recorder.
@@ -37,6 +38,8 @@ pub enum End {
     LeaseLost,
     /// It does not know what it holds.
     Unsure,
+    /// One of its tasks panicked: what that one held is known by the journal alone.
+    Broken,
 }
 
 /// Registers a worker, sends until `stop`, and settles everything it has in hand.
@@ -65,24 +68,37 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     };
     let give_up = CancellationToken::new();
     let mut recording = JoinSet::new();
-    recording.spawn(recorder.run(events, give_up.clone()));
+    recording.spawn(watched("recorder", recorder.run(events, give_up.clone())));
     let mut sending = JoinSet::new();
-    sending.spawn(sender::run_all(Arc::clone(&shared)));
-    sending.spawn(Claimer::new(Arc::clone(&shared), config.tick).run());
+    sending.spawn(watched("senders", sender::run_all(Arc::clone(&shared))));
+    let claimer = Claimer::new(Arc::clone(&shared), config.tick);
+    sending.spawn(watched("claimer", claimer.run()));
     let mut keeping = JoinSet::new();
-    keeping.spawn(keeper::keep_gate(Arc::clone(&shared)));
-    keeping.spawn(upkeep.run());
-    keeping.spawn(upkeep::tell(Arc::clone(&shared)));
-    keeping.spawn(upkeep::unpark(Arc::clone(&shared)));
-    keeping.spawn(keeper::keep_statistics(config.db.clone()));
-    keeping.spawn(remains.clone().keep(worker));
+    keeping.spawn(watched("gate", keeper::keep_gate(Arc::clone(&shared))));
+    keeping.spawn(watched("upkeep", upkeep.run()));
+    keeping.spawn(watched("telling", upkeep::tell(Arc::clone(&shared))));
+    keeping.spawn(watched("parking", keeper::unpark(Arc::clone(&shared))));
+    keeping.spawn(watched(
+        "statistics",
+        keeper::keep_statistics(config.db.clone()),
+    ));
+    keeping.spawn(watched("remains", remains.clone().keep(worker)));
     let mut lease = JoinSet::new();
-    lease.spawn(keeper::keep_lease(Arc::clone(&shared), config.lease));
+    let health = config.health.clone();
+    let kept = keeper::keep_lease(Arc::clone(&shared), config.lease, health);
+    lease.spawn(watched("lease", kept));
 
     let end = tokio::select! {
         () = stop.cancelled() => End::Stopped,
-        Some(Ok(LeaseLost)) = lease.join_next() => End::LeaseLost,
+        Some(lost) = lease.join_next() => match lost {
+            Ok(LeaseLost) => End::LeaseLost,
+            Err(error) => broken(&error),
+        },
         () = shared.unsure.cancelled() => End::Unsure,
+        () = shared.broken.cancelled() => End::Broken,
+        error = panicked(&mut recording) => broken(&error),
+        error = panicked(&mut sending) => broken(&error),
+        error = panicked(&mut keeping) => broken(&error),
     };
 
     // no new letters; those in flight have their time, unless somebody else may send them by now
@@ -109,12 +125,21 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     lease.shutdown().await;
     drop(shared);
     let all_recorded = matches!(recording.join_next().await, Some(Ok(true)));
+    if end == End::Broken {
+        // as after a kill: the next worker reads the journal, and counts as in doubt what nobody knows
+        return Ok(end);
+    }
     if !all_recorded {
         anyhow::bail!("outcomes could not be recorded; they are in the journal");
     }
     let forgotten = (end == End::Unsure).then_some(keeper::FORGOTTEN);
     settle(config, &remains, worker, journal, forgotten).await?;
     Ok(end)
+}
+
+fn broken(error: &JoinError) -> End {
+    tracing::error!(%error, "a task of the worker panicked");
+    End::Broken
 }
 
 /// Registers a worker with everything its tasks share.
@@ -129,6 +154,7 @@ async fn begin(
     let mut tx = config.db.write().await?;
     Worker::start(&mut tx, worker, &host(), now, now + config.lease).await?;
     tx.commit().await?;
+    config.health.renewed(now + config.lease);
 
     let gate = Gate::new(config.clock.clone());
     gate.lease(now + config.lease);
@@ -142,7 +168,8 @@ async fn begin(
         common: config.shared.clone(),
         worker,
         retry: config.retry,
-        writer: Writer::new(&config.secret, &config.base_url, from),
+        writer: Writer::new(&config.secret, &config.base_url, from)
+            .moving_to(config.service.base_url.clone()),
         base_url: config.base_url.clone(),
         fleet: Arc::default(),
         parking: Parking::default(),
@@ -154,6 +181,7 @@ async fn begin(
         slots: Arc::new(Semaphore::new(UNRECORDED)),
         senders: AtomicUsize::new(0),
         unsure: CancellationToken::new(),
+        broken: CancellationToken::new(),
         stop: stop.child_token(),
     };
     Ok((Arc::new(shared), events))

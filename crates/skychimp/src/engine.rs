@@ -1,17 +1,22 @@
 //! The engine as this program's configuration wants it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use skychimp_core::address::EmailAddress;
 use skychimp_core::db::Db;
 use skychimp_core::delivery::Scope;
-use skychimp_engine::{Engine, EngineConfig, Retry};
+use skychimp_core::worker::EngineHealth;
+use skychimp_engine::{Engine, EngineConfig, Retry, supervisor};
 use skychimp_smtp::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::program::Program;
+
+/// How long the ear may take to end.
+const LISTEN: Duration = Duration::from_secs(1);
 
 /// An engine at work, and the ear for wake-ups from other nodes.
 #[derive(Debug)]
@@ -22,13 +27,14 @@ pub struct Running {
 }
 
 /// Starts an engine. Without a configured mail server `sandbox` takes the letters, as long as there is none in the database
-/// either. `site` is where the site of this process listens, or would.
+/// either. `site` is where the site of this process listens, or would; `health` is told how the engine does.
 pub fn start(
     program: &Program,
     db: &Db,
     sandbox: Option<Server>,
     site: SocketAddr,
     scope: Scope,
+    health: EngineHealth,
 ) -> anyhow::Result<Running> {
     let config = &program.config;
     let from = config.mail_from();
@@ -55,22 +61,42 @@ pub fn start(
         summary: Some(skychimp_web::letters::summary),
         stop_timeout: config.stop_timeout,
         scope,
+        health: health.clone(),
+        service: program.service(),
     });
     let deaf = CancellationToken::new();
     let ear = {
         let (wake, db, deaf) = (program.wake.clone(), db.clone(), deaf.clone());
-        tokio::spawn(async move { wake.listen(&db, deaf).await })
+        tokio::spawn(async move {
+            let listen = || {
+                let (wake, db, deaf) = (wake.clone(), db.clone(), deaf.clone());
+                async move { wake.listen(&db, deaf).await }
+            };
+            supervisor::keep("listening for wake-ups", &health, &deaf, listen).await;
+        })
     };
     Ok(Running { engine, deaf, ear })
 }
 
+/// What is known of an engine that is about to start; it has the time of a lease for it.
+pub fn health(program: &Program) -> EngineHealth {
+    EngineHealth::new(program.clock.now() + program.config.lease)
+}
+
 impl Running {
+    /// Waits until the engine ends without having been stopped, and tells why.
+    pub async fn ended(&mut self) -> String {
+        self.engine.ended().await
+    }
+
     /// Stops: no new letter leaves, those in flight are waited for, the rest goes back to the queue.
     pub async fn stop(self) {
         self.engine.stop().await;
         self.deaf.cancel();
-        if let Err(error) = self.ear.await {
-            tracing::warn!(%error, "listening for wake-ups ended badly");
+        match tokio::time::timeout(LISTEN, self.ear).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "listening for wake-ups ended badly"),
+            Err(_) => tracing::warn!("listening for wake-ups did not end in time"),
         }
     }
 }

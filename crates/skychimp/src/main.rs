@@ -13,6 +13,7 @@ mod engine;
 mod exit;
 mod log;
 mod out;
+mod private;
 mod program;
 mod sandbox;
 mod servers;
@@ -28,13 +29,14 @@ use crate::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    private::umask();
     let cli = Cli::parse();
     // two providers are compiled in by our dependencies, so rustls asks for one by name
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
-        return exit::report(&anyhow::anyhow!("TLS was already set up"));
+        return early(&anyhow::anyhow!("TLS was already set up"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -43,13 +45,22 @@ fn main() -> ExitCode {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return exit::report(&anyhow::Error::new(error)),
+        Err(error) => return early(&anyhow::Error::new(error)),
     };
     let result = runtime.block_on(cli.run());
     // a lookup of a host name can hang for long and nobody waits for it any more
     runtime.shutdown_background();
-    match result {
+    let code = match result {
         Ok(exit) => exit.into(),
         Err(error) => exit::report(&error),
-    }
+    };
+    log::flush();
+    code
+}
+
+/// The end before anything has begun.
+fn early(error: &anyhow::Error) -> ExitCode {
+    let code = exit::report(error);
+    log::flush();
+    code
 }

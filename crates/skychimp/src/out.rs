@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use crate::log;
+
 /// Writes a value to stdout as one line of JSON.
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string(value)?;
@@ -21,15 +23,24 @@ pub fn write(text: &str) -> anyhow::Result<()> {
 
 /// Writes bytes to stdout as they are.
 pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    // on a terminal what was noted before stands before it
+    log::flush();
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()?;
     Ok(())
 }
 
-/// Writes a line to stderr. When even that fails there is nobody to tell.
+/// Writes a line to stderr. Nobody waits for its reader; when it fails there is nobody to tell.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    log::line(text.to_owned());
+}
+
+/// Tells on stdout where a service that goes on is to be found; whoever closed stdout does not want to know.
+pub fn announce(value: &impl serde::Serialize) {
+    if let Err(error) = json(value) {
+        tracing::warn!(error = format!("{error:#}"), "stdout cannot be written");
+    }
 }
 
 /// Whether a person reads stdout.

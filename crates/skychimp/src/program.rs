@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use skychimp_core::db::Db;
@@ -11,6 +12,7 @@ use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{Mailing, Sender};
 use skychimp_core::media::Gallery;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
 use skychimp_core::user::User;
@@ -19,6 +21,10 @@ use url::Url;
 
 use crate::config::Config;
 use crate::config::secret;
+use crate::private;
+
+/// How long the connections to the database may take to close.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// The configuration and the means to open what it names.
 #[derive(Debug)]
@@ -53,12 +59,25 @@ impl Program {
             .with_context(|| format!("data_dir {} cannot be made", folder.display()))
     }
 
+    /// Makes files of the service their owner's alone, `deep` with everything in the folders of the data folder.
+    pub fn tighten(&self, deep: bool) {
+        let url = self.config.database_url.as_ref();
+        let file = url
+            .and_then(|url| url.reveal().strip_prefix("sqlite://"))
+            .map(|path| Path::new(path.split('?').next().unwrap_or(path)));
+        private::tighten(&self.config.data_dir, file, deep);
+    }
+
     /// Connects to the database as it is.
     pub async fn connect(&self) -> anyhow::Result<Db> {
         self.data_dir()?;
-        Db::connect(self.config.database_url().reveal())
+        self.tighten(false);
+        let db = Db::connect(self.config.database_url().reveal())
             .await
-            .context("cannot open the database (database_url)")
+            .context("cannot open the database (database_url)")?;
+        // a folder that somebody else had made is ours now that the database is in it
+        self.tighten(false);
+        Ok(db)
     }
 
     /// Connects to the database and brings its schema up to date.
@@ -68,6 +87,13 @@ impl Program {
             .await
             .context("cannot bring the database up to date")?;
         Ok(db)
+    }
+
+    /// Closes the database at the end of a command that was stopped; a connection that hangs is not waited for.
+    pub async fn close(&self, db: &Db) {
+        if tokio::time::timeout(CLOSE, db.close()).await.is_err() {
+            tracing::warn!("the database was not closed in time");
+        }
     }
 
     /// Where visitors find the site, for links in letters.
@@ -122,12 +148,16 @@ impl Program {
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
-    /// Who letters come from when a mailing names nobody.
-    pub fn sender(&self) -> Sender {
+    /// What letters are held against before they leave to strangers.
+    pub fn service(&self) -> Service {
         let from = self.config.mail_from();
-        Sender {
-            name: from.name,
-            email: from.email,
+        Service {
+            sender: Sender {
+                name: from.name,
+                email: from.email,
+            },
+            base_url: self.config.base_url.clone(),
+            mail_server: self.config.smtp.as_ref().map(|server| server.host.clone()),
         }
     }
 

@@ -1,23 +1,44 @@
 //! Stopping: Ctrl+C and SIGTERM (R6).
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
+use crate::exit::Exit;
+use crate::log;
 use crate::out;
+use crate::program::Program;
 
 /// The exit code of a program that was told twice to stop (128 + SIGINT, as shells count).
 const AT_ONCE: i32 = 130;
 
+/// How long a stop may take beside the letters in flight. The parts have shorter limits of their own; this one also holds when
+/// all of them fail.
+const HANGS: Duration = Duration::from_secs(25);
+
 /// A token that the first Ctrl+C or SIGTERM cancels. The second one ends the program at once: what it had claimed
-/// returns to the queue when its lease runs out.
-pub fn on_signal() -> anyhow::Result<CancellationToken> {
+/// returns to the queue when its lease runs out. A stop that hangs is ended with 1.
+pub fn on_signal(program: &Program) -> anyhow::Result<CancellationToken> {
+    let patience = program.config.stop_timeout + HANGS;
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
     let token = stop.clone();
     tokio::spawn(async move {
         signals.next().await;
-        out::note("stopping; once more to stop at once");
         token.cancel();
+        out::note("stopping; once more to stop at once");
+        // a thread: whatever the tasks do, it is heard
+        let watch = std::thread::Builder::new().spawn(move || {
+            std::thread::sleep(patience);
+            out::note("error: the stop did not come to an end");
+            log::flush();
+            std::process::exit(i32::from(Exit::Failed as u8));
+        });
+        if let Err(error) = watch {
+            tracing::warn!(%error, "nobody watches the stop");
+        }
         signals.next().await;
+        log::flush();
         std::process::exit(AT_ONCE);
     });
     Ok(stop)

@@ -5,10 +5,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use skychimp_core::mailing::Sender;
 use skychimp_core::media::Gallery;
 use skychimp_core::message::{Message, MessageDraft};
 use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 use skychimp_core::testing::{TestDb, user};
 use skychimp_core::time::Clock;
 use skychimp_core::user::Role;
@@ -50,9 +52,15 @@ async fn main() -> anyhow::Result<()> {
         data_dir: std::env::temp_dir(),
         gallery: Gallery::in_folder(&std::env::temp_dir().join("skychimp-media"))?,
         secret: SecretKey::new([7; 32]),
-        mail_from: "news@example.org".to_owned(),
+        service: Service {
+            sender: Sender {
+                name: "Skychimp".to_owned(),
+                email: "news@example.org".to_owned(),
+            },
+            base_url: Some("https://mail.example.org".to_owned()),
+            mail_server: None,
+        },
         upload_limit: 500_000_000,
-        mail_from_name: "Skychimp".to_owned(),
         shown: Vec::new(),
         mail_server: None,
         shared: skychimp_core::shared::Shared::none(),
@@ -60,6 +68,7 @@ async fn main() -> anyhow::Result<()> {
         proxies: Proxies::default(),
         page_memory: 32 << 20,
         build: String::new(),
+        engine: None,
     };
     let state = AppState::new((*db).clone(), Wake::new(), clock, settings, Some(sandbox));
     #[expect(clippy::print_stdout, reason = "the address is what it is started for")]

@@ -8,10 +8,12 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use axum::routing::get;
 use http_body_util::BodyExt as _;
+use skychimp_core::mailing::Sender;
 use skychimp_core::media::Gallery;
 use skychimp_core::post::{Editor, Post, PostDraft};
 use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 use skychimp_core::shared::Shared;
 use skychimp_core::testing::{TestDb, list, user};
 use skychimp_core::time::Clock;
@@ -44,8 +46,14 @@ async fn main() -> anyhow::Result<()> {
         data_dir: folder.path().to_owned(),
         gallery: Gallery::in_folder(&folder.path().join("media"))?,
         secret: SecretKey::new([7; 32]),
-        mail_from: "news@example.org".to_owned(),
-        mail_from_name: "Skychimp".to_owned(),
+        service: Service {
+            sender: Sender {
+                name: "Skychimp".to_owned(),
+                email: "news@example.org".to_owned(),
+            },
+            base_url: Some("https://mail.example.org".to_owned()),
+            mail_server: None,
+        },
         mail_server: None,
         shown: Vec::new(),
         upload_limit: 1 << 20,
@@ -54,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
         proxies: Proxies::default(),
         page_memory: if keep { 32 << 20 } else { 0 },
         build: String::new(),
+        engine: None,
     };
     let app = AppState::new((*db).clone(), Wake::new(), clock, settings, None);
     let site = skychimp_web::router(app.clone());

@@ -134,7 +134,8 @@ pub(crate) async fn send(
 ) -> Result<(), WebError> {
     let familiar = user.verified_at.is_some() && user.email == email;
     let written = write(&app.settings.base_url, user, letter, familiar, now)?;
-    enqueue(tx, user, email, letter, &written, now).await
+    let site = &app.settings.base_url;
+    enqueue(tx, site, user, email, letter, &written, now).await
 }
 
 /// What programs without a site tell users about.
@@ -162,11 +163,12 @@ pub async fn tell(
         Told::AccountDeleted => Letter::AccountDeleted,
     };
     let written = write(base_url, user, &letter, user.verified_at.is_some(), now)?;
-    enqueue(tx, user, &user.email, &letter, &written, now).await
+    enqueue(tx, base_url, user, &user.email, &letter, &written, now).await
 }
 
 async fn enqueue(
     tx: &mut Tx,
+    site: &Url,
     user: &User,
     email: &str,
     letter: &Letter<'_>,
@@ -186,6 +188,7 @@ async fn enqueue(
         subject: &written.subject,
         html: &written.html,
         text: &written.text,
+        site: site.as_str(),
     };
     OutboxLetter::enqueue(tx, &new, now).await?;
     Ok(())

@@ -47,10 +47,12 @@ use skychimp_core::registration::Registration;
 use skychimp_core::second_factor::SecondFactorKey;
 use skychimp_core::secret::{SecretKey, SigningKey};
 use skychimp_core::sending_server::SendingServer;
+use skychimp_core::service::Service;
 use skychimp_core::shared::Shared;
 use skychimp_core::time::Clock;
 use skychimp_core::unsubscribe::UnsubscribeKey;
 use skychimp_core::wake::Wake;
+use skychimp_core::worker::EngineHealth;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
@@ -85,10 +87,6 @@ pub struct Settings {
     pub gallery: Gallery,
     /// Signs forms and links.
     pub secret: SecretKey,
-    /// The service's own sender, used by mailings without one: address and name.
-    pub mail_from: String,
-    /// See [`Settings::mail_from`].
-    pub mail_from_name: String,
     /// All settings of the process, for its administrators to look at.
     pub shown: Vec<SettingLine>,
     /// The mail server of the configuration, as pages show it.
@@ -103,6 +101,10 @@ pub struct Settings {
     pub page_memory: u64,
     /// Names this program among its versions: nodes share pages only with their like.
     pub build: String,
+    /// What letters to strangers are held against.
+    pub service: Service,
+    /// How the engine of this process does; `None`: it has none, and is ready without.
+    pub engine: Option<EngineHealth>,
 }
 
 /// A setting in force, as the administrator's page shows it.

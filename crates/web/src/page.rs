@@ -18,6 +18,7 @@ use skychimp_core::moderation::Moderator;
 use skychimp_core::post::Editor;
 use skychimp_core::secret::SigningKey;
 use skychimp_core::sending_server::{Health, SendingServer};
+use skychimp_core::service::Fault;
 use skychimp_core::session::{Session, SessionToken};
 use skychimp_core::time::Moment;
 use skychimp_core::user::{Role, User};
@@ -164,6 +165,15 @@ impl Page {
         } else {
             self.t("error-invalid")
         }
+    }
+
+    /// Why something waits; what core says in English of its own is said in the visitor's language.
+    #[must_use]
+    pub fn waiting(&self, why: &str) -> String {
+        Fault::told(why).map_or_else(
+            || why.to_owned(),
+            |fault| self.field_error(&fault.into()).to_string(),
+        )
     }
 
     /// A number with separators.

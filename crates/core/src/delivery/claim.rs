@@ -11,6 +11,8 @@ use super::{Delivery, DeliveryState};
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId, WorkerId};
+use crate::mailing::Sender;
+use crate::service::{Service, is_nobody};
 use crate::time::Moment;
 
 /// Most runs that one claim looks into; with more of them they take turns.
@@ -41,6 +43,36 @@ pub struct OpenRun {
     pub due_at: Moment,
     /// Nothing leaves from this moment on.
     pub end_at: Option<Moment>,
+    /// Whether anybody can be who its letters are from.
+    #[sqlx(rename = "from_email", try_from = "String")]
+    pub sender: SenderKind,
+}
+
+/// What a run's sender is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SenderKind {
+    /// Somebody, as far as its address tells.
+    Somebody,
+    /// Nobody: such letters do not leave to strangers ([`is_nobody`]).
+    Nobody,
+}
+
+impl From<String> for SenderKind {
+    fn from(email: String) -> Self {
+        if is_nobody(&email) {
+            Self::Nobody
+        } else {
+            Self::Somebody
+        }
+    }
+}
+
+impl OpenRun {
+    /// Whether its letters may leave over servers that do or do not reach strangers.
+    #[must_use]
+    pub fn may_leave(&self, strangers: bool) -> bool {
+        !strangers || self.sender == SenderKind::Somebody
+    }
 }
 
 /// The letter that a run froze, with its personal fields.
@@ -138,7 +170,7 @@ impl ClaimRow {
 macro_rules! open_sql {
     ($and:literal) => {
         concat!(
-            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at
+            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at, r.from_email
              FROM runs r
              JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
              JOIN users u ON u.id = r.owner_id
@@ -204,6 +236,35 @@ impl OpenRun {
 }
 
 impl RunLetter {
+    /// Gives a run whose sender is nobody the one that its mailing has now, which may be the service's. False: that is nobody
+    /// either.
+    pub async fn mend_sender(tx: &mut Tx, run: &OpenRun, service: &Service) -> Result<bool, Error> {
+        let own: Option<(String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT from_name, from_email FROM mailings WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(run.owner_id)
+        .bind(run.mailing_id)
+        .fetch_optional(conn)
+        .await)?;
+        let (name, email) = own.unwrap_or_default();
+        let sender = Sender { name, email }.or(&service.sender);
+        if sender.email.is_empty() || is_nobody(&sender.email) {
+            return Ok(false);
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs SET from_name = $3, from_email = $4, waiting = ''
+             WHERE owner_id = $1 AND id = $2 AND finished_at IS NULL",
+        )
+        .bind(run.owner_id)
+        .bind(run.id)
+        .bind(sender.name)
+        .bind(sender.email)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(true)
+    }
+
     /// The letter of this owner's run.
     pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
@@ -218,7 +279,8 @@ impl RunLetter {
 
 impl Delivery {
     /// Claims up to `limit` due deliveries for `worker`, shared evenly between owners, then between their runs.
-    /// What one of them leaves the others get. `turn` is a number that grows with each claim: with very many runs it
+    /// What one of them leaves the others get. Runs that may not leave to `strangers` are left alone when it is them that the
+    /// servers reach ([`OpenRun::may_leave`]). `turn` is a number that grows with each claim: with very many runs it
     /// decides whose turn it is.
     pub async fn claim_fair(
         tx: &mut Tx,
@@ -226,11 +288,12 @@ impl Delivery {
         scope: Scope,
         now: Moment,
         limit: usize,
-        turn: usize,
+        (turn, strangers): (usize, bool),
     ) -> Result<Vec<Claim>, Error> {
         tx.by_key().await?;
         queue::sweep(tx, worker).await?;
         let mut runs = OpenRun::with_work(tx, scope, now).await?;
+        runs.retain(|run| run.may_leave(strangers));
         if runs.is_empty() {
             return Ok(Vec::new());
         }
@@ -398,6 +461,21 @@ impl Delivery {
         .bind(since)
         .fetch_all(conn)
         .await)?)
+    }
+
+    /// Says on one run why it does not move; the others may.
+    pub async fn set_waiting_of(tx: &mut Tx, run: &OpenRun, why: &str) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs SET waiting = $3
+             WHERE owner_id = $1 AND id = $2 AND finished_at IS NULL AND waiting <> $3",
+        )
+        .bind(run.owner_id)
+        .bind(run.id)
+        .bind(why)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
     }
 
     /// Says on all open runs why nothing moves; the empty text: it moves.

@@ -4,7 +4,8 @@ use crate::db::{Tx, on_db};
 use crate::error::{Error, FieldError};
 use crate::ids::{MailingId, UserId};
 use crate::letter::Content;
-use crate::mailing::{Audience, Mailing, Sender, Status};
+use crate::mailing::{Audience, Mailing, Status};
+use crate::service::{Fault, Service};
 use crate::time::Moment;
 use crate::user::User;
 
@@ -22,6 +23,8 @@ pub enum Part {
     Sender,
     /// May this user send at all.
     Account,
+    /// May letters leave this service at all ([`Service::faults_of`]).
+    Service,
 }
 
 /// One line of the checklist.
@@ -77,28 +80,28 @@ impl Readiness {
 }
 
 impl Mailing {
-    /// Tells what is missing before Start. `default` is the service's own sender.
+    /// Tells what is missing before Start.
     pub async fn readiness(
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        default: &Sender,
+        service: &Service,
         now: Moment,
     ) -> Result<Option<Readiness>, Error> {
         let Some(mailing) = Self::get(tx, owner, id).await? else {
             return Ok(None);
         };
-        mailing.check_ready(tx, default, now).await.map(Some)
+        mailing.check_ready(tx, service, now).await.map(Some)
     }
 
     pub(super) async fn check_ready(
         &self,
         tx: &mut Tx,
-        default: &Sender,
+        service: &Service,
         now: Moment,
     ) -> Result<Readiness, Error> {
         let audience = Self::audience(tx, self.owner_id, self.id).await?;
-        let mut items = Vec::with_capacity(5);
+        let mut items = Vec::with_capacity(6);
         let mut add = |part, problems| items.push(Item { part, problems });
 
         let problem = match (audience.chosen, audience.will_get) {
@@ -123,14 +126,15 @@ impl Mailing {
                 Vec::new()
             },
         );
-        add(
-            Part::Sender,
-            if self.from_email.is_empty() && default.email.is_empty() {
-                vec![FieldError::new("from_email", "sender_missing")]
-            } else {
-                Vec::new()
-            },
-        );
+        let faults = service.faults_of(tx, &self.from_email).await?;
+        let (own, of_service): (Vec<_>, Vec<_>) = faults
+            .into_iter()
+            .partition(|fault| *fault == Fault::Sender);
+        let mut sender: Vec<_> = own.into_iter().map(FieldError::from).collect();
+        if self.from_email.is_empty() && service.sender.email.is_empty() {
+            sender.push(FieldError::new("from_email", "sender_missing"));
+        }
+        add(Part::Sender, sender);
         let mut account = Vec::new();
         if let Some(user) = User::get(tx, self.owner_id).await? {
             if user.verified_at.is_none() {
@@ -144,6 +148,10 @@ impl Mailing {
             account.push(FieldError::new("account", "disabled"));
         }
         add(Part::Account, account);
+        add(
+            Part::Service,
+            of_service.into_iter().map(FieldError::from).collect(),
+        );
         Ok(Readiness { audience, items })
     }
 

@@ -16,8 +16,9 @@
 use crate::db::{Tx, on_db};
 use crate::error::Error;
 use crate::ids::{MailingId, UserId};
-use crate::mailing::{Event, Mailing, Sender, Status};
+use crate::mailing::{Event, Mailing, Status};
 use crate::run::Run;
+use crate::service::Service;
 use crate::time::Moment;
 
 /// What Start did.
@@ -71,7 +72,7 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        default: &Sender,
+        service: &Service,
         actor: &str,
         now: Moment,
     ) -> Result<Option<Started>, Error> {
@@ -86,7 +87,7 @@ impl Mailing {
             }
             Status::Cancelled => return Err(Error::State(mailing.status.as_str())),
         }
-        let readiness = mailing.check_ready(tx, default, now).await?;
+        let readiness = mailing.check_ready(tx, service, now).await?;
         if !readiness.is_ready() {
             return Err(Error::Invalid(readiness.into_problems()));
         }

@@ -70,11 +70,12 @@ impl Summary {
         }))
     }
 
-    /// Queues the letter.
+    /// Queues the letter, whose links begin with `site`.
     pub async fn queue(
         &self,
         tx: &mut Tx,
         letter: &SummaryLetter,
+        site: &str,
         now: Moment,
     ) -> Result<OutboxId, Error> {
         let new = NewOutboxLetter {
@@ -88,6 +89,7 @@ impl Summary {
             subject: &letter.subject,
             html: &letter.html,
             text: &letter.text,
+            site,
         };
         OutboxLetter::enqueue(tx, &new, now).await
     }

@@ -12,6 +12,7 @@ use crate::ids::{MailingId, RecipientId, RunId, UserId};
 use crate::letter::{Frozen, Language};
 use crate::mailing::{Event, Mailing, Sender, mailing_columns};
 use crate::run::Run;
+use crate::service::Service;
 use crate::time::Moment;
 
 /// Most missed moments that get a row of their own; the history tells the whole number.
@@ -39,7 +40,7 @@ macro_rules! pick_sql {
             " FROM mailings m
              JOIN users u ON u.id = m.owner_id
              WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.next_due_at <= $1
-               AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
+               AND m.waiting = '' AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
                AND ($2 IS NULL OR m.id = $2)
              ORDER BY m.next_due_at, m.id
              LIMIT 1 ",
@@ -62,14 +63,15 @@ struct Missed {
 }
 
 impl Run {
-    /// The next moment at which [`Run::start_due`], [`Run::expire_due`] or [`Mailing::complete_ended`] has work.
+    /// The next moment at which [`Run::start_due`], [`Run::expire_due`] or [`Mailing::complete_ended`] has work; mailings that
+    /// are held ([`Mailing::review_held`]) do not count.
     pub async fn next_moment(tx: &mut Tx) -> Result<Option<Moment>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(at) FROM (
                  SELECT min(m.next_due_at) AS at
                  FROM mailings m
                  JOIN users u ON u.id = m.owner_id
-                 WHERE m.status = 'running' AND m.next_due_at IS NOT NULL
+                 WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.waiting = ''
                    AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
                  UNION ALL
                  SELECT min(end_at) FROM mailings WHERE status IN ('running', 'paused') AND end_at IS NOT NULL
@@ -81,11 +83,12 @@ impl Run {
 
     /// Makes the run of one mailing that is due, of any or of the one given. `None`: none is due, or other processes
     /// are at it. Of missed moments the latest is caught up, older ones are recorded as skipped; when the end has passed,
-    /// all are. A mailing whose letter has an error is paused and its history says why.
+    /// all are. A mailing whose letter has an error is paused and its history says why. One that is held
+    /// ([`Mailing::review_held`]) is left alone.
     pub async fn start_due(
         tx: &mut Tx,
         only: Option<MailingId>,
-        default: &Sender,
+        service: &Service,
         now: Moment,
     ) -> Result<Option<Due>, Error> {
         let sql = match tx {
@@ -114,7 +117,7 @@ impl Run {
             missed.older.push_back(missed.latest);
             due.skipped = missed.total;
         } else {
-            match mailing.freeze(tx, default).await? {
+            match mailing.freeze(tx, &service.sender).await? {
                 Ok(letter) => {
                     due.run = insert(tx, &mailing, &letter, missed.latest, now).await?;
                     due.skipped = missed.total - 1;
@@ -187,19 +190,7 @@ impl Mailing {
 
     /// Takes the letter and its sender as they are now; the inner `Err` says why it cannot be sent.
     async fn freeze(&self, tx: &mut Tx, default: &Sender) -> Result<Result<Letter, String>, Error> {
-        let own = !self.from_email.is_empty();
-        let from = Sender {
-            name: if own || !self.from_name.is_empty() {
-                self.from_name.clone()
-            } else {
-                default.name.clone()
-            },
-            email: if own {
-                self.from_email.clone()
-            } else {
-                default.email.clone()
-            },
-        };
+        let from = self.sender(default);
         if from.email.is_empty() {
             return Ok(Err("sender_missing".to_owned()));
         }

@@ -67,6 +67,7 @@ pub async fn alert(
             subject: &subject,
             html: "",
             text: &text,
+            site: base_url,
         };
         letters.push(OutboxLetter::enqueue(tx, &letter, now).await?);
     }

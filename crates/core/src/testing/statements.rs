@@ -1,6 +1,6 @@
 //! The statements that the suites execute, for the check of their plans (`tests/plans`).
 //!
-//! With `SKYCHIMP_STATEMENTS` set, each statement becomes a file of that folder, in a sub-folder
+//! With `COLLECT_STATEMENTS` set, each statement becomes a file of that folder, in a sub-folder
 //! named after the database. Statements of the suites themselves begin with [`OF_A_TEST`].
 
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ const TARGET: &str = "sqlx::query";
 #[expect(clippy::expect_used, reason = "a suite that cannot collect must fail")]
 pub(super) fn collect(kind: &str) {
     static STARTED: OnceLock<()> = OnceLock::new();
-    let Ok(folder) = std::env::var("SKYCHIMP_STATEMENTS") else {
+    let Ok(folder) = std::env::var("COLLECT_STATEMENTS") else {
         return;
     };
     STARTED.get_or_init(|| {

@@ -63,7 +63,7 @@ pub fn sent(claim: &Claim) -> Attempted {
 
 pub async fn claim(db: &Db, worker: WorkerId, now: Moment, limit: usize) -> Vec<Claim> {
     let mut tx = db.write().await.unwrap();
-    let claims = Delivery::claim_fair(&mut tx, worker, Scope::All, now, limit, 0)
+    let claims = Delivery::claim_fair(&mut tx, worker, Scope::All, now, limit, (0, true))
         .await
         .unwrap();
     tx.commit().await.unwrap();

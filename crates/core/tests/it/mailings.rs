@@ -5,6 +5,7 @@ use skychimp_core::mailing::{
     Audience, InPlace, Mailing, MailingDraft, MailingFilter, Part, Sender, Started, Status,
 };
 use skychimp_core::schedule::Every;
+use skychimp_core::service::Service;
 use skychimp_core::testing::{TestDb, list, mailing, message, suppress, user};
 use skychimp_core::time::Moment;
 use skychimp_core::user::Role;
@@ -12,11 +13,11 @@ use skychimp_core::user::Role;
 use crate::support::at;
 
 /// The service's own sender in tests.
-pub fn service() -> Sender {
-    Sender {
+pub fn service() -> Service {
+    Service::from(Sender {
         name: "Skychimp".to_owned(),
         email: "news@example.org".to_owned(),
-    }
+    })
 }
 
 /// Presses Start.
@@ -116,6 +117,45 @@ async fn times_come_back_as_typed() {
     );
 }
 
+/// R22, R27: a mailing to strangers needs an address for its links and a sender who can be answered; the refusal names the setting.
+#[tokio::test]
+async fn start_is_refused_when_links_lead_nowhere() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let now = at("2027-01-10T12:00:00Z");
+    let all = list(&db, ann, "All", 0, 2, now).await.unwrap();
+    let id = mailing(&db, ann, &[all], MailingDraft::default(), now)
+        .await
+        .unwrap();
+    let far = |base_url: Option<&str>, from: &str| Service {
+        sender: Sender {
+            name: String::new(),
+            email: from.to_owned(),
+        },
+        base_url: base_url.map(str::to_owned),
+        mail_server: Some("mail.example.org".to_owned()),
+    };
+    for (service, names) in [
+        (far(None, "news@example.org"), "base_url"),
+        (
+            far(Some("http://localhost"), "news@example.org"),
+            "base_url",
+        ),
+        (far(Some("https://example.org"), "a@x.invalid"), "mail_from"),
+    ] {
+        let mut tx = db.write().await.unwrap();
+        let refused = Mailing::start(&mut tx, ann, id, &service, "ann", now).await;
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains(names), "{told}");
+        drop(tx);
+        assert_eq!(get(&db, ann, id).await.status, Status::Created);
+    }
+    let mut tx = db.write().await.unwrap();
+    let fine = far(Some("https://example.org"), "news@example.org");
+    let started = Mailing::start(&mut tx, ann, id, &fine, "ann", now).await;
+    assert!(matches!(started, Ok(Some(Started::Due(_)))), "{started:?}");
+}
+
 /// R22: Start says what is missing, part by part.
 #[tokio::test]
 async fn start_says_what_is_missing() {
@@ -130,7 +170,7 @@ async fn start_says_what_is_missing() {
     let id = Mailing::create(&mut tx, ann, &draft, "ann@example.org", now)
         .await
         .unwrap();
-    let nobody = Sender::default();
+    let nobody = Service::default();
     let ready = Mailing::readiness(&mut tx, ann, id, &nobody, now)
         .await
         .unwrap()

@@ -166,6 +166,7 @@ async fn block_ends_sessions_and_is_logged() {
         subject: "s",
         html: "",
         text: "t",
+        site: "",
     };
     let letter = OutboxLetter::enqueue(&mut tx, &letter, world.now)
         .await

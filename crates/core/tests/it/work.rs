@@ -31,7 +31,7 @@ async fn step<T>(db: &Db, work: &Work, step: impl AsyncFnOnce(&mut Tx) -> T) -> 
 }
 
 async fn claim(tx: &mut Tx, worker: WorkerId, now: Moment) -> Vec<Claim> {
-    Delivery::claim_fair(tx, worker, Scope::All, now, 200, 0)
+    Delivery::claim_fair(tx, worker, Scope::All, now, 200, (0, true))
         .await
         .unwrap()
 }

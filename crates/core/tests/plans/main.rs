@@ -1,7 +1,7 @@
 //! The plans of all statements that the suites executed: each reads by key, and the same way
 //! whatever was in the tables when the database last looked at them.
 //!
-//! `tests/run.sh` runs the suites with `SKYCHIMP_STATEMENTS` set to a folder, and this with that folder in `EXPLAIN_STATEMENTS`.
+//! `tests/run.sh` runs the suites with `COLLECT_STATEMENTS` set to a folder, and this with that folder in `EXPLAIN_STATEMENTS`.
 
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 

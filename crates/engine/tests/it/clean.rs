@@ -127,6 +127,7 @@ async fn outbox_goes_first() {
         subject: "Проверка",
         html: "<p>Привет</p>",
         text: "Привет",
+        site: "",
     };
     let id = OutboxLetter::enqueue(&mut tx, &new, now()).await.unwrap();
     tx.commit().await.unwrap();

@@ -7,6 +7,7 @@ use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{Mailing, MailingDraft, Sender, Status};
 use skychimp_core::run::{Run, RunState};
 use skychimp_core::schedule::Every;
+use skychimp_core::service::Service;
 use skychimp_core::testing::{TestDb, list, mailing, user};
 use skychimp_core::time::{Clock, Moment};
 use skychimp_core::user::Role;
@@ -14,11 +15,11 @@ use skychimp_core::wake::Wake;
 use skychimp_engine::{expander, scheduler};
 use tokio_util::sync::CancellationToken;
 
-fn service() -> Sender {
-    Sender {
+fn service() -> Service {
+    Service::from(Sender {
         name: String::new(),
         email: "news@example.org".to_owned(),
-    }
+    })
 }
 
 async fn started(
@@ -215,4 +216,65 @@ async fn cancelled_rest_is_closed() {
         (35_000, 0)
     );
     assert!(run.is_over());
+}
+
+/// R17, R21: what is due and may not leave to strangers is held with the reason on record; it goes on by itself when the service is
+/// configured, once, and holds no other mailing up.
+#[tokio::test]
+async fn mailings_that_may_not_leave_are_held_until_they_may() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
+    let daily = MailingDraft {
+        every: Every::Day,
+        ..MailingDraft::default()
+    };
+    let id = started(&db, ann, 3, daily, clock.now()).await;
+    let nobody = MailingDraft {
+        from_email: "me@example.invalid".to_owned(),
+        ..MailingDraft::default()
+    };
+    let all = list(&db, ann, "Others", 10, 2, clock.now()).await.unwrap();
+    let other = mailing(&db, ann, &[all], nobody, clock.now())
+        .await
+        .unwrap();
+    let mut tx = db.write().await.unwrap();
+    Mailing::start(&mut tx, ann, other, &service(), "ann", clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut reaching = Service {
+        mail_server: Some("mail.example.org".to_owned()),
+        ..service()
+    };
+    let stop = CancellationToken::new();
+    for _ in 0..2 {
+        scheduler::step(&db, &clock, &reaching, None, &stop)
+            .await
+            .unwrap();
+        for id in [id, other] {
+            let mut tx = db.read().await.unwrap();
+            let held = Mailing::get(&mut tx, ann, id).await.unwrap().unwrap();
+            assert!(held.waiting.contains("base_url"), "{held:?}");
+            assert_eq!(held.status, Status::Running);
+            drop(tx);
+            assert!(runs(&db, ann, id).await.is_empty());
+        }
+    }
+    reaching.base_url = Some("https://news.example.org".to_owned());
+    let done = scheduler::step(&db, &clock, &reaching, None, &stop)
+        .await
+        .unwrap();
+    assert_eq!(done.runs, 1);
+    assert_eq!(runs(&db, ann, id).await.len(), 1);
+    let mut tx = db.read().await.unwrap();
+    let free = Mailing::get(&mut tx, ann, id).await.unwrap().unwrap();
+    assert_eq!(free.waiting, "");
+    let held = Mailing::get(&mut tx, ann, other).await.unwrap().unwrap();
+    assert!(held.waiting.contains("from_email"), "{held:?}");
+    drop(tx);
+    let done = scheduler::step(&db, &clock, &service(), None, &stop)
+        .await
+        .unwrap();
+    assert_eq!((done.runs, done.held), (1, 1));
 }

@@ -8,14 +8,17 @@ use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
 use skychimp_core::db::Db;
 use skychimp_core::delivery::{Delivery, DeliveryFilter, Scope};
 use skychimp_core::ids::UserId;
+use skychimp_core::mailing::Sender;
 use skychimp_core::media::Gallery;
 use skychimp_core::run::Run;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 pub use skychimp_core::testing::Ledger;
 use skychimp_core::testing::{TestDb, TestRun, sending_run, settle, user};
 use skychimp_core::time::{Clock, Moment};
 use skychimp_core::user::Role;
 use skychimp_core::wake::Wake;
+use skychimp_core::worker::EngineHealth;
 use skychimp_engine::{Engine, EngineConfig, Retry};
 use skychimp_smtp::testing::ScriptedServer;
 use skychimp_smtp::{Roots, Server};
@@ -75,6 +78,15 @@ impl World {
             summary: None,
             stop_timeout: Duration::from_secs(5),
             scope: Scope::All,
+            health: EngineHealth::new(now() + Duration::from_mins(1)),
+            service: Service {
+                sender: Sender {
+                    name: "Skychimp".into(),
+                    email: "service@skychimp.example.org".into(),
+                },
+                base_url: Some("https://skychimp.example.org".into()),
+                mail_server: None,
+            },
         }
     }
 

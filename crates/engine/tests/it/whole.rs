@@ -4,6 +4,7 @@ use skychimp_core::delivery::Scope;
 use skychimp_core::ids::MailingId;
 use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
 use skychimp_core::run::{Progress, RunState};
+use skychimp_core::service::Service;
 use skychimp_core::testing;
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::Script;
@@ -22,10 +23,10 @@ async fn started(world: &World, list: &str, first: i64, count: i64, start: &str)
     let mailing = testing::mailing(&world.db, world.owner, &[list], draft, now())
         .await
         .unwrap();
-    let sender = Sender {
+    let sender = Service::from(Sender {
         name: "Skychimp".to_owned(),
         email: "service@skychimp.example.org".to_owned(),
-    };
+    });
     let mut tx = world.db.write().await.unwrap();
     Mailing::start(
         &mut tx,

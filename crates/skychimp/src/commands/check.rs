@@ -38,7 +38,7 @@ struct Finding {
 impl Check {
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let kept = kept_servers(program).await.unwrap_or_default();
+        let (servers, kept) = kept_servers(program).await.unwrap_or_default();
         let mut findings = vec![
             Finding {
                 check: "configuration",
@@ -56,6 +56,7 @@ impl Check {
                 },
             },
         ];
+        findings.extend(letters(program, &servers));
         match &program.config.smtp {
             Some(server) => {
                 findings.push(finding("mail_server", mail_server(program, server).await));
@@ -146,25 +147,60 @@ async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<Strin
         .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))
 }
 
-/// The servers in the database that are switched on.
-async fn kept_servers(program: &Program) -> anyhow::Result<Vec<Finding>> {
+/// What letters need to leave this machine: links that lead somewhere, and a sender who can be answered.
+fn letters(program: &Program, servers: &[SendingServer]) -> [Finding; 2] {
+    let service = program.service();
+    let matters = service.reaches_strangers(servers);
+    let faults = service.faults();
+    let tell = |check: &'static str, fine: String| {
+        let fault = faults.iter().find(|fault| fault.field() == check);
+        let (state, detail) = match fault {
+            None => (State::Ok, fine),
+            Some(fault) if matters => (State::Failed, fault.to_string()),
+            Some(_) => (
+                State::Skipped,
+                format!("{fine}; it has to be set before letters leave this machine"),
+            ),
+        };
+        Finding {
+            check,
+            state,
+            detail,
+        }
+    };
+    let listen = program.config.listen;
+    [
+        tell(
+            "base_url",
+            format!(
+                "links in letters begin with {}",
+                program.config.base_url(listen)
+            ),
+        ),
+        tell(
+            "mail_from",
+            format!("letters are from {}", service.sender.email),
+        ),
+    ]
+}
+
+/// The servers in the database that are switched on, and how they do.
+async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, Vec<Finding>)> {
     let has_database = program.config.database_url.is_some()
         || program.config.data_dir.join("skychimp.db").exists();
     if !has_database {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let db = program.connect().await?;
     let mut findings = Vec::new();
+    let mut servers = Vec::new();
     if db.missing_migrations().await? == 0 {
         let from = program.config.mail_from().email;
         let secret = program.secret_key(&db)?;
         let mut tx = db.read().await?;
         let mut found = Vec::new();
-        for server in SendingServer::all(&mut tx)
-            .await?
-            .iter()
-            .filter(|server| server.enabled)
-        {
+        servers = SendingServer::all(&mut tx).await?;
+        for server in servers.iter().filter(|server| server.enabled) {
             let ready = servers::with_password(&mut tx, server, &secret, program).await;
             found.push((server.name.clone(), ready));
         }
@@ -185,5 +221,5 @@ async fn kept_servers(program: &Program) -> anyhow::Result<Vec<Finding>> {
         }
     }
     db.close().await;
-    Ok(findings)
+    Ok((servers, findings))
 }

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::serve::{Service, listen};
+use crate::engine;
 use crate::exit::Exit;
 use crate::out;
 use crate::program::{Program, private_folder};
@@ -60,7 +61,7 @@ impl Demo {
 
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let stop = stop::on_signal()?;
+        let stop = stop::on_signal(program)?;
         let folder = program.config.data_dir.join("demo");
         let _lock = clear(&folder)?;
         let mut config = program.config.clone();
@@ -73,8 +74,10 @@ impl Demo {
             Some(_) => listen(program.config.listen).await?,
             None => listen_somewhere(&program).await?,
         };
-        let mut service = Service::start(&program, &db, listener, stop.clone()).await?;
-        service.send(&program, &db)?;
+        let health = engine::health(&program);
+        let engine = Some(health.clone());
+        let mut service = Service::start(&program, &db, listener, engine, stop.clone()).await?;
+        service.send(&program, &db, health)?;
 
         let password = password();
         let owner = account(&program, &db, EMAIL, Role::User, &password).await?;
@@ -111,7 +114,7 @@ impl Demo {
             stop.cancel();
         }
         service.run(&program).await?;
-        db.close().await;
+        program.close(&db).await;
         Ok(match (totals.remaining, totals.failed) {
             (0, 0) => Exit::Done,
             (0, _) => Exit::SomeFailed,
@@ -257,7 +260,7 @@ async fn fill(
         ..MailingDraft::default()
     };
     let id = Mailing::create(&mut tx, owner, &draft, EMAIL, now).await?;
-    Mailing::start(&mut tx, owner, id, &program.sender(), EMAIL, now).await?;
+    Mailing::start(&mut tx, owner, id, &program.service(), EMAIL, now).await?;
     tx.commit().await?;
     program.wake.everywhere(db).await?;
     Ok(id)

@@ -179,7 +179,7 @@ impl Create {
         let id = Mailing::create(&mut tx, owner.id, &draft, ACTOR, now).await?;
         if self.run {
             // in the same transaction: a mailing that cannot start is not made either
-            Mailing::start(&mut tx, owner.id, id, &program.sender(), ACTOR, now).await?;
+            Mailing::start(&mut tx, owner.id, id, &program.service(), ACTOR, now).await?;
         }
         tx.commit().await?;
         if self.run {
@@ -268,8 +268,8 @@ impl One {
         let mut tx = db.write().await?;
         let found = match act {
             Act::Start => {
-                let sender = program.sender();
-                Mailing::start(&mut tx, owner, self.id, &sender, ACTOR, now)
+                let service = program.service();
+                Mailing::start(&mut tx, owner, self.id, &service, ACTOR, now)
                     .await?
                     .is_some()
             }
@@ -312,6 +312,9 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         Some(run) => Run::get(tx, owner, run).await?,
         None => None,
     };
+    // held before it got a run: what an earlier run waited for is over
+    let held =
+        Some(mailing.waiting).filter(|why| mailing.status == Status::Running && !why.is_empty());
     let shown = Shown {
         status: mailing.status.as_str(),
         every: mailing.every.as_str(),
@@ -319,7 +322,7 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         title: mailing.title,
         zone: mailing.zone,
         next,
-        waiting: run.map(|run| run.waiting).unwrap_or_default(),
+        waiting: held.unwrap_or_else(|| run.map(|run| run.waiting).unwrap_or_default()),
         progress,
     };
     if program.json {

@@ -82,7 +82,7 @@ impl RecipientsCommand {
 
 impl Import {
     async fn run(self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
-        let stop = stop::on_signal()?;
+        let stop = stop::on_signal(program)?;
         let owner = program.owner(db, &self.owner).await?;
         let open = || {
             File::open(&self.file)

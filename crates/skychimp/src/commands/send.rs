@@ -107,6 +107,7 @@ impl Send {
             Self::Mailing(one) if one.dry_run => one.tell(program, &db).await?,
             Self::Mailing(one) => one.run(program, &db).await?,
             Self::Due(due) => {
+                refuse_held(program, &mut db.read().await?, "").await?;
                 let until = Until {
                     wait: due.wait,
                     patience: due.patience.patience,
@@ -123,7 +124,7 @@ impl Send {
                 ended.how.exit(&sent.totals, due.wait)
             }
         };
-        db.close().await;
+        program.close(&db).await;
         Ok(exit)
     }
 }
@@ -132,8 +133,8 @@ impl One {
     async fn tell(&self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
         let owner = program.owner_of(db, self.id).await?;
         let mut tx = db.read().await?;
-        let (sender, now) = (program.sender(), program.clock.now());
-        let Some(readiness) = Mailing::readiness(&mut tx, owner, self.id, &sender, now).await?
+        let (service, now) = (program.service(), program.clock.now());
+        let Some(readiness) = Mailing::readiness(&mut tx, owner, self.id, &service, now).await?
         else {
             anyhow::bail!("there is no mailing {}", self.id);
         };
@@ -200,7 +201,8 @@ impl One {
         };
         match mailing.status {
             Status::Created => {
-                Mailing::start(&mut tx, owner, self.id, &program.sender(), "command", now).await?;
+                let service = program.service();
+                Mailing::start(&mut tx, owner, self.id, &service, "command", now).await?;
                 tx.commit().await?;
                 program.wake.everywhere(db).await?;
             }
@@ -208,6 +210,7 @@ impl One {
                 anyhow::bail!("a manager switched this mailing off")
             }
             Status::Running => {
+                refuse_held(program, &mut tx, &mailing.from_email).await?;
                 if let Some(due) = mailing.next_due_at.filter(|due| *due > now) {
                     out::note(&format!("not due before {due}"));
                 }
@@ -220,6 +223,14 @@ impl One {
         }
         Ok(())
     }
+}
+
+/// Letters that would have to wait for a setting are not waited for.
+async fn refuse_held(program: &Program, tx: &mut Tx, sender: &str) -> anyhow::Result<()> {
+    let faults = program.service().faults_of(tx, sender).await?;
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    anyhow::ensure!(faults.is_empty(), "nothing is sent: {}", faults.join("; "));
+    Ok(())
 }
 
 /// How the work ended.
@@ -261,12 +272,17 @@ struct Ended {
 
 /// Works until nothing in `scope` is left, showing progress.
 async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow::Result<Ended> {
-    let stop = stop::on_signal()?;
+    let stop = stop::on_signal(program)?;
     let began = program.clock.now();
     let sandbox = sandbox::for_sending(program, db).await?;
     let server = sandbox.as_ref().map(sandbox::server);
-    let engine = engine::start(program, db, server, program.config.listen, scope)?;
-    let watched = watch(program, db, scope, until, &stop).await;
+    let health = engine::health(program);
+    let listen = program.config.listen;
+    let mut engine = engine::start(program, db, server, listen, scope, health)?;
+    let watched = tokio::select! {
+        watched = watch(program, db, scope, until, &stop) => watched,
+        why = engine.ended() => Err(anyhow::anyhow!(why)),
+    };
     engine.stop().await;
     let (how, mut seen) = watched?;
     // what the last letters came to is recorded now
@@ -377,7 +393,8 @@ async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Moment>
         .await?
         .is_some_and(|user| user.blocked_at.is_none() && user.verified_at.is_some());
     let mailing = Mailing::get(tx, owner, id).await?.filter(|mailing| {
-        may_send && mailing.status == Status::Running && mailing.disabled_at.is_none()
+        let held = !mailing.waiting.is_empty() || mailing.disabled_at.is_some();
+        may_send && mailing.status == Status::Running && !held
     });
     Ok(mailing.and_then(|mailing| mailing.next_due_at))
 }

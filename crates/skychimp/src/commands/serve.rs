@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use skychimp_core::db::Db;
 use skychimp_core::delivery::Scope;
+use skychimp_core::worker::EngineHealth;
 use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
 use skychimp_web::sandbox::SandboxStore;
@@ -29,6 +30,9 @@ use crate::stop;
 
 /// How long a stopping site may still answer requests, after the engine has stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// How long writing the last views may take.
+const LAST_VIEWS: Duration = Duration::from_secs(2);
 
 /// Run the site, the API and the engine that sends.
 ///
@@ -54,16 +58,19 @@ impl Serve {
 
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let stop = stop::on_signal()?;
+        let stop = stop::on_signal(program)?;
+        program.tighten(true);
         let db = program.database().await?;
         let listener = listen(program.config.listen).await?;
-        let mut service = Service::start(program, &db, listener, stop.clone()).await?;
-        if !self.no_worker {
-            service.send(program, &db)?;
+        let health = (!self.no_worker).then(|| engine::health(program));
+        let mut service =
+            Service::start(program, &db, listener, health.clone(), stop.clone()).await?;
+        if let Some(health) = health {
+            service.send(program, &db, health)?;
         }
-        service.announce(program)?;
+        service.announce(program);
         let result = service.run(program).await;
-        db.close().await;
+        program.close(&db).await;
         result?;
         Ok(Exit::Done)
     }
@@ -84,11 +91,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the site, and the sandbox when no mail server is configured.
+    /// Starts the site, and the sandbox when no mail server is configured. The site is not ready while `engine` does not work;
+    /// `None`: there will be none.
     pub async fn start(
         program: &Program,
         db: &Db,
         listener: TcpListener,
+        engine: Option<EngineHealth>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
@@ -109,7 +118,6 @@ impl Service {
             (store, sandbox) = (Some(letters), Some(started));
             Some(server)
         };
-        let from = config.mail_from();
         let app = AppState::new(
             db.clone(),
             program.wake.clone(),
@@ -121,8 +129,6 @@ impl Service {
                 upload_limit: config.upload_limit,
                 gallery: program.gallery()?,
                 secret: program.secret_key(db)?,
-                mail_from: from.email,
-                mail_from_name: from.name,
                 shown: shown(config),
                 mail_server: config.smtp.as_ref().map(servers::configured),
                 shared: program.shared(db)?,
@@ -130,6 +136,8 @@ impl Service {
                 proxies: config.proxies.clone(),
                 page_memory: config.page_memory,
                 build: build(config),
+                service: program.service(),
+                engine,
             },
             store,
         );
@@ -146,7 +154,7 @@ impl Service {
     }
 
     /// Starts the engine.
-    pub fn send(&mut self, program: &Program, db: &Db) -> anyhow::Result<()> {
+    pub fn send(&mut self, program: &Program, db: &Db, health: EngineHealth) -> anyhow::Result<()> {
         let server = self.server.clone();
         self.engine = Some(engine::start(
             program,
@@ -154,6 +162,7 @@ impl Service {
             server,
             self.address,
             Scope::All,
+            health,
         )?);
         Ok(())
     }
@@ -164,14 +173,14 @@ impl Service {
     }
 
     /// Tells where it is.
-    fn announce(&self, program: &Program) -> anyhow::Result<()> {
+    fn announce(&self, program: &Program) {
         let url = self.url(program);
         if program.json {
-            out::json(&serde_json::json!({
+            out::announce(&serde_json::json!({
                 "url": url,
                 "listen": self.address.to_string(),
                 "sandbox": self.sandbox.is_some(),
-            }))?;
+            }));
         } else {
             out::note(&format!(
                 "Skychimp is at {url} (listening on {}); Ctrl+C stops it",
@@ -183,16 +192,24 @@ impl Service {
                 );
             }
         }
-        Ok(())
     }
 
-    /// Runs until the stop, then ends in good order.
-    pub async fn run(self, program: &Program) -> anyhow::Result<()> {
+    /// Runs until the stop, then ends in good order. It is an error when site or engine end by themselves.
+    pub async fn run(mut self, program: &Program) -> anyhow::Result<()> {
         let mut site = self.site;
-        let broken = tokio::select! {
-            () = self.stop.cancelled() => None,
-            ended = &mut site => Some(ended),
+        let mut broken = None;
+        let mut lost = None;
+        let engine = async {
+            match self.engine.as_mut() {
+                Some(engine) => engine.ended().await,
+                None => std::future::pending().await,
+            }
         };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            ended = &mut site => broken = Some(ended),
+            why = engine => lost = Some(why),
+        }
         self.stop.cancel();
         if let Some(engine) = self.engine {
             engine.stop().await;
@@ -207,8 +224,17 @@ impl Service {
             site.abort();
             Ok(Ok(()))
         };
-        skychimp_web::finish(&self.app).await;
-        ended?.context("the site ended")
+        if tokio::time::timeout(LAST_VIEWS, skychimp_web::finish(&self.app))
+            .await
+            .is_err()
+        {
+            tracing::warn!("the last views of articles were not written in time");
+        }
+        ended?.context("the site ended")?;
+        match lost {
+            Some(why) => anyhow::bail!(why),
+            None => Ok(()),
+        }
     }
 }
 

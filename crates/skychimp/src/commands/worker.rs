@@ -18,20 +18,34 @@ pub struct Worker {}
 impl Worker {
     /// Runs it.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let stop = stop::on_signal()?;
+        let stop = stop::on_signal(program)?;
+        program.tighten(true);
         let db = program.database().await?;
         let sandbox = sandbox::for_sending(program, &db).await?;
         let server = sandbox.as_ref().map(sandbox::server);
         let listen = program.config.listen;
-        let engine = engine::start(program, &db, server, listen, Scope::All)?;
+        let mut engine = engine::start(
+            program,
+            &db,
+            server,
+            listen,
+            Scope::All,
+            engine::health(program),
+        )?;
         if program.json {
-            out::json(&serde_json::json!({ "sandbox": sandbox.is_some() }))?;
+            out::announce(&serde_json::json!({ "sandbox": sandbox.is_some() }));
         } else {
             out::note("working; Ctrl+C stops it");
         }
-        stop.cancelled().await;
+        let broken = tokio::select! {
+            () = stop.cancelled() => None,
+            why = engine.ended() => Some(why),
+        };
         engine.stop().await;
-        db.close().await;
-        Ok(Exit::Done)
+        program.close(&db).await;
+        match broken {
+            Some(why) => anyhow::bail!(why),
+            None => Ok(Exit::Done),
+        }
     }
 }

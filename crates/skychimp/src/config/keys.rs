@@ -73,7 +73,7 @@ pub const KEYS: &[Key] = &[
         "base_url",
         "http:// and `listen`",
         "https://mail.example.org",
-        "The public address of the site: links in letters begin with it.",
+        "The public address of the site: links in letters begin with it. Has to be set before letters leave this machine.",
     ),
     key(
         "data_dir",
@@ -128,7 +128,7 @@ pub const KEYS: &[Key] = &[
         "mail_from",
         "noreply@ and the host of `base_url`",
         "Example Shop <news@example.org>",
-        "Sender of mailings that name none and of the service's own letters: `address` or `Name <address>`.",
+        "Sender of mailings that name none and of the service's own letters: `address` or `Name <address>`. Has to exist before letters leave this machine.",
     ),
     key(
         "registration",

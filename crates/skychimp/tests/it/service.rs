@@ -118,14 +118,7 @@ impl Service {
 
     /// A page of the site, without its headers; the status code stands in front.
     pub fn get(&self, path: &str) -> String {
-        use std::io::Write as _;
-        let address = self.url.strip_prefix("http://").unwrap();
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer).into_owned()
+        get(self.url.strip_prefix("http://").unwrap(), path).unwrap()
     }
 }
 
@@ -135,6 +128,17 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a site answers; nothing while nobody listens there.
+pub fn get(address: &str, path: &str) -> Option<String> {
+    use std::io::Write as _;
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn follow(stderr: ChildStderr) -> Receiver<String> {

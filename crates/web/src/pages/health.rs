@@ -1,4 +1,5 @@
-//! `/healthz`: the process runs. `/readyz`: it can serve, the database answers.
+//! `/healthz`: the process runs. `/readyz`: it does its work: the database answers, and its engine, if it has one, holds its
+//! lease and all of its tasks run.
 
 use std::time::Duration;
 
@@ -17,13 +18,22 @@ pub(crate) fn routes() -> Routes {
         .route("/readyz", get(ready))
 }
 
-async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
-    match tokio::time::timeout(PATIENCE, app.db.ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ok\n"),
+async fn ready(State(app): State<AppState>) -> (StatusCode, String) {
+    let problem = match tokio::time::timeout(PATIENCE, app.db.ping()).await {
+        Ok(Ok(())) => {
+            let engine = app.settings.engine.as_ref();
+            engine
+                .and_then(|engine| engine.problem(app.clock.now()))
+                .map(|problem| format!("engine: {problem}"))
+        }
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "database failed\n")
+            Some("database failed".to_owned())
         }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "database slow\n"),
+        Err(_) => Some("database slow".to_owned()),
+    };
+    match problem {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
     }
 }

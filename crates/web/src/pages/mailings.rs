@@ -99,10 +99,7 @@ pub(crate) fn long_routes() -> Routes {
 
 /// The service's own sender.
 fn service(app: &AppState) -> From {
-    From {
-        name: app.settings.mail_from_name.clone(),
-        email: app.settings.mail_from.clone(),
-    }
+    app.settings.service.sender.clone()
 }
 
 /// A moment as it is read in a mailing's zone; in the visitor's zone while that one is not known.
@@ -257,7 +254,7 @@ async fn start_now(
         &mut tx,
         sender.id(),
         id,
-        &service(app),
+        &app.settings.service,
         &sender.0.email,
         page.now,
     )

@@ -10,10 +10,12 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use skychimp_core::ids::UserId;
+use skychimp_core::mailing::Sender;
 use skychimp_core::media::Gallery;
 use skychimp_core::outbox::OutboxLetter;
 use skychimp_core::registration::Registration;
 use skychimp_core::secret::SecretKey;
+use skychimp_core::service::Service;
 use skychimp_core::testing::{TestDb, outbox, user};
 use skychimp_core::time::{Clock, Moment};
 use skychimp_core::user::Role;
@@ -73,9 +75,15 @@ impl Site {
             data_dir: data.path().to_owned(),
             gallery: Gallery::in_folder(&data.path().join("media")).unwrap(),
             secret: SecretKey::new([7; 32]),
-            mail_from: "news@example.org".to_owned(),
+            service: Service {
+                sender: Sender {
+                    name: "Skychimp".to_owned(),
+                    email: "news@example.org".to_owned(),
+                },
+                base_url: Some("https://mail.example.org".to_owned()),
+                mail_server: None,
+            },
             upload_limit: 500_000_000,
-            mail_from_name: "Skychimp".to_owned(),
             shown: Vec::new(),
             mail_server: None,
             shared: skychimp_core::shared::Shared::none(),
@@ -83,6 +91,7 @@ impl Site {
             proxies: Proxies::default(),
             page_memory: 32 << 20,
             build: String::new(),
+            engine: None,
         };
         change(&mut settings);
         let app = AppState::new(

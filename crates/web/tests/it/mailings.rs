@@ -3,9 +3,11 @@ use skychimp_core::db::Db;
 use skychimp_core::ids::{MailingId, UserId};
 use skychimp_core::mailing::{Mailing, MailingDraft, Sender, Status};
 use skychimp_core::run::Run;
+use skychimp_core::service::Service;
 use skychimp_core::testing::{list, mailing, message, suppress};
 use skychimp_core::time::Moment;
 use skychimp_core::user::Role;
+use skychimp_web::Settings;
 
 use crate::browser::{Browser, Site};
 
@@ -27,10 +29,10 @@ async fn create(browser: &mut Browser, fields: &[(&str, &str)]) -> String {
 
 /// Makes the run of a started mailing and its deliveries.
 async fn expand(db: &Db, now: Moment) {
-    let from = Sender {
+    let from = Service::from(Sender {
         name: String::new(),
         email: "news@example.org".to_owned(),
-    };
+    });
     let mut tx = db.write().await.unwrap();
     Run::start_due(&mut tx, None, &from, now).await.unwrap();
     Run::expand_next(&mut tx, None, 1_000, now).await.unwrap();
@@ -488,4 +490,62 @@ async fn pages_are_in_russian() {
         let page = ann.get(&address).await;
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
+}
+
+/// R22, R27: no page starts a mailing to strangers whose links would lead nowhere; the page says which setting is missing. One that was
+/// started before says so too, in both languages, and runs again when it is set.
+#[tokio::test]
+async fn dead_links_are_refused_and_told() {
+    let reaching = |settings: &mut Settings| {
+        settings.service.mail_server = Some("mail.example.org".to_owned());
+        settings.service.base_url = None;
+    };
+    let site = Site::with(reaching).await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 3, now).await.unwrap();
+    let draft = MailingDraft::default();
+    let id = mailing(&site.db, owner, &[people], draft, now)
+        .await
+        .unwrap();
+    let address = format!("/mailings/{id}");
+    let mut ann = site.login("ann").await;
+    ann.get(&address).await;
+    let done = ann.post(&format!("{address}/start"), &[]).await;
+    assert_eq!(done.location(), address);
+    assert_eq!(stored(&site.db, owner, id).await.status, Status::Created);
+    let page = ann.get(&address).await;
+    assert!(page.body.contains("base_url"), "{}", page.body);
+    let test = [
+        ("subject", "Hello"),
+        ("text", "Hi"),
+        ("to", "bob@example.org"),
+    ];
+    ann.get("/messages/new").await;
+    let tested = ann.post("/messages/test", &test).await;
+    assert!(tested.body.contains("base_url"), "{}", tested.body);
+
+    let mut tx = site.db.write().await.unwrap();
+    let fine = Service::from(site.app.settings.service.sender.clone());
+    Mailing::start(&mut tx, owner, id, &fine, "ann", now)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let page = ann.get(&address).await;
+    for part in ["id=\"held\"", "base_url", "It goes on by itself"] {
+        let body = page.body.to_lowercase();
+        assert!(body.contains(&part.to_lowercase()), "{part}: {}", page.body);
+    }
+    let page = ann.get(&format!("{address}?lang=ru")).await;
+    assert!(page.body.contains("Рассылка ждёт"), "{}", page.body);
+    expand(&site.db, now).await;
+    let told = skychimp_core::service::Fault::BaseUrlUnset.to_string();
+    let sql = format!("UPDATE runs SET waiting = '{told}' WHERE owner_id = $1");
+    skychimp_core::testing::execute(&site.db, sql.leak(), owner)
+        .await
+        .unwrap();
+    let page = ann.get(&address).await;
+    assert!(page.body.contains("Отправка ждёт:"), "{}", page.body);
+    assert!(!page.body.contains(&told), "{}", page.body);
+    assert!(page.body.contains("base_url"));
 }

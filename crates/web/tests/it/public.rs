@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use skychimp_core::ids::PostId;
 use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
 use skychimp_core::post::{Editor, Post, PostDraft};
+use skychimp_core::service::Service;
 use skychimp_core::testing::{CacheServer, list, mailing};
 use skychimp_core::time::Moment;
 use skychimp_core::user::{Role, User};
@@ -465,10 +466,10 @@ async fn home_page_shows_the_figures() {
         .await
         .unwrap();
     let mut tx = site.db.write().await.unwrap();
-    let service = Sender {
+    let service = Service::from(Sender {
         name: String::new(),
         email: "news@example.org".to_owned(),
-    };
+    });
     Mailing::start(&mut tx, ann, one, &service, "ann@example.org", blog.now())
         .await
         .unwrap();

@@ -76,6 +76,7 @@ async fn sandbox_shows_users_their_own_letters() {
         subject: "",
         html: "",
         text: "",
+        site: "",
     };
     let mut tx = site.db.write().await.unwrap();
     let test = OutboxLetter::enqueue(&mut tx, &test, now).await.unwrap();

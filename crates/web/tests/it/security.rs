@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use skychimp_core::user::Role;
+use skychimp_core::worker::EngineHealth;
 
 use crate::browser::Site;
 
@@ -144,6 +147,31 @@ async fn language_is_chosen_and_kept() {
     assert!(browser.get("/login").await.body.contains("Sign in"));
     assert!(browser.get("/login?lang=ru").await.body.contains("Вход"));
     assert!(browser.get("/login").await.body.contains("Вход"));
+}
+
+/// R28: a process whose engine does not work is not ready, and says why; one without an engine is.
+#[tokio::test]
+async fn process_with_a_broken_engine_is_not_ready() {
+    let site = Site::new().await;
+    let health = EngineHealth::new(site.clock.now() + Duration::from_mins(1));
+    let engine = Some(health.clone());
+    let (_app, mut visitor) = site.node(|settings| settings.engine = engine);
+    assert_eq!(visitor.get("/readyz").await.status, StatusCode::OK);
+    health.failing("scheduler", "it panicked".to_owned());
+    let answer = visitor.get("/readyz").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        answer.body.starts_with("engine: scheduler"),
+        "{}",
+        answer.body
+    );
+    health.recovered("scheduler");
+    health.renewed(site.clock.now());
+    let answer = visitor.get("/readyz").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains("lease"), "{}", answer.body);
+    let mut other = site.stranger();
+    assert_eq!(other.get("/readyz").await.status, StatusCode::OK);
 }
 
 /// R28: health endpoints answer without a page.

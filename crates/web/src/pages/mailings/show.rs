@@ -140,6 +140,8 @@ struct ShowPage {
     /// What a moderator sees and does besides.
     seen: Option<Seen>,
     look: Look,
+    /// Why it waits although it was started.
+    held: Option<String>,
     /// Before Start.
     readiness: Option<Readiness>,
     lists: Vec<(List, Members)>,
@@ -183,6 +185,7 @@ impl ShowPage {
             "message" => Part::Message,
             "schedule" => Part::Schedule,
             "sender" => Part::Sender,
+            "service" => Part::Service,
             _ => Part::Account,
         };
         Item {
@@ -266,8 +269,9 @@ async fn load(
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, owner, id).await?;
     let default = service(app);
+    let known = &app.settings.service;
     let readiness = match mailing.status {
-        Status::Created => Mailing::readiness(&mut tx, owner, id, &default, page.now).await?,
+        Status::Created => Mailing::readiness(&mut tx, owner, id, known, page.now).await?,
         _ => None,
     };
     let seen = if viewer.own {
@@ -303,7 +307,15 @@ async fn load(
             email: mailing.from_email.clone(),
         }
     };
+    let is_told = view
+        .as_ref()
+        .is_some_and(|view| view.live() && !view.sending.waiting.is_empty());
+    let held = match mailing.status {
+        Status::Running if !is_told => held(&page, &mut tx, app, &mailing).await?,
+        _ => None,
+    };
     Ok(ShowPage {
+        held,
         look: Look::of(&mailing, view.as_ref().is_some_and(RunView::live)),
         next: mailing.upcoming(page.now, 5)?,
         page,
@@ -319,6 +331,22 @@ async fn load(
         runs,
         history,
     })
+}
+
+/// Why a mailing that was started waits: what the engine found when it was due, else what it would find.
+async fn held(
+    page: &Page,
+    tx: &mut Tx,
+    app: &AppState,
+    mailing: &Mailing,
+) -> Result<Option<String>, WebError> {
+    if !mailing.waiting.is_empty() {
+        return Ok(Some(page.waiting(&mailing.waiting)));
+    }
+    let service = &app.settings.service;
+    let faults = service.faults_of(tx, &mailing.from_email).await?;
+    let first = faults.into_iter().next();
+    Ok(first.map(|fault| page.waiting(&fault.to_string())))
 }
 
 async fn message_of(

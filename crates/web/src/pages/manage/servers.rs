@@ -16,6 +16,7 @@ use skychimp_core::ids::ServerId;
 use skychimp_core::sending_server::{
     Health, HealthState, Seen, SendingServer, ServerDraft, TlsMode,
 };
+use skychimp_core::service::Fault;
 use skychimp_core::time::Moment;
 
 use self::form::ServerForm;
@@ -191,6 +192,7 @@ impl Sending {
         }
         let waiting = match (waiting, reasons.is_empty()) {
             ("", _) => String::new(),
+            (own, _) if Fault::told(own).is_some() => page.waiting(own),
             (_, false) => reasons.join(" "),
             (own, true) => own.to_owned(),
         };

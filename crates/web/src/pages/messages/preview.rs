@@ -268,11 +268,12 @@ fn source(
     reader: &Reader,
     letter: &Rendered,
 ) -> Result<String, WebError> {
-    let from = EmailAddress::parse(&app.settings.mail_from).map_err(WebError::internal)?;
+    let from =
+        EmailAddress::parse(&app.settings.service.sender.email).map_err(WebError::internal)?;
     let domain = from.as_str().rsplit('@').next().unwrap_or("localhost");
     let headers = Headers {
         from: Mailbox {
-            name: &app.settings.mail_from_name,
+            name: &app.settings.service.sender.name,
             address: &from,
         },
         to: Mailbox {
@@ -359,6 +360,18 @@ async fn test(
             return tested(page, 0, vec![wrong]);
         }
     };
+    let faults = {
+        let mut tx = app.db.read().await?;
+        app.settings.service.faults_of(&mut tx, "").await?
+    };
+    if !faults.is_empty() {
+        // it would wait in the queue, and nobody would know why
+        let errors = faults
+            .into_iter()
+            .map(|fault| page.field_error(&fault.into()).to_string())
+            .collect();
+        return tested(page, 0, errors);
+    }
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
     let content = form.draft().content();
     match render(Letter::Content(content), &reader, &sample_link(&app)).await? {
@@ -394,6 +407,7 @@ async fn enqueue(
             subject: &letter.subject,
             html: letter.html.as_deref().unwrap_or_default(),
             text: &letter.text,
+            site: app.settings.base_url.as_str(),
         };
         OutboxLetter::enqueue(&mut tx, &new, page.now).await?;
     }

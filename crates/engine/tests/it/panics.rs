@@ -1,0 +1,113 @@
+//! Tasks that panic. Each test has its engine on its own thread, where the hook of `skychimp_engine::testing` reaches it.
+
+use std::time::Duration;
+
+use skychimp_engine::testing::{is_armed, panic_once};
+use skychimp_smtp::testing::{Action, Script, Step};
+
+use crate::support::{World, now};
+
+/// R28, S2: whichever task of the engine panics, it is started again, the process is not ready meanwhile, and every letter leaves once.
+#[tokio::test]
+async fn every_task_that_panics_begins_again() {
+    for task in [
+        "recorder",
+        "senders",
+        "sender",
+        "claimer",
+        "gate",
+        "upkeep",
+        "health",
+        "telling",
+        "parking",
+        "statistics",
+        "remains",
+        "lease",
+        "scheduler",
+        "expander",
+        "summarizer",
+        "cleanup",
+        "erasing",
+    ] {
+        let world = World::new().await;
+        let server = Script::new().start().await;
+        let run = world.run(20).await;
+        let config = world.config(server.server());
+        let health = config.health.clone();
+        panic_once(task);
+        let engine = skychimp_engine::Engine::start(config);
+        while health.problem(now()).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!is_armed(), "{task} did not run");
+        assert_eq!(world.wait_over(&run).await.sent, 20, "{task}");
+        engine.stop().await;
+        let ledger = world.settle(&run, &server).await;
+        assert_eq!((ledger.copies, ledger.in_doubt), (20, 0), "{task}");
+    }
+}
+
+/// R28: a task that has run for a while after a panic is no problem any more.
+#[tokio::test]
+async fn what_panicked_recovers() {
+    for task in ["scheduler", "claimer"] {
+        let world = World::new().await;
+        let server = Script::new().start().await;
+        let config = world.config(server.server());
+        let health = config.health.clone();
+        panic_once(task);
+        let engine = skychimp_engine::Engine::start(config);
+        while health.problem(now()).is_none() {
+            tokio::task::yield_now().await;
+        }
+        while let Some(problem) = health.problem(now()) {
+            assert!(problem.contains("panicked"), "{task}: {problem}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        engine.stop().await;
+    }
+}
+
+/// S2: a panic in the middle of a run loses no letter and doubles none but those that are logged in doubt.
+#[tokio::test]
+async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
+    for task in ["recorder", "claimer", "sender", "lease", "gate"] {
+        let world = World::new().await;
+        let server = Script::new()
+            .on(|at| match at.step {
+                Step::Dot => Action::delay(Duration::from_millis(10)),
+                _ => Action::Default,
+            })
+            .start()
+            .await;
+        let run = world.run(400).await;
+        let mut config = world.config(server.server());
+        // so that its task has something to do before the run is over
+        config.lease = Duration::from_secs(2);
+        let engine = skychimp_engine::Engine::start(config);
+        world.wait(&run, "it began", |run| run.sent > 20).await;
+        panic_once(task);
+        let over = world.wait_over(&run).await;
+        assert!(!is_armed(), "{task} did nothing any more");
+        assert_eq!((over.sent, over.failed), (400, 0), "{task}");
+        engine.stop().await;
+        let ledger = world.settle(&run, &server).await;
+        assert!(ledger.copies <= 400 + ledger.in_doubt, "{task}: {ledger:?}");
+    }
+}
+
+/// R6, R28: an engine that was stopped, or is gone in any other way, is no engine that works.
+#[tokio::test]
+async fn an_engine_that_is_gone_is_a_problem() {
+    let world = World::new().await;
+    let server = Script::new().start().await;
+    let config = world.config(server.server());
+    let health = config.health.clone();
+    let engine = skychimp_engine::Engine::start(config);
+    let run = world.run(1).await;
+    world.wake.here();
+    world.wait_over(&run).await;
+    assert_eq!(health.problem(now()), None);
+    engine.stop().await;
+    assert!(health.problem(now()).is_some());
+}

@@ -1,0 +1,111 @@
+//! Lines on their way to stderr.
+//!
+//! A thread writes them; everybody else lays them down and goes on. What cannot be written is lost, and so is what comes while
+//! [`MOST`] bytes wait for a reader that stands still; the next line that gets through says how many.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Most bytes that wait.
+const MOST: usize = 4 << 20;
+
+/// See the module.
+pub struct Queue {
+    inner: Mutex<Inner>,
+    /// Something was laid down.
+    filled: Condvar,
+    /// Everything is written.
+    emptied: Condvar,
+}
+
+struct Inner {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    lost: u64,
+    /// The thread: none yet, at rest, or writing.
+    writer: Writer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    None,
+    Resting,
+    Writing,
+}
+
+impl Queue {
+    /// An empty one, whose thread starts with the first line.
+    pub const fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                lines: VecDeque::new(),
+                bytes: 0,
+                lost: 0,
+                writer: Writer::None,
+            }),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+        }
+    }
+
+    /// Lays a line down.
+    pub fn push(&'static self, line: Vec<u8>) {
+        let mut inner = self.inner.lock();
+        if inner.bytes + line.len() > MOST {
+            inner.lost += 1;
+            return;
+        }
+        inner.bytes += line.len();
+        inner.lines.push_back(line);
+        if inner.writer == Writer::None {
+            inner.writer = Writer::Resting;
+            let started = std::thread::Builder::new()
+                .name("stderr".to_owned())
+                .spawn(|| self.write(&mut io::stderr()));
+            if started.is_err() {
+                // the next line tries again
+                inner.writer = Writer::None;
+            }
+        }
+        drop(inner);
+        self.filled.notify_one();
+    }
+
+    /// Waits until everything is written, but no longer than `most`.
+    pub fn flush(&self, most: Duration) {
+        let mut inner = self.inner.lock();
+        let waits = |inner: &mut Inner| {
+            inner.writer != Writer::None
+                && (!inner.lines.is_empty() || inner.writer == Writer::Writing)
+        };
+        self.emptied.wait_while_for(&mut inner, waits, most);
+    }
+
+    fn write(&self, to: &mut impl io::Write) {
+        loop {
+            let mut inner = self.inner.lock();
+            inner.writer = Writer::Resting;
+            if inner.lines.is_empty() {
+                self.emptied.notify_all();
+                self.filled
+                    .wait_while(&mut inner, |inner| inner.lines.is_empty());
+            }
+            let lines = std::mem::take(&mut inner.lines);
+            let lost = std::mem::take(&mut inner.lost);
+            inner.bytes = 0;
+            inner.writer = Writer::Writing;
+            drop(inner);
+            for line in lines {
+                // there is nobody to tell
+                let _ = to.write_all(&line);
+            }
+            if lost > 0 {
+                let _ = writeln!(to, "{lost} lines of the log are lost: nobody read them");
+            }
+            let _ = to.flush();
+        }
+    }
+}
