@@ -12,15 +12,15 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use skychimp_core::address::EmailAddress;
-use skychimp_core::ids::{MailingId, RunId, UserId};
-use skychimp_core::letter::{
+use skychimp_core::messages::letter::{
     Content, Frozen, Headers, Language, LetterTemplate, ListHeaders, Mailbox, Person, compose,
     feedback_id, list_id, message_id,
 };
-use skychimp_core::secret::SecretKey;
-use skychimp_core::time::Moment;
-use skychimp_core::unsubscribe::UnsubscribeKey;
+use skychimp_core::platform::ids::{MailingId, RunId, UserId};
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 
 fn html(words: &str) -> String {
     let mut html = String::from(

@@ -5,12 +5,12 @@
 
 use std::time::Instant;
 
-use skychimp_core::mailing::{Audience, Mailing, MailingDraft, Sender};
-use skychimp_core::run::Run;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::sending::mailing::{Audience, Mailing, MailingDraft, Sender};
+use skychimp_core::sending::run::Run;
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, list, mailing, suppress, user};
-use skychimp_core::time::Clock;
-use skychimp_core::user::Role;
 
 #[tokio::main]
 async fn main() {

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use skychimp_core::db::Db;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::time::Clock;
 use skychimp_core::testing::{execute, fill_log, list, user};
-use skychimp_core::time::Clock;
-use skychimp_core::user::Role;
 
 /// Of 100 letters five take a second attempt.
 const LETTERS: i64 = 100;

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use std::io::Cursor;
 use std::time::Instant;
 
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::import::{self, Hints, Options};
-use skychimp_core::list::List;
-use skychimp_core::password::HashedPassword;
-use skychimp_core::time::Clock;
-use skychimp_core::user::{NewUser, Role, User};
+use skychimp_core::accounts::password::HashedPassword;
+use skychimp_core::accounts::user::{NewUser, Role, User};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::recipients::import::{self, Hints, Options};
+use skychimp_core::recipients::list::List;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]

@@ -23,14 +23,14 @@ pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_t
 pub use statements::OF_A_TEST;
 pub use work::Work;
 
-use crate::db::{Db, on_db};
-use crate::error::Error;
-use crate::ids::{PasskeyId, PostId, UserId};
-use crate::outbox::OutboxLetter;
-use crate::passkey::Passkey;
-use crate::password::HashedPassword;
-use crate::time::Moment;
-use crate::user::{NewUser, Role, User};
+use crate::accounts::passkey::Passkey;
+use crate::accounts::password::HashedPassword;
+use crate::accounts::user::{NewUser, Role, User};
+use crate::platform::db::{Db, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{PasskeyId, PostId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::outbox::OutboxLetter;
 
 /// A migrated, empty database that belongs to one test.
 #[derive(Debug)]

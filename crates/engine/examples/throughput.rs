@@ -16,18 +16,18 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Db;
-use skychimp_core::delivery::Scope;
-use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
-use skychimp_core::run::Progress;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
+use skychimp_core::sending::run::Progress;
+use skychimp_core::sending::service::Service;
+use skychimp_core::sending::worker::EngineHealth;
 use skychimp_core::testing;
-use skychimp_core::time::Clock;
-use skychimp_core::user::Role;
-use skychimp_core::wake::Wake;
-use skychimp_core::worker::EngineHealth;
 use skychimp_engine::{Engine, EngineConfig, Retry};
 use skychimp_smtp::{Roots, Server, Tls};
 
@@ -82,13 +82,13 @@ async fn main() -> Result<()> {
         server: Some(server),
         sandbox: None,
         roots: Roots::System,
-        shared: skychimp_core::shared::Shared::none(),
+        shared: skychimp_core::platform::shared::Shared::none(),
         secret: SecretKey::new([7; 32]),
         base_url: "https://skychimp.example.org".to_owned(),
         mail_from_name: sender.name,
         mail_from: EmailAddress::parse(&sender.email)?,
         data_dir: dir.path().to_owned(),
-        gallery: skychimp_core::media::Gallery::in_folder(dir.path())?,
+        gallery: skychimp_core::blog::media::Gallery::in_folder(dir.path())?,
         retry: Retry::from_base(Duration::from_secs(5)),
         tick: Duration::from_secs(1),
         lease: Duration::from_mins(1),

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use skychimp_core::delivery::{Claim, Delivery, OpenRun, RunLetter, Scope};
-use skychimp_core::error::Error;
-use skychimp_core::ids::RunId;
-use skychimp_core::outbox::OutboxLetter;
-use skychimp_core::time::Moment;
-use skychimp_core::worker::Worker;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::RunId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::{Claim, Delivery, OpenRun, RunLetter, Scope};
+use skychimp_core::sending::outbox::OutboxLetter;
+use skychimp_core::sending::worker::Worker;
 use tokio::time::Instant;
 
 use crate::fleet::Capacity;
@@ -211,7 +211,7 @@ impl Claimer {
     /// Compiles letters that are needed and not there yet; forgets some of other runs when there are many.
     async fn compile(
         &mut self,
-        tx: &mut skychimp_core::db::Tx,
+        tx: &mut skychimp_core::platform::db::Tx,
         claims: &[Claim],
         now: Moment,
     ) -> anyhow::Result<()> {

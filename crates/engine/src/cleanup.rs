@@ -4,18 +4,18 @@
 
 use std::time::Duration;
 
-use skychimp_core::error::Error;
-use skychimp_core::import::Import;
-use skychimp_core::limit::Limit;
-use skychimp_core::login_step::LoginStep;
-use skychimp_core::media;
-use skychimp_core::outbox::OutboxLetter;
-use skychimp_core::run::Run;
-use skychimp_core::sending_server::Outcomes;
-use skychimp_core::session::Session;
-use skychimp_core::submission::{self, Submission};
-use skychimp_core::token::Grant;
-use skychimp_core::user::User;
+use skychimp_core::accounts::limit::Limit;
+use skychimp_core::accounts::login_step::LoginStep;
+use skychimp_core::accounts::session::Session;
+use skychimp_core::accounts::submission::{self, Submission};
+use skychimp_core::accounts::token::Grant;
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::media;
+use skychimp_core::platform::error::Error;
+use skychimp_core::recipients::import::Import;
+use skychimp_core::sending::outbox::OutboxLetter;
+use skychimp_core::sending::run::Run;
+use skychimp_core::sending::sending_server::Outcomes;
 
 use crate::EngineConfig;
 

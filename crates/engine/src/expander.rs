@@ -3,12 +3,12 @@
 //! The first slice of a run is small, so that its first letter leaves at once; the smallest run goes first, so that a
 //! large one never keeps it waiting.
 
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::ids::MailingId;
-use skychimp_core::run::Run;
-use skychimp_core::time::Clock;
-use skychimp_core::wake::Wake;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::run::Run;
 use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::TICK;

@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use skychimp_core::service::Fault;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::service::Fault;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 

@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{Claim, Delivery, OpenRun, Scope};
-use skychimp_core::error::Error;
-use skychimp_core::ids::{RunId, UserId};
-use skychimp_core::time::{Clock, Moment};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{RunId, UserId};
+use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::sending::delivery::{Claim, Delivery, OpenRun, Scope};
 use tokio::time::Instant;
 
 /// The oldest knowledge that lets a letter pass.

@@ -1,11 +1,11 @@
-//! Runs that must not leave because their sender is nobody ([`skychimp_core::service`]).
+//! Runs that must not leave because their sender is nobody ([`skychimp_core::sending::service`]).
 //!
 //! They froze it while letters reached nobody but the sandbox or a server on this machine.
 
-use skychimp_core::delivery::{Delivery, OpenRun, RunLetter};
-use skychimp_core::error::Error;
-use skychimp_core::service::{Fault, Service};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::{Delivery, OpenRun, RunLetter};
+use skychimp_core::sending::service::{Fault, Service};
 
 use crate::shared::Shared;
 

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use skychimp_core::delivery::Attempted;
-use skychimp_core::ids::{DeliveryId, RunId, UserId, WorkerId};
+use skychimp_core::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
+use skychimp_core::sending::delivery::Attempted;
 
 /// Size of each of the two files; some 3 000 outcomes.
 const SIZE: u64 = 1 << 20;
@@ -325,9 +325,9 @@ fn boot() -> String {
 
 #[cfg(test)]
 mod tests {
-    use skychimp_core::attempt::AttemptOutcome;
-    use skychimp_core::delivery::Next;
-    use skychimp_core::time::Moment;
+    use skychimp_core::platform::time::Moment;
+    use skychimp_core::sending::attempt::AttemptOutcome;
+    use skychimp_core::sending::delivery::Next;
 
     use super::*;
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{Attempted, Delivery};
-use skychimp_core::error::Error;
-use skychimp_core::ids::WorkerId;
-use skychimp_core::time::Moment;
-use skychimp_core::worker::{EngineHealth, Worker};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::delivery::{Attempted, Delivery};
+use skychimp_core::sending::worker::{EngineHealth, Worker};
 
 use crate::fleet::Capacity;
 use crate::gate::{Answer, RENEW};
@@ -181,9 +181,9 @@ pub struct Remains {
     /// The database.
     pub db: Db,
     /// The clock.
-    pub clock: skychimp_core::time::Clock,
+    pub clock: skychimp_core::platform::time::Clock,
     /// Tells others that there is work.
-    pub wake: skychimp_core::wake::Wake,
+    pub wake: skychimp_core::platform::wake::Wake,
     /// Where journals are.
     pub journals: PathBuf,
     /// When letters in doubt are tried again.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::delivery::{Claim, OpenRun, RunLetter};
-use skychimp_core::letter::{
+use skychimp_core::messages::letter::{
     Frozen, Headers, LetterTemplate, ListHeaders, Mailbox, Person, Rendered, compose, feedback_id,
     list_id, message_id,
 };
-use skychimp_core::outbox::OutboxLetter;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::is_nobody;
-use skychimp_core::unsubscribe::UnsubscribeKey;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
+use skychimp_core::sending::delivery::{Claim, OpenRun, RunLetter};
+use skychimp_core::sending::outbox::OutboxLetter;
+use skychimp_core::sending::service::is_nobody;
 use skychimp_smtp::Letter;
 
 /// A letter that cannot be written; it is the letter's fault and will not get better.

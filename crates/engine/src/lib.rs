@@ -48,18 +48,18 @@ mod worker;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Db;
-use skychimp_core::delivery::Scope;
-use skychimp_core::error::Error;
-use skychimp_core::ids::MailingId;
-use skychimp_core::media::Gallery;
-use skychimp_core::report::Wording;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::Service;
-use skychimp_core::time::Clock;
-use skychimp_core::wake::Wake;
-use skychimp_core::worker::EngineHealth;
+use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::report::Wording;
+use skychimp_core::sending::service::Service;
+use skychimp_core::sending::worker::EngineHealth;
 use skychimp_smtp::{Roots, Server};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ pub struct EngineConfig {
     /// What certificates of servers in the database are checked against.
     pub roots: Roots,
     /// What nodes share beside the database; may be nothing.
-    pub shared: skychimp_core::shared::Shared,
+    pub shared: skychimp_core::platform::shared::Shared,
     /// Signs the links to unsubscribe.
     pub secret: SecretKey,
     /// The service's public address.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::sending_server::{Allowance, Grant, HELD, Taken};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::sending_server::{Allowance, Grant, HELD, Taken};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 

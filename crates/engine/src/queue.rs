@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::delivery::Claim;
-use skychimp_core::ids::UserId;
-use skychimp_core::outbox::OutboxLetter;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::Claim;
+use skychimp_core::sending::outbox::OutboxLetter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{Attempted, Claim, Delivery, Untried};
-use skychimp_core::error::Error;
-use skychimp_core::ids::{OutboxId, WorkerId};
-use skychimp_core::outbox::{OutboxLetter, OutboxNext};
-use skychimp_core::time::{Clock, Moment};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{OutboxId, WorkerId};
+use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::sending::delivery::{Attempted, Claim, Delivery, Untried};
+use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skychimp_core::sending_server::{SendingServer, TlsMode};
+use skychimp_core::sending::sending_server::{SendingServer, TlsMode};
 use skychimp_smtp::{
     Connection, Connector, Credentials, Outcome, Phase, Roots, Server, Timeouts, Tls,
 };

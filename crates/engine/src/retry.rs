@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use skychimp_core::delivery::Next;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::Next;
 
 /// No delay grows beyond this, unless the base is longer.
 const LONGEST: Duration = Duration::from_hours(4);

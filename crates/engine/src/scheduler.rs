@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::Mailing;
-use skychimp_core::run::Run;
-use skychimp_core::service::Service;
-use skychimp_core::time::Clock;
-use skychimp_core::wake::Wake;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::mailing::Mailing;
+use skychimp_core::sending::run::Run;
+use skychimp_core::sending::service::Service;
 use tokio_util::sync::CancellationToken;
 
 /// Longest time between two looks at the database.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
-use skychimp_core::delivery::{Attempted, Claim, Next};
-use skychimp_core::outbox::{OutboxLetter, OutboxNext};
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::delivery::{Attempted, Claim, Next};
+use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
 use skychimp_smtp::{Class, ConnectError, Lease, Letter, Outcome, Report};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;

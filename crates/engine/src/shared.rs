@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use skychimp_core::db::Db;
-use skychimp_core::delivery::Scope;
-use skychimp_core::ids::WorkerId;
-use skychimp_core::time::Clock;
-use skychimp_core::wake::Wake;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::delivery::Scope;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinError;
@@ -30,7 +30,7 @@ pub struct Shared {
     pub wake: Wake,
     pub scope: Scope,
     /// What nodes share beside the database; may be nothing.
-    pub common: skychimp_core::shared::Shared,
+    pub common: skychimp_core::platform::shared::Shared,
     pub worker: WorkerId,
     pub retry: Retry,
     pub writer: Writer,

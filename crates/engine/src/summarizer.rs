@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use skychimp_core::db::Tx;
-use skychimp_core::error::Error;
-use skychimp_core::report::{Due, Report, Summary};
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
+use skychimp_core::sending::report::{Due, Report, Summary};
 use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use skychimp_core::worker::EngineHealth;
+use skychimp_core::sending::worker::EngineHealth;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 

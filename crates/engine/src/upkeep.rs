@@ -10,16 +10,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::ids::ServerId;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::sending_server::{
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::ServerId;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::sending::sending_server::{
     self as kept, Allowance, Beat, Grant, HealthState, SendingServer, Taken, Trouble,
 };
-use skychimp_core::service::Service;
-use skychimp_core::time::{Clock, Moment};
-use skychimp_core::worker::Worker;
+use skychimp_core::sending::service::Service;
+use skychimp_core::sending::worker::Worker;
 use skychimp_smtp::{Class, Roots, Server};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -163,7 +163,7 @@ impl Upkeep {
     /// A server that was not in the fleet.
     async fn join(
         &self,
-        tx: &mut skychimp_core::db::Tx,
+        tx: &mut skychimp_core::platform::db::Tx,
         server: &SendingServer,
     ) -> Result<Arc<Relay>, Error> {
         let password = SendingServer::password(tx, server.id, &self.secret).await?;

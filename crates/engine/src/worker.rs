@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
-use skychimp_core::ids::WorkerId;
-use skychimp_core::worker::Worker;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::sending::worker::Worker;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};

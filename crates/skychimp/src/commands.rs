@@ -21,7 +21,7 @@ pub mod worker;
 
 use std::fmt::Display;
 
-use skychimp_core::schedule::{Every, ScheduleError};
+use skychimp_core::sending::schedule::{Every, ScheduleError};
 
 use crate::out;
 use crate::program::Program;

@@ -16,10 +16,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use skychimp_core::address::EmailAddress;
-use skychimp_core::media::Gallery;
-use skychimp_core::registration::Registration;
-use skychimp_core::shared::Shared;
+use skychimp_core::accounts::registration::Registration;
+use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::shared::Shared;
+use skychimp_core::recipients::address::EmailAddress;
 use skychimp_smtp::{Roots, Server};
 use skychimp_web::client::Proxies;
 use url::Url;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Db;
-use skychimp_core::delivery::Scope;
-use skychimp_core::worker::EngineHealth;
+use skychimp_core::platform::db::Db;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::worker::EngineHealth;
 use skychimp_engine::{Engine, EngineConfig, Retry, supervisor};
 use skychimp_smtp::Server;
 use tokio::task::JoinHandle;

@@ -46,7 +46,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
             || cause.is::<WrongUse>()
             || matches!(
                 cause.downcast_ref(),
-                Some(skychimp_core::error::Error::Invalid(_))
+                Some(skychimp_core::platform::error::Error::Invalid(_))
             )
     });
     if invalid {

@@ -7,16 +7,16 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use skychimp_core::db::Db;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{Mailing, Sender};
-use skychimp_core::media::Gallery;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::Service;
-use skychimp_core::shared::Shared;
-use skychimp_core::time::Clock;
-use skychimp_core::user::User;
-use skychimp_core::wake::Wake;
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::shared::Shared;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::mailing::{Mailing, Sender};
+use skychimp_core::sending::service::Service;
 use url::Url;
 
 use crate::config::Config;

@@ -1,9 +1,9 @@
 //! Sending servers between the configuration, the database and the protocol.
 
 use anyhow::Context as _;
-use skychimp_core::db::Tx;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::sending_server::{Limits, SendingServer, TlsMode};
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::sending::sending_server::{Limits, SendingServer, TlsMode};
 use skychimp_smtp::{Server, Tls};
 
 use crate::program::Program;

@@ -5,16 +5,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use skychimp_core::mailing::Sender;
-use skychimp_core::media::Gallery;
-use skychimp_core::message::{Message, MessageDraft};
-use skychimp_core::registration::Registration;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::blog::media::Gallery;
+use skychimp_core::messages::message::{Message, MessageDraft};
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::mailing::Sender;
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::time::Clock;
-use skychimp_core::user::Role;
-use skychimp_core::wake::Wake;
 use skychimp_web::client::Proxies;
 use skychimp_web::sandbox::SandboxStore;
 use skychimp_web::{AppState, Settings, router};
@@ -63,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
         upload_limit: 500_000_000,
         shown: Vec::new(),
         mail_server: None,
-        shared: skychimp_core::shared::Shared::none(),
+        shared: skychimp_core::platform::shared::Shared::none(),
         registration: Registration::Open,
         proxies: Proxies::default(),
         page_memory: 32 << 20,

@@ -5,10 +5,10 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use skychimp_core::ids::UserId;
-use skychimp_core::moderation::{Administrator, Moderator};
-use skychimp_core::post::Editor;
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::post::Editor;
+use skychimp_core::oversight::moderation::{Administrator, Moderator};
+use skychimp_core::platform::ids::UserId;
 
 use crate::error::WebError;
 use crate::page::Page;

@@ -4,9 +4,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use skychimp_core::login_step::PATIENCE;
-use skychimp_core::session::{REMEMBERED, SessionToken};
-use skychimp_core::token::Token;
+use skychimp_core::accounts::login_step::PATIENCE;
+use skychimp_core::accounts::session::{REMEMBERED, SessionToken};
+use skychimp_core::accounts::token::Token;
 
 use crate::App;
 use crate::i18n::Lang;

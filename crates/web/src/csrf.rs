@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use skychimp_core::secret::SigningKey;
+use skychimp_core::platform::secret::SigningKey;
 
 use crate::error::WebError;
 use crate::page::{Page, text_of};
@@ -123,7 +123,7 @@ fn field(form: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use skychimp_core::secret::SecretKey;
+    use skychimp_core::platform::secret::SecretKey;
 
     use super::*;
 

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use skychimp_core::error::Error;
+use skychimp_core::platform::error::Error;
 
 use crate::i18n::Text;
 use crate::page::{Page, html};

@@ -5,7 +5,7 @@
 use std::fmt::{self, Write};
 
 use askama::filters::{Escaper, Html as Plain};
-use skychimp_core::control;
+use skychimp_core::platform::control;
 
 /// Escapes for content and attributes.
 #[derive(Debug, Clone, Copy, Default)]

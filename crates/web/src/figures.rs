@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use askama::Template;
 use parking_lot::Mutex;
-use skychimp_core::figures::Figures;
-use skychimp_core::time::Moment;
+use skychimp_core::oversight::figures::Figures;
+use skychimp_core::platform::time::Moment;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

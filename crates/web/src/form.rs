@@ -4,11 +4,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path as AxumPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use skychimp_core::db::Tx;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::ids::UserId;
-use skychimp_core::submission::{Arrival, Made, Submission};
-use skychimp_core::time::Moment;
+use skychimp_core::accounts::submission::{Arrival, Made, Submission};
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::time::Moment;
 
 use crate::error::WebError;
 

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::time::Moment;
 
 use crate::i18n::Lang;
 

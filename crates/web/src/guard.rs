@@ -1,7 +1,7 @@
 //! Limits on what strangers may try: logging in, registering, asking for letters, guessing codes.
 //!
 //! Each try counts for several subjects, and the strictest decides. The counts are in the database, so all nodes share
-//! them ([`skychimp_core::limit`]); refusals are remembered here, so that a flood does not reach the database.
+//! them ([`skychimp_core::accounts::limit`]); refusals are remembered here, so that a flood does not reach the database.
 //!
 //! *Invariant*: nobody can lock somebody else out. A guesser is stopped by the limits of his network, alone and together
 //! with the account. Against guessing from many networks there is a limit of the account, but it does not count for a
@@ -14,9 +14,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use parking_lot::Mutex;
-use skychimp_core::ids::UserId;
-use skychimp_core::limit::{Key, Limit};
-use skychimp_core::time::Moment;
+use skychimp_core::accounts::limit::{Key, Limit};
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::time::Moment;
 
 use crate::client::network;
 use crate::error::WebError;

@@ -9,11 +9,11 @@
 mod summary;
 
 use askama::Template;
-use skychimp_core::db::Tx;
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
-use skychimp_core::time::Moment;
-use skychimp_core::token::Token;
-use skychimp_core::user::User;
+use skychimp_core::accounts::token::Token;
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
 
 pub use summary::summary;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::time::Moment;
 
 use crate::error::WebError;
 

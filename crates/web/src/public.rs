@@ -27,8 +27,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use skychimp_core::ids::{ContentVersion, PostId};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::ids::{ContentVersion, PostId};
+use skychimp_core::platform::time::Moment;
 
 pub(crate) use self::gzip::{Piece, Sheet};
 use self::kept::Filled;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::time::Moment;
 
 /// Most letters that are kept.
 const LETTERS_MAX: usize = 500;

@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
-use skychimp_core::error::Error;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::time::Moment;
 
 use crate::App;
 use crate::page::Page;

@@ -12,11 +12,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::ids::PostId;
-use skychimp_core::post::Post;
-use skychimp_core::time::Moment;
+use skychimp_core::blog::post::Post;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::PostId;
+use skychimp_core::platform::time::Moment;
 use tokio_util::sync::CancellationToken;
 
 /// How often views are written.

@@ -1,10 +1,10 @@
 //! Lists, messages and mailings for tests and measurements, made quickly in any number.
 
-use crate::db::{Db, on_db};
-use crate::error::Error;
-use crate::ids::{ListId, MailingId, MessageId, UserId};
-use crate::mailing::{Mailing, MailingDraft};
-use crate::time::Moment;
+use crate::platform::db::{Db, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{ListId, MailingId, MessageId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Mailing, MailingDraft};
 
 /// Makes a list of `owner` with the recipients `person{n}@example.org` for `count` numbers from `first` on. Recipients
 /// that exist already are only added to the list.
@@ -45,7 +45,7 @@ pub async fn members(
 ) -> Result<(), Error> {
     let mut tx = db.write().await?;
     let (people, members) = match tx {
-        crate::db::Tx::Sqlite(_) => (
+        crate::platform::db::Tx::Sqlite(_) => (
             "/* test */ WITH RECURSIVE s(n) AS (SELECT $2 WHERE $3 > 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2 + $3)
              INSERT INTO recipients
                  (owner_id, id, email, email_key, name, comment, attributes, search, version, created_at, updated_at)
@@ -58,7 +58,7 @@ pub async fn members(
              INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
              SELECT $1, $5, unhex(printf('01900000000070008000%012x', n)), $4 FROM s",
         ),
-        crate::db::Tx::Postgres(_) => (
+        crate::platform::db::Tx::Postgres(_) => (
             "/* test */ INSERT INTO recipients
                  (owner_id, id, email, email_key, name, comment, attributes, search, version, created_at, updated_at)
              SELECT $1, ('01900000000070008000' || lpad(to_hex(n), 12, '0'))::uuid, 'person' || n || '@example.org',

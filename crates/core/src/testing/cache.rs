@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::secret::SecretKey;
-use crate::shared::Shared;
+use crate::platform::secret::SecretKey;
+use crate::platform::shared::Shared;
 
 /// The server, in memory only.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl CacheServer {
     /// # Errors
     ///
     /// It does not come up.
-    pub async fn shared(&self, secret: [u8; 32]) -> Result<Shared, crate::error::Error> {
+    pub async fn shared(&self, secret: [u8; 32]) -> Result<Shared, crate::platform::error::Error> {
         let shared = Shared::with_patience(
             &self.url(),
             &SecretKey::new(secret),
@@ -136,7 +136,7 @@ impl CacheServer {
         tokio::time::timeout(Duration::from_mins(1), shared.up())
             .await
             .map_err(|_| {
-                crate::error::Error::Internal("the cache server does not come up".into())
+                crate::platform::error::Error::Internal("the cache server does not come up".into())
             })?;
         Ok(shared)
     }

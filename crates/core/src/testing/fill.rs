@@ -1,9 +1,9 @@
 //! Logs of any length, made by the database itself: for tests of long searches and for measurements.
 
-use crate::db::{Db, Tx, on_db};
-use crate::error::Error;
-use crate::ids::{MailingId, RunId, UserId};
-use crate::time::Moment;
+use crate::platform::db::{Db, Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, RunId, UserId};
+use crate::platform::time::Moment;
 
 /// Letters of a filled run leave at this rate, per second.
 const RATE: i64 = 200;

@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use super::run::numbers;
-use crate::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
-use crate::db::Db;
-use crate::delivery::{Delivery, DeliveryFilter, DeliveryState};
-use crate::error::Error;
-use crate::ids::{RunId, UserId};
+use crate::platform::db::Db;
+use crate::platform::error::Error;
+use crate::platform::ids::{RunId, UserId};
+use crate::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use crate::sending::delivery::{Delivery, DeliveryFilter, DeliveryState};
 
 /// No test has more rows.
 const ALL: usize = 2_000_000;

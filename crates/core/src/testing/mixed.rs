@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::run::{TestRun, sending_run};
-use crate::attempt::AttemptOutcome;
-use crate::db::Db;
-use crate::delivery::{Attempted, Claim, Delivery, Next};
-use crate::error::Error;
-use crate::ids::{UserId, WorkerId};
-use crate::report::{Due, Report};
-use crate::time::Moment;
+use crate::platform::db::Db;
+use crate::platform::error::Error;
+use crate::platform::ids::{UserId, WorkerId};
+use crate::platform::time::Moment;
+use crate::sending::attempt::AttemptOutcome;
+use crate::sending::delivery::{Attempted, Claim, Delivery, Next};
+use crate::sending::report::{Due, Report};
 
 /// Ten letters to `{name}{0..10}@example.org` and five to `{name}{10..15}@example.net`. Nine are accepted, the last of them at the
 /// second attempt, 700 s after the first one; three mailboxes are unknown, two letters are taken for spam, one waits.

@@ -3,11 +3,11 @@
 use serde_json::json;
 use sqlx::types::Json;
 
-use crate::db::{Db, on_db};
-use crate::delivery::queue;
-use crate::error::Error;
-use crate::ids::{MailingId, RecipientId, RunId, UserId};
-use crate::time::Moment;
+use crate::platform::db::{Db, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::delivery::queue;
 
 /// A run in the state `sending`, with its deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::db::{Db, Tx};
-use crate::error::Error;
+use crate::platform::db::{Db, Tx};
+use crate::platform::error::Error;
 
 /// Instructions of SQLite's virtual machine between two looks at the counter.
 const STEP: i32 = 10;

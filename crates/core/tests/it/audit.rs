@@ -1,9 +1,9 @@
 use serde_json::json;
-use skychimp_core::audit::{Actor, Audit, AuditFilter, AuditKind, NewAudit, Subject};
-use skychimp_core::ids::UserId;
+use skychimp_core::accounts::audit::{Actor, Audit, AuditFilter, AuditKind, NewAudit, Subject};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::time::Moment;
 use skychimp_core::testing::{TestDb, execute, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
 
 use crate::support::at;
 

@@ -1,6 +1,6 @@
-use skychimp_core::ids::ContentVersion;
+use skychimp_core::platform::ids::ContentVersion;
+use skychimp_core::platform::time::Moment;
 use skychimp_core::testing::TestDb;
-use skychimp_core::time::Moment;
 
 /// R57: the version changes with the end of the transaction that changes the content, and not without it.
 #[tokio::test]

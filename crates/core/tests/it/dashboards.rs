@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use skychimp_core::dashboard::{BACK, Dashboard, Past};
-use skychimp_core::db::Db;
-use skychimp_core::mailing::MailingDraft;
-use skychimp_core::moderation::Moderator;
-use skychimp_core::run::{Period, Run};
+use skychimp_core::oversight::dashboard::{BACK, Dashboard, Past};
+use skychimp_core::oversight::moderation::Moderator;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::MailingDraft;
+use skychimp_core::sending::run::{Period, Run};
 use skychimp_core::testing::{TestDb, TestRun, execute, fill_log, mailing, report, suppress};
-use skychimp_core::time::Moment;
 
 use crate::deliveries::NOW;
 use crate::mailings::start;

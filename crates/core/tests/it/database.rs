@@ -1,6 +1,6 @@
-use skychimp_core::db::{Db, Tx};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::user::Role;
 
 use crate::deliveries::run_of;
 

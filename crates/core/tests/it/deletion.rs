@@ -2,20 +2,20 @@
 
 use std::io::{Cursor, Read as _};
 
-use skychimp_core::archive;
-use skychimp_core::audit::{Actor, Audit, AuditFilter, AuditKind};
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::export::{Export, Style};
-use skychimp_core::ids::{UserId, WorkerId};
-use skychimp_core::import::Delimiter;
-use skychimp_core::mailing::MailingDraft;
-use skychimp_core::recipient::Filter;
-use skychimp_core::session::{NewSession, Session, SessionToken};
+use skychimp_core::accounts::audit::{Actor, Audit, AuditFilter, AuditKind};
+use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::oversight::archive;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{UserId, WorkerId};
+use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::import::Delimiter;
+use skychimp_core::recipients::recipient::Filter;
+use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::testing::{
     TestDb, fingerprint, list, mailing, message, passkey, sending_run, suppress, user,
 };
-use skychimp_core::user::{Role, User};
 use tokio::sync::mpsc;
 
 use crate::deliveries::{claim, record, sent};

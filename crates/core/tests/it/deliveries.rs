@@ -1,16 +1,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use skychimp_core::sending::delivery::{
     Attempted, Claim, Delivery, DeliveryFilter, DeliveryState, Next, Scope,
 };
-use skychimp_core::ids::WorkerId;
-use skychimp_core::run::{Run, RunState};
+use skychimp_core::sending::run::{Run, RunState};
 use skychimp_core::testing::{TestDb, TestRun, execute, ledger, sending_run, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
 
 use crate::support::at;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use skychimp_core::attempt::{Attempt, AttemptOutcome, LogCursor, LogFilter, LogPage};
-use skychimp_core::db::Db;
-use skychimp_core::delivery::DeliveryState;
-use skychimp_core::ids::UserId;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::sending::attempt::{Attempt, AttemptOutcome, LogCursor, LogFilter, LogPage};
+use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::testing::{TestDb, execute, mixed_run, user};
-use skychimp_core::user::Role;
 
 use crate::deliveries::NOW;
 use crate::support::at;

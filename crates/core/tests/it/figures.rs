@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use skychimp_core::figures::Figures;
-use skychimp_core::mailing::{Mailing, MailingDraft};
-use skychimp_core::moderation::Moderator;
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::oversight::figures::Figures;
+use skychimp_core::oversight::moderation::Moderator;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft};
 use skychimp_core::testing::{TestDb, list, mailing, user};
-use skychimp_core::user::{Role, User};
 
 use crate::mailings::start;
 use crate::support::at;

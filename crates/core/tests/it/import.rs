@@ -2,21 +2,21 @@ use std::fmt::Write as _;
 use std::io::Cursor;
 
 use serde_json::json;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::export::{Export, Style};
-use skychimp_core::ids::{ImportId, ListId, UserId};
-use skychimp_core::import::{
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{ImportId, ListId, UserId};
+use skychimp_core::platform::time::Clock;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::import::{
     self, Delimiter, Encoding, ErrorFile, Groups, Hints, Import, ImportState, Options, Outcome,
     Progress, Target, inspect,
 };
-use skychimp_core::list::List;
-use skychimp_core::recipient::{Attributes, Draft, Filter, Place, Recipient};
-use skychimp_core::suppression::{Reason, Suppression};
+use skychimp_core::recipients::list::List;
+use skychimp_core::recipients::recipient::{Attributes, Draft, Filter, Place, Recipient};
+use skychimp_core::recipients::suppression::{Reason, Suppression};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::time::Clock;
-use skychimp_core::user::Role;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::at;

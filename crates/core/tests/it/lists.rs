@@ -1,10 +1,10 @@
-use skychimp_core::address::EmailAddress;
-use skychimp_core::error::Error;
-use skychimp_core::list::{Draft, List, Members, Place};
-use skychimp_core::recipient::{self, Recipient};
-use skychimp_core::suppression::{Reason, Suppression};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::error::Error;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::list::{Draft, List, Members, Place};
+use skychimp_core::recipients::recipient::{self, Recipient};
+use skychimp_core::recipients::suppression::{Reason, Suppression};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::user::Role;
 
 use crate::support::at;
 
@@ -112,7 +112,7 @@ async fn lists_are_paged_by_name() {
             .await
             .unwrap();
     }
-    let names = |page: &skychimp_core::list::Page| {
+    let names = |page: &skychimp_core::recipients::list::Page| {
         page.rows
             .iter()
             .map(|(list, _)| list.name.clone())

@@ -1,14 +1,14 @@
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::{
     Audience, InPlace, Mailing, MailingDraft, MailingFilter, Part, Sender, Started, Status,
 };
-use skychimp_core::schedule::Every;
-use skychimp_core::service::Service;
+use skychimp_core::sending::schedule::Every;
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, list, mailing, message, suppress, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
 
 use crate::support::at;
 

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use skychimp_core::ids::PostId;
-use skychimp_core::media::{self, GRACE, Gallery, Picture};
-use skychimp_core::post::{Post, PostDraft, Typed};
+use skychimp_core::blog::media::{self, GRACE, Gallery, Picture};
+use skychimp_core::blog::post::{Post, PostDraft, Typed};
+use skychimp_core::platform::ids::PostId;
 use skychimp_core::testing::TestDb;
 
 use crate::posts::{draft, editor};

@@ -1,17 +1,17 @@
 use serde_json::json;
-use skychimp_core::audit::{Audit, AuditFilter, AuditKind};
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{Mailing, MailingDraft};
-use skychimp_core::message::{Message, MessageDraft};
-use skychimp_core::moderation::{
+use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
+use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::messages::message::{Message, MessageDraft};
+use skychimp_core::oversight::moderation::{
     Administrator, Moderator, SeenFilter, SeenState, UserFilter, UserState,
 };
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
-use skychimp_core::session::{NewSession, Session, SessionToken};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft};
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
 use skychimp_core::testing::{TestDb, execute, list, mailing, sending_run, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
 
 use crate::mailings::start;
 use crate::support::at;

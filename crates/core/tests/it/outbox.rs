@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use skychimp_core::ids::WorkerId;
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter, OutboxNext, OutboxState};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter, OutboxNext, OutboxState};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::user::Role;
 
 use crate::deliveries::NOW;
 use crate::support::at;

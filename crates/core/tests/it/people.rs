@@ -1,11 +1,11 @@
 //! Who is behind a number.
 
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{Delivery, Fate, People, PeopleFilter};
-use skychimp_core::mailing::Mailing;
-use skychimp_core::run::Run;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::sending::delivery::{Delivery, Fate, People, PeopleFilter};
+use skychimp_core::sending::mailing::Mailing;
+use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestDb, TestRun, execute, user};
-use skychimp_core::user::Role;
 
 use crate::deliveries::NOW;
 use crate::reports::mixed;
@@ -236,7 +236,7 @@ async fn many_people_become_a_list() {
     let lists = Mailing::lists(&mut tx, run.owner, made.mailing)
         .await
         .unwrap();
-    let members = skychimp_core::list::List::members(&mut tx, run.owner, lists[0])
+    let members = skychimp_core::recipients::list::List::members(&mut tx, run.owner, lists[0])
         .await
         .unwrap();
     assert_eq!(members.active(), 1_001);

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use skychimp_core::db::{Db, Tx};
-use skychimp_core::error::Error;
-use skychimp_core::ids::{ContentVersion, PostId};
-use skychimp_core::post::{Act, Editor, Filter, Found, Post, PostDraft, State, Typed};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::blog::post::{Act, Editor, Filter, Found, Post, PostDraft, State, Typed};
+use skychimp_core::platform::db::{Db, Tx};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{ContentVersion, PostId};
+use skychimp_core::platform::time::Moment;
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
 
 use crate::support::at;
 

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{Claim, Delivery, Next};
-use skychimp_core::ids::{DeliveryId, MailingId, RunId, WorkerId};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{DeliveryId, MailingId, RunId, WorkerId};
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::delivery::{Claim, Delivery, Next};
+use skychimp_core::sending::worker::Worker;
 use skychimp_core::testing::{TestDb, TestRun, execute, ledger, user};
-use skychimp_core::user::Role;
-use skychimp_core::worker::Worker;
 
 use crate::deliveries::{NOW, attempted, claim, record, run_of, sent};
 use crate::support::at;

@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Db;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{ListId, RecipientId, UserId};
-use skychimp_core::list::{self, List};
-use skychimp_core::recipient::{
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{ListId, RecipientId, UserId};
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::list::{self, List};
+use skychimp_core::recipients::recipient::{
     Attributes, Bulk, Draft, Filter, Place, Recipient, Selection, State,
 };
-use skychimp_core::suppression::{self, Reason, Suppression};
+use skychimp_core::recipients::suppression::{self, Reason, Suppression};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::user::Role;
 
 use crate::support::at;
 

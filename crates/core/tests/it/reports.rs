@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
-use skychimp_core::db::Db;
-use skychimp_core::ids::WorkerId;
-use skychimp_core::report::{Due, Report};
-use skychimp_core::run::Run;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::report::{Due, Report};
+use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestDb, TestRun, execute, mixed_run, report, sending_run, user};
-use skychimp_core::user::Role;
 
 use crate::deliveries::{NOW, claim, record, sent};
 use crate::support::at;
@@ -29,8 +29,9 @@ async fn count(db: &Db, run: &TestRun) -> Report {
 /// Every sum of a report is the run's counter.
 fn closes(report: &Report) {
     let totals = report.totals;
-    let sum =
-        |of: fn(&skychimp_core::report::Domain) -> i64| report.all_domains().map(of).sum::<i64>();
+    let sum = |of: fn(&skychimp_core::sending::report::Domain) -> i64| {
+        report.all_domains().map(of).sum::<i64>()
+    };
     assert_eq!(sum(|d| d.planned), totals.planned);
     assert_eq!(sum(|d| d.sent), totals.sent);
     assert_eq!(sum(|d| d.failed), totals.failed);

@@ -1,14 +1,14 @@
-use skychimp_core::db::Db;
-use skychimp_core::delivery::Delivery;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, RunId, UserId, WorkerId};
-use skychimp_core::mailing::{Mailing, MailingDraft, Status};
-use skychimp_core::moderation::Moderator;
-use skychimp_core::run::{Due, Run, RunState, Totals};
-use skychimp_core::schedule::Every;
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::oversight::moderation::Moderator;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, RunId, UserId, WorkerId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::Delivery;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, Status};
+use skychimp_core::sending::run::{Due, Run, RunState, Totals};
+use skychimp_core::sending::schedule::Every;
 use skychimp_core::testing::{TestDb, list, mailing, members, message, suppress, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
 
 use crate::mailings::{service, start};
 use crate::support::at;

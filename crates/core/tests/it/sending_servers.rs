@@ -1,16 +1,16 @@
 use std::time::Duration;
 
-use skychimp_core::audit::{Actor, Audit, AuditFilter, AuditKind};
-use skychimp_core::error::Error;
-use skychimp_core::ids::ServerId;
-use skychimp_core::secret::{SecretKey, Unsealable};
-use skychimp_core::sending_server::{
+use skychimp_core::accounts::audit::{Actor, Audit, AuditFilter, AuditKind};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::ServerId;
+use skychimp_core::platform::secret::{SecretKey, Unsealable};
+use skychimp_core::platform::shared::Shared;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::sending_server::{
     Allowance, Grant, HELD, Health, HealthState, Outcomes, Password, SendingServer, ServerDraft,
     Taken, TlsMode, Today, Trouble,
 };
-use skychimp_core::shared::Shared;
 use skychimp_core::testing::{CacheServer, TestDb};
-use skychimp_core::time::Moment;
 
 use crate::support::at;
 
@@ -211,7 +211,7 @@ async fn delete_waits_for_letters_in_flight() {
             .await
             .unwrap()
     );
-    let beat = skychimp_core::sending_server::Beat {
+    let beat = skychimp_core::sending::sending_server::Beat {
         busy_until: Some(now + Duration::from_secs(5)),
         answered_at: None,
         limited_by: "",

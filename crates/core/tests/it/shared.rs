@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use skychimp_core::secret::SecretKey;
-use skychimp_core::shared::{PATIENCE, Script, Shared, Signal};
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::shared::{PATIENCE, Script, Shared, Signal};
 use skychimp_core::testing::CacheServer;
 
 const KEEP: Duration = Duration::from_mins(1);
@@ -118,7 +118,10 @@ async fn nothing_is_configured() {
     assert_eq!(shared.get("a").await, None);
     assert_eq!(shared.take("a", KEEP).await, None);
     assert_eq!(shared.run(&Script::new("return {}"), &[], &[]).await, None);
-    assert_eq!(shared.counts(), skychimp_core::shared::Counts::default());
+    assert_eq!(
+        shared.counts(),
+        skychimp_core::platform::shared::Counts::default()
+    );
 }
 
 /// R57: a killed server costs nothing but its values, and is used again when it is back.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use skychimp_core::db::Db;
-use skychimp_core::report::{Due, Report, Summary};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::report::{Due, Report, Summary};
 use skychimp_core::testing::{TestDb, TestRun, execute, sending_run, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
 
 use crate::deliveries::NOW;
 use crate::reports::mixed;

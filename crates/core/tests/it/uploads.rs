@@ -1,12 +1,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use skychimp_core::db::Db;
-use skychimp_core::ids::{ImportId, UserId};
-use skychimp_core::import::{Hints, Import, ImportState, Options, error_file_of, file_of, inspect};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{ImportId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::import::{
+    Hints, Import, ImportState, Options, error_file_of, file_of, inspect,
+};
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
 
 use crate::support::at;
 

@@ -1,8 +1,8 @@
-use skychimp_core::error::Error;
-use skychimp_core::password::HashedPassword;
-use skychimp_core::session::{NewSession, Session, SessionToken};
+use skychimp_core::accounts::password::HashedPassword;
+use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::platform::error::Error;
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::user::{Role, User};
 
 use crate::support::at;
 

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use skychimp_core::attempt::{
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::{Db, Tx};
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::platform::page::Place;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::recipient::{Filter, Recipient};
+use skychimp_core::sending::attempt::{
     Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogCursor, LogFilter, Order,
 };
-use skychimp_core::db::{Db, Tx};
-use skychimp_core::delivery::{Attempted, Claim, Delivery, Next, PeopleFilter, Scope};
-use skychimp_core::ids::WorkerId;
-use skychimp_core::mailing::MailingDraft;
-use skychimp_core::page::Place;
-use skychimp_core::recipient::{Filter, Recipient};
-use skychimp_core::run::Run;
+use skychimp_core::sending::delivery::{Attempted, Claim, Delivery, Next, PeopleFilter, Scope};
+use skychimp_core::sending::mailing::MailingDraft;
+use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestDb, Work, execute, fill_log, list, mailing, user};
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
 
 use crate::deliveries::{NOW, attempted, run_of, sent};
 use crate::mailings::{service, start};

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use skychimp_core::attempt::{Attempt, AttemptOutcome};
-use skychimp_core::ids::WorkerId;
+use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::sending::attempt::{Attempt, AttemptOutcome};
+use skychimp_core::sending::worker::Worker;
 use skychimp_core::testing::{TestDb, ledger};
-use skychimp_core::worker::Worker;
 
 use crate::deliveries::{NOW, claim, record, run_of, sent};
 use crate::support::at;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use skychimp_core::db::Db;
+use skychimp_core::platform::db::Db;
 use skychimp_core::testing::{OF_A_TEST, TestDb};
 
 use crate::exceptions::{EITHER, EXCEPTIONS, SMALL, STRAY};

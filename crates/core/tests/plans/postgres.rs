@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use skychimp_core::db::Db;
+use skychimp_core::platform::db::Db;
 use skychimp_core::testing::TestDb;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use skychimp_core::db::Db;
+use skychimp_core::platform::db::Db;
 use skychimp_core::testing::TestDb;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 

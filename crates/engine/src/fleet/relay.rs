@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use skychimp_core::ids::ServerId;
-use skychimp_core::sending_server::{Allowance, DomainLimit, Outcomes, SendingServer};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::ids::ServerId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::sending_server::{Allowance, DomainLimit, Outcomes, SendingServer};
 use skychimp_smtp::{Outcome, Pool, Server};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -113,7 +113,7 @@ impl Relay {
         let (id, name, (priority, weight), mut server) = match &origin {
             Origin::Configured(server) => (
                 ServerId::CONFIGURATION,
-                skychimp_core::sending_server::CONFIGURATION.to_owned(),
+                skychimp_core::sending::sending_server::CONFIGURATION.to_owned(),
                 CONFIGURED,
                 server.clone(),
             ),

@@ -2,11 +2,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use mail_parser::MessageParser;
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
-use skychimp_core::run::RunState;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
+use skychimp_core::sending::run::RunState;
 use skychimp_core::testing::sending_run;
 use skychimp_core::testing::user;
-use skychimp_core::user::Role;
 use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::{Ledger, World, now};

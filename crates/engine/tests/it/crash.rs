@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
-use skychimp_core::db::Db;
+use skychimp_core::platform::db::Db;
+use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::execute;
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::{Action, Proxy, Script, Step};
@@ -128,9 +128,9 @@ async fn outcomes_wait_for_the_database() {
     world.wait(&run, "it began", |run| run.sent > 50).await;
     // the run's numbers are locked, as by a long transaction
     let mut tx = world.db.write().await.unwrap();
-    skychimp_core::delivery::Delivery::set_waiting(
+    skychimp_core::sending::delivery::Delivery::set_waiting(
         &mut tx,
-        skychimp_core::delivery::Scope::All,
+        skychimp_core::sending::delivery::Scope::All,
         "locked",
     )
     .await

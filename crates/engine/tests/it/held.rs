@@ -1,8 +1,8 @@
 //! Letters that must not leave to strangers as the service is configured.
 
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
-use skychimp_core::run::RunState;
-use skychimp_core::sending_server::ServerDraft;
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
+use skychimp_core::sending::run::RunState;
+use skychimp_core::sending::sending_server::ServerDraft;
 use skychimp_core::testing::execute;
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::Server;
@@ -151,7 +151,7 @@ async fn letters_on_this_machine_need_nothing() {
     let nobody = "UPDATE runs SET from_email = 'noreply@skychimp.invalid' WHERE owner_id = $1";
     execute(&world.db, nobody, world.owner).await.unwrap();
     let mut config = world.config(server.server());
-    config.service = skychimp_core::service::Service::default();
+    config.service = skychimp_core::sending::service::Service::default();
     let engine = Engine::start(config);
     assert_eq!(world.wait_over(&run).await.sent, 3);
     engine.stop().await;

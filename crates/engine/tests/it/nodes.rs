@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skychimp_core::mailing::Mailing;
+use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::testing::{end_run, execute};
 use skychimp_smtp::testing::{Action, Script, Step};
 

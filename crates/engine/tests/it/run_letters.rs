@@ -1,8 +1,8 @@
 //! The letter to the owner about a run that is over.
 
-use skychimp_core::error::Error;
-use skychimp_core::outbox::{OutboxLetter, OutboxState};
-use skychimp_core::report::{Summary, SummaryLetter};
+use skychimp_core::platform::error::Error;
+use skychimp_core::sending::outbox::{OutboxLetter, OutboxState};
+use skychimp_core::sending::report::{Summary, SummaryLetter};
 use skychimp_core::testing::{execute, outbox};
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};

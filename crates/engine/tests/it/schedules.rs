@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use skychimp_core::db::Db;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{Mailing, MailingDraft, Sender, Status};
-use skychimp_core::run::{Run, RunState};
-use skychimp_core::schedule::Every;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender, Status};
+use skychimp_core::sending::run::{Run, RunState};
+use skychimp_core::sending::schedule::Every;
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, list, mailing, user};
-use skychimp_core::time::{Clock, Moment};
-use skychimp_core::user::Role;
-use skychimp_core::wake::Wake;
 use skychimp_engine::{expander, scheduler};
 use tokio_util::sync::CancellationToken;
 

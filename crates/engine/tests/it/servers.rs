@@ -5,14 +5,14 @@ mod limits;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use skychimp_core::audit::Actor;
-use skychimp_core::ids::ServerId;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::sending_server::{
+use skychimp_core::accounts::audit::Actor;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::ServerId;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::sending::sending_server::{
     Health, HealthState, Password, SendingServer, ServerDraft, TlsMode,
 };
 use skychimp_core::testing::user;
-use skychimp_core::user::Role;
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
 

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use skychimp_core::delivery::DeliveryState;
-use skychimp_core::run::RunState;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::DeliveryState;
+use skychimp_core::sending::run::RunState;
 use skychimp_core::testing::{TestRun, end_run, execute};
-use skychimp_core::time::Moment;
 use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
 
 use crate::support::{World, now};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
-use skychimp_core::report::Report;
-use skychimp_core::run::Run;
-use skychimp_core::suppression::{Place, Reason, Suppression};
+use skychimp_core::platform::time::Clock;
+use skychimp_core::recipients::suppression::{Place, Reason, Suppression};
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::report::Report;
+use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestRun, mixed_run};
-use skychimp_core::time::Clock;
 use skychimp_engine::{Engine, EngineConfig, summarizer};
 use skychimp_smtp::testing::{Action, At, Script, Step};
 use tokio_util::sync::CancellationToken;

@@ -3,22 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use skychimp_core::address::EmailAddress;
-use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
-use skychimp_core::db::Db;
-use skychimp_core::delivery::{Delivery, DeliveryFilter, Scope};
-use skychimp_core::ids::UserId;
-use skychimp_core::mailing::Sender;
-use skychimp_core::media::Gallery;
-use skychimp_core::run::Run;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
+use skychimp_core::sending::delivery::{Delivery, DeliveryFilter, Scope};
+use skychimp_core::sending::mailing::Sender;
+use skychimp_core::sending::run::Run;
+use skychimp_core::sending::service::Service;
+use skychimp_core::sending::worker::EngineHealth;
 pub use skychimp_core::testing::Ledger;
 use skychimp_core::testing::{TestDb, TestRun, sending_run, settle, user};
-use skychimp_core::time::{Clock, Moment};
-use skychimp_core::user::Role;
-use skychimp_core::wake::Wake;
-use skychimp_core::worker::EngineHealth;
 use skychimp_engine::{Engine, EngineConfig, Retry};
 use skychimp_smtp::testing::ScriptedServer;
 use skychimp_smtp::{Roots, Server};
@@ -64,7 +64,7 @@ impl World {
             server: Some(server),
             sandbox: None,
             roots: Roots::System,
-            shared: skychimp_core::shared::Shared::none(),
+            shared: skychimp_core::platform::shared::Shared::none(),
             secret: SecretKey::new([7; 32]),
             base_url: "https://skychimp.example.org".into(),
             mail_from_name: "Skychimp".into(),

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use skychimp_core::delivery::Scope;
-use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
-use skychimp_core::run::{Progress, RunState};
-use skychimp_core::service::Service;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
+use skychimp_core::sending::run::{Progress, RunState};
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing;
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::Script;

@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::settle;
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::Timeouts;

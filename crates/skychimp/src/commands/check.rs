@@ -1,9 +1,9 @@
 //! `skychimp check`.
 
 use anyhow::Context as _;
-use skychimp_core::db::Db;
-use skychimp_core::sending_server::SendingServer;
-use skychimp_core::shared::Shared;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::shared::Shared;
+use skychimp_core::sending::sending_server::SendingServer;
 use skychimp_engine::relay;
 use skychimp_smtp::Server;
 

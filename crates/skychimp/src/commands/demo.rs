@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use skychimp_core::db::Db;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::import::{self, Hints, Options};
-use skychimp_core::list::List;
-use skychimp_core::mailing::{Mailing, MailingDraft};
-use skychimp_core::message::{Message, MessageDraft};
-use skychimp_core::password::HashedPassword;
-use skychimp_core::run::Progress;
-use skychimp_core::user::{NewUser, Role, User};
+use skychimp_core::accounts::password::HashedPassword;
+use skychimp_core::accounts::user::{NewUser, Role, User};
+use skychimp_core::messages::message::{Message, MessageDraft};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::recipients::import::{self, Hints, Options};
+use skychimp_core::recipients::list::List;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft};
+use skychimp_core::sending::run::Progress;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -1,8 +1,8 @@
 //! `skychimp log`.
 
-use skychimp_core::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
-use skychimp_core::delivery::DeliveryState;
-use skychimp_core::ids::MailingId;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use skychimp_core::sending::delivery::DeliveryState;
 
 use crate::exit::Exit;
 use crate::out;

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
-use skychimp_core::db::{Db, Tx};
-use skychimp_core::ids::{MailingId, MessageId, UserId};
-use skychimp_core::list::List;
-use skychimp_core::mailing::{Mailing, MailingDraft, MailingFilter, Status};
-use skychimp_core::run::{Progress, Run};
-use skychimp_core::schedule::Every;
+use skychimp_core::platform::db::{Db, Tx};
+use skychimp_core::platform::ids::{MailingId, MessageId, UserId};
+use skychimp_core::recipients::list::List;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, Status};
+use skychimp_core::sending::run::{Progress, Run};
+use skychimp_core::sending::schedule::Every;
 
 use crate::exit::Exit;
 use crate::out;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::message::{Message, MessageDraft};
+use skychimp_core::messages::message::{Message, MessageDraft};
+use skychimp_core::platform::error::{Error, FieldError};
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;

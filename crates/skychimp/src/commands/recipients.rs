@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use skychimp_core::db::Db;
-use skychimp_core::export::{Export as Exporter, Style};
-use skychimp_core::import::{self, Delimiter, Encoding, ErrorFile, Hints, Options};
-use skychimp_core::list::List;
-use skychimp_core::recipient::Filter;
+use skychimp_core::platform::db::Db;
+use skychimp_core::recipients::export::{Export as Exporter, Style};
+use skychimp_core::recipients::import::{self, Delimiter, Encoding, ErrorFile, Hints, Options};
+use skychimp_core::recipients::list::List;
+use skychimp_core::recipients::recipient::Filter;
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -103,7 +103,7 @@ impl Import {
         // a file that cannot be imported makes no list
         let wrong = options.errors();
         if !wrong.is_empty() {
-            return Err(skychimp_core::error::Error::Invalid(wrong).into());
+            return Err(skychimp_core::platform::error::Error::Invalid(wrong).into());
         }
         let mut tx = db.write().await?;
         let now = program.clock.now();

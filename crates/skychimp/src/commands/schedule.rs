@@ -1,6 +1,6 @@
 //! `skychimp schedule`.
 
-use skychimp_core::schedule::{Every, Schedule};
+use skychimp_core::sending::schedule::{Every, Schedule};
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;

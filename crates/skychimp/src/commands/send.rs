@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use skychimp_core::db::{Db, Tx};
-use skychimp_core::delivery::{OpenRun, Scope};
-use skychimp_core::ids::{MailingId, RunId, UserId};
-use skychimp_core::mailing::{Mailing, Status};
-use skychimp_core::run::{Progress, Run, RunState, Totals};
-use skychimp_core::time::Moment;
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::db::{Db, Tx};
+use skychimp_core::platform::ids::{MailingId, RunId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::{OpenRun, Scope};
+use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::run::{Progress, Run, RunState, Totals};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

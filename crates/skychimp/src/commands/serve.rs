@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use sha2::{Digest as _, Sha256};
-use skychimp_core::db::Db;
-use skychimp_core::delivery::Scope;
-use skychimp_core::worker::EngineHealth;
+use skychimp_core::platform::db::Db;
+use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::worker::EngineHealth;
 use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
 use skychimp_web::sandbox::SandboxStore;

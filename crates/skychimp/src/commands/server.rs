@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use skychimp_core::audit::Actor;
-use skychimp_core::db::{Db, Tx};
-use skychimp_core::error::Error;
-use skychimp_core::sending_server::{Health, Password, Seen, SendingServer, ServerDraft, TlsMode};
+use skychimp_core::accounts::audit::Actor;
+use skychimp_core::platform::db::{Db, Tx};
+use skychimp_core::platform::error::Error;
+use skychimp_core::sending::sending_server::{
+    Health, Password, Seen, SendingServer, ServerDraft, TlsMode,
+};
 use skychimp_engine::relay;
 
 use crate::exit::{Exit, WrongUse};
@@ -221,7 +223,7 @@ impl One {
         {
             return Ok(server);
         }
-        if self.server == skychimp_core::sending_server::CONFIGURATION {
+        if self.server == skychimp_core::sending::sending_server::CONFIGURATION {
             return Err(WrongUse(
                 "the server in the configuration is changed there (smtp_url)".to_owned(),
             )
@@ -271,7 +273,9 @@ impl One {
     async fn resume(&self, program: &Program, db: &Db) -> anyhow::Result<Exit> {
         let mut tx = db.write().await?;
         let id = match self.find(&mut tx).await {
-            Err(error) if error.is::<WrongUse>() => skychimp_core::ids::ServerId::CONFIGURATION,
+            Err(error) if error.is::<WrongUse>() => {
+                skychimp_core::platform::ids::ServerId::CONFIGURATION
+            }
             found => found?.id,
         };
         if !SendingServer::resume(&mut tx, id, Actor::COMMAND, program.clock.now()).await? {
@@ -288,7 +292,10 @@ impl One {
         let (id, server) = match self.find(&mut tx).await {
             Err(error) if error.is::<WrongUse>() => {
                 let server = program.config.smtp.clone().context("smtp_url is unset")?;
-                (skychimp_core::ids::ServerId::CONFIGURATION, server)
+                (
+                    skychimp_core::platform::ids::ServerId::CONFIGURATION,
+                    server,
+                )
             }
             found => {
                 let found = found?;

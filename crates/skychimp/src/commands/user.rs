@@ -7,11 +7,11 @@ mod own;
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use skychimp_core::db::Tx;
-use skychimp_core::error::Error;
-use skychimp_core::moderation::Administrator;
-use skychimp_core::password::{self, HashedPassword, Holder, PASSWORD_MAX};
-use skychimp_core::user::{NewUser, Role, User};
+use skychimp_core::accounts::password::{self, HashedPassword, Holder, PASSWORD_MAX};
+use skychimp_core::accounts::user::{NewUser, Role, User};
+use skychimp_core::oversight::moderation::Administrator;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
 
 use crate::exit::{Exit, WrongUse};
 use crate::program::Program;

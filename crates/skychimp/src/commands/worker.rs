@@ -1,6 +1,6 @@
 //! `skychimp worker`.
 
-use skychimp_core::delivery::Scope;
+use skychimp_core::sending::delivery::Scope;
 
 use crate::engine;
 use crate::exit::Exit;

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
-use skychimp_core::secret::SecretKey;
+use skychimp_core::platform::secret::SecretKey;
 
 /// The least number of characters of a secret key: 128 random bits in hexadecimal.
 pub const MIN: usize = 32;

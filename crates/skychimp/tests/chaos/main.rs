@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use skychimp_core::db::Db;
+use skychimp_core::platform::db::Db;
 use skychimp_core::testing::Ledger;
 use skychimp_smtp::testing::{Action, Proxy, Script, ScriptedServer, Step};
 

@@ -4,8 +4,8 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use skychimp_core::db::Tx;
-use skychimp_core::worker::Worker;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::sending::worker::Worker;
 use skychimp_smtp::testing::{Script, ScriptedServer};
 
 use crate::service::{Service, eventually, get};

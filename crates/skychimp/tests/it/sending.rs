@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skychimp_core::time::Clock;
+use skychimp_core::platform::time::Clock;
 use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::service::{Service, eventually};

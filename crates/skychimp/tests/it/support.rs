@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use skychimp_core::db::Db;
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::db::Db;
 use skychimp_core::testing::{Ledger, TestDb, settle};
-use skychimp_core::user::User;
 use skychimp_smtp::testing::ScriptedServer;
 
 /// A folder and an empty database in which the program is run.

@@ -1,6 +1,6 @@
-use skychimp_core::audit::{Audit, AuditFilter};
+use skychimp_core::accounts::audit::{Audit, AuditFilter};
+use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::testing::outbox;
-use skychimp_core::user::{Role, User};
 
 use crate::support::Home;
 

@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
-use skychimp_core::ids::PostId;
-use skychimp_core::post::{Editor, Post, PostDraft};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::platform::ids::PostId;
+use skychimp_core::platform::time::Clock;
 use skychimp_core::testing::{TestDb, user};
-use skychimp_core::time::Clock;
-use skychimp_core::user::{Role, User};
 
 use crate::service::Service;
 use crate::support::Home;

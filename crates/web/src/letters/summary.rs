@@ -2,8 +2,8 @@
 
 use askama::Template;
 use jiff::tz::TimeZone;
-use skychimp_core::error::Error;
-use skychimp_core::report::{Summary, SummaryLetter};
+use skychimp_core::platform::error::Error;
+use skychimp_core::sending::report::{Summary, SummaryLetter};
 
 use super::{Content, language};
 use crate::format;

@@ -7,11 +7,11 @@ mod shots;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use skychimp_core::db::Tx;
-use skychimp_core::ids::PostId;
-use skychimp_core::overview::Overview;
-use skychimp_core::post::Post;
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::post::Post;
+use skychimp_core::oversight::overview::Overview;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::ids::PostId;
 
 use self::dashboard::DashboardView;
 use self::shots::Shot;

@@ -7,9 +7,11 @@ mod upload;
 use askama::Template;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
-use skychimp_core::ids::{ImportId, UserId};
-use skychimp_core::import::{Import, ImportState, error_file_of, file_of, first_errors};
-use skychimp_core::list::List;
+use skychimp_core::platform::ids::{ImportId, UserId};
+use skychimp_core::recipients::import::{
+    Import, ImportState, error_file_of, file_of, first_errors,
+};
+use skychimp_core::recipients::list::List;
 
 use self::columns::{ColumnsPage, OptionsForm};
 use crate::AppState;

@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::ids::ListId;
-use skychimp_core::list::{self, List, Members, Place, Uses};
-use skychimp_core::submission::Arrival;
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::ListId;
+use skychimp_core::recipients::list::{self, List, Members, Place, Uses};
 use url::form_urlencoded::byte_serialize;
 
 use crate::AppState;

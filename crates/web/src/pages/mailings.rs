@@ -19,13 +19,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::{
     Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status, Step,
 };
-use skychimp_core::submission::Arrival;
-use skychimp_core::time::Moment;
 
 use crate::AppState;
 use crate::auth::Sender;
@@ -104,7 +104,7 @@ fn service(app: &AppState) -> From {
 
 /// A moment as it is read in a mailing's zone; in the visitor's zone while that one is not known.
 fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
-    let zone = skychimp_core::schedule::zone(zone).unwrap_or_else(|_| page.zone.clone());
+    let zone = skychimp_core::sending::schedule::zone(zone).unwrap_or_else(|_| page.zone.clone());
     crate::format::time(at, &zone, page.lang)
 }
 
@@ -342,7 +342,7 @@ async fn copy(
 
 /// The owner's mailing, or a page 404.
 pub(crate) async fn found(
-    tx: &mut skychimp_core::db::Tx,
+    tx: &mut skychimp_core::platform::db::Tx,
     owner: UserId,
     id: MailingId,
 ) -> Result<Mailing, WebError> {

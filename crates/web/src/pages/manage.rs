@@ -2,7 +2,7 @@
 //! mail servers, the settings.
 //!
 //! *Invariant*: nothing here makes, edits or deletes a mailing, a message or a recipient. Pages of others' things read in
-//! transactions that cannot write; what is changed is changed by a [`skychimp_core::moderation::Moderator`].
+//! transactions that cannot write; what is changed is changed by a [`skychimp_core::oversight::moderation::Moderator`].
 
 mod audit;
 mod mailings;
@@ -15,8 +15,8 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use skychimp_core::db::Tx;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::time::Moment;
 
 use crate::AppState;
 use crate::auth::Manager;

@@ -6,10 +6,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::ids::MessageId;
-use skychimp_core::message::{Message, MessageDraft, MessageRow};
-use skychimp_core::submission::Arrival;
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::messages::message::{Message, MessageDraft, MessageRow};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::MessageId;
 
 use crate::AppState;
 use crate::auth::Sender;

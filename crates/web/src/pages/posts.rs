@@ -9,13 +9,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use skychimp_core::db::Tx;
-use skychimp_core::error::Error;
-use skychimp_core::ids::PostId;
-use skychimp_core::post::{
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::blog::post::{
     Article, Card, Editor, Post, PostDraft, PostRow, State as PostState, Typed,
 };
-use skychimp_core::submission::Arrival;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::PostId;
 
 use self::form::{EditPage, PostForm};
 use super::blog::PostPage;

@@ -7,15 +7,15 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::ids::{ListId, RecipientId};
-use skychimp_core::list::List;
-use skychimp_core::recipient::{
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::platform::ids::{ListId, RecipientId};
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::list::List;
+use skychimp_core::recipients::recipient::{
     self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,
 };
-use skychimp_core::submission::Arrival;
-use skychimp_core::suppression::Suppression;
+use skychimp_core::recipients::suppression::Suppression;
 use url::form_urlencoded::Serializer;
 
 use crate::AppState;

@@ -10,11 +10,11 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use mail_parser::{HeaderValue, MessageParser};
 use serde::Deserialize;
-use skychimp_core::ids::{OutboxId, UserId};
-use skychimp_core::letter::owner_in_feedback_id;
-use skychimp_core::outbox::OutboxLetter;
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::messages::letter::owner_in_feedback_id;
+use skychimp_core::platform::ids::{OutboxId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::outbox::OutboxLetter;
 
 use crate::auth::{Admin, Sender};
 use crate::error::WebError;

@@ -10,9 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
-use skychimp_core::suppression::{Reason, Suppression};
-use skychimp_core::unsubscribe::UnsubscribeToken;
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
 use crate::AppState;
 use crate::error::{self, WebError};

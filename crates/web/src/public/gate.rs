@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::db::Db;
-use skychimp_core::ids::ContentVersion;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::ContentVersion;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 

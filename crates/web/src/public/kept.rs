@@ -12,8 +12,8 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use rand::seq::index;
-use skychimp_core::ids::{ContentVersion, PostId};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::ids::{ContentVersion, PostId};
+use skychimp_core::platform::time::Moment;
 
 use super::{Piece, Public, Sheet};
 use crate::error::WebError;

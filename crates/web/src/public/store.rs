@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use moka::future::Cache;
-use skychimp_core::db::Db;
-use skychimp_core::ids::{ContentVersion, PostId};
-use skychimp_core::secret::SigningKey;
-use skychimp_core::shared::Shared;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{ContentVersion, PostId};
+use skychimp_core::platform::secret::SigningKey;
+use skychimp_core::platform::shared::Shared;
+use skychimp_core::platform::time::Moment;
 
 use super::gate::Gate;
 use super::{Hole, Keep, Kept, Public, nobody};

@@ -13,8 +13,8 @@ use axum::body::{Body, Bytes};
 use futures_util::{StreamExt as _, stream};
 use jiff::tz::TimeZone;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
-use skychimp_core::error::Error;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::time::Moment;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, channel};
 

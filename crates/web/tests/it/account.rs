@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use skychimp_core::user::{Role, User};
+use skychimp_core::accounts::user::{Role, User};
 
 use crate::browser::Site;
 

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use skychimp_core::db::Db;
-use skychimp_core::ids::PostId;
-use skychimp_core::post::{Editor, Post, PostDraft};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::PostId;
+use skychimp_core::platform::time::Moment;
 
 use crate::browser::Site;
 

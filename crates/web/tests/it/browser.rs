@@ -9,17 +9,17 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use skychimp_core::ids::UserId;
-use skychimp_core::mailing::Sender;
-use skychimp_core::media::Gallery;
-use skychimp_core::outbox::OutboxLetter;
-use skychimp_core::registration::Registration;
-use skychimp_core::secret::SecretKey;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::secret::SecretKey;
+use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::wake::Wake;
+use skychimp_core::sending::mailing::Sender;
+use skychimp_core::sending::outbox::OutboxLetter;
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, outbox, user};
-use skychimp_core::time::{Clock, Moment};
-use skychimp_core::user::Role;
-use skychimp_core::wake::Wake;
 use skychimp_web::client::Proxies;
 use skychimp_web::sandbox::SandboxStore;
 use skychimp_web::{AppState, Settings, router};
@@ -86,7 +86,7 @@ impl Site {
             upload_limit: 500_000_000,
             shown: Vec::new(),
             mail_server: None,
-            shared: skychimp_core::shared::Shared::none(),
+            shared: skychimp_core::platform::shared::Shared::none(),
             registration: Registration::Open,
             proxies: Proxies::default(),
             page_memory: 32 << 20,

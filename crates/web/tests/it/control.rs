@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use skychimp_core::control;
-use skychimp_core::ids::PostId;
-use skychimp_core::post::{Editor, Post, PostDraft};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::platform::control;
+use skychimp_core::platform::ids::PostId;
 use skychimp_core::testing::store_as_before;
-use skychimp_core::user::{Role, User};
 
 use crate::browser::{Browser, Site};
 

@@ -1,12 +1,12 @@
 //! One's data: the archive, and the end of the account.
 
 use axum::http::StatusCode;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::ids::MailingId;
-use skychimp_core::suppression::Suppression;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::suppression::Suppression;
+use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::testing::list;
-use skychimp_core::unsubscribe::UnsubscribeToken;
-use skychimp_core::user::Role;
 
 use crate::browser::Site;
 use crate::second_factor::Ann;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
 
 use crate::browser::{Answer, Browser, Site};
 

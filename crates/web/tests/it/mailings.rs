@@ -1,12 +1,12 @@
 use axum::http::StatusCode;
-use skychimp_core::db::Db;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{Mailing, MailingDraft, Sender, Status};
-use skychimp_core::run::Run;
-use skychimp_core::service::Service;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender, Status};
+use skychimp_core::sending::run::Run;
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{list, mailing, message, suppress};
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
 use skychimp_web::Settings;
 
 use crate::browser::{Browser, Site};
@@ -539,7 +539,7 @@ async fn dead_links_are_refused_and_told() {
     let page = ann.get(&format!("{address}?lang=ru")).await;
     assert!(page.body.contains("Рассылка ждёт"), "{}", page.body);
     expand(&site.db, now).await;
-    let told = skychimp_core::service::Fault::BaseUrlUnset.to_string();
+    let told = skychimp_core::sending::service::Fault::BaseUrlUnset.to_string();
     let sql = format!("UPDATE runs SET waiting = '{told}' WHERE owner_id = $1");
     skychimp_core::testing::execute(&site.db, sql.leak(), owner)
         .await

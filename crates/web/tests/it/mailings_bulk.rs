@@ -1,9 +1,9 @@
 use axum::http::StatusCode;
-use skychimp_core::db::Db;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{Mailing, Status};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::sending::mailing::{Mailing, Status};
 use skychimp_core::testing::sending_run;
-use skychimp_core::user::Role;
 
 use crate::browser::{Answer, Browser, Site};
 

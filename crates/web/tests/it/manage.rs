@@ -1,9 +1,9 @@
 use axum::http::StatusCode;
-use skychimp_core::audit::{Audit, AuditFilter, AuditKind};
-use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::Mailing;
+use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::testing::{execute, fingerprint};
-use skychimp_core::user::{Role, User};
 
 use crate::world::{Things, Who, World};
 

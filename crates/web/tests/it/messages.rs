@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
-use skychimp_core::ids::{MessageId, UserId};
-use skychimp_core::message::Message;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::messages::message::Message;
+use skychimp_core::platform::ids::{MessageId, UserId};
 
 use crate::browser::{Browser, Site};
 

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use skychimp_core::accounts::user::Role;
 use skychimp_core::testing::execute;
-use skychimp_core::user::Role;
 
 use crate::browser::{Answer, Browser, Site};
 use crate::second_factor::Ann;

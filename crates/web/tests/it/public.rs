@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode};
-use skychimp_core::ids::PostId;
-use skychimp_core::mailing::{Mailing, MailingDraft, Sender};
-use skychimp_core::post::{Editor, Post, PostDraft};
-use skychimp_core::service::Service;
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::platform::ids::PostId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
+use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{CacheServer, list, mailing};
-use skychimp_core::time::Moment;
-use skychimp_core::user::{Role, User};
 use skychimp_web::{AppState, Settings};
 
 use crate::browser::{Browser, Site};
@@ -515,7 +515,9 @@ async fn home_page_shows_three_random_posts() {
     assert_eq!(metric(&blog.site.app, "pages_made_total").await, 2);
 }
 
-fn shared_by(server: &skychimp_core::shared::Shared) -> impl FnOnce(&mut Settings) + use<> {
+fn shared_by(
+    server: &skychimp_core::platform::shared::Shared,
+) -> impl FnOnce(&mut Settings) + use<> {
     let server = server.clone();
     move |settings| settings.shared = server
 }
@@ -546,8 +548,8 @@ async fn nodes_share_pages_and_survive_their_server() {
     assert_eq!(metric(&app, "pages_made_total").await, 1);
 
     // patient as in earnest
-    let key = skychimp_core::secret::SecretKey::new([7; 32]);
-    let shared = skychimp_core::shared::Shared::connect(&server.url(), &key).unwrap();
+    let key = skychimp_core::platform::secret::SecretKey::new([7; 32]);
+    let shared = skychimp_core::platform::shared::Shared::connect(&server.url(), &key).unwrap();
     shared.up().await;
     let (_, mut reader) = blog.site.node(shared_by(&shared));
     server.halt().unwrap();

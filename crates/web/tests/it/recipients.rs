@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use skychimp_core::ids::ImportId;
-use skychimp_core::import::file_of;
-use skychimp_core::recipient::Recipient;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::ImportId;
+use skychimp_core::recipients::import::file_of;
+use skychimp_core::recipients::recipient::Recipient;
 
 use crate::browser::{Browser, Site};
 

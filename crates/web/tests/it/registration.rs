@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use skychimp_core::user::{Role, User};
+use skychimp_core::accounts::user::{Role, User};
 
 use crate::browser::{Browser, Site};
 

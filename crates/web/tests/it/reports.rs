@@ -1,10 +1,10 @@
 //! The report of a run, and the people behind its numbers.
 
 use axum::http::StatusCode;
-use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::Mailing;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::testing::{TestRun, execute, mixed_run, report};
-use skychimp_core::user::Role;
 
 use crate::browser::{Browser, Site};
 use crate::html::text;

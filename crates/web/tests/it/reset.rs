@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
 
 use crate::browser::Site;
 

@@ -1,9 +1,9 @@
 use axum::http::StatusCode;
-use skychimp_core::ids::MailingId;
-use skychimp_core::letter::feedback_id;
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
-use skychimp_core::time::Moment;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::messages::letter::feedback_id;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 use crate::browser::Site;
 

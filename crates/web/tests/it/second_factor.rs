@@ -4,8 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::testing::execute;
-use skychimp_core::user::{Role, User};
 use skychimp_web::routes;
 
 use crate::browser::{Answer, Browser, Site};

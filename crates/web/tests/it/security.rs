@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use skychimp_core::user::Role;
-use skychimp_core::worker::EngineHealth;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::sending::worker::EngineHealth;
 
 use crate::browser::Site;
 

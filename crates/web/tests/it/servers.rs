@@ -1,8 +1,10 @@
-use skychimp_core::audit::{Audit, AuditFilter};
-use skychimp_core::ids::ServerId;
-use skychimp_core::sending_server::{Health, HealthState, SendingServer, TlsMode, Trouble};
+use skychimp_core::accounts::audit::{Audit, AuditFilter};
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::ServerId;
+use skychimp_core::sending::sending_server::{
+    Health, HealthState, SendingServer, TlsMode, Trouble,
+};
 use skychimp_core::testing::sending_run;
-use skychimp_core::user::Role;
 
 use crate::browser::{Browser, Site};
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use skychimp_core::ids::UserId;
-use skychimp_core::list::List;
-use skychimp_core::mailing::{Mailing, MailingDraft, MailingFilter, Status};
-use skychimp_core::message::Message;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::messages::message::Message;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::recipients::list::List;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, Status};
 use skychimp_core::testing::{list, mailing, message, sending_run};
-use skychimp_core::user::Role;
 
 use crate::browser::{Answer, Browser, Site};
 use crate::html;

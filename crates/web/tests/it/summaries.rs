@@ -1,9 +1,9 @@
 //! The letter to the owner about a run that is over, and the profile where it is switched off.
 
 use axum::http::StatusCode;
-use skychimp_core::report::{Due, Report, Summary, SummaryLetter};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::sending::report::{Due, Report, Summary, SummaryLetter};
 use skychimp_core::testing::{TestRun, execute, mixed_run};
-use skychimp_core::user::{Role, User};
 use skychimp_web::letters::summary;
 
 use crate::browser::Site;

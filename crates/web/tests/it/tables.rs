@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use calamine::{Data, Reader as _, Xlsx};
 use http_body_util::BodyExt as _;
+use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::testing::{execute, fill_log, mixed_run, report};
-use skychimp_core::user::{Role, User};
 
 use crate::browser::{Answer, Browser, Site};
 
@@ -34,7 +34,7 @@ fn sheet(file: Vec<u8>) -> Vec<Vec<String>> {
             let days = at.as_f64() - 25_569.0 - 3.0 / 24.0;
             #[expect(clippy::cast_possible_truncation, reason = "milliseconds of our time")]
             let millis = (days * 86_400_000.0).round() as i64;
-            skychimp_core::time::Moment::from_millis(millis).to_string()
+            skychimp_core::platform::time::Moment::from_millis(millis).to_string()
         }
         other => panic!("{other:?}"),
     };

@@ -1,10 +1,10 @@
 use axum::http::StatusCode;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::suppression::{Reason, Suppression};
-use skychimp_core::time::Moment;
-use skychimp_core::unsubscribe::UnsubscribeToken;
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
 use crate::browser::Site;
 

@@ -3,24 +3,24 @@
 use std::collections::HashMap;
 
 use axum::body::Bytes;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::audit::Actor;
-use skychimp_core::ids::{
+use skychimp_core::accounts::audit::Actor;
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::messages::letter::feedback_id;
+use skychimp_core::platform::ids::{
     ImportId, ListId, MessageId, PasskeyId, PostId, RecipientId, ServerId, UserId,
 };
-use skychimp_core::import::{
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };
-use skychimp_core::letter::feedback_id;
-use skychimp_core::mailing::MailingDraft;
-use skychimp_core::post::{Editor, Post, PostDraft};
-use skychimp_core::recipient::{Draft, Recipient};
-use skychimp_core::sending_server::{Password, SendingServer, ServerDraft};
-use skychimp_core::suppression::{Reason, Suppression};
+use skychimp_core::recipients::recipient::{Draft, Recipient};
+use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
+use skychimp_core::sending::mailing::MailingDraft;
+use skychimp_core::sending::sending_server::{Password, SendingServer, ServerDraft};
 use skychimp_core::testing::{TestRun, execute, list, mailing, message, passkey, sending_run};
-use skychimp_core::time::Moment;
-use skychimp_core::unsubscribe::UnsubscribeToken;
-use skychimp_core::user::{Role, User};
 
 use crate::browser::{Browser, Site};
 
@@ -110,7 +110,7 @@ pub struct Things {
     pub import: ImportId,
     pub passkey: PasskeyId,
     pub sending: TestRun,
-    pub draft: skychimp_core::ids::MailingId,
+    pub draft: skychimp_core::platform::ids::MailingId,
     pub unsubscribe: String,
     /// An address that gets nothing more.
     pub gone: EmailAddress,

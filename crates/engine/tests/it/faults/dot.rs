@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mail_parser::MessageParser;
-use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::set_text;
 use skychimp_engine::Engine;
 use skychimp_smtp::Timeouts;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::settle;
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::Sink;

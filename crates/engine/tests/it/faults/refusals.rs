@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use skychimp_core::attempt::{Attempt, AttemptOutcome};
-use skychimp_core::run::RunState;
+use skychimp_core::sending::attempt::{Attempt, AttemptOutcome};
+use skychimp_core::sending::run::RunState;
 use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::World;

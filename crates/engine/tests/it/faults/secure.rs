@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use skychimp_core::attempt::AttemptOutcome;
+use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::{Action, Script, Step};
 

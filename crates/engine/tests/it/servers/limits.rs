@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::sending_server::HealthState;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::sending::sending_server::HealthState;
 use skychimp_core::testing::user;
-use skychimp_core::user::Role;
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::{Action, Script, Step};
 use tokio::time::Instant;

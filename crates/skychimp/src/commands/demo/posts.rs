@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use image::{ImageFormat, Rgb, RgbImage};
-use skychimp_core::db::Db;
-use skychimp_core::ids::UserId;
-use skychimp_core::media;
-use skychimp_core::post::{Editor, Post, PostDraft};
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::media;
+use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::UserId;
 
 use crate::program::Program;
 

@@ -1,9 +1,9 @@
 //! `skychimp user list` and `show`.
 
 use serde_json::{Value, json};
-use skychimp_core::ids::UserId;
-use skychimp_core::moderation::{Moderator, SeenUser, UserFilter, UserState};
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::oversight::moderation::{Moderator, SeenUser, UserFilter, UserState};
+use skychimp_core::platform::ids::UserId;
 
 use super::{by_email, role};
 use crate::exit::Exit;

@@ -1,7 +1,7 @@
 //! `skychimp user block`, `unblock`, `role`, `verify` and `second-factor-off`. Each leaves an entry in the audit log, by `command`.
 
-use skychimp_core::moderation::{Administrator, Moderator};
-use skychimp_core::user::Role;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::oversight::moderation::{Administrator, Moderator};
 use skychimp_web::letters::{Told, tell};
 
 use super::{by_email, role};

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use skychimp_core::archive;
-use skychimp_core::audit::Actor;
-use skychimp_core::moderation::Administrator;
-use skychimp_core::user::User;
+use skychimp_core::accounts::audit::Actor;
+use skychimp_core::accounts::user::User;
+use skychimp_core::oversight::archive;
+use skychimp_core::oversight::moderation::Administrator;
 use skychimp_web::letters::{Told, tell};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;

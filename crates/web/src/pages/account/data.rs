@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
-use skychimp_core::archive;
-use skychimp_core::audit::Actor;
-use skychimp_core::deletion::Belongings;
-use skychimp_core::second_factor::SecondFactor;
-use skychimp_core::user::User;
+use skychimp_core::accounts::audit::Actor;
+use skychimp_core::accounts::second_factor::SecondFactor;
+use skychimp_core::accounts::user::User;
+use skychimp_core::oversight::archive;
+use skychimp_core::oversight::deletion::Belongings;
 use tokio::sync::mpsc;
 
 use super::password;

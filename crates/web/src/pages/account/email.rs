@@ -5,8 +5,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::token::{Grant, Purpose, Token};
-use skychimp_core::user::User;
+use skychimp_core::accounts::token::{Grant, Purpose, Token};
+use skychimp_core::accounts::user::User;
 
 use super::reset::{dead, granted, redeemed};
 use super::{Even, password};

@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::ids::UserId;
-use skychimp_core::password::HashedPassword;
-use skychimp_core::second_factor::SecondFactor;
-use skychimp_core::session::{NewSession, Session, SessionToken};
-use skychimp_core::user::User;
+use skychimp_core::accounts::password::HashedPassword;
+use skychimp_core::accounts::second_factor::SecondFactor;
+use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::ids::UserId;
 
 use super::second;
 use crate::error::WebError;

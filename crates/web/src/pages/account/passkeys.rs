@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use skychimp_core::ids::PasskeyId;
-use skychimp_core::login_step::{LoginStep, StepKind};
-use skychimp_core::passkey::{Passkey, Passkeys};
-use skychimp_core::token::Token;
+use skychimp_core::accounts::login_step::{LoginStep, StepKind};
+use skychimp_core::accounts::passkey::{Passkey, Passkeys};
+use skychimp_core::accounts::token::Token;
+use skychimp_core::platform::ids::PasskeyId;
 
 use super::login::{self, Entry, enter, local};
 use super::password;

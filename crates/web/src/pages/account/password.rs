@@ -5,10 +5,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::password::{self, HashedPassword, Holder, PASSWORD_MIN};
-use skychimp_core::session::Session;
-use skychimp_core::user::User;
+use skychimp_core::accounts::password::{self, HashedPassword, Holder, PASSWORD_MIN};
+use skychimp_core::accounts::session::Session;
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::error::Error;
 
 use crate::AppState;
 use crate::auth::CurrentUser;

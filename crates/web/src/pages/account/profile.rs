@@ -5,8 +5,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::error::Error;
 
 use crate::auth::CurrentUser;
 use crate::error::WebError;

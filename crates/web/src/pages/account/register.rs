@@ -5,11 +5,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::password::{self, Holder, PASSWORD_MIN};
-use skychimp_core::registration::Registered;
-use skychimp_core::token::{Grant, Purpose, Token};
-use skychimp_core::user::{NewUser, Role, User};
+use skychimp_core::accounts::password::{self, Holder, PASSWORD_MIN};
+use skychimp_core::accounts::registration::Registered;
+use skychimp_core::accounts::token::{Grant, Purpose, Token};
+use skychimp_core::accounts::user::{NewUser, Role, User};
+use skychimp_core::platform::error::{Error, FieldError};
 
 use super::Even;
 use super::reset::{dead, granted, redeemed};

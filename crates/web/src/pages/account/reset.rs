@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Tx;
-use skychimp_core::password::PASSWORD_MIN;
-use skychimp_core::token::{Grant, Purpose, Token};
-use skychimp_core::user::User;
+use skychimp_core::accounts::password::PASSWORD_MIN;
+use skychimp_core::accounts::token::{Grant, Purpose, Token};
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::recipients::address::EmailAddress;
 
 use super::{Even, password, register};
 use crate::AppState;

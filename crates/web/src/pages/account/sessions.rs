@@ -7,8 +7,8 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use skychimp_core::session::{Session, SessionToken};
-use skychimp_core::time::Moment;
+use skychimp_core::accounts::session::{Session, SessionToken};
+use skychimp_core::platform::time::Moment;
 
 use crate::AppState;
 use crate::auth::CurrentUser;

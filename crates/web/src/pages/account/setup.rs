@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::ids::UserId;
-use skychimp_core::password::PASSWORD_MIN;
-use skychimp_core::user::{NewUser, Role, User};
+use skychimp_core::accounts::password::PASSWORD_MIN;
+use skychimp_core::accounts::user::{NewUser, Role, User};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::UserId;
 
 use super::login::{Entry, enter};
 use super::password;

@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use skychimp_core::markdown;
-use skychimp_core::post::public::Place;
-use skychimp_core::post::{Card, Post, Tag};
-use skychimp_core::time::Moment;
+use skychimp_core::blog::markdown;
+use skychimp_core::blog::post::public::Place;
+use skychimp_core::blog::post::{Card, Post, Tag};
+use skychimp_core::platform::time::Moment;
 
 use super::base;
 use crate::AppState;

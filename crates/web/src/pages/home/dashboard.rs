@@ -3,9 +3,9 @@
 use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday};
 use serde_json::json;
-use skychimp_core::dashboard::{Dashboard, Upcoming};
-use skychimp_core::db::Tx;
-use skychimp_core::ids::UserId;
+use skychimp_core::oversight::dashboard::{Dashboard, Upcoming};
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::ids::UserId;
 
 use super::lately::{Days, day_of, seconds};
 use crate::error::WebError;

@@ -3,8 +3,8 @@
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde_json::json;
-use skychimp_core::dashboard::{Attention, BACK, Past};
-use skychimp_core::time::Moment;
+use skychimp_core::oversight::dashboard::{Attention, BACK, Past};
+use skychimp_core::platform::time::Moment;
 
 use crate::i18n::Text;
 use crate::page::Page;

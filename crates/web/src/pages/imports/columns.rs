@@ -4,12 +4,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::ids::{ImportId, ListId, UserId};
-use skychimp_core::import::{
+use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::platform::ids::{ImportId, ListId, UserId};
+use skychimp_core::recipients::import::{
     Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target, file_of,
 };
-use skychimp_core::list::List;
+use skychimp_core::recipients::list::List;
 
 use super::find;
 use super::upload::look;
@@ -252,7 +252,7 @@ async fn begin(
 
 /// The list with the new name, made when missing, or the chosen one of the owner.
 async fn list_of(
-    tx: &mut skychimp_core::db::Tx,
+    tx: &mut skychimp_core::platform::db::Tx,
     owner: UserId,
     chosen: Option<ListId>,
     new_list: &str,

@@ -9,8 +9,8 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use skychimp_core::ids::{ImportId, UserId};
-use skychimp_core::import::{Import, ImportState, error_file_of};
+use skychimp_core::platform::ids::{ImportId, UserId};
+use skychimp_core::recipients::import::{Import, ImportState, error_file_of};
 use tokio::io::AsyncReadExt as _;
 
 use super::find;

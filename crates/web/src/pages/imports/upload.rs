@@ -5,9 +5,9 @@ use std::path::Path as FilePath;
 use axum::extract::multipart::Field;
 use axum::extract::{Multipart, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use skychimp_core::error::Error;
-use skychimp_core::ids::{ImportId, UserId};
-use skychimp_core::import::{self, Hints, Import, Options, Preview, file_of};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{ImportId, UserId};
+use skychimp_core::recipients::import::{self, Hints, Import, Options, Preview, file_of};
 use tokio::io::AsyncWriteExt as _;
 
 use super::IndexPage;

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::{Deletions, Mailing, Step, Tally};
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::mailing::{Deletions, Mailing, Step, Tally};
 
 use crate::AppState;
 use crate::auth::Sender;

@@ -4,17 +4,17 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::db::Tx;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
-use skychimp_core::list::{self, List, Members};
-use skychimp_core::mailing::{
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::list::{self, List, Members};
+use skychimp_core::recipients::recipient::{self, Recipient};
+use skychimp_core::sending::mailing::{
     Audience, Begin, InPlace, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
 };
-use skychimp_core::recipient::{self, Recipient};
-use skychimp_core::schedule::Every;
-use skychimp_core::submission::Arrival;
-use skychimp_core::time::Moment;
+use skychimp_core::sending::schedule::Every;
 
 use super::{back, found, in_zone, not_possible, service, start_now};
 use crate::AppState;

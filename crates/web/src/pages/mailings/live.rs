@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
-use skychimp_core::ids::{MailingId, RunId, UserId};
-use skychimp_core::mailing::{Mailing, Status};
-use skychimp_core::run::{Run, RunState};
+use skychimp_core::platform::ids::{MailingId, RunId, UserId};
+use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::run::{Run, RunState};
 
 use super::Viewer;
 use super::snapshot::{Snapshot, plot};
@@ -128,7 +128,7 @@ impl Look for Waiting {
 
 impl Watch {
     /// What the page shows, as it is written there.
-    fn values(&self, found: &Snapshot, now: skychimp_core::time::Moment) -> Value {
+    fn values(&self, found: &Snapshot, now: skychimp_core::platform::time::Moment) -> Value {
         let (run, rate, page) = (&found.run, found.rate, &self.page);
         let totals = run.totals();
         let number = |n: i64| page.num(n).to_string();

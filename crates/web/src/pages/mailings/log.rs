@@ -4,15 +4,15 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::attempt::{
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{DeliveryId, MailingId, RunId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::attempt::{
     Attempt, AttemptCursor, AttemptFilter, AttemptOutcome, AttemptsOf, Order,
 };
-use skychimp_core::delivery::DeliveryState;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{DeliveryId, MailingId, RunId, UserId};
-use skychimp_core::mailing::Mailing;
-use skychimp_core::schedule::{Every, Schedule};
-use skychimp_core::time::Moment;
+use skychimp_core::sending::delivery::DeliveryState;
+use skychimp_core::sending::mailing::Mailing;
+use skychimp_core::sending::schedule::{Every, Schedule};
 
 use super::{Viewer, found};
 use crate::AppState;

@@ -4,12 +4,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::delivery::{Delivery, Fate, PeopleFilter, PersonRow};
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, RunId};
-use skychimp_core::mailing::Mailing;
-use skychimp_core::run::Run;
-use skychimp_core::submission::Arrival;
+use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, RunId};
+use skychimp_core::sending::delivery::{Delivery, Fate, PeopleFilter, PersonRow};
+use skychimp_core::sending::mailing::Mailing;
+use skychimp_core::sending::run::Run;
 
 use super::show::run_of;
 use super::{Viewer, found, not_possible};
@@ -99,7 +99,7 @@ impl PeopleQuery {
     /// The run that is asked for, else the latest one.
     async fn run(
         &self,
-        tx: &mut skychimp_core::db::Tx,
+        tx: &mut skychimp_core::platform::db::Tx,
         viewer: &Viewer,
         mailing: MailingId,
     ) -> Result<Run, WebError> {

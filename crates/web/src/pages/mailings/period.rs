@@ -6,10 +6,10 @@ use axum::response::Response;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde::Deserialize;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{RunId, UserId};
-use skychimp_core::report::Report;
-use skychimp_core::run::{Period, Run, TitledRun, Totals};
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{RunId, UserId};
+use skychimp_core::sending::report::Report;
+use skychimp_core::sending::run::{Period, Run, TitledRun, Totals};
 
 use super::report::sentence;
 use super::trend::Line;

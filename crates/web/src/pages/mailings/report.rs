@@ -5,10 +5,10 @@ pub(crate) mod files;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use skychimp_core::attempt::{AttemptOutcome, ReplyGroup};
-use skychimp_core::delivery::DeliveryState;
-use skychimp_core::report::{Cause, Domain, Report, Said, Times};
-use skychimp_core::run::Totals;
+use skychimp_core::sending::attempt::{AttemptOutcome, ReplyGroup};
+use skychimp_core::sending::delivery::DeliveryState;
+use skychimp_core::sending::report::{Cause, Domain, Report, Said, Times};
+use skychimp_core::sending::run::Totals;
 
 use crate::format;
 use crate::i18n::{Lang, Text};

@@ -6,17 +6,17 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::attempt::{Attempt, ReplyGroup};
-use skychimp_core::db::Tx;
-use skychimp_core::ids::{MailingId, RunId, UserId};
-use skychimp_core::list::{List, Members};
-use skychimp_core::mailing::{
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::ids::{MailingId, RunId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::list::{List, Members};
+use skychimp_core::sending::attempt::{Attempt, ReplyGroup};
+use skychimp_core::sending::mailing::{
     Event, Item, Mailing, MessageChoice, Part, Readiness, Sender as From, Status,
 };
-use skychimp_core::report::Report;
-use skychimp_core::run::{Run, RunState, Totals};
-use skychimp_core::time::Moment;
-use skychimp_core::user::User;
+use skychimp_core::sending::report::Report;
+use skychimp_core::sending::run::{Run, RunState, Totals};
 
 use super::live::duration;
 use super::report::{self, ReportView};

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use serde_json::{Value, json};
-use skychimp_core::attempt::Attempt;
-use skychimp_core::db::Tx;
-use skychimp_core::ids::{MailingId, RunId, UserId};
-use skychimp_core::mailing::{Mailing, Status};
-use skychimp_core::run::Run;
-use skychimp_core::time::Moment;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::ids::{MailingId, RunId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::attempt::Attempt;
+use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::run::Run;
 use tokio::sync::Mutex;
 
 use crate::AppState;

@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
-use skychimp_core::ids::MailingId;
-use skychimp_core::mailing::Mailing;
-use skychimp_core::report::{Cause, Report};
-use skychimp_core::run::Run;
+use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::mailing::Mailing;
+use skychimp_core::sending::report::{Cause, Report};
+use skychimp_core::sending::run::Run;
 
 use super::report::{ReportView, sentence};
 use super::{Viewer, found};

@@ -2,8 +2,8 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::Mailing;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::sending::mailing::Mailing;
 
 use crate::AppState;
 use crate::auth::{Manager, Sender};

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::audit::{Audit, AuditFilter, AuditKind};
+use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
 
 use super::{PAGE, address, cut, day};
 use crate::AppState;

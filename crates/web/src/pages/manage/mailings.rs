@@ -4,12 +4,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::db::Tx;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, UserId};
-use skychimp_core::mailing::{Mailing, Status};
-use skychimp_core::moderation::{SeenFilter, SeenMailing, SeenState};
-use skychimp_core::user::User;
+use skychimp_core::accounts::user::User;
+use skychimp_core::oversight::moderation::{SeenFilter, SeenMailing, SeenState};
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::sending::mailing::{Mailing, Status};
 
 use super::{PAGE, ReasonForm, address, cut, day, stepped};
 use crate::AppState;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use skychimp_core::moderation::ServiceOverview;
+use skychimp_core::oversight::moderation::ServiceOverview;
 
 use crate::AppState;
 use crate::auth::Manager;

@@ -10,14 +10,14 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
-use skychimp_core::db::Tx;
-use skychimp_core::error::Error;
-use skychimp_core::ids::ServerId;
-use skychimp_core::sending_server::{
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::ServerId;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::sending_server::{
     Health, HealthState, Seen, SendingServer, ServerDraft, TlsMode,
 };
-use skychimp_core::service::Fault;
-use skychimp_core::time::Moment;
+use skychimp_core::sending::service::Fault;
 
 use self::form::ServerForm;
 use crate::AppState;

@@ -8,18 +8,18 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use skychimp_core::address::EmailAddress;
-use skychimp_core::db::Tx;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::ids::{RecipientId, UserId};
-use skychimp_core::letter::{
+use skychimp_core::accounts::user::User;
+use skychimp_core::messages::letter::{
     Content, Frozen, Headers, Language, LetterTemplate, ListHeaders, Mailbox, Person, Rendered,
     compose,
 };
-use skychimp_core::moderation::Letter;
-use skychimp_core::outbox::{NewOutboxLetter, OutboxLetter};
-use skychimp_core::recipient::{Filter, Place, Recipient};
-use skychimp_core::user::User;
+use skychimp_core::oversight::moderation::Letter;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::platform::ids::{RecipientId, UserId};
+use skychimp_core::recipients::address::EmailAddress;
+use skychimp_core::recipients::recipient::{Filter, Place, Recipient};
+use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 use super::MessageForm;
 use crate::auth::Sender;

@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::ids::PostId;
-use skychimp_core::media::{self, FILE_MAX, Picture};
-use skychimp_core::post::Post;
+use skychimp_core::blog::media::{self, FILE_MAX, Picture};
+use skychimp_core::blog::post::Post;
+use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::platform::ids::PostId;
 
 use super::bare;
 use crate::AppState;

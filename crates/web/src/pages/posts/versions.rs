@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use similar::{ChangeTag, TextDiff};
-use skychimp_core::ids::PostId;
-use skychimp_core::post::{Post, PostDraft, Version};
+use skychimp_core::blog::post::{Post, PostDraft, Version};
+use skychimp_core::platform::ids::PostId;
 
 use super::VersionForm;
 use crate::AppState;

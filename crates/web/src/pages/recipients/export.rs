@@ -6,10 +6,10 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::Value;
-use skychimp_core::error::Error;
-use skychimp_core::export::{Export, Style};
-use skychimp_core::import::Delimiter;
-use skychimp_core::recipient::{Attributes, Recipient};
+use skychimp_core::platform::error::Error;
+use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::import::Delimiter;
+use skychimp_core::recipients::recipient::{Attributes, Recipient};
 
 use super::View;
 use crate::AppState;

@@ -4,11 +4,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::attempt::Attempt;
-use skychimp_core::delivery::{Delivery, LetterRow};
-use skychimp_core::ids::{RecipientId, RunId};
-use skychimp_core::recipient::Recipient;
-use skychimp_core::run::Totals;
+use skychimp_core::platform::ids::{RecipientId, RunId};
+use skychimp_core::recipients::recipient::Recipient;
+use skychimp_core::sending::attempt::Attempt;
+use skychimp_core::sending::delivery::{Delivery, LetterRow};
+use skychimp_core::sending::run::Totals;
 
 use crate::AppState;
 use crate::auth::Sender;

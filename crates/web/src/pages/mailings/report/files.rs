@@ -4,12 +4,12 @@ use std::vec;
 
 use axum::extract::State;
 use axum::response::Response;
-use skychimp_core::delivery::DeliveryState;
-use skychimp_core::error::Error;
-use skychimp_core::ids::{MailingId, RunId, UserId};
-use skychimp_core::report::Report;
-use skychimp_core::run::{Run, RunState, Totals};
-use skychimp_core::time::Moment;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MailingId, RunId, UserId};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::delivery::DeliveryState;
+use skychimp_core::sending::report::Report;
+use skychimp_core::sending::run::{Run, RunState, Totals};
 
 use super::{Group, ReportView};
 use crate::AppState;

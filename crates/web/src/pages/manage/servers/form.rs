@@ -1,8 +1,10 @@
 //! The form of a server.
 
 use serde::Deserialize;
-use skychimp_core::error::{Error, FieldError};
-use skychimp_core::sending_server::{Limits, Password, SendingServer, ServerDraft, TlsMode};
+use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::sending::sending_server::{
+    Limits, Password, SendingServer, ServerDraft, TlsMode,
+};
 
 /// What was typed. Its `Debug` hides the password.
 #[derive(Clone, Default, Deserialize)]

@@ -1,0 +1,13 @@
+//! Who may enter: users, passwords, sessions, second factors, rate limits, the audit log.
+
+pub mod audit;
+pub mod limit;
+pub mod login_step;
+pub mod passkey;
+pub mod password;
+pub mod registration;
+pub mod second_factor;
+pub mod session;
+pub mod submission;
+pub mod token;
+pub mod user;

@@ -1,0 +1,122 @@
+//! Limits against guessing and flooding, shared by all nodes through the database.
+//!
+//! A limit lets a subject (an address of the network, an account, both together) try a few times at once; then every
+//! further try makes it wait twice as long, up to a bound. Nothing is ever locked: who waits gets his try.
+//!
+//! *Invariant*: a try is counted before it is made, in one statement, so many at once cannot slip through.
+//!
+//! *Design note*: in the database and not in the cache, because the cache may be absent and a login writes a session
+//! anyway. Refused tries cost one statement and write nothing; `web` keeps them off the database altogether.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::time::Moment;
+
+/// How often something may be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Keeps the subjects of different limits apart.
+    pub name: &'static str,
+    /// So many tries are not delayed.
+    pub free: u32,
+    /// The wait after the last free try; each further one doubles it.
+    pub first: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+    /// All is forgotten this long after the last try. Longer than [`Limit::longest`].
+    pub window: Duration,
+}
+
+/// What the database knows a subject by.
+pub type Key = [u8; 32];
+
+impl Limit {
+    /// What the database knows `subject` by.
+    #[must_use]
+    pub fn key(&self, subject: &str) -> Key {
+        let mut hash = Sha256::new();
+        hash.update(self.name);
+        hash.update([0]);
+        hash.update(subject);
+        hash.finalize().into()
+    }
+
+    /// Counts a try; `Some`: it must not be made before that moment.
+    pub async fn try_once(
+        &self,
+        tx: &mut Tx,
+        key: &Key,
+        now: Moment,
+    ) -> Result<Option<Moment>, Error> {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let free = i64::from(self.free);
+        let after_first = if free > 1 { Duration::ZERO } else { self.first };
+        let counted: Option<i64> = on_db!(&mut *tx, conn => sqlx::query_scalar(
+            "INSERT INTO limits (key, tries, until_at, forget_at) VALUES ($1, 1, $2 + $3, $2 + $4)
+             ON CONFLICT (key) DO UPDATE
+             SET tries = CASE WHEN limits.forget_at <= $2 THEN 1 ELSE limits.tries + 1 END,
+                 until_at = $2 + CASE WHEN limits.forget_at <= $2 THEN $3
+                                      WHEN limits.tries + 1 < $5 THEN 0
+                                      WHEN limits.tries + 1 - $5 > 20 THEN $7
+                                      WHEN $6 << CAST(limits.tries + 1 - $5 AS INTEGER) > $7 THEN $7
+                                      ELSE $6 << CAST(limits.tries + 1 - $5 AS INTEGER) END,
+                 forget_at = $2 + $4
+             WHERE limits.until_at <= $2
+             RETURNING tries",
+        )
+        .bind(key.as_slice())
+        .bind(now)
+        .bind(millis(after_first))
+        .bind(millis(self.window))
+        .bind(free)
+        .bind(millis(self.first))
+        .bind(millis(self.longest))
+        .fetch_optional(conn)
+        .await)?;
+        if counted.is_some() {
+            return Ok(None);
+        }
+        let until: Option<Moment> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT until_at FROM limits WHERE key = $1",
+        )
+        .bind(key.as_slice())
+        .fetch_optional(conn)
+        .await)?;
+        Ok(until.filter(|until| *until > now))
+    }
+
+    /// Forgets the tries: the last one was right.
+    pub async fn forget(tx: &mut Tx, key: &Key) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("DELETE FROM limits WHERE key = $1")
+            .bind(key.as_slice())
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Takes one try back: it was right, but the subject may try wrong ones beside.
+    pub async fn refund(tx: &mut Tx, key: &Key) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("UPDATE limits SET tries = tries - 1 WHERE key = $1 AND tries > 0")
+            .bind(key.as_slice())
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Removes what is forgotten; returns how many.
+    pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+        Ok(
+            on_db!(tx, conn => sqlx::query("DELETE FROM limits WHERE forget_at <= $1")
+            .bind(now)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected()))?,
+        )
+    }
+}

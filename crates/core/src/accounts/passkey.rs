@@ -1,0 +1,419 @@
+//! Passkeys (`WebAuthn`): keys that a browser or a phone keeps, and shows that it has after its owner was verified by finger,
+//! face or PIN. One opens its account without a password, or stands for the code after it.
+//!
+//! *Invariants*: the origin is the configured base URL and nothing else. A question is asked of one browser, lives for some
+//! minutes and is answered once. An account whose address is not verified gets no passkey: who made it with
+//! another's address would keep the key to it.
+//!
+//! *Design note*: what was asked is kept in the database ([`LoginStep`]), so the answer may come to another node.
+
+use serde_json::{Value, json};
+use url::Url;
+use webauthn_rs::prelude::{
+    DiscoverableAuthentication, Passkey as Credential, PasskeyAuthentication, PasskeyRegistration,
+    PublicKeyCredential, RegisterPublicKeyCredential,
+};
+use webauthn_rs::{Webauthn, WebauthnBuilder};
+
+use crate::accounts::login_step::{LoginStep, StepKind};
+use crate::accounts::token::Token;
+use crate::accounts::user::User;
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{PasskeyId, UserId};
+use crate::platform::time::Moment;
+
+/// Longest name, in characters.
+pub const NAME_MAX: usize = 60;
+/// Most passkeys of an account.
+pub const MOST: usize = 20;
+
+/// A passkey of somebody.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Passkey {
+    /// Its id here.
+    pub id: PasskeyId,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was added.
+    pub created_at: Moment,
+    /// When it last opened the account.
+    pub used_at: Option<Moment>,
+}
+
+/// Asks passkeys and checks their answers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Passkeys(Option<Webauthn>);
+
+impl Passkeys {
+    /// For the site at `base_url`. Passkeys belong to a domain: a site that has only an IP address gets none.
+    #[must_use]
+    pub fn new(base_url: &Url) -> Self {
+        let site = base_url
+            .domain()
+            .and_then(|domain| WebauthnBuilder::new(domain, base_url).ok())
+            .and_then(|builder| builder.rp_name("Skychimp").build().ok());
+        Self(site)
+    }
+
+    /// Passkeys can be had here.
+    #[must_use]
+    pub fn offered(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn site(&self) -> Result<&Webauthn, Error> {
+        let none = || Error::Internal("this site has no domain for passkeys".to_owned());
+        self.0.as_ref().ok_or_else(none)
+    }
+
+    /// Asks a browser to make a new passkey for `user`, who has shown the password. The browser keeps `token`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a wrong name, an account that is not verified or has too many.
+    pub async fn ask_new(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        user: &User,
+        name: &str,
+        now: Moment,
+    ) -> Result<Value, Error> {
+        Passkey::check_name(name)?;
+        if user.verified_at.is_none() {
+            return Err(Error::invalid("passkey", "unverified"));
+        }
+        let known = credentials(tx, user.id).await?;
+        if known.len() >= MOST {
+            let many = FieldError::new("passkey", "too_many").with("max", MOST);
+            return Err(Error::Invalid(vec![many]));
+        }
+        let known = known.iter().map(|(_, key)| key.cred_id().clone()).collect();
+        let (question, state) = self
+            .site()?
+            .start_passkey_registration(user.id.0, &user.email, &user.name, Some(known))
+            .map_err(internal)?;
+        let mut question = value(&question)?;
+        // one that can say whose it is: signing in asks for no address
+        let wanted = &mut question["publicKey"]["authenticatorSelection"];
+        wanted["residentKey"] = json!("required");
+        wanted["requireResidentKey"] = json!(true);
+        let step = LoginStep {
+            user_id: Some(user.id),
+            remember: false,
+            question: text(&state)?,
+        };
+        LoginStep::begin(tx, token, StepKind::PasskeyNew, &step, now).await?;
+        Ok(question)
+    }
+
+    /// Stores the passkey that a browser has made. `None`: the answer is wrong or late. Commit in any case: the question is
+    /// answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a wrong name.
+    pub async fn add(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        user: UserId,
+        answer: &str,
+        name: &str,
+        now: Moment,
+    ) -> Result<Option<PasskeyId>, Error> {
+        let name = Passkey::check_name(name)?;
+        let step = LoginStep::take(tx, token, StepKind::PasskeyNew, now).await?;
+        let Some(step) = step.filter(|step| step.user_id == Some(user)) else {
+            return Ok(None);
+        };
+        let state: PasskeyRegistration = read(&step.question)?;
+        let Ok(answer) = serde_json::from_str::<RegisterPublicKeyCredential>(answer) else {
+            return Ok(None);
+        };
+        let Ok(credential) = self.site()?.finish_passkey_registration(&answer, &state) else {
+            return Ok(None);
+        };
+        let id = PasskeyId::new(now);
+        let rows = on_db!(tx, conn => sqlx::query(
+            "INSERT INTO passkeys (user_id, id, credential_id, name, credential, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (credential_id) DO NOTHING",
+        )
+        .bind(user)
+        .bind(id)
+        .bind(credential.cred_id().as_slice())
+        .bind(name)
+        .bind(text(&credential)?)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok((rows == 1).then_some(id))
+    }
+
+    /// Asks a browser for any passkey of this site: it will say whose it is. The browser keeps `token`.
+    pub async fn ask_any(&self, tx: &mut Tx, token: &Token, now: Moment) -> Result<Value, Error> {
+        let (question, state) = self
+            .site()?
+            .start_discoverable_authentication()
+            .map_err(internal)?;
+        let step = LoginStep {
+            user_id: None,
+            remember: false,
+            question: text(&state)?,
+        };
+        LoginStep::begin(tx, token, StepKind::PasskeyLogin, &step, now).await?;
+        value(&question)
+    }
+
+    /// Whose passkey has answered; `None`: nobody's, or late. Commit in any case: the question is answered.
+    pub async fn recognise(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        answer: &str,
+        now: Moment,
+    ) -> Result<Option<UserId>, Error> {
+        let step = LoginStep::take(tx, token, StepKind::PasskeyLogin, now).await?;
+        let Some(step) = step else {
+            return Ok(None);
+        };
+        let state: DiscoverableAuthentication = read(&step.question)?;
+        let Ok(answer) = serde_json::from_str::<PublicKeyCredential>(answer) else {
+            return Ok(None);
+        };
+        let site = self.site()?;
+        let Ok((user, _)) = site.identify_discoverable_authentication(&answer) else {
+            return Ok(None);
+        };
+        let user = UserId(user);
+        let Some((id, mut credential)) = by_credential(tx, user, &answer.raw_id).await? else {
+            return Ok(None);
+        };
+        match site.finish_discoverable_authentication_v2(&answer, state, &credential) {
+            Ok(result) => {
+                credential.update_credential(&result);
+                used(tx, user, id, &credential, now).await?;
+                Ok(Some(user))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Asks for a passkey of somebody who has shown the password in the login of `token`. `None`: there is no such login,
+    /// or no passkey.
+    pub async fn ask_second(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        now: Moment,
+    ) -> Result<Option<Value>, Error> {
+        let step = LoginStep::find(tx, token, StepKind::Second, now).await?;
+        let Some(user) = step.and_then(|step| step.user_id) else {
+            return Ok(None);
+        };
+        let known: Vec<_> = credentials(tx, user).await?;
+        if known.is_empty() {
+            return Ok(None);
+        }
+        let known: Vec<_> = known.into_iter().map(|(_, key)| key).collect();
+        let (question, state) = self
+            .site()?
+            .start_passkey_authentication(&known)
+            .map_err(internal)?;
+        LoginStep::ask(tx, token, &text(&state)?).await?;
+        value(&question).map(Some)
+    }
+
+    /// Whether a passkey of the user has answered in the login of `token`. Commit in any case: the question is answered.
+    pub async fn prove(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        answer: &str,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let step = LoginStep::find(tx, token, StepKind::Second, now).await?;
+        let Some((user, question)) = step.and_then(|step| Some((step.user_id?, step.question)))
+        else {
+            return Ok(false);
+        };
+        // of two who bring the same answer at once one gets in
+        if question.is_empty() || !LoginStep::answered(tx, token, &question).await? {
+            return Ok(false);
+        }
+        let state: PasskeyAuthentication = read(&question)?;
+        let Ok(answer) = serde_json::from_str::<PublicKeyCredential>(answer) else {
+            return Ok(false);
+        };
+        let Some((id, mut credential)) = by_credential(tx, user, &answer.raw_id).await? else {
+            return Ok(false);
+        };
+        match self.site()?.finish_passkey_authentication(&answer, &state) {
+            Ok(result) => {
+                credential.update_credential(&result);
+                used(tx, user, id, &credential, now).await?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+impl Passkey {
+    fn check_name(name: &str) -> Result<&str, Error> {
+        let name = name.trim();
+        let wrong = if name.is_empty() {
+            FieldError::new("passkey_name", "required")
+        } else if name.chars().count() > NAME_MAX {
+            FieldError::new("passkey_name", "too_long").with("max", NAME_MAX)
+        } else if name.chars().any(char::is_control) {
+            FieldError::new("passkey_name", "control_characters")
+        } else {
+            return Ok(name);
+        };
+        Err(Error::Invalid(vec![wrong]))
+    }
+
+    /// All passkeys of an account, the oldest first.
+    pub async fn all_of(tx: &mut Tx, user: UserId) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, name, created_at, used_at FROM passkeys WHERE user_id = $1 ORDER BY id",
+        )
+        .bind(user)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Calls a passkey something else; false when it is none of the user's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a wrong name.
+    pub async fn rename(
+        tx: &mut Tx,
+        user: UserId,
+        id: PasskeyId,
+        name: &str,
+    ) -> Result<bool, Error> {
+        let name = Self::check_name(name)?;
+        let rows = on_db!(tx, conn => sqlx::query(
+            "UPDATE passkeys SET name = $3 WHERE user_id = $1 AND id = $2",
+        )
+        .bind(user)
+        .bind(id)
+        .bind(name)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// Forgets a passkey: it opens nothing any more. False when it is none of the user's.
+    pub async fn remove(tx: &mut Tx, user: UserId, id: PasskeyId) -> Result<bool, Error> {
+        let rows = on_db!(tx, conn => sqlx::query(
+            "DELETE FROM passkeys WHERE user_id = $1 AND id = $2",
+        )
+        .bind(user)
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(rows == 1)
+    }
+
+    /// Forgets all passkeys of an account.
+    pub async fn remove_all(tx: &mut Tx, user: UserId) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("DELETE FROM passkeys WHERE user_id = $1")
+            .bind(user)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+}
+
+/// The keys of an account.
+async fn credentials(tx: &mut Tx, user: UserId) -> Result<Vec<(PasskeyId, Credential)>, Error> {
+    let rows: Vec<(PasskeyId, String)> = on_db!(tx, conn => sqlx::query_as(
+        "SELECT id, credential FROM passkeys WHERE user_id = $1 ORDER BY id",
+    )
+    .bind(user)
+    .fetch_all(conn)
+    .await)?;
+    rows.into_iter()
+        .map(|(id, credential)| Ok((id, read(&credential)?)))
+        .collect()
+}
+
+/// A key of an account that nobody has blocked.
+async fn by_credential(
+    tx: &mut Tx,
+    user: UserId,
+    credential_id: &[u8],
+) -> Result<Option<(PasskeyId, Credential)>, Error> {
+    let row: Option<(PasskeyId, String)> = on_db!(tx, conn => sqlx::query_as(
+        "SELECT p.id, p.credential FROM passkeys p JOIN users u ON u.id = p.user_id
+         WHERE p.user_id = $1 AND p.credential_id = $2 AND u.blocked_at IS NULL",
+    )
+    .bind(user)
+    .bind(credential_id)
+    .fetch_optional(conn)
+    .await)?;
+    row.map(|(id, credential)| Ok((id, read(&credential)?)))
+        .transpose()
+}
+
+/// Keeps the counter of a key, by which a copy of it is noticed, and when it was used.
+async fn used(
+    tx: &mut Tx,
+    user: UserId,
+    id: PasskeyId,
+    credential: &Credential,
+    now: Moment,
+) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query(
+        "UPDATE passkeys SET credential = $3, used_at = $4 WHERE user_id = $1 AND id = $2",
+    )
+    .bind(user)
+    .bind(id)
+    .bind(text(credential)?)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    Ok(())
+}
+
+fn internal(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("passkeys: {error}"))
+}
+
+fn value(of: &impl serde::Serialize) -> Result<Value, Error> {
+    serde_json::to_value(of).map_err(internal)
+}
+
+fn text(of: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string(of).map_err(internal)
+}
+
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R31: passkeys belong to the domain of the base URL; a site without one offers none.
+    #[test]
+    fn sites_without_a_domain_have_no_passkeys() {
+        let offered = |url: &str| Passkeys::new(&url.parse().unwrap()).offered();
+        assert!(offered("https://mail.example.org"));
+        assert!(offered("http://localhost:8080"));
+        assert!(!offered("http://127.0.0.1:8080"));
+        assert!(!offered("http://[::1]:8080"));
+    }
+}

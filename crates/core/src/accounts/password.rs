@@ -1,0 +1,349 @@
+//! Passwords: the rules for new ones, and their hashes (Argon2id, RFC 9106).
+//!
+//! Length is what makes a password hard to guess, so there are no rules about kinds of characters (NIST SP 800-63B
+//! §5.1.1.2); refused are those that guessers try first: common ones, simple patterns, one's own name or address.
+//!
+//! *Invariant*: hashing takes some 20 ms of CPU and 19 MB of memory. It never runs on a thread that answers others, and
+//! [`Hasher`] bounds how many run and wait, so a flood of logins costs the flood its answers and nobody else.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params};
+use tokio::sync::Semaphore;
+
+use crate::platform::error::{Error, FieldError};
+
+/// Shortest password, in characters.
+pub const PASSWORD_MIN: usize = 10;
+/// Longest password, in characters; a bound for the cost of hashing.
+pub const PASSWORD_MAX: usize = 256;
+/// Fewer different characters than this are a pattern.
+const DIFFERENT_MIN: usize = 5;
+/// A password that repeats so few characters is a pattern.
+const UNIT_MAX: usize = 6;
+/// More passwords than this do not wait for their turn.
+const WAITING_MAX: usize = 64;
+
+/// Common passwords of at least [`PASSWORD_MIN`] characters, in lower case: those among the 20 000 of the list by Royce
+/// Williams that Django ships (BSD licence), and what Russian keyboards add.
+static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    include_str!("password/weak.txt")
+        .split_whitespace()
+        .collect()
+});
+
+/// Whose password it is: it must not be their name or address with a few digits behind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Holder<'a> {
+    /// The account's address.
+    pub email: &'a str,
+    /// The account's name.
+    pub name: &'a str,
+}
+
+/// Checks a new password; a wrong one is an error of `field`.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] with the rule that it breaks.
+pub fn check(field: &'static str, password: &str, holder: Holder<'_>) -> Result<(), Error> {
+    let length = password.chars().count();
+    let wrong = if length < PASSWORD_MIN {
+        FieldError::new(field, "too_short").with("min", PASSWORD_MIN)
+    } else if length > PASSWORD_MAX {
+        FieldError::new(field, "too_long").with("max", PASSWORD_MAX)
+    } else if is_own(password, holder) {
+        FieldError::new(field, "password_own")
+    } else if is_common(password) {
+        FieldError::new(field, "password_common")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Invalid(vec![wrong]))
+}
+
+/// Nothing but name, address and digits.
+fn is_own(password: &str, holder: Holder<'_>) -> bool {
+    let password = password.to_lowercase();
+    let core = password.trim_matches(|c: char| !c.is_alphabetic());
+    let (local, domain) = holder.email.split_once('@').unwrap_or_default();
+    let words = [holder.email, local, domain, holder.name, "skychimp"];
+    core.is_empty()
+        || words
+            .iter()
+            .map(|word| word.to_lowercase())
+            .any(|word| !word.is_empty() && (word == password || word == core))
+}
+
+/// A common one, also with digits and signs hung on, or a pattern.
+fn is_common(password: &str) -> bool {
+    let password = password.to_lowercase();
+    let chars: Vec<char> = password.chars().collect();
+    let different: HashSet<&char> = chars.iter().collect();
+    let repeats = (1..=UNIT_MAX).any(|unit| {
+        chars
+            .iter()
+            .zip(chars.iter().skip(unit))
+            .all(|(a, b)| a == b)
+    });
+    let climbs = |step: i64| {
+        chars
+            .windows(2)
+            .all(|pair| i64::from(u32::from(pair[1])) - i64::from(u32::from(pair[0])) == step)
+    };
+    let stem = password.trim_end_matches(|c: char| !c.is_alphabetic());
+    different.len() < DIFFERENT_MIN
+        || repeats
+        || climbs(1)
+        || climbs(-1)
+        || COMMON.contains(password.as_str())
+        || COMMON.contains(stem)
+}
+
+/// A hashed password, ready to be stored.
+#[derive(Clone)]
+pub struct HashedPassword(String);
+
+impl std::fmt::Debug for HashedPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashedPassword(…)")
+    }
+}
+
+impl HashedPassword {
+    /// Hashes with a random salt. Check a new password with [`check`] before; here only its length counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a password that is too short or too long.
+    pub fn new(password: &str) -> Result<Self, Error> {
+        let length = password.chars().count();
+        if length < PASSWORD_MIN {
+            return Err(Error::Invalid(vec![
+                FieldError::new("password", "too_short").with("min", PASSWORD_MIN),
+            ]));
+        }
+        if length > PASSWORD_MAX {
+            return Err(Error::Invalid(vec![
+                FieldError::new("password", "too_long").with("max", PASSWORD_MAX),
+            ]));
+        }
+        let hash = Argon2::default()
+            .hash_password(password.as_bytes())
+            .map_err(|error| Error::Internal(format!("password cannot be hashed: {error}")))?;
+        Ok(Self(hash.to_string()))
+    }
+
+    /// Tells whether `password` is the one that was hashed.
+    #[must_use]
+    pub fn matches(&self, password: &str) -> bool {
+        // nothing longer was ever hashed, and hashing a megabyte costs
+        password.chars().count() <= PASSWORD_MAX
+            && PasswordHash::new(&self.0).is_ok_and(|hash| {
+                Argon2::default()
+                    .verify_password(password.as_bytes(), &hash)
+                    .is_ok()
+            })
+    }
+
+    /// Hashed more cheaply than new ones are: hash it anew when its password is at hand.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        let wanted = Argon2::default();
+        PasswordHash::new(&self.0).map_or(true, |hash| {
+            let same_kind = hash.algorithm == Algorithm::default().ident();
+            let same_cost = Params::try_from(&hash).is_ok_and(|params| {
+                let wanted = wanted.params();
+                params.m_cost() >= wanted.m_cost()
+                    && params.t_cost() >= wanted.t_cost()
+                    && params.p_cost() == wanted.p_cost()
+            });
+            !(same_kind && same_cost)
+        })
+    }
+
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Hashes and compares on threads of their own, a few at a time.
+#[derive(Debug)]
+pub struct Hasher {
+    turns: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            // one core stays for everything else
+            turns: Semaphore::new(cores.saturating_sub(1).clamp(1, 8)),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Hasher {
+    /// Hashes a password.
+    ///
+    /// # Errors
+    ///
+    /// As [`HashedPassword::new`]; [`Error::Busy`] when too many wait already.
+    pub async fn hash(&self, password: String) -> Result<HashedPassword, Error> {
+        self.run(move || HashedPassword::new(&password)).await?
+    }
+
+    /// Whether `password` is the one of `hash`. Without a hash the answer is no, after the same work.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when too many wait already.
+    pub async fn matches(
+        &self,
+        hash: Option<HashedPassword>,
+        password: String,
+    ) -> Result<bool, Error> {
+        self.run(move || {
+            let known = hash.is_some();
+            let compared = hash.as_ref().or(NOBODY.as_ref());
+            let same = compared.is_some_and(|hash| hash.matches(&password));
+            known && same
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let waiting = Waiting::begin(&self.waiting)?;
+        let turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| Error::Internal("hashing has ended".to_owned()))?;
+        let done = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        drop((turn, waiting));
+        Ok(done)
+    }
+}
+
+/// One who waits for his turn, or has it.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Result<Self, Error> {
+        let this = Self(count);
+        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            return Err(Error::Busy);
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What unknown addresses are compared with. Nobody has an account with it.
+static NOBODY: LazyLock<Option<HashedPassword>> =
+    LazyLock::new(|| HashedPassword::new("no account has this password").ok());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(password: &str) -> &'static str {
+        let ann = Holder {
+            email: "ann.brown@example.org",
+            name: "Анна Браун",
+        };
+        match check("password", password, ann) {
+            Err(Error::Invalid(errors)) => errors[0].code,
+            _ => "",
+        }
+    }
+
+    /// R30: long passwords are fine whatever they are made of; those that guessers try first are not.
+    #[test]
+    fn guessable_passwords_are_refused() {
+        assert_eq!(refused("short"), "too_short");
+        assert_eq!(refused(&"ab cd ".repeat(50)), "too_long");
+        for common in [
+            "1234567890",
+            "qwertyuiop",
+            "Password123",
+            "ПАРОЛЬ1234",
+            "йцукенгшщз",
+            "aaaaaaaaaaaa",
+            "abcabcabcabc",
+            "abcdefghijkl",
+            "Basketball!!",
+        ] {
+            assert!(
+                ["password_common", "password_own"].contains(&refused(common)),
+                "{common}"
+            );
+        }
+        for own in [
+            "ann.brown@example.org",
+            "Ann.Brown2026",
+            "анна браун!",
+            "skychimp2026",
+        ] {
+            assert_eq!(refused(own), "password_own", "{own}");
+        }
+        for good in ["correct horse ann", "шла саша по шоссе", "zq8!vR2#pLm9"] {
+            assert_eq!(refused(good), "", "{good}");
+        }
+    }
+
+    /// R30: a hash made with cheaper parameters is noticed; a present one is not.
+    #[test]
+    fn cheap_hashes_are_outdated() {
+        let params = Params::new(8, 1, 1, None).unwrap();
+        let cheap = Argon2::new(Algorithm::default(), argon2::Version::default(), params)
+            .hash_password(b"correct horse")
+            .unwrap();
+        let cheap = HashedPassword(cheap.to_string());
+        assert!(cheap.matches("correct horse") && cheap.is_outdated());
+        assert!(!HashedPassword::new("correct horse").unwrap().is_outdated());
+        assert!(HashedPassword("plain".to_owned()).is_outdated());
+    }
+
+    /// R30: when too many passwords wait, the next is turned away at once, and its place is free again afterwards.
+    #[tokio::test]
+    async fn a_flood_of_passwords_is_turned_away() {
+        let hasher = Hasher::default();
+        let all = hasher
+            .turns
+            .acquire_many(u32::try_from(hasher.turns.available_permits()).unwrap());
+        let turns = all.await.unwrap();
+        hasher.waiting.store(WAITING_MAX, Ordering::Relaxed);
+        let refused = hasher.matches(None, "correct horse".to_owned()).await;
+        assert!(matches!(refused, Err(Error::Busy)));
+        hasher.waiting.fetch_sub(1, Ordering::Relaxed);
+        drop(turns);
+        assert!(
+            !hasher
+                .matches(None, "correct horse".to_owned())
+                .await
+                .unwrap()
+        );
+        assert_eq!(hasher.waiting.load(Ordering::Relaxed), WAITING_MAX - 1);
+    }
+}

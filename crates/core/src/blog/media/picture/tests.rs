@@ -1,0 +1,151 @@
+use image::{GenericImageView as _, Rgb, RgbImage, Rgba, RgbaImage};
+
+use super::*;
+
+/// Red on the left, blue on the right.
+fn halves(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| {
+        if x < width / 2 {
+            Rgb([220, 20, 20])
+        } else {
+            Rgb([20, 20, 220])
+        }
+    })
+}
+
+fn written(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut out = Cursor::new(Vec::new());
+    image.into().write_to(&mut out, format).unwrap();
+    out.into_inner()
+}
+
+fn code(content: &[u8]) -> &'static str {
+    match prepare(content) {
+        Err(Error::Invalid(errors)) => errors[0].code,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An EXIF block (JEITA CP-3451, TIFF inside APP1) that says "turned" and holds a secret, behind the start of a JPEG.
+fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut tiff = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    tiff.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    tiff.extend(b"GPS 55.7558 37.6173 secret");
+    let mut out = jpeg[..2].to_vec();
+    out.extend([0xff, 0xe1]);
+    out.extend(u16::try_from(tiff.len() + 2).unwrap().to_be_bytes());
+    out.extend(tiff);
+    out.extend(&jpeg[2..]);
+    out
+}
+
+/// R48: the four formats come in, in all widths that they have; the type is read from the content.
+#[test]
+fn formats_are_read_from_the_content() {
+    for (format, extension) in [
+        (ImageFormat::Jpeg, "jpg"),
+        (ImageFormat::Png, "webp"),
+        (ImageFormat::WebP, "webp"),
+        (ImageFormat::Gif, "webp"),
+    ] {
+        let prepared = prepare(&written(halves(1000, 500), format)).unwrap();
+        let sizes: Vec<_> = prepared.files.iter().map(|f| (f.width, f.height)).collect();
+        assert_eq!(sizes, [(480, 240), (960, 480), (1000, 500)], "{format:?}");
+        for file in &prepared.files {
+            assert_eq!(file.extension, extension, "{format:?}");
+            let image = image::load_from_memory(&file.content).unwrap();
+            assert_eq!((image.width(), image.height()), (file.width, file.height));
+            let [red, _, blue, _] = image.get_pixel(1, 1).0;
+            assert!(red > 180 && blue < 70, "{format:?}");
+        }
+    }
+    let small = prepare(&written(halves(10, 10), ImageFormat::Png)).unwrap();
+    assert_eq!(small.files.len(), 1);
+}
+
+/// R48: what a camera writes beside the picture is gone, its turn is applied.
+#[test]
+fn camera_data_is_stripped_and_its_turn_applied() {
+    let photo = with_exif(&written(halves(600, 300), ImageFormat::Jpeg), 6);
+    let prepared = prepare(&photo).unwrap();
+    let file = prepared.files.last().unwrap();
+    assert_eq!((file.width, file.height), (300, 600));
+    assert!(!file.content.windows(6).any(|w| w == b"secret"));
+    assert!(!file.content.windows(4).any(|w| w == b"Exif"));
+    // a quarter to the right: what was left is above
+    let image = image::load_from_memory(&file.content).unwrap();
+    assert!(image.get_pixel(150, 10).0[0] > 180 && image.get_pixel(150, 590).0[2] > 180);
+}
+
+/// R48: transparency stays, noise without it becomes a photograph.
+#[test]
+fn encoding_fits_the_content() {
+    let glass = RgbaImage::from_fn(64, 64, |x, _| Rgba([9, 9, 9, if x < 32 { 0 } else { 255 }]));
+    let prepared = prepare(&written(glass, ImageFormat::Png)).unwrap();
+    let image = image::load_from_memory(&prepared.files[0].content).unwrap();
+    assert_eq!(
+        (prepared.files[0].extension, image.get_pixel(1, 1).0[3]),
+        ("webp", 0)
+    );
+
+    let mut state = 1_u32;
+    let noise = RgbImage::from_fn(256, 256, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let [a, b, c, _] = state.to_be_bytes();
+        Rgb([a, b, c])
+    });
+    assert_eq!(
+        prepare(&written(noise, ImageFormat::Png)).unwrap().files[0].extension,
+        "jpg"
+    );
+}
+
+/// R48: what is no picture, too large or cut off is refused, and a bomb before it unfolds.
+#[test]
+fn bad_files_are_refused() {
+    assert_eq!(
+        code(b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        "picture_kind"
+    );
+    assert_eq!(code(b""), "picture_kind");
+    assert_eq!(code(b"BM\0\0\0\0"), "picture_kind");
+    assert_eq!(code(&vec![0; FILE_MAX + 1]), "picture_bytes");
+    let whole = written(halves(400, 400), ImageFormat::Png);
+    assert_eq!(code(&whole[..40]), "picture_broken");
+
+    // a PNG of 30 000 × 30 000 pixels in its head (3.6 GB), with nothing behind it: only the head decides
+    let mut bomb = whole;
+    bomb[16..20].copy_from_slice(&30_000_u32.to_be_bytes());
+    bomb[20..24].copy_from_slice(&30_000_u32.to_be_bytes());
+    let sum = crc(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&sum.to_be_bytes());
+    assert_eq!(code(&bomb), "picture_pixels");
+}
+
+/// CRC-32 of a PNG chunk (ISO/IEC 15948 §5.5).
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
+            if c & 1 == 1 {
+                0xedb8_8320 ^ (c >> 1)
+            } else {
+                c >> 1
+            }
+        })
+    })
+}
+
+/// R48: each upload has names of its own, so a name never means another picture.
+#[test]
+fn names_belong_to_one_upload() {
+    use crate::platform::time::Moment;
+    let content = written(halves(20, 10), ImageFormat::Png);
+    let name = |id| prepare(&content).unwrap().files.remove(0).named(id).0.name;
+    let (one, two) = (
+        MediaId::new(Moment::from_millis(1)),
+        MediaId::new(Moment::from_millis(1)),
+    );
+    assert_eq!(name(one), name(one));
+    assert_ne!(name(one), name(two));
+    assert!(name(one).ends_with("-20.webp"));
+}

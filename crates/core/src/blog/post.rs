@@ -1,0 +1,575 @@
+//! Posts: the articles of the blog.
+//!
+//! A post belongs to the service. Who may write is an [`Editor`], which only a content manager's or administrator's account
+//! gives; what everybody may read is one rule, in [`public`]. States change in [`publish`] only. Every change makes a
+//! version ([`history`]), and two editors never overwrite each other: a change names the version it was made from.
+
+pub mod history;
+pub mod public;
+pub mod publish;
+mod slug;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::history::{Act, Typed, Version};
+pub use self::public::{Article, Card, Filter, Found};
+pub use self::slug::{SLUG_MAX, slugify};
+
+use crate::accounts::user::{Role, User};
+use crate::blog::markdown::{self, Rendered};
+use crate::blog::media::Picture;
+use crate::platform::control;
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{ContentVersion, MediaId, PostId, UserId};
+use crate::platform::page::containing;
+use crate::platform::time::Moment;
+
+/// Longest title, in characters.
+pub const TITLE_MAX: usize = 200;
+/// Longest summary, in characters.
+pub const SUMMARY_MAX: usize = 500;
+/// Longest body, in characters.
+pub const BODY_MAX: usize = 500_000;
+/// Longest alt text, in characters.
+pub const ALT_MAX: usize = 300;
+/// Most tags.
+pub const TAGS_MAX: usize = 10;
+/// Longest tag, in characters.
+pub const TAG_MAX: usize = 40;
+
+/// Somebody who may write the blog (R45).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Editor(UserId);
+
+impl Editor {
+    /// The account as an editor, if its role makes it one.
+    #[must_use]
+    pub fn of(user: &User) -> Option<Self> {
+        matches!(user.role, Role::ContentManager | Role::Admin).then_some(Self(user.id))
+    }
+}
+
+/// Where a post is on its way to readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Never published.
+    Draft,
+    /// Published, from a moment in the future on.
+    Scheduled,
+    /// Everybody can read it.
+    Published,
+    /// Was published once.
+    Unpublished,
+}
+
+impl State {
+    /// All of them, in the order of their filter.
+    pub const ALL: [Self; 4] = [
+        Self::Draft,
+        Self::Scheduled,
+        Self::Published,
+        Self::Unpublished,
+    ];
+
+    /// The name in addresses and sentences.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Scheduled => "scheduled",
+            Self::Published => "published",
+            Self::Unpublished => "unpublished",
+        }
+    }
+}
+
+/// A post as editors see it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Post {
+    /// Its id.
+    pub id: PostId,
+    /// The title.
+    pub title: String,
+    /// Its address: `/blog/{slug}`.
+    pub slug: String,
+    /// The name under the title.
+    pub author: String,
+    /// `ru` or `en`.
+    pub language: String,
+    /// In a sentence or two; empty: the beginning of the body.
+    pub summary: String,
+    /// Markdown.
+    pub body: String,
+    /// The picture above it.
+    pub cover_id: Option<MediaId>,
+    /// What the picture shows.
+    pub cover_alt: String,
+    /// The body for pages.
+    pub html: String,
+    /// What lists show.
+    pub excerpt: String,
+    /// Minutes to read it.
+    pub minutes: i64,
+    /// The published flag.
+    pub published: bool,
+    /// The publication date, set at the first publication.
+    pub published_at: Option<Moment>,
+    /// How often it was read.
+    pub views: i64,
+    /// Counts its changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When its text was last saved.
+    pub updated_at: Moment,
+}
+
+/// What an editor's form says about a post; also what a version keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct PostDraft {
+    /// See [`Post::title`].
+    pub title: String,
+    /// Empty: made from the title.
+    pub slug: String,
+    /// See [`Post::author`].
+    pub author: String,
+    /// `ru` or `en`.
+    pub language: String,
+    /// See [`Post::summary`].
+    pub summary: String,
+    /// See [`Post::body`].
+    pub body: String,
+    /// See [`Post::cover_id`].
+    pub cover_id: Option<MediaId>,
+    /// See [`Post::cover_alt`].
+    pub cover_alt: String,
+    /// Names of its tags.
+    pub tags: Vec<String>,
+}
+
+/// A tag of a post.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Tag {
+    /// In addresses.
+    pub slug: String,
+    /// For people.
+    pub name: String,
+}
+
+/// A post in the editors' list.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PostRow {
+    /// Its id.
+    pub id: PostId,
+    /// The title.
+    pub title: String,
+    /// Its address.
+    pub slug: String,
+    /// The name under the title.
+    pub author: String,
+    /// The published flag.
+    pub published: bool,
+    /// The publication date.
+    pub published_at: Option<Moment>,
+    /// How often it was read.
+    pub views: i64,
+    /// When its text was last saved.
+    pub updated_at: Moment,
+}
+
+fn state(published: bool, at: Option<Moment>, now: Moment) -> State {
+    match (published, at) {
+        (true, Some(at)) if at > now => State::Scheduled,
+        (true, _) => State::Published,
+        (false, None) => State::Draft,
+        (false, Some(_)) => State::Unpublished,
+    }
+}
+
+impl PostRow {
+    /// Where it is now.
+    #[must_use]
+    pub fn state(&self, now: Moment) -> State {
+        state(self.published, self.published_at, now)
+    }
+}
+
+impl PostDraft {
+    /// The fields as they are stored: one kind of line ends, no stray spaces, no control characters.
+    fn checked(&self) -> Result<Self, Error> {
+        let line = |text: &str| {
+            let words: Vec<_> = text.split_whitespace().collect();
+            control::without(&words.join(" ")).trim().to_owned()
+        };
+        let mut draft = Self {
+            title: line(&self.title),
+            slug: slugify(&self.slug),
+            author: line(&self.author),
+            language: self.language.clone(),
+            summary: line(&self.summary),
+            body: control::without(&self.body).trim_end().to_owned(),
+            cover_id: self.cover_id,
+            cover_alt: line(&self.cover_alt),
+            tags: Vec::new(),
+        };
+        let mut wrong = Vec::new();
+        for (field, text, max, needed) in [
+            ("title", &draft.title, TITLE_MAX, true),
+            (
+                "author",
+                &draft.author,
+                crate::accounts::user::NAME_MAX,
+                true,
+            ),
+            ("summary", &draft.summary, SUMMARY_MAX, false),
+            ("body", &draft.body, BODY_MAX, false),
+            ("cover_alt", &draft.cover_alt, ALT_MAX, false),
+        ] {
+            if needed && text.is_empty() {
+                wrong.push(FieldError::new(field, "required"));
+            } else if text.chars().count() > max {
+                wrong.push(FieldError::new(field, "too_long").with("max", max));
+            }
+        }
+        if !["ru", "en"].contains(&draft.language.as_str()) {
+            wrong.push(FieldError::new("language", "unknown_choice"));
+        }
+        if !self.slug.trim().is_empty() && draft.slug.is_empty() {
+            wrong.push(FieldError::new("slug", "slug_letters"));
+        }
+        let mut seen = BTreeSet::new();
+        for tag in &self.tags {
+            let name: String = line(tag).trim_start_matches('#').to_owned();
+            let slug = slugify(&name);
+            if name.chars().count() > TAG_MAX || (slug.is_empty() && !name.is_empty()) {
+                wrong.push(FieldError::new("tags", "tag_letters").with("max", TAG_MAX));
+            } else if !slug.is_empty() && seen.insert(slug) {
+                draft.tags.push(name);
+            }
+        }
+        if draft.tags.len() > TAGS_MAX {
+            wrong.push(FieldError::new("tags", "too_many_tags").with("max", TAGS_MAX));
+        }
+        if wrong.is_empty() {
+            Ok(draft)
+        } else {
+            Err(Error::Invalid(wrong))
+        }
+    }
+
+    /// The pictures it shows: those in its body by name of a file, and all of them by id.
+    async fn pictures(
+        &self,
+        tx: &mut Tx,
+    ) -> Result<(BTreeMap<String, Picture>, Vec<MediaId>), Error> {
+        let known = Picture::by_files(tx, &markdown::pictures(&self.body)).await?;
+        let mut ids: Vec<MediaId> = known.values().map(|picture| picture.id).collect();
+        if let Some(cover) = self.cover_id {
+            ids.extend(Picture::by_ids(tx, &[cover]).await?.into_keys());
+        }
+        ids.sort();
+        ids.dedup();
+        Ok((known, ids))
+    }
+
+    /// As the page of the post would show it.
+    pub async fn render(&self, tx: &mut Tx) -> Result<Rendered, Error> {
+        let (known, _) = self.pictures(tx).await?;
+        Ok(markdown::render(&control::without(&self.body), &known))
+    }
+}
+
+impl Post {
+    /// Where it is now.
+    #[must_use]
+    pub fn state(&self, now: Moment) -> State {
+        state(self.published, self.published_at, now)
+    }
+
+    /// Its fields for the form.
+    #[must_use]
+    pub fn draft(&self, tags: &[Tag]) -> PostDraft {
+        PostDraft {
+            title: self.title.clone(),
+            slug: self.slug.clone(),
+            author: self.author.clone(),
+            language: self.language.clone(),
+            summary: self.summary.clone(),
+            body: self.body.clone(),
+            cover_id: self.cover_id,
+            cover_alt: self.cover_alt.clone(),
+            tags: tags.iter().map(|tag| tag.name.clone()).collect(),
+        }
+    }
+
+    /// Makes a draft.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the wrong fields.
+    pub async fn create(
+        tx: &mut Tx,
+        editor: Editor,
+        draft: &PostDraft,
+        now: Moment,
+    ) -> Result<PostId, Error> {
+        let draft = draft.checked()?;
+        let id = PostId::new(now);
+        // the slug needs the row, the row a slug: its id is one that nobody else has
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO posts (id, title, slug, author, language, summary, body, cover_alt, html, excerpt, minutes, search,
+                                published, views, version, created_at, updated_at)
+             VALUES ($1, '', $2, '', $3, '', '', '', '', '', 0, '', FALSE, 0, 0, $4, $4)",
+        )
+        .bind(id)
+        .bind(id.to_string())
+        .bind(&draft.language)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Self::write(tx, editor, id, 0, &draft, Act::Created, now).await?;
+        Ok(id)
+    }
+
+    /// The post with this id.
+    pub async fn get(tx: &mut Tx, _: Editor, id: PostId) -> Result<Option<Self>, Error> {
+        Self::find(tx, id).await
+    }
+
+    async fn find(tx: &mut Tx, id: PostId) -> Result<Option<Self>, Error> {
+        let post: Option<Self> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, title, slug, author, language, summary, body, cover_id, cover_alt, html, excerpt, minutes,
+                    published, published_at, views, version, created_at, updated_at
+             FROM posts
+             WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(post.map(|post| Self {
+            html: markdown::stored(post.html),
+            ..post
+        }))
+    }
+
+    /// The tags of a post.
+    pub async fn tags(tx: &mut Tx, id: PostId) -> Result<Vec<Tag>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT slug, name FROM post_tags WHERE post_id = $1 ORDER BY position",
+        )
+        .bind(id)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Saves what an editor typed into a post that was read as `version`; returns its new version, `None` when there is no
+    /// such post. A published post shows it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when it was changed since (R34); [`Error::Invalid`] names the wrong fields.
+    pub async fn save(
+        tx: &mut Tx,
+        editor: Editor,
+        id: PostId,
+        version: i64,
+        draft: &PostDraft,
+        now: Moment,
+    ) -> Result<Option<i64>, Error> {
+        let draft = draft.checked()?;
+        Self::write(tx, editor, id, version, &draft, Act::Saved, now).await
+    }
+
+    /// Writes checked fields and all that follows from them.
+    async fn write(
+        tx: &mut Tx,
+        editor: Editor,
+        id: PostId,
+        version: i64,
+        draft: &PostDraft,
+        act: Act,
+        now: Moment,
+    ) -> Result<Option<i64>, Error> {
+        let Some(old) = Self::find(tx, id).await? else {
+            return Ok(None);
+        };
+        if old.version != version {
+            return Err(Error::Conflict);
+        }
+        let mut draft = draft.clone();
+        if old.published_at.is_some() {
+            // what shows a picture or a text today may not lose it by a slip
+            draft.ready()?;
+        }
+        draft.slug = claim(tx, id, &draft).await?;
+        let (known, used) = draft.pictures(tx).await?;
+        draft.cover_id = draft.cover_id.filter(|cover| used.contains(cover));
+        let rendered = markdown::render(&draft.body, &known);
+        let search = [
+            &draft.title,
+            &draft.tags.join(" "),
+            &draft.summary,
+            &rendered.text,
+        ]
+        .map(|text| text.to_lowercase())
+        .join("\n");
+        let excerpt = if draft.summary.is_empty() {
+            &rendered.excerpt
+        } else {
+            &draft.summary
+        };
+        let changed: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+            "UPDATE posts
+             SET title = $3, slug = $4, author = $5, language = $6, summary = $7, body = $8, cover_id = $9, cover_alt = $10,
+                 html = $11, excerpt = $12, minutes = $13, search = $14, version = version + 1, updated_at = $15
+             WHERE id = $1 AND version = $2
+             RETURNING version",
+        )
+        .bind(id)
+        .bind(version)
+        .bind(&draft.title)
+        .bind(&draft.slug)
+        .bind(&draft.author)
+        .bind(&draft.language)
+        .bind(&draft.summary)
+        .bind(&draft.body)
+        .bind(draft.cover_id)
+        .bind(&draft.cover_alt)
+        .bind(&rendered.html)
+        .bind(excerpt)
+        .bind(rendered.minutes)
+        .bind(&search)
+        .bind(now)
+        .fetch_optional(conn)
+        .await)?;
+        let version = changed.ok_or(Error::Conflict)?;
+        if old.published_at.is_none() {
+            forget_slugs(tx, id, &draft.slug).await?;
+        }
+        set_tags(tx, id, &draft.tags).await?;
+        history::record(tx, editor, id, version, act, &draft, &used, now).await?;
+        Typed::discard(tx, editor, id).await?;
+        ContentVersion::changed(tx, now).await?;
+        Ok(Some(version))
+    }
+
+    /// Removes a post with its history; returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] while it is published: readers lose it by an act of its own.
+    pub async fn delete(tx: &mut Tx, _: Editor, id: PostId, now: Moment) -> Result<bool, Error> {
+        let gone = on_db!(tx, conn => sqlx::query(
+            "DELETE FROM posts WHERE id = $1 AND NOT (published AND published_at <= $2)",
+        )
+        .bind(id)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if gone == 0 && Self::find(tx, id).await?.is_some() {
+            return Err(Error::State(State::Published.as_str()));
+        }
+        ContentVersion::changed(tx, now).await?;
+        Ok(gone > 0)
+    }
+
+    /// Posts whose title, tags or text contain `search`, in a state or in any, the last changed first; `page` counts from 1.
+    pub async fn page(
+        tx: &mut Tx,
+        _: Editor,
+        search: &str,
+        state: Option<State>,
+        page: i64,
+        limit: i64,
+        now: Moment,
+    ) -> Result<Vec<PostRow>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, title, slug, author, published, published_at, views, updated_at
+             FROM posts
+             WHERE search LIKE $2 ESCAPE '\\'
+               AND ($3 = '' OR $3 = CASE WHEN published AND published_at <= $1 THEN 'published'
+                                         WHEN published THEN 'scheduled'
+                                         WHEN published_at IS NULL THEN 'draft'
+                                         ELSE 'unpublished' END)
+             ORDER BY updated_at DESC, id DESC
+             LIMIT $4 OFFSET $5",
+        )
+        .bind(now)
+        .bind(containing(search))
+        .bind(state.map_or("", State::as_str))
+        .bind(limit)
+        .bind((page.max(1) - 1).saturating_mul(limit))
+        .fetch_all(conn)
+        .await)?)
+    }
+}
+
+/// Takes an address for a post. One that was typed must be free; one made from the title gets a number.
+async fn claim(tx: &mut Tx, id: PostId, draft: &PostDraft) -> Result<String, Error> {
+    let typed = !draft.slug.is_empty();
+    let wanted = match slugify(if typed { &draft.slug } else { &draft.title }) {
+        slug if slug.is_empty() => "post".to_owned(),
+        slug => slug,
+    };
+    for n in 1..1_000 {
+        let slug = slug::numbered(&wanted, n);
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO post_slugs (slug, post_id) VALUES ($1, $2) ON CONFLICT (slug) DO NOTHING",
+        )
+        .bind(&slug)
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        let holder: Option<PostId> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT post_id FROM post_slugs WHERE slug = $1",
+        )
+        .bind(&slug)
+        .fetch_optional(conn)
+        .await)?;
+        if holder == Some(id) {
+            return Ok(slug);
+        }
+        if typed {
+            break;
+        }
+    }
+    Err(Error::invalid("slug", "slug_taken"))
+}
+
+/// Nobody knows the addresses of a post that was never published; others may have them.
+async fn forget_slugs(tx: &mut Tx, id: PostId, but: &str) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query("DELETE FROM post_slugs WHERE post_id = $1 AND slug <> $2")
+        .bind(id)
+        .bind(but)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+async fn set_tags(tx: &mut Tx, id: PostId, names: &[String]) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query("DELETE FROM post_tags WHERE post_id = $1")
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    for (position, name) in (0_i64..).zip(names) {
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO post_tags (post_id, slug, name, position) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(id)
+        .bind(slugify(name))
+        .bind(name)
+        .bind(position)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The history of a post: every saved version, and what editors typed without saving.
+
+use sqlx::types::Json;
+
+use super::{Editor, Post, PostDraft};
+use crate::blog::media::Picture;
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MediaId, PostId};
+use crate::platform::time::Moment;
+
+/// How many versions of a post are kept.
+const KEPT: i64 = 200;
+
+/// What made a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Act {
+    /// The post was begun.
+    Created,
+    /// Its fields were saved.
+    Saved,
+    /// An earlier version was brought back.
+    Restored,
+    /// It became readable.
+    Published,
+    /// It will become readable.
+    Scheduled,
+    /// It was taken away from readers.
+    Unpublished,
+}
+
+impl Act {
+    /// The name in the database and in sentences.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Saved => "saved",
+            Self::Restored => "restored",
+            Self::Published => "published",
+            Self::Scheduled => "scheduled",
+            Self::Unpublished => "unpublished",
+        }
+    }
+}
+
+/// A version in the list.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Version {
+    /// Its number.
+    pub version: i64,
+    /// What made it.
+    pub act: Act,
+    /// Who; `None`: the account is gone.
+    pub by: Option<String>,
+    /// When.
+    pub at: Moment,
+}
+
+/// What an editor typed and did not save.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed {
+    /// The post's version when typing began.
+    pub version: i64,
+    /// The fields.
+    pub draft: PostDraft,
+    /// When it was typed.
+    pub at: Moment,
+}
+
+impl Post {
+    /// The versions of a post, the newest first.
+    pub async fn versions(tx: &mut Tx, _: Editor, id: PostId) -> Result<Vec<Version>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT v.version, v.act, u.name AS \"by\", v.at
+             FROM post_versions v
+             LEFT JOIN users u ON u.id = v.user_id
+             WHERE v.post_id = $1
+             ORDER BY v.version DESC",
+        )
+        .bind(id)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The fields of one version.
+    pub async fn version(
+        tx: &mut Tx,
+        _: Editor,
+        id: PostId,
+        version: i64,
+    ) -> Result<Option<PostDraft>, Error> {
+        let content: Option<Json<PostDraft>> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT content FROM post_versions WHERE post_id = $1 AND version = $2",
+        )
+        .bind(id)
+        .bind(version)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(content.map(|json| json.0))
+    }
+
+    /// Brings the text of an earlier version back as a new one. Address and publication stay as they are. Returns the new
+    /// version, `None` when there is no such post or version.
+    ///
+    /// # Errors
+    ///
+    /// As [`Post::save`].
+    pub async fn restore(
+        tx: &mut Tx,
+        editor: Editor,
+        id: PostId,
+        version: i64,
+        old: i64,
+        now: Moment,
+    ) -> Result<Option<i64>, Error> {
+        let (Some(post), Some(mut draft)) = (
+            Self::find(tx, id).await?,
+            Self::version(tx, editor, id, old).await?,
+        ) else {
+            return Ok(None);
+        };
+        draft.slug = post.slug;
+        Self::write(tx, editor, id, version, &draft, Act::Restored, now).await
+    }
+}
+
+/// Adds a version with the pictures it shows.
+#[expect(clippy::too_many_arguments, reason = "a row has that many columns")]
+pub(super) async fn record(
+    tx: &mut Tx,
+    editor: Editor,
+    id: PostId,
+    version: i64,
+    act: Act,
+    draft: &PostDraft,
+    pictures: &[MediaId],
+    now: Moment,
+) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query(
+        "INSERT INTO post_versions (post_id, version, act, content, user_id, at) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(id)
+    .bind(version)
+    .bind(act.as_str())
+    .bind(Json(draft))
+    .bind(editor.0)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    for picture in pictures {
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO post_media (post_id, version, media_id) VALUES ($1, $2, $3)",
+        )
+        .bind(id)
+        .bind(version)
+        .bind(picture)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    }
+    on_db!(tx, conn => sqlx::query("DELETE FROM post_versions WHERE post_id = $1 AND version <= $2")
+        .bind(id)
+        .bind(version - KEPT)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+impl Typed {
+    /// Keeps what an editor has typed so far, as it is; returns whether there is such a post.
+    pub async fn keep(
+        tx: &mut Tx,
+        editor: Editor,
+        id: PostId,
+        version: i64,
+        draft: &PostDraft,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let mut draft = draft.clone();
+        draft.body = draft
+            .body
+            .replace('\0', "")
+            .chars()
+            .take(super::BODY_MAX)
+            .collect();
+        let (_, used) = draft.pictures(tx).await?;
+        Picture::keep(tx, &used, now).await?;
+        let kept = on_db!(tx, conn => sqlx::query(
+            "INSERT INTO post_drafts (post_id, user_id, version, content, at)
+             SELECT id, $2, $3, $4, $5 FROM posts WHERE id = $1
+             ON CONFLICT (post_id, user_id) DO UPDATE SET version = $3, content = $4, at = $5",
+        )
+        .bind(id)
+        .bind(editor.0)
+        .bind(version)
+        .bind(Json(&draft))
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(kept > 0)
+    }
+
+    /// What this editor typed into a post and did not save.
+    pub async fn of(tx: &mut Tx, editor: Editor, id: PostId) -> Result<Option<Self>, Error> {
+        let row: Option<(i64, Json<PostDraft>, Moment)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT version, content, at FROM post_drafts WHERE post_id = $1 AND user_id = $2",
+        )
+        .bind(id)
+        .bind(editor.0)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(row.map(|(version, content, at)| Self {
+            version,
+            draft: content.0,
+            at,
+        }))
+    }
+
+    /// Throws it away.
+    pub async fn discard(tx: &mut Tx, editor: Editor, id: PostId) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("DELETE FROM post_drafts WHERE post_id = $1 AND user_id = $2")
+            .bind(id)
+            .bind(editor.0)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,525 @@
+//! Letters: from what somebody wrote to the bytes that go to a mail server.
+//!
+//! ```text
+//! Content ──Frozen::new──▶ Frozen ──LetterTemplate::compile──▶ LetterTemplate ──render──▶ Rendered ──compose──▶ bytes
+//!  (message)                (run)                                (in memory)      (one person)
+//! ```
+//!
+//! What costs milliseconds is done once per run, in [`Frozen::new`]: styles go into the elements, the text part is made,
+//! preview text and unsubscribe link are placed. What is done for each letter, [`LetterTemplate::render`] and
+//! [`compose()`], takes some ten microseconds. [`LetterTemplate::write`] is both in one; for letters of text and values
+//! alone it copies what was encoded once.
+//!
+//! *Invariants*: every letter of a mailing has a link to unsubscribe that its reader sees, and a text part; no value of
+//! a person becomes HTML (F13) or a header (F12).
+
+mod compose;
+mod css;
+mod encode;
+mod prepared;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use crate::messages::template::spans::{Known, Spans};
+use crate::messages::template::{self, Part, Template, TemplateError, Values, scan};
+use crate::platform::control;
+use crate::platform::error::FieldError;
+use crate::platform::ids::{MailingId, RunId, UserId};
+use compose::{PartWriter, assemble};
+use prepared::PreparedPart;
+
+pub use crate::messages::template::Person;
+pub use compose::{ComposeError, Headers, ListHeaders, Mailbox, compose};
+
+/// The name that unsubscribe links go by in templates.
+const UNSUBSCRIBE: &str = "unsubscribe_url";
+
+/// A language of the few words that are added to letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// Russian.
+    Ru,
+    /// English.
+    En,
+}
+
+impl Language {
+    /// From the code that users choose; `None` for another one.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        match code {
+            "ru" => Some(Self::Ru),
+            "en" => Some(Self::En),
+            _ => None,
+        }
+    }
+
+    /// The language a message is written in: Russian when its subject, or failing that its body, has Cyrillic letters.
+    #[must_use]
+    pub fn of(content: &Content) -> Self {
+        let parts = [Some(&content.subject), content.text(), content.html()];
+        let cyrillic = |text: &String| text.chars().any(|c| ('\u{400}'..='\u{4ff}').contains(&c));
+        if parts.into_iter().flatten().any(cyrillic) {
+            Self::Ru
+        } else {
+            Self::En
+        }
+    }
+
+    const fn unsubscribe(self) -> &'static str {
+        match self {
+            Self::Ru => "Отписаться от рассылки",
+            Self::En => "Unsubscribe",
+        }
+    }
+}
+
+/// What somebody wrote: templates, see [`template`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Content {
+    /// The subject.
+    pub subject: String,
+    /// What mail programs show behind the subject; may be empty.
+    pub preview_text: String,
+    /// The HTML part; blank is none.
+    pub html: Option<String>,
+    /// The text part; blank is none: it is made from the HTML.
+    pub text: Option<String>,
+}
+
+impl Content {
+    fn html(&self) -> Option<&String> {
+        self.html.as_ref().filter(|html| !html.trim().is_empty())
+    }
+
+    fn text(&self) -> Option<&String> {
+        self.text.as_ref().filter(|text| !text.trim().is_empty())
+    }
+
+    /// Everything that is wrong with it, in the order of the form. Warnings do not stop a mailing.
+    ///
+    /// A template that compiles is also filled in for somebody of whom nothing is known, because a letter that fails
+    /// for him would fail in the middle of a mailing.
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        self.without_control().find_problems()
+    }
+
+    /// As it is sent: no control characters, nor references to them. Lines keep their numbers.
+    fn without_control(&self) -> Self {
+        Self {
+            subject: self.subject.clone(),
+            preview_text: control::without(&self.preview_text).into_owned(),
+            html: (self.html.as_deref()).map(|html| control::without_in_html(html).into_owned()),
+            text: (self.text.as_deref()).map(|text| control::without(text).into_owned()),
+        }
+    }
+
+    fn find_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.subject.trim().is_empty() {
+            problems.push(Problem::error("subject", "required"));
+        }
+        let parts = [
+            (Part::Subject, Some(&self.subject)),
+            (Part::PreviewText, Some(&self.preview_text)),
+            (Part::Html, self.html()),
+            (Part::Text, self.text()),
+        ];
+        for (part, source) in parts {
+            let Some(source) = source else {
+                continue;
+            };
+            match Template::compile(part, source) {
+                Ok(template) => {
+                    let failed = template.render(&nobody()).err();
+                    problems.extend(failed.map(|error| Problem::of(part, error, false)));
+                    let unknown = template.unknown_names().into_iter();
+                    problems.extend(unknown.map(|name| Problem::of(part, name, true)));
+                }
+                Err(error) => problems.push(Problem::of(part, error, false)),
+            }
+        }
+        let html_failed = problems.iter().any(|p| p.field == "html" && !p.warning);
+        match (self.html(), self.text()) {
+            (None, None) => problems.push(Problem::error("html", "content_required")),
+            (Some(html), _) if !html_failed && styles_stay(html) => problems.push(Problem {
+                warning: true,
+                ..Problem::error("html", "styles_not_inlined")
+            }),
+            _ => {}
+        }
+        problems
+    }
+}
+
+/// Somebody of whom nothing is known.
+fn nobody() -> Values {
+    let person = Person {
+        email: "somebody@example.org",
+        name: "",
+        attributes: &serde_json::Map::new(),
+    };
+    Values::new(&person, "https://example.org/u/token")
+}
+
+/// What is wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The form field.
+    pub field: &'static str,
+    /// The line in that field, from 1; `None` when it is about the whole field.
+    pub line: Option<usize>,
+    /// Language-neutral code.
+    pub code: &'static str,
+    /// The word it is about, a limit, or what the template engine said; may be empty.
+    pub detail: String,
+    /// Does not stop a mailing.
+    pub warning: bool,
+}
+
+impl Problem {
+    const fn error(field: &'static str, code: &'static str) -> Self {
+        Self {
+            field,
+            line: None,
+            code,
+            detail: String::new(),
+            warning: false,
+        }
+    }
+
+    fn of(part: Part, error: TemplateError, warning: bool) -> Self {
+        Self {
+            field: part.field(),
+            line: Some(error.line),
+            code: error.code,
+            detail: error.detail,
+            warning,
+        }
+    }
+}
+
+impl From<Problem> for FieldError {
+    fn from(problem: Problem) -> Self {
+        let mut error = Self::new(problem.field, problem.code);
+        if let Some(line) = problem.line {
+            error = error.with("line", line);
+        }
+        if !problem.detail.is_empty() {
+            error = error.with("detail", problem.detail);
+        }
+        error
+    }
+}
+
+/// A message as a run keeps it: still with personal fields, everything else done.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Frozen {
+    /// The subject.
+    pub subject: String,
+    /// The HTML part; empty: the letter is text only.
+    pub html: String,
+    /// The text part.
+    pub text: String,
+}
+
+impl Frozen {
+    /// Makes a message ready for a run. Fails with the errors of [`Content::check`].
+    pub fn new(content: &Content, language: Language) -> Result<Self, Vec<Problem>> {
+        let content = content.without_control();
+        let mut problems = content.find_problems();
+        problems.retain(|problem| !problem.warning);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let html = match content.html() {
+            Some(html) => {
+                let preview = content.preview_text.trim();
+                let failed = |error| vec![Problem::of(Part::Html, error, false)];
+                freeze_html(html, preview, language).map_err(failed)?
+            }
+            None => String::new(),
+        };
+        let mut text = match content.text() {
+            Some(text) => text.clone(),
+            None => content.html().map(|html| text_of(html)).unwrap_or_default(),
+        };
+        if !template::always_uses(&text, UNSUBSCRIBE) {
+            text.truncate(text.trim_end().len());
+            text.push_str("\n\n---\n");
+            text.push_str(language.unsubscribe());
+            text.push_str(": {{ unsubscribe_url }}\n");
+        }
+        Ok(Self {
+            subject: content.subject.trim().to_owned(),
+            html,
+            text,
+        })
+    }
+}
+
+/// Styles inlined, preview text hidden at the top, a link to unsubscribe at the bottom.
+fn freeze_html(source: &str, preview: &str, language: Language) -> Result<String, TemplateError> {
+    let pieces = scan::pieces(source)?;
+    let protected = css::Protected::new(&pieces);
+    let inlined = if has_styles(source) {
+        protected.inlined()
+    } else {
+        None
+    };
+    let html = inlined.as_deref().unwrap_or(&protected.html);
+    let (mut top, mut bottom) = body(html);
+    // what is put in must not stand in a condition or loop: it would be missing from some letters
+    if scan::open_blocks(&protected.restore(&html[..top]))? > 0 {
+        top = 0;
+    }
+    if scan::open_blocks(&protected.restore(&html[..bottom]))? > 0 {
+        bottom = html.len();
+    }
+    let mut out = protected.restore(&html[..top]);
+    if !preview.is_empty() {
+        out.push_str(
+            "<div style=\"display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all\">",
+        );
+        for piece in scan::pieces(preview)? {
+            match piece.kind {
+                // writing to a String never fails
+                scan::Kind::Text => drop(template::escape_html(&mut out, piece.source)),
+                _ => out.push_str(piece.source),
+            }
+        }
+        out.push_str("</div>\n");
+    }
+    out.push_str(&protected.restore(&html[top..bottom]));
+    if !template::always_uses(source, UNSUBSCRIBE) {
+        out.push_str(
+            "\n<div style=\"clear:both;margin:24px 0;text-align:center;font:13px/1.5 Arial,sans-serif;color:#6b6b6b\"><a href=\"{{ unsubscribe_url }}\" style=\"color:#6b6b6b;text-decoration:underline\">",
+        );
+        out.push_str(language.unsubscribe());
+        out.push_str("</a></div>\n");
+    }
+    out.push_str(&protected.restore(&html[bottom..]));
+    Ok(out)
+}
+
+/// Where the body of HTML begins and ends; also of HTML that does not say.
+fn body(html: &str) -> (usize, usize) {
+    let lower = html.to_ascii_lowercase();
+    let behind = |tag: &str| {
+        let at = lower.find(tag)?;
+        let mut quote = None;
+        let end = lower[at..].bytes().position(|b| match (quote, b) {
+            (None, b'>') => true,
+            (None, b'"' | b'\'') => {
+                quote = Some(b);
+                false
+            }
+            (Some(q), b) if q == b => {
+                quote = None;
+                false
+            }
+            _ => false,
+        });
+        Some(at + end? + 1)
+    };
+    let top = ["<body", "</head", "<html", "<!doctype"]
+        .into_iter()
+        .find_map(behind)
+        .unwrap_or(0);
+    let bottom = ["</body", "</html"]
+        .into_iter()
+        .find_map(|tag| lower.rfind(tag))
+        .filter(|bottom| *bottom >= top)
+        .unwrap_or(html.len());
+    (top, bottom)
+}
+
+fn has_styles(html: &str) -> bool {
+    html.to_ascii_lowercase().contains("<style")
+}
+
+/// Whether there are style sheets that cannot go into the elements.
+fn styles_stay(html: &str) -> bool {
+    has_styles(html)
+        && scan::pieces(html).is_ok_and(|pieces| css::Protected::new(&pieces).inlined().is_none())
+}
+
+/// The text part of a letter that has only HTML. If a condition or loop came out broken, as one that stood in a comment
+/// of the HTML, the text goes without conditions and loops.
+fn text_of(html: &str) -> String {
+    let Ok(pieces) = scan::pieces(html) else {
+        return String::new();
+    };
+    let text = text::from_html(&pieces);
+    if Template::compile(Part::Text, &text).is_ok() {
+        return text;
+    }
+    let plain: Vec<_> = pieces
+        .into_iter()
+        .filter(|piece| piece.kind != scan::Kind::Block)
+        .collect();
+    text::from_html(&plain)
+}
+
+/// A frozen message, ready to be filled in for many people. Made once per run and process.
+#[derive(Debug)]
+pub struct LetterTemplate {
+    subject: Template,
+    html: Option<Template>,
+    text: Template,
+    /// All parts, if they are nothing but text and values.
+    prepared: Option<Prepared>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    subject: Spans,
+    html: Option<PreparedPart>,
+    text: PreparedPart,
+}
+
+impl Prepared {
+    fn of(frozen: &Frozen) -> Option<Self> {
+        Some(Self {
+            subject: Spans::of(Part::Subject, &frozen.subject)?,
+            html: match &*frozen.html {
+                "" => None,
+                html => Some(PreparedPart::of(Part::Html, html)?),
+            },
+            text: PreparedPart::of(Part::Text, &frozen.text)?,
+        })
+    }
+}
+
+/// A letter could not be written for one person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// A part could not be filled in.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// A header cannot be written.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+}
+
+/// A letter could not be filled in for one person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}, {error}", part.field())]
+pub struct RenderError {
+    /// In which part.
+    pub part: Part,
+    /// What happened, and where.
+    #[source]
+    pub error: TemplateError,
+}
+
+/// One person's letter: what he will read. Also what letters of the service itself are made as.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// The HTML part, if there is one.
+    pub html: Option<String>,
+    /// The text part.
+    pub text: String,
+}
+
+impl LetterTemplate {
+    /// Compiles all parts.
+    pub fn compile(frozen: &Frozen) -> Result<Self, RenderError> {
+        let compile = |part, source| {
+            Template::compile(part, source).map_err(|error| RenderError { part, error })
+        };
+        Ok(Self {
+            subject: compile(Part::Subject, &frozen.subject)?,
+            html: match &*frozen.html {
+                "" => None,
+                html => Some(compile(Part::Html, html)?),
+            },
+            text: compile(Part::Text, &frozen.text)?,
+            prepared: Prepared::of(frozen),
+        })
+    }
+
+    /// One person's letter as it goes to a mail server.
+    pub fn write(&self, person: &Person<'_>, headers: &Headers<'_>) -> Result<Vec<u8>, WriteError> {
+        let url = headers.list.map_or("", |list| list.unsubscribe_url);
+        let Some(prepared) = &self.prepared else {
+            let rendered = self.render(person, url)?;
+            return Ok(compose(&rendered, headers)?);
+        };
+        let known = Known::new(person, url);
+        let failed = |part| move |error| RenderError { part, error };
+        let subject = prepared
+            .subject
+            .line(&known)
+            .map_err(failed(Part::Subject))?;
+        let text_values = prepared.text.values(&known).map_err(failed(Part::Text))?;
+        let write_text = |out: &mut Vec<u8>| prepared.text.write(out, &text_values);
+        let text = PartWriter {
+            encoding: prepared.text.encoding,
+            size: prepared.text.size(&text_values),
+            write: &write_text,
+        };
+        let Some(html) = &prepared.html else {
+            return Ok(assemble(&subject, &text, None, headers)?);
+        };
+        let values = html.values(&known).map_err(failed(Part::Html))?;
+        let html = PartWriter {
+            encoding: html.encoding,
+            size: html.size(&values),
+            write: &|out: &mut Vec<u8>| html.write(out, &values),
+        };
+        Ok(assemble(&subject, &text, Some(&html), headers)?)
+    }
+
+    /// Fills in one person's values and his link to unsubscribe.
+    pub fn render(
+        &self,
+        person: &Person<'_>,
+        unsubscribe_url: &str,
+    ) -> Result<Rendered, RenderError> {
+        let values = Values::new(person, unsubscribe_url);
+        let render = |part, template: &Template| {
+            let text = template.render(&values);
+            text.map(|text| control::without(&text).into_owned())
+                .map_err(|error| RenderError { part, error })
+        };
+        Ok(Rendered {
+            subject: render(Part::Subject, &self.subject)?,
+            html: self
+                .html
+                .as_ref()
+                .map(|html| render(Part::Html, html))
+                .transpose()?,
+            text: render(Part::Text, &self.text)?,
+        })
+    }
+}
+
+/// The Message-ID of a delivery, the same on every retry (F4). `domain` is one of ours.
+#[must_use]
+pub fn message_id(run: RunId, delivery: i64, domain: &str) -> String {
+    format!("{delivery}.{run}@{domain}")
+}
+
+/// The List-Id of a mailing (RFC 2919).
+#[must_use]
+pub fn list_id(mailing: MailingId, domain: &str) -> String {
+    format!("{mailing}.{domain}")
+}
+
+/// The Feedback-ID of a mailing: which one, whose, what kind, who sends.
+#[must_use]
+pub fn feedback_id(mailing: MailingId, owner: UserId) -> String {
+    format!("{}:{}:bulk:skychimp", mailing.0.simple(), owner.0.simple())
+}
+
+/// Whose mailing a Feedback-ID of [`feedback_id`] names.
+#[must_use]
+pub fn owner_in_feedback_id(text: &str) -> Option<UserId> {
+    text.trim().split(':').nth(1)?.parse().ok()
+}

@@ -1,0 +1,338 @@
+//! Messages: what somebody wrote for letters, subject and bodies with personal fields.
+//!
+//! A message may be saved unfinished; what is wrong with it ([`Message::content`], `Content::check`) stops a mailing
+//! before it starts. A run freezes its own copy, so changing or removing a message never touches a letter in flight.
+
+use std::collections::BTreeSet;
+
+use crate::messages::letter::Content;
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{MessageId, UserId};
+use crate::platform::page::containing;
+use crate::platform::time::Moment;
+
+/// Longest subject, in characters. Mail programs show some 60.
+pub const SUBJECT_MAX: usize = 300;
+/// Longest preview text, in characters.
+pub const PREVIEW_MAX: usize = 300;
+/// Longest body, in characters.
+pub const BODY_MAX: usize = 1_000_000;
+/// How many of the latest recipients are asked for the names of their attributes.
+const ATTRIBUTES_FROM: i64 = 500;
+/// Most names of attributes that are offered.
+const ATTRIBUTES_MAX: usize = 30;
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// The subject, with personal fields.
+    pub subject: String,
+    /// What mail programs show behind the subject; may be empty.
+    pub preview_text: String,
+    /// The HTML part; empty: none.
+    pub html: String,
+    /// The text part; empty: made from the HTML.
+    pub text: String,
+    /// Counts its changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it was changed.
+    pub updated_at: Moment,
+}
+
+/// What a form or command says about a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageDraft {
+    /// See [`Message::subject`].
+    pub subject: String,
+    /// See [`Message::preview_text`].
+    pub preview_text: String,
+    /// See [`Message::html`].
+    pub html: String,
+    /// See [`Message::text`].
+    pub text: String,
+}
+
+/// A message in a list.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct MessageRow {
+    /// Its id.
+    pub id: MessageId,
+    /// The subject.
+    pub subject: String,
+    /// What mail programs show behind the subject.
+    pub preview_text: String,
+    /// It has an HTML part.
+    pub has_html: bool,
+    /// Mailings that use it.
+    pub mailings: i64,
+    /// When it was changed.
+    pub updated_at: Moment,
+}
+
+impl MessageDraft {
+    /// The text as it is stored: one kind of line ends, no spaces around subject and preview.
+    #[must_use]
+    fn tidy(&self) -> Self {
+        let lines = |text: &str| {
+            let text = text.replace("\r\n", "\n").replace('\r', "\n");
+            if text.trim().is_empty() {
+                String::new()
+            } else {
+                text
+            }
+        };
+        Self {
+            subject: self.subject.trim().to_owned(),
+            preview_text: self.preview_text.trim().to_owned(),
+            html: lines(&self.html),
+            text: lines(&self.text),
+        }
+    }
+
+    fn checked(&self) -> Result<Self, Error> {
+        let draft = self.tidy();
+        let mut wrong = Vec::new();
+        if draft.subject.is_empty() {
+            wrong.push(FieldError::new("subject", "required"));
+        }
+        let lengths = [
+            ("subject", &draft.subject, SUBJECT_MAX),
+            ("preview_text", &draft.preview_text, PREVIEW_MAX),
+            ("html", &draft.html, BODY_MAX),
+            ("text", &draft.text, BODY_MAX),
+        ];
+        for (field, text, max) in lengths {
+            if text.chars().count() > max {
+                wrong.push(FieldError::new(field, "too_long").with("max", max));
+            } else if text.contains('\0') {
+                wrong.push(FieldError::new(field, "control_characters"));
+            }
+        }
+        for (field, line) in [
+            ("subject", &draft.subject),
+            ("preview_text", &draft.preview_text),
+        ] {
+            if line.chars().any(|c| c.is_control() && c != '\0') {
+                wrong.push(FieldError::new(field, "control_characters"));
+            }
+        }
+        if wrong.is_empty() {
+            Ok(draft)
+        } else {
+            Err(Error::Invalid(wrong))
+        }
+    }
+
+    /// As letters are made from it.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        let draft = self.tidy();
+        let part = |text: String| (!text.is_empty()).then_some(text);
+        Content {
+            subject: draft.subject,
+            preview_text: draft.preview_text,
+            html: part(draft.html),
+            text: part(draft.text),
+        }
+    }
+}
+
+impl From<Message> for MessageDraft {
+    fn from(message: Message) -> Self {
+        Self {
+            subject: message.subject,
+            preview_text: message.preview_text,
+            html: message.html,
+            text: message.text,
+        }
+    }
+}
+
+impl Message {
+    /// Saves a new message.
+    pub async fn create(
+        tx: &mut Tx,
+        owner: UserId,
+        draft: &MessageDraft,
+        now: Moment,
+    ) -> Result<MessageId, Error> {
+        let draft = draft.checked()?;
+        let id = MessageId::new(now);
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO messages (owner_id, id, subject, preview_text, html, text, search, version, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8)",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(&draft.subject)
+        .bind(&draft.preview_text)
+        .bind(&draft.html)
+        .bind(&draft.text)
+        .bind(draft.subject.to_lowercase())
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(id)
+    }
+
+    /// One message of this owner.
+    pub async fn get(tx: &mut Tx, owner: UserId, id: MessageId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, subject, preview_text, html, text, version, created_at, updated_at
+             FROM messages
+             WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// Messages whose subject contains `search` (all when empty), the newest first, from below `after` on.
+    pub async fn page(
+        tx: &mut Tx,
+        owner: UserId,
+        search: &str,
+        after: Option<MessageId>,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, Error> {
+        let like = containing(search);
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, subject, preview_text, html <> '' AS has_html, updated_at,
+                    (SELECT count(*) FROM mailings g
+                     WHERE g.owner_id = m.owner_id AND g.message_id = m.id) AS mailings
+             FROM messages m
+             WHERE owner_id = $1 AND search LIKE $2 ESCAPE '\\' AND ($3 IS NULL OR id < $3)
+             ORDER BY id DESC
+             LIMIT $4",
+        )
+        .bind(owner)
+        .bind(&like)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Changes a message; returns its new version, `None` when there is no such message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when it is not in the version any more that the form was made from (R34).
+    pub async fn update(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MessageId,
+        version: i64,
+        draft: &MessageDraft,
+        now: Moment,
+    ) -> Result<Option<i64>, Error> {
+        let draft = draft.checked()?;
+        let changed: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+            "UPDATE messages
+             SET subject = $4, preview_text = $5, html = $6, text = $7, search = $8, version = version + 1, updated_at = $9
+             WHERE owner_id = $1 AND id = $2 AND version = $3
+             RETURNING version",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(version)
+        .bind(&draft.subject)
+        .bind(&draft.preview_text)
+        .bind(&draft.html)
+        .bind(&draft.text)
+        .bind(draft.subject.to_lowercase())
+        .bind(now)
+        .fetch_optional(conn)
+        .await)?;
+        if changed.is_none() && Self::get(tx, owner, id).await?.is_some() {
+            return Err(Error::Conflict);
+        }
+        Ok(changed)
+    }
+
+    /// Makes a copy with another subject; `None` when there is no such message.
+    pub async fn copy(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MessageId,
+        subject: &str,
+        now: Moment,
+    ) -> Result<Option<MessageId>, Error> {
+        let Some(message) = Self::get(tx, owner, id).await? else {
+            return Ok(None);
+        };
+        let draft = MessageDraft {
+            subject: subject.chars().take(SUBJECT_MAX).collect(),
+            ..message.into()
+        };
+        Self::create(tx, owner, &draft, now).await.map(Some)
+    }
+
+    /// Removes a message; returns whether there was one. Mailings that are over keep their runs and lose the reference.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] with the titles of mailings that still need it.
+    pub async fn delete(tx: &mut Tx, owner: UserId, id: MessageId) -> Result<bool, Error> {
+        let needed: Vec<String> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT title
+             FROM mailings
+             WHERE owner_id = $1 AND message_id = $2 AND status IN ('created', 'running', 'paused')
+             ORDER BY id DESC
+             LIMIT 3",
+        )
+        .bind(owner)
+        .bind(id)
+        .fetch_all(conn)
+        .await)?;
+        if !needed.is_empty() {
+            return Err(Error::InUse(needed.join(", ")));
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings SET message_id = NULL WHERE owner_id = $1 AND message_id = $2",
+        )
+        .bind(owner)
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        let removed = on_db!(tx, conn => sqlx::query(
+            "DELETE FROM messages WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(removed > 0)
+    }
+
+    /// As letters are made from it.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        MessageDraft::from(self.clone()).content()
+    }
+
+    /// Names of attributes that the latest recipients have, for the menu of personal fields.
+    pub async fn attribute_names(tx: &mut Tx, owner: UserId) -> Result<Vec<String>, Error> {
+        let rows: Vec<sqlx::types::Json<serde_json::Map<String, serde_json::Value>>> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT attributes FROM recipients WHERE owner_id = $1 ORDER BY id DESC LIMIT $2",
+        )
+        .bind(owner)
+        .bind(ATTRIBUTES_FROM)
+        .fetch_all(conn)
+        .await)?;
+        let names: BTreeSet<String> = rows
+            .into_iter()
+            .flat_map(|row| row.0.into_iter().map(|(name, _)| name))
+            .collect();
+        Ok(names.into_iter().take(ATTRIBUTES_MAX).collect())
+    }
+}

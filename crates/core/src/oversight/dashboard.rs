@@ -1,0 +1,302 @@
+//! What the last weeks were like, what comes, and what needs attention: of one user, and of everybody for those who
+//! moderate (R2, R29, R36).
+
+use std::time::Duration;
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::Mailing;
+
+/// How far it looks back.
+pub const BACK: Duration = Duration::from_hours(30 * 24);
+/// How far it looks ahead.
+pub const AHEAD: Duration = Duration::from_hours(35 * 24);
+/// Most mailings whose next moments it shows.
+const MAILINGS: i64 = 200;
+/// Most moments of one mailing.
+const MOMENTS: usize = 40;
+/// Most lines of what needs attention.
+const LINES: i64 = 20;
+/// A run of which more than one letter in so many failed needs attention.
+const MANY: i64 = 10;
+
+/// One user's last weeks and next ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dashboard {
+    /// What became of the runs that began since [`BACK`].
+    pub past: Vec<Past>,
+    /// Moments at which mailings begin until [`AHEAD`], the next one first.
+    pub upcoming: Vec<Upcoming>,
+    /// What needs attention, the most urgent first.
+    pub attention: Vec<Attention>,
+    /// Recipients added in each of the last weeks, the oldest first.
+    pub growth: Vec<(Moment, i64)>,
+    /// Addresses that get nothing.
+    pub suppressed: i64,
+    /// Of these added since [`BACK`].
+    pub suppressed_lately: i64,
+}
+
+/// What the runs that began within a quarter of an hour came to; days of every time zone are made of such quarters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Past {
+    /// When it began.
+    pub at: Moment,
+    /// Letters accepted.
+    pub sent: i64,
+    /// Letters refused for good.
+    pub failed: i64,
+}
+
+/// A moment at which a mailing begins.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Upcoming {
+    /// The moment.
+    pub at: Moment,
+    /// The mailing.
+    #[sqlx(rename = "mailing_id")]
+    pub mailing: MailingId,
+    /// Its title.
+    pub title: String,
+}
+
+/// Something that needs attention.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Attention {
+    /// `waiting`, `disabled`, `skipped`, `failed`, `in_doubt`.
+    pub what: String,
+    /// The mailing.
+    pub mailing_id: MailingId,
+    /// Its title.
+    pub title: String,
+    /// Whose it is.
+    pub owner_id: UserId,
+    /// His address.
+    pub owner_email: String,
+    /// The run, if it is about one.
+    pub run_id: Option<RunId>,
+    /// How many letters or dates.
+    pub count: i64,
+    /// Since when.
+    pub at: Moment,
+}
+
+/// Whose runs are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose {
+    /// One user's.
+    Of(UserId),
+    /// All users'.
+    All,
+}
+
+impl Whose {
+    /// What is bound to `$1`.
+    const fn owner(self) -> Option<UserId> {
+        match self {
+            Self::Of(owner) => Some(owner),
+            Self::All => None,
+        }
+    }
+}
+
+/// A statement about runs `r`, as the database looks for them by owner or without.
+macro_rules! runs_of {
+    ($whose:expr, $sql:ident) => {
+        match $whose {
+            Whose::Of(_) => $sql!("r.owner_id = $1"),
+            Whose::All => $sql!("$1 IS NULL"),
+        }
+    };
+}
+
+macro_rules! past_sql {
+    ($whose:literal) => {
+        concat!(
+            "SELECT began / 900000 * 900000 AS at, CAST(sum(sent) AS BIGINT) AS sent, CAST(sum(failed) AS BIGINT) AS failed
+             FROM (SELECT coalesce(r.started_at, r.created_at) AS began, r.sent, r.failed
+                   FROM runs r
+                   WHERE ",
+            $whose,
+            " AND r.state <> 'skipped' AND (r.finished_at IS NULL OR r.finished_at >= $2) AND r.created_at >= $2) AS begun
+             GROUP BY 1
+             ORDER BY 1"
+        )
+    };
+}
+
+macro_rules! waiting_sql {
+    ($whose:literal) => {
+        concat!(
+            "SELECT 'waiting' AS what, r.mailing_id, m.title, u.id AS owner_id, u.email AS owner_email, r.id AS run_id,
+                    r.planned - r.sent - r.failed - r.skipped - r.expired - r.cancelled AS count,
+                    coalesce(r.progress_at, r.created_at) AS at
+             FROM runs r
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             JOIN users u ON u.id = r.owner_id
+             WHERE ",
+            $whose,
+            " AND r.finished_at IS NULL AND r.waiting <> ''
+             ORDER BY r.id
+             LIMIT $2"
+        )
+    };
+}
+
+macro_rules! finished_sql {
+    ($whose:literal) => {
+        concat!(
+            "SELECT CASE WHEN r.failed * $4 > r.planned THEN 'failed' ELSE 'in_doubt' END AS what, r.mailing_id, m.title,
+                    u.id AS owner_id, u.email AS owner_email, r.id AS run_id,
+                    CASE WHEN r.failed * $4 > r.planned THEN r.failed ELSE p.in_doubt END AS count, r.finished_at AS at
+             FROM runs r
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             JOIN users u ON u.id = r.owner_id
+             LEFT JOIN reports p ON p.owner_id = r.owner_id AND p.run_id = r.id
+             WHERE ",
+            $whose,
+            " AND r.finished_at >= $2 AND r.state <> 'skipped' AND (r.failed * $4 > r.planned OR p.in_doubt > 0)
+             ORDER BY r.finished_at DESC
+             LIMIT $3"
+        )
+    };
+}
+
+macro_rules! skipped_sql {
+    ($whose:literal) => {
+        concat!(
+            "SELECT 'skipped' AS what, r.mailing_id, m.title, u.id AS owner_id, u.email AS owner_email, NULL AS run_id,
+                    count(*) AS count, max(r.due_at) AS at
+             FROM runs r
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             JOIN users u ON u.id = r.owner_id
+             WHERE ",
+            $whose,
+            " AND r.state = 'skipped' AND r.finished_at >= $2
+             GROUP BY r.mailing_id, m.title, u.id, u.email
+             ORDER BY at DESC
+             LIMIT $3"
+        )
+    };
+}
+
+impl Dashboard {
+    /// Of one user.
+    pub async fn of(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Self, Error> {
+        let since = now - BACK;
+        let (suppressed, suppressed_lately): (i64, i64) = on_db!(tx, conn => sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE created_at >= $2) FROM suppressions WHERE owner_id = $1",
+        )
+        .bind(owner)
+        .bind(since)
+        .fetch_one(conn)
+        .await)?;
+        let mut lines = disabled(tx, owner).await?;
+        lines.extend(attention(tx, Whose::Of(owner), since).await?);
+        lines.truncate(usize::try_from(LINES).unwrap_or(0));
+        Ok(Self {
+            past: past(tx, Whose::Of(owner), since).await?,
+            upcoming: upcoming(tx, owner, now).await?,
+            attention: lines,
+            growth: growth(tx, owner, now).await?,
+            suppressed,
+            suppressed_lately,
+        })
+    }
+}
+
+/// What became of the runs that began since then.
+pub(crate) async fn past(tx: &mut Tx, whose: Whose, since: Moment) -> Result<Vec<Past>, Error> {
+    Ok(on_db!(tx, conn => sqlx::query_as(runs_of!(whose, past_sql))
+        .bind(whose.owner())
+        .bind(since)
+        .fetch_all(conn)
+        .await)?)
+}
+
+/// Runs that wait, of which many letters failed or some are in doubt, and moments that were missed since then.
+pub(crate) async fn attention(
+    tx: &mut Tx,
+    whose: Whose,
+    since: Moment,
+) -> Result<Vec<Attention>, Error> {
+    let mut found: Vec<Attention> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, waiting_sql))
+        .bind(whose.owner())
+        .bind(LINES)
+        .fetch_all(conn)
+        .await)?;
+    let finished: Vec<Attention> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, finished_sql))
+        .bind(whose.owner())
+        .bind(since)
+        .bind(LINES)
+        .bind(MANY)
+        .fetch_all(conn)
+        .await)?;
+    let skipped: Vec<Attention> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, skipped_sql))
+        .bind(whose.owner())
+        .bind(since)
+        .bind(LINES)
+        .fetch_all(conn)
+        .await)?;
+    found.extend(finished);
+    found.extend(skipped);
+    found.truncate(usize::try_from(LINES).unwrap_or(0));
+    Ok(found)
+}
+
+/// Mailings that managers switched off.
+async fn disabled(tx: &mut Tx, owner: UserId) -> Result<Vec<Attention>, Error> {
+    Ok(on_db!(tx, conn => sqlx::query_as(
+        "SELECT 'disabled' AS what, m.id AS mailing_id, m.title, u.id AS owner_id, u.email AS owner_email, NULL AS run_id,
+                CAST(0 AS BIGINT) AS count, m.disabled_at AS at
+         FROM mailings m
+         JOIN users u ON u.id = m.owner_id
+         WHERE m.owner_id = $1 AND m.disabled_at IS NOT NULL AND m.status IN ('running', 'paused')
+         ORDER BY m.disabled_at DESC
+         LIMIT $2",
+    )
+    .bind(owner)
+    .bind(LINES)
+    .fetch_all(conn)
+    .await)?)
+}
+
+async fn upcoming(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<Upcoming>, Error> {
+    let end = now + AHEAD;
+    let mut found = Vec::new();
+    for mailing in Mailing::due_before(tx, owner, end, MAILINGS).await? {
+        for at in mailing.upcoming(now, MOMENTS)? {
+            if at > end {
+                break;
+            }
+            found.push(Upcoming {
+                at,
+                mailing: mailing.id,
+                title: mailing.title.clone(),
+            });
+        }
+    }
+    found.sort_by_key(|one| one.at);
+    Ok(found)
+}
+
+/// Ids begin with the moment at which they were made: what was added in a week is a range of them.
+async fn growth(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<(Moment, i64)>, Error> {
+    const WEEK: i64 = 7 * 86_400_000;
+    let mut weeks = Vec::new();
+    for n in (0..8).rev() {
+        let begin = Moment::from_millis(now.millis() - (n + 1) * WEEK);
+        let count: i64 = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT count(*) FROM recipients WHERE owner_id = $1 AND id >= $2 AND id < $3",
+        )
+        .bind(owner)
+        .bind(RecipientId::first_of(begin))
+        .bind(RecipientId::first_of(Moment::from_millis(begin.millis() + WEEK)))
+        .fetch_one(conn)
+        .await)?;
+        weeks.push((begin, count));
+    }
+    Ok(weeks)
+}

@@ -1,0 +1,221 @@
+//! The end of an account, and of everything in it.
+//!
+//! [`User::delete`] is one short transaction: the account loses its address, name and keys, is logged out everywhere and
+//! blocked, so that its letters stop within a second; from then on nobody finds it. What it owned goes afterwards, in slices
+//! ([`User::erase_deleted`]), and its row last.
+//!
+//! *Design note*: its suppressions go too. They exist so that an owner does not write to somebody again, and this owner writes
+//! to nobody any more. The links in letters already sent still answer that nothing more will come, which is true, and
+//! store nothing.
+
+use serde_json::json;
+
+use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit, Subject};
+use crate::accounts::login_step::LoginStep;
+use crate::accounts::passkey::Passkey;
+use crate::accounts::second_factor::SecondFactor;
+use crate::accounts::session::Session;
+use crate::accounts::user::{Role, User};
+use crate::oversight::moderation::{is_last_administrator, lock_administrators};
+use crate::platform::db::{Db, Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::Mailing;
+
+/// Rows removed in one transaction; keeps other writers waiting for no more than a moment.
+const SLICE: i64 = 2_000;
+/// Mailings looked at before the next pause.
+const MAILINGS: i64 = 100;
+
+/// What goes with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+pub struct Belongings {
+    /// Its recipients.
+    pub recipients: i64,
+    /// Its lists.
+    pub lists: i64,
+    /// Its messages.
+    pub messages: i64,
+    /// Its mailings.
+    pub mailings: i64,
+    /// Those among them that are running or paused.
+    pub running: i64,
+    /// Letters in the log of its mailings.
+    pub letters: i64,
+    /// Addresses that asked for no more letters, or got none for another reason.
+    pub suppressions: i64,
+}
+
+/// Large tables, emptied before the account's row takes the small ones with it.
+const LARGE: [&str; 4] = [
+    "DELETE FROM memberships WHERE owner_id = $1 AND (list_id, recipient_id) IN
+         (SELECT list_id, recipient_id FROM memberships WHERE owner_id = $1 LIMIT $2)",
+    "DELETE FROM recipients WHERE owner_id = $1 AND id IN
+         (SELECT id FROM recipients WHERE owner_id = $1 LIMIT $2)",
+    "DELETE FROM suppressions WHERE owner_id = $1 AND email_key IN
+         (SELECT email_key FROM suppressions WHERE owner_id = $1 LIMIT $2)",
+    "DELETE FROM outbox WHERE owner_id = $1 AND id IN
+         (SELECT id FROM outbox WHERE owner_id = $1 LIMIT $2)",
+];
+
+impl User {
+    /// Counts what would go with an account.
+    pub async fn belongings(tx: &mut Tx, id: UserId) -> Result<Belongings, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,
+                 (SELECT count(*) FROM lists WHERE owner_id = $1) AS lists,
+                 (SELECT count(*) FROM messages WHERE owner_id = $1) AS messages,
+                 (SELECT count(*) FROM mailings WHERE owner_id = $1) AS mailings,
+                 (SELECT count(*) FROM mailings WHERE owner_id = $1 AND status IN ('running', 'paused')) AS running,
+                 (SELECT CAST(coalesce(sum(planned), 0) AS BIGINT) FROM runs WHERE owner_id = $1) AS letters,
+                 (SELECT count(*) FROM suppressions WHERE owner_id = $1) AS suppressions",
+        )
+        .bind(id)
+        .fetch_one(conn)
+        .await)?)
+    }
+
+    /// Deletes an account; returns it as it was. Letters about it must be queued before, without an owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for the last administrator who can log in.
+    pub async fn delete(
+        tx: &mut Tx,
+        id: UserId,
+        actor: Actor<'_>,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<Self>, Error> {
+        lock_administrators(tx).await?;
+        let Some(user) = Self::get(tx, id).await? else {
+            return Ok(None);
+        };
+        if user.role == Role::Admin && is_last_administrator(tx, id).await? {
+            return Err(Error::invalid("account", "last_administrator"));
+        }
+        let gone = on_db!(tx, conn => sqlx::query(
+            "UPDATE users
+             SET deleted_at = $2, blocked_at = coalesce(blocked_at, $2), blocked_reason = NULL, verified_at = NULL,
+                 email = '', email_key = $3, name = '', password_hash = '', role = 'user', language = NULL,
+                 theme = NULL, zone = 'UTC', seen_at = NULL
+             WHERE id = $1 AND deleted_at IS NULL",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(format!("deleted {id}"))
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if gone == 0 {
+            return Ok(None);
+        }
+        Session::end_all(tx, id, None).await?;
+        LoginStep::withdraw(tx, id).await?;
+        SecondFactor::remove(tx, id).await?;
+        Passkey::remove_all(tx, id).await?;
+        on_db!(tx, conn => sqlx::query("DELETE FROM grants WHERE user_id = $1")
+            .bind(id)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        on_db!(tx, conn => sqlx::query(
+            "DELETE FROM outbox WHERE owner_id = $1 AND state IN ('queued', 'deferred')",
+        )
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        let entry = NewAudit {
+            actor,
+            kind: AuditKind::UserDeleted,
+            subject: Subject::user(id, &user.email),
+            reason,
+            details: json!({"role": user.role, "by_itself": actor.id == Some(id)}),
+        };
+        Audit::record(tx, &entry, now).await?;
+        Audit::forget(tx, id).await?;
+        Ok(Some(user))
+    }
+
+    /// Removes what deleted accounts owned, and then their rows. Each transaction is short; when it is interrupted, the
+    /// next call goes on. Returns how many accounts are gone wholly, and whether some have to wait for letters in flight.
+    pub async fn erase_deleted(db: &Db, now: Moment) -> Result<(u64, bool), Error> {
+        let mut tx = db.read().await?;
+        let deleted: Vec<UserId> = on_db!(&mut tx, conn => sqlx::query_scalar(
+            "SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 100",
+        )
+        .fetch_all(conn)
+        .await)?;
+        drop(tx);
+        let (mut gone, mut waiting) = (0, false);
+        for id in deleted {
+            if erase_mailings(db, id, now).await? {
+                for sql in LARGE {
+                    while slice(db, sql, id).await? > 0 {}
+                }
+                let mut tx = db.write().await?;
+                gone += on_db!(&mut tx, conn => sqlx::query(
+                    "DELETE FROM users WHERE id = $1 AND deleted_at IS NOT NULL",
+                )
+                .bind(id)
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected()))?;
+                tx.commit().await?;
+            } else {
+                waiting = true;
+            }
+        }
+        Ok((gone, waiting))
+    }
+}
+
+/// Cancels and removes the mailings of a deleted account; false while letters of one are still in flight.
+async fn erase_mailings(db: &Db, owner: UserId, now: Moment) -> Result<bool, Error> {
+    let mut tx = db.write().await?;
+    let open: Vec<MailingId> = on_db!(&mut tx, conn => sqlx::query_scalar(
+        "SELECT id FROM mailings WHERE owner_id = $1 AND status IN ('running', 'paused')",
+    )
+    .bind(owner)
+    .fetch_all(conn)
+    .await)?;
+    for id in open {
+        Mailing::cancel(&mut tx, owner, id, "", "", now).await?;
+    }
+    tx.commit().await?;
+    loop {
+        let mut tx = db.read().await?;
+        let some: Vec<MailingId> = on_db!(&mut tx, conn => sqlx::query_scalar(
+            "SELECT id FROM mailings WHERE owner_id = $1 LIMIT $2",
+        )
+        .bind(owner)
+        .bind(MAILINGS)
+        .fetch_all(conn)
+        .await)?;
+        drop(tx);
+        if some.is_empty() {
+            return Ok(true);
+        }
+        for id in some {
+            match Mailing::delete(db, owner, id).await {
+                Ok(_) => {}
+                Err(Error::State(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+async fn slice(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, Error> {
+    let mut tx = db.write().await?;
+    let rows = on_db!(&mut tx, conn => sqlx::query(sql)
+        .bind(owner)
+        .bind(SLICE)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    tx.commit().await?;
+    Ok(rows)
+}

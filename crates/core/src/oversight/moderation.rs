@@ -1,0 +1,254 @@
+//! Moderation: what managers and administrators do to others' accounts and mailings (R36–R43).
+//!
+//! A [`Moderator`] reads everything and changes two facts: whether an account is blocked and whether a mailing is switched
+//! off. An [`Administrator`] changes roles and accounts besides. Neither has an operation that makes, edits or deletes a
+//! mailing or a message. Every change leaves an [`Audit`] entry in its transaction.
+//!
+//! *Invariants*: only these types reach across owners, and only somebody with the role, or the operator on the command
+//! line, becomes one. There is always an administrator who can log in. The database refuses mailings and messages of an
+//! account that does not send.
+
+mod accounts;
+mod mailings;
+mod overview;
+mod users;
+
+pub use accounts::Administrator;
+pub(crate) use accounts::{is_last_administrator, lock_administrators};
+pub use mailings::{Letter, SeenFilter, SeenMailing, SeenState};
+pub use overview::{SeenNext, SeenSender, ServiceOverview};
+pub use users::{SeenUser, UserFilter, UserState, Volume};
+
+use serde_json::json;
+
+use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit, Subject};
+use crate::accounts::login_step::LoginStep;
+use crate::accounts::session::Session;
+use crate::accounts::user::{Role, User};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::Mailing;
+use crate::sending::outbox::OutboxLetter;
+
+/// Longest reason, in characters.
+pub const REASON_MAX: usize = 1_000;
+
+/// Somebody who may moderate.
+#[derive(Debug, Clone)]
+pub struct Moderator {
+    id: Option<UserId>,
+    name: String,
+    admin: bool,
+}
+
+impl Moderator {
+    /// The operator, by a command.
+    #[must_use]
+    pub fn command() -> Self {
+        Self {
+            id: None,
+            name: Actor::COMMAND.name.to_owned(),
+            admin: true,
+        }
+    }
+
+    /// A manager or an administrator; `None`: the user is neither, or may do nothing at present.
+    #[must_use]
+    pub fn of(user: &User) -> Option<Self> {
+        let may = user.role.moderates() && user.blocked_at.is_none() && user.verified_at.is_some();
+        may.then(|| Self {
+            id: Some(user.id),
+            name: user.email.clone(),
+            admin: user.role == Role::Admin,
+        })
+    }
+
+    /// Who stands in the audit log.
+    #[must_use]
+    pub fn actor(&self) -> Actor<'_> {
+        Actor {
+            id: self.id,
+            name: &self.name,
+        }
+    }
+
+    /// Blocks an account: its sessions end, its letters stop within a second, nobody logs into it. Returns the account
+    /// as it was, and whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] without a reason, for the moderator's own account and for an administrator's.
+    pub async fn block(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<(User, bool)>, Error> {
+        let reason = check_reason(reason)?;
+        let Some(user) = User::get(tx, id).await? else {
+            return Ok(None);
+        };
+        if self.id == Some(id) {
+            return Err(Error::invalid("user", "cannot_block_self"));
+        }
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET blocked_at = $2, blocked_reason = $3
+             WHERE id = $1 AND blocked_at IS NULL AND role <> 'admin'",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(reason)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return match User::get(tx, id).await? {
+                Some(user) if user.blocked_at.is_some() => Ok(Some((user, false))),
+                Some(_) => Err(Error::invalid("user", "cannot_block_admin")),
+                None => Ok(None),
+            };
+        }
+        Session::end_all(tx, id, None).await?;
+        LoginStep::withdraw(tx, id).await?;
+        OutboxLetter::give_up_of(tx, id, now).await?;
+        self.record(tx, AuditKind::UserBlocked, about(&user), reason, now)
+            .await?;
+        Ok(Some((user, true)))
+    }
+
+    /// Lifts a block; the account goes on where it was stopped. Returns as [`Moderator::block`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a reason that is too long; none is needed.
+    pub async fn unblock(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<(User, bool)>, Error> {
+        let reason = check_text(reason)?;
+        let Some(user) = User::get(tx, id).await? else {
+            return Ok(None);
+        };
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET blocked_at = NULL, blocked_reason = NULL WHERE id = $1 AND blocked_at IS NOT NULL",
+        )
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return Ok(Some((user, false)));
+        }
+        self.record(tx, AuditKind::UserUnblocked, about(&user), reason, now)
+            .await?;
+        Ok(Some((user, true)))
+    }
+
+    /// Switches a mailing off: its letters stop within a second, and its owner sees why and cannot lift it. Returns the
+    /// mailing as it was, its owner, and whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] without a reason.
+    pub async fn disable(
+        &self,
+        tx: &mut Tx,
+        id: MailingId,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<(Mailing, User, bool)>, Error> {
+        let reason = check_reason(reason)?;
+        let Some((mailing, owner)) = self.mailing(tx, id).await? else {
+            return Ok(None);
+        };
+        let by = (self.id, self.name.as_str());
+        match Mailing::disable(tx, owner.id, id, by, reason, now).await? {
+            None => return Ok(None),
+            Some(false) => return Ok(Some((mailing, owner, false))),
+            Some(true) => {}
+        }
+        let subject = Subject::mailing(owner.id, id, &mailing.title);
+        self.record(tx, AuditKind::MailingDisabled, subject, reason, now)
+            .await?;
+        Ok(Some((mailing, owner, true)))
+    }
+
+    /// Switches a mailing on again; it goes on as its owner left it. Returns as [`Moderator::disable`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a reason that is too long; none is needed.
+    pub async fn enable(
+        &self,
+        tx: &mut Tx,
+        id: MailingId,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<(Mailing, User, bool)>, Error> {
+        let reason = check_text(reason)?;
+        let Some((mailing, owner)) = self.mailing(tx, id).await? else {
+            return Ok(None);
+        };
+        match Mailing::enable(tx, owner.id, id, &self.name, now).await? {
+            None => return Ok(None),
+            Some(false) => return Ok(Some((mailing, owner, false))),
+            Some(true) => {}
+        }
+        let subject = Subject::mailing(owner.id, id, &mailing.title);
+        self.record(tx, AuditKind::MailingEnabled, subject, reason, now)
+            .await?;
+        Ok(Some((mailing, owner, true)))
+    }
+
+    async fn record(
+        &self,
+        tx: &mut Tx,
+        kind: AuditKind,
+        subject: Subject<'_>,
+        reason: &str,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let new = NewAudit {
+            actor: self.actor(),
+            kind,
+            subject,
+            reason,
+            details: json!({}),
+        };
+        Audit::record(tx, &new, now).await.map(|_| ())
+    }
+}
+
+/// An account as the subject of an entry.
+fn about(user: &User) -> Subject<'_> {
+    Subject::user(user.id, &user.email)
+}
+
+/// A reason that has to be given.
+fn check_reason(reason: &str) -> Result<&str, Error> {
+    let reason = check_text(reason)?;
+    if reason.is_empty() {
+        return Err(Error::invalid("reason", "required"));
+    }
+    Ok(reason)
+}
+
+fn check_text(reason: &str) -> Result<&str, Error> {
+    let reason = reason.trim();
+    if reason.chars().count() > REASON_MAX {
+        return Err(Error::Invalid(vec![
+            FieldError::new("reason", "too_long").with("max", REASON_MAX),
+        ]));
+    }
+    let strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if reason.chars().any(strange) {
+        return Err(Error::invalid("reason", "control_characters"));
+    }
+    Ok(reason)
+}

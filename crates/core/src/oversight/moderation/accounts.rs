@@ -1,0 +1,208 @@
+//! What only administrators and the operator do: roles, and accounts as a whole.
+
+use serde_json::json;
+
+use super::{Moderator, about};
+use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit};
+use crate::accounts::password::HashedPassword;
+use crate::accounts::second_factor::SecondFactor;
+use crate::accounts::session::Session;
+use crate::accounts::user::{Role, User};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::UserId;
+use crate::platform::time::Moment;
+
+/// A moderator who may also change roles.
+#[derive(Debug, Clone)]
+pub struct Administrator(Moderator);
+
+impl Moderator {
+    /// The same person with the rights of an administrator; `None`: it is none.
+    #[must_use]
+    pub fn administrator(&self) -> Option<Administrator> {
+        self.admin.then(|| Administrator(self.clone()))
+    }
+}
+
+impl Administrator {
+    /// The operator, by a command.
+    #[must_use]
+    pub fn command() -> Self {
+        Self(Moderator::command())
+    }
+
+    /// Who stands in the audit log.
+    #[must_use]
+    pub fn actor(&self) -> Actor<'_> {
+        self.0.actor()
+    }
+
+    /// Gives an account another role. Returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when it is the last administrator who can log in, and when the new role could not stop the
+    /// mailings that the account has under way.
+    pub async fn set_role(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        role: Role,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        let reason = super::check_text(reason)?;
+        lock_administrators(tx).await?;
+        let Some(user) = User::get(tx, id).await? else {
+            return Ok(None);
+        };
+        if user.role == role {
+            return Ok(Some(false));
+        }
+        if user.role == Role::Admin && is_last_administrator(tx, id).await? {
+            return Err(Error::invalid("role", "last_administrator"));
+        }
+        if !role.sends() {
+            let open: i64 = on_db!(tx, conn => sqlx::query_scalar(
+                "SELECT count(*) FROM mailings WHERE owner_id = $1 AND status IN ('running', 'paused')",
+            )
+            .bind(id)
+            .fetch_one(conn)
+            .await)?;
+            if open > 0 {
+                return Err(Error::Invalid(vec![
+                    FieldError::new("role", "has_open_mailings").with("count", open),
+                ]));
+            }
+        }
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET role = $2 WHERE id = $1 AND role = $3",
+        )
+        .bind(id)
+        .bind(role.as_str())
+        .bind(user.role.as_str())
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return Err(Error::Conflict);
+        }
+        let details = json!({"from": user.role, "to": role});
+        self.record(tx, AuditKind::RoleChanged, &user, reason, details, now)
+            .await?;
+        Ok(Some(true))
+    }
+
+    /// Adds the entry that an account was made by somebody else than its user.
+    pub async fn record_created(&self, tx: &mut Tx, user: &User, now: Moment) -> Result<(), Error> {
+        let details = json!({"role": user.role, "verified": user.verified_at.is_some()});
+        self.record(tx, AuditKind::UserCreated, user, "", details, now)
+            .await
+    }
+
+    /// Takes an address as verified without a letter. Returns whether anything changed.
+    pub async fn verify(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        let Some(user) = User::get(tx, id).await? else {
+            return Ok(None);
+        };
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET verified_at = $2 WHERE id = $1 AND verified_at IS NULL",
+        )
+        .bind(id)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed > 0 {
+            self.record(tx, AuditKind::UserVerified, &user, "", json!({}), now)
+                .await?;
+        }
+        Ok(Some(changed > 0))
+    }
+
+    /// Turns the second factor of somebody off who lost it. Returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a reason that is too long.
+    pub async fn remove_second_factor(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<(User, bool)>, Error> {
+        let reason = super::check_text(reason)?;
+        let Some(user) = User::get(tx, id).await? else {
+            return Ok(None);
+        };
+        let changed = SecondFactor::remove(tx, id).await?;
+        if changed {
+            let kind = AuditKind::SecondFactorRemoved;
+            self.record(tx, kind, &user, reason, json!({}), now).await?;
+        }
+        Ok(Some((user, changed)))
+    }
+
+    /// Sets a password for somebody: all browsers are logged out.
+    pub async fn set_password(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        password: &HashedPassword,
+        now: Moment,
+    ) -> Result<(), Error> {
+        User::set_password(tx, user.id, password).await?;
+        Session::end_all(tx, user.id, None).await?;
+        self.record(tx, AuditKind::PasswordSet, user, "", json!({}), now)
+            .await
+    }
+
+    async fn record(
+        &self,
+        tx: &mut Tx,
+        kind: AuditKind,
+        user: &User,
+        reason: &str,
+        details: serde_json::Value,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let new = NewAudit {
+            actor: self.0.actor(),
+            kind,
+            subject: about(user),
+            reason,
+            details,
+        };
+        Audit::record(tx, &new, now).await.map(|_| ())
+    }
+}
+
+/// Keeps the administrators as they are until the end of the transaction, so that two of them cannot each take the
+/// other's role away.
+pub(crate) async fn lock_administrators(tx: &mut Tx) -> Result<(), Error> {
+    if let Tx::Postgres(tx) = tx {
+        sqlx::query("SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE")
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Tells whether nobody else could administrate. Call [`lock_administrators`] before.
+pub(crate) async fn is_last_administrator(tx: &mut Tx, id: UserId) -> Result<bool, Error> {
+    let others: i64 = on_db!(tx, conn => sqlx::query_scalar(
+        "SELECT count(*) FROM users
+         WHERE role = 'admin' AND id <> $1 AND blocked_at IS NULL AND verified_at IS NOT NULL",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await)?;
+    Ok(others == 0)
+}

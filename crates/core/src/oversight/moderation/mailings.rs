@@ -1,0 +1,163 @@
+//! All mailings, whosever they are, to be looked at.
+
+use super::Moderator;
+use crate::accounts::user::User;
+use crate::messages::letter::{Content, Frozen};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::page::containing;
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Mailing, MailingSummary, Status, mailing_columns};
+
+/// Which mailings. The default is all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SeenFilter<'a> {
+    /// A part of the title or of the owner's address, in any case; empty: any.
+    pub search: &'a str,
+    /// Only of this owner.
+    pub owner: Option<UserId>,
+    /// Only in this state.
+    pub state: Option<SeenState>,
+    /// Started, or made when they were never started, from this moment on.
+    pub from: Option<Moment>,
+    /// Started or made before this moment.
+    pub to: Option<Moment>,
+    /// The page begins after this one, in the order newest first; `None`: the first page.
+    pub after: Option<MailingId>,
+}
+
+/// A state that mailings are looked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenState {
+    /// Switched on, with this status.
+    Is(Status),
+    /// Switched off by a manager.
+    Disabled,
+}
+
+impl SeenState {
+    /// The word in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Is(status) => status.as_str(),
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl std::str::FromStr for SeenState {
+    type Err = crate::sending::mailing::UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "disabled" => Ok(Self::Disabled),
+            other => other.parse().map(Self::Is),
+        }
+    }
+}
+
+/// A mailing with its owner.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct SeenMailing {
+    /// The mailing and its numbers.
+    #[sqlx(flatten)]
+    pub summary: MailingSummary,
+    /// The owner's address.
+    pub owner_email: String,
+    /// When the owner was blocked; `None`: not.
+    pub owner_blocked_at: Option<Moment>,
+}
+
+/// What a mailing sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Letter {
+    /// As its latest run froze it.
+    Frozen(Frozen),
+    /// As its message stands; there was no run yet.
+    Content(Content),
+}
+
+impl Moderator {
+    /// What a mailing sent last, or would send; `None`: it has no message yet.
+    pub async fn letter(&self, tx: &mut Tx, mailing: &Mailing) -> Result<Option<Letter>, Error> {
+        let frozen: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, html, text
+             FROM runs
+             WHERE owner_id = $1 AND mailing_id = $2 AND state <> 'skipped'
+             ORDER BY due_at DESC
+             LIMIT 1",
+        )
+        .bind(mailing.owner_id)
+        .bind(mailing.id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(match frozen {
+            Some((subject, html, text)) => Some(Letter::Frozen(Frozen {
+                subject,
+                html,
+                text,
+            })),
+            None => mailing.content(tx).await?.map(Letter::Content),
+        })
+    }
+
+    /// A page of all mailings, newest first.
+    pub async fn mailings(
+        &self,
+        tx: &mut Tx,
+        filter: SeenFilter<'_>,
+        limit: i64,
+    ) -> Result<Vec<SeenMailing>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", mailing_columns!("m"), ", msg.subject, u.email AS owner_email, u.blocked_at AS owner_blocked_at,
+                 count(r.id) FILTER (WHERE r.state <> 'skipped') AS runs,
+                 CAST(coalesce(sum(r.planned), 0) AS BIGINT) AS planned,
+                 CAST(coalesce(sum(r.sent), 0) AS BIGINT) AS sent,
+                 CAST(coalesce(sum(r.failed), 0) AS BIGINT) AS failed,
+                 CAST(coalesce(sum(r.sent + r.failed + r.skipped + r.expired + r.cancelled), 0) AS BIGINT) AS over
+             FROM (SELECT x.owner_id AS owner, x.id AS mailing
+                   FROM mailings x
+                   JOIN users o ON o.id = x.owner_id
+                   WHERE ($1 = '%%' OR x.search LIKE $1 ESCAPE '\\' OR o.email_key LIKE $1 ESCAPE '\\')
+                     AND ($2 IS NULL OR x.owner_id = $2)
+                     AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE WHEN x.disabled_at IS NULL THEN x.status ELSE 'disabled' END)
+                     AND (CAST($4 AS BIGINT) IS NULL OR coalesce(x.started_at, x.created_at) >= $4)
+                     AND (CAST($5 AS BIGINT) IS NULL OR coalesce(x.started_at, x.created_at) < $5)
+                     AND ($6 IS NULL OR x.id < $6)
+                   ORDER BY x.id DESC
+                   LIMIT $7) page
+             CROSS JOIN mailings m
+             CROSS JOIN users u
+             LEFT JOIN messages msg ON msg.owner_id = m.owner_id AND msg.id = m.message_id
+             LEFT JOIN runs r ON r.owner_id = m.owner_id AND r.mailing_id = m.id
+             WHERE m.owner_id = page.owner AND m.id = page.mailing AND u.id = m.owner_id AND u.deleted_at IS NULL
+             GROUP BY m.owner_id, m.id, msg.owner_id, msg.id, u.id
+             ORDER BY m.id DESC",
+        ))
+        .bind(containing(filter.search))
+        .bind(filter.owner)
+        .bind(filter.state.map(SeenState::as_str))
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(filter.after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// A mailing, with its owner.
+    pub async fn mailing(
+        &self,
+        tx: &mut Tx,
+        id: MailingId,
+    ) -> Result<Option<(Mailing, User)>, Error> {
+        let Some(owner) = Mailing::owner_of(tx, id).await? else {
+            return Ok(None);
+        };
+        let mailing = Mailing::get(tx, owner, id).await?;
+        let user = User::get(tx, owner).await?;
+        Ok(mailing.zip(user))
+    }
+}

@@ -1,0 +1,124 @@
+//! What a moderator sees first: how much everybody sends, what comes, and what needs a look.
+
+use super::Moderator;
+use crate::oversight::dashboard::{Attention, BACK, Past, Upcoming, Whose, attention, past};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::UserId;
+use crate::platform::time::Moment;
+
+/// Most mailings that begin next.
+const NEXT: i64 = 10;
+/// Most users who sent the most.
+const SENDERS: i64 = 10;
+
+/// The service in the last weeks and the next ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceOverview {
+    /// Accounts that can log in.
+    pub users: i64,
+    /// Mailings that run: started, not paused and not switched off.
+    pub running: i64,
+    /// What became of the runs that began since [`BACK`].
+    pub past: Vec<Past>,
+    /// The mailings that begin next.
+    pub next: Vec<SeenNext>,
+    /// What needs attention.
+    pub attention: Vec<Attention>,
+    /// Who sent the most since [`BACK`], and what came of it.
+    pub senders: Vec<SeenSender>,
+}
+
+/// A mailing that begins, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct SeenNext {
+    /// When what begins.
+    #[sqlx(flatten)]
+    pub upcoming: Upcoming,
+    /// Whose.
+    pub owner_id: UserId,
+    /// His address.
+    pub owner_email: String,
+}
+
+/// How much a user sent lately, and how it was received.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct SeenSender {
+    /// The user.
+    pub id: UserId,
+    /// His address.
+    pub email: String,
+    /// He is blocked since.
+    pub blocked_at: Option<Moment>,
+    /// Runs.
+    pub runs: i64,
+    /// Letters in them.
+    pub planned: i64,
+    /// Letters accepted.
+    pub sent: i64,
+    /// Letters refused for good.
+    pub failed: i64,
+    /// Addresses that unsubscribed in this time.
+    pub unsubscribed: i64,
+    /// Addresses that complained in this time.
+    pub complained: i64,
+}
+
+impl Moderator {
+    /// The service as it is at `now`.
+    pub async fn overview(&self, tx: &mut Tx, now: Moment) -> Result<ServiceOverview, Error> {
+        let since = now - BACK;
+        let (users, running): (i64, i64) = on_db!(tx, conn => sqlx::query_as(
+            "SELECT (SELECT count(*) FROM users WHERE verified_at IS NOT NULL AND blocked_at IS NULL),
+                    (SELECT count(*) FROM mailings WHERE status = 'running' AND disabled_at IS NULL)",
+        )
+        .fetch_one(conn)
+        .await)?;
+        Ok(ServiceOverview {
+            users,
+            running,
+            past: past(tx, Whose::All, since).await?,
+            next: next(tx).await?,
+            attention: attention(tx, Whose::All, since).await?,
+            senders: senders(tx, since).await?,
+        })
+    }
+}
+
+async fn next(tx: &mut Tx) -> Result<Vec<SeenNext>, Error> {
+    Ok(on_db!(tx, conn => sqlx::query_as(
+        "SELECT m.next_due_at AS at, m.id AS mailing_id, m.title, u.id AS owner_id, u.email AS owner_email
+         FROM mailings m
+         JOIN users u ON u.id = m.owner_id
+         WHERE m.status = 'running' AND m.next_due_at IS NOT NULL
+           AND m.disabled_at IS NULL AND u.blocked_at IS NULL
+         ORDER BY m.next_due_at
+         LIMIT $1",
+    )
+    .bind(NEXT)
+    .fetch_all(conn)
+    .await)?)
+}
+
+async fn senders(tx: &mut Tx, since: Moment) -> Result<Vec<SeenSender>, Error> {
+    Ok(on_db!(tx, conn => sqlx::query_as(
+        "SELECT u.id, u.email, u.blocked_at, s.runs, s.planned, s.sent, s.failed,
+                (SELECT count(*) FROM suppressions p
+                 WHERE p.owner_id = u.id AND p.created_at >= $1 AND p.reason = 'unsubscribed') AS unsubscribed,
+                (SELECT count(*) FROM suppressions p
+                 WHERE p.owner_id = u.id AND p.created_at >= $1 AND p.reason = 'complained') AS complained
+         FROM (SELECT r.owner_id, count(*) AS runs, CAST(sum(r.planned) AS BIGINT) AS planned,
+                      CAST(sum(r.sent) AS BIGINT) AS sent, CAST(sum(r.failed) AS BIGINT) AS failed
+               FROM runs r
+               WHERE r.state <> 'skipped' AND (r.finished_at IS NULL OR r.finished_at >= $1) AND r.created_at >= $1
+               GROUP BY r.owner_id
+               ORDER BY sum(r.planned) DESC, r.owner_id
+               LIMIT $2) AS s
+         JOIN users u ON u.id = s.owner_id
+         ORDER BY s.planned DESC, u.id",
+    )
+    .bind(since)
+    .bind(SENDERS)
+    .fetch_all(conn)
+    .await)?)
+}

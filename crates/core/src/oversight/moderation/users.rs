@@ -1,0 +1,189 @@
+//! All accounts, to be looked at.
+
+use super::Moderator;
+use crate::accounts::user::{Role, User};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::UserId;
+use crate::platform::page::literally;
+use crate::platform::time::Moment;
+
+/// Which accounts. The default is all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UserFilter<'a> {
+    /// A part of the address or the name; empty: any.
+    pub search: &'a str,
+    /// Only in this state.
+    pub state: Option<UserState>,
+    /// Only with this role.
+    pub role: Option<Role>,
+    /// The page begins after this one, in the order newest first; `None`: the first page.
+    pub after: Option<UserId>,
+}
+
+/// What an account can do at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserState {
+    /// Everything its role allows.
+    Active,
+    /// Its address is not verified.
+    Unverified,
+    /// Nothing: it is blocked.
+    Blocked,
+}
+
+impl UserState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Unverified, Self::Blocked];
+
+    /// The state of an account.
+    #[must_use]
+    pub const fn of(user: &User) -> Self {
+        if user.blocked_at.is_some() {
+            Self::Blocked
+        } else if user.verified_at.is_none() {
+            Self::Unverified
+        } else {
+            Self::Active
+        }
+    }
+
+    /// The word in addresses and commands.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Unverified => "unverified",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl std::str::FromStr for UserState {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        found.ok_or(())
+    }
+}
+
+/// An account with what a list shows of it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct SeenUser {
+    /// The account.
+    #[sqlx(flatten)]
+    pub user: User,
+    /// Why it is blocked.
+    pub blocked_reason: Option<String>,
+    /// When it was last there.
+    pub seen_at: Option<Moment>,
+    /// Its mailings.
+    pub mailings: i64,
+    /// Letters of it that mail servers accepted.
+    pub sent: i64,
+    /// Letters of it that were refused for good.
+    pub failed: i64,
+}
+
+/// How much an account has and sends.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+pub struct Volume {
+    /// Recipients.
+    pub recipients: i64,
+    /// Lists.
+    pub lists: i64,
+    /// Messages.
+    pub messages: i64,
+    /// Letters accepted in runs that began in the last thirty days.
+    pub sent_lately: i64,
+    /// Recipients who unsubscribed.
+    pub unsubscribed: i64,
+    /// Recipients who complained.
+    pub complained: i64,
+}
+
+/// Days that count as lately.
+const LATELY: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+
+impl Moderator {
+    /// A page of all accounts, newest first.
+    pub async fn users(
+        &self,
+        tx: &mut Tx,
+        filter: UserFilter<'_>,
+        limit: i64,
+    ) -> Result<Vec<SeenUser>, Error> {
+        let search = literally(filter.search.trim());
+        // SQLite knows the case of Latin letters only: a name is looked for as it is typed, and as names are written.
+        let mut letters = search.chars();
+        let name: String = match letters.next() {
+            Some(first) => first.to_uppercase().chain(letters).collect(),
+            None => String::new(),
+        };
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
+                 u.blocked_reason,
+                 u.seen_at,
+                 (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
+                 (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
+                 (SELECT CAST(coalesce(sum(r.failed), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS failed
+             FROM users u
+             WHERE u.deleted_at IS NULL
+               AND ($1 = '%%' OR u.email_key LIKE $1 ESCAPE '\\' OR u.name LIKE $2 ESCAPE '\\'
+                    OR u.name LIKE $3 ESCAPE '\\' OR lower(u.name) LIKE $1 ESCAPE '\\')
+               AND (CAST($4 AS TEXT) IS NULL
+                    OR $4 = CASE WHEN u.blocked_at IS NOT NULL THEN 'blocked'
+                                 WHEN u.verified_at IS NULL THEN 'unverified'
+                                 ELSE 'active' END)
+               AND (CAST($5 AS TEXT) IS NULL OR u.role = $5)
+               AND ($6 IS NULL OR u.id < $6)
+             ORDER BY u.id DESC
+             LIMIT $7",
+        )
+        .bind(format!("%{}%", search.to_lowercase()))
+        .bind(format!("%{search}%"))
+        .bind(format!("%{name}%"))
+        .bind(filter.state.map(UserState::as_str))
+        .bind(filter.role.map(Role::as_str))
+        .bind(filter.after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// One account.
+    pub async fn user(&self, tx: &mut Tx, id: UserId) -> Result<Option<SeenUser>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
+                 u.blocked_reason,
+                 u.seen_at,
+                 (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
+                 (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
+                 (SELECT CAST(coalesce(sum(r.failed), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS failed
+             FROM users u
+             WHERE u.id = $1 AND u.deleted_at IS NULL",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// How much an account has and sends.
+    pub async fn volume(&self, tx: &mut Tx, id: UserId, now: Moment) -> Result<Volume, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,
+                 (SELECT count(*) FROM lists WHERE owner_id = $1) AS lists,
+                 (SELECT count(*) FROM messages WHERE owner_id = $1) AS messages,
+                 (SELECT CAST(coalesce(sum(sent), 0) AS BIGINT) FROM runs
+                  WHERE owner_id = $1 AND created_at >= $2) AS sent_lately,
+                 (SELECT count(*) FROM suppressions WHERE owner_id = $1 AND reason = 'unsubscribed') AS unsubscribed,
+                 (SELECT count(*) FROM suppressions WHERE owner_id = $1 AND reason = 'complained') AS complained",
+        )
+        .bind(id)
+        .bind(now - LATELY)
+        .fetch_one(conn)
+        .await)?)
+    }
+}

@@ -1,0 +1,100 @@
+//! What a user sees first: how much there is, and how the latest mailings go.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+
+/// Most mailings in an overview.
+const RECENT: i64 = 5;
+
+/// One user's things in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// Recipients.
+    pub recipients: i64,
+    /// Lists.
+    pub lists: i64,
+    /// Messages.
+    pub messages: i64,
+    /// Mailings.
+    pub mailings: i64,
+    /// A mailing was started before.
+    pub started: bool,
+    /// The latest mailings, the newest first.
+    pub recent: Vec<RecentMailing>,
+}
+
+/// A mailing with the numbers of its latest run.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct RecentMailing {
+    /// Its id.
+    pub id: MailingId,
+    /// Its title.
+    pub title: String,
+    /// Its status' name, or `disabled`.
+    pub status: String,
+    /// When it begins next.
+    pub next_due_at: Option<Moment>,
+    /// Deliveries of the latest run; 0 without a run.
+    pub planned: i64,
+    /// Of these accepted by the mail server.
+    pub sent: i64,
+    /// Of these failed.
+    pub failed: i64,
+    /// Of these waiting for another attempt.
+    pub deferred: i64,
+}
+
+impl RecentMailing {
+    /// How its status is to be felt: `good`, `live`, `wait`, `bad` or nothing of these.
+    #[must_use]
+    pub fn tone(&self) -> &'static str {
+        match self.status.as_str() {
+            "running" => "live",
+            "completed" => "good",
+            "paused" => "wait",
+            "cancelled" | "disabled" => "bad",
+            _ => "",
+        }
+    }
+}
+
+impl Overview {
+    /// The overview of one user.
+    pub async fn of(tx: &mut Tx, owner: UserId) -> Result<Self, Error> {
+        let (recipients, lists, messages, mailings, started): (i64, i64, i64, i64, i64) = on_db!(tx, conn => sqlx::query_as(
+            "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1),
+                    (SELECT count(*) FROM lists WHERE owner_id = $1),
+                    (SELECT count(*) FROM messages WHERE owner_id = $1),
+                    (SELECT count(*) FROM mailings WHERE owner_id = $1),
+                    (SELECT count(*) FROM mailings WHERE owner_id = $1 AND started_at IS NOT NULL)",
+        )
+        .bind(owner)
+        .fetch_one(conn)
+        .await)?;
+        let recent = on_db!(tx, conn => sqlx::query_as(
+            "SELECT m.id, m.title, CASE WHEN m.disabled_at IS NULL THEN m.status ELSE 'disabled' END AS status,
+                    m.next_due_at, coalesce(r.planned, 0) AS planned, coalesce(r.sent, 0) AS sent,
+                    coalesce(r.failed, 0) AS failed, coalesce(r.deferred, 0) AS deferred
+             FROM mailings m
+             LEFT JOIN runs r ON r.owner_id = m.owner_id AND r.mailing_id = m.id
+                AND r.due_at = (SELECT max(due_at) FROM runs l WHERE l.owner_id = m.owner_id AND l.mailing_id = m.id)
+             WHERE m.owner_id = $1
+             ORDER BY m.id DESC
+             LIMIT $2",
+        )
+        .bind(owner)
+        .bind(RECENT)
+        .fetch_all(conn)
+        .await)?;
+        Ok(Self {
+            recipients,
+            lists,
+            messages,
+            mailings,
+            started: started > 0,
+            recent,
+        })
+    }
+}

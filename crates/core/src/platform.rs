@@ -1,0 +1,11 @@
+//! What everything stands on: the database, errors, ids, time, paging, secrets, the cache client, wake-ups.
+
+pub mod control;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod page;
+pub mod secret;
+pub mod shared;
+pub mod time;
+pub mod wake;

@@ -1,0 +1,385 @@
+//! The database: SQLite for one node, PostgreSQL for many.
+//!
+//! Every statement in this crate is written once and runs on both. [`Tx`] holds an open transaction on whichever
+//! database the operator configured, and the `on_db!` macro runs a statement on it. Where the dialects differ, the
+//! query matches on [`Tx`] and keeps both texts side by side.
+//!
+//! A plan depends on the statement alone, never on what was in the tables yesterday: SQLite has no statistics, and
+//! PostgreSQL is told how to read. `tests/plans` explains every statement.
+//!
+//! *Invariants*: a transaction is opened by the caller, one per unit of work, and never lives across HTTP, SMTP or
+//! file I/O. On SQLite every write goes through one connection (`BEGIN IMMEDIATE`), so writers queue instead of failing.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Database, Executor as _, PgPool, Postgres, Sqlite,
+    SqlitePool, Transaction,
+};
+
+use crate::platform::error::Error;
+use crate::platform::ids::ContentVersion;
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// A statement slower than this is logged.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// Pages of a table of PostgreSQL that may be read whole without anybody noticing.
+const FEW_PAGES: i64 = 8;
+
+/// What every connection to PostgreSQL is told: rows are found through indexes and joined one by one, in the order in
+/// which a statement names its tables; and a statement is planned each time, for the tables as large as they are then.
+/// What it would choose by its statistics is right for what it last counted, and reads a whole table when an import or
+/// a mailing has filled it since.
+const POSTGRES_PLANS: &str = "\
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+    SET enable_material = off; SET enable_memoize = off; SET join_collapse_limit = 1; SET from_collapse_limit = 1;
+    SET max_parallel_workers_per_gather = 0; SET jit = off; SET plan_cache_mode = force_custom_plan";
+
+/// A handle on the configured database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// One file, one writer.
+    Sqlite {
+        /// Connections that only read; they never wait for the writer.
+        reader: SqlitePool,
+        /// The one connection that writes.
+        writer: SqlitePool,
+    },
+    /// A server that many nodes share.
+    Postgres(PgPool),
+}
+
+/// An open transaction. Dropping it without [`Tx::commit`] rolls it back.
+#[derive(Debug)]
+pub enum Tx {
+    /// On SQLite.
+    Sqlite(Open<Sqlite>),
+    /// On PostgreSQL.
+    Postgres(Open<Postgres>),
+}
+
+/// The transaction of one database, and what is known of it here. It stands for its connection.
+#[derive(Debug)]
+pub struct Open<D: Database> {
+    inner: Transaction<'static, D>,
+    changes_content: bool,
+}
+
+impl<D: Database> Open<D> {
+    const fn new(inner: Transaction<'static, D>) -> Self {
+        Self {
+            inner,
+            changes_content: false,
+        }
+    }
+}
+
+impl<D: Database> Deref for Open<D> {
+    type Target = D::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl<D: Database> DerefMut for Open<D> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
+
+/// Runs one expression on the connection of either database.
+macro_rules! on_db {
+    ($tx:expr, $conn:ident => $body:expr) => {
+        match $tx {
+            $crate::platform::db::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+            $crate::platform::db::Tx::Postgres(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+        }
+    };
+}
+
+/// A statement that both databases need in words of their own.
+macro_rules! worded {
+    ($tx:expr, $sql:ident $(, $more:tt)*) => {
+        match $tx {
+            $crate::platform::db::Tx::Sqlite(_) => $sql!(sqlite $(, $more)*),
+            $crate::platform::db::Tx::Postgres(_) => $sql!(postgres $(, $more)*),
+        }
+    };
+}
+
+#[allow(
+    unused_imports,
+    reason = "macro_rules need this line to be usable by path"
+)]
+pub(crate) use {on_db, worded};
+
+/// Removes what `ANALYZE` or an older version of this program left: with statistics of a table that was small, SQLite
+/// reads it whole after it has grown. Without any it takes every table for large. Dropping a table makes all
+/// connections read the schema again, those of other processes too.
+async fn forget_statistics(options: &SqliteConnectOptions) -> Result<(), Error> {
+    let mut conn = options.clone().connect().await?;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE name IN ('sqlite_stat1', 'sqlite_stat4')",
+    )
+    .fetch_all(&mut conn)
+    .await?;
+    for table in tables {
+        let drop = format!("DROP TABLE IF EXISTS {table}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(drop))
+            .execute(&mut conn)
+            .await?;
+    }
+    conn.close().await?;
+    Ok(())
+}
+
+impl Db {
+    /// Connects to `sqlite://PATH`, `postgres://…` or `postgresql://…`. The file of SQLite is made when missing.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url)?
+                .application_name("skychimp")
+                .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+            let pool = PgPoolOptions::new()
+                .max_connections(16)
+                .acquire_timeout(Duration::from_secs(10))
+                .after_connect(|conn, _| {
+                    Box::pin(async move { conn.execute(POSTGRES_PLANS).await.map(|_| ()) })
+                })
+                .connect_with(options)
+                .await?;
+            return Ok(Self::Postgres(pool));
+        }
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a claim is on the disk before a letter of it leaves, also when the power fails.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30))
+            .pragma("cache_size", "-16384")
+            .pragma("temp_store", "memory")
+            .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+        forget_statistics(&options).await?;
+        // A full disk makes SQLite end the transaction by itself; the driver does not notice, and could not begin another
+        // one on that connection ever again.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_mins(1))
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(8)
+            // eight of them: what they read again is in the system's cache
+            .connect_with(options.read_only(true).pragma("cache_size", "-2048"))
+            .await?;
+        Ok(Self::Sqlite { reader, writer })
+    }
+
+    /// Connects to the SQLite file at `path`.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        Self::connect(&format!("sqlite://{}", path.display())).await
+    }
+
+    /// `sqlite` or `postgres`, for people.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Applies the migrations that are still missing. Safe when several processes do it at once.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite { writer, .. } => SQLITE.run(writer).await?,
+            Self::Postgres(pool) => POSTGRES.run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// Applies all migrations but one, as a program did that did not know it yet.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn migrate_without(&self, version: i64) -> Result<(), Error> {
+        let others = |all: &Migrator| {
+            let others = all.iter().filter(|one| one.version != version);
+            Migrator::with_migrations(others.cloned().collect())
+        };
+        match self {
+            Self::Sqlite { writer, .. } => others(&SQLITE).run(writer).await?,
+            Self::Postgres(pool) => others(&POSTGRES).run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// How many migrations of this program the database lacks. Changes nothing.
+    pub async fn missing_migrations(&self) -> Result<usize, Error> {
+        let known = match self {
+            Self::Sqlite { .. } => SQLITE.iter().count(),
+            Self::Postgres(_) => POSTGRES.iter().count(),
+        };
+        let mut tx = self.read().await?;
+        let table: Option<i64> = match &mut tx {
+            Tx::Sqlite(tx) => {
+                sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'")
+                    .fetch_optional(&mut **tx)
+                    .await?
+            }
+            Tx::Postgres(tx) => {
+                sqlx::query_scalar(
+                    "SELECT 1::BIGINT WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
+                )
+                .fetch_optional(&mut **tx)
+                .await?
+            }
+        };
+        if table.is_none() {
+            return Ok(known);
+        }
+        let applied: i64 = on_db!(&mut tx, conn => sqlx::query_scalar(
+            "SELECT COUNT(*) FROM _sqlx_migrations WHERE success",
+        )
+        .fetch_one(conn)
+        .await)?;
+        Ok(known.saturating_sub(usize::try_from(applied).unwrap_or(0)))
+    }
+
+    /// Starts a transaction that only reads: the database refuses to write in it.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        tracing::trace!("a transaction begins");
+        Ok(match self {
+            Self::Sqlite { reader, .. } => Tx::Sqlite(Open::new(reader.begin().await?)),
+            Self::Postgres(pool) => {
+                Tx::Postgres(Open::new(pool.begin_with("BEGIN READ ONLY").await?))
+            }
+        })
+    }
+
+    /// Starts a transaction that only reads, and whose statements all see the database as it was at the first one. (On SQLite
+    /// every transaction does.)
+    pub async fn snapshot(&self) -> Result<Tx, Error> {
+        Ok(match self {
+            Self::Sqlite { .. } => self.read().await?,
+            Self::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Tx::Postgres(Open::new(pool.begin_with(begin).await?))
+            }
+        })
+    }
+
+    /// Starts a transaction that may write.
+    pub async fn write(&self) -> Result<Tx, Error> {
+        tracing::trace!("a transaction begins");
+        Ok(match self {
+            // Taking the write lock up front: a read that turns into a write fails at once when another process
+            // wrote in between.
+            Self::Sqlite { writer, .. } => {
+                Tx::Sqlite(Open::new(writer.begin_with("BEGIN IMMEDIATE").await?))
+            }
+            Self::Postgres(pool) => Tx::Postgres(Open::new(pool.begin().await?)),
+        })
+    }
+
+    /// Has PostgreSQL count the rows of tables that have doubled in size since it last did; returns how many tables.
+    /// By itself it does so a minute later, and believes until then that they are as sparse as they were: with one row
+    /// in a page, any index looks good enough. Counting takes milliseconds: columns have no statistics
+    /// (migration 0097). SQLite plans without any.
+    pub async fn refresh_statistics(&self) -> Result<usize, Error> {
+        let Self::Postgres(pool) = self else {
+            return Ok(0);
+        };
+        let grown: Vec<String> = sqlx::query_scalar(
+            "SELECT c.oid::regclass::text
+             FROM pg_class c
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+               AND pg_relation_size(c.oid) > 2 * GREATEST(c.relpages, $1) * current_setting('block_size')::bigint",
+        )
+        .bind(FEW_PAGES)
+        .fetch_all(pool)
+        .await?;
+        for table in &grown {
+            // another node may be at it
+            let analyze = format!("ANALYZE (SKIP_LOCKED) {table}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(analyze))
+                .execute(pool)
+                .await?;
+        }
+        Ok(grown.len())
+    }
+
+    /// Answers whether the database does.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut tx = self.read().await?;
+        on_db!(&mut tx, conn => sqlx::query("SELECT 1").execute(conn).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Closes all connections after their present statement.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { reader, writer } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Plans the statements of this transaction once for all values, and keeps the plans: for those that are executed
+    /// for every few letters, and that PostgreSQL must not plan by the number of keys it is given.
+    pub(crate) async fn by_key(&mut self) -> Result<(), Error> {
+        if let Self::Postgres(tx) = self {
+            sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+                .execute(&mut **tx)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the changes of this transaction durable and visible. If strangers are shown any of them, it is over when
+    /// no node shows what was before ([`ContentVersion::HOLDS`]).
+    pub async fn commit(self) -> Result<(), Error> {
+        let changes_content = match self {
+            Self::Sqlite(tx) => {
+                tx.inner.commit().await?;
+                tx.changes_content
+            }
+            Self::Postgres(tx) => {
+                tx.inner.commit().await?;
+                tx.changes_content
+            }
+        };
+        if changes_content {
+            tokio::time::sleep(ContentVersion::HOLDS).await;
+        }
+        Ok(())
+    }
+
+    /// Says that strangers are shown something of what this transaction changes.
+    pub(crate) const fn changes_content(&mut self) {
+        match self {
+            Self::Sqlite(tx) => tx.changes_content = true,
+            Self::Postgres(tx) => tx.changes_content = true,
+        }
+    }
+}

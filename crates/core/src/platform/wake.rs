@@ -1,0 +1,86 @@
+//! "There is work": how pages and commands tell the engine, without knowing it.
+//!
+//! In one process a shared counter; between processes on PostgreSQL `NOTIFY`. A lost signal costs at most one tick of
+//! the engine, since every step also runs on a timer.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::platform::db::Db;
+use crate::platform::error::Error;
+
+const CHANNEL: &str = "skychimp_wake";
+
+/// Signals that something is due. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Wake {
+    count: watch::Sender<u64>,
+}
+
+impl Default for Wake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Wake {
+    /// A signal for this process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            count: watch::Sender::new(0),
+        }
+    }
+
+    /// Wakes the engine of this process. Call after the commit.
+    pub fn here(&self) {
+        self.count
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Wakes the engines of all processes on this database. Call after the commit.
+    pub async fn everywhere(&self, db: &Db) -> Result<(), Error> {
+        self.here();
+        if let Db::Postgres(pool) = db {
+            sqlx::query("SELECT pg_notify($1, '')")
+                .bind(CHANNEL)
+                .execute(pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A receiver whose `changed()` returns after each signal; signals in between are folded into one.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
+    /// Passes signals of other processes on to this one until `stop`. On SQLite there is nothing to hear.
+    pub async fn listen(&self, db: &Db, stop: CancellationToken) {
+        let Db::Postgres(pool) = db else {
+            return;
+        };
+        while !stop.is_cancelled() {
+            let heard = async {
+                let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+                listener.listen(CHANNEL).await?;
+                loop {
+                    listener.recv().await?;
+                    self.here();
+                }
+            };
+            let result: Result<(), sqlx::Error> = tokio::select! {
+                () = stop.cancelled() => return,
+                result = heard => result,
+            };
+            if let Err(error) = result {
+                tracing::warn!(%error, "lost the channel for wake-ups, connecting again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            }
+        }
+    }
+}

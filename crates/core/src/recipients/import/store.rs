@@ -1,0 +1,421 @@
+//! One batch of an import into the database.
+//!
+//! On SQLite rows travel as parameters of `VALUES` of many rows, lists of keys as one JSON text; on PostgreSQL
+//! everything travels as arrays.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use sqlx::types::Json;
+
+use super::rows::Row;
+use super::{Groups, RowError};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{ListId, RecipientId, UserId};
+use crate::platform::time::Moment;
+use crate::recipients::recipient::{Attributes, Recipient, search_text};
+
+/// Rows in one `VALUES`. Its parameters stay below SQLite's limit of 32 766.
+const VALUES: usize = 1_000;
+
+/// What the database has of a row.
+#[derive(sqlx::FromRow)]
+struct Known {
+    email_key: String,
+    id: RecipientId,
+    email: String,
+    name: String,
+    comment: String,
+    #[sqlx(json)]
+    attributes: Attributes,
+}
+
+/// A recipient that gets new data.
+struct Change {
+    id: RecipientId,
+    name: String,
+    comment: String,
+    attributes: String,
+    search: String,
+}
+
+/// Rows that one transaction stores.
+pub(super) struct Lane<'a> {
+    /// No two transactions with the same number store rows of an owner at the same time.
+    pub number: u8,
+    /// The rows in the order of the file.
+    pub rows: Vec<&'a Row>,
+}
+
+/// Stores the rows and says how many went which way, and which turned out to be wrong.
+///
+/// # Errors
+///
+/// [`Error::Duplicate`] when somebody added one of the addresses at the same moment: try again in a new transaction.
+pub(super) async fn store(
+    tx: &mut Tx,
+    owner: UserId,
+    list: Option<ListId>,
+    lane: &Lane<'_>,
+    now: Moment,
+) -> Result<(Groups, Vec<RowError>), Error> {
+    let mut groups = Groups::default();
+    let mut errors = Vec::new();
+    if lane.rows.is_empty() {
+        return Ok((groups, errors));
+    }
+    lock(tx, owner, lane.number).await?;
+    let rows = first_of_each(tx, owner, &lane.rows).await?;
+    groups.duplicate = (lane.rows.len() - rows.len()) as u64;
+    let keys: Vec<&str> = rows.iter().map(|row| row.new.email.key()).collect();
+    let suppressed = suppressed(tx, owner, &keys).await?;
+    let mut known = known(tx, owner, &keys).await?;
+    let mut changes = Vec::new();
+    let mut old = Vec::new();
+    let mut new = Vec::new();
+    for row in rows {
+        let key = row.new.email.key();
+        let group = match known.remove(key) {
+            None => {
+                new.push(row);
+                &mut groups.added
+            }
+            Some(known) => match merge(&known, row) {
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+                Ok(change) => {
+                    old.push(known.id);
+                    let changed = change.is_some();
+                    changes.extend(change);
+                    if changed {
+                        &mut groups.updated
+                    } else {
+                        &mut groups.unchanged
+                    }
+                }
+            },
+        };
+        if suppressed.contains(key) {
+            groups.suppressed += 1;
+        } else {
+            *group += 1;
+        }
+    }
+    insert(tx, owner, &new, now).await?;
+    update(tx, owner, &changes, now).await?;
+    if let Some(list) = list {
+        let new: Vec<_> = new.iter().map(|row| row.id).collect();
+        Recipient::add_new_to(tx, owner, list, &new, now).await?;
+        Recipient::add_to(tx, owner, list, &old, now).await?;
+    }
+    Ok((groups, errors))
+}
+
+/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same address or lock each
+/// other. On SQLite there is one writer anyway.
+async fn lock(tx: &mut Tx, owner: UserId, lane: u8) -> Result<(), Error> {
+    if let Tx::Postgres(tx) = tx {
+        #[expect(clippy::cast_possible_wrap, reason = "any 64 bits will do")]
+        let key = (owner.0.as_u64_pair().1 ^ u64::from(lane)) as i64;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(key)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The rows whose address did not come before in the file.
+async fn first_of_each<'a>(
+    tx: &mut Tx,
+    owner: UserId,
+    rows: &[&'a Row],
+) -> Result<Vec<&'a Row>, Error> {
+    let repeated: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.repeated)
+        .map(|row| row.new.email.key())
+        .collect();
+    if repeated.is_empty() {
+        return Ok(rows.to_vec());
+    }
+    // An address of an earlier batch is in the database; one of this batch is among the rows.
+    let stored: HashSet<String> = match tx {
+        Tx::Sqlite(tx) => {
+            sqlx::query_scalar(
+                "SELECT r.email_key
+             FROM json_each($2) j
+             CROSS JOIN recipients r
+             WHERE r.owner_id = $1 AND r.email_key = j.value",
+            )
+            .bind(owner)
+            .bind(Json(&repeated))
+            .fetch_all(&mut **tx)
+            .await?
+        }
+        Tx::Postgres(tx) => {
+            sqlx::query_scalar(
+                "SELECT email_key FROM recipients WHERE owner_id = $1 AND email_key = ANY ($2)",
+            )
+            .bind(owner)
+            .bind(&repeated)
+            .fetch_all(&mut **tx)
+            .await?
+        }
+    }
+    .into_iter()
+    .collect();
+    let mut here = HashSet::new();
+    Ok(rows
+        .iter()
+        .copied()
+        .filter(|row| {
+            let key = row.new.email.key();
+            let first = here.insert(key);
+            first && !(row.repeated && stored.contains(key))
+        })
+        .collect())
+}
+
+/// The addresses of the rows that are suppressed.
+async fn suppressed(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashSet<String>, Error> {
+    let any: Option<i64> = on_db!(&mut *tx, conn => sqlx::query_scalar(
+        "SELECT created_at FROM suppressions WHERE owner_id = $1 LIMIT 1",
+    )
+    .bind(owner)
+    .fetch_optional(conn)
+    .await)?;
+    if any.is_none() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<String> =
+        match tx {
+            Tx::Sqlite(tx) => {
+                sqlx::query_scalar(
+                    "SELECT s.email_key
+                 FROM json_each($2) j
+                 CROSS JOIN suppressions s
+                 WHERE s.owner_id = $1 AND s.email_key = j.value",
+                )
+                .bind(owner)
+                .bind(Json(keys))
+                .fetch_all(&mut **tx)
+                .await?
+            }
+            Tx::Postgres(tx) => sqlx::query_scalar(
+                "SELECT email_key FROM suppressions WHERE owner_id = $1 AND email_key = ANY ($2)",
+            )
+            .bind(owner)
+            .bind(keys)
+            .fetch_all(&mut **tx)
+            .await?,
+        };
+    Ok(found.into_iter().collect())
+}
+
+/// What the database has already, by key.
+async fn known(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashMap<String, Known>, Error> {
+    let found: Vec<Known> = match tx {
+        Tx::Sqlite(tx) => {
+            sqlx::query_as(
+                "SELECT r.email_key, r.id, r.email, r.name, r.comment, r.attributes
+                 FROM json_each($2) j
+                 CROSS JOIN recipients r
+                 WHERE r.owner_id = $1 AND r.email_key = j.value",
+            )
+            .bind(owner)
+            .bind(Json(keys))
+            .fetch_all(&mut **tx)
+            .await?
+        }
+        Tx::Postgres(tx) => {
+            sqlx::query_as(
+                "SELECT email_key, id, email, name, comment, attributes
+                 FROM recipients
+                 WHERE owner_id = $1 AND email_key = ANY ($2)",
+            )
+            .bind(owner)
+            .bind(keys)
+            .fetch_all(&mut **tx)
+            .await?
+        }
+    };
+    Ok(found
+        .into_iter()
+        .map(|known| (known.email_key.clone(), known))
+        .collect())
+}
+
+/// What a row changes of what was there; `None`: nothing. Cells that were empty change nothing.
+fn merge(old: &Known, row: &Row) -> Result<Option<Change>, RowError> {
+    let new = &row.new;
+    let pick = |old: &str, new: &str| if new.is_empty() { old } else { new }.to_owned();
+    let name = pick(&old.name, &new.name);
+    let comment = pick(&old.comment, &new.comment);
+    let mut attributes = old.attributes.clone();
+    attributes.0.extend(new.attributes.0.clone());
+    if name == old.name && comment == old.comment && attributes == old.attributes {
+        return Ok(None);
+    }
+    if let Some(reason) = attributes.errors().into_iter().next() {
+        return Err(RowError {
+            line: row.line,
+            value: old.email.clone(),
+            reason,
+        });
+    }
+    Ok(Some(Change {
+        id: old.id,
+        search: search_text(&new.email, &name),
+        name,
+        comment,
+        attributes: to_json(&attributes),
+    }))
+}
+
+/// Texts, numbers and keys of text always have a JSON.
+fn to_json(attributes: &Attributes) -> String {
+    serde_json::to_string(attributes).unwrap_or_else(|_| "{}".to_owned())
+}
+
+async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Moment) -> Result<(), Error> {
+    match tx {
+        Tx::Sqlite(tx) => {
+            for chunk in rows.chunks(VALUES) {
+                let mut sql = String::with_capacity(500 + chunk.len() * 17);
+                sql.push_str(
+                    "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
+                                             version, created_at, updated_at)
+                     WITH v (id, email, email_key, name, comment, attributes, search) AS (VALUES ",
+                );
+                values(&mut sql, chunk.len(), 7);
+                sql.push_str(
+                    ") SELECT ?, v.id, v.email, v.email_key, v.name, v.comment, v.attributes, v.search, 1, ?, ? FROM v",
+                );
+                let mut query =
+                    sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
+                for row in chunk {
+                    query = query
+                        .bind(row.id)
+                        .bind(row.new.email.as_str())
+                        .bind(row.new.email.key())
+                        .bind(row.new.name.as_str())
+                        .bind(row.new.comment.as_str())
+                        .bind(to_json(&row.new.attributes))
+                        .bind(row.search.as_str());
+                }
+                query
+                    .bind(owner)
+                    .bind(now)
+                    .bind(now)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+        }
+        Tx::Postgres(tx) => {
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let column = |f: fn(&Row) -> &str| rows.iter().map(|row| f(row)).collect::<Vec<_>>();
+            sqlx::query(
+                "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
+                                         version, created_at, updated_at)
+                 SELECT $1, v.id, v.email, v.email_key, v.name, v.comment, v.attributes::jsonb, v.search, 1, $2, $2
+                 FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+                      AS v (id, email, email_key, name, comment, attributes, search)",
+            )
+            .bind(owner)
+            .bind(now)
+            .bind(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
+            .bind(column(|row| row.new.email.as_str()))
+            .bind(column(|row| row.new.email.key()))
+            .bind(column(|row| row.new.name.as_str()))
+            .bind(column(|row| row.new.comment.as_str()))
+            .bind(
+                rows.iter()
+                    .map(|row| to_json(&row.new.attributes))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(column(|row| row.search.as_str()))
+            .execute(&mut **tx)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> Result<(), Error> {
+    match tx {
+        Tx::Sqlite(tx) => {
+            for chunk in changes.chunks(VALUES) {
+                let mut sql = String::with_capacity(500 + chunk.len() * 13);
+                sql.push_str(
+                    "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
+                                             version, created_at, updated_at)
+                     WITH v (id, name, comment, attributes, search) AS (VALUES ",
+                );
+                values(&mut sql, chunk.len(), 5);
+                // Written as an insert, because only a CROSS JOIN makes every version of SQLite look each row up by its
+                // key; an UPDATE … FROM of some walks all recipients of the owner for each chunk.
+                sql.push_str(
+                    ") SELECT r.owner_id, r.id, r.email, r.email_key, v.name, v.comment, v.attributes, v.search,
+                              r.version, r.created_at, ?
+                     FROM v
+                     CROSS JOIN recipients r
+                     WHERE r.owner_id = ? AND r.id = v.id
+                     ON CONFLICT DO UPDATE
+                     SET name = excluded.name, comment = excluded.comment, attributes = excluded.attributes,
+                         search = excluded.search, version = recipients.version + 1,
+                         updated_at = excluded.updated_at",
+                );
+                let mut query =
+                    sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
+                for change in chunk {
+                    query = query
+                        .bind(change.id)
+                        .bind(change.name.as_str())
+                        .bind(change.comment.as_str())
+                        .bind(change.attributes.as_str())
+                        .bind(change.search.as_str());
+                }
+                query.bind(now).bind(owner).execute(&mut **tx).await?;
+            }
+        }
+        Tx::Postgres(tx) => {
+            if changes.is_empty() {
+                return Ok(());
+            }
+            let column = |f: fn(&Change) -> &str| changes.iter().map(f).collect::<Vec<_>>();
+            sqlx::query(
+                "UPDATE recipients AS r
+                 SET name = v.name, comment = v.comment, attributes = v.attributes::jsonb, search = v.search,
+                     version = r.version + 1, updated_at = $2
+                 FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
+                      AS v (id, name, comment, attributes, search)
+                 WHERE r.owner_id = $1 AND r.id = v.id",
+            )
+            .bind(owner)
+            .bind(now)
+            .bind(changes.iter().map(|change| change.id.0).collect::<Vec<_>>())
+            .bind(column(|change| &change.name))
+            .bind(column(|change| &change.comment))
+            .bind(column(|change| &change.attributes))
+            .bind(column(|change| &change.search))
+            .execute(&mut **tx)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// `(?,?),(?,?)` for rows of `width`.
+fn values(sql: &mut String, rows: usize, width: usize) {
+    let row = format!("(?{})", ",?".repeat(width - 1));
+    for i in 0..rows {
+        let comma = if i > 0 { "," } else { "" };
+        let _ = write!(sql, "{comma}{row}");
+    }
+}

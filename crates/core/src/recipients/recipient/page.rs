@@ -1,0 +1,169 @@
+//! Which recipients, and a page of them.
+
+use super::Recipient;
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{ListId, RecipientId, UserId};
+use crate::platform::page::containing;
+use crate::platform::page::{self, Order, with_one_more};
+
+/// Which of the owner's recipients. The default is all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// A part of the address or the name, in any case; empty: any.
+    pub search: String,
+    /// Members of this list.
+    pub list: Option<ListId>,
+    /// By whether they may get mail.
+    pub state: Option<State>,
+}
+
+/// Whether a recipient may get mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Gets mail.
+    Active,
+    /// Its address is suppressed: unsubscribed, bounced, complained, or put there by hand.
+    Suppressed,
+}
+
+/// Some recipients, newest first, each with whether its address is suppressed.
+pub type Page = page::Page<(Recipient, bool), RecipientId>;
+
+/// Where a page begins.
+pub type Place = page::Place<RecipientId>;
+
+/// How many match. Counting stops at [`Count::MAX`], so that a page never waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// How many; never more than [`Count::MAX`].
+    pub number: i64,
+    /// There are more.
+    pub more: bool,
+}
+
+impl Count {
+    /// Where counting stops.
+    pub const MAX: i64 = 1_000_000;
+}
+
+/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list; the recipient is `r`.
+pub(crate) struct Where {
+    pub sql: String,
+    pub pattern: Option<String>,
+    pub list: Option<ListId>,
+}
+
+impl Filter {
+    pub(crate) fn to_where(&self) -> Where {
+        let search = self.search.trim().to_lowercase();
+        // Driving from the memberships makes a small list among a million recipients as quick as it is small.
+        let mut sql = String::from(if self.list.is_some() {
+            "memberships m JOIN recipients r ON r.owner_id = m.owner_id AND r.id = m.recipient_id
+             WHERE m.owner_id = $1 AND m.list_id = $3"
+        } else {
+            "recipients r WHERE r.owner_id = $1"
+        });
+        if !search.is_empty() {
+            sql.push_str(" AND r.search LIKE $2 ESCAPE '\\'");
+        }
+        match self.state {
+            None => {}
+            Some(State::Active) => {
+                sql.push_str(" AND NOT EXISTS (");
+                sql.push_str(SUPPRESSION);
+                sql.push(')');
+            }
+            Some(State::Suppressed) => {
+                sql.push_str(" AND EXISTS (");
+                sql.push_str(SUPPRESSION);
+                sql.push(')');
+            }
+        }
+        Where {
+            sql,
+            pattern: (!search.is_empty()).then(|| containing(&search)),
+            list: self.list,
+        }
+    }
+
+    /// The column that pages are in the order of.
+    pub(crate) const fn order(&self) -> &'static str {
+        if self.list.is_some() {
+            "m.recipient_id"
+        } else {
+            "r.id"
+        }
+    }
+}
+
+const SUPPRESSION: &str =
+    "SELECT 1 FROM suppressions s WHERE s.owner_id = r.owner_id AND s.email_key = r.email_key";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    recipient: Recipient,
+    suppressed: bool,
+}
+
+impl Recipient {
+    /// A page of at most `limit` recipients, newest first.
+    pub async fn page(
+        tx: &mut Tx,
+        owner: UserId,
+        filter: &Filter,
+        place: Place,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let found = filter.to_where();
+        let step = place.step(filter.order(), Order::Descending, "$4");
+        let sql = format!(
+            "SELECT r.id, r.email, r.name, r.comment, r.attributes, r.version, r.created_at, r.updated_at,
+                    EXISTS ({SUPPRESSION}) AS suppressed
+             FROM {} {}
+             {}
+             LIMIT $5",
+            found.sql, step.bound, step.order
+        );
+        let rows: Vec<Row> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(found.pattern)
+            .bind(found.list)
+            .bind(place.key())
+            .bind(with_one_more(limit))
+            .fetch_all(conn)
+            .await)?;
+        let rows = rows
+            .into_iter()
+            .map(|row| (row.recipient, row.suppressed))
+            .collect();
+        Ok(Page::new(
+            rows,
+            &place,
+            limit,
+            |(recipient, _): &(Self, bool)| recipient.id,
+        ))
+    }
+
+    /// How many recipients match.
+    pub async fn count(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Count, Error> {
+        let found = filter.to_where();
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $4) AS found",
+            found.sql
+        );
+        let number: i64 = on_db!(tx, conn => sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(found.pattern)
+            .bind(found.list)
+            .bind(Count::MAX + 1)
+            .fetch_one(conn)
+            .await)?;
+        Ok(Count {
+            number: number.min(Count::MAX),
+            more: number > Count::MAX,
+        })
+    }
+}

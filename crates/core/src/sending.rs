@@ -1,0 +1,12 @@
+//! Mailings and what becomes of them: schedules, runs, deliveries, attempts, reports, servers.
+
+pub mod attempt;
+pub mod delivery;
+pub mod mailing;
+pub mod outbox;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod sending_server;
+pub mod service;
+pub mod worker;

@@ -1,0 +1,456 @@
+//! Attempts: every try to hand a delivery to a mail server, with the server's reply (R13, R24).
+//!
+//! The log of a mailing is read in order of run and time, a page at a time ([`Attempt::page`]), from either end. Exports
+//! read the same pages one after the other, so a million rows never sit in memory.
+
+#[macro_use]
+mod sql;
+mod explore;
+mod reply_group;
+
+use serde::{Deserialize, Serialize};
+use sqlx::{QueryBuilder, Sqlite};
+
+pub use explore::{LogCursor, LogFilter, LogPage, LogRow};
+pub use reply_group::reply_group;
+pub(crate) use sql::{of_run, trouble_of_run, with_delivery};
+
+use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::error::Error;
+use crate::platform::ids::{DeliveryId, MailingId, RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::delivery::{Attempted, DeliveryState};
+
+/// Rows in one statement on SQLite.
+pub(crate) const ROWS: usize = 256;
+
+/// What an attempt ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The server took responsibility.
+    Sent,
+    /// Not accepted now.
+    Deferred,
+    /// Refused for good.
+    Failed,
+    /// The final dot was sent and its reply was not read: another attempt may double the letter.
+    InDoubt,
+}
+
+impl AttemptOutcome {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Sent, Self::Deferred, Self::Failed, Self::InDoubt];
+
+    /// The name in database, commands and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+}
+
+impl std::str::FromStr for AttemptOutcome {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+            .ok_or(())
+    }
+}
+
+impl TryFrom<String> for AttemptOutcome {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+            .map_err(|()| format!("{text:?} is no outcome of an attempt"))
+    }
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Attempt {
+    /// When it was over.
+    pub at: Moment,
+    /// The address.
+    pub recipient: String,
+    /// 1, 2, … within the delivery.
+    #[serde(rename = "attempt")]
+    pub number: i64,
+    /// What it ended with.
+    #[sqlx(try_from = "String")]
+    pub outcome: AttemptOutcome,
+    /// The kind of reason: `accepted`, `temporary`, `permanent`, `connection`…
+    pub class: String,
+    /// Where in the dialogue.
+    pub phase: String,
+    /// The reply code, if a reply decided.
+    pub code: Option<i64>,
+    /// The enhanced code (RFC 3463), if there was one.
+    pub enhanced_code: Option<String>,
+    /// The server's reply, or a sentence that says what happened.
+    pub reply: String,
+    /// `host:port`.
+    pub server: String,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// The run.
+    #[serde(rename = "run")]
+    pub run_id: RunId,
+    /// The delivery.
+    #[serde(rename = "delivery")]
+    pub delivery_id: DeliveryId,
+    /// How far the delivery is now.
+    #[sqlx(try_from = "String")]
+    pub state: DeliveryState,
+}
+
+/// Which attempts of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptFilter {
+    /// Of this mailing, or of one run of it.
+    pub of: AttemptsOf,
+    /// Only with this outcome.
+    pub outcome: Option<AttemptOutcome>,
+    /// Only deliveries that are in this state now.
+    pub state: Option<DeliveryState>,
+    /// Only with this reply code.
+    pub code: Option<i64>,
+    /// Only with this group of replies, as [`ReplyGroup::group`] names it.
+    pub group: Option<String>,
+    /// Only addresses that contain this.
+    pub address: Option<String>,
+    /// From this moment on.
+    pub from: Option<Moment>,
+    /// Before this moment.
+    pub to: Option<Moment>,
+}
+
+/// The mailing or the run whose log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptsOf {
+    /// All runs of a mailing.
+    Mailing(MailingId),
+    /// One run.
+    Run(RunId),
+}
+
+impl AttemptFilter {
+    /// All attempts of a mailing or a run.
+    #[must_use]
+    pub const fn all(of: AttemptsOf) -> Self {
+        Self {
+            of,
+            outcome: None,
+            state: None,
+            code: None,
+            group: None,
+            address: None,
+            from: None,
+            to: None,
+        }
+    }
+}
+
+/// Where a page ended; the next one starts behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptCursor {
+    /// Its run.
+    pub run: RunId,
+    /// Its moment.
+    pub at: Moment,
+    /// Its delivery.
+    pub delivery: DeliveryId,
+    /// Its number.
+    pub number: i64,
+}
+
+/// Which end of the log comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    Oldest,
+    /// The newest first.
+    Newest,
+}
+
+/// Troubles of a run that the server explained with the same words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct ReplyGroup {
+    /// What they have in common: the reply without ids and addresses.
+    #[sqlx(rename = "reply_group")]
+    pub group: String,
+    /// The kind of reason.
+    pub class: String,
+    /// The reply code.
+    pub code: Option<i64>,
+    /// What became of these deliveries up to now: `deferred`, `failed`, `expired`, …
+    #[sqlx(try_from = "String")]
+    pub state: DeliveryState,
+    /// How many deliveries.
+    pub count: i64,
+    /// Where in the dialogue, of one of them; empty in reports of older versions.
+    #[serde(default)]
+    pub phase: String,
+    /// One of the replies, in full.
+    pub reply: String,
+    /// When it was said last.
+    pub last_at: Moment,
+}
+
+impl Attempt {
+    /// The columns of the log as a table; more may be added at the end.
+    pub const COLUMNS: [&str; 10] = [
+        "at",
+        "recipient",
+        "attempt",
+        "outcome",
+        "class",
+        "code",
+        "enhanced_code",
+        "reply",
+        "server",
+        "duration_ms",
+    ];
+
+    /// A row of that table.
+    #[must_use]
+    pub fn cells(&self) -> [String; 10] {
+        [
+            self.at.to_string(),
+            self.recipient.clone(),
+            self.number.to_string(),
+            self.outcome.as_str().to_owned(),
+            self.class.clone(),
+            self.code.map_or_else(String::new, |code| code.to_string()),
+            self.enhanced_code.clone().unwrap_or_default(),
+            self.reply.clone(),
+            self.server.clone(),
+            self.duration_ms.to_string(),
+        ]
+    }
+}
+
+impl Attempt {
+    /// Where this attempt stands in the log.
+    #[must_use]
+    pub const fn cursor(&self) -> AttemptCursor {
+        AttemptCursor {
+            run: self.run_id,
+            at: self.at,
+            delivery: self.delivery_id,
+            number: self.number,
+        }
+    }
+
+    /// Up to `limit` attempts behind `after`, in order of run and time.
+    pub async fn page(
+        tx: &mut Tx,
+        owner: UserId,
+        filter: &AttemptFilter,
+        order: Order,
+        after: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Result<Vec<Self>, Error> {
+        let mut runs: Vec<RunId> = match filter.of {
+            AttemptsOf::Run(run) => vec![run],
+            AttemptsOf::Mailing(mailing) => on_db!(tx, conn => sqlx::query_scalar(
+                "SELECT id FROM runs WHERE owner_id = $1 AND mailing_id = $2 ORDER BY id",
+            )
+            .bind(owner)
+            .bind(mailing)
+            .fetch_all(conn)
+            .await)?,
+        };
+        if order == Order::Newest {
+            runs.reverse();
+        }
+        tx.by_key().await?;
+        let mut found = Vec::new();
+        for run in runs {
+            let after = match after {
+                Some(after) if after.run == run => Some(after),
+                Some(after) if (run < after.run) == (order == Order::Oldest) => continue,
+                _ => None,
+            };
+            let left = limit - found.len();
+            found.extend(Self::page_of_run(tx, owner, run, filter, order, after, left).await?);
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn page_of_run(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        filter: &AttemptFilter,
+        order: Order,
+        after: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Result<Vec<Self>, Error> {
+        let (sql, edge) = match order {
+            Order::Oldest => (worded!(tx, page_sql, ">", "ASC"), i64::MIN),
+            Order::Newest => (worded!(tx, page_sql, "<", "DESC"), i64::MAX),
+        };
+        let (at, delivery, number) = after.map_or((edge, edge, edge), |after| {
+            (after.at.millis(), after.delivery.0, after.number)
+        });
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(owner)
+            .bind(run)
+            .bind(at)
+            .bind(delivery)
+            .bind(number)
+            .bind(filter.outcome.map(AttemptOutcome::as_str))
+            .bind(filter.state.map(DeliveryState::as_str))
+            .bind(filter.code)
+            .bind(filter.group.as_deref())
+            .bind(filter.address.as_deref().map(crate::platform::page::containing))
+            .bind(filter.from.map_or(i64::MIN, Moment::millis))
+            .bind(filter.to.map_or(i64::MAX, Moment::millis))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(conn)
+            .await)?)
+    }
+
+    /// All attempts at one delivery, the first one first.
+    pub async fn of_delivery(
+        tx: &mut Tx,
+        owner: UserId,
+        delivery: DeliveryId,
+    ) -> Result<Vec<Self>, Error> {
+        let sql = worded!(tx, of_delivery_sql);
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+        .bind(owner)
+        .bind(delivery)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The deliveries of a run that are not sent after their last attempt, grouped by what the server said, the largest
+    /// group first.
+    pub async fn groups(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        limit: usize,
+    ) -> Result<Vec<ReplyGroup>, Error> {
+        let sql = worded!(tx, groups_sql);
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(owner)
+            .bind(run)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(conn)
+            .await)?)
+    }
+
+    /// How many letters of a run were sent since `since`.
+    pub async fn sent_since(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        since: Moment,
+    ) -> Result<i64, Error> {
+        let sql = worded!(tx, sent_since_sql);
+        Ok(on_db!(tx, conn => sqlx::query_scalar(sql)
+        .bind(owner)
+        .bind(run)
+        .bind(since)
+        .fetch_one(conn)
+        .await)?)
+    }
+
+    /// Letters of a run accepted in each second from `since` on, the newest `limit` of them, the oldest second first.
+    pub async fn sent_by_second(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        since: Moment,
+        limit: i64,
+    ) -> Result<Vec<(i64, i64)>, Error> {
+        let sql = worded!(tx, sent_by_second_sql);
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+        .bind(owner)
+        .bind(run)
+        .bind(since)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Writes rows for attempts whose deliveries are updated in the same transaction.
+    pub(crate) async fn insert(tx: &mut Tx, attempted: &[&Attempted]) -> Result<(), Error> {
+        if attempted.is_empty() {
+            return Ok(());
+        }
+        let group = |one: &Attempted| match one.outcome {
+            AttemptOutcome::Sent => String::new(),
+            _ => reply_group(&one.reply),
+        };
+        match tx {
+            // the values one by one: taking them out of JSON costs more than storing them
+            Tx::Sqlite(tx) => {
+                for some in attempted.chunks(ROWS) {
+                    let mut insert = QueryBuilder::<Sqlite>::new(
+                        "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms) ",
+                    );
+                    insert.push_values(some, |mut row, one| {
+                        row.push_bind(one.owner)
+                            .push_bind(one.delivery)
+                            .push_bind(one.number)
+                            .push_bind(one.run)
+                            .push_bind(one.at)
+                            .push_bind(one.outcome.as_str())
+                            .push_bind(&*one.class)
+                            .push_bind(&*one.phase)
+                            .push_bind(one.code)
+                            .push_bind(one.enhanced_code.as_deref())
+                            .push_bind(&one.reply)
+                            .push_bind(group(one))
+                            .push_bind(&one.server)
+                            .push_bind(one.duration_ms);
+                    });
+                    let whole = some.len() == ROWS;
+                    insert.build().persistent(whole).execute(&mut **tx).await?;
+                }
+            }
+            Tx::Postgres(tx) => {
+                let all = attempted;
+                let column =
+                    |of: fn(&Attempted) -> &str| all.iter().map(|one| of(one)).collect::<Vec<_>>();
+                sqlx::query(
+                    "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
+                     SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[],
+                                          $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[])",
+                )
+                .bind(all.iter().map(|one| one.owner.0).collect::<Vec<_>>())
+                .bind(all.iter().map(|one| one.delivery.0).collect::<Vec<_>>())
+                .bind(all.iter().map(|one| one.number).collect::<Vec<_>>())
+                .bind(all.iter().map(|one| one.run.0).collect::<Vec<_>>())
+                .bind(all.iter().map(|one| one.at.millis()).collect::<Vec<_>>())
+                .bind(all.iter().map(|one| one.outcome.as_str()).collect::<Vec<_>>())
+                .bind(column(|one| &one.class))
+                .bind(column(|one| &one.phase))
+                .bind(all.iter().map(|one| one.code).collect::<Vec<_>>())
+                .bind(all.iter().map(|one| one.enhanced_code.as_deref()).collect::<Vec<_>>())
+                .bind(column(|one| &one.reply))
+                .bind(all.iter().map(|one| group(one)).collect::<Vec<_>>())
+                .bind(column(|one| &one.server))
+                .bind(all.iter().map(|one| one.duration_ms).collect::<Vec<_>>())
+                .execute(&mut **tx)
+                .await?;
+            }
+        }
+        Ok(())
+    }
+}

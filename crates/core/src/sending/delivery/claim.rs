@@ -1,0 +1,590 @@
+//! Claims: which deliveries a worker takes next.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+
+use super::queue::{self, Held};
+use super::record::{Deltas, add_to_runs};
+use super::{Delivery, DeliveryState};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId, WorkerId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::Sender;
+use crate::sending::service::{Service, is_nobody};
+
+/// Most runs that one claim looks into; with more of them they take turns.
+const RUNS_PER_CLAIM: usize = 32;
+/// How many deliveries one claim looks at for each that is asked for, when nothing comes of many of them.
+const MOST_LOOKED: usize = 4;
+
+/// What a worker works for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything that is due.
+    All,
+    /// The runs of one mailing.
+    Mailing(MailingId),
+}
+
+/// A run whose letters may leave now: it is in progress, its mailing runs and is not disabled, its owner is not blocked,
+/// its end has not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
+pub struct OpenRun {
+    /// Whose.
+    pub owner_id: UserId,
+    /// The run.
+    pub id: RunId,
+    /// Its mailing.
+    pub mailing_id: MailingId,
+    /// Its moment; the `Date` of its letters.
+    pub due_at: Moment,
+    /// Nothing leaves from this moment on.
+    pub end_at: Option<Moment>,
+    /// Whether anybody can be who its letters are from.
+    #[sqlx(rename = "from_email", try_from = "String")]
+    pub sender: SenderKind,
+}
+
+/// What a run's sender is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SenderKind {
+    /// Somebody, as far as its address tells.
+    Somebody,
+    /// Nobody: such letters do not leave to strangers ([`is_nobody`]).
+    Nobody,
+}
+
+impl From<String> for SenderKind {
+    fn from(email: String) -> Self {
+        if is_nobody(&email) {
+            Self::Nobody
+        } else {
+            Self::Somebody
+        }
+    }
+}
+
+impl OpenRun {
+    /// Whether its letters may leave over servers that do or do not reach strangers.
+    #[must_use]
+    pub fn may_leave(&self, strangers: bool) -> bool {
+        !strangers || self.sender == SenderKind::Somebody
+    }
+}
+
+/// The letter that a run froze, with its personal fields.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct RunLetter {
+    /// The subject.
+    pub subject: String,
+    /// The HTML part; empty: none.
+    pub html: String,
+    /// The text part.
+    pub text: String,
+    /// The sender's name.
+    pub from_name: String,
+    /// The sender's address; empty: the service's own sender.
+    pub from_email: String,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: String,
+}
+
+/// A delivery in a worker's hand, with what the letter needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Whose.
+    pub owner: UserId,
+    /// The run.
+    pub run: RunId,
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The recipient.
+    pub recipient: RecipientId,
+    /// The address the letter goes to.
+    pub email: String,
+    /// The address as suppressions know it.
+    pub email_key: String,
+    /// The recipient's name.
+    pub name: String,
+    /// The recipient's attributes.
+    pub attributes: Map<String, Value>,
+    /// How often it was tried before.
+    pub attempts: i64,
+}
+
+/// A claim that goes back to the queue untried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untried {
+    pub(super) run: RunId,
+    pub(super) id: DeliveryId,
+    pub(super) state: DeliveryState,
+    pub(super) until: Option<Moment>,
+}
+
+impl Claim {
+    /// Goes back; with `until` nobody claims it before that second is over.
+    #[must_use]
+    pub fn untried(&self, until: Option<Moment>) -> Untried {
+        let second =
+            |until: Moment| Moment::from_millis((until.millis().div_euclid(1_000) + 1) * 1_000);
+        Untried {
+            run: self.run,
+            id: self.id,
+            state: DeliveryState::waiting(self.attempts),
+            // letters that wait for the same second share rows of the queue
+            until: until.map(second),
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ClaimRow {
+    id: DeliveryId,
+    recipient_id: RecipientId,
+    email: String,
+    email_key: String,
+    attempts: i64,
+    /// Empty: the recipient was removed.
+    name: Option<String>,
+    attributes: Option<Json<Map<String, Value>>>,
+    /// Why the address may not get letters.
+    reason: Option<String>,
+}
+
+impl ClaimRow {
+    /// Why it must not be sent any more.
+    fn obstacle(&self) -> Option<&'static str> {
+        match (self.reason.as_deref(), &self.name) {
+            (Some("unsubscribed"), _) => Some("unsubscribed"),
+            (Some(_), _) => Some("suppressed"),
+            (None, None) => Some("removed"),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+/// The open runs of [`OpenRun`], of all mailings or of one, with another condition.
+macro_rules! open_sql {
+    ($and:literal) => {
+        concat!(
+            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at, r.from_email
+             FROM runs r
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             JOIN users u ON u.id = r.owner_id
+             WHERE r.finished_at IS NULL AND r.state IN ('expanding', 'sending')
+               AND (r.end_at IS NULL OR r.end_at > $1)
+               AND m.status = 'running' AND m.disabled_at IS NULL AND u.blocked_at IS NULL
+               AND ($2 IS NULL OR r.mailing_id = $2) ",
+            $and,
+            " ORDER BY r.id"
+        )
+    };
+}
+
+/// The statement that reads the letters of a run, from what joins its ranges with its deliveries.
+macro_rules! letters_sql {
+    ($deliveries:literal) => {
+        concat!(
+            "SELECT d.id, d.recipient_id, d.email, d.email_key, d.attempts, r.name, r.attributes, s.reason
+             FROM ",
+            $deliveries,
+            " LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
+             LEFT JOIN suppressions s ON s.owner_id = d.owner_id AND s.email_key = d.email_key"
+        )
+    };
+}
+
+impl Scope {
+    const fn mailing(self) -> Option<MailingId> {
+        match self {
+            Self::All => None,
+            Self::Mailing(mailing) => Some(mailing),
+        }
+    }
+}
+
+impl OpenRun {
+    /// The runs whose letters may leave at `now`.
+    pub async fn all(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
+        Self::select(tx, open_sql!(""), scope, now).await
+    }
+
+    /// Those of [`OpenRun::all`] that have a delivery to claim at `now`.
+    pub async fn with_work(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
+        let sql = open_sql!(
+            "AND EXISTS (SELECT 1 FROM queue q
+                         WHERE q.run_id = r.id AND q.claimed_by IS NULL AND q.due_at <= $1)"
+        );
+        Self::select(tx, sql, scope, now).await
+    }
+
+    async fn select(
+        tx: &mut Tx,
+        sql: &'static str,
+        scope: Scope,
+        now: Moment,
+    ) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(now)
+            .bind(scope.mailing())
+            .fetch_all(conn)
+            .await)?)
+    }
+}
+
+impl RunLetter {
+    /// Gives a run whose sender is nobody the one that its mailing has now, which may be the service's. False: that is nobody
+    /// either.
+    pub async fn mend_sender(tx: &mut Tx, run: &OpenRun, service: &Service) -> Result<bool, Error> {
+        let own: Option<(String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT from_name, from_email FROM mailings WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(run.owner_id)
+        .bind(run.mailing_id)
+        .fetch_optional(conn)
+        .await)?;
+        let (name, email) = own.unwrap_or_default();
+        let sender = Sender { name, email }.or(&service.sender);
+        if sender.email.is_empty() || is_nobody(&sender.email) {
+            return Ok(false);
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs SET from_name = $3, from_email = $4, waiting = ''
+             WHERE owner_id = $1 AND id = $2 AND finished_at IS NULL",
+        )
+        .bind(run.owner_id)
+        .bind(run.id)
+        .bind(sender.name)
+        .bind(sender.email)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(true)
+    }
+
+    /// The letter of this owner's run.
+    pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, html, text, from_name, from_email, reply_to FROM runs WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(run)
+        .fetch_optional(conn)
+        .await)?)
+    }
+}
+
+impl Delivery {
+    /// Claims up to `limit` due deliveries for `worker`, shared evenly between owners, then between their runs.
+    /// What one of them leaves the others get. Runs that may not leave to `strangers` are left alone when it is them that the
+    /// servers reach ([`OpenRun::may_leave`]). `turn` is a number that grows with each claim: with very many runs it
+    /// decides whose turn it is.
+    pub async fn claim_fair(
+        tx: &mut Tx,
+        worker: WorkerId,
+        scope: Scope,
+        now: Moment,
+        limit: usize,
+        (turn, strangers): (usize, bool),
+    ) -> Result<Vec<Claim>, Error> {
+        tx.by_key().await?;
+        queue::sweep(tx, worker).await?;
+        let mut runs = OpenRun::with_work(tx, scope, now).await?;
+        runs.retain(|run| run.may_leave(strangers));
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        if runs.len() > RUNS_PER_CLAIM {
+            let start = turn.wrapping_mul(RUNS_PER_CLAIM) % runs.len();
+            runs.rotate_left(start);
+            runs.truncate(RUNS_PER_CLAIM);
+        }
+        let mut claims = Vec::with_capacity(limit);
+        let mut looked = 0;
+        while !runs.is_empty() && claims.len() < limit && looked < MOST_LOOKED * limit {
+            let mut of_owner: HashMap<UserId, usize> = HashMap::new();
+            for run in &runs {
+                *of_owner.entry(run.owner_id).or_default() += 1;
+            }
+            let owners = of_owner.len();
+            let left = limit - claims.len();
+            let mut more = Vec::new();
+            for run in runs {
+                let runs_of_owner = of_owner.get(&run.owner_id).copied().unwrap_or(1);
+                let share = (left / owners / runs_of_owner).max(1);
+                let share = share.min(limit.saturating_sub(claims.len()));
+                if share == 0 {
+                    break;
+                }
+                let taken =
+                    Self::claim_into(tx, worker, run.owner_id, run.id, now, share, &mut claims)
+                        .await?;
+                looked += taken;
+                // one that gave all it was asked for may have more
+                if taken == share {
+                    more.push(run);
+                }
+            }
+            runs = more;
+        }
+        Ok(claims)
+    }
+
+    /// Claims up to `limit` due deliveries of one run for `worker`, the earliest first.
+    ///
+    /// Those that must not be sent any more (recipient removed, address suppressed since the start) become `skipped`
+    /// instead. Two workers never get the same delivery: PostgreSQL skips rows of the queue that another one has locked,
+    /// SQLite has one writer at a time.
+    pub async fn claim(
+        tx: &mut Tx,
+        worker: WorkerId,
+        owner: UserId,
+        run: RunId,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<Claim>, Error> {
+        let mut claims = Vec::new();
+        Self::claim_into(tx, worker, owner, run, now, limit, &mut claims).await?;
+        Ok(claims)
+    }
+
+    /// As [`Delivery::claim`]; returns how many were taken, holes and skipped ones included.
+    async fn claim_into(
+        tx: &mut Tx,
+        worker: WorkerId,
+        owner: UserId,
+        run: RunId,
+        now: Moment,
+        limit: usize,
+        claims: &mut Vec<Claim>,
+    ) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let ranges = queue::take(tx, worker, owner, run, now, limit).await?;
+        if ranges.is_empty() {
+            return Ok(0);
+        }
+        let mut rows = letters(tx, owner, run, &ranges).await?;
+        rows.sort_unstable_by_key(|row| (row.attempts > 0, row.id));
+        let mut skipped: HashMap<&'static str, Vec<i64>> = HashMap::new();
+        let mut deltas = Deltas::default();
+        for row in rows {
+            if let Some(why) = row.obstacle() {
+                skipped.entry(why).or_default().push(row.id.0);
+                deltas.skipped(run, owner, row.attempts > 0);
+                continue;
+            }
+            claims.push(Claim {
+                owner,
+                run,
+                id: row.id,
+                recipient: row.recipient_id,
+                email: row.email,
+                email_key: row.email_key,
+                name: row.name.unwrap_or_default(),
+                attributes: row.attributes.map(|Json(map)| map).unwrap_or_default(),
+                attempts: row.attempts,
+            });
+        }
+        for (why, ids) in skipped {
+            skip(tx, owner, why, ids, now).await?;
+        }
+        add_to_runs(tx, &deltas, now).await?;
+        let taken: i64 = ranges.iter().map(queue::Range::span).sum();
+        Ok(usize::try_from(taken).unwrap_or(usize::MAX))
+    }
+
+    /// Gives up claims because the addresses must not get the letter any more.
+    pub async fn skip(
+        tx: &mut Tx,
+        worker: WorkerId,
+        claims: &[&Claim],
+        why: &'static str,
+        now: Moment,
+    ) -> Result<(), Error> {
+        tx.by_key().await?;
+        let held = Held::of(tx, worker).await?;
+        let mut by_owner: HashMap<UserId, Vec<&Claim>> = HashMap::new();
+        for claim in claims {
+            if held.has(claim.run, claim.id, claim.attempts) {
+                by_owner.entry(claim.owner).or_default().push(claim);
+            }
+        }
+        let mut deltas = Deltas::default();
+        let mut retries = Vec::new();
+        for (owner, claims) in by_owner {
+            let ids = claims.iter().map(|claim| claim.id.0).collect();
+            let done = skip(tx, owner, why, ids, now).await?;
+            for claim in claims {
+                if done.contains(&claim.id) {
+                    deltas.skipped(claim.run, owner, claim.attempts > 0);
+                }
+                if claim.attempts > 0 {
+                    retries.push(claim.id.0);
+                }
+            }
+        }
+        queue::remove_deferred(tx, &held, &retries).await?;
+        add_to_runs(tx, &deltas, now).await
+    }
+
+    /// Returns claims to the queue untried. Returns how many of them `worker` held.
+    pub async fn hand_back(
+        tx: &mut Tx,
+        worker: WorkerId,
+        claims: &[Untried],
+    ) -> Result<u64, Error> {
+        if claims.is_empty() {
+            return Ok(0);
+        }
+        queue::hand_back(tx, worker, claims).await
+    }
+
+    /// Returns everything that `worker` holds to the queue untried.
+    pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
+        tx.by_key().await?;
+        queue::hand_back_all(tx, worker).await
+    }
+
+    /// Addresses of `owner` that were suppressed at `since` or later, as `email_key`, with the reason.
+    pub async fn suppressed_since(
+        tx: &mut Tx,
+        owner: UserId,
+        since: Moment,
+    ) -> Result<Vec<(String, String)>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT email_key, reason FROM suppressions WHERE owner_id = $1 AND created_at >= $2",
+        )
+        .bind(owner)
+        .bind(since)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Says on one run why it does not move; the others may.
+    pub async fn set_waiting_of(tx: &mut Tx, run: &OpenRun, why: &str) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs SET waiting = $3
+             WHERE owner_id = $1 AND id = $2 AND finished_at IS NULL AND waiting <> $3",
+        )
+        .bind(run.owner_id)
+        .bind(run.id)
+        .bind(why)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Says on all open runs why nothing moves; the empty text: it moves.
+    pub async fn set_waiting(tx: &mut Tx, scope: Scope, why: &str) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs SET waiting = $1
+             WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND waiting <> $1
+               AND ($2 IS NULL OR mailing_id = $2)",
+        )
+        .bind(why)
+        .bind(scope.mailing())
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+}
+
+/// What the letters of ranges need.
+async fn letters(
+    tx: &mut Tx,
+    owner: UserId,
+    run: RunId,
+    ranges: &[queue::Range],
+) -> Result<Vec<ClaimRow>, Error> {
+    // by id: by run, both databases would read all its deliveries for each claim
+    Ok(match tx {
+        Tx::Sqlite(tx) => {
+            let ranges: Vec<_> = ranges
+                .iter()
+                .map(|range| (range.first_id, range.last_id, range.state))
+                .collect();
+            sqlx::query_as(letters_sql!(
+                "(SELECT value ->> 0 AS first_id, value ->> 1 AS last_id, value ->> 2 AS state FROM json_each($3)) AS q
+                 CROSS JOIN deliveries d ON d.id BETWEEN q.first_id AND q.last_id AND d.state = q.state
+                                        AND +d.owner_id = $1 AND +d.run_id = $2"
+            ))
+            .bind(owner)
+            .bind(run)
+            .bind(Json(ranges))
+            .fetch_all(&mut **tx)
+            .await?
+        }
+        Tx::Postgres(tx) => {
+            // OFFSET keeps the order: ranges first
+            sqlx::query_as(letters_sql!(
+                "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)
+                 CROSS JOIN LATERAL
+                     (SELECT * FROM deliveries
+                      WHERE owner_id = $1 AND id BETWEEN q.first_id AND q.last_id
+                        AND run_id IS NOT DISTINCT FROM $2 AND state = q.state
+                      OFFSET 0) AS d"
+            ))
+            .bind(owner)
+            .bind(run)
+            .bind(
+                ranges
+                    .iter()
+                    .map(|range| range.first_id)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
+            .bind(
+                ranges
+                    .iter()
+                    .map(|range| range.state.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .fetch_all(&mut **tx)
+            .await?
+        }
+    })
+}
+
+/// Marks deliveries of one owner, which the caller knows to be in hand, as skipped; returns those that were.
+async fn skip(
+    tx: &mut Tx,
+    owner: UserId,
+    why: &str,
+    ids: Vec<i64>,
+    now: Moment,
+) -> Result<Vec<DeliveryId>, Error> {
+    Ok(match tx {
+        Tx::Sqlite(tx) => {
+            // by id: by owner, SQLite would read all that he ever sent
+            sqlx::query_scalar(
+                "UPDATE deliveries SET state = 'skipped', why = $2, done_at = $3
+                 WHERE +owner_id = $1 AND +state IN ('queued', 'deferred') AND id IN (SELECT value FROM json_each($4))
+                 RETURNING id",
+            )
+            .bind(owner)
+            .bind(why)
+            .bind(now)
+            .bind(Json(ids))
+            .fetch_all(&mut **tx)
+            .await?
+        }
+        Tx::Postgres(tx) => {
+            sqlx::query_scalar(
+                "UPDATE deliveries SET state = 'skipped', why = $2, done_at = $3
+                 WHERE owner_id = $1 AND state IN ('queued', 'deferred') AND id = ANY($4)
+                 RETURNING id",
+            )
+            .bind(owner)
+            .bind(why)
+            .bind(now)
+            .bind(ids)
+            .fetch_all(&mut **tx)
+            .await?
+        }
+    })
+}

@@ -1,0 +1,76 @@
+//! Reading deliveries: who got what.
+
+use super::{Delivery, DeliveryState};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{DeliveryId, RunId, UserId};
+use crate::platform::page::containing;
+use crate::platform::time::Moment;
+
+/// Which deliveries of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only in this state.
+    pub state: Option<DeliveryState>,
+    /// Only addresses that contain this.
+    pub address: Option<String>,
+}
+
+impl Delivery {
+    /// Deliveries of a run in order of id, those after `after`.
+    pub async fn page(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        filter: &DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, run_id, recipient_id, email, state, why, attempts, due_at, done_at
+             FROM deliveries
+             WHERE owner_id = $1 AND run_id = $2 AND id > $3
+               AND ($4 IS NULL OR state = $4) AND ($5 IS NULL OR email_key LIKE $5 ESCAPE '\\')
+             ORDER BY id
+             LIMIT $6",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(after.map_or(0, |id| id.0))
+        .bind(filter.state.map(DeliveryState::as_str))
+        .bind(filter.address.as_deref().map(containing))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// When the next of a run's deliveries that wait may be sent; a moment in the past: now.
+    pub async fn next_due(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Moment>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT min(due_at) FROM queue WHERE owner_id = $1 AND run_id = $2 AND claimed_by IS NULL",
+        )
+        .bind(owner)
+        .bind(run)
+        .fetch_one(conn)
+        .await)?)
+    }
+
+    /// The delivery to this recipient's address in a run.
+    pub async fn by_address(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        email_key: &str,
+    ) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, run_id, recipient_id, email, state, why, attempts, due_at, done_at
+             FROM deliveries
+             WHERE owner_id = $1 AND run_id = $2 AND email_key = $3",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(email_key)
+        .fetch_optional(conn)
+        .await)?)
+    }
+}

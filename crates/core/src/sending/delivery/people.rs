@@ -1,0 +1,512 @@
+//! Who is behind a number: the deliveries of a run in order of address, by what became of them.
+//!
+//! A page looks at no more than [`SCAN`] deliveries, so it answers at once however few of a million match; then it says
+//! up to which address it has looked. When few letters of a run are in trouble, those that are asked for by what the server said are
+//! found through them.
+
+use super::{Delivery, DeliveryState};
+use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::error::Error;
+use crate::platform::ids::{DeliveryId, ListId, MailingId, RecipientId, RunId, UserId};
+use crate::platform::page::containing;
+use crate::platform::time::Moment;
+use crate::recipients::list::{self, List};
+use crate::sending::attempt::{trouble_of_run, with_delivery};
+use crate::sending::mailing::{CHOSEN_MAX, Mailing, MailingDraft};
+use crate::sending::run::{Run, Totals};
+
+/// Most deliveries that a page looks at.
+pub const SCAN: usize = 20_000;
+
+/// What became of a letter, as people ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Accepted by a mail server.
+    Sent,
+    /// Refused for good.
+    Failed,
+    /// Tried, and to be tried again.
+    Deferred,
+    /// Not over yet; the deferred ones included.
+    Remaining,
+    /// Not sent: unsubscribed, suppressed or removed meanwhile.
+    Skipped,
+    /// Not sent before the end.
+    Expired,
+    /// Not sent before it was cancelled.
+    Cancelled,
+}
+
+impl Fate {
+    /// All of them, in the order in which pages list them.
+    pub const ALL: [Self; 7] = [
+        Self::Sent,
+        Self::Failed,
+        Self::Deferred,
+        Self::Remaining,
+        Self::Skipped,
+        Self::Expired,
+        Self::Cancelled,
+    ];
+
+    /// The name in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Deferred => "deferred",
+            Self::Remaining => "remaining",
+            Self::Skipped => "skipped",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Letters with this fate were tried, and not accepted.
+    const fn is_trouble(self) -> bool {
+        matches!(self, Self::Failed | Self::Deferred)
+    }
+}
+
+impl std::str::FromStr for Fate {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|fate| fate.as_str() == text)
+            .ok_or(())
+    }
+}
+
+/// Which deliveries of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeopleFilter {
+    /// What became of them.
+    pub fate: Option<Fate>,
+    /// The group of the last reply, as [`crate::sending::attempt::ReplyGroup::group`] names it.
+    pub group: Option<String>,
+    /// The class of the last attempt.
+    pub class: Option<String>,
+    /// The code of the last reply.
+    pub code: Option<i64>,
+    /// The domain of the address.
+    pub domain: Option<String>,
+    /// How often they were tried.
+    pub attempts: Option<i64>,
+    /// Addresses that contain this.
+    pub address: Option<String>,
+}
+
+/// One letter to one person, and what was said about it last.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PersonRow {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its run.
+    pub run_id: RunId,
+    /// To whom.
+    pub recipient_id: RecipientId,
+    /// The address as it was then.
+    pub email: String,
+    /// The address as it is looked for; the order of pages.
+    pub email_key: String,
+    /// The name now; none: removed meanwhile.
+    pub name: Option<String>,
+    /// How far it is.
+    #[sqlx(try_from = "String")]
+    pub state: DeliveryState,
+    /// Of skipped: `unsubscribed`, `suppressed`, `removed`; of failed and deferred: the class of the last attempt.
+    pub why: Option<String>,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// Not before this moment.
+    pub due_at: Moment,
+    /// When it was over.
+    pub done_at: Option<Moment>,
+    /// When it was tried last; none: never, or so long ago that it is not kept.
+    pub last_at: Option<Moment>,
+    /// The server's last reply.
+    pub reply: Option<String>,
+}
+
+/// One letter to somebody, and what it was part of.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LetterRow {
+    /// The delivery.
+    #[sqlx(flatten)]
+    pub delivery: Delivery,
+    /// Its mailing.
+    pub mailing_id: MailingId,
+    /// The mailing's title.
+    pub title: String,
+    /// The letter's subject, with personal fields.
+    pub subject: String,
+    /// The moment of the run.
+    pub run_at: Moment,
+}
+
+/// A page of people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct People {
+    /// In order of address.
+    pub rows: Vec<PersonRow>,
+    /// The key of the address behind which the next page begins; none: this was the last one.
+    pub next: Option<String>,
+    /// Not all of the page was found within as many deliveries as a page looks at: it ends at `next` for that reason.
+    pub cut: bool,
+}
+
+/// What a draft for a group of people got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Regrouped {
+    /// The new draft.
+    pub mailing: MailingId,
+    /// How many people.
+    pub people: i64,
+}
+
+/// Deliveries in order of address. `$1` owner, `$2` run, `$3` behind this key, `$11` most rows that are looked at.
+macro_rules! scan {
+    ($db:ident) => {
+        "SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3
+         ORDER BY email_key LIMIT $11"
+    };
+}
+
+/// Deliveries whose last attempt was not accepted.
+macro_rules! trouble {
+    ($db:ident) => {
+        concat!(
+            "SELECT d.* FROM (SELECT * FROM ",
+            trouble_of_run!($db),
+            ") AS a",
+            with_delivery!($db),
+            "WHERE d.attempts = a.number AND d.email_key > $3 ORDER BY d.email_key LIMIT $11"
+        )
+    };
+}
+
+/// All deliveries of the run, for what is done with all that match.
+macro_rules! whole {
+    ($db:ident) => {
+        "SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3 LIMIT $11"
+    };
+}
+
+/// The last attempt `a` of each delivery `d`, looked up by its key, as in `with_delivery`.
+macro_rules! with_last_attempt {
+    (sqlite) => {
+        " LEFT JOIN attempts a ON a.owner_id = d.owner_id AND a.delivery_id = d.id AND a.number = d.attempts "
+    };
+    (postgres) => {
+        " LEFT JOIN LATERAL
+              (SELECT * FROM attempts WHERE owner_id = d.owner_id AND delivery_id = d.id AND number = d.attempts OFFSET 0) AS a
+              ON TRUE "
+    };
+}
+
+/// From `$from`, with the last attempt and what is asked for: `$4` fate, `$5` group, `$6` class, `$7` code, `$8` pattern of the
+/// domain, `$9` attempts, `$10` pattern of the address.
+macro_rules! found {
+    ($db:ident, $from:ident) => {
+        concat!(
+            " FROM (",
+            $from!($db),
+            ") AS d",
+            with_last_attempt!($db),
+            "LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
+              WHERE ($4 IS NULL OR CASE $4 WHEN 'remaining' THEN d.done_at IS NULL
+                                           WHEN 'deferred' THEN d.done_at IS NULL AND d.attempts > 0
+                                           ELSE d.state = $4 END)
+                AND ($5 IS NULL OR a.reply_group = $5) AND ($6 IS NULL OR a.class = $6) AND ($7 IS NULL OR a.code = $7)
+                AND ($8 IS NULL OR d.email_key LIKE $8 ESCAPE '\\') AND ($9 IS NULL OR d.attempts = $9)
+                AND ($10 IS NULL OR d.email_key LIKE $10 ESCAPE '\\')"
+        )
+    };
+}
+
+macro_rules! page_sql {
+    ($db:ident, $from:ident) => {
+        concat!(
+            "SELECT d.id, d.run_id, d.recipient_id, d.email, d.email_key, r.name, d.state, d.why, d.attempts, d.due_at, d.done_at,
+                    a.at AS last_at, a.reply",
+            found!($db, $from),
+            " ORDER BY d.email_key LIMIT $12"
+        )
+    };
+}
+
+macro_rules! count_sql {
+    ($db:ident) => {
+        concat!("SELECT count(r.id)", found!($db, whole))
+    };
+}
+
+/// `$12` the new mailing.
+macro_rules! choose_sql {
+    ($db:ident) => {
+        concat!(
+            "INSERT INTO mailing_recipients (owner_id, mailing_id, recipient_id) SELECT r.owner_id, $12, r.id",
+            found!($db, whole),
+            " AND r.id IS NOT NULL"
+        )
+    };
+}
+
+/// `$12` the new list, `$13` now.
+macro_rules! list_sql {
+    ($db:ident) => {
+        concat!(
+            "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at) SELECT r.owner_id, $12, r.id, $13",
+            found!($db, whole),
+            " AND r.id IS NOT NULL"
+        )
+    };
+}
+
+macro_rules! bound {
+    ($query:expr, $owner:expr, $run:expr, $after:expr, $filter:expr, $scan:expr) => {
+        $query
+            .bind($owner)
+            .bind($run)
+            .bind($after)
+            .bind($filter.fate.map(Fate::as_str))
+            .bind($filter.group.as_deref())
+            .bind($filter.class.as_deref())
+            .bind($filter.code)
+            .bind($filter.domain.as_deref().map(of_domain))
+            .bind($filter.attempts)
+            .bind($filter.address.as_deref().map(containing))
+            .bind($scan)
+    };
+}
+
+macro_rules! few_troubles_sql {
+    ($db:ident) => {
+        concat!(
+            "SELECT count(*) FROM (SELECT 1 AS one FROM ",
+            trouble_of_run!($db),
+            " LIMIT $3) AS troubles"
+        )
+    };
+}
+
+/// Walking all attempts of the run that were not accepted is quick.
+async fn few_troubles(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
+    let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
+    let sql = worded!(tx, few_troubles_sql);
+    let troubles: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
+    .bind(run.owner_id)
+    .bind(run.id)
+    .bind(scan)
+    .fetch_one(conn)
+    .await)?;
+    Ok(troubles < scan)
+}
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds the addresses of a domain.
+pub(crate) fn of_domain(domain: &str) -> String {
+    containing(&format!("@{domain}"))
+        .trim_end_matches('%')
+        .to_owned()
+}
+
+impl PeopleFilter {
+    /// All who match were tried and not accepted.
+    fn is_trouble(&self) -> bool {
+        self.group.is_some() || self.fate.is_some_and(Fate::is_trouble)
+    }
+}
+
+impl Delivery {
+    /// Up to `limit` people behind the address `after`.
+    pub async fn people(
+        tx: &mut Tx,
+        run: &Run,
+        filter: &PeopleFilter,
+        after: &str,
+        limit: usize,
+    ) -> Result<People, Error> {
+        let trouble = filter.is_trouble() && few_troubles(tx, run).await?;
+        let sql = if trouble {
+            worded!(tx, page_sql, trouble)
+        } else {
+            worded!(tx, page_sql, scan)
+        };
+        let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
+        let mut rows: Vec<PersonRow> = on_db!(tx, conn => bound!(
+            sqlx::query_as(sql), run.owner_id, run.id, after, filter, scan
+        )
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1)
+        .fetch_all(conn)
+        .await)?;
+        if rows.len() > limit {
+            rows.truncate(limit);
+            let next = rows.last().map(|row| row.email_key.clone());
+            return Ok(People {
+                rows,
+                next,
+                cut: false,
+            });
+        }
+        let looked_up_to: Option<String> = if trouble {
+            None
+        } else {
+            on_db!(tx, conn => sqlx::query_scalar(
+                "SELECT email_key FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3
+                 ORDER BY email_key LIMIT 1 OFFSET $4",
+            )
+            .bind(run.owner_id)
+            .bind(run.id)
+            .bind(after)
+            .bind(scan - 1)
+            .fetch_optional(conn)
+            .await)?
+        };
+        Ok(People {
+            rows,
+            cut: looked_up_to.is_some(),
+            next: looked_up_to,
+        })
+    }
+
+    /// What became of all letters to a recipient that are kept.
+    pub async fn totals_of_recipient(
+        tx: &mut Tx,
+        owner: UserId,
+        recipient: RecipientId,
+    ) -> Result<Totals, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT count(*) AS planned, count(*) FILTER (WHERE state = 'sent') AS sent,
+                    count(*) FILTER (WHERE done_at IS NULL AND attempts > 0) AS deferred,
+                    count(*) FILTER (WHERE state = 'failed') AS failed,
+                    count(*) FILTER (WHERE state = 'skipped') AS skipped,
+                    count(*) FILTER (WHERE state = 'expired') AS expired,
+                    count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
+                    count(*) FILTER (WHERE done_at IS NULL) AS remaining
+             FROM deliveries
+             WHERE owner_id = $1 AND recipient_id = $2",
+        )
+        .bind(owner)
+        .bind(recipient)
+        .fetch_one(conn)
+        .await)?)
+    }
+
+    /// All letters to a recipient, the latest run first, those before `before`.
+    pub async fn of_recipient(
+        tx: &mut Tx,
+        owner: UserId,
+        recipient: RecipientId,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<LetterRow>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT d.id, d.run_id, d.recipient_id, d.email, d.state, d.why, d.attempts, d.due_at, d.done_at,
+                    m.id AS mailing_id, m.title, r.subject, r.due_at AS run_at
+             FROM deliveries d
+             JOIN runs r ON r.owner_id = d.owner_id AND r.id = d.run_id
+             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
+             WHERE d.owner_id = $1 AND d.recipient_id = $2 AND ($3 IS NULL OR d.run_id < $3)
+             ORDER BY d.run_id DESC
+             LIMIT $4",
+        )
+        .bind(owner)
+        .bind(recipient)
+        .bind(before)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await)?)
+    }
+}
+
+impl Mailing {
+    /// Makes a draft for the people of a run who match and are still recipients: the same message and sender, once, at no
+    /// moment yet. A few are chosen one by one; more than [`CHOSEN_MAX`] become a list named `list_name`. `None`: there is nobody.
+    pub async fn for_people(
+        tx: &mut Tx,
+        run: &Run,
+        filter: &PeopleFilter,
+        (title, list_name): (&str, &str),
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<Regrouped>, Error> {
+        let owner = run.owner_id;
+        let Some(mailing) = Self::get(tx, owner, run.mailing_id).await? else {
+            return Ok(None);
+        };
+        let sql = worded!(tx, count_sql);
+        let people: i64 = on_db!(tx, conn => bound!(
+            sqlx::query_scalar(sql),
+            owner, run.id, "", filter, i64::MAX
+        )
+        .fetch_one(conn)
+        .await)?;
+        if people == 0 {
+            return Ok(None);
+        }
+        let before = Self::draft_of(tx, &mailing).await?;
+        let mut draft = MailingDraft {
+            title: title.to_owned(),
+            message_id: before.message_id,
+            from_name: before.from_name,
+            from_email: before.from_email,
+            reply_to: before.reply_to,
+            zone: before.zone,
+            ..MailingDraft::default()
+        };
+        let chosen = people <= i64::try_from(CHOSEN_MAX).unwrap_or(i64::MAX);
+        let mut list: Option<ListId> = None;
+        if !chosen {
+            let named = list::Draft {
+                name: list_name.to_owned(),
+                comment: String::new(),
+            };
+            let made = List::create(tx, owner, &named, now).await?;
+            draft.lists = vec![made];
+            list = Some(made);
+        }
+        let id = Self::create(tx, owner, &draft, actor, now).await?;
+        let sql = match list {
+            None => worded!(tx, choose_sql),
+            Some(_) => worded!(tx, list_sql),
+        };
+        match list {
+            None => on_db!(tx, conn => bound!(
+                sqlx::query(sql),
+                owner, run.id, "", filter, i64::MAX
+            )
+            .bind(id)
+            .execute(conn)
+            .await
+            .map(|_| ()))?,
+            Some(list) => on_db!(tx, conn => bound!(
+                sqlx::query(sql),
+                owner, run.id, "", filter, i64::MAX
+            )
+            .bind(list)
+            .bind(now)
+            .execute(conn)
+            .await
+            .map(|_| ()))?,
+        }
+        Ok(Some(Regrouped {
+            mailing: id,
+            people,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R29: a domain finds its own addresses, not those of a longer name.
+    #[test]
+    fn domains_are_whole() {
+        assert_eq!(of_domain("mail.ru"), "%@mail.ru");
+        assert_eq!(of_domain("a_b.example"), "%@a\\_b.example");
+    }
+}

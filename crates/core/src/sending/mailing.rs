@@ -1,0 +1,562 @@
+//! Mailings: a message, to whom it goes, when, and how far it is (R7, R9–R11).
+//!
+//! A mailing is made from a [`MailingDraft`], which says everything as people type it. Its way through the states is in
+//! `transitions`, and nowhere else; each step leaves an [`Event`]. When it is due it gets a [`crate::sending::run::Run`].
+//!
+//! *Invariants*: every query names the owner, so another user's mailing is not found. `next_due_at` is set exactly while
+//! there is a moment to come. A run in progress is never changed by an edit: it has frozen what it needs.
+
+mod audience;
+mod bulk;
+mod delete;
+mod draft;
+mod held;
+mod history;
+mod in_place;
+mod page;
+mod readiness;
+mod transitions;
+
+pub use audience::Audience;
+pub use bulk::{Deletions, Tally};
+pub use delete::Deletion;
+pub use draft::{Begin, CHOSEN_MAX, MailingDraft, TITLE_MAX};
+pub use held::Held;
+pub use history::Event;
+pub use in_place::InPlace;
+pub use page::{MailingFilter, MailingSummary, MessageChoice};
+pub use readiness::{Item, Part, Readiness};
+pub use transitions::{Started, Step};
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::schedule::{Every, Schedule};
+
+/// How far a mailing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A draft; nothing leaves.
+    Created,
+    /// Started: it sends, or waits for its next moment.
+    Running,
+    /// Stopped by its owner for a while.
+    Paused,
+    /// Nothing is left to do.
+    Completed,
+    /// Stopped by its owner for good.
+    Cancelled,
+}
+
+impl Status {
+    /// All, in the order of a mailing's life.
+    pub const ALL: [Self; 5] = [
+        Self::Created,
+        Self::Running,
+        Self::Paused,
+        Self::Completed,
+        Self::Cancelled,
+    ];
+
+    /// The word of the database, commands and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(UnknownWord)
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = UnknownWord;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Every {
+    type Error = crate::sending::schedule::ScheduleError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// A word that no state or status has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such state")]
+pub struct UnknownWord;
+
+/// Who a letter says it is from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Sender {
+    /// The name before the address; may be empty.
+    pub name: String,
+    /// The address; empty: there is none.
+    pub email: String,
+}
+
+/// A mailing.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Mailing {
+    /// Whose it is.
+    pub owner_id: UserId,
+    /// Its id.
+    pub id: MailingId,
+    /// What its owner calls it; recipients never see it.
+    pub title: String,
+    /// What is sent; `None`: not chosen yet, or the message was deleted.
+    pub message_id: Option<MessageId>,
+    /// The sender's name; empty: the service's own.
+    pub from_name: String,
+    /// The sender's address; empty: the service's own.
+    pub from_email: String,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: String,
+    /// How often.
+    #[sqlx(try_from = "String")]
+    pub every: Every,
+    /// IANA name of the zone its times are meant in.
+    pub zone: String,
+    /// The first moment; `None`: when Start is pressed.
+    pub start_at: Option<Moment>,
+    /// The wall time in the zone that the recurrence is anchored at.
+    pub start_wall: Option<String>,
+    /// From here on nothing leaves.
+    pub end_at: Option<Moment>,
+    /// How far it is.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// The next moment it is due, while there is one.
+    pub next_due_at: Option<Moment>,
+    /// Why it gets no run although it is due ([`crate::sending::service::Fault`]); empty: nothing is in its way.
+    pub waiting: String,
+    /// When a manager switched it off; `None`: it is not.
+    pub disabled_at: Option<Moment>,
+    /// Why a manager switched it off.
+    pub disabled_reason: Option<String>,
+    /// Grows with each change (R34).
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it was last changed.
+    pub updated_at: Moment,
+    /// When Start was pressed.
+    pub started_at: Option<Moment>,
+}
+
+/// The columns of [`Mailing`], after a table's name or alias.
+macro_rules! mailing_columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".owner_id, ",
+            $table,
+            ".id, ",
+            $table,
+            ".title, ",
+            $table,
+            ".message_id, ",
+            $table,
+            ".from_name, ",
+            $table,
+            ".from_email, ",
+            $table,
+            ".reply_to, ",
+            $table,
+            ".every, ",
+            $table,
+            ".zone, ",
+            $table,
+            ".start_at, ",
+            $table,
+            ".start_wall, ",
+            $table,
+            ".end_at, ",
+            $table,
+            ".status, ",
+            $table,
+            ".next_due_at, ",
+            $table,
+            ".waiting, ",
+            $table,
+            ".disabled_at, ",
+            $table,
+            ".disabled_reason, ",
+            $table,
+            ".version, ",
+            $table,
+            ".created_at, ",
+            $table,
+            ".updated_at, ",
+            $table,
+            ".started_at"
+        )
+    };
+}
+pub(crate) use mailing_columns;
+
+impl Mailing {
+    /// The owner's mailing with this id.
+    pub async fn get(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Option<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", mailing_columns!("m"), " FROM mailings m WHERE m.owner_id = $1 AND m.id = $2",
+        ))
+        .bind(owner)
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// Whose a mailing is, for the operator's commands, which know only its id.
+    pub async fn owner_of(tx: &mut Tx, id: MailingId) -> Result<Option<UserId>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT owner_id FROM mailings WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?)
+    }
+
+    /// Makes a draft. `actor` stands in the history.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the wrong fields.
+    pub async fn create(
+        tx: &mut Tx,
+        owner: UserId,
+        draft: &MailingDraft,
+        actor: &str,
+        now: Moment,
+    ) -> Result<MailingId, Error> {
+        let checked = draft.check(tx, owner, now).await?;
+        let id = MailingId::new(now);
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO mailings (owner_id, id, title, search, message_id, from_name, from_email, reply_to, every,
+                 zone, start_at, start_wall, end_at, status, version, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'created', 1, $14, $14)",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(&checked.title)
+        .bind(checked.title.to_lowercase())
+        .bind(checked.message_id)
+        .bind(&checked.from.name)
+        .bind(&checked.from.email)
+        .bind(&checked.reply_to)
+        .bind(checked.every.as_str())
+        .bind(&checked.zone)
+        .bind(checked.start_at)
+        .bind(&checked.start_wall)
+        .bind(checked.end_at)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Self::set_audience(tx, owner, id, &draft.lists, &draft.recipients).await?;
+        Event::record(tx, owner, id, now, actor, "created", "").await?;
+        Ok(id)
+    }
+
+    /// Changes a mailing that `version` was read of; returns the new version.
+    ///
+    /// A draft may change in everything. Once started, to whom and when are settled: only the title, the message and
+    /// the sender may change, and they count from the next run on. A mailing that is over may change its title.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the wrong fields, [`Error::Conflict`] when somebody else changed it,
+    /// [`Error::State`] when the draft changes what is settled, or the mailing is switched off.
+    pub async fn update(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        version: i64,
+        draft: &MailingDraft,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<i64>, Error> {
+        let Some(before) = Self::get(tx, owner, id).await? else {
+            return Ok(None);
+        };
+        before.refuse_disabled()?;
+        if before.version != version {
+            return Err(Error::Conflict);
+        }
+        let settled = before.status != Status::Created;
+        let mut draft = draft.clone();
+        if settled {
+            let stored = Self::draft_of(tx, &before).await?;
+            before.refuse_settled(&stored, &draft)?;
+            draft.start = stored.start;
+            draft.end = stored.end;
+        }
+        let checked = if settled {
+            draft.check_letter(tx, owner).await?
+        } else {
+            draft.check(tx, owner, now).await?
+        };
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings
+             SET title = $4, search = $5, message_id = $6, from_name = $7, from_email = $8, reply_to = $9,
+                 every = CASE WHEN status = 'created' THEN $10 ELSE every END,
+                 zone = CASE WHEN status = 'created' THEN $11 ELSE zone END,
+                 start_at = CASE WHEN status = 'created' THEN $12 ELSE start_at END,
+                 start_wall = CASE WHEN status = 'created' THEN $13 ELSE start_wall END,
+                 end_at = CASE WHEN status = 'created' THEN $14 ELSE end_at END,
+                 version = version + 1, updated_at = $15
+             WHERE owner_id = $1 AND id = $2 AND version = $3 AND status = $16",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(version)
+        .bind(&checked.title)
+        .bind(checked.title.to_lowercase())
+        .bind(checked.message_id)
+        .bind(&checked.from.name)
+        .bind(&checked.from.email)
+        .bind(&checked.reply_to)
+        .bind(checked.every.as_str())
+        .bind(&checked.zone)
+        .bind(checked.start_at)
+        .bind(&checked.start_wall)
+        .bind(checked.end_at)
+        .bind(now)
+        .bind(before.status.as_str())
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return Err(Error::Conflict);
+        }
+        if !settled {
+            Self::set_audience(tx, owner, id, &draft.lists, &draft.recipients).await?;
+        }
+        Event::record(tx, owner, id, now, actor, "edited", "").await?;
+        Ok(Some(version + 1))
+    }
+
+    /// Refuses a draft that changes what cannot change any more.
+    fn refuse_settled(&self, stored: &MailingDraft, draft: &MailingDraft) -> Result<(), Error> {
+        let sorted = |ids: &[ListId]| {
+            let mut ids = ids.to_vec();
+            ids.sort_unstable();
+            ids
+        };
+        let people = |ids: &[RecipientId]| {
+            let mut ids = ids.to_vec();
+            ids.sort_unstable();
+            ids
+        };
+        let same = sorted(&stored.lists) == sorted(&draft.lists)
+            && people(&stored.recipients) == people(&draft.recipients)
+            && stored.every == draft.every
+            && stored.zone == draft.zone
+            && stored.start == draft.start
+            && stored.end == draft.end;
+        let over = matches!(self.status, Status::Completed | Status::Cancelled);
+        let same_letter = stored.message_id == draft.message_id
+            && stored.from_name == draft.from_name
+            && stored.from_email == draft.from_email
+            && stored.reply_to == draft.reply_to;
+        if same && (!over || same_letter) {
+            Ok(())
+        } else {
+            Err(Error::State(self.status.as_str()))
+        }
+    }
+
+    /// Makes a draft with the same letter and audience, called `title`. Times that have passed are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it is switched off: a copy would bring it back.
+    pub async fn copy(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        title: &str,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<MailingId>, Error> {
+        let Some(mailing) = Self::get(tx, owner, id).await? else {
+            return Ok(None);
+        };
+        mailing.refuse_disabled()?;
+        let mut draft = Self::draft_of(tx, &mailing).await?;
+        draft.title = title.chars().take(TITLE_MAX).collect();
+        if mailing.start_at.is_some_and(|start| start <= now) {
+            draft.start.clear();
+        }
+        if mailing.end_at.is_some_and(|end| end <= now) {
+            draft.end.clear();
+        }
+        Self::create(tx, owner, &draft, actor, now).await.map(Some)
+    }
+
+    /// The mailing as its form shows it.
+    pub async fn draft_of(tx: &mut Tx, mailing: &Self) -> Result<MailingDraft, Error> {
+        Ok(MailingDraft {
+            title: mailing.title.clone(),
+            message_id: mailing.message_id,
+            lists: Self::lists(tx, mailing.owner_id, mailing.id).await?,
+            recipients: Self::recipients(tx, mailing.owner_id, mailing.id).await?,
+            from_name: mailing.from_name.clone(),
+            from_email: mailing.from_email.clone(),
+            reply_to: mailing.reply_to.clone(),
+            every: mailing.every,
+            begin: None,
+            start: match &mailing.start_wall {
+                Some(wall) => draft::to_minutes(wall),
+                None => String::new(),
+            },
+            end: mailing
+                .end_at
+                .map_or_else(String::new, |end| draft::wall(end, &mailing.zone)),
+            zone: mailing.zone.clone(),
+        })
+    }
+
+    /// The lists it goes to.
+    pub async fn lists(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Vec<ListId>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT list_id FROM mailing_lists WHERE owner_id = $1 AND mailing_id = $2 ORDER BY list_id",
+        )
+        .bind(owner)
+        .bind(id)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The recipients that were chosen one by one.
+    pub async fn recipients(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+    ) -> Result<Vec<RecipientId>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT recipient_id FROM mailing_recipients
+             WHERE owner_id = $1 AND mailing_id = $2
+             ORDER BY recipient_id",
+        )
+        .bind(owner)
+        .bind(id)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The schedule; `None` while the start is "when Start is pressed".
+    pub fn schedule(&self) -> Result<Option<Schedule>, Error> {
+        let (Some(start), Some(wall)) = (self.start_at, &self.start_wall) else {
+            return Ok(None);
+        };
+        Schedule::stored(start, wall, &self.zone, self.every, self.end_at)
+            .map(Some)
+            .map_err(|error| Error::Internal(format!("stored schedule: {error}")))
+    }
+
+    /// The next `n` moments it will be due; for a draft those it would be due if Start were pressed now.
+    pub fn upcoming(&self, now: Moment, n: usize) -> Result<Vec<Moment>, Error> {
+        match self.status {
+            Status::Created => {
+                let schedule = match self.schedule()? {
+                    Some(schedule) => schedule,
+                    None => match self.schedule_from(now) {
+                        Ok(schedule) => schedule,
+                        Err(_) => return Ok(Vec::new()),
+                    },
+                };
+                Ok(draft::upcoming(&schedule, now, n))
+            }
+            Status::Running | Status::Paused => {
+                let (Some(schedule), Some(next)) = (self.schedule()?, self.next_due_at) else {
+                    return Ok(Vec::new());
+                };
+                let mut moments = vec![next];
+                moments.extend(schedule.upcoming(Some(next), n.saturating_sub(1)));
+                moments.truncate(n);
+                Ok(moments)
+            }
+            Status::Completed | Status::Cancelled => Ok(Vec::new()),
+        }
+    }
+
+    /// The schedule it has when Start is pressed at `now`.
+    fn schedule_from(
+        &self,
+        now: Moment,
+    ) -> Result<Schedule, crate::sending::schedule::ScheduleError> {
+        Schedule::starting(now, &self.zone, self.every, self.end_at)
+    }
+
+    /// Replaces whom it goes to.
+    async fn set_audience(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        lists: &[ListId],
+        recipients: &[RecipientId],
+    ) -> Result<(), Error> {
+        for sql in [
+            "DELETE FROM mailing_lists WHERE owner_id = $1 AND mailing_id = $2",
+            "DELETE FROM mailing_recipients WHERE owner_id = $1 AND mailing_id = $2",
+        ] {
+            on_db!(tx, conn => sqlx::query(sql)
+                .bind(owner)
+                .bind(id)
+                .execute(conn)
+                .await
+                .map(|_| ()))?;
+        }
+        for list in lists {
+            on_db!(tx, conn => sqlx::query(
+                "INSERT INTO mailing_lists (owner_id, mailing_id, list_id) VALUES ($1, $2, $3)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(owner)
+            .bind(id)
+            .bind(list)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        }
+        for recipient in recipients {
+            on_db!(tx, conn => sqlx::query(
+                "INSERT INTO mailing_recipients (owner_id, mailing_id, recipient_id) VALUES ($1, $2, $3)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(owner)
+            .bind(id)
+            .bind(recipient)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! How many people a choice of lists and recipients reaches, and why it is not more.
+//!
+//! *Design notes*: recipients are unique by address within their owner, so distinct recipients are distinct addresses.
+//! Two shapes are counted differently for speed: one list alone needs no distinct set, and the suppressed are counted
+//! from the suppressions, which are few, not from the recipients, which are many.
+
+use crate::platform::db::Tx;
+use crate::platform::error::Error;
+use crate::platform::ids::{ListId, MailingId, RecipientId, UserId};
+use crate::sending::mailing::Mailing;
+
+/// `chosen − duplicates − suppressed = will_get`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Audience {
+    /// Members of the lists and recipients chosen one by one, added up.
+    pub chosen: i64,
+    /// Counted more than once, because they are in several of the lists.
+    pub duplicates: i64,
+    /// Get nothing because they unsubscribed.
+    pub unsubscribed: i64,
+    /// Get nothing because their address is suppressed for another reason.
+    pub suppressed: i64,
+    /// Who is left.
+    pub will_get: i64,
+}
+
+/// The statements of [`Audience::of`]: `$1` the owner, `$2` the lists, `$3` the recipients.
+macro_rules! audience_sql {
+    (total, $lists:literal, $people:literal) => {
+        concat!(
+            "SELECT (SELECT count(*) FROM memberships WHERE owner_id = $1 AND list_id IN ", $lists, ")
+                  + (SELECT count(*) FROM recipients WHERE owner_id = $1 AND id IN ", $people, ")"
+        )
+    };
+    (distinct, $lists:literal, $people:literal) => {
+        concat!(
+            "SELECT count(*) FROM (
+                 SELECT recipient_id FROM memberships WHERE owner_id = $1 AND list_id IN ", $lists, "
+                 UNION
+                 SELECT id FROM recipients WHERE owner_id = $1 AND id IN ", $people, "
+             ) AS chosen"
+        )
+    };
+    (suppressed, $lists:literal, $people:literal) => {
+        concat!(
+            "SELECT count(*), count(*) FILTER (WHERE s.reason = 'unsubscribed')
+             FROM suppressions s
+             JOIN recipients r ON r.owner_id = s.owner_id AND r.email_key = s.email_key
+             WHERE s.owner_id = $1
+               AND (r.id IN ", $people, "
+                    OR EXISTS (SELECT 1 FROM memberships m
+                               WHERE m.owner_id = $1 AND m.recipient_id = r.id AND m.list_id IN ", $lists, "))"
+        )
+    };
+}
+
+/// The two texts of one statement: lists of ids are JSON on SQLite and arrays on PostgreSQL.
+macro_rules! both {
+    ($kind:ident) => {
+        (
+            audience_sql!(
+                $kind,
+                "(SELECT unhex(value) FROM json_each($2))",
+                "(SELECT unhex(value) FROM json_each($3))"
+            ),
+            audience_sql!(
+                $kind,
+                "(SELECT unnest($2::uuid[]))",
+                "(SELECT unnest($3::uuid[]))"
+            ),
+        )
+    };
+}
+
+/// Ids as JSON, for SQLite.
+fn json(ids: &[uuid::Uuid]) -> String {
+    let texts: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
+    serde_json::Value::from(texts).to_string()
+}
+
+async fn counts<T>(
+    tx: &mut Tx,
+    (sqlite, postgres): (&'static str, &'static str),
+    owner: UserId,
+    lists: &[uuid::Uuid],
+    people: &[uuid::Uuid],
+) -> Result<T, Error>
+where
+    T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>
+        + for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>
+        + Send
+        + Unpin,
+{
+    Ok(match tx {
+        Tx::Sqlite(tx) => {
+            sqlx::query_as(sqlite)
+                .bind(owner)
+                .bind(json(lists))
+                .bind(json(people))
+                .fetch_one(&mut **tx)
+                .await?
+        }
+        Tx::Postgres(tx) => {
+            sqlx::query_as(postgres)
+                .bind(owner)
+                .bind(lists)
+                .bind(people)
+                .fetch_one(&mut **tx)
+                .await?
+        }
+    })
+}
+
+impl Audience {
+    /// Counts a choice.
+    pub async fn of(
+        tx: &mut Tx,
+        owner: UserId,
+        lists: &[ListId],
+        recipients: &[RecipientId],
+    ) -> Result<Self, Error> {
+        let mut lists: Vec<_> = lists.iter().map(|id| id.0).collect();
+        lists.sort_unstable();
+        lists.dedup();
+        let mut people: Vec<_> = recipients.iter().map(|id| id.0).collect();
+        people.sort_unstable();
+        people.dedup();
+        let (chosen,): (i64,) = counts(tx, both!(total), owner, &lists, &people).await?;
+        let distinct = if lists.len() + usize::from(!people.is_empty()) < 2 {
+            chosen
+        } else {
+            counts::<(i64,)>(tx, both!(distinct), owner, &lists, &people)
+                .await?
+                .0
+        };
+        let (all, unsubscribed): (i64, i64) =
+            counts(tx, both!(suppressed), owner, &lists, &people).await?;
+        Ok(Self {
+            chosen,
+            duplicates: chosen - distinct,
+            unsubscribed,
+            suppressed: all - unsubscribed,
+            will_get: distinct - all,
+        })
+    }
+}
+
+impl Mailing {
+    /// Whom the mailing would reach now.
+    pub async fn audience(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Audience, Error> {
+        let lists = Self::lists(tx, owner, id).await?;
+        let recipients = Self::recipients(tx, owner, id).await?;
+        Audience::of(tx, owner, &lists, &recipients).await
+    }
+}

@@ -1,0 +1,342 @@
+//! A mailing as people type it, and the rules it has to keep.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{ListId, MessageId, RecipientId, UserId};
+use crate::platform::time::Moment;
+use crate::recipients::address::EmailAddress;
+use crate::sending::mailing::Sender;
+use crate::sending::schedule::{self, Every, Schedule, ScheduleError};
+
+/// Longest title and sender's name, in characters.
+pub const TITLE_MAX: usize = 200;
+/// Most recipients that can be chosen one by one; more belong into a list.
+pub const CHOSEN_MAX: usize = 1_000;
+/// Most lists of one mailing.
+const LISTS_MAX: usize = 200;
+
+/// Which of the two beginnings somebody chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begin {
+    /// When Start is pressed.
+    Now,
+    /// At the start that is given.
+    At,
+}
+
+/// A mailing as its form, a command or the API gives it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct MailingDraft {
+    /// What its owner calls it.
+    pub title: String,
+    /// What is sent; may be chosen later.
+    pub message_id: Option<MessageId>,
+    /// To which lists; may be chosen later.
+    pub lists: Vec<ListId>,
+    /// To which recipients besides.
+    pub recipients: Vec<RecipientId>,
+    /// The sender's name; empty: the service's own sender.
+    pub from_name: String,
+    /// The sender's address; empty: the service's own sender.
+    pub from_email: String,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: String,
+    /// How often.
+    pub every: Every,
+    /// The beginning that was chosen: [`Begin::At`] needs a start, with [`Begin::Now`] none counts. `None`: nobody was asked, and
+    /// `start` says it.
+    pub begin: Option<Begin>,
+    /// RFC 3339, or a wall time in the zone (`2027-01-31T10:00`); empty: when Start is pressed.
+    pub start: String,
+    /// As `start`; empty: no end.
+    pub end: String,
+    /// IANA name of a time zone.
+    pub zone: String,
+}
+
+impl Default for MailingDraft {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            message_id: None,
+            lists: Vec::new(),
+            recipients: Vec::new(),
+            from_name: String::new(),
+            from_email: String::new(),
+            reply_to: String::new(),
+            every: Every::Once,
+            begin: None,
+            start: String::new(),
+            end: String::new(),
+            zone: "UTC".to_owned(),
+        }
+    }
+}
+
+/// A draft that keeps the rules.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub title: String,
+    pub message_id: Option<MessageId>,
+    pub from: Sender,
+    pub reply_to: String,
+    pub every: Every,
+    pub zone: String,
+    pub start_at: Option<Moment>,
+    pub start_wall: Option<String>,
+    pub end_at: Option<Moment>,
+}
+
+impl MailingDraft {
+    /// The next `n` moments this would be due if Start were pressed at `now`; the wrong fields if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for times that cannot be read or give no moment.
+    pub fn upcoming(&self, now: Moment, n: usize) -> Result<Vec<Moment>, Error> {
+        let mut wrong = Vec::new();
+        let times = self.times(now, &mut wrong);
+        match times {
+            Some(times) if wrong.is_empty() => Ok(upcoming(&times.schedule, now, n)),
+            _ => Err(Error::Invalid(wrong)),
+        }
+    }
+
+    /// Checks everything.
+    pub(super) async fn check(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        now: Moment,
+    ) -> Result<Checked, Error> {
+        let mut wrong = Vec::new();
+        let times = self.times(now, &mut wrong);
+        self.check_audience(tx, owner, &mut wrong).await?;
+        let mut checked = self.letter(tx, owner, &mut wrong).await?;
+        match times {
+            Some(times) if wrong.is_empty() => {
+                times.schedule.zone().clone_into(&mut checked.zone);
+                if times.start_given {
+                    checked.start_at = Some(times.schedule.start());
+                    checked.start_wall = Some(times.schedule.anchor());
+                }
+                checked.end_at = times.schedule.end();
+                Ok(checked)
+            }
+            _ => Err(Error::Invalid(wrong)),
+        }
+    }
+
+    /// Checks title, message and sender only.
+    pub(super) async fn check_letter(&self, tx: &mut Tx, owner: UserId) -> Result<Checked, Error> {
+        let mut wrong = Vec::new();
+        let checked = self.letter(tx, owner, &mut wrong).await?;
+        if wrong.is_empty() {
+            Ok(checked)
+        } else {
+            Err(Error::Invalid(wrong))
+        }
+    }
+
+    async fn letter(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        wrong: &mut Vec<FieldError>,
+    ) -> Result<Checked, Error> {
+        let title = self.title.trim();
+        if title.is_empty() {
+            wrong.push(FieldError::new("title", "required"));
+        }
+        check_line("title", title, wrong);
+        let from_name = self.from_name.trim();
+        check_line("from_name", from_name, wrong);
+        let from_email = check_address("from_email", &self.from_email, wrong);
+        let reply_to = check_address("reply_to", &self.reply_to, wrong);
+        if let Some(message) = self.message_id {
+            let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+                "SELECT version FROM messages WHERE owner_id = $1 AND id = $2",
+            )
+            .bind(owner)
+            .bind(message)
+            .fetch_optional(conn)
+            .await)?;
+            if found.is_none() {
+                wrong.push(FieldError::new("message", "not_found"));
+            }
+        }
+        Ok(Checked {
+            title: title.to_owned(),
+            message_id: self.message_id,
+            from: Sender {
+                name: from_name.to_owned(),
+                email: from_email,
+            },
+            reply_to,
+            every: self.every,
+            zone: self.zone.clone(),
+            start_at: None,
+            start_wall: None,
+            end_at: None,
+        })
+    }
+
+    async fn check_audience(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        wrong: &mut Vec<FieldError>,
+    ) -> Result<(), Error> {
+        if self.lists.len() > LISTS_MAX {
+            wrong.push(FieldError::new("lists", "too_many").with("max", LISTS_MAX));
+            return Ok(());
+        }
+        if self.recipients.len() > CHOSEN_MAX {
+            wrong.push(FieldError::new("recipients", "too_many").with("max", CHOSEN_MAX));
+            return Ok(());
+        }
+        for list in &self.lists {
+            let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+                "SELECT version FROM lists WHERE owner_id = $1 AND id = $2",
+            )
+            .bind(owner)
+            .bind(list)
+            .fetch_optional(conn)
+            .await)?;
+            if found.is_none() {
+                wrong.push(FieldError::new("lists", "not_found"));
+                break;
+            }
+        }
+        for recipient in &self.recipients {
+            let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+                "SELECT version FROM recipients WHERE owner_id = $1 AND id = $2",
+            )
+            .bind(owner)
+            .bind(recipient)
+            .fetch_optional(conn)
+            .await)?;
+            if found.is_none() {
+                wrong.push(FieldError::new("recipients", "not_found"));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads start, end and zone; an empty start stands for `now`.
+    fn times(&self, now: Moment, wrong: &mut Vec<FieldError>) -> Option<Times> {
+        let start = match self.begin {
+            Some(Begin::Now) => "",
+            Some(Begin::At) | None => self.start.trim(),
+        };
+        if self.begin == Some(Begin::At) && start.is_empty() {
+            wrong.push(FieldError::new("start", "date_time"));
+        }
+        let end = match self.end.trim() {
+            "" => None,
+            end => match read_end(end, &self.zone) {
+                Ok(end) => Some(end),
+                Err(error) => {
+                    wrong.push(error.into());
+                    return None;
+                }
+            },
+        };
+        if end.is_some_and(|end| end <= now) {
+            wrong.push(FieldError::new("end", "end_in_past"));
+        }
+        let schedule = if start.is_empty() {
+            Schedule::starting(now, &self.zone, self.every, end.filter(|end| *end > now))
+        } else {
+            Schedule::new(start, &self.zone, self.every, None).and_then(|schedule| {
+                Schedule::stored(
+                    schedule.start(),
+                    &schedule.anchor(),
+                    &self.zone,
+                    self.every,
+                    end,
+                )
+            })
+        };
+        match schedule {
+            Ok(schedule) => Some(Times {
+                schedule,
+                start_given: !start.is_empty(),
+            }),
+            Err(error) => {
+                wrong.push(error.into());
+                None
+            }
+        }
+    }
+}
+
+struct Times {
+    schedule: Schedule,
+    start_given: bool,
+}
+
+/// The first `n` moments at which something leaves when Start is pressed at `now`: what is in the past goes at once.
+pub(super) fn upcoming(schedule: &Schedule, now: Moment, n: usize) -> Vec<Moment> {
+    if schedule.end().is_some_and(|end| end <= now) {
+        return Vec::new();
+    }
+    let mut moments = Vec::new();
+    if schedule.start() <= now {
+        moments.push(now);
+        moments.extend(schedule.upcoming(Some(now), n.saturating_sub(1)));
+    } else {
+        moments.extend(schedule.upcoming(None, n));
+    }
+    moments.truncate(n);
+    moments
+}
+
+/// A stored wall time as forms take it: without seconds when there are none.
+pub(super) fn to_minutes(wall: &str) -> String {
+    wall.strip_suffix(":00")
+        .filter(|rest| rest.len() == 16)
+        .unwrap_or(wall)
+        .to_owned()
+}
+
+/// A moment as a wall time in a zone, for forms.
+pub(super) fn wall(moment: Moment, zone: &str) -> String {
+    Schedule::starting(moment, zone, Every::Once, None)
+        .map(|schedule| to_minutes(&schedule.anchor()))
+        .unwrap_or_default()
+}
+
+fn read_end(end: &str, zone: &str) -> Result<Moment, ScheduleError> {
+    schedule::zone(zone)?;
+    Schedule::new(end, zone, Every::Once, None)
+        .map(|schedule| schedule.start())
+        .map_err(|_| ScheduleError::End)
+}
+
+/// One line of at most [`TITLE_MAX`] characters.
+fn check_line(field: &'static str, text: &str, wrong: &mut Vec<FieldError>) {
+    if text.chars().count() > TITLE_MAX {
+        wrong.push(FieldError::new(field, "too_long").with("max", TITLE_MAX));
+    } else if text.chars().any(char::is_control) {
+        wrong.push(FieldError::new(field, "control_characters"));
+    }
+}
+
+/// An address, or nothing.
+fn check_address(field: &'static str, text: &str, wrong: &mut Vec<FieldError>) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        return String::new();
+    }
+    match EmailAddress::parse(text) {
+        Ok(address) => address.as_str().to_owned(),
+        Err(error) => {
+            wrong.push(FieldError::new(field, error.code()));
+            String::new()
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Mailings that are due and must not get a run as the service is configured now ([`Service::faults_of`]).
+//!
+//! They are left as they are, with the reason on record, and go on by themselves when it is gone: their moments count as missed
+//! meanwhile, as while no process ran.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Mailing, Sender};
+use crate::sending::sending_server::SendingServer;
+use crate::sending::service::{Fault, Service};
+
+/// A mailing whose reason for waiting is another one than the one on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    owner: UserId,
+    mailing: MailingId,
+    why: Option<Fault>,
+}
+
+impl Held {
+    /// Nothing is in its way any more.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.why.is_none()
+    }
+
+    /// Takes it down.
+    pub async fn keep(&self, tx: &mut Tx) -> Result<(), Error> {
+        let why = self.why.map(|why| why.to_string()).unwrap_or_default();
+        on_db!(tx, conn => sqlx::query("UPDATE mailings SET waiting = $3 WHERE owner_id = $1 AND id = $2")
+            .bind(self.owner)
+            .bind(self.mailing)
+            .bind(why)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DueRow {
+    owner_id: UserId,
+    id: MailingId,
+    from_email: String,
+    end_at: Option<Moment>,
+    waiting: String,
+}
+
+impl Mailing {
+    /// Whether some mailing waits for the service to be configured.
+    pub async fn any_held(tx: &mut Tx) -> Result<bool, Error> {
+        let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT next_due_at FROM mailings WHERE waiting <> '' AND status = 'running' AND next_due_at IS NOT NULL LIMIT 1",
+        )
+        .fetch_optional(conn)
+        .await)?;
+        Ok(found.is_some())
+    }
+
+    /// What changed about mailings that are due, of all or of the one given: those that have to wait from now on, or for another
+    /// reason, and those that wait no longer. One whose end has come does not wait: its moments are recorded as skipped.
+    pub async fn review_held(
+        tx: &mut Tx,
+        only: Option<MailingId>,
+        service: &Service,
+        now: Moment,
+    ) -> Result<Vec<Held>, Error> {
+        let due: Vec<DueRow> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT owner_id, id, from_email, end_at, waiting FROM mailings
+             WHERE status = 'running' AND next_due_at IS NOT NULL AND next_due_at <= $1 AND ($2 IS NULL OR id = $2)
+             ORDER BY next_due_at, id",
+        )
+        .bind(now)
+        .bind(only)
+        .fetch_all(conn)
+        .await)?;
+        let servers = SendingServer::all(tx).await?;
+        let mut changed = Vec::new();
+        for row in due {
+            let why = if row.end_at.is_some_and(|end| end <= now) {
+                None
+            } else {
+                let faults = service.faults_over(&servers, &row.from_email);
+                faults.into_iter().next()
+            };
+            if row.waiting != why.map(|why| why.to_string()).unwrap_or_default() {
+                changed.push(Held {
+                    owner: row.owner_id,
+                    mailing: row.id,
+                    why,
+                });
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Who its letters say they are from, now.
+    #[must_use]
+    pub fn sender(&self, default: &Sender) -> Sender {
+        let own = Sender {
+            name: self.from_name.clone(),
+            email: self.from_email.clone(),
+        };
+        own.or(default)
+    }
+}
+
+impl Sender {
+    /// This one, as a mailing has it, with what it leaves open taken from the service's own.
+    #[must_use]
+    pub fn or(self, default: &Self) -> Self {
+        if !self.email.is_empty() {
+            return self;
+        }
+        Self {
+            name: if self.name.is_empty() {
+                default.name.clone()
+            } else {
+                self.name
+            },
+            email: default.email.clone(),
+        }
+    }
+}

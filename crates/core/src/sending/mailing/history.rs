@@ -1,0 +1,76 @@
+//! Who changed the state of a mailing, when and why.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::Mailing;
+
+/// One line of a mailing's history.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+pub struct Event {
+    /// 1, 2, … within the mailing.
+    pub number: i64,
+    /// When.
+    pub at: Moment,
+    /// A user's address, `scheduler` or `command`.
+    pub actor: String,
+    /// `created`, `edited`, `started`, `run`, `skipped`, `paused`, `resumed`, `cancelled`, `completed`, `expired`,
+    /// `disabled` or `enabled`.
+    pub what: String,
+    /// Why, or how many, as text; may be empty.
+    pub detail: String,
+}
+
+impl Event {
+    /// Adds a line. The caller holds the mailing's row, so numbers do not collide.
+    pub(crate) async fn record(
+        tx: &mut Tx,
+        owner: UserId,
+        mailing: MailingId,
+        now: Moment,
+        actor: &str,
+        what: &str,
+        detail: &str,
+    ) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO mailing_events (owner_id, mailing_id, number, at, actor, what, detail)
+             SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5, $6
+             FROM mailing_events
+             WHERE owner_id = $1 AND mailing_id = $2",
+        )
+        .bind(owner)
+        .bind(mailing)
+        .bind(now)
+        .bind(actor)
+        .bind(what)
+        .bind(detail)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+}
+
+impl Mailing {
+    /// The latest `limit` lines of the history, newest first.
+    pub async fn history(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        limit: i64,
+    ) -> Result<Vec<Event>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT number, at, actor, what, detail
+             FROM mailing_events
+             WHERE owner_id = $1 AND mailing_id = $2
+             ORDER BY number DESC
+             LIMIT $3",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+}

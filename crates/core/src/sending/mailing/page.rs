@@ -1,0 +1,159 @@
+//! Mailings of an owner, page by page.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, MessageId, UserId};
+use crate::platform::page::containing;
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Mailing, Status, mailing_columns};
+
+/// Which mailings to show.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MailingFilter<'a> {
+    /// A part of the title, in any case; empty: all.
+    pub search: &'a str,
+    /// Only these; `None`: all.
+    pub status: Option<Status>,
+    /// The page begins after this one; `None`: the first page.
+    pub after: Option<MailingId>,
+}
+
+/// A mailing with what a list shows besides.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct MailingSummary {
+    /// The mailing.
+    #[sqlx(flatten)]
+    pub mailing: Mailing,
+    /// The message's subject, while there is a message.
+    pub subject: Option<String>,
+    /// Runs so far, without the skipped ones.
+    pub runs: i64,
+    /// Deliveries of all its runs.
+    pub planned: i64,
+    /// Accepted by a mail server.
+    pub sent: i64,
+    /// Refused for good.
+    pub failed: i64,
+    /// Over, however it ended.
+    pub over: i64,
+}
+
+/// A message that a mailing can be made of.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct MessageChoice {
+    /// Its id.
+    pub id: MessageId,
+    /// Its subject.
+    pub subject: String,
+}
+
+impl Mailing {
+    /// The owner's messages to choose from: the `limit` newest, and `chosen` in any case.
+    pub async fn message_choices(
+        tx: &mut Tx,
+        owner: UserId,
+        chosen: Option<MessageId>,
+        limit: i64,
+    ) -> Result<Vec<MessageChoice>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, subject FROM messages
+             WHERE owner_id = $1
+               AND (id = $2 OR id IN (SELECT id FROM messages WHERE owner_id = $1 ORDER BY id DESC LIMIT $3))
+             ORDER BY id DESC",
+        )
+        .bind(owner)
+        .bind(chosen)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The owner's mailings that begin before `end`, those of managers' choice to be off left out, the next one first.
+    pub async fn due_before(
+        tx: &mut Tx,
+        owner: UserId,
+        end: Moment,
+        limit: i64,
+    ) -> Result<Vec<Self>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", mailing_columns!("m"), " FROM mailings m
+             WHERE m.owner_id = $1 AND m.status = 'running' AND m.disabled_at IS NULL AND m.next_due_at < $2
+             ORDER BY m.next_due_at
+             LIMIT $3",
+        ))
+        .bind(owner)
+        .bind(end)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// The owner's mailings by name, for a choice, newest first.
+    pub async fn titles(
+        tx: &mut Tx,
+        owner: UserId,
+        limit: i64,
+    ) -> Result<Vec<(MailingId, String)>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT id, title FROM mailings WHERE owner_id = $1 ORDER BY id DESC LIMIT $2",
+        )
+        .bind(owner)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// A page of the owner's mailings, newest first.
+    pub async fn page(
+        tx: &mut Tx,
+        owner: UserId,
+        filter: MailingFilter<'_>,
+        limit: i64,
+    ) -> Result<Vec<MailingSummary>, Error> {
+        let pattern = containing(filter.search);
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", mailing_columns!("m"), ", msg.subject,
+                 coalesce(t.runs, 0) AS runs, coalesce(t.planned, 0) AS planned, coalesce(t.sent, 0) AS sent,
+                 coalesce(t.failed, 0) AS failed, coalesce(t.finished, 0) AS over
+             FROM (SELECT * FROM mailings
+                   WHERE owner_id = $1
+                     AND ($2 = '%%' OR search LIKE $2 ESCAPE '\\')
+                     AND (CAST($3 AS TEXT) IS NULL OR status = $3)
+                     AND ($4 IS NULL OR id < $4)
+                   ORDER BY id DESC
+                   LIMIT $5) m
+             LEFT JOIN messages msg ON msg.owner_id = m.owner_id AND msg.id = m.message_id
+             LEFT JOIN (SELECT r.mailing_id AS mailing,
+                               count(*) FILTER (WHERE r.state <> 'skipped') AS runs,
+                               CAST(sum(r.planned) AS BIGINT) AS planned,
+                               CAST(sum(r.sent) AS BIGINT) AS sent,
+                               CAST(sum(r.failed) AS BIGINT) AS failed,
+                               CAST(sum(r.sent + r.failed + r.skipped + r.expired + r.cancelled) AS BIGINT) AS finished
+                        FROM runs r
+                        WHERE r.owner_id = $1
+                        GROUP BY r.mailing_id) t ON t.mailing = m.id
+             ORDER BY m.id DESC",
+        ))
+        .bind(owner)
+        .bind(&pattern)
+        .bind(filter.status.map(Status::as_str))
+        .bind(filter.after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// How many mailings the owner has in each status that occurs.
+    pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(Status, i64)>, Error> {
+        let counts: Vec<(String, i64)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT status, count(*) FROM mailings WHERE owner_id = $1 GROUP BY status",
+        )
+        .bind(owner)
+        .fetch_all(conn)
+        .await)?;
+        Ok(counts
+            .into_iter()
+            .filter_map(|(status, count)| Some((status.parse().ok()?, count)))
+            .collect())
+    }
+}

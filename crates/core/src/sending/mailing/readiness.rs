@@ -1,0 +1,190 @@
+//! The checklist before Start: to whom, what, when, from whom.
+
+use crate::accounts::user::User;
+use crate::messages::letter::Content;
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Audience, Mailing, Status};
+use crate::sending::service::{Fault, Service};
+
+/// What a mailing needs before it can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// To whom.
+    Audience,
+    /// What.
+    Message,
+    /// When.
+    Schedule,
+    /// From whom.
+    Sender,
+    /// May this user send at all.
+    Account,
+    /// May letters leave this service at all ([`Service::faults_of`]).
+    Service,
+}
+
+/// One line of the checklist.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Item {
+    /// Which.
+    pub part: Part,
+    /// What is missing; empty: it is fine.
+    pub problems: Vec<FieldError>,
+}
+
+impl Item {
+    /// Nothing is missing here.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// The checklist.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Readiness {
+    /// How many people it reaches.
+    pub audience: Audience,
+    /// Its lines, in the order of [`Part`].
+    pub items: Vec<Item>,
+}
+
+impl Readiness {
+    /// Start would work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.items.iter().all(Item::is_ok)
+    }
+
+    /// The line of a part.
+    #[must_use]
+    pub fn problems(&self, part: Part) -> &[FieldError] {
+        self.items
+            .iter()
+            .find(|item| item.part == part)
+            .map_or(&[], |item| &item.problems)
+    }
+
+    /// All that is missing.
+    #[must_use]
+    pub fn into_problems(self) -> Vec<FieldError> {
+        self.items
+            .into_iter()
+            .flat_map(|item| item.problems)
+            .collect()
+    }
+}
+
+impl Mailing {
+    /// Tells what is missing before Start.
+    pub async fn readiness(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        service: &Service,
+        now: Moment,
+    ) -> Result<Option<Readiness>, Error> {
+        let Some(mailing) = Self::get(tx, owner, id).await? else {
+            return Ok(None);
+        };
+        mailing.check_ready(tx, service, now).await.map(Some)
+    }
+
+    pub(super) async fn check_ready(
+        &self,
+        tx: &mut Tx,
+        service: &Service,
+        now: Moment,
+    ) -> Result<Readiness, Error> {
+        let audience = Self::audience(tx, self.owner_id, self.id).await?;
+        let mut items = Vec::with_capacity(6);
+        let mut add = |part, problems| items.push(Item { part, problems });
+
+        let problem = match (audience.chosen, audience.will_get) {
+            (0, _) => Some("audience_empty"),
+            (_, 0) => Some("audience_suppressed"),
+            _ => None,
+        };
+        add(
+            Part::Audience,
+            problem
+                .map(|code| FieldError::new("lists", code))
+                .into_iter()
+                .collect(),
+        );
+        add(Part::Message, self.message_problems(tx).await?);
+        let over = self.status == Status::Created && self.end_at.is_some_and(|end| end <= now);
+        add(
+            Part::Schedule,
+            if over {
+                vec![FieldError::new("end", "end_in_past")]
+            } else {
+                Vec::new()
+            },
+        );
+        let faults = service.faults_of(tx, &self.from_email).await?;
+        let (own, of_service): (Vec<_>, Vec<_>) = faults
+            .into_iter()
+            .partition(|fault| *fault == Fault::Sender);
+        let mut sender: Vec<_> = own.into_iter().map(FieldError::from).collect();
+        if self.from_email.is_empty() && service.sender.email.is_empty() {
+            sender.push(FieldError::new("from_email", "sender_missing"));
+        }
+        add(Part::Sender, sender);
+        let mut account = Vec::new();
+        if let Some(user) = User::get(tx, self.owner_id).await? {
+            if user.verified_at.is_none() {
+                account.push(FieldError::new("account", "not_verified"));
+            }
+            if user.blocked_at.is_some() {
+                account.push(FieldError::new("account", "blocked"));
+            }
+        }
+        if self.disabled_at.is_some() {
+            account.push(FieldError::new("account", "disabled"));
+        }
+        add(Part::Account, account);
+        add(
+            Part::Service,
+            of_service.into_iter().map(FieldError::from).collect(),
+        );
+        Ok(Readiness { audience, items })
+    }
+
+    /// What is wrong with the message.
+    async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
+        Ok(match self.content(tx).await? {
+            Some(content) => content
+                .check()
+                .into_iter()
+                .filter(|problem| !problem.warning)
+                .map(FieldError::from)
+                .collect(),
+            None => vec![FieldError::new("message", "required")],
+        })
+    }
+
+    /// What its message says now; `None` while there is none.
+    pub(crate) async fn content(&self, tx: &mut Tx) -> Result<Option<Content>, Error> {
+        let Some(message) = self.message_id else {
+            return Ok(None);
+        };
+        let found: Option<(String, String, String, String)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT subject, preview_text, html, text FROM messages WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(self.owner_id)
+        .bind(message)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(found.map(|(subject, preview_text, html, text)| Content {
+            subject,
+            preview_text,
+            html: Some(html),
+            text: Some(text),
+        }))
+    }
+}

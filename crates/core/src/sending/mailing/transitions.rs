@@ -1,0 +1,381 @@
+//! All ways from one status of a mailing to another (R11, R22).
+//!
+//! ```text
+//! created ──start──▶ running ──(nothing left)──▶ completed
+//!                    │    ▲
+//!                 pause  resume     running, paused ──cancel──▶ cancelled
+//!                    ▼    │
+//!                    paused
+//! ```
+//!
+//! `disabled` is a manager's flag on top: it stops letters but changes no status.
+//!
+//! *Invariants*: every change names in SQL the status it comes from, so of two tabs one changes and the other is told that
+//! it is done already. Rows are locked in one order: the mailing's open runs, then the mailing.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Event, Mailing, Status};
+use crate::sending::run::Run;
+use crate::sending::service::Service;
+
+/// What Start did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It runs from now on and is due at this moment.
+    Due(Moment),
+    /// It had been started before; nothing changed.
+    Already,
+}
+
+/// What an owner can do with a mailing that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Stop it for a while.
+    Pause,
+    /// Go on with it.
+    Resume,
+    /// Stop it for good.
+    Cancel,
+}
+
+impl Mailing {
+    /// Takes a step: [`Mailing::pause`], [`Mailing::resume`] or [`Mailing::cancel`]. Returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when its status does not allow the step.
+    pub async fn step(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        step: Step,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        match step {
+            Step::Pause => Self::pause(tx, owner, id, actor, "", now).await,
+            Step::Resume => Self::resume(tx, owner, id, actor, now).await,
+            Step::Cancel => Self::cancel(tx, owner, id, actor, "", now).await,
+        }
+    }
+
+    /// Starts a draft: due now if its start has come or is empty, else at its start. Wake the engine after the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] says what is missing (see [`Mailing::readiness`]), [`Error::State`] when it was cancelled or is
+    /// switched off.
+    pub async fn start(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        service: &Service,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<Started>, Error> {
+        let Some(mailing) = Self::get_locked(tx, owner, id).await? else {
+            return Ok(None);
+        };
+        mailing.refuse_disabled()?;
+        match mailing.status {
+            Status::Created => {}
+            Status::Running | Status::Paused | Status::Completed => {
+                return Ok(Some(Started::Already));
+            }
+            Status::Cancelled => return Err(Error::State(mailing.status.as_str())),
+        }
+        let readiness = mailing.check_ready(tx, service, now).await?;
+        if !readiness.is_ready() {
+            return Err(Error::Invalid(readiness.into_problems()));
+        }
+        let schedule = match mailing.schedule()? {
+            Some(schedule) => schedule,
+            None => mailing
+                .schedule_from(now)
+                .map_err(|error| Error::Invalid(vec![error.into()]))?,
+        };
+        let due = if schedule.start() > now {
+            schedule.start()
+        } else {
+            schedule.latest(now).unwrap_or(now)
+        };
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings
+             SET status = 'running', started_at = $3, updated_at = $3, start_at = $4, start_wall = $5,
+                 next_due_at = $6, version = version + 1
+             WHERE owner_id = $1 AND id = $2 AND status = 'created'",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(now)
+        .bind(schedule.start())
+        .bind(schedule.anchor())
+        .bind(due)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return Ok(Some(Started::Already));
+        }
+        Event::record(tx, owner, id, now, actor, "started", &due.to_string()).await?;
+        Ok(Some(Started::Due(due)))
+    }
+
+    /// Stops a running mailing for a while, and its runs at once. Returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it does not run and is not paused either.
+    pub async fn pause(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        actor: &str,
+        why: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        Self::lock_runs(tx, owner, id).await?;
+        if !Self::move_on(tx, owner, id, Status::Running, Status::Paused, now).await? {
+            return Self::unchanged(tx, owner, id, Status::Paused).await;
+        }
+        Run::pause_all_of(tx, owner, id).await?;
+        Event::record(tx, owner, id, now, actor, "paused", why).await?;
+        Ok(Some(true))
+    }
+
+    /// Goes on with a paused mailing. Moments that passed meanwhile count as missed: the latest is caught up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it is neither paused nor running, or switched off.
+    pub async fn resume(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        Self::lock_runs(tx, owner, id).await?;
+        if let Some(mailing) = Self::get_locked(tx, owner, id).await? {
+            mailing.refuse_disabled()?;
+        }
+        if !Self::move_on(tx, owner, id, Status::Paused, Status::Running, now).await? {
+            return Self::unchanged(tx, owner, id, Status::Running).await;
+        }
+        Run::resume_all_of(tx, owner, id).await?;
+        Event::record(tx, owner, id, now, actor, "resumed", "").await?;
+        Ok(Some(true))
+    }
+
+    /// Stops a mailing for good: what has not left becomes cancelled. Small rests are closed at once, large ones by
+    /// the engine ([`Run::close_slice`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it is a draft or completed.
+    pub async fn cancel(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        actor: &str,
+        why: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        Self::lock_runs(tx, owner, id).await?;
+        let cancelled = Self::move_on(tx, owner, id, Status::Running, Status::Cancelled, now)
+            .await?
+            || Self::move_on(tx, owner, id, Status::Paused, Status::Cancelled, now).await?;
+        if !cancelled {
+            return Self::unchanged(tx, owner, id, Status::Cancelled).await;
+        }
+        Event::record(tx, owner, id, now, actor, "cancelled", why).await?;
+        Run::cancel_all_of(tx, owner, id, now).await?;
+        Ok(Some(true))
+    }
+
+    /// Completes a mailing that has no moment to come and no open run. Returns whether it did.
+    ///
+    /// Called whenever a run is over ([`Run::finish_if_over`]).
+    pub async fn complete_if_over(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings
+             SET status = 'completed', next_due_at = NULL, updated_at = $3, version = version + 1
+             WHERE owner_id = $1 AND id = $2 AND status IN ('running', 'paused')
+               AND (next_due_at IS NULL OR end_at <= $3)
+               AND NOT EXISTS (SELECT 1 FROM runs r
+                               WHERE r.owner_id = $1 AND r.mailing_id = $2 AND r.finished_at IS NULL)",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed > 0 {
+            Event::record(tx, owner, id, now, "scheduler", "completed", "").await?;
+        }
+        Ok(changed > 0)
+    }
+
+    /// Completes mailings whose end has passed; at most `limit`. Returns how many.
+    pub async fn complete_ended(tx: &mut Tx, limit: i64, now: Moment) -> Result<u64, Error> {
+        let ended: Vec<(UserId, MailingId)> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT m.owner_id, m.id
+             FROM mailings m
+             WHERE m.status IN ('running', 'paused') AND m.end_at IS NOT NULL AND m.end_at <= $1
+               AND NOT EXISTS (SELECT 1 FROM runs r
+                               WHERE r.owner_id = m.owner_id AND r.mailing_id = m.id AND r.finished_at IS NULL)
+             LIMIT $2",
+        )
+        .bind(now)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?;
+        let mut completed = 0;
+        for (owner, id) in ended {
+            completed += u64::from(Self::complete_if_over(tx, owner, id, now).await?);
+        }
+        Ok(completed)
+    }
+
+    /// Sets the flag of [`crate::oversight::moderation::Moderator::disable`]. Returns whether anything changed.
+    pub(crate) async fn disable(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        (by, actor): (Option<UserId>, &str),
+        reason: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings
+             SET disabled_at = $3, disabled_by = $4, disabled_reason = $5, updated_at = $3, version = version + 1
+             WHERE owner_id = $1 AND id = $2 AND disabled_at IS NULL",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(now)
+        .bind(by)
+        .bind(reason)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return Ok(Self::get(tx, owner, id).await?.map(|_| false));
+        }
+        Event::record(tx, owner, id, now, actor, "disabled", reason).await?;
+        Ok(Some(true))
+    }
+
+    /// Lifts the flag of [`crate::oversight::moderation::Moderator::enable`]. Returns whether anything changed.
+    pub(crate) async fn enable(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        actor: &str,
+        now: Moment,
+    ) -> Result<Option<bool>, Error> {
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings
+             SET disabled_at = NULL, disabled_by = NULL, disabled_reason = NULL, updated_at = $3,
+                 version = version + 1
+             WHERE owner_id = $1 AND id = $2 AND disabled_at IS NOT NULL",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if changed == 0 {
+            return Ok(Self::get(tx, owner, id).await?.map(|_| false));
+        }
+        Event::record(tx, owner, id, now, actor, "enabled", "").await?;
+        Ok(Some(true))
+    }
+
+    /// What a manager switched off its owner does not bring back to life.
+    pub(super) fn refuse_disabled(&self) -> Result<(), Error> {
+        match self.disabled_at {
+            Some(_) => Err(Error::State("disabled")),
+            None => Ok(()),
+        }
+    }
+
+    /// One guarded step from a status to another.
+    async fn move_on(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        from: Status,
+        to: Status,
+        now: Moment,
+    ) -> Result<bool, Error> {
+        let changed = on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings
+             SET status = $4, updated_at = $5, version = version + 1,
+                 next_due_at = CASE WHEN $4 = 'cancelled' THEN NULL ELSE next_due_at END
+             WHERE owner_id = $1 AND id = $2 AND status = $3",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(from.as_str())
+        .bind(to.as_str())
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(changed > 0)
+    }
+
+    /// The answer when a step did not apply: done already, or not possible from where it is.
+    async fn unchanged(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+        wanted: Status,
+    ) -> Result<Option<bool>, Error> {
+        match Self::get(tx, owner, id).await? {
+            None => Ok(None),
+            Some(mailing) if mailing.status == wanted => Ok(Some(false)),
+            Some(mailing) => Err(Error::State(mailing.status.as_str())),
+        }
+    }
+
+    /// Locks the open runs first, as whoever records outcomes does.
+    async fn lock_runs(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<(), Error> {
+        if let Tx::Postgres(tx) = tx {
+            sqlx::query(
+                "SELECT id FROM runs
+                 WHERE owner_id = $1 AND mailing_id = $2 AND finished_at IS NULL
+                 ORDER BY id
+                 FOR UPDATE",
+            )
+            .bind(owner)
+            .bind(id)
+            .execute(&mut **tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The mailing, with its row locked where writers run side by side.
+    async fn get_locked(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Option<Self>, Error> {
+        if let Tx::Postgres(tx) = tx {
+            sqlx::query("SELECT 1 FROM mailings WHERE owner_id = $1 AND id = $2 FOR UPDATE")
+                .bind(owner)
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
+        }
+        Self::get(tx, owner, id).await
+    }
+}

@@ -1,0 +1,193 @@
+//! Addresses of which a mail server said that there is nobody (R3).
+//!
+//! Each letter's own reply decides, with the two addresses it was between: what looks the same in a report may be about the sender for
+//! one letter and about the recipient for another.
+
+use sqlx::types::Json;
+
+use super::{Due, NEWS, Report, Said};
+use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::error::Error;
+use crate::platform::ids::DeliveryId;
+use crate::platform::time::Moment;
+use crate::recipients::address::EmailAddress;
+use crate::recipients::suppression::Reason;
+use crate::sending::attempt::with_delivery;
+use crate::sending::delivery::DeliveryState;
+use crate::sending::run::Run;
+
+/// Letters that are read at a time.
+const READ: usize = 1_000;
+
+/// In the order of an index that does not hold the run: with `=`, PostgreSQL would read all of the run and sort it for each page.
+/// `$1` owner, `$2` run, `$3` `$4` `$5` behind this attempt, `$6` most rows.
+macro_rules! refused_sql {
+    ($db:ident) => {
+        concat!(
+            "SELECT a.at, a.delivery_id, a.number, a.class, a.phase, a.code, a.reply, d.email_key, d.state, d.attempts
+             FROM (SELECT * FROM ",
+            trouble!($db),
+            " AND (at, delivery_id, number) > ($3, $4, $5) AND run_id IS NOT DISTINCT FROM $2 AND outcome = 'failed' AND phase = 'rcpt'
+              AND class = 'permanent'
+              ORDER BY at, delivery_id, number
+              LIMIT $6) AS a",
+            with_delivery!($db),
+            "ORDER BY a.at, a.delivery_id, a.number"
+        )
+    };
+}
+
+/// All attempts of an owner that were not accepted, in the order of their index.
+macro_rules! trouble {
+    (sqlite) => {
+        "attempts INDEXED BY attempts_trouble_log WHERE owner_id = $1 AND outcome <> 'sent'"
+    };
+    (postgres) => {
+        "attempts WHERE owner_id = $1 AND outcome <> 'sent'"
+    };
+}
+
+/// `$1` owner, `$2` deliveries, `$3` the reason, `$4` now, `$5` the run ended since then.
+macro_rules! suppress_sql {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO suppressions (owner_id, email_key, email, reason, mailing_id, created_at)
+             SELECT d.owner_id, d.email_key, d.email, $3, r.mailing_id, $4
+             FROM ",
+            $from,
+            " JOIN runs r ON r.owner_id = d.owner_id AND r.id = d.run_id
+             WHERE r.finished_at >= $5
+             ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+#[derive(sqlx::FromRow)]
+struct Refused {
+    at: Moment,
+    delivery_id: DeliveryId,
+    number: i64,
+    class: String,
+    phase: String,
+    code: Option<i64>,
+    reply: String,
+    email_key: String,
+    #[sqlx(try_from = "String")]
+    state: DeliveryState,
+    attempts: i64,
+}
+
+impl Report {
+    /// The letters of a run that is over whose recipients do not exist, as the server said when it refused them for good; this
+    /// report was counted in the same snapshot. `service` is the envelope's sender of runs that name none.
+    ///
+    /// A server that says so of more letters than it accepts is set up wrong rather than right: then it is not believed.
+    pub async fn dead(
+        &self,
+        tx: &mut Tx,
+        due: Due,
+        service: &EmailAddress,
+        now: Moment,
+    ) -> Result<Vec<DeliveryId>, Error> {
+        let mut dead = Vec::new();
+        if !self.last {
+            return Ok(dead);
+        }
+        let Some(run) = Run::get(tx, due.owner_id, due.run_id).await? else {
+            return Ok(dead);
+        };
+        if run.finished_at.is_none_or(|at| at < now - NEWS) {
+            return Ok(dead);
+        }
+        let from = EmailAddress::parse(&run.from_email);
+        let from = from.as_ref().unwrap_or(service).key();
+        let mut behind = (self.begun_at.millis(), i64::MIN, i64::MIN);
+        tx.by_key().await?;
+        loop {
+            let rows = refused(tx, due, behind).await?;
+            for row in &rows {
+                let said = Said {
+                    class: &row.class,
+                    phase: &row.phase,
+                    code: row.code,
+                    reply: &row.reply,
+                    from,
+                    to: &row.email_key,
+                };
+                let ended = row.state == DeliveryState::Failed && row.attempts == row.number;
+                if ended && said.is_dead() {
+                    dead.push(row.delivery_id);
+                }
+            }
+            if i64::try_from(dead.len()).is_ok_and(|letters| letters > self.totals.sent) {
+                return Ok(Vec::new());
+            }
+            match rows.last() {
+                Some(last) if rows.len() == READ => {
+                    behind = (last.at.millis(), last.delivery_id.0, last.number);
+                }
+                _ => return Ok(dead),
+            }
+        }
+    }
+
+    /// Suppresses the addresses of letters; returns how many were not suppressed before.
+    pub async fn suppress(
+        tx: &mut Tx,
+        due: Due,
+        dead: &[DeliveryId],
+        now: Moment,
+    ) -> Result<u64, Error> {
+        let ids: Vec<i64> = dead.iter().map(|id| id.0).collect();
+        let (reason, since) = (Reason::Bounced.as_str(), now - NEWS);
+        Ok(match tx {
+            Tx::Sqlite(tx) => {
+                let sql = suppress_sql!(
+                    "json_each($2) AS j CROSS JOIN deliveries d ON d.id = j.value AND +d.owner_id = $1"
+                );
+                sqlx::query(sql)
+                    .bind(due.owner_id)
+                    .bind(Json(ids))
+                    .bind(reason)
+                    .bind(now)
+                    .bind(since)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
+            }
+            Tx::Postgres(tx) => {
+                // OFFSET keeps the order: each by its key
+                let sql = suppress_sql!(
+                    "UNNEST($2::bigint[]) AS j (id)
+                     CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE owner_id = $1 AND id = j.id OFFSET 0) AS d"
+                );
+                sqlx::query(sql)
+                    .bind(due.owner_id)
+                    .bind(ids)
+                    .bind(reason)
+                    .bind(now)
+                    .bind(since)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
+            }
+        })
+    }
+}
+
+async fn refused(
+    tx: &mut Tx,
+    due: Due,
+    (at, delivery, number): (i64, i64, i64),
+) -> Result<Vec<Refused>, Error> {
+    let sql = worded!(tx, refused_sql);
+    Ok(on_db!(tx, conn => sqlx::query_as(sql)
+        .bind(due.owner_id)
+        .bind(due.run_id)
+        .bind(at)
+        .bind(delivery)
+        .bind(number)
+        .bind(i64::try_from(READ).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await)?)
+}

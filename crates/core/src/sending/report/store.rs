@@ -1,0 +1,128 @@
+//! Which reports are to be made, and keeping them.
+
+use std::time::Duration;
+
+use sqlx::types::Json;
+
+use super::{FRESH, REST, Report};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::attempt::AttemptOutcome;
+use crate::sending::run::{Run, RunState};
+
+/// Whoever makes a report has at least so long before another one takes over.
+const TURN: Duration = Duration::from_mins(1);
+
+/// A run whose report is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Due {
+    /// Whose.
+    pub owner_id: UserId,
+    /// The run.
+    pub run_id: RunId,
+}
+
+impl Report {
+    /// The report of a run, if it was made already.
+    pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
+        let body: Option<Json<Self>> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT body FROM reports WHERE owner_id = $1 AND run_id = $2 AND made_at IS NOT NULL",
+        )
+        .bind(owner)
+        .bind(run)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(body.map(|Json(report)| report))
+    }
+
+    /// The latest runs of a mailing that began, the latest first, with their reports as far as they are made.
+    pub async fn of_mailing(
+        tx: &mut Tx,
+        owner: UserId,
+        mailing: MailingId,
+        limit: i64,
+    ) -> Result<Vec<(Run, Option<Self>)>, Error> {
+        let mut found = Vec::new();
+        for run in Run::page(tx, owner, mailing, None, limit).await? {
+            if run.state != RunState::Skipped {
+                let report = Self::get(tx, owner, run.id).await?;
+                found.push((run, report));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Runs whose report is to be made at `now`, finished ones first: they have no final one yet, or went on since the last one,
+    /// which is old enough.
+    pub async fn due(tx: &mut Tx, now: Moment, limit: i64) -> Result<Vec<Due>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT r.owner_id, r.id AS run_id
+             FROM runs r
+             LEFT JOIN reports p ON p.owner_id = r.owner_id AND p.run_id = r.id
+             WHERE NOT r.reported AND r.state <> 'skipped'
+               AND (p.run_id IS NULL
+                    OR p.busy_until <= $1
+                       AND (r.finished_at IS NOT NULL OR p.made_at IS NULL
+                            OR r.progress_at >= p.made_at
+                               AND p.made_at + CASE WHEN p.took_ms * $3 > $2 THEN p.took_ms * $3 ELSE $2 END <= $1))
+             ORDER BY r.finished_at IS NULL, r.finished_at, r.id
+             LIMIT $4",
+        )
+        .bind(now)
+        .bind(i64::try_from(FRESH.as_millis()).unwrap_or(i64::MAX))
+        .bind(i64::from(REST))
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Takes it upon the caller to make the report of a run that is due. False: somebody else does.
+    pub async fn claim(tx: &mut Tx, due: Due, now: Moment) -> Result<bool, Error> {
+        let rows = on_db!(tx, conn => sqlx::query(
+            "INSERT INTO reports AS p (owner_id, run_id, took_ms, in_doubt, busy_until, final)
+             SELECT owner_id, id, 0, 0, $3, FALSE FROM runs WHERE owner_id = $1 AND id = $2
+             ON CONFLICT (owner_id, run_id) DO UPDATE SET busy_until = $3 + 4 * p.took_ms
+             WHERE NOT p.final AND p.busy_until <= $4",
+        )
+        .bind(due.owner_id)
+        .bind(due.run_id)
+        .bind(now + TURN)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(rows > 0)
+    }
+
+    /// Keeps a report that was claimed and made. True: it is the run's last one, and was not kept before.
+    pub async fn keep(&self, tx: &mut Tx, due: Due, took: Duration) -> Result<bool, Error> {
+        let rows = on_db!(tx, conn => sqlx::query(
+            "UPDATE reports SET made_at = $3, took_ms = $4, final = $5, body = $6, in_doubt = $7, busy_until = 0
+             WHERE owner_id = $1 AND run_id = $2 AND NOT final AND (made_at IS NULL OR made_at <= $3)",
+        )
+        .bind(due.owner_id)
+        .bind(due.run_id)
+        .bind(self.made_at)
+        .bind(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
+        .bind(self.last)
+        .bind(Json(self))
+        .bind(self.attempts(AttemptOutcome::InDoubt))
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if rows == 0 || !self.last {
+            return Ok(false);
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE runs SET reported = TRUE WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(due.owner_id)
+        .bind(due.run_id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(true)
+    }
+}

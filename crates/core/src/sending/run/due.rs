@@ -1,0 +1,280 @@
+//! A mailing that is due gets its run (R17, R19, R21).
+//!
+//! *Invariants*: one transaction makes the run and moves `next_due_at`, so that however many processes look, a moment has
+//! one run: PostgreSQL skips rows that another process has locked, SQLite has one writer, and
+//! `UNIQUE (owner_id, mailing_id, due_at)` would refuse a second one.
+
+use std::collections::VecDeque;
+
+use crate::messages::letter::{Frozen, Language};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::mailing::{Event, Mailing, Sender, mailing_columns};
+use crate::sending::run::Run;
+use crate::sending::service::Service;
+
+/// Most missed moments that get a row of their own; the history tells the whole number.
+const SKIPPED_MAX: usize = 50;
+
+/// What became of a mailing that was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Whose.
+    pub owner: UserId,
+    /// The mailing.
+    pub mailing: MailingId,
+    /// Its new run; `None`: the end came first, or the mailing was paused because its letter has an error.
+    pub run: Option<RunId>,
+    /// Moments that were missed and are not caught up.
+    pub skipped: i64,
+}
+
+/// The statement that picks a mailing, with the row lock that only PostgreSQL has.
+macro_rules! pick_sql {
+    ($lock:literal) => {
+        concat!(
+            "SELECT ",
+            mailing_columns!("m"),
+            " FROM mailings m
+             JOIN users u ON u.id = m.owner_id
+             WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.next_due_at <= $1
+               AND m.waiting = '' AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
+               AND ($2 IS NULL OR m.id = $2)
+             ORDER BY m.next_due_at, m.id
+             LIMIT 1 ",
+            $lock
+        )
+    };
+}
+
+/// What a run freezes.
+struct Letter {
+    frozen: Frozen,
+    from: Sender,
+}
+
+/// The moments that have come since the last look: the latest, those before it that get a row, and how many there were.
+struct Missed {
+    latest: Moment,
+    older: VecDeque<Moment>,
+    total: i64,
+}
+
+impl Run {
+    /// The next moment at which [`Run::start_due`], [`Run::expire_due`] or [`Mailing::complete_ended`] has work; mailings that
+    /// are held ([`Mailing::review_held`]) do not count.
+    pub async fn next_moment(tx: &mut Tx) -> Result<Option<Moment>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT min(at) FROM (
+                 SELECT min(m.next_due_at) AS at
+                 FROM mailings m
+                 JOIN users u ON u.id = m.owner_id
+                 WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.waiting = ''
+                   AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
+                 UNION ALL
+                 SELECT min(end_at) FROM mailings WHERE status IN ('running', 'paused') AND end_at IS NOT NULL
+             ) AS moments",
+        )
+        .fetch_one(conn)
+        .await)?)
+    }
+
+    /// Makes the run of one mailing that is due, of any or of the one given. `None`: none is due, or other processes
+    /// are at it. Of missed moments the latest is caught up, older ones are recorded as skipped; when the end has passed,
+    /// all are. A mailing whose letter has an error is paused and its history says why. One that is held
+    /// ([`Mailing::review_held`]) is left alone.
+    pub async fn start_due(
+        tx: &mut Tx,
+        only: Option<MailingId>,
+        service: &Service,
+        now: Moment,
+    ) -> Result<Option<Due>, Error> {
+        let sql = match tx {
+            Tx::Sqlite(_) => pick_sql!(""),
+            Tx::Postgres(_) => pick_sql!("FOR UPDATE OF m SKIP LOCKED"),
+        };
+        let mailing: Option<Mailing> = on_db!(tx, conn => sqlx::query_as(sql)
+            .bind(now)
+            .bind(only)
+            .fetch_optional(conn)
+            .await)?;
+        let Some(mailing) = mailing else {
+            return Ok(None);
+        };
+        let Some(due_at) = mailing.next_due_at else {
+            return Ok(None);
+        };
+        let mut due = Due {
+            owner: mailing.owner_id,
+            mailing: mailing.id,
+            run: None,
+            skipped: 0,
+        };
+        let mut missed = mailing.missed(due_at, now)?;
+        if mailing.end_at.is_some_and(|end| end <= now) {
+            missed.older.push_back(missed.latest);
+            due.skipped = missed.total;
+        } else {
+            match mailing.freeze(tx, &service.sender).await? {
+                Ok(letter) => {
+                    due.run = insert(tx, &mailing, &letter, missed.latest, now).await?;
+                    due.skipped = missed.total - 1;
+                }
+                Err(why) => {
+                    // the moment stays due and counts as missed when the mailing is resumed
+                    Mailing::pause(tx, due.owner, due.mailing, "scheduler", &why, now).await?;
+                    return Ok(Some(due));
+                }
+            }
+        }
+        for moment in &missed.older {
+            insert_skipped(tx, &mailing, *moment, now).await?;
+        }
+        if due.skipped > 0 {
+            let detail = due.skipped.to_string();
+            Event::record(
+                tx,
+                due.owner,
+                due.mailing,
+                now,
+                "scheduler",
+                "skipped",
+                &detail,
+            )
+            .await?;
+        }
+        let next = mailing
+            .schedule()?
+            .and_then(|schedule| schedule.next(Some(now)));
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE mailings SET next_due_at = $3 WHERE owner_id = $1 AND id = $2 AND status = 'running'",
+        )
+        .bind(due.owner)
+        .bind(due.mailing)
+        .bind(next)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        if due.run.is_none() {
+            Mailing::complete_if_over(tx, due.owner, due.mailing, now).await?;
+        }
+        Ok(Some(due))
+    }
+}
+
+impl Mailing {
+    fn missed(&self, due: Moment, now: Moment) -> Result<Missed, Error> {
+        let mut missed = Missed {
+            latest: due,
+            older: VecDeque::new(),
+            total: 1,
+        };
+        let Some(schedule) = self.schedule()? else {
+            return Ok(missed);
+        };
+        for moment in schedule
+            .missed(due, now)
+            .skip_while(|moment| *moment <= due)
+        {
+            missed.older.push_back(missed.latest);
+            missed.latest = moment;
+            missed.total += 1;
+            if missed.older.len() > SKIPPED_MAX {
+                missed.older.pop_front();
+            }
+        }
+        Ok(missed)
+    }
+
+    /// Takes the letter and its sender as they are now; the inner `Err` says why it cannot be sent.
+    async fn freeze(&self, tx: &mut Tx, default: &Sender) -> Result<Result<Letter, String>, Error> {
+        let from = self.sender(default);
+        if from.email.is_empty() {
+            return Ok(Err("sender_missing".to_owned()));
+        }
+        let Some(content) = self.content(tx).await? else {
+            return Ok(Err("message_missing".to_owned()));
+        };
+        match Frozen::new(&content, Language::of(&content)) {
+            Ok(frozen) => Ok(Ok(Letter { frozen, from })),
+            Err(problems) => {
+                let problems: Vec<String> = problems
+                    .into_iter()
+                    .map(|problem| FieldError::from(problem).to_string())
+                    .collect();
+                Ok(Err(problems.join("; ")))
+            }
+        }
+    }
+}
+
+/// Makes the run; `None`: the moment has one already.
+async fn insert(
+    tx: &mut Tx,
+    mailing: &Mailing,
+    letter: &Letter,
+    due: Moment,
+    now: Moment,
+) -> Result<Option<RunId>, Error> {
+    let bound: Option<RecipientId> = on_db!(tx, conn => sqlx::query_scalar(
+        "SELECT id FROM recipients WHERE owner_id = $1 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(mailing.owner_id)
+    .fetch_optional(conn)
+    .await)?;
+    let id = RunId::new(now);
+    let made = on_db!(tx, conn => sqlx::query(
+        "INSERT INTO runs (owner_id, id, mailing_id, due_at, end_at, state, subject, html, text, from_name,
+             from_email, reply_to, expanded, bound, chosen, suppressed, planned, sent, failed, skipped,
+             expired, cancelled, deferred, waiting, created_at)
+         VALUES ($1, $2, $3, $4, $5, 'expanding', $6, $7, $8, $9, $10, $11, FALSE, $12,
+             0, 0, 0, 0, 0, 0, 0, 0, 0, '', $13)
+         ON CONFLICT (owner_id, mailing_id, due_at) DO NOTHING",
+    )
+    .bind(mailing.owner_id)
+    .bind(id)
+    .bind(mailing.id)
+    .bind(due)
+    .bind(mailing.end_at)
+    .bind(&letter.frozen.subject)
+    .bind(&letter.frozen.html)
+    .bind(&letter.frozen.text)
+    .bind(&letter.from.name)
+    .bind(&letter.from.email)
+    .bind(&mailing.reply_to)
+    .bind(bound)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected()))?;
+    Ok((made > 0).then_some(id))
+}
+
+/// Records a moment that was missed.
+async fn insert_skipped(
+    tx: &mut Tx,
+    mailing: &Mailing,
+    due: Moment,
+    now: Moment,
+) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query(
+        "INSERT INTO runs (owner_id, id, mailing_id, due_at, end_at, state, subject, html, text, from_name,
+             from_email, reply_to, expanded, chosen, suppressed, planned, sent, failed, skipped,
+             expired, cancelled, deferred, waiting, created_at, finished_at)
+         VALUES ($1, $2, $3, $4, $5, 'skipped', '', '', '', '', '', '', TRUE,
+             0, 0, 0, 0, 0, 0, 0, 0, 0, '', $6, $6)
+         ON CONFLICT (owner_id, mailing_id, due_at) DO NOTHING",
+    )
+    .bind(mailing.owner_id)
+    .bind(RunId::new(now))
+    .bind(mailing.id)
+    .bind(due)
+    .bind(mailing.end_at)
+    .bind(now)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Who got what is kept for a time; what a run came to is kept for good (R14, R29).
+//!
+//! Deliveries and attempts of a run that is over are removed a slice at a time when they are old enough. The run with its counters and its
+//! report stay. A run without a final report is left alone: nothing is removed that was not counted.
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::run::Run;
+
+/// Deliveries removed in one transaction.
+const SLICE: i64 = 5_000;
+
+impl Run {
+    /// Runs that ended before `before` and whose letters are still there; at most `limit`.
+    pub async fn to_forget(
+        tx: &mut Tx,
+        before: Moment,
+        limit: i64,
+    ) -> Result<Vec<(UserId, RunId)>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(
+            "SELECT owner_id, id FROM runs
+             WHERE reported AND forgotten_at IS NULL AND finished_at < $1
+             ORDER BY finished_at
+             LIMIT $2",
+        )
+        .bind(before)
+        .bind(limit)
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// Removes some letters of such a run with their attempts; returns how many. When none are left the run says since when.
+    pub async fn forget_slice(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        now: Moment,
+    ) -> Result<u64, Error> {
+        let removed = Self::delete_slice(tx, owner, run, SLICE).await?;
+        if removed == 0 {
+            on_db!(tx, conn => sqlx::query(
+                "UPDATE runs SET forgotten_at = $3 WHERE owner_id = $1 AND id = $2 AND forgotten_at IS NULL",
+            )
+            .bind(owner)
+            .bind(run)
+            .bind(now)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes up to `limit` deliveries of a run with their attempts; returns how many.
+    pub(crate) async fn delete_slice(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+        limit: i64,
+    ) -> Result<u64, Error> {
+        on_db!(tx, conn => sqlx::query(
+            "DELETE FROM attempts
+             WHERE owner_id = $1 AND delivery_id IN
+                 (SELECT id FROM deliveries WHERE owner_id = $1 AND run_id = $2 ORDER BY email_key LIMIT $3)",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(limit)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(on_db!(tx, conn => sqlx::query(
+            "DELETE FROM deliveries
+             WHERE owner_id = $1 AND id IN
+                 (SELECT id FROM deliveries WHERE owner_id = $1 AND run_id = $2 ORDER BY email_key LIMIT $3)",
+        )
+        .bind(owner)
+        .bind(run)
+        .bind(limit)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?)
+    }
+}

@@ -1,0 +1,89 @@
+//! The runs of all mailings of an owner that began within a time (R2, R29).
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::{MailingId, RunId, UserId};
+use crate::platform::time::Moment;
+use crate::sending::run::{Run, Totals, run_columns, sum_columns};
+
+/// From a moment on, and before another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// Its first moment.
+    pub from: Moment,
+    /// The first moment behind it.
+    pub to: Moment,
+}
+
+/// A run and its mailing's title.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct TitledRun {
+    /// The run.
+    #[sqlx(flatten)]
+    pub run: Run,
+    /// The title now.
+    pub title: String,
+}
+
+impl Run {
+    /// Up to `limit` runs that began in a period, the one made last first, made before `after`.
+    pub async fn of_period(
+        tx: &mut Tx,
+        owner: UserId,
+        period: Period,
+        after: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<TitledRun>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT ", run_columns!(), ",
+                    (SELECT m.title FROM mailings m WHERE m.owner_id = runs.owner_id AND m.id = runs.mailing_id) AS title
+             FROM runs
+             WHERE owner_id = $1 AND created_at >= $2 AND created_at < $3 AND ($4 IS NULL OR id < $4) AND state <> 'skipped'
+             ORDER BY id DESC
+             LIMIT $5",
+        ))
+        .bind(owner)
+        .bind(period.from)
+        .bind(period.to)
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await)?)
+    }
+
+    /// How many runs began in a period, and what they came to.
+    pub async fn totals_of_period(
+        tx: &mut Tx,
+        owner: UserId,
+        period: Period,
+    ) -> Result<(i64, Totals), Error> {
+        #[derive(sqlx::FromRow)]
+        struct Sums {
+            runs: i64,
+            #[sqlx(flatten)]
+            totals: Totals,
+        }
+        let sums: Sums = on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT count(*) AS runs, ", sum_columns!(), "
+             FROM runs
+             WHERE owner_id = $1 AND created_at >= $2 AND created_at < $3 AND state <> 'skipped'",
+        ))
+        .bind(owner)
+        .bind(period.from)
+        .bind(period.to)
+        .fetch_one(conn)
+        .await)?;
+        Ok((sums.runs, sums.totals))
+    }
+
+    /// How many runs of a mailing began.
+    pub async fn count_of(tx: &mut Tx, owner: UserId, mailing: MailingId) -> Result<i64, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT count(*) FROM runs WHERE owner_id = $1 AND mailing_id = $2 AND state <> 'skipped'",
+        )
+        .bind(owner)
+        .bind(mailing)
+        .fetch_one(conn)
+        .await)?)
+    }
+}

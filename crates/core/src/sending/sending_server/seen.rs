@@ -1,0 +1,97 @@
+//! A server with everything a person wants to know about it.
+
+use std::collections::HashMap;
+
+use super::{CONFIGURATION, Health, HealthState, Limits, SendingServer, TlsMode, Today};
+use crate::platform::db::Tx;
+use crate::platform::error::Error;
+use crate::platform::ids::ServerId;
+use crate::platform::time::Moment;
+
+/// The priority of the server in the configuration; a draft's too, so that others can be put before and behind it.
+pub(super) const PRIORITY: i64 = 10;
+
+/// A server, how it does, and what it did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Seen {
+    /// The server.
+    #[serde(flatten)]
+    pub server: SendingServer,
+    /// How it does; `None`: nothing is known yet.
+    pub health: Option<Health>,
+    /// What it did.
+    pub today: Today,
+}
+
+impl Seen {
+    /// All servers, that in the configuration among them, with what they did since `since`.
+    pub async fn all(
+        tx: &mut Tx,
+        configured: Option<&SendingServer>,
+        since: Moment,
+        now: Moment,
+    ) -> Result<Vec<Self>, Error> {
+        let mut servers = SendingServer::all(tx).await?;
+        servers.extend(configured.cloned());
+        servers.sort_by_key(|server| server.priority);
+        let mut health: HashMap<_, _> = Health::all(tx)
+            .await?
+            .into_iter()
+            .map(|health| (health.server_id, health))
+            .collect();
+        let mut today: HashMap<_, _> = Today::all(tx, since, now).await?.into_iter().collect();
+        Ok(servers
+            .into_iter()
+            .map(|server| Self {
+                health: health.remove(&server.id),
+                today: today.remove(&server.id).unwrap_or_default(),
+                server,
+            })
+            .collect())
+    }
+
+    /// Its state in a word: `disabled`, `unused` (nothing is known), `closed`, `open`, `probing`, `paused`, `limited`.
+    #[must_use]
+    pub fn state(&self, now: Moment) -> &'static str {
+        match &self.health {
+            _ if !self.server.enabled => "disabled",
+            Some(health) if health.state != HealthState::Closed => health.state.as_str(),
+            Some(health) if health.limited(now).is_some() => "limited",
+            Some(health) if health.answered_at.is_some() => "closed",
+            _ => "unused",
+        }
+    }
+
+    /// Whether it stands in the configuration and cannot be changed here.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.server.id == ServerId::CONFIGURATION
+    }
+}
+
+impl SendingServer {
+    /// The server in the configuration, as pages and commands show it.
+    #[must_use]
+    pub fn configured(host: &str, port: u16, tls: TlsMode, username: &str, limits: Limits) -> Self {
+        Self {
+            id: ServerId::CONFIGURATION,
+            name: CONFIGURATION.to_owned(),
+            host: host.to_owned(),
+            port: i64::from(port),
+            tls,
+            username: username.to_owned(),
+            has_password: !username.is_empty(),
+            hello: String::new(),
+            priority: PRIORITY,
+            weight: 100,
+            enabled: true,
+            limits,
+            domains: super::DomainLimits::default(),
+            warm_up: super::WarmUp::default(),
+            warm_up_from: None,
+            version: 1,
+            created_at: Moment::default(),
+            updated_at: Moment::default(),
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! Limits that hold for all nodes together.
+//!
+//! A node takes letters out of a server's limits before it sends them, some at a time: as many as it will send in the next
+//! moment. Nothing else is shared, so the sum over all nodes is exact, whoever comes and goes.
+//!
+//! - Letters per second and minute leave evenly spaced: each has a *turn*, and one row holds the next free one (the generic cell
+//!   rate algorithm). On PostgreSQL by the clock of the database, so clocks of nodes need not agree to the millisecond.
+//! - Letters per hour and day are counted by minute. A letter counts until no window that long can hold both it and the
+//!   next one, so no hour and no day, wherever it begins, sees more than the limit says.
+//!
+//! *Design note.* A share of the limit for each live node would need no row that all write; but it is wrong whenever a node
+//! comes, goes or has nothing to send. The row is written a few times a second, not per letter.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::limits::Rate;
+use super::usage::{MINUTE, minute};
+use super::{DAY, DomainLimit, SendingServer};
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::ServerId;
+use crate::platform::shared::{Script, Shared};
+use crate::platform::time::Moment;
+
+/// How long a node may keep what it took out of a limit per hour or day.
+pub const HELD: Duration = Duration::from_secs(10);
+
+/// Reserves turns that take `ARGV[1]` microseconds, by the clock of the server; returns when the first one is.
+static RESERVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local clock = redis.call('TIME')
+         local now = clock[1] * 1000000 + clock[2]
+         local begins = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+         local ends = begins + ARGV[1]
+         redis.call('SET', KEYS[1], string.format('%.0f', ends), 'PX', string.format('%.0f', (ends - now) / 1000 + 60000))
+         return { begins - now }",
+    )
+});
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// What a server, or a domain on it, may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowance {
+    /// The time between two letters.
+    pub interval: Option<Duration>,
+    /// Letters in any hour.
+    pub per_hour: Option<i64>,
+    /// Letters in any 24 hours, and whether a warm-up says so.
+    pub per_day: Option<(i64, bool)>,
+}
+
+/// Letters that a node may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// How many.
+    pub count: i64,
+    /// When the first one may leave.
+    pub starts_in: Duration,
+    /// The time between two of them; zero: none.
+    pub interval: Duration,
+    /// The minute they are counted in, when they are.
+    pub minute: Option<Moment>,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// So many letters.
+    Granted(Grant),
+    /// None before `until`.
+    Exhausted {
+        /// The limit: `hour`, `day` or `warm_up`.
+        by: &'static str,
+        /// When there is one again.
+        until: Moment,
+    },
+}
+
+impl Allowance {
+    /// Of a server.
+    #[must_use]
+    pub fn of_server(server: &SendingServer, now: Moment) -> Self {
+        let limits = &server.limits;
+        let spaced = |letters: Option<i64>, unit| letters.map(|n| Rate::new(n, unit).interval());
+        Self {
+            interval: spaced(limits.per_second, 's').max(spaced(limits.per_minute, 'm')),
+            per_hour: limits.per_hour,
+            per_day: server.per_day(now),
+        }
+    }
+
+    /// Of a domain on a server.
+    #[must_use]
+    pub fn of_domain(limit: &DomainLimit) -> Self {
+        Self {
+            interval: limit.rate.map(Rate::interval),
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is no limit at all.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes up to `want` letters for a server, or for a `domain` on it (empty: the server as a whole).
+    pub async fn take(
+        &self,
+        tx: &mut Tx,
+        id: ServerId,
+        domain: &str,
+        want: i64,
+        now: Moment,
+    ) -> Result<Taken, Error> {
+        let counted = self.per_hour.is_some() || self.per_day.is_some();
+        let mut count = want.max(1);
+        if counted {
+            // one node at a time looks and takes
+            reserve(tx, id, domain, Duration::ZERO, now).await?;
+            count = match self.room(&used(tx, id, now).await?, count, now) {
+                Ok(room) => room,
+                Err((by, until)) => return Ok(Taken::Exhausted { by, until }),
+            };
+        }
+        let starts_in = match self.interval {
+            Some(interval) => {
+                let whole = interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+                reserve(tx, id, domain, whole, now).await?
+            }
+            None => Duration::ZERO,
+        };
+        let minute = counted.then(|| minute(now));
+        if let Some(minute) = minute {
+            add(tx, id, minute, count).await?;
+        }
+        Ok(Taken::Granted(Grant {
+            count,
+            starts_in,
+            interval: self.interval.unwrap_or_default(),
+            minute,
+        }))
+    }
+
+    /// As [`Allowance::take`], out of what nodes share beside the database; `None`: ask the database, because letters are
+    /// counted there, or because nothing is shared or answers.
+    pub async fn take_shared(
+        &self,
+        shared: &Shared,
+        id: ServerId,
+        domain: &str,
+        want: i64,
+    ) -> Option<Taken> {
+        let interval = self.interval?;
+        if self.per_hour.is_some() || self.per_day.is_some() {
+            return None;
+        }
+        let count = want.max(1);
+        let micros = i64::try_from(interval.as_micros()).ok()?;
+        // other limits are other turns
+        let key = format!("turns:{id}:{domain}:{micros}");
+        let whole = micros.checked_mul(count)?;
+        let reply = shared.run(&RESERVE, &[&key], &[whole]).await?;
+        let starts_in = u64::try_from(*reply.first()?).ok()?;
+        Some(Taken::Granted(Grant {
+            count,
+            starts_in: Duration::from_micros(starts_in),
+            interval,
+            minute: None,
+        }))
+    }
+
+    /// How many of `want` letters fit beside the `used` ones; otherwise which limit is used up, and until when.
+    fn room(
+        &self,
+        used: &[(Moment, i64)],
+        want: i64,
+        now: Moment,
+    ) -> Result<i64, (&'static str, Moment)> {
+        let day = self
+            .per_day
+            .map(|(limit, warming)| (limit, DAY, if warming { "warm_up" } else { "day" }));
+        let hour = self.per_hour.map(|limit| (limit, HOUR, "hour"));
+        let mut room = want;
+        let mut full: Option<(&'static str, Moment)> = None;
+        for (limit, window, name) in [hour, day].into_iter().flatten() {
+            match left(used, limit, window, now) {
+                // a node leaves something for the others
+                Ok(left) => room = room.min(left).min((limit / 20).max(1)),
+                Err(until) if full.is_none_or(|(_, other)| other < until) => {
+                    full = Some((name, until));
+                }
+                Err(_) => {}
+            }
+        }
+        full.map_or(Ok(room), Err)
+    }
+}
+
+/// How many letters still fit into every window that ends now or later, or when the first one fits.
+fn left(used: &[(Moment, i64)], limit: i64, window: Duration, now: Moment) -> Result<i64, Moment> {
+    let counts_until = |minute: Moment| minute + MINUTE + window + HELD;
+    let mut sum: i64 = 0;
+    for (minute, letters) in used.iter().rev() {
+        if counts_until(*minute) <= now {
+            break;
+        }
+        sum += letters;
+        if sum >= limit {
+            return Err(counts_until(*minute));
+        }
+    }
+    Ok(limit - sum)
+}
+
+/// Letters by minute that may still count, the oldest first.
+async fn used(tx: &mut Tx, id: ServerId, now: Moment) -> Result<Vec<(Moment, i64)>, Error> {
+    Ok(on_db!(tx, conn => sqlx::query_as(
+        "SELECT minute, taken FROM sending_server_use WHERE server_id = $1 AND minute > $2 AND taken > 0 ORDER BY minute",
+    )
+    .bind(id)
+    .bind(now - DAY - MINUTE - HELD)
+    .fetch_all(conn)
+    .await)?)
+}
+
+/// Counts letters, or takes them back when `count` is negative: they were not sent.
+async fn add(tx: &mut Tx, id: ServerId, minute: Moment, count: i64) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query(
+        "INSERT INTO sending_server_use AS u (server_id, minute, taken, sent, deferred, failed)
+         VALUES ($1, $2, $3, 0, 0, 0)
+         ON CONFLICT (server_id, minute) DO UPDATE SET taken = u.taken + excluded.taken",
+    )
+    .bind(id)
+    .bind(minute)
+    .bind(count)
+    .execute(conn)
+    .await
+    .map(|_| ()))?;
+    Ok(())
+}
+
+impl Grant {
+    /// Gives back letters that were taken at `minute` and not sent.
+    pub async fn give_back(
+        tx: &mut Tx,
+        id: ServerId,
+        minute: Moment,
+        count: i64,
+    ) -> Result<(), Error> {
+        add(tx, id, minute, -count).await
+    }
+}
+
+/// Reserves turns that take `whole`; returns when the first one is.
+async fn reserve(
+    tx: &mut Tx,
+    id: ServerId,
+    domain: &str,
+    whole: Duration,
+    now: Moment,
+) -> Result<Duration, Error> {
+    let whole = i64::try_from(whole.as_micros()).unwrap_or(i64::MAX / 4);
+    let starts_in: i64 = match tx {
+        Tx::Sqlite(tx) => {
+            sqlx::query_scalar(
+                "INSERT INTO sending_server_turns (server_id, domain, next_at) VALUES ($1, $2, $4 + $3)
+                 ON CONFLICT (server_id, domain) DO UPDATE SET next_at = max(next_at, $4) + $3
+                 RETURNING next_at - $3 - $4",
+            )
+            .bind(id)
+            .bind(domain)
+            .bind(whole)
+            .bind(now.millis().saturating_mul(1_000))
+            .fetch_one(&mut **tx)
+            .await?
+        }
+        Tx::Postgres(tx) => {
+            sqlx::query_scalar(
+                "WITH clock AS (SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now)
+                 INSERT INTO sending_server_turns AS t (server_id, domain, next_at)
+                 SELECT $1, $2, clock.now + $3 FROM clock
+                 ON CONFLICT (server_id, domain) DO UPDATE SET next_at = GREATEST(t.next_at + $3, excluded.next_at)
+                 RETURNING next_at - $3 - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+            )
+            .bind(id)
+            .bind(domain)
+            .bind(whole)
+            .fetch_one(&mut **tx)
+            .await?
+        }
+    };
+    Ok(Duration::from_micros(u64::try_from(starts_in).unwrap_or(0)))
+}
+
+/// Forgets the turns of a server: its limits are others now.
+pub(super) async fn reset(tx: &mut Tx, id: ServerId) -> Result<(), Error> {
+    on_db!(tx, conn => sqlx::query("DELETE FROM sending_server_turns WHERE server_id = $1")
+        .bind(id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Moment = Moment::from_millis(1_800_000_000_000);
+
+    proptest! {
+        /// S10: whatever nodes ask for and when, no hour sees more letters than the limit, and nobody waits longer than that
+        /// takes.
+        #[test]
+        fn no_window_sees_more_than_its_limit(
+            limit in 1_i64..200,
+            asks in prop::collection::vec((0_u64..600_000, 1_i64..60), 1..300),
+        ) {
+            let allowance = Allowance { per_hour: Some(limit), ..Allowance::default() };
+            let mut now = START;
+            let mut used: Vec<(Moment, i64)> = Vec::new();
+            let mut left_at: Vec<(Moment, i64)> = Vec::new();
+            for (pause, want) in asks {
+                now = now + Duration::from_millis(pause);
+                match allowance.room(&used, want, now) {
+                    Ok(count) => {
+                        prop_assert!((1..=want).contains(&count));
+                        match used.last_mut() {
+                            Some((slot, letters)) if *slot == minute(now) => *letters += count,
+                            _ => used.push((minute(now), count)),
+                        }
+                        // the worst case: they leave as late as they may
+                        left_at.push((now + HELD, count));
+                    }
+                    Err((by, until)) => {
+                        prop_assert_eq!(by, "hour");
+                        prop_assert!(until > now && until <= now + HOUR + MINUTE + HELD);
+                        prop_assert!(allowance.room(&used, want, until).is_ok());
+                    }
+                }
+            }
+            for (begin, _) in &left_at {
+                let end = *begin + HOUR;
+                let inside = left_at.iter().filter(|(at, _)| (*begin..end).contains(at));
+                prop_assert!(inside.map(|(_, count)| count).sum::<i64>() <= limit);
+            }
+        }
+    }
+
+    /// S10: a limit is used in full: as many letters in 25 hours as it allows, but for the minute that the counting costs.
+    #[test]
+    fn limit_is_used_in_full() {
+        let allowance = Allowance {
+            per_hour: Some(600),
+            ..Allowance::default()
+        };
+        let mut used: Vec<(Moment, i64)> = Vec::new();
+        let mut now = START;
+        let end = START + Duration::from_hours(25);
+        while now < end {
+            match allowance.room(&used, 30, now) {
+                Ok(count) => {
+                    match used.last_mut() {
+                        Some((slot, letters)) if *slot == minute(now) => *letters += count,
+                        _ => used.push((minute(now), count)),
+                    }
+                    now = now + Duration::from_secs(1);
+                }
+                Err((_, until)) => now = until,
+            }
+        }
+        let sum: i64 = used.iter().map(|(_, letters)| letters).sum();
+        assert!(sum >= 600 * 24, "{sum}");
+    }
+
+    /// S10: while a warm-up allows less than the day, it is what is named.
+    #[test]
+    fn the_tightest_limit_is_named() {
+        let allowance = |day| Allowance {
+            per_hour: Some(100),
+            per_day: Some(day),
+            ..Allowance::default()
+        };
+        let used = [(START, 50)];
+        assert_eq!(
+            allowance((50, true)).room(&used, 9, START).unwrap_err().0,
+            "warm_up"
+        );
+        assert_eq!(
+            allowance((50, false)).room(&used, 9, START).unwrap_err().0,
+            "day"
+        );
+        assert_eq!(allowance((53, false)).room(&used, 9, START), Ok(2));
+        let used = [(START, 100)];
+        let (by, until) = allowance((1_000, false)).room(&used, 9, START).unwrap_err();
+        assert_eq!(by, "hour");
+        assert!(allowance((1_000, false)).room(&used, 9, until).is_ok());
+    }
+}

@@ -1,0 +1,112 @@
+//! How many letters a server got: what limits per hour and day count, and what pages show.
+
+use std::time::Duration;
+
+use crate::platform::db::{Tx, on_db};
+use crate::platform::error::Error;
+use crate::platform::ids::ServerId;
+use crate::platform::time::Moment;
+
+/// A row of the counters.
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
+
+/// What became of letters within a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes {
+    /// Let through without having been taken from a limit.
+    pub taken: i64,
+    /// Accepted.
+    pub sent: i64,
+    /// To be tried again.
+    pub deferred: i64,
+    /// Refused for good.
+    pub failed: i64,
+}
+
+impl Outcomes {
+    /// Whether nothing happened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds them to the minute of `now`.
+    pub async fn add(&self, tx: &mut Tx, id: ServerId, now: Moment) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query(
+            "INSERT INTO sending_server_use AS u (server_id, minute, taken, sent, deferred, failed)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (server_id, minute) DO UPDATE
+             SET taken = u.taken + excluded.taken, sent = u.sent + excluded.sent,
+                 deferred = u.deferred + excluded.deferred, failed = u.failed + excluded.failed",
+        )
+        .bind(id)
+        .bind(minute(now))
+        .bind(self.taken)
+        .bind(self.sent)
+        .bind(self.deferred)
+        .bind(self.failed)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Removes counters that nobody needs any more; returns how many rows.
+    pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
+        Ok(
+            on_db!(tx, conn => sqlx::query("DELETE FROM sending_server_use WHERE minute < $1")
+                .bind(before)
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected()))?,
+        )
+    }
+}
+
+/// What a server did today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, sqlx::FromRow)]
+pub struct Today {
+    /// Which.
+    #[serde(skip)]
+    server_id: Option<ServerId>,
+    /// Letters it accepted.
+    pub sent: i64,
+    /// Letters it did not want yet.
+    pub deferred: i64,
+    /// Letters it refused for good.
+    pub failed: i64,
+    /// Letters it accepted in the minute before this one.
+    pub last_minute: i64,
+}
+
+impl Today {
+    /// Of all servers since `since`, the begin of somebody's day.
+    pub async fn all(
+        tx: &mut Tx,
+        since: Moment,
+        now: Moment,
+    ) -> Result<Vec<(ServerId, Self)>, Error> {
+        // sums of BIGINT are NUMERIC on PostgreSQL
+        let rows: Vec<Self> = on_db!(tx, conn => sqlx::query_as(
+            "SELECT server_id, CAST(SUM(sent) AS BIGINT) AS sent, CAST(SUM(deferred) AS BIGINT) AS deferred,
+                    CAST(SUM(failed) AS BIGINT) AS failed,
+                    CAST(SUM(CASE WHEN minute = $2 THEN sent ELSE 0 END) AS BIGINT) AS last_minute
+             FROM sending_server_use
+             WHERE minute >= $1
+             GROUP BY server_id",
+        )
+        .bind(since)
+        .bind(minute(now - MINUTE))
+        .fetch_all(conn)
+        .await)?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Some((row.server_id?, row)))
+            .collect())
+    }
+}
+
+/// The minute of a moment.
+pub(super) fn minute(now: Moment) -> Moment {
+    Moment::from_millis(now.millis().div_euclid(60_000) * 60_000)
+}

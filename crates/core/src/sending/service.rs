@@ -1,0 +1,315 @@
+//! What the service is to the world outside: where its visitors find it, whom its letters are from, which mail server its
+//! configuration names; and whether letters may leave like that.
+//!
+//! *Invariants*: this is the only place that says what a letter to strangers needs. Pages and commands ask it before a mailing
+//! starts, the scheduler before a run is made, the engine before a letter is claimed. Names are not looked up: the answer is the same
+//! with and without a network.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use crate::platform::db::Tx;
+use crate::platform::error::{Error, FieldError};
+use crate::sending::mailing::Sender;
+use crate::sending::sending_server::SendingServer;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Service {
+    /// The sender of mailings that name none, and of the service's own letters.
+    pub sender: Sender,
+    /// The public address as it is configured; `None`: it is unset.
+    pub base_url: Option<String>,
+    /// The host of the mail server in the configuration; `None`: there is none, or it is the sandbox.
+    pub mail_server: Option<String>,
+}
+
+/// Why letters may not leave over a mail server that reaches strangers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// `base_url` is unset.
+    BaseUrlUnset,
+    /// `base_url` leads nowhere from another machine.
+    BaseUrlLocal,
+    /// `mail_from` is an address that cannot exist.
+    MailFrom,
+    /// The mailing's own sender is one.
+    Sender,
+}
+
+impl Fault {
+    /// All there are.
+    pub const ALL: [Self; 4] = [
+        Self::BaseUrlUnset,
+        Self::BaseUrlLocal,
+        Self::MailFrom,
+        Self::Sender,
+    ];
+
+    /// The setting or field that has to be changed.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::BaseUrlUnset | Self::BaseUrlLocal => "base_url",
+            Self::MailFrom => "mail_from",
+            Self::Sender => "from_email",
+        }
+    }
+
+    /// Which rule, as [`FieldError::code`] has it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BaseUrlUnset => "base_url_unset",
+            Self::BaseUrlLocal => "base_url_local",
+            Self::MailFrom => "mail_from_invalid",
+            Self::Sender => "sender_invalid",
+        }
+    }
+
+    /// The fault that this sentence is ([`fmt::Display`]), for pages that have it in other languages.
+    #[must_use]
+    pub fn told(sentence: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|fault| fault.sentence() == sentence)
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::BaseUrlUnset => {
+                "base_url is unset, so links in letters would lead nowhere: set it to the address at which readers find the site"
+            }
+            Self::BaseUrlLocal => {
+                "base_url is an address that no other machine can open, so links in letters would lead nowhere: set it to the \
+                 address at which readers find the site"
+            }
+            Self::MailFrom => {
+                "mail_from is an address at .invalid or localhost that nobody can answer: set it to an address of yours"
+            }
+            Self::Sender => {
+                "the sender of the mailing (from_email) is an address at .invalid or localhost that nobody can answer"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl From<Fault> for FieldError {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.field(), fault.code())
+    }
+}
+
+impl From<Sender> for Service {
+    /// A service that only has a sender.
+    fn from(sender: Sender) -> Self {
+        Self {
+            sender,
+            ..Self::default()
+        }
+    }
+}
+
+impl Service {
+    /// Whether letters may reach strangers: some server that is switched on is on another machine.
+    #[must_use]
+    pub fn reaches_strangers(&self, servers: &[SendingServer]) -> bool {
+        let enabled = servers.iter().filter(|server| server.enabled);
+        self.mail_server
+            .as_deref()
+            .into_iter()
+            .chain(enabled.map(|server| server.host.as_str()))
+            .any(|host| !is_local(host))
+    }
+
+    /// What is wrong with the service itself, whether it matters or not.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        let base_url = match self.base_url.as_deref().map(Url::parse) {
+            None => Some(Fault::BaseUrlUnset),
+            Some(Ok(url)) if !is_dead(&url) => None,
+            Some(_) => Some(Fault::BaseUrlLocal),
+        };
+        let sender = is_nobody(&self.sender.email).then_some(Fault::MailFrom);
+        base_url.into_iter().chain(sender).collect()
+    }
+
+    /// Why nothing at all may leave over these servers; `None`: it may.
+    #[must_use]
+    pub fn obstacle(&self, servers: &[SendingServer]) -> Option<Fault> {
+        if !self.reaches_strangers(servers) {
+            return None;
+        }
+        self.faults().into_iter().next()
+    }
+
+    /// Why letters of a mailing with this sender of its own (empty: the service's) may not leave now.
+    pub async fn faults_of(&self, tx: &mut Tx, sender: &str) -> Result<Vec<Fault>, Error> {
+        let servers = SendingServer::all(tx).await?;
+        Ok(self.faults_over(&servers, sender))
+    }
+
+    /// As [`Service::faults_of`], over these servers.
+    #[must_use]
+    pub fn faults_over(&self, servers: &[SendingServer], sender: &str) -> Vec<Fault> {
+        if !self.reaches_strangers(servers) {
+            return Vec::new();
+        }
+        let mut faults = self.faults();
+        if is_nobody(sender) {
+            faults.push(Fault::Sender);
+        }
+        faults
+    }
+}
+
+/// Whether an address cannot be anybody's: at `.invalid` (RFC 2606) or `localhost`.
+#[must_use]
+pub fn is_nobody(email: &str) -> bool {
+    email
+        .rsplit_once('@')
+        .is_some_and(|(_, domain)| is_below(domain, "invalid") || is_below(domain, "localhost"))
+}
+
+/// Whether a host is this machine, by its name or address alone.
+fn is_local(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse()
+        .map_or_else(|_| is_below(host, "localhost"), is_this_machine)
+}
+
+fn is_this_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified()
+}
+
+/// Whether an address of the site leads nowhere from another machine.
+fn is_dead(url: &Url) -> bool {
+    match url.host() {
+        None => true,
+        Some(Host::Domain(host)) => is_below(host, "localhost") || is_below(host, "invalid"),
+        Some(Host::Ipv4(address)) => is_this_machine(address.into()),
+        Some(Host::Ipv6(address)) => is_this_machine(address.into()),
+    }
+}
+
+/// Whether a name is this domain or below it.
+fn is_below(name: &str, domain: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name.rsplit('.')
+        .next()
+        .is_some_and(|last| last.eq_ignore_ascii_case(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(base_url: Option<&str>, from: &str, host: Option<&str>) -> Service {
+        Service {
+            sender: Sender {
+                name: String::new(),
+                email: from.to_owned(),
+            },
+            base_url: base_url.map(str::to_owned),
+            mail_server: host.map(str::to_owned),
+        }
+    }
+
+    fn obstacle(base_url: Option<&str>, from: &str, host: &str) -> Option<Fault> {
+        service(base_url, from, Some(host)).obstacle(&[])
+    }
+
+    /// R5, R24: a server is on another machine unless its name or address says that it is this one.
+    #[test]
+    fn servers_on_this_machine_reach_nobody() {
+        for host in [
+            "127.0.0.1",
+            "127.8.9.10",
+            "::1",
+            "[::1]",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+            "localhost",
+            "LocalHost.",
+            "mail.localhost",
+        ] {
+            assert_eq!(obstacle(None, "a@x.invalid", host), None, "{host}");
+        }
+        for host in [
+            "192.0.2.1",
+            "10.0.0.1",
+            "mail.example.org",
+            "localhost.example.org",
+            "2001:db8::1",
+            "relay",
+        ] {
+            let fault = obstacle(None, "a@example.org", host);
+            assert_eq!(fault, Some(Fault::BaseUrlUnset), "{host}");
+        }
+    }
+
+    /// R24, R39: links have to lead somewhere from another machine.
+    #[test]
+    fn links_lead_somewhere() {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://127.1",
+            "http://localhost",
+            "https://news.localhost",
+            "http://[::1]:8080",
+            "http://0.0.0.0:8080",
+            "http://[::]",
+            "https://LOCALHOST.:80",
+            "https://news.invalid",
+        ] {
+            let fault = obstacle(Some(url), "a@example.org", "mail.example.org");
+            assert_eq!(fault, Some(Fault::BaseUrlLocal), "{url}");
+        }
+        for url in [
+            "https://news.example.org",
+            "http://10.1.2.3:8080",
+            "http://intranet",
+        ] {
+            assert_eq!(
+                obstacle(Some(url), "a@example.org", "mail.example.org"),
+                None
+            );
+        }
+    }
+
+    /// R24: somebody has to be able to answer.
+    #[test]
+    fn senders_exist() {
+        for email in [
+            "noreply@skychimp.invalid",
+            "a@INVALID",
+            "a@localhost",
+            "a@mail.localhost.",
+        ] {
+            assert!(is_nobody(email), "{email}");
+            let fault = obstacle(Some("https://example.org"), email, "mail.example.org");
+            assert_eq!(fault, Some(Fault::MailFrom), "{email}");
+        }
+        for email in ["a@invalid.example.org", "localhost@example.org", ""] {
+            assert!(!is_nobody(email), "{email}");
+        }
+    }
+
+    /// R5: what is wrong is told by the name of the setting.
+    #[test]
+    fn faults_name_what_to_change() {
+        for fault in Fault::ALL {
+            assert!(fault.to_string().contains(fault.field()), "{fault}");
+            assert_eq!(Fault::told(&fault.to_string()), Some(fault));
+        }
+    }
+}

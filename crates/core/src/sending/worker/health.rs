@@ -1,0 +1,93 @@
+//! Whether the engine of this process works, for the page that says whether the process is ready.
+//!
+//! Site and engine do not know each other: the program hands both of them this.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::platform::time::Moment;
+
+/// What is known about the engine of this process. Cheap to clone; all clones tell the same.
+#[derive(Debug, Clone)]
+pub struct EngineHealth(Arc<Mutex<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    lease_until: Moment,
+    failing: BTreeMap<&'static str, String>,
+    ended: bool,
+}
+
+impl EngineHealth {
+    /// Of an engine that is being started, and has until this moment to register its worker.
+    #[must_use]
+    pub fn new(until: Moment) -> Self {
+        Self(Arc::new(Mutex::new(Known {
+            lease_until: until,
+            failing: BTreeMap::new(),
+            ended: false,
+        })))
+    }
+
+    /// The worker is registered, or its lease was renewed: it runs until this moment.
+    pub fn renewed(&self, until: Moment) {
+        self.0.lock().lease_until = until;
+    }
+
+    /// A part of it failed and is being started again.
+    pub fn failing(&self, part: &'static str, why: String) {
+        self.0.lock().failing.insert(part, why);
+    }
+
+    /// A part that had failed works again.
+    pub fn recovered(&self, part: &'static str) {
+        self.0.lock().failing.remove(part);
+    }
+
+    /// It does not run any more.
+    pub fn ended(&self) {
+        self.0.lock().ended = true;
+    }
+
+    /// Why nothing leaves from this process at `now`, for people; `None`: the engine works.
+    #[must_use]
+    pub fn problem(&self, now: Moment) -> Option<String> {
+        let known = self.0.lock();
+        if known.ended {
+            return Some("the engine does not run any more".to_owned());
+        }
+        if let Some((part, why)) = known.failing.first_key_value() {
+            return Some(format!("{part} failed and is being started again: {why}"));
+        }
+        (known.lease_until <= now).then(|| {
+            let since = now.since(known.lease_until).as_secs();
+            format!("the lease of the worker was not renewed; it ended {since} seconds ago")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R28: an engine whose lease is over, whose parts fail or that has ended is a problem; one that works is none.
+    #[test]
+    fn an_engine_that_does_not_work_is_a_problem() {
+        let at = Moment::from_millis;
+        let health = EngineHealth::new(at(1_000));
+        let other = health.clone();
+        assert_eq!(health.problem(at(999)), None);
+        assert!(health.problem(at(4_000)).unwrap().contains("3 seconds"));
+        other.renewed(at(9_000));
+        assert_eq!(health.problem(at(4_000)), None);
+        other.failing("scheduler", "no luck".to_owned());
+        let problem = health.problem(at(4_000)).unwrap();
+        assert!(problem.contains("scheduler") && problem.contains("no luck"));
+        other.recovered("scheduler");
+        assert_eq!(health.problem(at(4_000)), None);
+        other.ended();
+        assert!(health.problem(at(4_000)).is_some());
+    }
+}
