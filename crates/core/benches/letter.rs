@@ -16,10 +16,10 @@ use skychimp_core::messages::letter::{
     Content, Frozen, Headers, Language, LetterTemplate, ListHeaders, Mailbox, Person, compose,
     feedback_id, list_id, message_id,
 };
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 
 fn html(words: &str) -> String {

@@ -1,5 +1,6 @@
-//! What everything stands on: the database, errors, ids, time, paging, secrets, the cache client, wake-ups.
+//! What everything stands on: the database, addresses, errors, ids, time, paging, secrets, the cache client, wake-ups.
 
+pub mod address;
 pub mod control;
 pub mod db;
 pub mod error;

@@ -1,6 +1,5 @@
-//! Who gets letters: addresses, recipients, lists, suppressions, import and export.
+//! Who gets letters: recipients, lists, suppressions, import and export.
 
-pub mod address;
 pub mod export;
 pub mod import;
 pub mod list;

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::sending::delivery::Scope;
 use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
 use skychimp_core::sending::run::Progress;

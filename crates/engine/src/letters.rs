@@ -8,8 +8,8 @@ use skychimp_core::messages::letter::{
     Frozen, Headers, LetterTemplate, ListHeaders, Mailbox, Person, Rendered, compose, feedback_id,
     list_id, message_id,
 };
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 use skychimp_core::sending::delivery::{Claim, OpenRun, RunLetter};
 use skychimp_core::sending::outbox::OutboxLetter;

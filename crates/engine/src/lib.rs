@@ -49,13 +49,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::sending::delivery::Scope;
 use skychimp_core::sending::report::Wording;
 use skychimp_core::sending::service::Service;

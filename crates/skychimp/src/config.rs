@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use skychimp_core::accounts::registration::Registration;
 use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::shared::Shared;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_smtp::{Roots, Server};
 use skychimp_web::client::Proxies;
 use url::Url;

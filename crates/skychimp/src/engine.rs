@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::sending::delivery::Scope;
 use skychimp_core::sending::worker::EngineHealth;
 use skychimp_engine::{Engine, EngineConfig, Retry, supervisor};

@@ -11,11 +11,11 @@ use crate::accounts::second_factor::SecondFactor;
 use crate::accounts::session::Session;
 use crate::accounts::token::{Grant, Purpose};
 use crate::accounts::user::{NewUser, User};
+use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 
 /// Who may register.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Users: accounts and their roles.
 
 use crate::accounts::password::HashedPassword;
+use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 200;

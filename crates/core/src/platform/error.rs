@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::sending::service::Fault;
-
 /// A failed operation, by what the caller can do about it. "Not found" is an `Option`, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -72,6 +70,9 @@ pub struct FieldError {
     pub code: &'static str,
     /// Values the sentence needs, by name: `("max", "200")`, `("line", "3")`.
     pub params: Vec<(&'static str, String)>,
+    /// The whole sentence in English, where name and code say too little.
+    #[serde(skip)]
+    pub sentence: Option<&'static str>,
 }
 
 impl FieldError {
@@ -81,6 +82,7 @@ impl FieldError {
             field: field.into(),
             code,
             params: Vec::new(),
+            sentence: None,
         }
     }
 
@@ -94,9 +96,8 @@ impl FieldError {
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // these need more words than their name
-        if let Some(fault) = Fault::ALL.iter().find(|fault| fault.code() == self.code) {
-            return fault.fmt(f);
+        if let Some(sentence) = self.sentence {
+            return f.write_str(sentence);
         }
         write!(f, "{}: {}", self.field, self.code.replace('_', " "))?;
         for (i, (name, value)) in self.params.iter().enumerate() {

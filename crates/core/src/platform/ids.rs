@@ -95,11 +95,11 @@ ids! {
     WorkerId;
     /// Identifies an entry of the audit log.
     AuditId;
-    /// Identifies a state of everything that strangers are shown; see [`crate::blog::content`].
+    /// Identifies a state of everything that strangers are shown.
     ContentVersion;
     /// Identifies a mail server that letters go over.
     ServerId;
-    /// Identifies a form that was shown; see [`crate::accounts::submission`].
+    /// Identifies a form that was shown.
     SubmissionId;
 }
 

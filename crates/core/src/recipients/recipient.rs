@@ -11,11 +11,11 @@ pub use attributes::{ATTRIBUTES_MAX, Attributes, KEY_MAX, TEXT_MAX, good_key, ke
 pub use page::{Count, Filter, Page, Place, State};
 pub use selection::{Bulk, Selection};
 
+use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, RecipientId, UserId};
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 200;

@@ -3,13 +3,13 @@
 //! *Invariant*: a suppression is by address, not by recipient. Deleting a recipient and importing it again never
 //! subscribes anybody; only [`Suppression::remove`] does.
 
+use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::page::containing;
 use crate::platform::page::{self, Order, with_one_more};
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 
 /// Why an address is suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::platform::address::EmailAddress;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::secret::{SecretKey, SigningKey};
-use crate::recipients::address::EmailAddress;
 
 /// The first byte of a token; another form gets another number.
 const VERSION: u8 = 1;

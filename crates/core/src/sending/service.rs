@@ -104,7 +104,10 @@ impl fmt::Display for Fault {
 
 impl From<Fault> for FieldError {
     fn from(fault: Fault) -> Self {
-        Self::new(fault.field(), fault.code())
+        Self {
+            sentence: Some(fault.sentence()),
+            ..Self::new(fault.field(), fault.code())
+        }
     }
 }
 

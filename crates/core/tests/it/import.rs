@@ -3,11 +3,11 @@ use std::io::Cursor;
 
 use serde_json::json;
 use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ImportId, ListId, UserId};
 use skychimp_core::platform::time::Clock;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::export::{Export, Style};
 use skychimp_core::recipients::import::{
     self, Delimiter, Encoding, ErrorFile, Groups, Hints, Import, ImportState, Options, Outcome,

@@ -1,6 +1,6 @@
 use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::Error;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::list::{Draft, List, Members, Place};
 use skychimp_core::recipients::recipient::{self, Recipient};
 use skychimp_core::recipients::suppression::{Reason, Suppression};

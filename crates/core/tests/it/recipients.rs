@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, RecipientId, UserId};
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::list::{self, List};
 use skychimp_core::recipients::recipient::{
     Attributes, Bulk, Draft, Filter, Place, Recipient, Selection, State,

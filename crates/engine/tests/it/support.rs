@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::{Clock, Moment};
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
 use skychimp_core::sending::delivery::{Delivery, DeliveryFilter, Scope};
 use skychimp_core::sending::mailing::Sender;

@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::submission::Arrival;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ListId, RecipientId};
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
     self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,

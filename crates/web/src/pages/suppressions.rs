@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{RecipientId, UserId};
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::suppression::{self, Place, Reason, Suppression};
 use url::form_urlencoded::Serializer;
 

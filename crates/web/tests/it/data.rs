@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::suppression::Suppression;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::testing::list;

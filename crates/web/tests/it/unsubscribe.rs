@@ -1,8 +1,8 @@
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::suppression::{Reason, Suppression};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 

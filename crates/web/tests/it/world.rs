@@ -7,11 +7,11 @@ use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::blog::post::{Editor, Post, PostDraft};
 use skychimp_core::messages::letter::feedback_id;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{
     ImportId, ListId, MessageId, PasskeyId, PostId, RecipientId, ServerId, UserId,
 };
 use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };

@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use super::Rendered;
 use super::encode::{Encoding, encoded_words};
 use crate::messages::template::one_line;
+use crate::platform::address::EmailAddress;
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 
 /// Where folding begins.
 const FOLD: usize = 76;

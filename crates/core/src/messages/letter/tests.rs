@@ -6,8 +6,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::platform::address::EmailAddress;
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 
 const URL: &str = "https://mail.example.org/u/AQAB-_z";
 

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::records::{Cells, Record, Records};
-use crate::recipients::address::EmailAddress;
+use crate::platform::address::EmailAddress;
 use crate::recipients::recipient::good_key;
 
 /// How much of a file is looked at for its delimiter and columns.

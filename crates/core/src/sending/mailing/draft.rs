@@ -1,10 +1,10 @@
 //! A mailing as people type it, and the rules it has to keep.
 
+use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, MessageId, RecipientId, UserId};
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 use crate::sending::mailing::Sender;
 use crate::sending::schedule::{self, Every, Schedule, ScheduleError};
 

@@ -109,7 +109,7 @@ impl InPlace {
                 name: name.to_owned(),
                 ..recipient::Draft::default()
             };
-            match crate::recipients::address::EmailAddress::parse(email) {
+            match crate::platform::address::EmailAddress::parse(email) {
                 Ok(_) if people.iter().any(|known| known.email == person.email) => {}
                 Ok(_) => people.push(person),
                 Err(_) => {

@@ -246,7 +246,7 @@ impl Mailing {
         Ok(completed)
     }
 
-    /// Sets the flag of [`crate::oversight::moderation::Moderator::disable`]. Returns whether anything changed.
+    /// Sets a moderator's flag. Returns whether anything changed.
     pub(crate) async fn disable(
         tx: &mut Tx,
         owner: UserId,
@@ -275,7 +275,7 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// Lifts the flag of [`crate::oversight::moderation::Moderator::enable`]. Returns whether anything changed.
+    /// Lifts a moderator's flag. Returns whether anything changed.
     pub(crate) async fn enable(
         tx: &mut Tx,
         owner: UserId,

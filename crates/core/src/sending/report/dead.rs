@@ -6,11 +6,11 @@
 use sqlx::types::Json;
 
 use super::{Due, NEWS, Report, Said};
+use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db, worded};
 use crate::platform::error::Error;
 use crate::platform::ids::DeliveryId;
 use crate::platform::time::Moment;
-use crate::recipients::address::EmailAddress;
 use crate::recipients::suppression::Reason;
 use crate::sending::attempt::with_delivery;
 use crate::sending::delivery::DeliveryState;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use skychimp_core::accounts::password::PASSWORD_MIN;
 use skychimp_core::accounts::token::{Grant, Purpose, Token};
 use skychimp_core::accounts::user::User;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
-use skychimp_core::recipients::address::EmailAddress;
 
 use super::{Even, password, register};
 use crate::AppState;

@@ -14,10 +14,10 @@ use skychimp_core::messages::letter::{
     compose,
 };
 use skychimp_core::oversight::moderation::Letter;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{RecipientId, UserId};
-use skychimp_core::recipients::address::EmailAddress;
 use skychimp_core::recipients::recipient::{Filter, Place, Recipient};
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
