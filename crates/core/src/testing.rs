@@ -5,6 +5,7 @@
 
 mod audience;
 mod cache;
+mod database;
 mod fill;
 mod ledger;
 mod mixed;
@@ -12,10 +13,9 @@ mod run;
 mod statements;
 mod work;
 
-use std::ops::Deref;
-
 pub use audience::{list, mailing, members, message, suppress};
 pub use cache::CacheServer;
+pub use database::TestDb;
 pub use fill::fill_log;
 pub use ledger::{Ledger, settle};
 pub use mixed::{mixed_run, report};
@@ -31,69 +31,6 @@ use crate::platform::error::Error;
 use crate::platform::ids::{PasskeyId, PostId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::outbox::OutboxLetter;
-
-/// A migrated, empty database that belongs to one test.
-#[derive(Debug)]
-pub struct TestDb {
-    db: Db,
-    url: String,
-    _dir: tempfile::TempDir,
-}
-
-impl TestDb {
-    /// Makes it.
-    pub async fn new() -> Result<Self, Error> {
-        let made = Self::empty().await?;
-        made.db.migrate().await?;
-        Ok(made)
-    }
-
-    /// Makes one as it was before this migration.
-    pub async fn before(migration: i64) -> Result<Self, Error> {
-        let made = Self::empty().await?;
-        made.db.migrate_without(migration).await?;
-        Ok(made)
-    }
-
-    async fn empty() -> Result<Self, Error> {
-        let dir = tempfile::tempdir().map_err(|error| Error::Internal(error.to_string()))?;
-        let url = match std::env::var("TEST_DATABASE_URL") {
-            Ok(server) => create_database(&server).await?,
-            Err(_) => format!("sqlite://{}", dir.path().join("test.db").display()),
-        };
-        let db = Db::connect(&url).await?;
-        statements::collect(db.kind());
-        Ok(Self { db, url, _dir: dir })
-    }
-
-    /// Its address, for another handle or process.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-}
-
-impl Deref for TestDb {
-    type Target = Db;
-
-    fn deref(&self) -> &Db {
-        &self.db
-    }
-}
-
-async fn create_database(server: &str) -> Result<String, Error> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "only the name of a test's database"
-    )]
-    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-    let pool = sqlx::PgPool::connect(server).await?;
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::raw_sql(create).execute(&pool).await?;
-    pool.close().await;
-    let base = server.rsplit_once('/').map_or(server, |(base, _)| base);
-    Ok(format!("{base}/{name}"))
-}
 
 /// The letters that the service has written, oldest first, whatever became of them.
 pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {

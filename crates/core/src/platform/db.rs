@@ -216,6 +216,13 @@ impl Db {
         Ok(())
     }
 
+    /// The checksums of the migrations for `sqlite` or `postgres`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn migrations(kind: &str) -> Vec<Vec<u8>> {
+        let all = if kind == "sqlite" { &SQLITE } else { &POSTGRES };
+        all.iter().map(|one| one.checksum.to_vec()).collect()
+    }
+
     /// Applies all migrations but one, as a program did that did not know it yet.
     #[cfg(feature = "testing")]
     pub(crate) async fn migrate_without(&self, version: i64) -> Result<(), Error> {
