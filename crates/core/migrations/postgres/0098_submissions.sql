@@ -8,3 +8,7 @@ CREATE TABLE submissions (
     PRIMARY KEY (owner_id, id)
 );
 CREATE INDEX submissions_old ON submissions (created_at);
+-- as migration 0097 says
+ALTER TABLE submissions
+    ALTER COLUMN owner_id SET STATISTICS 0, ALTER COLUMN id SET STATISTICS 0, ALTER COLUMN digest SET STATISTICS 0,
+    ALTER COLUMN made SET STATISTICS 0, ALTER COLUMN created_at SET STATISTICS 0;

@@ -119,7 +119,7 @@ async fn runs_from_nobody_are_mended_or_wait() {
     let held = world.run_to(&["held@example.org".to_owned()]).await;
     let nobody = "UPDATE runs SET from_email = 'noreply@skychimp.invalid' WHERE owner_id = $1";
     execute(&world.db, nobody, world.owner).await.unwrap();
-    let own = "UPDATE mailings SET from_email = 'me@localhost'
+    let own = "/* test */ UPDATE mailings SET from_email = 'me@localhost'
                WHERE owner_id = $1 AND id IN (SELECT mailing_id FROM runs WHERE planned = 1)";
     execute(&world.db, own, world.owner).await.unwrap();
     let engine = Engine::start(config.clone());

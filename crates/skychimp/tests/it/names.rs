@@ -19,6 +19,8 @@ async fn name_that_resolves_later_is_waited_for() {
         "SMTP_URL",
         &format!("smtp://mail.test.invalid:{port}?tls=none"),
     );
+    home.set("BASE_URL", "https://news.example.org");
+    home.set("MAIL_FROM", "news@example.org");
     let mailing = home.mailing(&home.fill(20), &["--run"]);
     // the only hosts that the process knows
     let hosts = home.file("hosts", "127.0.0.1 localhost\n");
