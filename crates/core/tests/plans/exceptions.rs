@@ -97,6 +97,10 @@ pub const EITHER: &[(&str, &str)] = &[
         "one letter, or the few that a worker has in hand",
     ),
     (
+        "FROM mailings WHERE waiting <> '' AND status = 'running' AND next_due_at IS NOT NULL",
+        "three partial indexes hold what is wanted, and the smallest is read",
+    ),
+    (
         "DELETE FROM memberships WHERE owner_id = $1",
         "in slices: both keys of the table lead to the same few rows",
     ),

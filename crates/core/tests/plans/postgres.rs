@@ -297,7 +297,8 @@ fn walk(node: &Value, bounded: bool, partial: &[String], plan: &mut Plan) {
         let is_cut = bounded && text("Filter").is_empty() && kind != "Seq Scan";
         // a partial index holds only what is wanted
         let is_partial = partial.iter().any(|index| index == text("Index Name"));
-        if condition.is_empty() && !is_cut && !is_partial {
+        let is_place = kind == "Tid Scan";
+        if condition.is_empty() && !is_cut && !is_partial && !is_place {
             plan.scanned.push(table.to_owned());
         }
     }

@@ -139,7 +139,7 @@ async fn no_reply_is_lost_when_people_unsubscribe() {
     world.wait(&run, "it goes on", |run| run.sent >= 20).await;
     execute(
         &world.db,
-        "INSERT INTO suppressions (owner_id, email_key, email, reason, created_at)
+        "/* test */ INSERT INTO suppressions (owner_id, email_key, email, reason, created_at)
          SELECT owner_id, email_key, email, 'unsubscribed', (SELECT max(due_at) FROM runs) FROM recipients
          WHERE owner_id = $1",
         run.owner,
