@@ -6,6 +6,7 @@
 mod audience;
 mod cache;
 mod database;
+mod faults;
 mod fill;
 mod ledger;
 mod mixed;
@@ -16,6 +17,7 @@ mod work;
 pub use audience::{list, mailing, members, message, suppress};
 pub use cache::CacheServer;
 pub use database::TestDb;
+pub use faults::{count, raw, refuse_attempts};
 pub use fill::fill_log;
 pub use ledger::{Ledger, settle};
 pub use mixed::{mixed_run, report};

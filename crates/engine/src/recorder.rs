@@ -64,6 +64,16 @@ pub enum Event {
     OutboxBack(OutboxId, Moment),
 }
 
+impl Event {
+    /// The delivery that was tried, for the log of the program: it names no persons.
+    fn delivery(&self) -> Option<i64> {
+        match self {
+            Self::Attempted { attempted, .. } => Some(attempted.delivery.0),
+            _ => None,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Recorder {
@@ -94,11 +104,7 @@ impl Recorder {
                 }
             }
             let mut tries = 0;
-            while let Err(error) = self.record(&batch).await {
-                if matches!(error, Error::Duplicate) {
-                    self.one_by_one(&mut batch).await;
-                    break;
-                }
+            while let Err(error) = self.record_all(&mut batch).await {
                 self.gate.stuck(true);
                 if tries == 0 {
                     tracing::error!(
@@ -118,27 +124,54 @@ impl Recorder {
                 tracing::info!(tries, "outcomes are recorded again");
             }
             self.gate.stuck(false);
-            self.journal
-                .forget(batch.iter().filter_map(|event| match event {
-                    Event::Attempted { attempted, .. } => Some(attempted.delivery),
-                    _ => None,
-                }));
-            batch.clear();
         }
         true
     }
 
-    /// One outcome cannot be recorded at all: it must not keep the others from it.
-    async fn one_by_one(&self, batch: &mut [Event]) {
-        for event in batch {
-            if let Err(error) = self.record(std::slice::from_ref(event)).await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    ?event,
-                    "an outcome is lost"
-                );
+    /// Records a batch. What is recorded leaves it and the journal; after an error the rest is still in both.
+    ///
+    /// When the log holds one of its attempts already, each outcome is recorded by itself: that one must not keep
+    /// the others from it.
+    async fn record_all(&self, batch: &mut Vec<Event>) -> Result<(), Error> {
+        match self.record(batch).await {
+            Ok(()) => {
+                let all = batch.len();
+                self.settled(batch, all);
             }
+            Err(Error::Duplicate) => {
+                let mut done = 0;
+                let mut ended = Ok(());
+                for event in batch.iter() {
+                    match self.record(std::slice::from_ref(event)).await {
+                        Ok(()) => {}
+                        Err(Error::Duplicate) => {
+                            tracing::error!(
+                                delivery = event.delivery(),
+                                "an attempt is in the log already"
+                            );
+                        }
+                        Err(error) => {
+                            ended = Err(error);
+                            break;
+                        }
+                    }
+                    done += 1;
+                }
+                self.settled(batch, done);
+                ended?;
+            }
+            Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// The first `count` of a batch need nothing more.
+    fn settled(&self, batch: &mut Vec<Event>, count: usize) {
+        let deliveries = batch.drain(..count).filter_map(|event| match event {
+            Event::Attempted { attempted, .. } => Some(attempted.delivery),
+            _ => None,
+        });
+        self.journal.forget(deliveries);
     }
 
     async fn record(&self, batch: &[Event]) -> Result<(), Error> {
@@ -188,5 +221,120 @@ impl Recorder {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skychimp_core::accounts::user::Role;
+    use skychimp_core::sending::attempt::AttemptOutcome;
+    use skychimp_core::sending::delivery::{Next, Scope};
+    use skychimp_core::testing::{TestDb, count, ledger, raw, refuse_attempts, sending_run, user};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::journal::Flight;
+
+    const NOW: Moment = Moment::from_millis(1_800_000_000_000);
+
+    fn sent(claim: &Claim) -> Attempted {
+        Attempted {
+            owner: claim.owner,
+            run: claim.run,
+            delivery: claim.id,
+            number: claim.attempts + 1,
+            at: NOW,
+            outcome: AttemptOutcome::Sent,
+            class: "accepted".into(),
+            phase: "dot".into(),
+            code: Some(250),
+            enhanced_code: None,
+            reply: "250 ok".to_owned(),
+            server: "mail.example.org:25".to_owned(),
+            duration_ms: 1,
+            next: Next::Sent,
+        }
+    }
+
+    /// R13, R28: an attempt that the log holds already and a database that fails right behind it lose no outcome: what is not
+    /// recorded stays in the journal until it is.
+    #[tokio::test]
+    async fn no_outcome_is_lost_behind_a_duplicate() {
+        let db = TestDb::new().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let owner = user(&db, "ann", Role::User).await.unwrap();
+        let addresses: Vec<_> = (0..3).map(|n| format!("p{n}@example.org")).collect();
+        let run = sending_run(&db, owner, &addresses, NOW, None)
+            .await
+            .unwrap();
+        let worker = WorkerId::new(NOW);
+        let mut tx = db.write().await.unwrap();
+        let claims = Delivery::claim_fair(&mut tx, worker, Scope::All, NOW, 10, (0, true))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(claims.len(), 3);
+        let [known, next] = [claims[0].id.0, claims[1].id.0];
+        raw(
+            &db,
+            &format!(
+                "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, reply, reply_group, server, duration_ms)
+                 SELECT owner_id, id, 1, run_id, 0, 'sent', 'accepted', 'dot', '', '', '', 0 FROM deliveries WHERE id = {known}"
+            ),
+        )
+        .await
+        .unwrap();
+        refuse_attempts(&db, next, true).await.unwrap();
+
+        let journal = Arc::new(Journal::create(folder.path(), worker).unwrap());
+        let recorder = Recorder {
+            db: db.clone(),
+            clock: Clock::fixed(NOW),
+            worker,
+            gate: Arc::new(Gate::new(Clock::fixed(NOW))),
+            journal: Arc::clone(&journal),
+        };
+        let mut batch = Vec::new();
+        for claim in &claims {
+            let attempted = sent(claim);
+            journal
+                .in_flight(Flight {
+                    owner: claim.owner,
+                    run: claim.run,
+                    delivery: claim.id,
+                    number: 1,
+                })
+                .unwrap();
+            journal.done(&attempted).unwrap();
+            batch.push(Event::Attempted {
+                attempted: Box::new(attempted),
+                slot: None,
+            });
+        }
+        recorder.record_all(&mut batch).await.unwrap_err();
+        let left: Vec<_> = batch.iter().filter_map(Event::delivery).collect();
+        assert_eq!(
+            left,
+            [next, claims[2].id.0],
+            "the first is settled, the others are kept"
+        );
+
+        // the database is well again
+        refuse_attempts(&db, next, false).await.unwrap();
+        let (sender, events) = mpsc::unbounded_channel();
+        for event in batch {
+            sender.send(event).unwrap();
+        }
+        drop(sender);
+        assert!(recorder.run(events, CancellationToken::new()).await);
+        for claim in &claims {
+            let rows = format!(
+                "SELECT count(*) FROM attempts WHERE delivery_id = {}",
+                claim.id.0
+            );
+            assert_eq!(count(&db, &rows).await.unwrap(), 1);
+        }
+        let (columns, _) = ledger(&db, &run).await.unwrap();
+        assert_eq!(columns[0], 2, "the numbers of the run");
     }
 }

@@ -1,0 +1,43 @@
+//! What tests do to a database behind the program's back.
+
+use sqlx::AssertSqlSafe;
+
+use crate::platform::db::{Db, Tx, on_db};
+use crate::platform::error::Error;
+
+/// Runs statements as they are.
+pub async fn raw(db: &Db, sql: &str) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    let sql = AssertSqlSafe(sql.to_owned());
+    on_db!(&mut tx, conn => sqlx::raw_sql(sql).execute(conn).await.map(|_| ()))?;
+    tx.commit().await
+}
+
+/// The only number that a query gives.
+pub async fn count(db: &Db, sql: &str) -> Result<i64, Error> {
+    let mut tx = db.read().await?;
+    let sql = AssertSqlSafe(format!("/* test */ {sql}"));
+    Ok(on_db!(&mut tx, conn => sqlx::query_scalar(sql).fetch_one(conn).await)?)
+}
+
+/// Makes the database fail at each attempt of a delivery, or lets it take them again.
+pub async fn refuse_attempts(db: &Db, delivery: i64, refuse: bool) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    let sql = match (&tx, refuse) {
+        (Tx::Sqlite(_), true) => format!(
+            "CREATE TRIGGER refused BEFORE INSERT ON attempts WHEN NEW.delivery_id = {delivery}
+             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+        ),
+        (Tx::Sqlite(_), false) => "DROP TRIGGER refused".to_owned(),
+        (Tx::Postgres(_), true) => format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$;
+             CREATE TRIGGER refused BEFORE INSERT ON attempts FOR EACH ROW WHEN (NEW.delivery_id = {delivery})
+                 EXECUTE FUNCTION refuse()"
+        ),
+        (Tx::Postgres(_), false) => "DROP TRIGGER refused ON attempts".to_owned(),
+    };
+    let sql = AssertSqlSafe(sql);
+    on_db!(&mut tx, conn => sqlx::raw_sql(sql).execute(conn).await.map(|_| ()))?;
+    tx.commit().await
+}
