@@ -21,7 +21,7 @@ use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::shared::Shared;
 use skychimp_smtp::{Roots, Server};
-use skychimp_web::client::Proxies;
+use skychimp_web::kit::client::Proxies;
 use url::Url;
 
 use self::secret::Secret;

@@ -21,7 +21,7 @@ use skychimp_core::platform::time::{Clock, Moment};
 use skychimp_core::sending::sending_server::SendingServer;
 use skychimp_smtp::sandbox::{Envelope, Sandbox};
 use skychimp_smtp::{Server, Tls};
-use skychimp_web::sandbox::SandboxStore;
+use skychimp_web::kit::sandbox::SandboxStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::out;

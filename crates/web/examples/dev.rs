@@ -15,9 +15,9 @@ use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::Sender;
 use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, user};
-use skychimp_web::client::Proxies;
-use skychimp_web::sandbox::SandboxStore;
-use skychimp_web::{AppState, Settings, router};
+use skychimp_web::kit::client::Proxies;
+use skychimp_web::kit::sandbox::SandboxStore;
+use skychimp_web::{AppState, Settings, SiteState, router};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -70,7 +70,13 @@ async fn main() -> anyhow::Result<()> {
         build: String::new(),
         engine: None,
     };
-    let state = AppState::new((*db).clone(), Wake::new(), clock, settings, Some(sandbox));
+    let state = SiteState::new(AppState::new(
+        (*db).clone(),
+        Wake::new(),
+        clock,
+        settings,
+        Some(sandbox),
+    ));
     #[expect(clippy::print_stdout, reason = "the address is what it is started for")]
     {
         println!("{base}");

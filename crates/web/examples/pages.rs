@@ -19,8 +19,8 @@ use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::Sender;
 use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, list, user};
-use skychimp_web::client::Proxies;
-use skychimp_web::{AppState, Settings};
+use skychimp_web::kit::client::Proxies;
+use skychimp_web::{AppState, Settings, SiteState};
 use tower::ServiceExt as _;
 
 /// As in the program.
@@ -64,7 +64,13 @@ async fn main() -> anyhow::Result<()> {
         build: String::new(),
         engine: None,
     };
-    let app = AppState::new((*db).clone(), Wake::new(), clock, settings, None);
+    let app = SiteState::new(AppState::new(
+        (*db).clone(),
+        Wake::new(),
+        clock,
+        settings,
+        None,
+    ));
     let site = skychimp_web::router(app.clone());
     let (home, post) = (body(&site, "/").await?, body(&site, "/blog/post7").await?);
     #[expect(clippy::disallowed_methods, reason = "as bare as can be")]

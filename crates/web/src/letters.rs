@@ -18,9 +18,10 @@ use url::Url;
 
 pub use summary::summary;
 
-use crate::error::WebError;
-use crate::i18n::{Lang, Text};
-use crate::{App, format};
+use crate::kit::app::App;
+use crate::kit::error::WebError;
+use crate::kit::format;
+use crate::kit::i18n::{Lang, Text};
 
 /// What a letter is about.
 #[derive(Debug)]

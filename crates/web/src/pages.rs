@@ -18,9 +18,10 @@ pub mod sandbox;
 pub mod suppressions;
 pub mod unsubscribe;
 
-use crate::assets;
-use crate::error::WebError;
-use crate::routes::{Routes, get};
+use crate::kit::assets;
+use crate::kit::error::WebError;
+use crate::kit::routes::get;
+use crate::site::Routes;
 
 /// Pages that answer at once.
 pub(crate) fn routes() -> Routes {
@@ -46,7 +47,6 @@ pub(crate) fn long_routes() -> Routes {
         .merge(account::long_routes())
         .merge(mailings::long_routes())
         .merge(log::long_routes())
-        .merge(manage::long_routes())
         .merge(posts::long_routes())
         .merge(recipients::long_routes())
         .merge(imports::long_routes())

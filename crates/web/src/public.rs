@@ -14,11 +14,12 @@
 //! - **Made once**: of all that want a page that is not there, one makes it and the others wait for it.
 //! - **Never an error**: without the shared server, with a slow one or one full of garbage, pages are made here.
 
+pub(crate) mod figures;
 mod gate;
-mod gzip;
 mod kept;
 mod store;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -30,14 +31,19 @@ use axum::response::{IntoResponse as _, Response};
 use skychimp_core::platform::ids::{ContentVersion, PostId};
 use skychimp_core::platform::time::Moment;
 
-pub(crate) use self::gzip::{Piece, Sheet};
-use self::kept::Filled;
-pub(crate) use self::kept::{Hole, Keep, Kept, POSTS};
-pub(crate) use self::store::{Sealed, Store};
-use crate::error::WebError;
-use crate::i18n::Lang;
-use crate::page::{chosen_language, text_of};
-use crate::{AppState, cookies, views};
+use self::figures::LiveFigures;
+pub(crate) use self::kept::POSTS;
+use self::kept::{Filled, Kept};
+use self::store::{Sealed, Store};
+use crate::kit::app::AppState;
+use crate::kit::app::Settings;
+use crate::kit::cookies;
+use crate::kit::error::WebError;
+use crate::kit::gzip::accepts_gzip;
+use crate::kit::hole::Keep;
+use crate::kit::i18n::Lang;
+use crate::kit::page::{Page, chosen_language, text_of};
+use crate::kit::views;
 
 /// Marks an answer that is the same for all strangers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,6 +61,43 @@ impl Public {
     pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Draws a post as the home page shows it; `None` when it is not published any more.
+pub(crate) type DrawCard = for<'a> fn(&'a AppState, &'a Page, PostId) -> Drawn<'a>;
+/// See [`DrawCard`].
+pub(crate) type Drawn<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<String>, WebError>> + Send + 'a>>;
+
+/// What the public pages of a process have in common: the pages that are kept, and the service's figures.
+#[derive(Debug)]
+pub(crate) struct PublicPages {
+    pub(crate) store: Store,
+    pub(crate) figures: Arc<LiveFigures>,
+    draw_card: DrawCard,
+}
+
+impl PublicPages {
+    /// Nothing is kept yet.
+    pub(crate) fn new(settings: &Settings, draw_card: DrawCard) -> Self {
+        Self {
+            store: Store::new(settings),
+            figures: Arc::new(LiveFigures::new(Sealed::new(settings))),
+            draw_card,
+        }
+    }
+
+    /// A post as the home page shows it; `None` when it is not published any more.
+    async fn card(
+        &self,
+        app: &AppState,
+        version: ContentVersion,
+        lang: Lang,
+        post: PostId,
+    ) -> Result<Option<Arc<Kept>>, WebError> {
+        let draw = self.draw_card;
+        self.store.card(app, draw, version, lang, post).await
     }
 }
 
@@ -92,7 +135,7 @@ impl Ask {
             || headers.contains_key("hx-request")
             || chosen_language(head.uri.query()).is_some()
             || cookies::get(headers, cookies::session_name(app)).is_some()
-            || cookies::get(headers, crate::flash::NAME).is_some();
+            || cookies::get(headers, crate::kit::flash::NAME).is_some();
         if personal {
             return None;
         }
@@ -126,26 +169,16 @@ pub(crate) fn nobody(lang: Lang, keep: Keep) -> Request {
     request
 }
 
-/// Tells whether the visitor reads gzip.
-pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|part| {
-            let mut words = part.split(';').map(str::trim);
-            words.next() == Some("gzip")
-                && !words.any(|q| matches!(q, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-        })
-}
-
 /// The middleware.
-pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn serve(
+    State((app, public)): State<(AppState, Arc<PublicPages>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     // A request's body cannot be shared between threads, its head can.
     let (head, body) = request.into_parts();
-    match find(&app, &head, &next).await {
-        Some((ask, kept)) => match answer(&app, &ask, &kept).await {
+    match find(&app, &public, &head, &next).await {
+        Some((ask, kept)) => match answer(&app, &public, &ask, &kept).await {
             Ok(response) => response,
             Err(error) => error.into_response(),
         },
@@ -154,17 +187,22 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
 }
 
 /// The kept page for a request, made if need be; `None`: this request is for the handlers.
-async fn find(app: &AppState, head: &Parts, next: &Next) -> Option<(Ask, Arc<Kept>)> {
-    let ask = Ask::of(app, head).filter(|_| app.pages.keeps())?;
+async fn find(
+    app: &AppState,
+    public: &PublicPages,
+    head: &Parts,
+    next: &Next,
+) -> Option<(Ask, Arc<Kept>)> {
+    let ask = Ask::of(app, head).filter(|_| public.store.keeps())?;
     // a database that does not answer: the page itself will say so
-    let version = app.pages.version(&app.db).await?;
+    let version = public.store.version(&app.db).await?;
     let make = async {
         let marks = Keep::new();
         let response = next.clone().run(ask.clean(head, marks)).await;
         keep(version, response, marks, app).await
     };
-    let kept = app
-        .pages
+    let kept = public
+        .store
         .page(version, ask.lang, &ask.address, app.clock.now(), make)
         .await?;
     Some((ask, kept))
@@ -195,13 +233,18 @@ async fn keep(
 }
 
 /// A kept page as this visitor gets it.
-async fn answer(app: &AppState, ask: &Ask, kept: &Kept) -> Result<Response, WebError> {
+async fn answer(
+    app: &AppState,
+    public: &PublicPages,
+    ask: &Ask,
+    kept: &Kept,
+) -> Result<Response, WebError> {
     if ask.person
         && let Some(post) = kept.public.post
     {
         app.views.add(post);
     }
-    let filled = Filled::new(app, kept, ask.lang).await?;
+    let filled = Filled::new(app, public, kept, ask.lang).await?;
     let tag = filled.tag();
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = kept.headers.clone();
@@ -230,7 +273,7 @@ fn knows(known: &HeaderValue, tag: &str) -> bool {
     })
 }
 
-/// The language of a request, as [`crate::page::Page`] finds it for strangers.
+/// The language of a request, as [`crate::kit::page::Page`] finds it for strangers.
 impl Lang {
     fn of(headers: &HeaderMap) -> Self {
         cookies::get(headers, cookies::LANGUAGE)

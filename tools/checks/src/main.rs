@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the problems are the output")]
 
+mod layers;
 mod requirements;
 mod text;
 mod tree;
@@ -18,8 +19,9 @@ type Problems = Vec<String>;
 
 fn main() -> anyhow::Result<ExitCode> {
     let tree = Tree::read()?;
-    let rules: [(&str, Problems); 5] = [
+    let rules: [(&str, Problems); 6] = [
         ("environment read in one crate", text::environment(&tree)),
+        ("imports in order", layers::check(&tree)),
         ("file sizes", text::sizes(&tree)),
         ("module names", text::module_names(&tree)),
         ("dependencies explained", text::dependencies(&tree)),

@@ -13,8 +13,8 @@ use skychimp_core::sending::delivery::Scope;
 use skychimp_core::sending::worker::EngineHealth;
 use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
-use skychimp_web::sandbox::SandboxStore;
-use skychimp_web::{AppState, SettingLine, Settings};
+use skychimp_web::kit::sandbox::SandboxStore;
+use skychimp_web::{AppState, SettingLine, Settings, SiteState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -80,7 +80,7 @@ impl Serve {
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
-    app: AppState,
+    app: SiteState,
     site: tokio::task::JoinHandle<std::io::Result<()>>,
     engine: Option<Running>,
     /// Where letters go while there is no mail server.
@@ -118,7 +118,7 @@ impl Service {
             (store, sandbox) = (Some(letters), Some(started));
             Some(server)
         };
-        let app = AppState::new(
+        let app = SiteState::new(AppState::new(
             db.clone(),
             program.wake.clone(),
             program.clock.clone(),
@@ -140,7 +140,7 @@ impl Service {
                 engine,
             },
             store,
-        );
+        ));
         let site = tokio::spawn(skychimp_web::serve(listener, app.clone(), stop.clone()));
         Ok(Self {
             address,

@@ -6,9 +6,9 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::sending::report::{Summary, SummaryLetter};
 
 use super::{Content, language};
-use crate::format;
-use crate::i18n::{Lang, Text};
-use crate::pages::mailings::report::{ReportView, sentence};
+use crate::kit::format;
+use crate::kit::i18n::{Lang, Text};
+use crate::parts::report_view::{ReportView, sentence};
 
 #[derive(Template)]
 #[template(path = "letters/summary.html")]

@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::routes::Routes;
+use crate::site::Routes;
 
 pub(crate) use data::long_routes;
-pub(crate) use profile::zones;
 
 pub(crate) fn routes() -> Routes {
     Routes::new()

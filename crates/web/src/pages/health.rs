@@ -6,8 +6,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::AppState;
-use crate::routes::{Routes, get};
+use crate::kit::app::AppState;
+use crate::kit::routes::get;
+use crate::site::Routes;
 
 /// A database that needs longer is not ready.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -1,8 +1,9 @@
 //! `/`: for strangers what the service is, with its figures and three posts; for users the overview of their own things.
 
 mod dashboard;
-pub(crate) mod lately;
 mod shots;
+
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
@@ -15,12 +16,15 @@ use skychimp_core::platform::ids::PostId;
 
 use self::dashboard::DashboardView;
 use self::shots::Shot;
-use super::blog::{self, Tile};
-use crate::error::WebError;
-use crate::page::{Page, html};
-use crate::public::{Hole, Keep, POSTS, Public};
-use crate::routes::{Routes, get};
-use crate::{AppState, figures};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::hole::{Hole, Keep};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::get;
+use crate::parts::post_view::{self, Tile};
+use crate::public::figures;
+use crate::public::{Drawn, POSTS, Public, PublicPages};
+use crate::site::Routes;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/", get(home))
@@ -101,13 +105,17 @@ fn steps(overview: &Overview) -> Vec<Step> {
     steps.into()
 }
 
-async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+async fn home(
+    State(app): State<AppState>,
+    State(public): State<Arc<PublicPages>>,
+    page: Page,
+) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let Some(user) = page.user.clone() else {
         if !User::any(&mut tx).await? {
             return Ok(Redirect::to("/setup").into_response());
         }
-        return landing(&app, tx, page).await;
+        return landing(&app, &public, tx, page).await;
     };
     if page.writes() && !page.sends() {
         return Ok(Redirect::to("/posts").into_response());
@@ -119,7 +127,7 @@ async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebEr
         None
     };
     let steps = steps(&overview);
-    let service = Service::now(&app, &mut tx, &page).await?;
+    let service = Service::now(&app, &public, &mut tx, &page).await?;
     html(&OverviewPage {
         page,
         user,
@@ -130,7 +138,12 @@ async fn home(State(app): State<AppState>, page: Page) -> Result<Response, WebEr
     })
 }
 
-async fn landing(app: &AppState, mut tx: Tx, page: Page) -> Result<Response, WebError> {
+async fn landing(
+    app: &AppState,
+    pages: &PublicPages,
+    mut tx: Tx,
+    page: Page,
+) -> Result<Response, WebError> {
     let public = Public {
         until: Post::next_publication(&mut tx, page.now).await?,
         choice: Post::published_ids(&mut tx, page.now).await?,
@@ -138,13 +151,13 @@ async fn landing(app: &AppState, mut tx: Tx, page: Page) -> Result<Response, Web
     };
     let service = match page.kept() {
         Some(keep) => Service::open(keep, &public.choice),
-        None => Service::now(app, &mut tx, &page).await?,
+        None => Service::now(app, pages, &mut tx, &page).await?,
     };
     let landing = html(&LandingPage {
         mailing: Shot::desk("mailing", page.lang),
         message: Shot::desk("message", page.lang),
         phone: Shot::phone("mailing", page.lang),
-        base: blog::base(app),
+        base: post_view::base(app),
         registration: app.settings.registration.is_open(),
         page,
         service,
@@ -167,13 +180,18 @@ impl Service {
     }
 
     /// For this view.
-    async fn now(app: &AppState, tx: &mut Tx, page: &Page) -> Result<Self, WebError> {
+    async fn now(
+        app: &AppState,
+        public: &PublicPages,
+        tx: &mut Tx,
+        page: &Page,
+    ) -> Result<Self, WebError> {
         let cards = Post::random_published(tx, POSTS, rand::random(), page.now).await?;
         let mut posts = String::new();
-        for tile in blog::tiles(tx, cards).await? {
+        for tile in post_view::tiles(tx, cards).await? {
             posts += &CardPart { page, tile }.render()?;
         }
-        let figures = app.figures.shown(app).await?.figures();
+        let figures = public.figures.shown(app).await?.figures();
         Ok(Self {
             figures: figures::html(page, figures)?,
             posts,
@@ -182,17 +200,17 @@ impl Service {
 }
 
 /// A post as this page shows it; `None` when it is not published any more.
-pub(crate) async fn card(
-    app: &AppState,
-    page: &Page,
-    post: PostId,
-) -> Result<Option<String>, WebError> {
+pub(crate) fn card<'a>(app: &'a AppState, page: &'a Page, post: PostId) -> Drawn<'a> {
+    Box::pin(draw_card(app, page, post))
+}
+
+async fn draw_card(app: &AppState, page: &Page, post: PostId) -> Result<Option<String>, WebError> {
     let mut tx = app.db.read().await?;
     let Some(card) = Post::card(&mut tx, post, page.now).await? else {
         return Ok(None);
     };
     let mut text = String::new();
-    for tile in blog::tiles(&mut tx, vec![card]).await? {
+    for tile in post_view::tiles(&mut tx, vec![card]).await? {
         text += &CardPart { page, tile }.render()?;
     }
     Ok(Some(text))

@@ -14,13 +14,14 @@ use skychimp_core::recipients::import::{
 use skychimp_core::recipients::list::List;
 
 use self::columns::{ColumnsPage, OptionsForm};
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Path};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Path};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 /// Imports shown under the upload.
 const LATEST: i64 = 10;

@@ -10,13 +10,14 @@ use skychimp_core::platform::ids::ListId;
 use skychimp_core::recipients::list::{self, List, Members, Place, Uses};
 use url::form_urlencoded::byte_serialize;
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::page::{Page, html, html_changed, html_wrong};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
+use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 /// Rows of a page.
 const ROWS: usize = 50;

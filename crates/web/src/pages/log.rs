@@ -12,14 +12,15 @@ use skychimp_core::sending::attempt::{Attempt, AttemptOutcome, LogCursor, LogFil
 use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::mailing::Mailing;
 
-use super::mailings::log::{cells, moment, tone};
-use crate::AppState;
-use crate::auth::{Manager, Sender};
-use crate::error::WebError;
-use crate::form::{Path, Query};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get};
-use crate::table::{Cell, Lines, columns, download};
+use crate::kit::app::AppState;
+use crate::kit::auth::{Manager, Sender};
+use crate::kit::error::WebError;
+use crate::kit::form::{Path, Query};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::get;
+use crate::kit::table::{Cell, Lines, columns, download};
+use crate::parts::attempts::{cells, moment, tone};
+use crate::site::Routes;
 
 /// Attempts on one page.
 const PAGE: usize = 50;
@@ -29,7 +30,9 @@ const SLICE: usize = 1_000;
 const MAILINGS: i64 = 200;
 
 pub(crate) fn routes() -> Routes {
-    Routes::new().route("/log", get(log))
+    Routes::new()
+        .route("/log", get(log))
+        .route("/manage/users/{id}/log", get(of_user))
 }
 
 /// Exports.
@@ -187,7 +190,7 @@ async fn log(
 }
 
 /// Another's log, for moderators.
-pub(crate) async fn of_user(
+async fn of_user(
     State(app): State<AppState>,
     page: Page,
     Manager(_, viewer): Manager,

@@ -1,19 +1,18 @@
 //! Mailings: the list, the mailing's page with its checklist and its runs, the form, the log.
 
 mod bulk;
+mod files;
 mod form;
-pub(crate) mod live;
-pub(crate) mod log;
-pub(crate) mod people;
+mod live;
+mod log;
+mod moderated;
+mod people;
 mod period;
-pub(crate) mod report;
-pub(crate) mod show;
-mod snapshot;
-pub(crate) mod trend;
+mod show;
+mod trend;
 mod viewer;
 
-pub(crate) use snapshot::Snapshots;
-pub(crate) use viewer::Viewer;
+use viewer::Viewer;
 
 use askama::Template;
 use axum::extract::State;
@@ -27,14 +26,14 @@ use skychimp_core::sending::mailing::{
     Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status, Step,
 };
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{NoFields, Once, Path, Query};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
-use report::files;
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{NoFields, Once, Path, Query};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 /// Mailings on one page.
 const PAGE: i64 = 30;
@@ -78,6 +77,7 @@ pub(crate) fn routes() -> Routes {
             "/mailings/{id}/people",
             get(people::people).post(people::new_mailing),
         )
+        .merge(moderated::routes())
 }
 
 /// Streams: live numbers and exports.
@@ -95,6 +95,7 @@ pub(crate) fn long_routes() -> Routes {
         .route("/mailings/{id}/report.xlsx", get(files::mailing))
         .route("/mailings/{id}/runs/{run}/report.csv", get(files::run))
         .route("/mailings/{id}/runs/{run}/report.xlsx", get(files::run))
+        .merge(moderated::long_routes())
 }
 
 /// The service's own sender.
@@ -105,7 +106,7 @@ fn service(app: &AppState) -> From {
 /// A moment as it is read in a mailing's zone; in the visitor's zone while that one is not known.
 fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
     let zone = skychimp_core::sending::schedule::zone(zone).unwrap_or_else(|_| page.zone.clone());
-    crate::format::time(at, &zone, page.lang)
+    crate::kit::format::time(at, &zone, page.lang)
 }
 
 /// What a mailing's state is called (`status-{name}`) and how it is to be felt.

@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::Path;
-use crate::routes::{Routes, get};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::Path;
+use crate::kit::routes::get;
+use crate::site::Routes;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/media/{name}", get(serve))

@@ -11,13 +11,14 @@ use skychimp_core::messages::message::{Message, MessageDraft, MessageRow};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MessageId;
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, NoFields, Once, Outcome, Path, Query, outcome};
-use crate::page::{Page, html, html_changed, html_wrong};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, NoFields, Once, Outcome, Path, Query, outcome};
+use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 /// Messages on a page of the list.
 const PAGE_SIZE: usize = 50;

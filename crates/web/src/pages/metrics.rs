@@ -4,15 +4,18 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::AppState;
-use crate::error::WebError;
-use crate::routes::{Routes, get};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::routes::get;
+use crate::public::PublicPages;
+use crate::site::Routes;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/metrics", get(metrics))
@@ -20,6 +23,7 @@ pub(crate) fn routes() -> Routes {
 
 async fn metrics(
     State(app): State<AppState>,
+    State(public): State<Arc<PublicPages>>,
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -35,8 +39,8 @@ async fn metrics(
             "# TYPE skychimp_{name} {kind}\nskychimp_{name} {value}"
         );
     };
-    let counts = &app.pages.counts;
-    let (pages, bytes) = app.pages.size();
+    let counts = &public.store.counts;
+    let (pages, bytes) = public.store.size();
     let age = counts.age.load(Ordering::Relaxed);
     line(
         "pages_hits_total",

@@ -18,14 +18,15 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::PostId;
 
 use self::form::{EditPage, PostForm};
-use super::blog::PostPage;
-use crate::AppState;
-use crate::auth::{CurrentUser, Writer};
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::page::{Page, html, html_wrong};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::{CurrentUser, Writer};
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
+use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::routes::{get, post};
+use crate::parts::post_view::PostPage;
+use crate::site::Routes;
 
 /// Posts on a page of the list.
 const PAGE_SIZE: i64 = 50;

@@ -18,18 +18,18 @@ use skychimp_core::recipients::recipient::{
 use skychimp_core::recipients::suppression::Suppression;
 use url::form_urlencoded::Serializer;
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::page::{Page, html, html_changed, html_wrong};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
+use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::query::LIST_CHOICES;
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 /// Rows of a page.
 const ROWS: usize = 50;
-/// Lists offered in a choice.
-pub(crate) const CHOICES: i64 = 500;
 /// Empty lines for new attributes.
 const SPARE: usize = 2;
 
@@ -143,7 +143,7 @@ async fn index(
         export: view.href("/recipients/export", None),
         workbook: view.href("/recipients/export.xlsx", None),
         rows: found.rows,
-        lists: List::all(&mut tx, user.id, CHOICES).await?,
+        lists: List::all(&mut tx, user.id, LIST_CHOICES).await?,
         count: Recipient::count(&mut tx, user.id, &filter).await?,
         page,
         view,
@@ -252,7 +252,7 @@ impl FormPage {
         sender: &Sender,
         form: RecipientForm,
     ) -> Result<Self, WebError> {
-        let lists = List::all(&mut app.db.read().await?, sender.id(), CHOICES).await?;
+        let lists = List::all(&mut app.db.read().await?, sender.id(), LIST_CHOICES).await?;
         Ok(Self {
             page,
             form,

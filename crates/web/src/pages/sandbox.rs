@@ -16,14 +16,16 @@ use skychimp_core::platform::ids::{OutboxId, UserId};
 use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::outbox::OutboxLetter;
 
-use crate::auth::{Admin, Sender};
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Path, Query};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
-use crate::sandbox::{SandboxLetter, SandboxStore};
-use crate::{AppState, headers};
+use crate::kit::auth::{Admin, Sender};
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Path, Query};
+use crate::kit::headers;
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::kit::sandbox::{SandboxLetter, SandboxStore};
+use crate::site::Routes;
+use crate::site::SiteState;
 
 /// Letters on a page of the list.
 const PAGE_SIZE: usize = 50;
@@ -89,10 +91,10 @@ impl Sandbox {
     }
 }
 
-impl FromRequestParts<AppState> for Sandbox {
+impl FromRequestParts<SiteState> for Sandbox {
     type Rejection = WebError;
 
-    async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, WebError> {
+    async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
         let Sender(user) = Sender::from_request_parts(head, app).await?;
         let store = app.sandbox.clone().ok_or(WebError::NotFound)?;
         let reader = if user.role == Role::Admin {

@@ -9,13 +9,14 @@ use skychimp_core::platform::ids::{RecipientId, UserId};
 use skychimp_core::recipients::suppression::{self, Place, Reason, Suppression};
 use url::form_urlencoded::Serializer;
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Query};
-use crate::page::{Page, html, html_wrong};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Query};
+use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 /// Rows of a page.
 const ROWS: usize = 50;

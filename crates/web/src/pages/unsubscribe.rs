@@ -14,11 +14,13 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::recipients::suppression::{Reason, Suppression};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
-use crate::AppState;
-use crate::error::{self, WebError};
-use crate::form::Path;
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::error::{self, WebError};
+use crate::kit::form::Path;
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
+use crate::site::SiteState;
 
 /// The link in test letters and previews.
 const TEST: &str = "test";
@@ -46,10 +48,10 @@ async fn no_trace(request: axum::extract::Request, next: Next) -> Response {
 /// A visitor without an account.
 struct Stranger(Page);
 
-impl FromRequestParts<AppState> for Stranger {
+impl FromRequestParts<SiteState> for Stranger {
     type Rejection = WebError;
 
-    async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, WebError> {
+    async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
         Ok(Self(Page::stranger(app, head)))
     }
 }

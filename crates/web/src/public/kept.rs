@@ -15,80 +15,17 @@ use rand::seq::index;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
 use skychimp_core::platform::time::Moment;
 
-use super::{Piece, Public, Sheet};
-use crate::error::WebError;
-use crate::figures::Shown;
-use crate::i18n::Lang;
-use crate::{AppState, format};
+use super::{Public, PublicPages};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::format;
+use crate::kit::gzip::{Piece, Sheet};
+use crate::kit::hole::{Hole, Keep};
+use crate::kit::i18n::Lang;
+use crate::public::figures::Shown;
 
 /// Posts on the home page (R55).
 pub(crate) const POSTS: usize = 3;
-
-/// Says to handlers that the page they make will be kept: holes stay open, nobody is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Keep(u128);
-
-impl Keep {
-    /// For one making of a page.
-    pub(crate) fn new() -> Self {
-        Self(rand::random())
-    }
-
-    /// How a hole stands in the page that is being made.
-    pub(crate) fn mark(self, hole: Hole) -> String {
-        let (open, close) = (self.open(), Self::CLOSE);
-        match hole {
-            Hole::Views(post) => format!("{open}{post}{close}"),
-            Hole::Figures => format!("{open}figures{close}"),
-            Hole::Posts => format!("{open}posts{close}"),
-        }
-    }
-
-    /// Escaping for HTML leaves a mark as it is.
-    fn open(self) -> String {
-        format!("hole-{:032x}-", self.0)
-    }
-
-    const CLOSE: char = '.';
-
-    /// The text without its marks, and where they stood.
-    fn take_out(self, text: &str) -> (String, Vec<(usize, Hole)>) {
-        let open = self.open();
-        let mut rest = text;
-        let mut left = String::with_capacity(text.len());
-        let mut holes = Vec::new();
-        while let Some((before, after)) = rest.split_once(&open) {
-            left.push_str(before);
-            let (name, after) = after.split_once(Self::CLOSE).unwrap_or((after, ""));
-            // only we know the number, and we name what there is
-            holes.extend(Hole::parse(name).map(|hole| (left.len(), hole)));
-            rest = after;
-        }
-        left.push_str(rest);
-        (left, holes)
-    }
-}
-
-/// What is different at every view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub(crate) enum Hole {
-    /// How often a post was read.
-    Views(PostId),
-    /// The service's figures.
-    Figures,
-    /// Posts chosen by chance.
-    Posts,
-}
-
-impl Hole {
-    fn parse(name: &str) -> Option<Self> {
-        match name {
-            "figures" => Some(Self::Figures),
-            "posts" => Some(Self::Posts),
-            _ => name.parse().ok().map(Self::Views),
-        }
-    }
-}
 
 #[derive(Debug)]
 enum Part {
@@ -264,7 +201,12 @@ pub(super) struct Filled<'a> {
 
 impl<'a> Filled<'a> {
     /// Finds what belongs into the holes.
-    pub(super) async fn new(app: &AppState, kept: &'a Kept, lang: Lang) -> Result<Self, WebError> {
+    pub(super) async fn new(
+        app: &AppState,
+        public: &PublicPages,
+        kept: &'a Kept,
+        lang: Lang,
+    ) -> Result<Self, WebError> {
         let mut filled = Self {
             kept,
             lang,
@@ -272,14 +214,14 @@ impl<'a> Filled<'a> {
             cards: Vec::new(),
         };
         if kept.has(Hole::Figures) {
-            filled.figures = Some(app.figures.shown(app).await?);
+            filled.figures = Some(public.figures.shown(app).await?);
         }
         if kept.has(Hole::Posts) {
             for post in kept.chosen() {
                 // withdrawn a moment ago, after this view began
                 filled
                     .cards
-                    .extend(app.pages.card(app, kept.version, lang, post).await?);
+                    .extend(public.card(app, kept.version, lang, post).await?);
             }
         }
         for page in filled.pages() {

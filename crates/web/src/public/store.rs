@@ -16,12 +16,14 @@ use skychimp_core::platform::shared::Shared;
 use skychimp_core::platform::time::Moment;
 
 use super::gate::Gate;
-use super::{Hole, Keep, Kept, Public, nobody};
-use crate::error::WebError;
-use crate::i18n::Lang;
-use crate::page::Page;
-use crate::pages::home;
-use crate::{AppState, Settings};
+use super::kept::Kept;
+use super::{DrawCard, Public, nobody};
+use crate::kit::app::AppState;
+use crate::kit::app::Settings;
+use crate::kit::error::WebError;
+use crate::kit::hole::{Hole, Keep};
+use crate::kit::i18n::Lang;
+use crate::kit::page::Page;
 
 /// A page that nobody wanted for so long is dropped.
 const IDLE: Duration = Duration::from_mins(10);
@@ -142,6 +144,7 @@ impl Store {
     pub(super) async fn card(
         &self,
         app: &AppState,
+        draw: DrawCard,
         version: ContentVersion,
         lang: Lang,
         post: PostId,
@@ -160,7 +163,7 @@ impl Store {
         let keep = Keep::new();
         let (head, _) = nobody(lang, keep).into_parts();
         let page = Page::stranger(app, &head);
-        let Some(text) = home::card(app, &page, post).await? else {
+        let Some(text) = draw(app, &page, post).await? else {
             return Ok(None);
         };
         let kept = Arc::new(Kept::card(version, &text, keep, page.now));

@@ -20,9 +20,9 @@ use skychimp_core::sending::mailing::Sender;
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{TestDb, outbox, user};
-use skychimp_web::client::Proxies;
-use skychimp_web::sandbox::SandboxStore;
-use skychimp_web::{AppState, Settings, router};
+use skychimp_web::kit::client::Proxies;
+use skychimp_web::kit::sandbox::SandboxStore;
+use skychimp_web::{AppState, Settings, SiteState, router};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -31,7 +31,7 @@ pub struct Site {
     pub db: TestDb,
     pub clock: Clock,
     pub sandbox: Arc<SandboxStore>,
-    pub app: AppState,
+    pub app: SiteState,
     router: Router,
     /// Its data folder.
     pub data: TempDir,
@@ -39,16 +39,16 @@ pub struct Site {
 
 impl Site {
     /// Another process on the same database, and a visitor of it.
-    pub fn node(&self, change: impl FnOnce(&mut Settings)) -> (AppState, Browser) {
+    pub fn node(&self, change: impl FnOnce(&mut Settings)) -> (SiteState, Browser) {
         let mut settings = self.app.settings.clone();
         change(&mut settings);
-        let app = AppState::new(
+        let app = SiteState::new(AppState::new(
             (*self.db).clone(),
             Wake::new(),
             self.clock.clone(),
             settings,
             None,
-        );
+        ));
         let visitor = Browser {
             router: router(app.clone()),
             ..self.stranger()
@@ -94,13 +94,13 @@ impl Site {
             engine: None,
         };
         change(&mut settings);
-        let app = AppState::new(
+        let app = SiteState::new(AppState::new(
             (*db).clone(),
             Wake::new(),
             clock.clone(),
             settings,
             Some(Arc::clone(&sandbox)),
-        );
+        ));
         let router = router(app.clone());
         Self {
             db,

@@ -13,7 +13,7 @@ use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
 use skychimp_core::sending::service::Service;
 use skychimp_core::testing::{CacheServer, list, mailing};
-use skychimp_web::{AppState, Settings};
+use skychimp_web::{Settings, SiteState};
 
 use crate::browser::{Browser, Site};
 
@@ -92,7 +92,7 @@ impl Blog {
 }
 
 /// A number of the metrics.
-async fn metric(app: &AppState, name: &str) -> u64 {
+async fn metric(app: &SiteState, name: &str) -> u64 {
     let mut request = axum::http::Request::get("/metrics")
         .body(axum::body::Body::empty())
         .unwrap();

@@ -377,7 +377,7 @@ impl Things {
             ("tag", "tag") => "news".to_owned(),
             ("media", "name") => self.picture.clone(),
             ("u", "token") => self.unsubscribe.clone(),
-            ("assets", "name") => skychimp_web::assets::url("app.css")
+            ("assets", "name") => skychimp_web::kit::assets::url("app.css")
                 .rsplit_once('/')
                 .unwrap()
                 .1

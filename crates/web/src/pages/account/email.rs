@@ -1,6 +1,7 @@
 //! Change of the address: verified at the new one, told to the old one (R30).
 
-use crate::routes::{Routes, get};
+use crate::kit::routes::get;
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,13 +11,13 @@ use skychimp_core::accounts::user::User;
 
 use super::reset::{dead, granted, redeemed};
 use super::{Even, password};
-use crate::AppState;
-use crate::auth::CurrentUser;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::app::AppState;
+use crate::kit::auth::CurrentUser;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html, html_wrong};
 use crate::letters::{self, Letter};
-use crate::page::{Page, html, html_wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

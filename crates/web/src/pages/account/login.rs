@@ -1,6 +1,7 @@
 //! Sign in and out.
 
-use crate::routes::{Routes, get, post};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -13,10 +14,11 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::UserId;
 
 use super::second;
-use crate::error::WebError;
-use crate::form::{Errors, Form, Query};
-use crate::page::{Page, html, html_wrong, text_of};
-use crate::{AppState, cookies};
+use crate::kit::app::AppState;
+use crate::kit::cookies;
+use crate::kit::error::WebError;
+use crate::kit::form::{Errors, Form, Query};
+use crate::kit::page::{Page, html, html_wrong, text_of};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

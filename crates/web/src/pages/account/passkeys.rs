@@ -17,14 +17,17 @@ use skychimp_core::platform::ids::PasskeyId;
 use super::login::{self, Entry, enter, local};
 use super::password;
 use super::second::{CodePage, SecurityPage, half_in, step_token};
-use crate::auth::CurrentUser;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::app::App;
+use crate::kit::app::AppState;
+use crate::kit::auth::CurrentUser;
+use crate::kit::cookies;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html_wrong};
+use crate::kit::routes::post;
 use crate::letters::{self, Letter};
-use crate::page::{Page, html_wrong};
-use crate::routes::{Routes, post};
-use crate::{App, AppState, cookies};
+use crate::site::Routes;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

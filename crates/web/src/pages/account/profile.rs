@@ -1,6 +1,7 @@
 //! What a user chose: name, language, theme, time zone.
 
-use crate::routes::{Routes, get};
+use crate::kit::routes::get;
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
@@ -8,12 +9,14 @@ use serde::Deserialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
 
-use crate::auth::CurrentUser;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, outcome};
-use crate::page::{Page, html, html_wrong};
-use crate::{AppState, cookies};
+use crate::kit::app::AppState;
+use crate::kit::auth::CurrentUser;
+use crate::kit::cookies;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, outcome};
+use crate::kit::format;
+use crate::kit::page::{Page, html, html_wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -56,21 +59,9 @@ impl ProfilePage {
             user,
             form,
             errors,
-            zones: zones(),
+            zones: format::zones(),
         }
     }
-}
-
-/// The time zones of the world, for a list of suggestions.
-pub(crate) fn zones() -> Vec<String> {
-    let mut zones: Vec<String> = jiff::tz::db()
-        .available()
-        .map(|zone| zone.as_str().to_owned())
-        .filter(|zone| zone.contains('/') || zone == "UTC")
-        .filter(|zone| !zone.starts_with("Etc/") && !zone.starts_with("SystemV/"))
-        .collect();
-    zones.sort_unstable();
-    zones
 }
 
 async fn profile_page(

@@ -1,6 +1,7 @@
 //! Registration, and the letter that verifies its address (R30, R31, R35).
 
-use crate::routes::{Routes, get, post};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -13,13 +14,13 @@ use skychimp_core::platform::error::{Error, FieldError};
 
 use super::Even;
 use super::reset::{dead, granted, redeemed};
-use crate::AppState;
-use crate::auth::CurrentUser;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::app::AppState;
+use crate::kit::auth::CurrentUser;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html, html_wrong};
 use crate::letters::{self, Letter};
-use crate::page::{Page, html, html_wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

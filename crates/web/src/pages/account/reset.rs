@@ -1,6 +1,7 @@
 //! A forgotten password, and what the pages behind links in letters have in common.
 
-use crate::routes::{Routes, get};
+use crate::kit::routes::get;
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,12 +14,12 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
 
 use super::{Even, password, register};
-use crate::AppState;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html, html_wrong};
 use crate::letters::{self, Letter};
-use crate::page::{Page, html, html_wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

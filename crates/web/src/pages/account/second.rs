@@ -19,14 +19,17 @@ use skychimp_core::platform::time::Moment;
 
 use super::login::{Entry, enter, local};
 use super::password;
-use crate::auth::CurrentUser;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Query};
+use crate::kit::app::App;
+use crate::kit::app::AppState;
+use crate::kit::auth::CurrentUser;
+use crate::kit::cookies;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Query};
+use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::routes::{get, post};
 use crate::letters::{self, Letter};
-use crate::page::{Page, html, html_wrong};
-use crate::routes::{Routes, get, post};
-use crate::{App, AppState, cookies};
+use crate::site::Routes;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

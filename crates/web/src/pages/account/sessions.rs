@@ -1,6 +1,7 @@
 //! The browsers in which one is logged in.
 
-use crate::routes::{Routes, get, post};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,12 +11,12 @@ use serde::Deserialize;
 use skychimp_core::accounts::session::{Session, SessionToken};
 use skychimp_core::platform::time::Moment;
 
-use crate::AppState;
-use crate::auth::CurrentUser;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::Form;
-use crate::page::{Page, html};
+use crate::kit::app::AppState;
+use crate::kit::auth::CurrentUser;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::Form;
+use crate::kit::page::{Page, html};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

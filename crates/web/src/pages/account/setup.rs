@@ -1,6 +1,7 @@
 //! The very first account: the administrator's.
 
-use crate::routes::{Routes, get};
+use crate::kit::routes::get;
+use crate::site::Routes;
 use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -13,11 +14,11 @@ use skychimp_core::platform::ids::UserId;
 
 use super::login::{Entry, enter};
 use super::password;
-use crate::AppState;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, outcome};
-use crate::page::{Page, html, html_wrong};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, outcome};
+use crate::kit::page::{Page, html, html_wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::new().route("/setup", get(setup_page).post(setup))

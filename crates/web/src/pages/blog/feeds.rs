@@ -9,12 +9,13 @@ use skychimp_core::blog::post::public::Place;
 use skychimp_core::blog::post::{Card, Post, Tag};
 use skychimp_core::platform::time::Moment;
 
-use super::base;
-use crate::AppState;
-use crate::error::WebError;
-use crate::i18n::Lang;
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::i18n::Lang;
+use crate::kit::routes::get;
+use crate::parts::post_view::base;
 use crate::public::Public;
-use crate::routes::{Routes, get};
+use crate::site::Routes;
 
 /// Posts in a feed.
 const FEED: i64 = 20;

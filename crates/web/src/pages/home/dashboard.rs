@@ -7,9 +7,9 @@ use skychimp_core::oversight::dashboard::{Dashboard, Upcoming};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::UserId;
 
-use super::lately::{Days, day_of, seconds};
-use crate::error::WebError;
-use crate::page::Page;
+use crate::kit::error::WebError;
+use crate::kit::page::Page;
+use crate::parts::days::{Days, day_of, seconds};
 
 /// Weeks of the calendar.
 const WEEKS: usize = 5;

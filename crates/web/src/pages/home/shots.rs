@@ -1,7 +1,7 @@
 //! Pictures of the product, taken by `make screenshots`.
 
-use crate::assets;
-use crate::i18n::Lang;
+use crate::kit::assets;
+use crate::kit::i18n::Lang;
 
 /// A picture in both themes.
 pub(super) struct Shot {

@@ -13,12 +13,12 @@ use skychimp_core::recipients::list::List;
 
 use super::find;
 use super::upload::look;
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::{Errors, Form, Outcome, Path, outcome};
-use crate::page::{Page, html_wrong};
-use crate::pages::recipients::CHOICES;
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html_wrong};
+use crate::kit::query::LIST_CHOICES;
 
 /// What a person says about the file and its columns.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -142,7 +142,7 @@ impl ColumnsPage {
         form: OptionsForm,
     ) -> Result<Self, WebError> {
         let preview = look(&file_of(&app.settings.data_dir, job.id), form.hints()).await?;
-        let lists = List::all(&mut app.db.read().await?, owner, CHOICES).await?;
+        let lists = List::all(&mut app.db.read().await?, owner, LIST_CHOICES).await?;
         Ok(Self {
             page,
             job,

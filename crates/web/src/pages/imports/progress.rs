@@ -14,12 +14,12 @@ use skychimp_core::recipients::import::{Import, ImportState, error_file_of};
 use tokio::io::AsyncReadExt as _;
 
 use super::find;
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::Path;
-use crate::page::Page;
-use crate::sse::{Look, Seen, watch};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::Path;
+use crate::kit::page::Page;
+use crate::kit::sse::{Look, Seen, watch};
 
 /// The progress of an import.
 struct Watch {

@@ -11,11 +11,11 @@ use skychimp_core::recipients::import::{self, Hints, Import, Options, Preview, f
 use tokio::io::AsyncWriteExt as _;
 
 use super::IndexPage;
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::{Errors, Outcome, outcome};
-use crate::page::{Page, html_wrong};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::{Errors, Outcome, outcome};
+use crate::kit::page::{Page, html_wrong};
 
 pub(super) async fn upload(
     State(app): State<AppState>,

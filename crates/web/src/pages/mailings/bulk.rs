@@ -7,12 +7,12 @@ use serde::Deserialize;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::sending::mailing::{Deletions, Mailing, Step, Tally};
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Form, Query};
-use crate::page::{Page, html};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Form, Query};
+use crate::kit::page::{Page, html};
 
 /// The mailings that are chosen in the list, and what is to be done with them.
 #[derive(Debug, Default, Deserialize)]

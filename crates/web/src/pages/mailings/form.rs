@@ -17,13 +17,13 @@ use skychimp_core::sending::mailing::{
 use skychimp_core::sending::schedule::Every;
 
 use super::{back, found, in_zone, not_possible, service, start_now};
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::page::{At, Page, html, html_changed, html_wrong};
-use crate::pages::account::zones;
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
+use crate::kit::format;
+use crate::kit::page::{At, Page, html, html_changed, html_wrong};
 
 /// Most lists and messages to choose from.
 const CHOICES: usize = 200;
@@ -229,7 +229,7 @@ impl FormPage {
             people,
             plan,
             service: service(app),
-            zones: zones(),
+            zones: format::zones(),
         })
     }
 

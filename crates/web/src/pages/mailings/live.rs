@@ -1,5 +1,6 @@
 //! The numbers of a run as they change, by server-sent events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -10,16 +11,17 @@ use skychimp_core::sending::mailing::{Mailing, Status};
 use skychimp_core::sending::run::{Run, RunState};
 
 use super::Viewer;
-use super::snapshot::{Snapshot, plot};
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::{Path, Query};
-use crate::page::Page;
-use crate::sse::{Look, Seen, watch};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::{Path, Query};
+use crate::kit::page::Page;
+use crate::kit::sse::{Look, Seen, watch};
+use crate::parts::run_snapshot::{Snapshot, Snapshots, plot};
 
 /// What a stream knows of a run between two looks.
 struct Watch {
     app: AppState,
+    runs: Arc<Snapshots>,
     page: Page,
     owner: UserId,
     mailing: MailingId,
@@ -31,6 +33,7 @@ struct Watch {
 
 pub(crate) async fn live(
     State(app): State<AppState>,
+    State(runs): State<Arc<Snapshots>>,
     page: Page,
     viewer: Viewer,
     Path((mailing, run)): Path<(MailingId, RunId)>,
@@ -43,6 +46,7 @@ pub(crate) async fn live(
     drop(tx);
     Ok(watch(Watch {
         app,
+        runs,
         page,
         owner: viewer.owner,
         mailing,
@@ -57,8 +61,8 @@ impl Look for Watch {
 
     async fn look(&mut self) -> Result<Seen, WebError> {
         let now = self.app.clock.now();
-        let runs = &self.app.runs;
-        let found = runs
+        let found = self
+            .runs
             .get(&self.app, &self.page, self.owner, self.mailing, self.run)
             .await?;
         let Some(found) = found else {
@@ -134,7 +138,7 @@ impl Watch {
         let number = |n: i64| page.num(n).to_string();
         let whole = totals.planned;
         let progress = run.progress_at.map_or_else(String::new, |at| {
-            crate::format::ago(at, now, &page.zone, page.lang)
+            crate::kit::format::ago(at, now, &page.zone, page.lang)
         });
         let left = if rate > 0 { totals.remaining / rate } else { 0 };
         json!({

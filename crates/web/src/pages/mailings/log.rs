@@ -12,14 +12,14 @@ use skychimp_core::sending::attempt::{
 };
 use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::mailing::Mailing;
-use skychimp_core::sending::schedule::{Every, Schedule};
 
 use super::{Viewer, found};
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::{Path, Query};
-use crate::page::{Page, html};
-use crate::table::{Cell, Lines, columns, download};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::{Path, Query};
+use crate::kit::page::{Page, html};
+use crate::kit::table::{Cell, Lines, columns, download};
+use crate::parts::attempts::{cells, moment, tone};
 
 /// Attempts on one page.
 const PAGE: usize = 50;
@@ -120,13 +120,6 @@ impl LogQuery {
     }
 }
 
-/// A wall time of a form in the visitor's zone.
-pub(crate) fn moment(text: &str, zone: &str) -> Option<Moment> {
-    Schedule::new(text, zone, Every::Once, None)
-        .ok()
-        .map(|schedule| schedule.start())
-}
-
 #[derive(Template)]
 #[template(path = "mailings/log.html")]
 struct LogPage {
@@ -141,15 +134,6 @@ struct LogPage {
     next: String,
     csv: String,
     xlsx: String,
-}
-
-/// How an attempt's outcome is to be felt.
-pub(crate) fn tone(attempt: &Attempt) -> &'static str {
-    match attempt.outcome {
-        AttemptOutcome::Sent => "good",
-        AttemptOutcome::Deferred | AttemptOutcome::InDoubt => "wait",
-        AttemptOutcome::Failed => "bad",
-    }
 }
 
 pub(crate) async fn log(
@@ -240,20 +224,4 @@ impl Lines for LogLines {
         self.after = found.last().map(Attempt::cursor);
         Ok(Some(found.iter().map(cells).collect()))
     }
-}
-
-/// A line of a log, as [`Attempt::COLUMNS`] names it.
-pub(crate) fn cells(attempt: &Attempt) -> Vec<Cell> {
-    vec![
-        attempt.at.into(),
-        attempt.recipient.clone().into(),
-        attempt.number.into(),
-        attempt.outcome.as_str().into(),
-        attempt.class.clone().into(),
-        attempt.code.into(),
-        attempt.enhanced_code.clone().into(),
-        attempt.reply.clone().into(),
-        attempt.server.clone().into(),
-        attempt.duration_ms.into(),
-    ]
 }

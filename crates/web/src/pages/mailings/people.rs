@@ -13,13 +13,14 @@ use skychimp_core::sending::run::Run;
 
 use super::show::run_of;
 use super::{Viewer, found, not_possible};
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{NoFields, Once, Path, Query};
-use crate::page::{Page, html};
-use crate::table::{Cell, Lines, columns, download};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{NoFields, Once, Path, Query};
+use crate::kit::page::{Page, html};
+use crate::kit::table::{Cell, Lines, columns, download};
+use crate::parts::attempts::delivery_tone as tone;
 
 /// People on one page.
 const PAGE: usize = 50;
@@ -137,16 +138,6 @@ struct PeoplePage {
 impl PeoplePage {
     fn attempts(&self) -> Option<i64> {
         self.query.attempts.trim().parse().ok()
-    }
-}
-
-/// How a delivery's state is to be felt.
-pub(crate) fn tone(state: &str) -> &'static str {
-    match state {
-        "sent" => "good",
-        "failed" | "cancelled" | "expired" => "bad",
-        "deferred" | "skipped" => "wait",
-        _ => "",
     }
 }
 

@@ -11,16 +11,16 @@ use skychimp_core::platform::ids::{RunId, UserId};
 use skychimp_core::sending::report::Report;
 use skychimp_core::sending::run::{Period, Run, TitledRun, Totals};
 
-use super::report::sentence;
 use super::trend::Line;
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::Query;
-use crate::page::{Page, html};
-use crate::pages::home::lately::day_of;
-use crate::pages::manage::{address, day};
-use crate::table::{Cell, Lines, columns, download};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::Query;
+use crate::kit::page::{Page, html};
+use crate::kit::query::{address, day};
+use crate::kit::table::{Cell, Lines, columns, download};
+use crate::parts::days::day_of;
+use crate::parts::report_view::sentence;
 
 /// Runs on one page.
 const PAGE: usize = 50;

@@ -1,7 +1,5 @@
 //! A mailing's page: a checklist before Start, numbers after it.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -19,14 +17,14 @@ use skychimp_core::sending::report::Report;
 use skychimp_core::sending::run::{Run, RunState, Totals};
 
 use super::live::duration;
-use super::report::{self, ReportView};
-use super::snapshot::plot;
 use super::{Look, Viewer, found, in_zone, service};
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::{Errors, Path, Query};
-use crate::page::{At, Page, html, html_wrong};
-use crate::pages::manage::servers::Sending;
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::{Errors, Path, Query};
+use crate::kit::page::{At, Page, html, html_wrong};
+use crate::parts::report_view::{self, ReportView};
+use crate::parts::run_snapshot::plot;
+use crate::parts::run_snapshot::{Sending, rate};
 
 /// Runs on the mailing's page, and on a page of runs.
 const RUNS: i64 = 5;
@@ -35,9 +33,6 @@ const RUNS_PAGE: i64 = 50;
 const HISTORY: i64 = 20;
 /// Groups of replies.
 const GROUPS: usize = 20;
-/// The rate is measured over this time.
-const RATE_OVER: Duration = Duration::from_secs(10);
-
 /// A run with what its numbers mean now.
 pub(super) struct RunView {
     pub run: Run,
@@ -118,17 +113,6 @@ fn run_tone(run: &Run) -> &'static str {
 /// The number in a line of history.
 fn count(event: &Event) -> i64 {
     event.detail.parse().unwrap_or(0)
-}
-
-/// Letters per second of a run, lately.
-pub(super) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, WebError> {
-    if run.is_over() || run.state != RunState::Sending {
-        return Ok(0);
-    }
-    let sent = Attempt::sent_since(tx, run.owner_id, run.id, now - RATE_OVER).await?;
-    let began = run.started_at.unwrap_or(now);
-    let over = now.since(began).min(RATE_OVER).as_secs().max(1);
-    Ok(sent / i64::try_from(over).unwrap_or(1))
 }
 
 #[derive(Template)]
@@ -421,7 +405,7 @@ impl RunPage {
         let report = self.report.as_ref();
         let took = report.and_then(|report| Some(report.times()?.all));
         let causes = report.map(ReportView::causes).unwrap_or_default();
-        report::sentence(self.page.lang, &self.view.totals, took, &causes)
+        report_view::sentence(self.page.lang, &self.view.totals, took, &causes)
     }
 }
 

@@ -9,12 +9,12 @@ use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::report::{Cause, Report};
 use skychimp_core::sending::run::Run;
 
-use super::report::{ReportView, sentence};
 use super::{Viewer, found};
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::Path;
-use crate::page::{Page, html};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::Path;
+use crate::kit::page::{Page, html};
+use crate::parts::report_view::{ReportView, sentence};
 
 /// Runs that are compared.
 const RUNS: i64 = 52;

@@ -5,9 +5,9 @@ use axum::http::request::Parts;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::sending::mailing::Mailing;
 
-use crate::AppState;
-use crate::auth::{Manager, Sender};
-use crate::error::WebError;
+use crate::kit::auth::{Manager, Sender};
+use crate::kit::error::WebError;
+use crate::site::SiteState;
 
 /// Where the managers' section begins.
 const MANAGE: &str = "/manage";
@@ -38,10 +38,10 @@ impl Viewer {
     }
 }
 
-impl FromRequestParts<AppState> for Viewer {
+impl FromRequestParts<SiteState> for Viewer {
     type Rejection = WebError;
 
-    async fn from_request_parts(head: &mut Parts, app: &AppState) -> Result<Self, WebError> {
+    async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
         let manages = head.uri.path().starts_with(MANAGE);
         let params = RawPathParams::from_request_parts(head, app).await;
         let id = params.ok().and_then(|params| {

@@ -6,12 +6,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
 
-use super::{PAGE, address, cut, day};
-use crate::AppState;
-use crate::auth::Manager;
-use crate::error::WebError;
-use crate::form::Query;
-use crate::page::{Page, html};
+use crate::kit::app::AppState;
+use crate::kit::auth::Manager;
+use crate::kit::error::WebError;
+use crate::kit::form::Query;
+use crate::kit::page::{Page, html};
+use crate::kit::query::{address, cut, day};
+use crate::parts::moderation::PAGE;
 
 const PATH: &str = "/manage/audit";
 
@@ -94,7 +95,7 @@ pub(super) async fn list(
     };
     let mut tx = app.db.read().await?;
     let mut rows = Audit::page(&mut tx, &filter, PAGE + 1).await?;
-    let last = cut(&mut rows, |entry| entry.id);
+    let last = cut(&mut rows, PAGE, |entry| entry.id);
     html(&ListPage {
         first: if query.after.is_empty() {
             String::new()

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use skychimp_core::oversight::moderation::ServiceOverview;
 
-use crate::AppState;
-use crate::auth::Manager;
-use crate::error::WebError;
-use crate::page::{Page, html};
-use crate::pages::home::lately::Days;
+use crate::kit::app::AppState;
+use crate::kit::auth::Manager;
+use crate::kit::error::WebError;
+use crate::kit::page::{Page, html};
+use crate::parts::days::Days;
 
 #[derive(Template)]
 #[template(path = "manage/overview.html")]

@@ -10,23 +10,23 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
-use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::ServerId;
 use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::sending_server::{
     Health, HealthState, Seen, SendingServer, ServerDraft, TlsMode,
 };
-use skychimp_core::sending::service::Fault;
 
 use self::form::ServerForm;
-use crate::AppState;
-use crate::auth::Admin;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Errors, Form, Outcome, Path, outcome};
-use crate::page::{Page, html, html_changed, html_wrong};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Admin;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::routes::{get, post};
+use crate::parts::run_snapshot::why;
+use crate::site::Routes;
 
 /// After so long a test that was asked for is not waited for any more: no engine runs.
 const TEST_PATIENCE: Duration = Duration::from_mins(2);
@@ -114,97 +114,6 @@ impl View {
         let day = self.seen.server.warm_up_day(self.now)?;
         let (letters, _) = self.seen.server.per_day(self.now)?;
         Some((letters, day))
-    }
-}
-
-/// Why a server gets nothing: what it said, and when it is tried again.
-pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
-    let health = seen.health.as_ref()?;
-    if !seen.server.enabled {
-        return None;
-    }
-    if let Some((limit, until)) = health.limited(page.now)
-        && health.state == HealthState::Closed
-    {
-        let limit = page.dynamic("servers-limited-", limit).to_string();
-        return Some(
-            page.t("servers-limited-until")
-                .with("limit", limit)
-                .with("at", page.time(until))
-                .to_string(),
-        );
-    }
-    if health.state == HealthState::Closed || health.reply.is_empty() {
-        return None;
-    }
-    let text = match health.until.filter(|until| *until > page.now) {
-        Some(until) => page
-            .t("servers-next-try")
-            .with("at", page.time_exact(until)),
-        None => page.t("servers-trying"),
-    };
-    Some(
-        text.with("reply", health.reply.trim_end_matches('.'))
-            .to_string(),
-    )
-}
-
-/// What a run's page tells about servers.
-#[derive(Debug, Default)]
-pub(crate) struct Sending {
-    /// Why nothing moves; empty: it moves.
-    pub waiting: String,
-    /// Over which servers letters go at present; empty: over none, or over the only one there is.
-    pub servers: String,
-}
-
-impl Sending {
-    /// For a run in progress, whose own word for why nothing moves is `waiting`.
-    pub(crate) async fn of(
-        app: &AppState,
-        page: &Page,
-        tx: &mut Tx,
-        waiting: &str,
-        now: Moment,
-    ) -> Result<Self, WebError> {
-        let configured = app.settings.mail_server.as_ref();
-        let seen = Seen::all(tx, configured, now, now).await?;
-        let name = |seen: &Seen| {
-            if seen.is_configured() {
-                seen.server.address()
-            } else {
-                seen.server.name.clone()
-            }
-        };
-        let mut busy: Vec<String> = Vec::new();
-        let mut reasons = Vec::new();
-        for seen in &seen {
-            if seen
-                .health
-                .as_ref()
-                .is_some_and(|health| health.is_busy(now))
-            {
-                busy.push(name(seen));
-            }
-            if let Some(why) = why(page, seen) {
-                reasons.push(format!("{}: {why}", name(seen)));
-            }
-        }
-        let waiting = match (waiting, reasons.is_empty()) {
-            ("", _) => String::new(),
-            (own, _) if Fault::told(own).is_some() => page.waiting(own),
-            (_, false) => reasons.join(" "),
-            (own, true) => own.to_owned(),
-        };
-        let several = seen.iter().filter(|seen| seen.server.enabled).count() > 1;
-        Ok(Self {
-            waiting,
-            servers: if several {
-                busy.join(", ")
-            } else {
-                String::new()
-            },
-        })
     }
 }
 

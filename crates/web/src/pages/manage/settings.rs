@@ -4,10 +4,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::auth::Admin;
-use crate::error::WebError;
-use crate::page::{Page, html};
-use crate::{AppState, SettingLine};
+use crate::kit::app::AppState;
+use crate::kit::app::SettingLine;
+use crate::kit::auth::Admin;
+use crate::kit::error::WebError;
+use crate::kit::page::{Page, html};
 
 #[derive(Template)]
 #[template(path = "manage/settings.html")]

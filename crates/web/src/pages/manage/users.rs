@@ -12,13 +12,14 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Moment;
 
-use super::{PAGE, ReasonForm, address, cut, stepped};
-use crate::AppState;
-use crate::auth::{Admin, Manager};
-use crate::error::WebError;
-use crate::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::kit::app::AppState;
+use crate::kit::auth::{Admin, Manager};
+use crate::kit::error::WebError;
+use crate::kit::form::{Errors, Form, Outcome, Path, Query, outcome};
+use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::query::{address, cut};
 use crate::letters::{self, Letter};
-use crate::page::{Page, html, html_wrong};
+use crate::parts::moderation::{PAGE, ReasonForm, stepped};
 
 const PATH: &str = "/manage/users";
 
@@ -84,7 +85,7 @@ pub(super) async fn list(
     };
     let mut tx = app.db.read().await?;
     let mut rows = moderator.users(&mut tx, filter, PAGE + 1).await?;
-    let last = cut(&mut rows, |seen| seen.user.id);
+    let last = cut(&mut rows, PAGE, |seen| seen.user.id);
     html(&ListPage {
         first: if query.after.is_empty() {
             String::new()

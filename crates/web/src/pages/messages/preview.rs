@@ -5,14 +5,10 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
-use skychimp_core::messages::letter::{
-    Content, Frozen, Headers, Language, LetterTemplate, ListHeaders, Mailbox, Person, Rendered,
-    compose,
-};
+use skychimp_core::messages::letter::{Headers, ListHeaders, Mailbox, Rendered, compose};
 use skychimp_core::oversight::moderation::Letter;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
@@ -22,12 +18,16 @@ use skychimp_core::recipients::recipient::{Filter, Place, Recipient};
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 use super::MessageForm;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::{Form, Query};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
-use crate::{AppState, headers};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::{Form, Query};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::parts::letter_frame::{
+    Reader, frame, letter_headers, render, sample, sample_link, sentence,
+};
+use crate::site::Routes;
 
 /// Recipients offered for the preview.
 const CHOICES: usize = 20;
@@ -97,13 +97,6 @@ async fn recipients(
     html(&ChoicesPart { page, recipients })
 }
 
-/// Somebody a letter is made for.
-struct Reader {
-    email: EmailAddress,
-    name: String,
-    attributes: serde_json::Map<String, serde_json::Value>,
-}
-
 async fn reader(app: &AppState, page: &Page, owner: UserId, id: &str) -> Result<Reader, WebError> {
     let found = match id.parse() {
         Ok(id) => Recipient::get(&mut app.db.read().await?, owner, id).await?,
@@ -117,74 +110,6 @@ async fn reader(app: &AppState, page: &Page, owner: UserId, id: &str) -> Result<
         name: recipient.name,
         attributes: recipient.attributes.0.into_iter().collect(),
     })
-}
-
-/// Somebody who is not there.
-fn sample(page: &Page) -> Result<Reader, WebError> {
-    Ok(Reader {
-        email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
-        name: page.t("messages-sample-name").to_string(),
-        attributes: serde_json::Map::new(),
-    })
-}
-
-/// Makes the letter for one person, away from the threads that answer requests.
-async fn render(
-    letter: Letter,
-    reader: &Reader,
-    link: &str,
-) -> Result<Result<Rendered, Vec<FieldError>>, WebError> {
-    let (email, name, attributes) = (
-        reader.email.clone(),
-        reader.name.clone(),
-        reader.attributes.clone(),
-    );
-    let link = link.to_owned();
-    let work = move || {
-        let frozen = match letter {
-            Letter::Frozen(frozen) => frozen,
-            Letter::Content(content) => freeze(&content)?,
-        };
-        let person = Person {
-            email: email.as_str(),
-            name: &name,
-            attributes: &attributes,
-        };
-        LetterTemplate::compile(&frozen)
-            .and_then(|template| template.render(&person, &link))
-            .map_err(|error| {
-                let wrong = FieldError::new(error.part.field(), error.error.code);
-                vec![
-                    wrong
-                        .with("line", error.error.line)
-                        .with("detail", error.error.detail),
-                ]
-            })
-    };
-    Ok(tokio::task::spawn_blocking(work).await?)
-}
-
-fn freeze(content: &Content) -> Result<Frozen, Vec<FieldError>> {
-    Frozen::new(content, Language::of(content)).map_err(|problems| {
-        let problems = problems.into_iter();
-        problems.map(FieldError::from).collect()
-    })
-}
-
-/// The link in letters that are only looked at: it leads to an explanation.
-fn sample_link(app: &AppState) -> String {
-    format!(
-        "{}/u/test",
-        app.settings.base_url.as_str().trim_end_matches('/')
-    )
-}
-
-#[derive(Template)]
-#[template(path = "messages/plain.html")]
-struct PlainFrame {
-    page: Page,
-    note: String,
-    text: String,
 }
 
 async fn preview(
@@ -224,43 +149,6 @@ async fn preview(
     }
 }
 
-/// A letter as the pages of moderators show it, made for a person who is not there.
-pub(crate) async fn frame_of(
-    app: &AppState,
-    page: Page,
-    letter: Option<Letter>,
-) -> Result<Response, WebError> {
-    let Some(letter) = letter else {
-        let none = page.t("manage-letter-none").to_string();
-        return frame(page, none, String::new());
-    };
-    let person = sample(&page)?;
-    match render(letter, &person, &sample_link(app)).await? {
-        Ok(Rendered {
-            html: Some(html), ..
-        }) => Ok((letter_headers(), html).into_response()),
-        Ok(letter) => frame(page, String::new(), letter.text),
-        Err(errors) => {
-            let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
-            let note = page.t("messages-preview-failed").to_string();
-            frame(page, note, lines.join("\n"))
-        }
-    }
-}
-
-fn letter_headers() -> [(HeaderName, &'static str); 2] {
-    [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, headers::LETTER_POLICY),
-    ]
-}
-
-fn frame(page: Page, note: String, text: String) -> Result<Response, WebError> {
-    let body = PlainFrame { page, note, text }.render()?;
-    Ok((letter_headers(), body).into_response())
-}
-
-/// The letter as a mail server will get it.
 fn source(
     app: &AppState,
     page: &Page,
@@ -291,15 +179,6 @@ fn source(
     };
     let bytes = compose(letter, &headers).map_err(WebError::internal)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What is wrong with one field, and where.
-fn sentence(page: &Page, error: &FieldError) -> String {
-    format!(
-        "{}: {}",
-        page.dynamic("messages-", &error.field),
-        page.field_error(error)
-    )
 }
 
 /// What is wrong with the message, for the list under the editor.

@@ -14,11 +14,11 @@ use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::schedule;
 
 use super::tone;
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::Errors;
-use crate::format;
-use crate::page::{Page, html_changed, html_wrong};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::Errors;
+use crate::kit::format;
+use crate::kit::page::{Page, html_changed, html_wrong};
 
 /// Between now and the moment that the form suggests for a publication.
 const SUGGESTED: Duration = Duration::from_hours(24);

@@ -14,13 +14,14 @@ use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::PostId;
 
 use super::bare;
-use crate::AppState;
-use crate::auth::Writer;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Path, Query};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Writer;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Path, Query};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 pub(super) fn routes() -> Routes {
     Routes::new().route("/posts/{id}/pictures", get(strip))

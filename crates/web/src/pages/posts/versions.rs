@@ -8,13 +8,14 @@ use skychimp_core::blog::post::{Post, PostDraft, Version};
 use skychimp_core::platform::ids::PostId;
 
 use super::VersionForm;
-use crate::AppState;
-use crate::auth::Writer;
-use crate::error::WebError;
-use crate::flash::Flash;
-use crate::form::{Form, Outcome, Path, outcome};
-use crate::page::{Page, html};
-use crate::routes::{Routes, get, post};
+use crate::kit::app::AppState;
+use crate::kit::auth::Writer;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::{Form, Outcome, Path, outcome};
+use crate::kit::page::{Page, html};
+use crate::kit::routes::{get, post};
+use crate::site::Routes;
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -12,13 +12,13 @@ use skychimp_core::recipients::import::Delimiter;
 use skychimp_core::recipients::recipient::{Attributes, Recipient};
 
 use super::View;
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::Query;
-use crate::i18n::Lang;
-use crate::page::Page;
-use crate::table::{Cell, Lines, download};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::Query;
+use crate::kit::i18n::Lang;
+use crate::kit::page::Page;
+use crate::kit::table::{Cell, Lines, download};
 
 async fn begin(app: &AppState, page: &Page, sender: &Sender, view: &View) -> Result<Export, Error> {
     // What a spreadsheet in that language opens by a double click.

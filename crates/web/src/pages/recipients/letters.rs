@@ -10,11 +10,11 @@ use skychimp_core::sending::attempt::Attempt;
 use skychimp_core::sending::delivery::{Delivery, LetterRow};
 use skychimp_core::sending::run::Totals;
 
-use crate::AppState;
-use crate::auth::Sender;
-use crate::error::WebError;
-use crate::form::{Path, Query};
-use crate::page::{Page, html};
+use crate::kit::app::AppState;
+use crate::kit::auth::Sender;
+use crate::kit::error::WebError;
+use crate::kit::form::{Path, Query};
+use crate::kit::page::{Page, html};
 
 /// Letters on one page.
 const PAGE: usize = 20;

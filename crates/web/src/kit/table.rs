@@ -14,8 +14,8 @@ use futures_util::{StreamExt as _, stream};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Moment;
 
-use crate::App;
-use crate::page::Page;
+use crate::kit::app::App;
+use crate::kit::page::Page;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 use axum::http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::cookies;
-use crate::i18n::Text;
-use crate::page::Page;
+use crate::kit::cookies;
+use crate::kit::i18n::Text;
+use crate::kit::page::Page;
 
 pub(crate) const NAME: &str = "flash";
 

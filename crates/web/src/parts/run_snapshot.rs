@@ -11,18 +11,22 @@ use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::attempt::Attempt;
 use skychimp_core::sending::mailing::{Mailing, Status};
-use skychimp_core::sending::run::Run;
+use skychimp_core::sending::run::{Run, RunState};
+use skychimp_core::sending::sending_server::{HealthState, Seen};
+use skychimp_core::sending::service::Fault;
 use tokio::sync::Mutex;
 
-use crate::AppState;
-use crate::error::WebError;
-use crate::page::Page;
-use crate::pages::manage::servers::Sending;
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::page::Page;
 
 /// A look is not older.
 const FRESH: Duration = Duration::from_millis(900);
 /// How long the letters per second of a run that nobody looks at are kept.
 const KEPT: Duration = Duration::from_mins(5);
+/// The rate is measured over this time.
+const RATE_OVER: Duration = Duration::from_secs(10);
+
 /// Seconds of a plot.
 const SECONDS: i64 = 120;
 /// Most letters that are counted again when a process sees a run for the first time.
@@ -114,7 +118,7 @@ impl Snapshots {
         let (Some(status), Some(run)) = (status, Run::get(&mut tx, owner, run).await?) else {
             return Ok(None);
         };
-        let rate = super::show::rate(&mut tx, &run, now).await?;
+        let rate = rate(&mut tx, &run, now).await?;
         let sending = Sending::of(app, page, &mut tx, &run.waiting, now).await?;
         pace.see(&mut tx, &run, now).await?;
         Ok(Some(Snapshot {
@@ -165,4 +169,106 @@ impl Pace {
 pub(crate) fn plot(name: &str, pace: &[(i64, i64)]) -> Value {
     let (x, values): (Vec<i64>, Vec<i64>) = pace.iter().copied().unzip();
     json!({ "kind": "line", "x": x, "series": [{ "name": name, "tone": "good", "values": values }] })
+}
+
+/// Letters per second of a run, lately.
+pub(crate) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, WebError> {
+    if run.is_over() || run.state != RunState::Sending {
+        return Ok(0);
+    }
+    let sent = Attempt::sent_since(tx, run.owner_id, run.id, now - RATE_OVER).await?;
+    let began = run.started_at.unwrap_or(now);
+    let over = now.since(began).min(RATE_OVER).as_secs().max(1);
+    Ok(sent / i64::try_from(over).unwrap_or(1))
+}
+
+/// Why a server gets nothing: what it said, and when it is tried again.
+pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
+    let health = seen.health.as_ref()?;
+    if !seen.server.enabled {
+        return None;
+    }
+    if let Some((limit, until)) = health.limited(page.now)
+        && health.state == HealthState::Closed
+    {
+        let limit = page.dynamic("servers-limited-", limit).to_string();
+        return Some(
+            page.t("servers-limited-until")
+                .with("limit", limit)
+                .with("at", page.time(until))
+                .to_string(),
+        );
+    }
+    if health.state == HealthState::Closed || health.reply.is_empty() {
+        return None;
+    }
+    let text = match health.until.filter(|until| *until > page.now) {
+        Some(until) => page
+            .t("servers-next-try")
+            .with("at", page.time_exact(until)),
+        None => page.t("servers-trying"),
+    };
+    Some(
+        text.with("reply", health.reply.trim_end_matches('.'))
+            .to_string(),
+    )
+}
+
+/// What a run's page tells about servers.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    /// Why nothing moves; empty: it moves.
+    pub waiting: String,
+    /// Over which servers letters go at present; empty: over none, or over the only one there is.
+    pub servers: String,
+}
+
+impl Sending {
+    /// For a run in progress, whose own word for why nothing moves is `waiting`.
+    pub(crate) async fn of(
+        app: &AppState,
+        page: &Page,
+        tx: &mut Tx,
+        waiting: &str,
+        now: Moment,
+    ) -> Result<Self, WebError> {
+        let configured = app.settings.mail_server.as_ref();
+        let seen = Seen::all(tx, configured, now, now).await?;
+        let name = |seen: &Seen| {
+            if seen.is_configured() {
+                seen.server.address()
+            } else {
+                seen.server.name.clone()
+            }
+        };
+        let mut busy: Vec<String> = Vec::new();
+        let mut reasons = Vec::new();
+        for seen in &seen {
+            if seen
+                .health
+                .as_ref()
+                .is_some_and(|health| health.is_busy(now))
+            {
+                busy.push(name(seen));
+            }
+            if let Some(why) = why(page, seen) {
+                reasons.push(format!("{}: {why}", name(seen)));
+            }
+        }
+        let waiting = match (waiting, reasons.is_empty()) {
+            ("", _) => String::new(),
+            (own, _) if Fault::told(own).is_some() => page.waiting(own),
+            (_, false) => reasons.join(" "),
+            (own, true) => own.to_owned(),
+        };
+        let several = seen.iter().filter(|seen| seen.server.enabled).count() > 1;
+        Ok(Self {
+            waiting,
+            servers: if several {
+                busy.join(", ")
+            } else {
+                String::new()
+            },
+        })
+    }
 }

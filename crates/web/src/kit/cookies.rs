@@ -8,8 +8,8 @@ use skychimp_core::accounts::login_step::PATIENCE;
 use skychimp_core::accounts::session::{REMEMBERED, SessionToken};
 use skychimp_core::accounts::token::Token;
 
-use crate::App;
-use crate::i18n::Lang;
+use crate::kit::app::App;
+use crate::kit::i18n::Lang;
 
 /// The chosen language.
 pub(crate) const LANGUAGE: &str = "lang";

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use skychimp_core::platform::time::Moment;
 
-use crate::i18n::Lang;
+use crate::kit::i18n::Lang;
 
 const MONTHS_EN: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -209,6 +209,18 @@ pub fn ago(moment: Moment, now: Moment, zone: &TimeZone, lang: Lang) -> String {
 
 fn zoned(moment: Moment, zone: &TimeZone) -> Zoned {
     Timestamp::to_zoned(moment.timestamp(), zone.clone())
+}
+
+/// The time zones of the world, for a list of suggestions.
+pub(crate) fn zones() -> Vec<String> {
+    let mut zones: Vec<String> = jiff::tz::db()
+        .available()
+        .map(|zone| zone.as_str().to_owned())
+        .filter(|zone| zone.contains('/') || zone == "UTC")
+        .filter(|zone| !zone.starts_with("Etc/") && !zone.starts_with("SystemV/"))
+        .collect();
+    zones.sort_unstable();
+    zones
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use rust_embed::RustEmbed;
 
-use crate::error::WebError;
-use crate::public::{Piece, Sheet, accepts_gzip};
+use crate::kit::error::WebError;
+use crate::kit::gzip::{Piece, Sheet, accepts_gzip};
 
 #[derive(RustEmbed)]
 #[cfg_attr(bundle, folder = "assets/dist")]

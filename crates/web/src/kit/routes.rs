@@ -14,8 +14,6 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, Route as AxumRoute};
 use tower::{Layer, Service};
 
-use crate::AppState;
-
 /// A method at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -25,14 +23,23 @@ pub struct Route {
     pub path: &'static str,
 }
 
-/// The routes of an area.
-#[derive(Debug, Default)]
-pub struct Routes {
-    router: Router<AppState>,
+/// The routes of an area, whose handlers work with `S`.
+#[derive(Debug)]
+pub struct Routes<S> {
+    router: Router<S>,
     list: Vec<Route>,
 }
 
-impl Routes {
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self {
+            router: Router::new(),
+            list: Vec::new(),
+        }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
@@ -45,7 +52,7 @@ impl Routes {
         clippy::disallowed_methods,
         reason = "the one place that keeps the list"
     )]
-    pub fn route(mut self, path: &'static str, methods: Methods) -> Self {
+    pub fn route(mut self, path: &'static str, methods: Methods<S>) -> Self {
         let routes = methods.list.into_iter();
         self.list
             .extend(routes.map(|method| Route { method, path }));
@@ -82,15 +89,15 @@ impl Routes {
     }
 
     /// Axum's router.
-    pub fn into_router(self) -> Router<AppState> {
+    pub fn into_router(self) -> Router<S> {
         self.router
     }
 }
 
 /// The handlers of a path, by method.
 #[derive(Debug)]
-pub struct Methods {
-    router: MethodRouter<AppState>,
+pub struct Methods<S> {
+    router: MethodRouter<S>,
     list: Vec<Method>,
 }
 
@@ -98,10 +105,11 @@ macro_rules! methods {
     ($($name:ident $method:ident)+) => {
         $(
             #[doc = concat!("A handler of `", stringify!($method), "`.")]
-            pub fn $name<H, T>(handler: H) -> Methods
+            pub fn $name<H, T, S>(handler: H) -> Methods<S>
             where
-                H: Handler<T, AppState>,
+                H: Handler<T, S>,
                 T: 'static,
+                S: Clone + Send + Sync + 'static,
             {
                 Methods {
                     router: axum::routing::$name(handler),
@@ -110,13 +118,13 @@ macro_rules! methods {
             }
         )+
 
-        impl Methods {
+        impl<S: Clone + Send + Sync + 'static> Methods<S> {
             $(
                 #[doc = concat!("And a handler of `", stringify!($method), "`.")]
                 #[must_use]
                 pub fn $name<H, T>(mut self, handler: H) -> Self
                 where
-                    H: Handler<T, AppState>,
+                    H: Handler<T, S>,
                     T: 'static,
                 {
                     self.router = self.router.$name(handler);

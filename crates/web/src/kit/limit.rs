@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use skychimp_core::platform::time::Moment;
 
-use crate::error::WebError;
+use crate::kit::error::WebError;
 
 const KEYS_MAX: usize = 20_000;
 

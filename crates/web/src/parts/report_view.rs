@@ -1,7 +1,5 @@
 //! What became of a run, for people: a sentence, figures that close, and what to do about what failed.
 
-pub(crate) mod files;
-
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -10,9 +8,9 @@ use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::report::{Cause, Domain, Report, Said, Times};
 use skychimp_core::sending::run::Totals;
 
-use crate::format;
-use crate::i18n::{Lang, Text};
-use crate::page::{Page, Whole};
+use crate::kit::format;
+use crate::kit::i18n::{Lang, Text};
+use crate::kit::page::{Page, Whole};
 
 /// Lines of a table that are shown before the rest is asked for.
 const SHOWN: usize = 10;
@@ -37,7 +35,7 @@ pub(crate) struct Group {
 }
 
 /// What became of letters, in a line of a table.
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     pub domain: &'a Domain,
     /// It stands for several.
     pub others: Option<i64>,
@@ -57,7 +55,7 @@ impl ReportView {
     }
 
     /// What happened when: a plot.
-    pub(super) fn plot(&self, page: &Page) -> String {
+    pub(crate) fn plot(&self, page: &Page) -> String {
         let points: Vec<_> = self.report.timeline.filled().collect();
         let series = [
             (AttemptOutcome::Sent, "good"),
@@ -79,17 +77,17 @@ impl ReportView {
     }
 
     /// There is more than one moment to show.
-    pub(super) fn has_plot(&self) -> bool {
+    pub(crate) fn has_plot(&self) -> bool {
         self.report.timeline.points.len() > 1
     }
 
     /// How long a point is.
-    pub(super) fn slot(&self, page: &Page) -> String {
+    pub(crate) fn slot(&self, page: &Page) -> String {
         page.span(self.report.timeline.slot_ms)
     }
 
     /// The time until the last letter was accepted, as a share, for a bar.
-    pub(super) fn share(&self, page: &Page, millis: impl Whole) -> String {
+    pub(crate) fn share(&self, page: &Page, millis: impl Whole) -> String {
         let all = self.report.times.map_or(0, |times| times.all);
         page.share(millis, all.max(1))
     }
@@ -99,7 +97,7 @@ impl ReportView {
     }
 
     /// After how long how many letters were accepted: the name of the share, milliseconds.
-    pub(super) fn times_rows(&self) -> Option<[(&'static str, i64); 4]> {
+    pub(crate) fn times_rows(&self) -> Option<[(&'static str, i64); 4]> {
         self.report.times.map(|times| {
             [
                 ("half", times.half),
@@ -111,7 +109,7 @@ impl ReportView {
     }
 
     /// Letters that were tried and not accepted: what is told about them, how their people are found, the groups.
-    pub(super) fn whys(&self) -> [(&'static str, &'static str, &[Group]); 3] {
+    pub(crate) fn whys(&self) -> [(&'static str, &'static str, &[Group]); 3] {
         [
             ("failed", "failed", &self.failed),
             ("waiting", "deferred", &self.waiting),
@@ -119,22 +117,22 @@ impl ReportView {
         ]
     }
 
-    pub(super) fn most_tries(&self) -> i64 {
+    pub(crate) fn most_tries(&self) -> i64 {
         let letters = self.report.tries.iter().map(|tries| tries.letters);
         letters.max().unwrap_or(0)
     }
 
-    pub(super) fn in_doubt(&self) -> i64 {
+    pub(crate) fn in_doubt(&self) -> i64 {
         self.report.attempts(AttemptOutcome::InDoubt)
     }
 
     /// The domains that are shown at once.
-    pub(super) fn first_domains(&self) -> Vec<Line<'_>> {
+    pub(crate) fn first_domains(&self) -> Vec<Line<'_>> {
         self.lines().take(SHOWN).collect()
     }
 
     /// All others.
-    pub(super) fn more_domains(&self) -> Vec<Line<'_>> {
+    pub(crate) fn more_domains(&self) -> Vec<Line<'_>> {
         self.lines().skip(SHOWN).collect()
     }
 

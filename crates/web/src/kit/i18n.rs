@@ -12,7 +12,7 @@ use std::str::FromStr;
 use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{LanguageIdentifier, Loader as _, langid, static_loader};
 
-use crate::format;
+use crate::kit::format;
 
 static_loader! {
     static LOCALES = {
@@ -99,7 +99,7 @@ impl Lang {
         }
     }
 
-    /// The sentence whose key is put together; see [`crate::page::Page::dynamic`].
+    /// The sentence whose key is put together; see [`crate::kit::page::Page::dynamic`].
     #[must_use]
     pub fn dynamic(self, prefix: &str, name: &str) -> Text {
         self.t(format!("{prefix}{}", name.replace('_', "-")))

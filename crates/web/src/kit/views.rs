@@ -136,7 +136,7 @@ impl Views {
     }
 
     /// Writes every second until `stop`.
-    pub(crate) async fn keep_writing(&self, app: &crate::App, stop: CancellationToken) {
+    pub(crate) async fn keep_writing(&self, app: &crate::kit::app::App, stop: CancellationToken) {
         while stop
             .run_until_cancelled(tokio::time::sleep(EVERY))
             .await
@@ -149,7 +149,7 @@ impl Views {
     }
 
     /// Writes the last ones.
-    pub(crate) async fn write_last(&self, app: &crate::App) {
+    pub(crate) async fn write_last(&self, app: &crate::kit::app::App) {
         for _ in 0..LAST_TRIES {
             match self.write(&app.db, app.clock.now()).await {
                 Ok(()) => return,

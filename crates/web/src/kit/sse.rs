@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::Value;
 
-use crate::error::WebError;
+use crate::kit::error::WebError;
 
 /// A stream ends after this many looks and the browser asks again, so that a restart never waits for it.
 const LOOKS: u32 = 30;

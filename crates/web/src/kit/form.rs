@@ -10,7 +10,7 @@ use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Moment;
 
-use crate::error::WebError;
+use crate::kit::error::WebError;
 
 /// What is wrong with a form, by field.
 #[derive(Debug, Clone, Default)]
@@ -79,9 +79,9 @@ impl From<Vec<FieldError>> for Errors {
 pub enum Outcome<T> {
     /// It was done.
     Done(T),
-    /// Fields are wrong: show the form again with [`crate::page::html_wrong`].
+    /// Fields are wrong: show the form again with [`crate::kit::page::html_wrong`].
     Wrong(Errors),
-    /// Somebody changed the thing meanwhile: show both with [`crate::page::html_changed`].
+    /// Somebody changed the thing meanwhile: show both with [`crate::kit::page::html_changed`].
     Changed,
 }
 

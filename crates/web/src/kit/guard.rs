@@ -18,10 +18,11 @@ use skychimp_core::accounts::limit::{Key, Limit};
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Moment;
 
-use crate::client::network;
-use crate::error::WebError;
-use crate::page::Page;
-use crate::{App, cookies};
+use crate::kit::app::App;
+use crate::kit::client::network;
+use crate::kit::cookies;
+use crate::kit::error::WebError;
+use crate::kit::page::Page;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -233,14 +234,14 @@ impl App {
     fn known_device(&self, headers: &HeaderMap, user: UserId) -> Option<String> {
         let cookie = cookies::get(headers, cookies::device_name(self))?;
         let (nonce, mark) = cookie.split_once('.')?;
-        crate::csrf::matches(&self.device_key, &format!("{user}|{nonce}"), mark)
+        crate::kit::csrf::matches(&self.device_key, &format!("{user}|{nonce}"), mark)
             .then(|| nonce.to_owned())
     }
 
     /// Lets this browser be known to `user` from now on.
     pub(crate) fn know_device(&self, response: &mut Response, user: UserId) {
         let nonce = format!("{:032x}", rand::random::<u128>());
-        let mark = crate::csrf::token(&self.device_key, &format!("{user}|{nonce}"));
+        let mark = crate::kit::csrf::token(&self.device_key, &format!("{user}|{nonce}"));
         cookies::put(response, cookies::device(self, &format!("{nonce}.{mark}")));
     }
 }

@@ -10,8 +10,8 @@ use skychimp_core::blog::post::Editor;
 use skychimp_core::oversight::moderation::{Administrator, Moderator};
 use skychimp_core::platform::ids::UserId;
 
-use crate::error::WebError;
-use crate::page::Page;
+use crate::kit::error::WebError;
+use crate::kit::page::Page;
 
 /// Anybody who is logged in.
 #[derive(Debug, Clone)]

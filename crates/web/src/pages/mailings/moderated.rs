@@ -1,4 +1,4 @@
-//! Everybody's mailings.
+//! Everybody's mailings, as moderators see them.
 
 use askama::Template;
 use axum::extract::State;
@@ -11,16 +11,58 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::sending::mailing::{Mailing, Status};
 
-use super::{PAGE, ReasonForm, address, cut, day, stepped};
-use crate::AppState;
-use crate::auth::Manager;
-use crate::error::WebError;
-use crate::form::{Form, Outcome, Path, Query, outcome};
-use crate::page::{Page, html};
-use crate::pages::mailings::{Look, Viewer, show};
-use crate::pages::messages::preview;
+use super::{Look, Viewer, files, live, log, people, show, trend};
+use crate::kit::app::AppState;
+use crate::kit::auth::Manager;
+use crate::kit::error::WebError;
+use crate::kit::form::{Form, Outcome, Path, Query, outcome};
+use crate::kit::page::{Page, html};
+use crate::kit::query::{address, cut, day};
+use crate::kit::routes::{get, post};
+use crate::parts::letter_frame;
+use crate::parts::moderation::{PAGE, ReasonForm, stepped};
+use crate::site::Routes;
 
 const PATH: &str = "/manage/mailings";
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/manage/mailings", get(list))
+        .route("/manage/mailings/{id}", get(show::show))
+        .route("/manage/mailings/{id}/letter", get(letter))
+        .route("/manage/mailings/{id}/runs", get(show::runs))
+        .route("/manage/mailings/{id}/report", get(trend::report))
+        .route("/manage/mailings/{id}/runs/{run}", get(show::run))
+        .route(
+            "/manage/mailings/{id}/runs/{run}/replies",
+            get(show::replies),
+        )
+        .route("/manage/mailings/{id}/log", get(log::log))
+        .route("/manage/mailings/{id}/people", get(people::people))
+        .route("/manage/mailings/{id}/disable", post(disable))
+        .route("/manage/mailings/{id}/enable", post(enable))
+}
+
+/// Streams: live numbers and exports.
+pub(super) fn long_routes() -> Routes {
+    Routes::new()
+        .route("/manage/mailings/{id}/runs/{run}/live", get(live::live))
+        .route("/manage/mailings/{id}/waiting", get(live::waiting))
+        .route("/manage/mailings/{id}/log.csv", get(log::table))
+        .route("/manage/mailings/{id}/log.xlsx", get(log::table))
+        .route("/manage/mailings/{id}/people.csv", get(people::table))
+        .route("/manage/mailings/{id}/people.xlsx", get(people::table))
+        .route("/manage/mailings/{id}/report.csv", get(files::mailing))
+        .route("/manage/mailings/{id}/report.xlsx", get(files::mailing))
+        .route(
+            "/manage/mailings/{id}/runs/{run}/report.csv",
+            get(files::run),
+        )
+        .route(
+            "/manage/mailings/{id}/runs/{run}/report.xlsx",
+            get(files::run),
+        )
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -92,7 +134,7 @@ pub(super) async fn list(
         Some(owner) => User::get(&mut tx, owner).await?,
         None => None,
     };
-    let last = cut(&mut found, |seen| seen.summary.mailing.id);
+    let last = cut(&mut found, PAGE, |seen| seen.summary.mailing.id);
     let rows = found.into_iter().map(|seen| Row {
         look: Look::of(
             &seen.summary.mailing,
@@ -133,7 +175,7 @@ pub(super) async fn letter(
         .ok_or(WebError::NotFound)?;
     let letter = moderator.letter(&mut tx, &mailing).await?;
     drop(tx);
-    preview::frame_of(&app, page, letter).await
+    letter_frame::show(&app, page, letter).await
 }
 
 pub(super) async fn disable(

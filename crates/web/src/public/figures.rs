@@ -16,11 +16,14 @@ use skychimp_core::platform::time::Moment;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::AppState;
-use crate::error::WebError;
-use crate::i18n::Lang;
-use crate::page::Page;
-use crate::public::{Keep, Piece, Sealed, nobody};
+use super::nobody;
+use super::store::Sealed;
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::gzip::Piece;
+use crate::kit::hole::Keep;
+use crate::kit::i18n::Lang;
+use crate::kit::page::Page;
 
 /// The least time figures are shown.
 const LEAST: Duration = Duration::from_secs(1);
@@ -86,7 +89,7 @@ impl LiveFigures {
     }
 
     /// The figures to show now.
-    pub(crate) async fn shown(&self, app: &AppState) -> Result<Arc<Shown>, WebError> {
+    pub(crate) async fn shown(self: &Arc<Self>, app: &AppState) -> Result<Arc<Shown>, WebError> {
         let last = self.last.lock().clone();
         if let Some(last) = &last
             && app.clock.now().since(last.counted.at) < last.counted.keep()
@@ -95,12 +98,12 @@ impl LiveFigures {
         }
         let mut counting = self.counting.subscribe();
         if !self.counting.send_replace(true) {
-            let app = app.clone();
+            let (figures, app) = (Arc::clone(self), app.clone());
             tokio::spawn(async move {
-                if let Err(error) = app.figures.count(&app).await {
+                if let Err(error) = figures.count(&app).await {
                     tracing::warn!(%error, "the service's figures cannot be counted");
                 }
-                app.figures.counting.send_replace(false);
+                figures.counting.send_replace(false);
             });
         }
         match last {

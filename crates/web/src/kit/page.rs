@@ -6,30 +6,32 @@
 use std::sync::{Arc, OnceLock};
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
-use skychimp_core::accounts::session::{Session, SessionToken};
-use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::accounts::session::SessionToken;
+use skychimp_core::accounts::user::User;
 use skychimp_core::blog::post::Editor;
 use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::error::FieldError;
 use skychimp_core::platform::ids::{PostId, ServerId, SubmissionId};
 use skychimp_core::platform::secret::SigningKey;
 use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::sending_server::{Health, SendingServer};
 use skychimp_core::sending::service::Fault;
 
-use crate::error::{self, WebError};
-use crate::flash::Flash;
-use crate::form::Errors;
-use crate::i18n::{Arg, Lang, Text};
-use crate::public::{Hole, Keep};
-use crate::views::{self, Views};
-use crate::{AppState, assets, cookies, csrf, format};
+use crate::kit::app::AppState;
+use crate::kit::assets;
+use crate::kit::cookies;
+use crate::kit::csrf;
+use crate::kit::error::WebError;
+use crate::kit::flash::Flash;
+use crate::kit::form::Errors;
+use crate::kit::format;
+use crate::kit::hole::{Hole, Keep};
+use crate::kit::i18n::{Arg, Lang, Text};
+use crate::kit::views::{self, Views};
 
 /// The visitor of a request. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -87,7 +89,7 @@ impl Page {
         Self::new(app, head, None, None, Servers::default())
     }
 
-    fn new(
+    pub(super) fn new(
         app: &AppState,
         head: &Parts,
         user: Option<User>,
@@ -271,7 +273,7 @@ impl Page {
         csrf::token(&self.csrf_key, &self.holder())
     }
 
-    /// A fresh id for a form that makes something: see [`crate::form::Once`].
+    /// A fresh id for a form that makes something: see [`crate::kit::form::Once`].
     #[must_use]
     pub fn form_id(&self) -> SubmissionId {
         SubmissionId::new(self.now)
@@ -461,55 +463,6 @@ impl<T: Whole> Whole for &T {
     }
 }
 
-/// The middleware of all page routes: makes the [`Page`], checks the token of unsafe requests, writes error pages in
-/// the visitor's language and sets the cookies that came up.
-pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    // A request's body cannot be shared between threads, its head can.
-    let (head, body) = request.into_parts();
-    let page = match visitor(&app, &head).await {
-        Ok(page) => page,
-        Err(error) => return error.into_response(),
-    };
-    let request = Request::from_parts(head, body);
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    let chosen = chosen_language(request.uri().query());
-    let checked = if csrf::has_nul(request.uri().to_string().as_bytes()) {
-        Err(WebError::BadRequest)
-    } else {
-        csrf::check(&app, &page, request).await
-    };
-    let mut response = match checked {
-        Ok(mut request) => {
-            request.extensions_mut().insert(page.clone());
-            next.run(request).await
-        }
-        Err(error) => error.into_response(),
-    };
-    if error::needs_page(&response) {
-        response = error::page(&page, &response);
-    }
-    finish(&app, &page, safe, chosen, &mut response);
-    response
-}
-
-fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, response: &mut Response) {
-    if let Some(guest) = page.new_guest.get() {
-        cookies::put(response, cookies::guest(app, guest));
-    }
-    if let Some(lang) = chosen {
-        cookies::put(response, cookies::language(lang));
-    }
-    let shown = safe && response.status() != StatusCode::SEE_OTHER && !page.partial;
-    if shown && !page.flashes.is_empty() {
-        cookies::put(response, Flash::clear());
-    }
-    // Personal pages are kept by nobody.
-    response
-        .headers_mut()
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-}
-
 pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
     let value = query?
         .split('&')
@@ -517,58 +470,13 @@ pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
     value.parse().ok()
 }
 
-async fn visitor(app: &AppState, head: &Parts) -> Result<Page, WebError> {
-    let token = cookies::get(&head.headers, cookies::session_name(app))
-        .and_then(|text| SessionToken::from_text(&text));
-    let user = match &token {
-        Some(token) => logged_in(app, token, app.clock.now()).await?,
-        None => None,
-    };
-    let servers = Servers::of(app, user.as_ref()).await?;
-    Ok(Page::new(app, head, user, token, servers))
-}
-
 /// What all pages tell about mail servers.
 #[derive(Debug, Default)]
-struct Servers {
+pub(super) struct Servers {
     /// There is none: letters go to the sandbox.
-    sandbox: bool,
+    pub(super) sandbox: bool,
     /// For administrators: one that needs them.
-    paused: Option<(ServerId, String)>,
-}
-
-impl Servers {
-    async fn of(app: &AppState, user: Option<&User>) -> Result<Self, WebError> {
-        let Some(user) = user else {
-            return Ok(Self::default());
-        };
-        let mut tx = app.db.read().await?;
-        Ok(Self {
-            sandbox: app.sandbox.is_some() && !SendingServer::any(&mut tx).await?,
-            paused: match user.role {
-                Role::Admin => Health::paused(&mut tx).await?,
-                _ => None,
-            },
-        })
-    }
-}
-
-async fn logged_in(
-    app: &AppState,
-    token: &SessionToken,
-    now: Moment,
-) -> Result<Option<User>, WebError> {
-    let mut tx = app.db.read().await?;
-    let Some((user, touch)) = Session::user(&mut tx, token, now).await? else {
-        return Ok(None);
-    };
-    drop(tx);
-    if touch {
-        let mut tx = app.db.write().await?;
-        Session::touch(&mut tx, token, now).await?;
-        tx.commit().await?;
-    }
-    Ok(Some(user))
+    pub(super) paused: Option<(ServerId, String)>,
 }
 
 /// A header as text; empty when missing or not text.

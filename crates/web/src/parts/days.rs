@@ -6,8 +6,8 @@ use serde_json::json;
 use skychimp_core::oversight::dashboard::{Attention, BACK, Past};
 use skychimp_core::platform::time::Moment;
 
-use crate::i18n::Text;
-use crate::page::Page;
+use crate::kit::i18n::Text;
+use crate::kit::page::Page;
 
 /// Letters by day, the oldest day first.
 pub(crate) struct Days(pub Vec<Day>);
@@ -72,7 +72,7 @@ pub(crate) fn day_of(page: &Page, moment: Moment) -> Date {
 }
 
 /// The beginning of a day, for plots that show days.
-pub(super) fn seconds(date: Date) -> i64 {
+pub(crate) fn seconds(date: Date) -> i64 {
     let midnight = date.to_zoned(jiff::tz::TimeZone::UTC);
     midnight.map_or(0, |at| at.timestamp().as_second())
 }

@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use skychimp_core::platform::error::Error;
 
-use crate::i18n::Text;
-use crate::page::{Page, html};
+use crate::kit::i18n::Text;
+use crate::kit::page::{Page, html};
 
 /// A failed request.
 #[derive(Debug, thiserror::Error)]

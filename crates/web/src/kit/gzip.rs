@@ -5,6 +5,7 @@
 //! (RFC 1952) adds is a checksum over everything; that of a piece is known, and a linear map, kept with the piece, moves
 //! the checksum of what stands before it past its length. So a view costs copying, not compressing.
 
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
@@ -160,6 +161,20 @@ impl Sheet {
 #[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
 const fn wrapped(length: usize) -> u32 {
     length as u32
+}
+
+/// Tells whether the visitor reads gzip.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| {
+            let mut words = part.split(';').map(str::trim);
+            words.next() == Some("gzip")
+                && !words.any(|q| matches!(q, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        })
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::report::Report;
 use skychimp_core::sending::run::{Run, RunState, Totals};
 
-use super::{Group, ReportView};
-use crate::AppState;
-use crate::error::WebError;
-use crate::form::Path;
-use crate::page::Page;
-use crate::pages::mailings::show::run_of;
-use crate::pages::mailings::{Viewer, found};
-use crate::table::{Cell, Lines, columns, download};
+use super::show::run_of;
+use super::{Viewer, found};
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::form::Path;
+use crate::kit::page::Page;
+use crate::kit::table::{Cell, Lines, columns, download};
+use crate::parts::report_view::{Group, ReportView};
 
 /// Runs read at a time.
 const SLICE: i64 = 50;

@@ -1,0 +1,28 @@
+//! What every page is made with, and what knows no page: the state of the application, the request, forms, errors,
+//! sentences, limits, tables.
+
+pub mod app;
+pub mod assets;
+pub mod auth;
+pub mod client;
+pub(crate) mod cookies;
+pub(crate) mod csrf;
+pub mod error;
+pub(crate) mod escape;
+pub mod flash;
+pub mod form;
+pub mod format;
+pub(crate) mod guard;
+pub(crate) mod gzip;
+pub(crate) mod headers;
+pub(crate) mod hole;
+pub mod i18n;
+pub mod limit;
+pub(crate) mod middleware;
+pub mod page;
+pub(crate) mod query;
+pub mod routes;
+pub mod sandbox;
+pub(crate) mod sse;
+pub(crate) mod table;
+pub mod views;

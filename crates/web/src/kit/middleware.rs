@@ -1,0 +1,112 @@
+//! The middleware of all page routes.
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use skychimp_core::accounts::session::{Session, SessionToken};
+use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::sending_server::{Health, SendingServer};
+
+use crate::kit::app::AppState;
+use crate::kit::error::{self, WebError};
+use crate::kit::flash::Flash;
+use crate::kit::i18n::Lang;
+use crate::kit::page::{Page, Servers, chosen_language};
+use crate::kit::{cookies, csrf};
+
+/// Makes the [`Page`], checks the token of unsafe requests, writes error pages in
+/// the visitor's language and sets the cookies that came up.
+pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    // A request's body cannot be shared between threads, its head can.
+    let (head, body) = request.into_parts();
+    let page = match visitor(&app, &head).await {
+        Ok(page) => page,
+        Err(error) => return error.into_response(),
+    };
+    let request = Request::from_parts(head, body);
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let chosen = chosen_language(request.uri().query());
+    let checked = if csrf::has_nul(request.uri().to_string().as_bytes()) {
+        Err(WebError::BadRequest)
+    } else {
+        csrf::check(&app, &page, request).await
+    };
+    let mut response = match checked {
+        Ok(mut request) => {
+            request.extensions_mut().insert(page.clone());
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    if error::needs_page(&response) {
+        response = error::page(&page, &response);
+    }
+    finish(&app, &page, safe, chosen, &mut response);
+    response
+}
+
+fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, response: &mut Response) {
+    if let Some(guest) = page.new_guest.get() {
+        cookies::put(response, cookies::guest(app, guest));
+    }
+    if let Some(lang) = chosen {
+        cookies::put(response, cookies::language(lang));
+    }
+    let shown = safe && response.status() != StatusCode::SEE_OTHER && !page.partial;
+    if shown && !page.flashes.is_empty() {
+        cookies::put(response, Flash::clear());
+    }
+    // Personal pages are kept by nobody.
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+async fn visitor(app: &AppState, head: &Parts) -> Result<Page, WebError> {
+    let token = cookies::get(&head.headers, cookies::session_name(app))
+        .and_then(|text| SessionToken::from_text(&text));
+    let user = match &token {
+        Some(token) => logged_in(app, token, app.clock.now()).await?,
+        None => None,
+    };
+    let servers = Servers::of(app, user.as_ref()).await?;
+    Ok(Page::new(app, head, user, token, servers))
+}
+
+impl Servers {
+    async fn of(app: &AppState, user: Option<&User>) -> Result<Self, WebError> {
+        let Some(user) = user else {
+            return Ok(Self::default());
+        };
+        let mut tx = app.db.read().await?;
+        Ok(Self {
+            sandbox: app.sandbox.is_some() && !SendingServer::any(&mut tx).await?,
+            paused: match user.role {
+                Role::Admin => Health::paused(&mut tx).await?,
+                _ => None,
+            },
+        })
+    }
+}
+
+async fn logged_in(
+    app: &AppState,
+    token: &SessionToken,
+    now: Moment,
+) -> Result<Option<User>, WebError> {
+    let mut tx = app.db.read().await?;
+    let Some((user, touch)) = Session::user(&mut tx, token, now).await? else {
+        return Ok(None);
+    };
+    drop(tx);
+    if touch {
+        let mut tx = app.db.write().await?;
+        Session::touch(&mut tx, token, now).await?;
+        tx.commit().await?;
+    }
+    Ok(Some(user))
+}

@@ -1,0 +1,9 @@
+//! What several areas of pages and the letters show alike.
+
+pub(crate) mod attempts;
+pub(crate) mod days;
+pub(crate) mod letter_frame;
+pub(crate) mod moderation;
+pub(crate) mod post_view;
+pub(crate) mod report_view;
+pub(crate) mod run_snapshot;

@@ -1,0 +1,138 @@
+//! A letter to look at, in a sandboxed frame with a policy of its own: it runs nothing and reaches nothing of ours, whatever
+//! the message holds.
+
+use askama::Template;
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse as _, Response};
+use skychimp_core::messages::letter::{
+    Content, Frozen, Language, LetterTemplate, Person, Rendered,
+};
+use skychimp_core::oversight::moderation::Letter;
+use skychimp_core::platform::address::EmailAddress;
+use skychimp_core::platform::error::FieldError;
+
+use crate::kit::app::AppState;
+use crate::kit::error::WebError;
+use crate::kit::headers;
+use crate::kit::page::Page;
+
+/// Somebody a letter is made for.
+pub(crate) struct Reader {
+    pub(crate) email: EmailAddress,
+    pub(crate) name: String,
+    pub(crate) attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Somebody who is not there.
+pub(crate) fn sample(page: &Page) -> Result<Reader, WebError> {
+    Ok(Reader {
+        email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
+        name: page.t("messages-sample-name").to_string(),
+        attributes: serde_json::Map::new(),
+    })
+}
+
+/// Makes the letter for one person, away from the threads that answer requests.
+pub(crate) async fn render(
+    letter: Letter,
+    reader: &Reader,
+    link: &str,
+) -> Result<Result<Rendered, Vec<FieldError>>, WebError> {
+    let (email, name, attributes) = (
+        reader.email.clone(),
+        reader.name.clone(),
+        reader.attributes.clone(),
+    );
+    let link = link.to_owned();
+    let work = move || {
+        let frozen = match letter {
+            Letter::Frozen(frozen) => frozen,
+            Letter::Content(content) => freeze(&content)?,
+        };
+        let person = Person {
+            email: email.as_str(),
+            name: &name,
+            attributes: &attributes,
+        };
+        LetterTemplate::compile(&frozen)
+            .and_then(|template| template.render(&person, &link))
+            .map_err(|error| {
+                let wrong = FieldError::new(error.part.field(), error.error.code);
+                vec![
+                    wrong
+                        .with("line", error.error.line)
+                        .with("detail", error.error.detail),
+                ]
+            })
+    };
+    Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+pub(crate) fn freeze(content: &Content) -> Result<Frozen, Vec<FieldError>> {
+    Frozen::new(content, Language::of(content)).map_err(|problems| {
+        let problems = problems.into_iter();
+        problems.map(FieldError::from).collect()
+    })
+}
+
+/// The link in letters that are only looked at: it leads to an explanation.
+pub(crate) fn sample_link(app: &AppState) -> String {
+    format!(
+        "{}/u/test",
+        app.settings.base_url.as_str().trim_end_matches('/')
+    )
+}
+
+#[derive(Template)]
+#[template(path = "messages/plain.html")]
+struct PlainFrame {
+    page: Page,
+    note: String,
+    text: String,
+}
+
+/// A letter made for a person who is not there, in a frame.
+pub(crate) async fn show(
+    app: &AppState,
+    page: Page,
+    letter: Option<Letter>,
+) -> Result<Response, WebError> {
+    let Some(letter) = letter else {
+        let none = page.t("manage-letter-none").to_string();
+        return frame(page, none, String::new());
+    };
+    let person = sample(&page)?;
+    match render(letter, &person, &sample_link(app)).await? {
+        Ok(Rendered {
+            html: Some(html), ..
+        }) => Ok((letter_headers(), html).into_response()),
+        Ok(letter) => frame(page, String::new(), letter.text),
+        Err(errors) => {
+            let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
+            let note = page.t("messages-preview-failed").to_string();
+            frame(page, note, lines.join("\n"))
+        }
+    }
+}
+
+pub(crate) fn letter_headers() -> [(HeaderName, &'static str); 2] {
+    [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, headers::LETTER_POLICY),
+    ]
+}
+
+pub(crate) fn frame(page: Page, note: String, text: String) -> Result<Response, WebError> {
+    let body = PlainFrame { page, note, text }.render()?;
+    Ok((letter_headers(), body).into_response())
+}
+
+/// The letter as a mail server will get it.
+/// What is wrong with one field, and where.
+pub(crate) fn sentence(page: &Page, error: &FieldError) -> String {
+    format!(
+        "{}: {}",
+        page.dynamic("messages-", &error.field),
+        page.field_error(error)
+    )
+}

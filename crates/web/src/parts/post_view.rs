@@ -1,0 +1,171 @@
+//! Posts as strangers see them: as a tile of a list, and as a page.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use serde_json::json;
+use skychimp_core::blog::media::Picture;
+use skychimp_core::blog::post::{Article, Card, Post, Tag};
+use skychimp_core::platform::control;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::{MediaId, PostId};
+use skychimp_core::platform::time::Moment;
+
+use crate::kit::app::AppState;
+use crate::kit::page::Page;
+
+/// Posts to read next.
+const RELATED: i64 = 3;
+/// Colours of covers without a picture.
+const HUES: u32 = 5;
+
+/// A post with its picture.
+pub(crate) struct Tile {
+    pub(crate) card: Card,
+    pub(crate) cover: Option<Picture>,
+}
+
+impl Tile {
+    pub(crate) fn letter(&self) -> String {
+        self.card
+            .title
+            .chars()
+            .find(|c| c.is_alphanumeric())
+            .map_or_else(String::new, |c| c.to_uppercase().collect())
+    }
+
+    /// The colour of a cover without a picture: always the same for a post.
+    pub(crate) fn hue(&self) -> u32 {
+        self.card.slug.bytes().fold(0_u32, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(byte.into())
+        }) % HUES
+    }
+}
+
+/// Finds the pictures of posts.
+pub(crate) async fn tiles(tx: &mut Tx, cards: Vec<Card>) -> Result<Vec<Tile>, Error> {
+    let covers: Vec<MediaId> = cards.iter().filter_map(|card| card.cover_id).collect();
+    let pictures = if covers.is_empty() {
+        HashMap::new()
+    } else {
+        Picture::by_ids(tx, &covers).await?
+    };
+    let tile = |card: Card| Tile {
+        cover: card.cover_id.and_then(|id| pictures.get(&id).cloned()),
+        card,
+    };
+    Ok(cards.into_iter().map(tile).collect())
+}
+
+/// The site's address without a slash at its end.
+pub(crate) fn base(app: &AppState) -> String {
+    app.settings
+        .base_url
+        .as_str()
+        .trim_end_matches('/')
+        .to_owned()
+}
+
+#[derive(Template)]
+#[template(path = "blog/post.html")]
+pub(crate) struct PostPage {
+    page: Page,
+    tile: Tile,
+    tags: Vec<Tag>,
+    html: String,
+    updated_at: Moment,
+    earlier: Option<Card>,
+    later: Option<Card>,
+    related: Vec<Tile>,
+    base: String,
+    canonical: String,
+    json_ld: String,
+    /// Only editors see it yet: the id of the post.
+    draft: Option<PostId>,
+}
+
+impl PostPage {
+    pub(crate) async fn new(
+        app: &AppState,
+        tx: &mut Tx,
+        page: Page,
+        article: Article,
+    ) -> Result<Self, Error> {
+        let now = page.now;
+        let (earlier, later) = Post::neighbours(tx, &article.card, now).await?;
+        let related = Post::related(tx, &article.card, RELATED, now).await?;
+        let related = tiles(tx, related).await?;
+        let mut page = Self::alone(app, tx, page, article).await?;
+        (page.earlier, page.later, page.related) = (earlier, later, related);
+        Ok(page)
+    }
+
+    /// The article without what surrounds it.
+    async fn alone(
+        app: &AppState,
+        tx: &mut Tx,
+        page: Page,
+        article: Article,
+    ) -> Result<Self, Error> {
+        let tags = Post::tags(tx, article.card.id).await?;
+        let base = base(app);
+        let mut tile = tiles(tx, vec![article.card]).await?;
+        let tile = tile.remove(0);
+        let canonical = format!("{base}/blog/{}", tile.card.slug);
+        Ok(Self {
+            json_ld: json_ld(&tile, &tags, article.updated_at, &base, &canonical),
+            page,
+            tags,
+            html: article.html,
+            updated_at: article.updated_at,
+            earlier: None,
+            later: None,
+            related: Vec::new(),
+            base,
+            canonical,
+            tile,
+            draft: None,
+        })
+    }
+
+    /// A post that is not published, as its page will look.
+    pub(crate) async fn draft(
+        app: &AppState,
+        tx: &mut Tx,
+        page: Page,
+        article: Article,
+    ) -> Result<Self, Error> {
+        let id = article.card.id;
+        Ok(Self {
+            draft: Some(id),
+            ..Self::alone(app, tx, page, article).await?
+        })
+    }
+}
+
+/// What search engines read (schema.org `BlogPosting`). Nothing in it can end the script element.
+fn json_ld(tile: &Tile, tags: &[Tag], updated: Moment, base: &str, canonical: &str) -> String {
+    let card = &tile.card;
+    // the form of JSON would hide control characters, not leave them out
+    let text = |text: &str| control::without(text).into_owned();
+    let mut data = json!({
+        "@context": "https://schema.org",
+        "@type": "BlogPosting",
+        "headline": text(&card.title),
+        "description": text(&card.excerpt),
+        "inLanguage": card.language,
+        "datePublished": card.published_at,
+        "dateModified": updated,
+        "author": { "@type": "Person", "name": text(&card.author) },
+        "publisher": { "@type": "Organization", "name": "Skychimp", "url": base },
+        "mainEntityOfPage": canonical,
+        "keywords": tags.iter().map(|tag| text(&tag.name)).collect::<Vec<_>>(),
+    });
+    if let Some(picture) = &tile.cover {
+        data["image"] = json!(format!("{base}/media/{}", picture.largest().name));
+    }
+    data.to_string()
+        .replace('<', "\\u003c")
+        .replace('&', "\\u0026")
+}

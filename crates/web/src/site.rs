@@ -1,0 +1,58 @@
+//! The state of the whole site, and which part of it a handler takes: `State<AppState>`, `State<Arc<PublicPages>>`, …
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+
+use crate::kit::app::AppState;
+use crate::kit::routes;
+use crate::parts::run_snapshot::Snapshots;
+use crate::public::{DrawCard, PublicPages};
+
+/// The routes of an area.
+pub(crate) type Routes = routes::Routes<SiteState>;
+
+/// Everything handlers work with, and what single pages keep in memory.
+#[derive(Debug, Clone)]
+pub struct SiteState {
+    app: AppState,
+    public: Arc<PublicPages>,
+    runs: Arc<Snapshots>,
+}
+
+impl SiteState {
+    /// Nothing is kept in memory yet.
+    pub(crate) fn with(app: AppState, draw_card: DrawCard) -> Self {
+        Self {
+            public: Arc::new(PublicPages::new(&app.settings, draw_card)),
+            runs: Arc::default(),
+            app,
+        }
+    }
+}
+
+impl std::ops::Deref for SiteState {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.app
+    }
+}
+
+impl FromRef<SiteState> for AppState {
+    fn from_ref(site: &SiteState) -> Self {
+        site.app.clone()
+    }
+}
+
+impl FromRef<SiteState> for Arc<PublicPages> {
+    fn from_ref(site: &SiteState) -> Self {
+        Self::clone(&site.public)
+    }
+}
+
+impl FromRef<SiteState> for Arc<Snapshots> {
+    fn from_ref(site: &SiteState) -> Self {
+        Self::clone(&site.runs)
+    }
+}
