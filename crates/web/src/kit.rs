@@ -4,6 +4,7 @@
 pub mod app;
 pub mod assets;
 pub mod auth;
+pub mod badge;
 pub mod client;
 pub(crate) mod cookies;
 pub(crate) mod csrf;

@@ -35,15 +35,13 @@ use self::figures::LiveFigures;
 pub(crate) use self::kept::POSTS;
 use self::kept::{Filled, Kept};
 use self::store::{Sealed, Store};
-use crate::kit::app::AppState;
-use crate::kit::app::Settings;
-use crate::kit::cookies;
+use crate::kit::app::{AppState, Settings};
 use crate::kit::error::WebError;
 use crate::kit::gzip::accepts_gzip;
 use crate::kit::hole::Keep;
 use crate::kit::i18n::Lang;
 use crate::kit::page::{Page, chosen_language, text_of};
-use crate::kit::views;
+use crate::kit::{cookies, views};
 
 /// Marks an answer that is the same for all strangers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,7 +50,7 @@ pub(crate) struct Public {
     pub(crate) until: Option<Moment>,
     /// Whoever sees it reads this post.
     pub(crate) post: Option<PostId>,
-    /// The posts among which [`Hole::Posts`] chooses.
+    /// The posts among which [`Hole::Posts`](crate::kit::hole::Hole::Posts) chooses.
     pub(crate) choice: Vec<PostId>,
 }
 

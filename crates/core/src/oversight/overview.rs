@@ -4,6 +4,7 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Moment;
+use crate::sending::mailing::Status;
 
 /// Most mailings in an overview.
 const RECENT: i64 = 5;
@@ -32,8 +33,13 @@ pub struct RecentMailing {
     pub id: MailingId,
     /// Its title.
     pub title: String,
-    /// Its status' name, or `disabled`.
-    pub status: String,
+    /// How far it is.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// When a moderator switched it off; `None`: not.
+    pub disabled_at: Option<Moment>,
+    /// Its runs that are not over.
+    pub open_runs: i64,
     /// When it begins next.
     pub next_due_at: Option<Moment>,
     /// Deliveries of the latest run; 0 without a run.
@@ -44,20 +50,6 @@ pub struct RecentMailing {
     pub failed: i64,
     /// Of these waiting for another attempt.
     pub deferred: i64,
-}
-
-impl RecentMailing {
-    /// How its status is to be felt: `good`, `live`, `wait`, `bad` or nothing of these.
-    #[must_use]
-    pub fn tone(&self) -> &'static str {
-        match self.status.as_str() {
-            "running" => "live",
-            "completed" => "good",
-            "paused" => "wait",
-            "cancelled" | "disabled" => "bad",
-            _ => "",
-        }
-    }
 }
 
 impl Overview {
@@ -74,8 +66,9 @@ impl Overview {
         .fetch_one(conn)
         .await)?;
         let recent = on_db!(tx, conn => sqlx::query_as(
-            "SELECT m.id, m.title, CASE WHEN m.disabled_at IS NULL THEN m.status ELSE 'disabled' END AS status,
-                    m.next_due_at, coalesce(r.planned, 0) AS planned, coalesce(r.sent, 0) AS sent,
+            "SELECT m.id, m.title, m.status, m.disabled_at, m.next_due_at,
+                    (SELECT count(*) FROM runs o WHERE o.owner_id = m.owner_id AND o.mailing_id = m.id AND o.finished_at IS NULL) AS open_runs,
+                    coalesce(r.planned, 0) AS planned, coalesce(r.sent, 0) AS sent,
                     coalesce(r.failed, 0) AS failed, coalesce(r.deferred, 0) AS deferred
              FROM mailings m
              LEFT JOIN runs r ON r.owner_id = m.owner_id AND r.mailing_id = m.id

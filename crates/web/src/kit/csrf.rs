@@ -12,8 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use skychimp_core::platform::secret::SigningKey;
 
-use crate::kit::app::AppState;
-use crate::kit::app::BODY_MAX;
+use crate::kit::app::{AppState, BODY_MAX};
 use crate::kit::error::WebError;
 use crate::kit::page::{Page, text_of};
 

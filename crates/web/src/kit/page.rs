@@ -22,16 +22,14 @@ use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::service::Fault;
 
 use crate::kit::app::AppState;
-use crate::kit::assets;
-use crate::kit::cookies;
-use crate::kit::csrf;
+use crate::kit::badge::{HasStatus, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::Errors;
-use crate::kit::format;
 use crate::kit::hole::{Hole, Keep};
 use crate::kit::i18n::{Arg, Lang, Text};
 use crate::kit::views::{self, Views};
+use crate::kit::{assets, cookies, csrf, format};
 
 /// The visitor of a request. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -149,6 +147,12 @@ impl Page {
     #[must_use]
     pub fn dynamic(&self, prefix: &str, name: &str) -> Text {
         self.lang.dynamic(prefix, name)
+    }
+
+    /// The word and colour of a state.
+    #[must_use]
+    pub fn badge(&self, of: impl HasStatus) -> StatusBadge {
+        of.badge()
     }
 
     /// What is wrong with a field, as a sentence: `error-{code}` with the parameters.
@@ -352,7 +356,7 @@ impl Page {
             .is_some_and(|user| Editor::of(user).is_some())
     }
 
-    /// The page will be shown to others too, and its holes stay open: see [`crate::public`].
+    /// The page will be shown to others too, and its holes stay open: see [`crate::kit::hole`].
     pub(crate) fn kept(&self) -> Option<Keep> {
         self.keep
     }

@@ -28,6 +28,7 @@ use skychimp_core::sending::mailing::{
 
 use crate::kit::app::AppState;
 use crate::kit::auth::Sender;
+use crate::kit::badge::{HasStatus as _, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{NoFields, Once, Path, Query};
@@ -109,32 +110,10 @@ fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
     crate::kit::format::time(at, &zone, page.lang)
 }
 
-/// What a mailing's state is called (`status-{name}`) and how it is to be felt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
-    pub name: &'static str,
-    pub tone: &'static str,
-}
-
-impl Look {
-    pub(crate) fn of(mailing: &Mailing, busy: bool) -> Self {
-        let (name, tone) = match mailing.status {
-            _ if mailing.disabled_at.is_some() => ("disabled", "bad"),
-            Status::Created => ("created", ""),
-            Status::Running if busy => ("running", "live"),
-            Status::Running => ("scheduled", "live"),
-            Status::Paused => ("paused", "wait"),
-            Status::Completed => ("completed", "good"),
-            Status::Cancelled => ("cancelled", "bad"),
-        };
-        Self { name, tone }
-    }
-}
-
 /// One line of the list.
 struct Row {
     summary: MailingSummary,
-    look: Look,
+    badge: StatusBadge,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -215,8 +194,8 @@ async fn list(
 
 impl Row {
     fn new(summary: MailingSummary) -> Self {
-        let look = Look::of(&summary.mailing, summary.over < summary.planned);
-        Self { summary, look }
+        let badge = summary.badge();
+        Self { summary, badge }
     }
 }
 

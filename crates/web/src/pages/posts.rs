@@ -78,12 +78,8 @@ impl ListPage {
         self.state.is_some_and(|state| state.as_str() == name)
     }
 
-    fn state_of(&self, row: &PostRow) -> &'static str {
-        row.state(self.page.now).as_str()
-    }
-
-    fn tone(&self, row: &PostRow) -> &'static str {
-        tone(row.state(self.page.now))
+    fn state_of(&self, row: &PostRow) -> PostState {
+        row.state(self.page.now)
     }
 
     fn untouched(&self) -> bool {
@@ -383,15 +379,6 @@ async fn delete(
             Flash::warn("posts-delete-published"),
         )),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The tone of a state's pill.
-fn tone(state: PostState) -> &'static str {
-    match state {
-        PostState::Published => "good",
-        PostState::Scheduled => "wait",
-        PostState::Draft | PostState::Unpublished => "",
     }
 }
 

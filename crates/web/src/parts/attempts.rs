@@ -1,7 +1,7 @@
 //! Attempts and deliveries as tables show them.
 
 use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::attempt::{Attempt, AttemptOutcome};
+use skychimp_core::sending::attempt::Attempt;
 use skychimp_core::sending::schedule::{Every, Schedule};
 
 use crate::kit::table::Cell;
@@ -11,25 +11,6 @@ pub(crate) fn moment(text: &str, zone: &str) -> Option<Moment> {
     Schedule::new(text, zone, Every::Once, None)
         .ok()
         .map(|schedule| schedule.start())
-}
-
-/// How an attempt's outcome is to be felt.
-pub(crate) fn tone(attempt: &Attempt) -> &'static str {
-    match attempt.outcome {
-        AttemptOutcome::Sent => "good",
-        AttemptOutcome::Deferred | AttemptOutcome::InDoubt => "wait",
-        AttemptOutcome::Failed => "bad",
-    }
-}
-
-/// How a delivery's state is to be felt.
-pub(crate) fn delivery_tone(state: &str) -> &'static str {
-    match state {
-        "sent" => "good",
-        "failed" | "cancelled" | "expired" => "bad",
-        "deferred" | "skipped" => "wait",
-        _ => "",
-    }
 }
 
 /// A line of a log, as [`Attempt::COLUMNS`] names it.

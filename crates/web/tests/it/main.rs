@@ -4,6 +4,7 @@
 
 mod account;
 mod account_area;
+mod badges;
 mod blog;
 mod browser;
 mod control;

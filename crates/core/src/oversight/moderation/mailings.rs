@@ -116,7 +116,7 @@ impl Moderator {
                  CAST(coalesce(sum(r.planned), 0) AS BIGINT) AS planned,
                  CAST(coalesce(sum(r.sent), 0) AS BIGINT) AS sent,
                  CAST(coalesce(sum(r.failed), 0) AS BIGINT) AS failed,
-                 CAST(coalesce(sum(r.sent + r.failed + r.skipped + r.expired + r.cancelled), 0) AS BIGINT) AS over
+                 count(r.id) FILTER (WHERE r.finished_at IS NULL) AS open_runs
              FROM (SELECT x.owner_id AS owner, x.id AS mailing
                    FROM mailings x
                    JOIN users o ON o.id = x.owner_id

@@ -34,8 +34,8 @@ pub struct MailingSummary {
     pub sent: i64,
     /// Refused for good.
     pub failed: i64,
-    /// Over, however it ended.
-    pub over: i64,
+    /// Its runs that are not over.
+    pub open_runs: i64,
 }
 
 /// A message that a mailing can be made of.
@@ -114,7 +114,7 @@ impl Mailing {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", mailing_columns!("m"), ", msg.subject,
                  coalesce(t.runs, 0) AS runs, coalesce(t.planned, 0) AS planned, coalesce(t.sent, 0) AS sent,
-                 coalesce(t.failed, 0) AS failed, coalesce(t.finished, 0) AS over
+                 coalesce(t.failed, 0) AS failed, coalesce(t.open_runs, 0) AS open_runs
              FROM (SELECT * FROM mailings
                    WHERE owner_id = $1
                      AND ($2 = '%%' OR search LIKE $2 ESCAPE '\\')
@@ -128,7 +128,7 @@ impl Mailing {
                                CAST(sum(r.planned) AS BIGINT) AS planned,
                                CAST(sum(r.sent) AS BIGINT) AS sent,
                                CAST(sum(r.failed) AS BIGINT) AS failed,
-                               CAST(sum(r.sent + r.failed + r.skipped + r.expired + r.cancelled) AS BIGINT) AS finished
+                               count(*) FILTER (WHERE r.finished_at IS NULL) AS open_runs
                         FROM runs r
                         WHERE r.owner_id = $1
                         GROUP BY r.mailing_id) t ON t.mailing = m.id

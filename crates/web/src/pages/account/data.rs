@@ -15,8 +15,7 @@ use skychimp_core::oversight::deletion::Belongings;
 use tokio::sync::mpsc;
 
 use super::password;
-use crate::kit::app::App;
-use crate::kit::app::AppState;
+use crate::kit::app::{App, AppState};
 use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;

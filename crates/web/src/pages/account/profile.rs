@@ -11,12 +11,11 @@ use skychimp_core::platform::error::Error;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
-use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Outcome, outcome};
-use crate::kit::format;
 use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::{cookies, format};
 
 pub(super) fn routes() -> Routes {
     Routes::new()

@@ -19,8 +19,7 @@ use skychimp_core::platform::time::Moment;
 
 use super::login::{Entry, enter, local};
 use super::password;
-use crate::kit::app::App;
-use crate::kit::app::AppState;
+use crate::kit::app::{App, AppState};
 use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;

@@ -19,7 +19,7 @@ use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
 use crate::kit::page::{Page, html};
 use crate::kit::table::{Cell, Lines, columns, download};
-use crate::parts::attempts::{cells, moment, tone};
+use crate::parts::attempts::{cells, moment};
 
 /// Attempts on one page.
 const PAGE: usize = 50;

@@ -11,9 +11,10 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::sending::mailing::{Mailing, Status};
 
-use super::{Look, Viewer, files, live, log, people, show, trend};
+use super::{Viewer, files, live, log, people, show, trend};
 use crate::kit::app::AppState;
 use crate::kit::auth::Manager;
+use crate::kit::badge::{HasStatus as _, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::form::{Form, Outcome, Path, Query, outcome};
 use crate::kit::page::{Page, html};
@@ -97,7 +98,7 @@ impl ListQuery {
 
 struct Row {
     seen: SeenMailing,
-    look: Look,
+    badge: StatusBadge,
 }
 
 #[derive(Template)]
@@ -136,10 +137,7 @@ pub(super) async fn list(
     };
     let last = cut(&mut found, PAGE, |seen| seen.summary.mailing.id);
     let rows = found.into_iter().map(|seen| Row {
-        look: Look::of(
-            &seen.summary.mailing,
-            seen.summary.over < seen.summary.planned,
-        ),
+        badge: seen.summary.badge(),
         seen,
     });
     let states = Status::ALL.into_iter().map(SeenState::Is);

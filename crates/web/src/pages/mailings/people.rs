@@ -20,7 +20,6 @@ use crate::kit::flash::Flash;
 use crate::kit::form::{NoFields, Once, Path, Query};
 use crate::kit::page::{Page, html};
 use crate::kit::table::{Cell, Lines, columns, download};
-use crate::parts::attempts::delivery_tone as tone;
 
 /// People on one page.
 const PAGE: usize = 50;

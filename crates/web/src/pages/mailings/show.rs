@@ -14,11 +14,12 @@ use skychimp_core::sending::mailing::{
     Event, Item, Mailing, MessageChoice, Part, Readiness, Sender as From, Status,
 };
 use skychimp_core::sending::report::Report;
-use skychimp_core::sending::run::{Run, RunState, Totals};
+use skychimp_core::sending::run::{Run, Totals};
 
 use super::live::duration;
-use super::{Look, Viewer, found, in_zone, service};
+use super::{Viewer, found, in_zone, service};
 use crate::kit::app::AppState;
+use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Path, Query};
 use crate::kit::page::{At, Page, html, html_wrong};
@@ -73,11 +74,6 @@ impl RunView {
         !self.run.is_over()
     }
 
-    /// How its state is to be felt.
-    fn tone(&self) -> &'static str {
-        tone(self.run.state)
-    }
-
     /// Deliveries that ended without being sent or failing.
     fn other(&self) -> i64 {
         self.totals.skipped + self.totals.expired + self.totals.cancelled
@@ -95,21 +91,6 @@ fn pace(page: &Page) -> String {
     plot(&page.t("run-letters-per-second").to_string(), &[]).to_string()
 }
 
-/// How a run's state is to be felt.
-fn tone(state: RunState) -> &'static str {
-    match state {
-        RunState::Expanding | RunState::Sending => "live",
-        RunState::Paused | RunState::Skipped => "wait",
-        RunState::Done => "good",
-        RunState::Expired | RunState::Cancelled => "bad",
-    }
-}
-
-/// How the state of a run in a table is to be felt.
-fn run_tone(run: &Run) -> &'static str {
-    tone(run.state)
-}
-
 /// The number in a line of history.
 fn count(event: &Event) -> i64 {
     event.detail.parse().unwrap_or(0)
@@ -123,7 +104,7 @@ struct ShowPage {
     mailing: Mailing,
     /// What a moderator sees and does besides.
     seen: Option<Seen>,
-    look: Look,
+    badge: StatusBadge,
     /// Why it waits although it was started.
     held: Option<String>,
     /// Before Start.
@@ -298,9 +279,10 @@ async fn load(
         Status::Running if !is_told => held(&page, &mut tx, app, &mailing).await?,
         _ => None,
     };
+    let open_runs = view.as_ref().is_some_and(RunView::live).into();
     Ok(ShowPage {
         held,
-        look: Look::of(&mailing, view.as_ref().is_some_and(RunView::live)),
+        badge: StatusBadge::mailing(mailing.status, mailing.disabled_at.is_some(), open_runs),
         next: mailing.upcoming(page.now, 5)?,
         page,
         viewer,

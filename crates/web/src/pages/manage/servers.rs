@@ -20,6 +20,7 @@ use skychimp_core::sending::sending_server::{
 use self::form::ServerForm;
 use crate::kit::app::AppState;
 use crate::kit::auth::Admin;
+use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
@@ -70,14 +71,8 @@ impl View {
         self.seen.state(self.now)
     }
 
-    fn tone(&self) -> &'static str {
-        match self.state() {
-            "closed" => "good",
-            "probing" => "live",
-            "open" | "limited" => "wait",
-            "paused" => "bad",
-            _ => "",
-        }
+    fn badge(&self) -> StatusBadge {
+        StatusBadge::server(self.state())
     }
 
     /// It is left alone; somebody may ask for another try.

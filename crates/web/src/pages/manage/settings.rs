@@ -4,8 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::kit::app::AppState;
-use crate::kit::app::SettingLine;
+use crate::kit::app::{AppState, SettingLine};
 use crate::kit::auth::Admin;
 use crate::kit::error::WebError;
 use crate::kit::page::{Page, html};

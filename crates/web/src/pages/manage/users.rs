@@ -50,15 +50,6 @@ impl ListQuery {
     }
 }
 
-/// How the state of an account is to be felt.
-fn tone(user: &User) -> &'static str {
-    match UserState::of(user) {
-        UserState::Active => "good",
-        UserState::Unverified => "wait",
-        UserState::Blocked => "bad",
-    }
-}
-
 #[derive(Template)]
 #[template(path = "manage/users.html")]
 struct ListPage {

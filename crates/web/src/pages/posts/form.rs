@@ -13,7 +13,6 @@ use skychimp_core::platform::ids::PostId;
 use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::schedule;
 
-use super::tone;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::Errors;
@@ -218,10 +217,6 @@ impl EditPage {
 
     fn is(&self, name: &str) -> bool {
         self.state().as_str() == name
-    }
-
-    fn tone(&self) -> &'static str {
-        tone(self.state())
     }
 
     fn zone(&self) -> String {

@@ -1,0 +1,161 @@
+//! What the state of something is called and which colour it has: in one place, so that it is the same on every page.
+
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::post::State as PostState;
+use skychimp_core::oversight::moderation::UserState;
+use skychimp_core::oversight::overview::RecentMailing;
+use skychimp_core::recipients::import::ImportState;
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::delivery::DeliveryState;
+use skychimp_core::sending::mailing::{MailingSummary, Status};
+use skychimp_core::sending::run::RunState;
+
+/// The state of something: the sentence `{area}{name}`, and a colour. `ui::badge` writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusBadge {
+    /// What the keys of its sentences begin with.
+    pub area: &'static str,
+    /// The state's name.
+    pub name: &'static str,
+    /// `good`, `live`, `wait`, `bad`, or nothing of these.
+    pub tone: &'static str,
+}
+
+/// What has a state that pages show: `ui::badge(page, run.state)`.
+pub trait HasStatus {
+    /// Its word and colour.
+    fn badge(&self) -> StatusBadge;
+}
+
+const fn badge(area: &'static str, name: &'static str, tone: &'static str) -> StatusBadge {
+    StatusBadge { area, name, tone }
+}
+
+impl StatusBadge {
+    /// A mailing's; `open_runs` of it are not over.
+    #[must_use]
+    pub const fn mailing(status: Status, disabled: bool, open_runs: i64) -> Self {
+        let (name, tone) = match status {
+            _ if disabled => ("disabled", "bad"),
+            Status::Created => ("created", ""),
+            Status::Running if open_runs > 0 => ("running", "live"),
+            Status::Running => ("scheduled", "live"),
+            Status::Paused => ("paused", "wait"),
+            Status::Completed => ("completed", "good"),
+            Status::Cancelled => ("cancelled", "bad"),
+        };
+        badge("status-", name, tone)
+    }
+
+    /// A sending server's, by the word that `core` has for it.
+    #[must_use]
+    pub fn server(state: &'static str) -> Self {
+        let tone = match state {
+            "closed" => "good",
+            "probing" => "live",
+            "open" | "limited" => "wait",
+            "paused" => "bad",
+            _ => "",
+        };
+        badge("servers-state-", state, tone)
+    }
+}
+
+impl HasStatus for RunState {
+    fn badge(&self) -> StatusBadge {
+        let tone = match self {
+            RunState::Expanding | RunState::Sending => "live",
+            RunState::Paused | RunState::Skipped => "wait",
+            RunState::Done => "good",
+            RunState::Expired | RunState::Cancelled => "bad",
+        };
+        badge("run-state-", self.as_str(), tone)
+    }
+}
+
+impl HasStatus for DeliveryState {
+    fn badge(&self) -> StatusBadge {
+        let tone = match self {
+            DeliveryState::Queued => "",
+            DeliveryState::Sent => "good",
+            DeliveryState::Deferred | DeliveryState::Skipped => "wait",
+            DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Cancelled => "bad",
+        };
+        badge("delivery-", self.as_str(), tone)
+    }
+}
+
+impl HasStatus for AttemptOutcome {
+    fn badge(&self) -> StatusBadge {
+        let tone = match self {
+            AttemptOutcome::Sent => "good",
+            AttemptOutcome::Deferred | AttemptOutcome::InDoubt => "wait",
+            AttemptOutcome::Failed => "bad",
+        };
+        badge("outcome-", self.as_str(), tone)
+    }
+}
+
+impl HasStatus for User {
+    fn badge(&self) -> StatusBadge {
+        let state = UserState::of(self);
+        let tone = match state {
+            UserState::Active => "good",
+            UserState::Unverified => "wait",
+            UserState::Blocked => "bad",
+        };
+        badge("user-", state.as_str(), tone)
+    }
+}
+
+impl HasStatus for PostState {
+    fn badge(&self) -> StatusBadge {
+        let tone = match self {
+            PostState::Published => "good",
+            PostState::Scheduled => "wait",
+            PostState::Draft | PostState::Unpublished => "",
+        };
+        badge("posts-state-", self.as_str(), tone)
+    }
+}
+
+impl HasStatus for ImportState {
+    fn badge(&self) -> StatusBadge {
+        let (name, tone) = match self {
+            ImportState::Uploaded => ("uploaded", "wait"),
+            ImportState::Running => ("running", "live"),
+            ImportState::Done => ("done", "good"),
+            ImportState::Failed => ("failed", "bad"),
+        };
+        badge("imports-state-", name, tone)
+    }
+}
+
+impl HasStatus for MailingSummary {
+    fn badge(&self) -> StatusBadge {
+        let mailing = &self.mailing;
+        StatusBadge::mailing(
+            mailing.status,
+            mailing.disabled_at.is_some(),
+            self.open_runs,
+        )
+    }
+}
+
+impl HasStatus for RecentMailing {
+    fn badge(&self) -> StatusBadge {
+        StatusBadge::mailing(self.status, self.disabled_at.is_some(), self.open_runs)
+    }
+}
+
+impl HasStatus for StatusBadge {
+    fn badge(&self) -> StatusBadge {
+        *self
+    }
+}
+
+impl<T: HasStatus> HasStatus for &T {
+    fn badge(&self) -> StatusBadge {
+        (**self).badge()
+    }
+}

@@ -1,0 +1,53 @@
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::time::Moment;
+use skychimp_core::sending::mailing::Sender;
+use skychimp_core::sending::run::Run;
+use skychimp_core::sending::service::Service;
+use skychimp_core::testing::{list, message};
+
+use crate::browser::Site;
+
+/// R22: a mailing's state has one word and one colour on the home page, in the list, on its own page and in the moderators' list:
+/// while a weekly mailing waits for its day it is scheduled, and it is running while one of its runs is open.
+#[tokio::test]
+async fn state_of_a_mailing_is_the_same_everywhere() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    site.user("meg", Role::Manager).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 3, now).await.unwrap();
+    let letter = message(&site.db, owner, "News", "Hello", now)
+        .await
+        .unwrap();
+    let (mut ann, mut meg) = (site.login("ann").await, site.login("meg").await);
+    ann.get("/mailings/new").await;
+    let fields = [
+        ("title", "Weekly"),
+        ("lists", &people.to_string()),
+        ("message", &letter.to_string()),
+        ("zone", "UTC"),
+        ("begin", "at"),
+        ("start", "2027-01-31T10:00"),
+        ("every", "week"),
+        ("action", "start"),
+    ];
+    let address = ann.post("/mailings", &fields).await.location().to_owned();
+    let from = Service::from(Sender {
+        name: String::new(),
+        email: "news@example.org".to_owned(),
+    });
+    for word in ["Scheduled", "Running"] {
+        let badge = format!("<span class=\"state state-live\">{word}</span>");
+        for place in ["/", "/mailings", &address] {
+            let page = ann.get(place).await.body;
+            assert!(page.contains(&badge), "{place}: {word}: {page}");
+        }
+        let page = meg.get("/manage/mailings").await.body;
+        assert!(page.contains(&badge), "{word}: {page}");
+        let due: Moment = "2027-01-31T10:00:00Z".parse().unwrap();
+        let mut tx = site.db.write().await.unwrap();
+        Run::start_due(&mut tx, None, &from, due).await.unwrap();
+        Run::expand_next(&mut tx, None, 1_000, due).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
