@@ -72,7 +72,7 @@ check: lint assets e2e-ready ## `make lint`, formatting, lints, documentation, a
 	cargo fmt --all --check
 	npm --prefix e2e run types
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test soak --test chaos --locked -- -D warnings
+	cargo clippy --workspace --test soak --test chaos --test plans --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	cargo build --locked --bin skychimp --bin checks
 	$(TARGET)/debug/checks

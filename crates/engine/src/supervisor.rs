@@ -1,7 +1,7 @@
 //! No task of the engine is ever missing without anybody noticing it.
 //!
 //! Tasks that share nothing ([`keep`]: scheduler, expander, …) begin again one by one. Those of a worker share what it has
-//! in hand: when one of them panics the worker ends in good order, and another one begins ([`crate::worker`]).
+//! in hand: when one of them panics the worker ends in good order, and another one begins (`worker`).
 
 use std::future::Future;
 use std::pin::pin;
@@ -96,7 +96,7 @@ pub async fn panicked<T: 'static>(tasks: &mut JoinSet<T>) -> JoinError {
     }
 }
 
-/// A task that tests can make panic ([`crate::testing`]).
+/// A task that tests can make panic (`testing`).
 pub async fn watched<T: Future>(name: &'static str, task: T) -> T::Output {
     let mut task = pin!(task);
     std::future::poll_fn(|context| {

@@ -294,7 +294,7 @@ impl Config {
             .base_url
             .as_deref()
             .and_then(|url| Url::parse(url).ok())
-            .and_then(|url| url.domain().map(str::to_owned))
+            .and_then(|url| url.domain().map(|host| host.trim_end_matches('.').to_owned()))
             .filter(|host| host.contains('.'))
             // RFC 2606: a domain that can never be somebody's
             .unwrap_or_else(|| "skychimp.invalid".to_owned());

@@ -91,9 +91,9 @@ pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
 /// What an older version rendered, as this one would: the post is not saved anew for it.
 #[must_use]
 pub fn stored(html: String) -> String {
-    match control::without(&html) {
-        Cow::Borrowed(_) => html,
-        Cow::Owned(clean) => sanitised(&clean),
+    match control::without_in_html(&html) {
+        Cow::Owned(clean) if clean != html => sanitised(&clean),
+        _ => html,
     }
 }
 

@@ -33,7 +33,7 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 const SLOW: Duration = Duration::from_secs(2);
 
 /// Pages of a table of PostgreSQL that may be read whole without anybody noticing.
-const FEW_PAGES: i64 = 8;
+const FEW_PAGES: i64 = 1;
 
 /// What every connection to PostgreSQL is told: rows are found through indexes and joined one by one, in the order in
 /// which a statement names its tables; and a statement is planned each time, for the tables as large as they are then.
@@ -128,6 +128,17 @@ macro_rules! worded {
     reason = "macro_rules need this line to be usable by path"
 )]
 pub(crate) use {on_db, worded};
+
+/// Begins a transaction in a task of its own. Who waits for it may go away (a page that is closed, a time-out); were
+/// `BEGIN` given up half-way, the driver would not know that it was sent, and hand the connection on with it.
+async fn begin(pool: &PgPool, how: &'static str) -> Result<Tx, Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(how).await });
+    let inner = begun
+        .await
+        .map_err(|error| Error::Internal(error.to_string()))??;
+    Ok(Tx::Postgres(Open::new(inner)))
+}
 
 /// Removes what `ANALYZE` or an older version of this program left: with statistics of a table that was small, SQLite
 /// reads it whole after it has grown. Without any it takes every table for large. Dropping a table makes all
@@ -274,9 +285,7 @@ impl Db {
         tracing::trace!("a transaction begins");
         Ok(match self {
             Self::Sqlite { reader, .. } => Tx::Sqlite(Open::new(reader.begin().await?)),
-            Self::Postgres(pool) => {
-                Tx::Postgres(Open::new(pool.begin_with("BEGIN READ ONLY").await?))
-            }
+            Self::Postgres(pool) => begin(pool, "BEGIN READ ONLY").await?,
         })
     }
 
@@ -286,8 +295,7 @@ impl Db {
         Ok(match self {
             Self::Sqlite { .. } => self.read().await?,
             Self::Postgres(pool) => {
-                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                Tx::Postgres(Open::new(pool.begin_with(begin).await?))
+                begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
             }
         })
     }
@@ -301,7 +309,7 @@ impl Db {
             Self::Sqlite { writer, .. } => {
                 Tx::Sqlite(Open::new(writer.begin_with("BEGIN IMMEDIATE").await?))
             }
-            Self::Postgres(pool) => Tx::Postgres(Open::new(pool.begin().await?)),
+            Self::Postgres(pool) => begin(pool, "BEGIN").await?,
         })
     }
 

@@ -278,6 +278,8 @@ async fn store_lane(
     let mut tries = 3;
     loop {
         let mut tx = db.write().await?;
+        // the checks of foreign keys are statements too, one for each row
+        tx.by_key().await?;
         match store::store(&mut tx, owner, list, &lane, clock.now()).await {
             Ok(done) => {
                 tx.commit().await?;

@@ -21,19 +21,15 @@ pub struct TestDb {
 impl TestDb {
     /// Makes it.
     pub async fn new() -> Result<Self, Error> {
-        match std::env::var("TEST_DATABASE_URL") {
-            Ok(server) => {
-                let template = postgres_template(&server).await?;
-                let url = create(&server, &name(), &format!("TEMPLATE {template}")).await?;
-                Self::open(folder()?, url).await
-            }
-            Err(_) => {
-                let dir = folder()?;
-                sqlite_template(&dir.path().join("test.db")).await?;
-                let url = sqlite(dir.path());
-                Self::open(dir, url).await
-            }
-        }
+        let dir = folder()?;
+        let url = if let Ok(server) = std::env::var("TEST_DATABASE_URL") {
+            let template = postgres_template(&server).await?;
+            create(&server, &name(), &format!("TEMPLATE {template}")).await?
+        } else {
+            sqlite_template(&dir.path().join("test.db")).await?;
+            sqlite(dir.path())
+        };
+        Self::open(dir, url).await
     }
 
     /// Makes one as it was before this migration.

@@ -52,3 +52,24 @@ async fn writing_works_after_a_transaction_that_sqlite_ended() {
     drop(tx);
     user(&db, "ann", Role::User).await.unwrap();
 }
+
+/// R28: who goes away while a transaction begins leaves no connection behind that only reads.
+#[tokio::test]
+async fn connections_are_whole_after_a_transaction_that_nobody_waited_for() {
+    let db = TestDb::new().await.unwrap();
+    let soon = async |turns| {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    for turns in 0..100 {
+        tokio::select! {
+            biased;
+            begun = db.read() => drop(begun),
+            () = soon(turns % 10) => {}
+        }
+    }
+    for n in 0..20 {
+        user(&db, &format!("u{n}"), Role::User).await.unwrap();
+    }
+}

@@ -3,7 +3,12 @@
 //!
 //! `tests/run.sh` runs the suites with `COLLECT_STATEMENTS` set to a folder, and this with that folder in `EXPLAIN_STATEMENTS`.
 
-#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 mod exceptions;
 mod installation;

@@ -141,8 +141,8 @@ fn value(column: &str, kind: &str) -> String {
         ("text", _) => "'x' || i".to_owned(),
         ("boolean", _) => "i % 2 = 0".to_owned(),
         ("bytea", _) => "decode(md5(i::text), 'hex')".to_owned(),
-        ("json" | "jsonb", _) => "'{}'".to_owned(),
-        ("ARRAY", _) => "'{}'".to_owned(),
+        // an empty object, an empty array
+        ("json" | "jsonb" | "ARRAY", _) => "'{}'".to_owned(),
         other => panic!("what does a column of this kind hold? {other:?}"),
     }
 }

@@ -1,6 +1,7 @@
 //! SQLite: statistics are what `ANALYZE` leaves in `sqlite_stat1`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use skychimp_core::platform::db::Db;
 use skychimp_core::testing::TestDb;
@@ -66,7 +67,8 @@ async fn write_statistics(writer: &SqlitePool, installation: Installation) {
         let mut stat = rows.to_owned();
         for column in 0..columns {
             let left = 1_000_000_i64 / 100_i64.pow(u32::try_from(column.min(3)).unwrap());
-            stat += &format!(" {}", if rows == "1" { 1 } else { left.max(1) });
+            let left = if rows == "1" { 1 } else { left.max(1) };
+            write!(stat, " {left}").unwrap();
         }
         sqlx::query("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ($1, $2, $3)")
             .bind(table)

@@ -174,3 +174,14 @@ fn excerpts_end_after_a_word() {
     );
     assert_eq!(cut(&"x".repeat(1000)).len(), EXCERPT);
 }
+
+/// R47: what is stored is shown without control characters, also where raw ones stand beside references to them.
+#[test]
+fn stored_html_loses_both_kinds_of_control_characters() {
+    let shown = stored("<p>a\u{2}b\u{3} &#2;posts&#3; &#x7;</p>".to_owned());
+    assert_eq!(shown, "<p>ab posts </p>");
+    let shown = stored("<p>&#2;posts&#3;</p>".to_owned());
+    assert_eq!(shown, "<p>posts</p>");
+    let fine = "<p>A &amp; b &#8212; c</p>";
+    assert_eq!(stored(fine.to_owned()), fine);
+}

@@ -16,6 +16,9 @@ use crate::platform::ids::RecipientId;
 use crate::platform::time::{Clock, Moment};
 use crate::recipients::recipient::{Attributes, Checked, Draft, search_text};
 
+/// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to be as they were.
+const FIRST_BATCH: usize = 500;
+
 /// Rows written in one transaction.
 pub(super) const BATCH: usize = 10_000;
 /// Text in one batch, in bytes: what bounds the memory of an import of long rows.
@@ -54,8 +57,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn is_full(&self) -> bool {
-        self.rows.len() + self.errors.len() >= BATCH || self.size >= BATCH_BYTES
+    fn is_full(&self, rows: usize) -> bool {
+        self.rows.len() + self.errors.len() >= rows || self.size >= BATCH_BYTES
     }
 }
 
@@ -84,6 +87,7 @@ pub(super) fn read_all(
     let hasher = RandomState::new();
     let mut header = options.format.has_header;
     let mut batch = Batch::default();
+    let mut most = FIRST_BATCH;
     while let Some(record) = records.next(&mut cells)? {
         if std::mem::take(&mut header) {
             continue;
@@ -105,7 +109,8 @@ pub(super) fn read_all(
                 Err(error) => batch.errors.push(error),
             },
         }
-        if batch.is_full() {
+        if batch.is_full(most) {
+            most = BATCH;
             batch.bytes_read = count.load(Ordering::Relaxed);
             if sender.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return Ok(());

@@ -24,8 +24,15 @@ pub struct Said<'a> {
 }
 
 /// Words that speak of the sender, of his domain, or of how a server checks them.
-const OF_SENDER: [&str; 37] = [
+const OF_SENDER: [&str; 43] = [
     " sender",
+    // the same in the languages that servers are translated to
+    "отправител",
+    "absender",
+    "expéditeur",
+    "expediteur",
+    "remitente",
+    "mittente",
     "return path",
     "return-path",
     "return address",

@@ -42,7 +42,7 @@ fn about(said: Said<'_>) -> About {
 }
 
 /// What servers say when they do not like the sender, at the point where they say it.
-const OF_THE_SENDER: [(&str, &str); 34] = [
+const OF_THE_SENDER: [(&str, &str); 38] = [
     // Exim, sender verification with a callout; lines of one reply are joined by a space
     (
         "rcpt",
@@ -62,6 +62,10 @@ const OF_THE_SENDER: [(&str, &str); 34] = [
     ),
     ("rcpt", "550 Verification failed for <news@example.org>"),
     ("rcpt", "550 Sender verify failed"),
+    ("rcpt", "550 адрес отправителя не существует: no such user"),
+    ("rcpt", "550 Absender existiert nicht: no such user"),
+    ("rcpt", "550 expéditeur inconnu - unknown user"),
+    ("rcpt", "550 Remitente desconocido: user unknown"),
     (
         "rcpt",
         "550 Callback setup failed while verifying <news@example.org> (result of an earlier callout reused). User unknown",
