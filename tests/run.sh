@@ -12,7 +12,7 @@ closing=()
 
 # part NAME COMMAND...: runs it, keeps its closing lines
 part() {
-    local name=$1
+    local name=$1 began=$SECONDS
     shift
     echo "== $name"
     "$@" 2>&1 | tee "$log.part"
@@ -23,6 +23,7 @@ part() {
     while IFS= read -r line; do closing+=("$name: $line"); done < <(
         sed 's/\x1b\[[0-9;]*m//g' "$log.part" | grep -E '^ *(Summary \[|test result:|[0-9]+ (passed|failed|flaky|skipped|did not run)\b)'
     )
+    closing+=("$name: $((SECONDS - began)) s")
     cat "$log.part" >>"$log"
     rm -f "$log.part"
 }
