@@ -1,4 +1,4 @@
-//! What everything stands on: the database, addresses, errors, ids, time, paging, secrets, the cache client, wake-ups.
+//! Foundations: database, addresses, errors, ids, time, paging, secrets, cache client, wake-ups.
 
 pub mod address;
 pub mod control;
