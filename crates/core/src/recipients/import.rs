@@ -23,7 +23,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use cell::{guard, unguard};
-pub use format::{Column, Delimiter, Encoding, Format, Hints, Preview, Target, inspect};
+pub use format::{
+    Column, ColumnTarget, Delimiter, FileFormat, Hints, Preview, TextEncoding, inspect,
+};
 pub use job::{Import, ImportState, error_file_of, file_of, first_errors};
 
 use crate::platform::db::Db;
@@ -32,40 +34,40 @@ use crate::platform::ids::{ListId, UserId};
 use crate::platform::time::Clock;
 use crate::recipients::recipient::key_error;
 use rows::Batch;
-use store::Lane;
+use store::StoreBatch;
 
-/// Errors kept in an [`Outcome`]; all of them go to the error file.
+/// Errors kept in an [`ImportOutcome`]; all of them go to the error file.
 pub const ERRORS_KEPT: usize = 100;
 
 /// How a file is imported.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Options {
+pub struct ImportOptions {
     /// How the file is read.
-    pub format: Format,
+    pub format: FileFormat,
     /// What becomes of each column.
-    pub mapping: Vec<Target>,
+    pub mapping: Vec<ColumnTarget>,
     /// The list that everybody in the file is made a member of.
     pub list: Option<ListId>,
 }
 
-impl Options {
+impl ImportOptions {
     /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column from 0.
     #[must_use]
     pub fn errors(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
-        if !self.mapping.contains(&Target::Email) {
+        if !self.mapping.contains(&ColumnTarget::Email) {
             wrong.push(FieldError::new("mapping", "no_email_column"));
         }
         for (i, target) in self.mapping.iter().enumerate() {
             let field = || format!("mapping.{i}");
-            if let Target::Attribute(key) = target
+            if let ColumnTarget::Attribute(key) = target
                 && let Some(error) = key_error(key)
             {
                 wrong.push(FieldError {
                     field: field(),
                     ..error
                 });
-            } else if *target != Target::Ignore && self.mapping[..i].contains(target) {
+            } else if *target != ColumnTarget::Ignore && self.mapping[..i].contains(target) {
                 wrong.push(FieldError::new(field(), "column_twice"));
             }
         }
@@ -97,7 +99,7 @@ impl serde::Serialize for RowError {
 
 /// How many rows went which way; each row is in one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Groups {
+pub struct RowCounts {
     /// New recipients.
     pub added: u64,
     /// Recipients that were there and got new data.
@@ -112,7 +114,7 @@ pub struct Groups {
     pub suppressed: u64,
 }
 
-impl Groups {
+impl RowCounts {
     /// All rows.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -120,7 +122,7 @@ impl Groups {
     }
 }
 
-impl AddAssign for Groups {
+impl AddAssign for RowCounts {
     fn add_assign(&mut self, other: Self) {
         self.added += other.added;
         self.updated += other.updated;
@@ -133,10 +135,10 @@ impl AddAssign for Groups {
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Outcome {
+pub struct ImportOutcome {
     /// The rows by group.
     #[serde(flatten)]
-    pub groups: Groups,
+    pub groups: RowCounts,
     /// The first [`ERRORS_KEPT`] invalid rows.
     pub errors: Vec<RowError>,
     /// It was stopped before the end of the file.
@@ -146,11 +148,11 @@ pub struct Outcome {
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct ImportProgress {
     /// Bytes of the file read.
     pub bytes_read: u64,
     /// The rows by group.
-    pub groups: Groups,
+    pub groups: RowCounts,
 }
 
 /// Where all invalid rows go: a CSV file `line,value,reason`.
@@ -198,12 +200,12 @@ pub async fn run(
     db: &Db,
     owner: UserId,
     input: impl Read + Send + 'static,
-    options: &Options,
+    options: &ImportOptions,
     mut errors: Option<ErrorFile<'_>>,
     clock: &Clock,
-    mut progress: impl FnMut(Progress) + Send,
+    mut progress: impl FnMut(ImportProgress) + Send,
     stop: &CancellationToken,
-) -> Result<Outcome, Error> {
+) -> Result<ImportOutcome, Error> {
     let wrong = options.errors();
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
@@ -213,7 +215,7 @@ pub async fn run(
         let (options, clock) = (options.clone(), clock.clone());
         tokio::task::spawn_blocking(move || rows::read_all(input, &options, &clock, &sender))
     };
-    let mut outcome = Outcome::default();
+    let mut outcome = ImportOutcome::default();
     while let Some(mut batch) = receiver.recv().await {
         if stop.is_cancelled() {
             outcome.cancelled = true;
@@ -229,7 +231,7 @@ pub async fn run(
                 .map_err(|error| unreadable("the error file cannot be written", &error))?;
         }
         let room = ERRORS_KEPT - outcome.errors.len();
-        progress(Progress {
+        progress(ImportProgress {
             bytes_read: batch.bytes_read,
             groups: outcome.groups,
         });
@@ -250,8 +252,8 @@ async fn store_batch(
     list: Option<ListId>,
     batch: &Batch,
     clock: &Clock,
-) -> Result<(Groups, Vec<RowError>), Error> {
-    let lane = |number, rows| store_lane(db, owner, list, Lane { number, rows }, clock);
+) -> Result<(RowCounts, Vec<RowError>), Error> {
+    let lane = |number, rows| store_lane(db, owner, list, StoreBatch { number, rows }, clock);
     let rows = batch.rows.iter();
     match db {
         Db::Sqlite { .. } => lane(0, rows.collect()).await,
@@ -272,14 +274,14 @@ async fn store_lane(
     db: &Db,
     owner: UserId,
     list: Option<ListId>,
-    lane: Lane<'_>,
+    lane: StoreBatch<'_>,
     clock: &Clock,
-) -> Result<(Groups, Vec<RowError>), Error> {
+) -> Result<(RowCounts, Vec<RowError>), Error> {
     let mut tries = 3;
     loop {
         let mut tx = db.write().await?;
         // the checks of foreign keys are statements too, one for each row
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         match store::store(&mut tx, owner, list, &lane, clock.now()).await {
             Ok(done) => {
                 tx.commit().await?;

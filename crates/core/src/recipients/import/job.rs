@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ErrorFile, Groups, Options, Outcome, Progress};
+use super::{ErrorFile, ImportOptions, ImportOutcome, ImportProgress, RowCounts};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ImportId, UserId};
-use crate::platform::time::{Clock, Moment};
+use crate::platform::time::{Clock, Timestamp};
 
 /// A running import without news for this long was broken off.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -43,7 +43,7 @@ pub fn error_file_of(data: &Path, id: ImportId) -> PathBuf {
 }
 
 /// The files of imports that were last written before a moment.
-fn files_before(data: &Path, before: Moment) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
+fn files_before(data: &Path, before: Timestamp) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
     let folder = match std::fs::read_dir(data.join(FOLDER)) {
         Ok(folder) => folder,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -58,7 +58,7 @@ fn files_before(data: &Path, before: Moment) -> std::io::Result<Vec<(ImportId, P
             .and_then(|name| name.split('.').next()?.parse().ok());
         let written = entry.metadata()?.modified()?;
         if let Some(id) = id
-            && jiff::Timestamp::try_from(written).is_ok_and(|at| Moment::from(at) < before)
+            && jiff::Timestamp::try_from(written).is_ok_and(|at| Timestamp::from(at) < before)
         {
             files.push((id, entry.path()));
         }
@@ -109,7 +109,7 @@ pub struct Import {
     pub state: ImportState,
     /// How the file is imported.
     #[sqlx(json)]
-    pub options: Options,
+    pub options: ImportOptions,
     /// Size of the file.
     pub bytes: i64,
     /// How much of it was read.
@@ -123,17 +123,17 @@ pub struct Import {
     /// Why it failed, for the log.
     pub error: Option<String>,
     /// When it was uploaded.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// The last news.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 impl Import {
     /// The rows by group.
     #[must_use]
-    pub fn groups(&self) -> Groups {
+    pub fn groups(&self) -> RowCounts {
         let number = |n| u64::try_from(n).unwrap_or(0);
-        Groups {
+        RowCounts {
             added: number(self.added),
             updated: number(self.updated),
             unchanged: number(self.unchanged),
@@ -159,8 +159,8 @@ impl Import {
         id: ImportId,
         file_name: &str,
         bytes: i64,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let file_name: String = file_name
             .chars()
@@ -220,8 +220,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let written = on_db!(tx, conn => sqlx::query(
             "UPDATE imports
@@ -245,12 +245,12 @@ impl Import {
         db: &Db,
         owner: UserId,
         id: ImportId,
-        options: &Options,
+        options: &ImportOptions,
         data: &Path,
         text: impl Fn(&FieldError) -> String + Send,
         clock: &Clock,
     ) -> Result<(), Error> {
-        let (sender, receiver) = watch::channel(Progress::default());
+        let (sender, receiver) = watch::channel(ImportProgress::default());
         let work = async {
             let outcome = Self::read(db, owner, id, options, data, text, clock, &sender).await;
             // Ends the writing of progress.
@@ -275,12 +275,12 @@ impl Import {
         db: &Db,
         owner: UserId,
         id: ImportId,
-        options: &Options,
+        options: &ImportOptions,
         data: &Path,
         text: impl Fn(&FieldError) -> String + Send,
         clock: &Clock,
-        progress: &watch::Sender<Progress>,
-    ) -> Result<Outcome, Error> {
+        progress: &watch::Sender<ImportProgress>,
+    ) -> Result<ImportOutcome, Error> {
         let broken =
             |error: std::io::Error| Error::Internal(format!("a file of the import: {error}"));
         let file = File::open(file_of(data, id)).map_err(broken)?;
@@ -298,9 +298,9 @@ impl Import {
         db: &Db,
         owner: UserId,
         id: ImportId,
-        mut receiver: watch::Receiver<Progress>,
+        mut receiver: watch::Receiver<ImportProgress>,
         clock: &Clock,
-    ) -> Progress {
+    ) -> ImportProgress {
         while receiver.changed().await.is_ok() {
             let now = *receiver.borrow_and_update();
             let written = async {
@@ -325,8 +325,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let wrong = options.errors();
         if !wrong.is_empty() {
@@ -357,8 +357,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        progress: &Progress,
-        now: Moment,
+        progress: &ImportProgress,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
         let groups = &progress.groups;
@@ -390,7 +390,7 @@ impl Import {
         owner: UserId,
         id: ImportId,
         error: Option<&str>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE imports
@@ -423,7 +423,7 @@ impl Import {
 
     /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What they imported stays.
     /// Returns how many.
-    pub async fn forget_unfinished(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn forget_unfinished(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "DELETE FROM imports WHERE state IN ('uploaded', 'failed') AND updated_at < $1",
         )
@@ -435,7 +435,7 @@ impl Import {
 
     /// Removes files of a week ago and older in the data folder whose import is not known: it was forgotten, here or on
     /// another node, or its upload broke off. Returns how many.
-    pub async fn remove_lost_files(db: &Db, data: &Path, now: Moment) -> Result<u64, Error> {
+    pub async fn remove_lost_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Error> {
         let broken =
             |error: std::io::Error| Error::Internal(format!("the uploaded files: {error}"));
         let old = files_before(data, now - KEPT).map_err(broken)?;
@@ -482,7 +482,7 @@ impl Import {
 
     /// Marks imports as failed whose process went away: they run, but nothing was heard of them for two minutes.
     /// Returns how many. Good at start-up, on a timer and before showing one.
-    pub async fn give_up_silent(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn give_up_silent(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE imports
              SET state = 'failed', error = 'broken off', updated_at = $1

@@ -10,11 +10,11 @@ use tokio::sync::mpsc::Sender;
 
 use super::cell::unguard;
 use super::records::{Cells, Record, Records, Texts};
-use super::{Options, RowError, Target};
+use super::{ColumnTarget, ImportOptions, RowError};
 use crate::platform::error::FieldError;
 use crate::platform::ids::RecipientId;
-use crate::platform::time::{Clock, Moment};
-use crate::recipients::recipient::{Attributes, Checked, Draft, search_text};
+use crate::platform::time::{Clock, Timestamp};
+use crate::recipients::recipient::{Attributes, CheckedRecipient, RecipientDraft, search_text};
 
 /// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to be as they were.
 const FIRST_BATCH: usize = 500;
@@ -31,7 +31,7 @@ pub(super) struct Row {
     /// Its id when it is new. Made here, so that ids are in the order of the file however rows are stored.
     pub id: RecipientId,
     pub line: u64,
-    pub new: Checked,
+    pub new: CheckedRecipient,
     pub search: String,
     /// Its address may have come before in this file.
     pub repeated: bool,
@@ -65,7 +65,7 @@ impl Batch {
 /// Reads the whole file and sends it in batches. Ends early when nobody listens any more.
 pub(super) fn read_all(
     input: impl Read,
-    options: &Options,
+    options: &ImportOptions,
     clock: &Clock,
     sender: &Sender<Batch>,
 ) -> io::Result<()> {
@@ -127,8 +127,8 @@ pub(super) fn read_all(
 fn to_row(
     line: u64,
     cells: &Cells,
-    options: &Options,
-    now: Moment,
+    options: &ImportOptions,
+    now: Timestamp,
 ) -> Result<Option<Row>, RowError> {
     let error = |value: &str, reason| RowError {
         line,
@@ -153,18 +153,18 @@ fn to_row(
             .with("found", texts.len());
         return Err(error(&all, reason));
     }
-    let mut draft = Draft::default();
+    let mut draft = RecipientDraft::default();
     for (target, cell) in options.mapping.iter().zip(texts.iter()) {
         let cell = cell.trim();
         if cell.is_empty() {
             continue;
         }
         match target {
-            Target::Email => unguard(cell).clone_into(&mut draft.email),
+            ColumnTarget::Email => unguard(cell).clone_into(&mut draft.email),
             // A name is one line, however the table broke it.
-            Target::Name => draft.name = unguard(cell).replace(['\r', '\n', '\t'], " "),
-            Target::Comment => unguard(cell).clone_into(&mut draft.comment),
-            Target::Attribute(key) => {
+            ColumnTarget::Name => draft.name = unguard(cell).replace(['\r', '\n', '\t'], " "),
+            ColumnTarget::Comment => unguard(cell).clone_into(&mut draft.comment),
+            ColumnTarget::Attribute(key) => {
                 let text = unguard(cell);
                 let text = if text.contains('\r') {
                     crate::recipients::recipient::tidy(text)
@@ -175,7 +175,7 @@ fn to_row(
                     draft.attributes.0.insert(key.clone(), value);
                 }
             }
-            Target::Ignore => {}
+            ColumnTarget::Ignore => {}
         }
     }
     match draft.check() {
