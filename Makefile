@@ -58,6 +58,7 @@ lint: ## licences, walls between crates, unused libraries, spelling, TOML, links
 	$(TOOLS)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 	$(TOOLS)/cargo-shear
 	$(TOOLS)/typos
+	tools/names.sh
 	RUST_LOG=warn $(TOOLS)/taplo fmt --check
 	git ls-files -z '*.md' | xargs -0 $(TOOLS)/lychee --offline --include-fragments --no-progress
 	@! git grep -nE '(^|[ "`=(:])/(h[o]me|ro[o]t|w[o]rk)/' -- ':!*package-lock.json' || { echo 'a path of somebody'"'"'s machine'; exit 1; }

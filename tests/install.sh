@@ -35,6 +35,7 @@ if [ "$what" = tests ]; then
         if apt-cache show valkey-server >/dev/null 2>&1; then missing+=(valkey-server); else missing+=(redis-server); fi
     fi
     have wrk || missing+=(wrk)
+    have systemd-analyze || missing+=(systemd)
     have oathtool || missing+=(oathtool)
     have chromium || missing+=(chromium)
     ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)

@@ -5,6 +5,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+export TESTS_REQUIRE_ALL=1 # a test without its peer fails
+
 log=$(mktemp)
 statements=$(mktemp -d) # statements executed by the suites, for the check of their query plans
 trap 'rm -rf "$log" "$statements"' EXIT

@@ -8,7 +8,8 @@
 # already running on the machine are not touched. The command gets these environment variables:
 #
 #   TEST_DATABASE_URL          postgres://postgres@127.0.0.1:PORT/postgres   (the suite creates a
-#                              database per test)
+#                              database per test); TEST_POSTGRES_URL is the same, for tests that
+#                              compare both databases
 #   TEST_POSTGRES_PID          PID of its main process, whose CPU time the bench measures
 #   TEST_POSTGRES_RESTART      a program that stops it immediately and starts it again after the
 #                              number of seconds given as argument
@@ -119,6 +120,7 @@ RESTART
     chmod 755 "$root/restart-postgres"
     export TEST_POSTGRES_RESTART="$root/restart-postgres"
     export TEST_POSTGRES_PID TEST_DATABASE_URL="postgres://postgres@127.0.0.1:$port/postgres"
+    export TEST_POSTGRES_URL=$TEST_DATABASE_URL
 }
 
 stop_postgres() {

@@ -84,7 +84,7 @@ async fn main() -> Result<()> {
         server: Some(server),
         sandbox: None,
         roots: TrustAnchors::System,
-        shared: skychimp_core::platform::cache::CacheClient::none(),
+        cache: skychimp_core::platform::cache::CacheClient::none(),
         secret: SecretKey::new([7; 32]),
         base_url: "https://skychimp.example.org".to_owned(),
         mail_from_name: sender.name,

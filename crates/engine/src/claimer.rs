@@ -13,14 +13,16 @@ use anyhow::Context as _;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::RunId;
 use skychimp_core::platform::time::Timestamp;
-use skychimp_core::sending::delivery::{Claim, ClaimScope, Delivery, OpenRun, RunLetter};
+use skychimp_core::sending::delivery::{
+    Claim, ClaimScope, ClaimTurn, Delivery, OpenRun, RunLetter,
+};
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::worker::Worker;
 use tokio::time::Instant;
 
-use crate::letters::RunTemplate;
+use crate::context::WorkerContext;
+use crate::letter_writer::RunTemplate;
 use crate::queue::EmailJob;
-use crate::shared::Shared;
 use crate::upstream_pool::Capacity;
 
 /// Outbox letters per claim.
@@ -44,7 +46,7 @@ const TEMPLATES_CACHED: usize = 64;
 #[derive(Debug)]
 pub struct Claimer {
     /// The state it shares with the worker's other tasks.
-    pub shared: Arc<Shared>,
+    pub context: Arc<WorkerContext>,
     /// How often it looks for work without being woken.
     pub tick: Duration,
     /// Largest number of waiting letters.
@@ -65,15 +67,15 @@ pub struct Claimer {
 
 impl Claimer {
     /// Looks for work every `tick` and after each wake-up.
-    pub fn new(shared: Arc<Shared>, tick: Duration) -> Self {
-        let most = shared.in_flight_limit();
+    pub fn new(context: Arc<WorkerContext>, tick: Duration) -> Self {
+        let most = context.in_flight_limit();
         Self {
             most,
             pace: most,
             filled: 0,
             gone: (0, Instant::now()),
             busy: false,
-            shared,
+            context,
             tick,
             templates: HashMap::new(),
             broken: Vec::new(),
@@ -83,10 +85,10 @@ impl Claimer {
 
     /// Claims until the worker stops.
     pub async fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut wake = shared.wake.subscribe();
-        let mut upstreams = shared.upstreams.watch();
-        while !shared.stop.is_cancelled() {
+        let context = Arc::clone(&self.context);
+        let mut wake = context.env.wake.subscribe();
+        let mut upstreams = context.upstreams.watch();
+        while !context.lifecycle.stop.is_cancelled() {
             wake.mark_unchanged();
             upstreams.mark_unchanged();
             let found = match self.fill().await {
@@ -94,12 +96,12 @@ impl Claimer {
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "no letters could be claimed");
                     if error.is::<Error>() {
-                        shared.guard.record_failure();
+                        context.guard.record_failure();
                     }
                     None
                 }
             };
-            if found == Some(true) && shared.queue.len() * 2 <= self.most {
+            if found == Some(true) && context.letters.queue.len() * 2 <= self.most {
                 continue;
             }
             let pause = if found.is_some() {
@@ -108,7 +110,7 @@ impl Claimer {
                 POLL_INTERVAL
             };
             tokio::select! {
-                () = shared.stop.cancelled() => {}
+                () = context.lifecycle.stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
                 // not after an error: it would only be repeated
                 _ = wake.changed(), if found.is_some() => {}
@@ -119,21 +121,21 @@ impl Claimer {
     }
 
     async fn half_empty(&self) {
-        while self.shared.queue.len() * 2 > self.most {
-            self.shared.queue.taken().await;
+        while self.context.letters.queue.len() * 2 > self.most {
+            self.context.letters.queue.taken().await;
         }
     }
 
     /// Adapts the number of letters in hand to the rate at which they are sent.
     fn keep_pace(&mut self) {
-        let waiting = self.shared.queue.len();
+        let waiting = self.context.letters.queue.len();
         let (mut gone, since) = self.gone;
         gone += self.filled.saturating_sub(waiting);
         self.filled = waiting;
         self.gone = (gone, since);
         let millis = usize::try_from(since.elapsed().as_millis()).unwrap_or(usize::MAX);
         if self.busy && millis >= RATE_WINDOW_MILLIS {
-            let fewest = CLAIM_MIN.max(self.shared.upstreams.connections() * BUSY_FACTOR);
+            let fewest = CLAIM_MIN.max(self.context.upstreams.connections() * BUSY_FACTOR);
             self.pace = (gone * 1_000 / millis).clamp(fewest.min(CLAIM_MAX), CLAIM_MAX);
         }
         if !self.busy || millis >= RATE_WINDOW_MILLIS {
@@ -143,34 +145,34 @@ impl Claimer {
 
     /// Claims once; false when there was nothing to claim.
     async fn fill(&mut self) -> anyhow::Result<bool> {
-        let shared = Arc::clone(&self.shared);
+        let context = Arc::clone(&self.context);
         self.keep_pace();
-        self.most = match shared.upstreams.capacity(self.pace) {
+        self.most = match context.upstreams.capacity(self.pace) {
             Capacity::Letters(letters) => letters,
             Capacity::Trial => TRIAL_LETTERS,
             Capacity::None => return Ok(false),
         };
-        let room = self.most.saturating_sub(shared.queue.len());
+        let room = self.most.saturating_sub(context.letters.queue.len());
         if room == 0 {
             return Ok(true);
         }
-        if !shared.guard.is_open() && !shared.in_flight.is_empty() {
+        if !context.guard.is_open() && !context.letters.in_flight.is_empty() {
             return Ok(false);
         }
-        let now = shared.clock.now();
+        let now = context.env.clock.now();
         if !self.busy && !self.any_work(now).await? {
             self.templates.clear();
             return Ok(false);
         }
         let mut jobs = Vec::new();
         self.turn += 1;
-        let mut tx = shared.db.write().await?;
-        if !Worker::is_open(&mut tx, shared.worker).await? {
+        let mut tx = context.env.db.write().await?;
+        if !Worker::is_open(&mut tx, context.worker).await? {
             return Ok(false);
         }
-        if shared.scope == ClaimScope::All {
+        if context.env.scope == ClaimScope::All {
             let letters =
-                OutboxLetter::claim(&mut tx, shared.worker, now, OUTBOX_BATCH.min(room)).await?;
+                OutboxLetter::claim(&mut tx, context.worker, now, OUTBOX_BATCH.min(room)).await?;
             jobs.extend(
                 letters
                     .into_iter()
@@ -179,38 +181,41 @@ impl Claimer {
         }
         let claims = Delivery::claim_fair(
             &mut tx,
-            shared.worker,
-            shared.scope,
+            context.worker,
+            context.env.scope,
             now,
             room - jobs.len(),
-            (self.turn, shared.guard.strangers()),
+            ClaimTurn {
+                number: self.turn,
+                strangers: context.guard.strangers(),
+            },
         )
         .await?;
         self.compile(&mut tx, &claims, now).await?;
         tx.commit().await?;
         let claimed = jobs.len() + claims.len();
         self.busy = claimed > 0;
-        let known = shared.guard.is_open() && shared.guard.knows(&claims);
+        let known = context.guard.is_open() && context.guard.knows(&claims);
         let jobs = self.jobs(jobs, claims, now);
         if claimed > 0 && !known {
             // refresh the guard first, or the letters of a run that has just started would be sent
             // back
-            shared.renew_guard().await;
+            context.renew_guard().await;
         }
-        shared.queue.add(jobs);
-        self.filled = shared.queue.len();
+        context.letters.queue.add(jobs);
+        self.filled = context.letters.queue.len();
         Ok(claimed > 0)
     }
 
     /// Looks for work without writing.
     async fn any_work(&self, now: Timestamp) -> anyhow::Result<bool> {
-        let shared = &self.shared;
-        let mut tx = shared.db.read().await?;
-        if shared.scope == ClaimScope::All && OutboxLetter::any_due(&mut tx, now).await? {
+        let context = &self.context;
+        let mut tx = context.env.db.read().await?;
+        if context.env.scope == ClaimScope::All && OutboxLetter::any_due(&mut tx, now).await? {
             return Ok(true);
         }
-        let runs = OpenRun::with_work(&mut tx, shared.scope, now).await?;
-        let strangers = shared.guard.strangers();
+        let runs = OpenRun::with_work(&mut tx, context.env.scope, now).await?;
+        let strangers = context.guard.strangers();
         Ok(runs.iter().any(|run| run.may_leave(strangers)))
     }
 
@@ -225,7 +230,7 @@ impl Claimer {
             let needed: HashSet<RunId> = claims.iter().map(|claim| claim.run).collect();
             self.templates.retain(|id, _| needed.contains(id));
         }
-        if self.shared.guard.strangers() {
+        if self.context.guard.strangers() {
             // the run was given another sender before it could be claimed again
             self.templates
                 .retain(|_, template| !template.is_from_nobody());
@@ -236,7 +241,7 @@ impl Claimer {
                 continue;
             }
             if runs.is_none() {
-                runs = Some(OpenRun::all(tx, self.shared.scope, now).await?);
+                runs = Some(OpenRun::all(tx, self.context.env.scope, now).await?);
             }
             let Some(run) = runs.iter().flatten().find(|run| run.id == claim.run) else {
                 continue;
@@ -244,7 +249,7 @@ impl Claimer {
             let letter = RunLetter::get(tx, claim.owner, claim.run)
                 .await?
                 .context("a run with deliveries has a letter")?;
-            match self.shared.writer.template(*run, letter) {
+            match self.context.env.writer.template(*run, letter) {
                 Ok(template) => {
                     self.templates.insert(run.id, template);
                 }
@@ -258,11 +263,17 @@ impl Claimer {
     }
 
     fn jobs(&self, mut jobs: Vec<EmailJob>, claims: Vec<Claim>, now: Timestamp) -> Vec<EmailJob> {
-        self.shared.in_flight.claimed(None, jobs.len(), now);
+        self.context
+            .letters
+            .in_flight
+            .claimed(None, jobs.len(), now);
         for claim in claims {
-            self.shared.in_flight.claimed(Some(claim.owner), 1, now);
+            self.context
+                .letters
+                .in_flight
+                .claimed(Some(claim.owner), 1, now);
             if self.broken.contains(&claim.run) {
-                self.shared.unsendable(&claim);
+                self.context.letters.unsendable(&claim);
                 continue;
             }
             match self.templates.get(&claim.run) {
@@ -272,7 +283,7 @@ impl Claimer {
                     claimed_at: now,
                 }),
                 // the run started between reading and claiming; the next claim finds it
-                None => self.shared.give_back(&claim),
+                None => self.context.letters.give_back(&claim),
             }
         }
         jobs

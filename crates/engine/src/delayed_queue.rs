@@ -1,4 +1,4 @@
-//! Parks letters to domains that are at their limit, so that they do not block others.
+//! Delays letters to domains that are at their limit, so that they do not block others.
 //!
 //! Only as many letters per domain are delayed as will be sent in the next seconds. More would use
 //! up the worker's capacity, so they return to the database queue, each until about its turn.
@@ -69,8 +69,8 @@ impl<J> DelayedLetter<J> {
 }
 
 impl<J> DelayedQueue<J> {
-    /// Parks a letter. If there is no place for its domain, or `most` are delayed in total, returns
-    /// the letter and the time until which it should wait in the database queue.
+    /// Delays a letter. If there is no place for its domain, or `most` are delayed in total,
+    /// returns the letter and the time until which it should wait in the database queue.
     pub fn add(
         &self,
         name: &str,

@@ -14,20 +14,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::delivery::{AttemptResult, Claim, DeliveryNext};
+use skychimp_core::sending::delivery::{AttemptResult, DeliveryNext};
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
 use skychimp_smtp::{AttemptReport, Class, ConnectError, Lease, Letter, Outcome};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::context::WorkerContext;
 use crate::journal::JournalEntry;
-use crate::letters::LetterError;
 use crate::queue::EmailJob;
 use crate::rate_limiter::RateLimiter;
 use crate::recorder::RecordEvent;
 use crate::send_guard::GuardAnswer;
-use crate::shared::Shared;
 use crate::supervisor::watched;
 use crate::upstream_pool::{ConnectionPermit, DomainExhausted, DomainPermit, Route};
 
@@ -78,95 +77,112 @@ enum SendOutcome {
 }
 
 /// Runs one sender per connection of the upstream pool, up to a limit, until the worker stops.
-pub async fn run_all(shared: Arc<Shared>) {
-    let mut changed = shared.upstreams.watch();
+pub async fn run_all(context: Arc<WorkerContext>) {
+    let mut changed = context.upstreams.watch();
     let mut senders = JoinSet::new();
     loop {
         changed.mark_unchanged();
-        let wanted = shared.upstreams.connections().min(SENDERS_MAX);
+        let wanted = context.upstreams.connections().min(SENDERS_MAX);
         while senders.len() < wanted {
-            senders.spawn(watched("sender", run(Arc::clone(&shared))));
+            let worker = DeliveryWorker {
+                context: Arc::clone(&context),
+            };
+            senders.spawn(watched("sender", worker.run()));
         }
-        shared.senders.store(senders.len(), Ordering::Relaxed);
+        context.senders.store(senders.len(), Ordering::Relaxed);
         tokio::select! {
-            () = shared.stop.cancelled() => break,
+            () = context.lifecycle.stop.cancelled() => break,
             _ = changed.changed() => {}
-            Some(ended) = senders.join_next() => shared.notice(ended),
+            Some(ended) = senders.join_next() => context.lifecycle.notice(ended),
         }
     }
     while let Some(ended) = senders.join_next().await {
-        shared.notice(ended);
+        context.lifecycle.notice(ended);
     }
 }
 
-/// Sends what is in the queue until the worker stops.
-async fn run(shared: Arc<Shared>) {
-    while let Some(job) = shared.queue.take(&shared.stop).await {
-        if let Some((job, permit)) = shared.permit(job).await {
-            shared.carry(job, permit).await;
+/// Sends letters over one connection at a time.
+#[derive(Debug)]
+struct DeliveryWorker {
+    context: Arc<WorkerContext>,
+}
+
+impl DeliveryWorker {
+    /// Sends what is in the queue until the worker stops.
+    async fn run(self) {
+        let context = &self.context;
+        while let Some(job) = context.letters.queue.take(&context.lifecycle.stop).await {
+            if let Some((job, permit)) = self.permit(job).await {
+                self.carry(job, permit).await;
+            }
         }
     }
-}
 
-impl Shared {
     /// Waits for the guard and for a server that accepts the letter. `None`: the job was handed on.
     async fn permit(&self, job: EmailJob) -> Option<(EmailJob, ConnectionPermit)> {
         let began = Instant::now();
         loop {
             let again = match self.ask(&job) {
-                GuardAnswer::Go => match self.upstreams.choose(job.domain(), rand::random()) {
-                    Route::Go(permit) => return Some((job, permit)),
-                    Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
-                        // senders with a connection take it; this one waits for a permit without
-                        // holding a job
-                        self.queue.put_back(job);
-                        tokio::select! {
-                            () = self.stop.cancelled() => {}
-                            () = self.upstreams.freed() => {}
+                GuardAnswer::Go => {
+                    match self.context.upstreams.choose(job.domain(), rand::random()) {
+                        Route::Go(permit) => return Some((job, permit)),
+                        Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
+                            // senders with a connection take it; this one waits for a permit
+                            // without holding a job
+                            self.context.letters.queue.put_back(job);
+                            tokio::select! {
+                                () = self.context.lifecycle.stop.cancelled() => {}
+                                () = self.context.upstreams.freed() => {}
+                            }
+                            return None;
                         }
-                        return None;
+                        Route::Busy(at) => {
+                            let soon = began + ROUTE_INTERVAL;
+                            at.map_or(soon, |at| at.min(soon))
+                        }
+                        Route::Domain(until) => {
+                            self.put_aside(job, until);
+                            return None;
+                        }
+                        Route::Nothing => {
+                            self.context.letters.back(job);
+                            return None;
+                        }
                     }
-                    Route::Busy(at) => {
-                        let soon = began + ROUTE_INTERVAL;
-                        at.map_or(soon, |at| at.min(soon))
-                    }
-                    Route::Domain(until) => {
-                        self.put_aside(job, until);
-                        return None;
-                    }
-                    Route::Nothing => {
-                        self.back(job);
-                        return None;
-                    }
-                },
+                }
                 GuardAnswer::Wait => Instant::now() + GUARD_RETRY,
                 GuardAnswer::Back => {
-                    self.back(job);
+                    self.context.letters.back(job);
                     return None;
                 }
                 GuardAnswer::Skip(why) => {
-                    self.skip(job, why);
+                    self.context.letters.skip(job, why);
                     return None;
                 }
             };
             tokio::select! {
-                () = self.stop.cancelled() => {
-                    self.back(job);
+                () = self.context.lifecycle.stop.cancelled() => {
+                    self.context.letters.back(job);
                     return None;
                 }
-                () = self.upstreams.freed() => {}
+                () = self.context.upstreams.freed() => {}
                 () = tokio::time::sleep_until(again) => {}
             }
         }
     }
 
-    /// Parks a letter whose domain is at its limit, so that letters to other domains can pass.
+    /// Delays a letter whose domain is at its limit, so that letters to other domains can pass.
     fn put_aside(&self, job: EmailJob, until: Option<Instant>) {
         let name = job.domain().to_owned();
-        let domain = self.upstreams.domain(&name);
-        let most = self.in_flight_limit() / 4;
-        if let Err((job, until)) = self.delayed.add(&name, job, until, domain, most) {
-            self.back_until(job, until);
+        let domain = self.context.upstreams.domain(&name);
+        let most = self.context.in_flight_limit() / 4;
+        if let Err((job, until)) = self
+            .context
+            .letters
+            .delayed
+            .add(&name, job, until, domain, most)
+        {
+            self.context.letters.back_until(job, until);
         }
     }
 
@@ -182,7 +198,7 @@ impl Shared {
                     permit.upstream.health.refused(&error);
                 }
                 if let Some(first) = first {
-                    self.queue.put_back(first);
+                    self.context.letters.queue.put_back(first);
                 }
                 return;
             }
@@ -215,7 +231,7 @@ impl Shared {
                 }
                 return;
             }
-            if !lease.is_usable() || permit.trial || self.stop.is_cancelled() {
+            if !lease.is_usable() || permit.trial || self.context.lifecycle.stop.is_cancelled() {
                 if let Some(upcoming) = upcoming {
                     self.withdraw(&mut lease, upcoming, Disposition::Queue, &permit)
                         .await;
@@ -238,12 +254,12 @@ impl Shared {
         tokio::pin!(lease);
         tokio::select! {
             lease = &mut lease => return (Some(lease), Some(first)),
-            () = self.stop.cancelled() => return (None, Some(first)),
-            () = tokio::time::sleep(ROUTE_INTERVAL) => self.queue.put_back(first),
+            () = self.context.lifecycle.stop.cancelled() => return (None, Some(first)),
+            () = tokio::time::sleep(ROUTE_INTERVAL) => self.context.letters.queue.put_back(first),
         }
         tokio::select! {
             lease = lease => (Some(lease), None),
-            () = self.stop.cancelled() => (None, None),
+            () = self.context.lifecycle.stop.cancelled() => (None, None),
         }
     }
 
@@ -254,7 +270,7 @@ impl Shared {
         let slot = {
             let turn = async {
                 // the semaphore is never closed; without a slot the letter is merely not counted
-                let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+                let slot = Arc::clone(&self.context.slots).acquire_owned().await.ok();
                 if let Some(domain) = &domain {
                     domain.turn().await?;
                 }
@@ -268,7 +284,7 @@ impl Shared {
                 let slot = tokio::select! {
                     biased;
                     slot = &mut turn => Some(slot),
-                    () = self.stop.cancelled() => return SendTurn::Never(ready, Disposition::Back),
+                    () = self.context.lifecycle.stop.cancelled() => return SendTurn::Never(ready, Disposition::Back),
                     () = tokio::time::sleep(ROUTE_INTERVAL) => None,
                 };
                 let is_far = domain.as_ref().is_some_and(DomainPermit::is_far);
@@ -291,7 +307,7 @@ impl Shared {
 
     /// A letter to announce behind the one being sent, if there is enough work for all connections.
     fn upcoming(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
-        if self.stop.is_cancelled() || !permit.stays() {
+        if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
         // a letter that has to wait for its turn cannot be announced: the open DATA would time out
@@ -303,15 +319,19 @@ impl Shared {
         {
             return None;
         }
-        let job = self.queue.try_take(self.senders.load(Ordering::Relaxed))?;
+        let job = self
+            .context
+            .letters
+            .queue
+            .try_take(self.context.senders.load(Ordering::Relaxed))?;
         if permit.upstream.has_rate(job.domain()) {
-            self.queue.put_back(job);
+            self.context.letters.queue.put_back(job);
             return None;
         }
         let mut ready = self.ready_now(job, permit)?;
         if let Some(limiter) = &permit.upstream.limiter {
             if !limiter.try_permit() {
-                self.queue.put_back(ready.job);
+                self.context.letters.queue.put_back(ready.job);
                 return None;
             }
             ready.counted = true;
@@ -321,10 +341,10 @@ impl Shared {
 
     /// The next letter for an idle connection.
     fn another(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
-        if self.stop.is_cancelled() || !permit.stays() {
+        if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
-        let job = self.queue.try_take(0)?;
+        let job = self.context.letters.queue.try_take(0)?;
         self.ready_now(job, permit)
     }
 
@@ -333,19 +353,19 @@ impl Shared {
             GuardAnswer::Go => match permit.admit(job.domain()) {
                 Ok(pass) => return self.write(job, pass),
                 // another server may take it
-                Err(DomainExhausted) => self.queue.put_back(job),
+                Err(DomainExhausted) => self.context.letters.queue.put_back(job),
             },
-            GuardAnswer::Wait => self.queue.put_back(job),
-            GuardAnswer::Back => self.back(job),
-            GuardAnswer::Skip(why) => self.skip(job, why),
+            GuardAnswer::Wait => self.context.letters.queue.put_back(job),
+            GuardAnswer::Back => self.context.letters.back(job),
+            GuardAnswer::Skip(why) => self.context.letters.skip(job, why),
         }
         None
     }
 
     fn ask(&self, job: &EmailJob) -> GuardAnswer {
         match job {
-            EmailJob::Letter { claim, .. } => self.guard.ask(claim),
-            EmailJob::Outbox(_) if self.guard.is_open() => GuardAnswer::Go,
+            EmailJob::Letter { claim, .. } => self.context.guard.ask(claim),
+            EmailJob::Outbox(_) if self.context.guard.is_open() => GuardAnswer::Go,
             EmailJob::Outbox(_) => GuardAnswer::Wait,
         }
     }
@@ -355,8 +375,8 @@ impl Shared {
         let written = match &job {
             EmailJob::Letter {
                 claim, template, ..
-            } => self.writer.letter(template, claim),
-            EmailJob::Outbox(letter) => self.writer.outbox(letter),
+            } => self.context.env.writer.letter(template, claim),
+            EmailJob::Outbox(letter) => self.context.env.writer.outbox(letter),
         };
         match (written, job) {
             (Ok(letter), job) => Some(ReadyEmail {
@@ -366,12 +386,14 @@ impl Shared {
                 counted: false,
             }),
             (Err(error), EmailJob::Letter { claim, .. }) => {
-                self.attempted(self.unwritable(&claim, error), None);
+                self.context
+                    .letters
+                    .attempted(self.context.letters.unwritable(&claim, error), None);
                 None
             }
             (Err(error), EmailJob::Outbox(letter)) => {
-                self.in_flight.gone(None);
-                self.event(RecordEvent::Outbox {
+                self.context.letters.in_flight.gone(None);
+                self.context.letters.event(RecordEvent::Outbox {
                     id: letter.id,
                     next: OutboxNext::Failed,
                     code: None,
@@ -406,10 +428,10 @@ impl Shared {
             let Some(entry) = entry else {
                 return true;
             };
-            let entered = self.journal.in_flight(entry);
+            let entered = self.context.journal.in_flight(entry);
             if let Err(error) = &entered {
                 tracing::error!(%error, "the journal cannot be written, sending waits");
-                self.guard.stuck(true);
+                self.context.guard.stuck(true);
             }
             entered.is_ok()
         };
@@ -421,7 +443,7 @@ impl Shared {
         permit.upstream.count(report.outcome);
         if report.outcome == Outcome::NotTried {
             if let Some(entry) = entry
-                && let Err(error) = self.journal.landed(entry.delivery)
+                && let Err(error) = self.context.journal.landed(entry.delivery)
             {
                 tracing::error!(%error, "the journal cannot be written");
             }
@@ -433,14 +455,16 @@ impl Shared {
 
     /// Turns a report into the event to record.
     fn settle(&self, job: EmailJob, report: AttemptReport, slot: Option<OwnedSemaphorePermit>) {
-        let now = self.clock.now();
+        let now = self.context.env.clock.now();
         match job {
             EmailJob::Letter {
                 claim, template, ..
             } => {
                 let number = claim.attempts + 1;
                 let again = || {
-                    self.retry
+                    self.context
+                        .env
+                        .retry
                         .next(number, now, template.run.end_at, rand::random())
                 };
                 let (outcome, next) = match report.outcome {
@@ -465,10 +489,10 @@ impl Shared {
                     duration_ms: i64::try_from(report.duration.as_millis()).unwrap_or(i64::MAX),
                     next,
                 };
-                if let Err(error) = self.journal.done(&attempted) {
+                if let Err(error) = self.context.journal.done(&attempted) {
                     tracing::error!(%error, "the journal cannot be written");
                 }
-                self.attempted(attempted, slot);
+                self.context.letters.attempted(attempted, slot);
             }
             EmailJob::Outbox(letter) => self.settle_outbox(&letter, report),
         }
@@ -479,103 +503,22 @@ impl Shared {
         let next = match report.outcome {
             Outcome::Sent => OutboxNext::Sent,
             Outcome::Failed => OutboxNext::Failed,
-            _ => match self
-                .retry
-                .next(number, self.clock.now(), None, rand::random())
-            {
+            _ => match self.context.env.retry.next(
+                number,
+                self.context.env.clock.now(),
+                None,
+                rand::random(),
+            ) {
                 DeliveryNext::Again(at) => OutboxNext::Again(at),
                 _ => OutboxNext::Failed,
             },
         };
-        self.in_flight.gone(None);
-        self.event(RecordEvent::Outbox {
+        self.context.letters.in_flight.gone(None);
+        self.context.letters.event(RecordEvent::Outbox {
             id: letter.id,
             next,
             code: report.code.map(i64::from),
             reply: report.reply,
         });
-    }
-
-    fn unwritable(&self, claim: &Claim, error: LetterError) -> AttemptResult {
-        AttemptResult {
-            owner: claim.owner,
-            run: claim.run,
-            delivery: claim.id,
-            number: claim.attempts + 1,
-            at: self.clock.now(),
-            outcome: AttemptOutcome::Failed,
-            class: error.class.into(),
-            phase: "local".into(),
-            code: None,
-            enhanced_code: None,
-            reply: error.reason,
-            server: String::new(),
-            duration_ms: 0,
-            next: DeliveryNext::Failed,
-        }
-    }
-
-    fn attempted(&self, attempted: AttemptResult, slot: Option<OwnedSemaphorePermit>) {
-        self.in_flight.gone(Some(attempted.owner));
-        self.event(RecordEvent::Attempted {
-            attempted: Box::new(attempted),
-            slot,
-        });
-    }
-
-    /// Fails a delivery because the letter of its run is broken.
-    pub fn unsendable(&self, claim: &Claim) {
-        let error = LetterError {
-            class: "local_template",
-            reason: "the letter of this run cannot be written".to_owned(),
-        };
-        self.attempted(self.unwritable(claim, error), None);
-    }
-
-    /// Returns a claim to the queue in the database.
-    pub fn give_back(&self, claim: &Claim) {
-        self.in_flight.gone(Some(claim.owner));
-        self.event(RecordEvent::Back(claim.untried(None)));
-    }
-
-    /// Returns a job to the queue in the database.
-    pub fn back(&self, job: EmailJob) {
-        match job {
-            EmailJob::Letter { claim, .. } => self.give_back(&claim),
-            EmailJob::Outbox(letter) => {
-                self.in_flight.gone(None);
-                self.event(RecordEvent::OutboxBack(letter.id, self.clock.now()));
-            }
-        }
-    }
-
-    /// Returns a job to the queue in the database, not due before `until`.
-    fn back_until(&self, job: EmailJob, until: Instant) {
-        let until = self.clock.now() + until.saturating_duration_since(Instant::now());
-        match job {
-            EmailJob::Letter { claim, .. } => {
-                self.in_flight.gone(Some(claim.owner));
-                self.event(RecordEvent::Back(claim.untried(Some(until))));
-            }
-            EmailJob::Outbox(letter) => {
-                self.in_flight.gone(None);
-                self.event(RecordEvent::OutboxBack(letter.id, until));
-            }
-        }
-    }
-
-    /// Skips a job because its address was suppressed.
-    pub fn skip(&self, job: EmailJob, why: &'static str) {
-        if let EmailJob::Letter { claim, .. } = job {
-            self.in_flight.gone(Some(claim.owner));
-            self.event(RecordEvent::Skip(claim, why));
-        }
-    }
-
-    fn event(&self, event: RecordEvent) {
-        if self.events.send(event).is_err() {
-            // only after the recorder gave up during shutdown; the journal has it
-            tracing::error!("an outcome came after the recorder's end");
-        }
     }
 }

@@ -8,20 +8,20 @@ use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::{Delivery, OpenRun, RunLetter};
 use skychimp_core::sending::service::{ServiceFault, ServiceIdentity};
 
-use crate::shared::Shared;
+use crate::context::WorkerContext;
 
 /// Gives such runs the sender their mailing has now. If that is unusable too, the run shows why it
 /// is waiting.
 pub async fn review(
-    shared: &Shared,
+    context: &WorkerContext,
     service: &ServiceIdentity,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let mut tx = shared.db.read().await?;
-    let runs = OpenRun::all(&mut tx, shared.scope, now).await?;
+    let mut tx = context.env.db.read().await?;
+    let runs = OpenRun::all(&mut tx, context.env.scope, now).await?;
     drop(tx);
     for run in runs.iter().filter(|run| !run.may_leave(true)) {
-        let mut tx = shared.db.write().await?;
+        let mut tx = context.env.db.write().await?;
         if RunLetter::mend_sender(&mut tx, run, service).await? {
             tracing::info!(run.id = %run.id, "the run has another sender now");
         } else {

@@ -225,8 +225,8 @@ pub struct OrphanJournal {
 }
 
 impl OrphanJournal {
-    /// The journals in `dir` whose processes are gone. An `OrphanJournal` is locked: no other process gets
-    /// it.
+    /// The journals in `dir` whose processes are gone. An `OrphanJournal` is locked: no other
+    /// process gets it.
     pub fn find(dir: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         let entries = match fs::read_dir(dir) {

@@ -12,15 +12,17 @@ use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::{AttemptResult, Delivery};
 use skychimp_core::sending::worker::{EngineHealth, Worker};
 
+use crate::context::WorkerContext;
 use crate::journal::{JournalEntry, OrphanJournal};
-use crate::queue::{EmailJob, IN_FLIGHT_MAX};
 use crate::retry::RetryPolicy;
-use crate::send_guard::{GuardAnswer, RENEW_INTERVAL};
-use crate::shared::Shared;
+use crate::send_guard::RENEW_INTERVAL;
 use crate::upstream_pool::Capacity;
 
 /// How often to look for dead workers.
 const ORPHAN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the reason for waiting is written to runs, some of which may be new.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often to look for tables that have grown.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,12 +38,16 @@ pub const REASON_FORGOTTEN: &str = "the database lost what became of this letter
 pub struct LeaseLost;
 
 /// Renews the lease. Returns when it is lost.
-pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHealth) -> LeaseLost {
+pub async fn keep_lease(
+    context: Arc<WorkerContext>,
+    lease: Duration,
+    health: EngineHealth,
+) -> LeaseLost {
     loop {
-        let until = shared.clock.now() + lease;
-        match renew(&shared.db, shared.worker, until).await {
+        let until = context.env.clock.now() + lease;
+        match renew(&context.env.db, context.worker, until).await {
             Ok(true) => {
-                shared.guard.lease(until);
+                context.guard.lease(until);
                 health.renewed(until);
             }
             Ok(false) => return LeaseLost,
@@ -57,12 +63,12 @@ pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHeal
 }
 
 /// Returns delayed letters to the queue when their domain has room again.
-pub async fn release_delayed(shared: Arc<Shared>) {
+pub async fn release_delayed(context: Arc<WorkerContext>) {
     loop {
-        let next = shared.delayed.next();
+        let next = context.letters.delayed.next();
         tokio::select! {
-            () = shared.upstreams.domain_freed() => {}
-            () = shared.delayed.filled() => {}
+            () = context.upstreams.domain_freed() => {}
+            () = context.letters.delayed.filled() => {}
             () = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -70,8 +76,12 @@ pub async fn release_delayed(shared: Arc<Shared>) {
                 }
             } => {}
         }
-        for job in shared.delayed.due(|domain| shared.upstreams.domain(domain)) {
-            shared.queue.put_back(job);
+        for job in context
+            .letters
+            .delayed
+            .due(|domain| context.upstreams.domain(domain))
+        {
+            context.letters.queue.put_back(job);
         }
     }
 }
@@ -93,6 +103,38 @@ pub async fn keep_statistics(db: Db) {
     }
 }
 
+/// Writes to runs why nothing is sent, and wakes the upstream pool when a limit is free again.
+pub async fn report_waiting(context: Arc<WorkerContext>) {
+    let mut changed = context.upstreams.watch();
+    // an earlier process may have left a reason that no longer holds
+    let mut told = true;
+    loop {
+        changed.mark_unchanged();
+        let why = context.upstreams.obstacle();
+        if let Some(why) = &why {
+            if context.upstreams.capacity(1) == Capacity::None {
+                context.evict();
+            }
+            context.set_waiting(why).await;
+            told = true;
+        } else if told {
+            told = !context.set_waiting("").await;
+        }
+        let pause = if told { REPORT_INTERVAL } else { Duration::MAX };
+        let lets_go = context.upstreams.lets_go();
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+            () = async {
+                match lets_go {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            } => context.upstreams.refresh(),
+        }
+    }
+}
+
 async fn renew(db: &Db, worker: WorkerId, until: Timestamp) -> Result<bool, Error> {
     let mut tx = db.write().await?;
     let alive = Worker::renew(&mut tx, worker, until).await?;
@@ -100,81 +142,27 @@ async fn renew(db: &Db, worker: WorkerId, until: Timestamp) -> Result<bool, Erro
     Ok(alive)
 }
 
-/// Refreshes the guard while letters are in hand, and weeds the queue.
+/// Refreshes the guard while letters are in hand, and evicts from the queue.
 ///
 /// When PostgreSQL answers again after a failure, the worker cannot know what it holds: a claim may
 /// have been committed although its answer was lost, and a failover may have lost the last commits.
 /// So the worker restarts; deliveries it holds without knowing of them are then in doubt.
-pub async fn keep_guard(shared: Arc<Shared>) {
-    let mut wake = shared.wake.subscribe();
-    let network = matches!(shared.db, Db::Postgres(_));
+pub async fn keep_guard(context: Arc<WorkerContext>) {
+    let mut wake = context.env.wake.subscribe();
+    let network = matches!(context.env.db, Db::Postgres(_));
     loop {
-        let record_failure = network && shared.guard.failed_before();
-        if record_failure || !shared.in_flight.is_empty() {
-            let answered = shared.renew_guard().await;
-            if record_failure && answered {
-                shared.unsure.cancel();
+        let failed = network && context.guard.failed_before();
+        if failed || !context.letters.in_flight.is_empty() {
+            let answered = context.renew_guard().await;
+            if failed && answered {
+                context.lifecycle.unsure.cancel();
             }
-            shared.evict();
+            context.evict();
         }
         tokio::select! {
             () = tokio::time::sleep(RENEW_INTERVAL) => {}
             _ = wake.changed() => {}
         }
-    }
-}
-
-impl Shared {
-    /// Reads the data behind the guard's answers; on failure the guard closes. Returns whether the
-    /// database answered.
-    pub async fn renew_guard(&self) -> bool {
-        let (owners, since) = self.in_flight.held(self.clock.now());
-        let renewed = self.guard.renew(&self.db, self.scope, &owners, since).await;
-        if let Err(error) = &renewed {
-            self.guard.record_failure();
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "the database does not answer, sending waits"
-            );
-        }
-        renewed.is_ok()
-    }
-
-    /// Removes from the queue what may no longer be sent, everything while no mail server accepts
-    /// letters, and what has waited too long.
-    pub fn evict(&self) {
-        let down = self.upstreams.capacity(1) == Capacity::None;
-        let oldest = self.clock.now() - IN_FLIGHT_MAX / 2;
-        let mut pick = |job: &EmailJob| match job {
-            EmailJob::Letter {
-                claim, claimed_at, ..
-            } => {
-                down || *claimed_at < oldest
-                    || !matches!(self.guard.ask(claim), GuardAnswer::Go | GuardAnswer::Wait)
-            }
-            EmailJob::Outbox(_) => down,
-        };
-        let mut out = self.queue.evict(&mut pick);
-        out.extend(self.delayed.evict(&mut pick));
-        for job in out {
-            match &job {
-                EmailJob::Letter { claim, .. } => match self.guard.ask(claim) {
-                    GuardAnswer::Skip(why) => self.skip(job, why),
-                    _ => self.back(job),
-                },
-                EmailJob::Outbox(_) => self.back(job),
-            }
-        }
-    }
-
-    /// Writes to the runs why nothing is sent; returns whether that worked.
-    pub async fn tell(&self, why: &str) -> bool {
-        let told = async {
-            let mut tx = self.db.write().await?;
-            Delivery::set_waiting(&mut tx, self.scope, why).await?;
-            tx.commit().await
-        };
-        told.await.is_ok()
     }
 }
 

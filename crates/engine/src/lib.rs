@@ -22,14 +22,16 @@
 
 mod claimer;
 mod cleanup;
+mod context;
 mod delayed_queue;
 mod delivery_worker;
 pub mod expander;
 mod health;
+mod held_letters;
 mod held_mailings;
 mod journal;
 mod keeper;
-mod letters;
+mod letter_writer;
 mod queue;
 mod rate_limiter;
 mod reconciler;
@@ -38,7 +40,6 @@ mod retry;
 pub mod scheduler;
 mod send_guard;
 pub mod server_test;
-mod shared;
 pub mod summarizer;
 pub mod supervisor;
 #[cfg(feature = "testing")]
@@ -90,7 +91,7 @@ pub struct EngineConfig {
     /// Root certificates for servers in the database.
     pub roots: TrustAnchors,
     /// The cache shared by all nodes; may be absent.
-    pub shared: skychimp_core::platform::cache::CacheClient,
+    pub cache: skychimp_core::platform::cache::CacheClient,
     /// Signs the unsubscribe links.
     pub secret: SecretKey,
     /// Public URL of the service.

@@ -12,7 +12,7 @@ use skychimp_core::sending::outbox::OutboxLetter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::letters::RunTemplate;
+use crate::letter_writer::RunTemplate;
 
 /// Oldest age that [`InFlight::held`] reports for a claim.
 pub const IN_FLIGHT_MAX: Duration = Duration::from_mins(15);

@@ -3,8 +3,8 @@
 //! Turns are taken from the limits of all nodes in batches ([`RateBudget`]) and handed out here, so
 //! there is no query per letter. A turn has a time; a letter sleeps until then, without polling.
 //!
-//! *Invariants*: a turn is used at its time or at most [`LATENESS_MAX`] after it, otherwise it is lost:
-//! turns never accumulate into a burst. What was counted but not used is given back.
+//! *Invariants*: a turn is used at its time or at most [`LATENESS_MAX`] after it, otherwise it is
+//! lost: turns never accumulate into a burst. What was counted but not used is given back.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

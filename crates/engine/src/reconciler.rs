@@ -28,18 +28,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::EngineConfig;
+use crate::context::WorkerContext;
 use crate::health::{BreakerState, PauseReason};
 use crate::held_mailings;
 use crate::rate_limiter::RateLimiter;
 use crate::server_test;
-use crate::shared::Shared;
 use crate::supervisor::watched;
-use crate::upstream_pool::{Capacity, Upstream, UpstreamOrigin, UpstreamPool};
+use crate::upstream_pool::{Upstream, UpstreamOrigin, UpstreamPool};
 
 /// How often the database is read.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the reason for waiting is written to runs, some of which may be new.
-const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// Letters count as no longer in flight this long after the last beat.
 const BUSY_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after a database failure.
@@ -48,7 +46,7 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(300);
 /// Maintains the upstream pool of one worker.
 #[derive(Debug)]
 pub struct Reconciler {
-    shared: Arc<Shared>,
+    context: Arc<WorkerContext>,
     configured: Option<Server>,
     sandbox: Option<Server>,
     roots: TrustAnchors,
@@ -71,10 +69,10 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// For an upstream pool that is empty until [`Reconciler::look`].
-    pub fn new(shared: Arc<Shared>, config: &EngineConfig) -> Self {
+    pub fn new(context: Arc<WorkerContext>, config: &EngineConfig) -> Self {
         Self {
-            started: shared.clock.now(),
-            shared,
+            started: context.env.clock.now(),
+            context,
             configured: config.server.clone(),
             sandbox: config.sandbox.clone(),
             roots: config.roots.clone(),
@@ -91,7 +89,7 @@ impl Reconciler {
 
     /// Looks every second, and whenever the engine is woken.
     pub async fn run(mut self) {
-        let mut wake = self.shared.wake.subscribe();
+        let mut wake = self.context.env.wake.subscribe();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RECONCILE_INTERVAL) => {}
@@ -108,12 +106,12 @@ impl Reconciler {
 
     /// Reads the database once, updates the upstream pool and writes the counters.
     pub async fn look(&mut self) -> Result<(), Error> {
-        let now = self.shared.clock.now();
-        let mut tx = self.shared.db.read().await?;
+        let now = self.context.env.clock.now();
+        let mut tx = self.context.env.db.read().await?;
         let servers = SendingServer::all(&mut tx).await?;
         let news = kept::ServerHealth::all(&mut tx).await?;
         let workers = Worker::all(&mut tx).await?;
-        let known = self.shared.upstreams.members();
+        let known = self.context.upstreams.members();
         let mut upstreams = Vec::new();
         for server in &servers {
             if server.enabled {
@@ -138,8 +136,8 @@ impl Reconciler {
         let fault = self.service.obstacle(&servers);
         let strangers = self.service.reaches_strangers(&servers);
         // before such a server joins the upstream pool
-        self.shared.guard.set_strangers(strangers);
-        let held = self.shared.upstreams.set_fault(fault);
+        self.context.guard.set_strangers(strangers);
+        let held = self.context.upstreams.set_fault(fault);
         if let Some(fault) = fault
             && held
         {
@@ -150,15 +148,15 @@ impl Reconciler {
             .iter()
             .filter(|worker| worker.lease_until > now)
             .count();
-        if self.shared.upstreams.set_nodes(alive) || regrouped || held {
-            self.shared.upstreams.refresh();
+        if self.context.upstreams.set_nodes(alive) || regrouped || held {
+            self.context.upstreams.refresh();
         }
         for row in &news {
             self.hear(row, now);
         }
         self.test(&servers, &news).await?;
         if strangers && fault.is_none() {
-            held_mailings::review(&self.shared, &self.service, now).await?;
+            held_mailings::review(&self.context, &self.service, now).await?;
         }
         self.write(&news, now).await
     }
@@ -195,15 +193,15 @@ impl Reconciler {
                 server.address = upstream.pool.server().name(),
                 "sending server"
             );
-            let shared = &self.shared;
+            let context = &self.context;
             self.tasks.spawn(watched(
                 "health",
-                keep_health(Arc::clone(shared), Arc::clone(upstream)),
+                keep_health(Arc::clone(context), Arc::clone(upstream)),
             ));
             if upstream.limiter.is_some() || !upstream.domains.is_empty() {
                 self.tasks.spawn(watched(
                     "turns",
-                    keep_turns(Arc::clone(shared), Arc::clone(upstream)),
+                    keep_turns(Arc::clone(context), Arc::clone(upstream)),
                 ));
             }
         }
@@ -215,16 +213,16 @@ impl Reconciler {
         }
         let same = known.len() == upstreams.len()
             && upstreams.iter().all(|upstream| is_in(known, upstream));
-        self.shared.upstreams.replace(upstreams);
+        self.context.upstreams.replace(upstreams);
         while let Some(ended) = self.tasks.try_join_next() {
-            self.shared.notice(ended);
+            self.context.lifecycle.notice(ended);
         }
         !same
     }
 
     /// Adopts what another node reports or a user requests, unless this node has newer information.
     fn hear(&mut self, row: &kept::ServerHealth, now: Timestamp) {
-        let members = self.shared.upstreams.members();
+        let members = self.context.upstreams.members();
         let Some(upstream) = members.iter().find(|upstream| upstream.id == row.server_id) else {
             return;
         };
@@ -277,7 +275,7 @@ impl Reconciler {
             }
             let server = match servers.iter().find(|server| server.id == row.server_id) {
                 Some(server) => {
-                    let mut tx = self.shared.db.read().await?;
+                    let mut tx = self.context.env.db.read().await?;
                     let password =
                         SendingServer::password(&mut tx, server.id, &self.secret).await?;
                     match password.transpose() {
@@ -294,7 +292,7 @@ impl Reconciler {
                     .clone()
                     .ok_or_else(|| "there is no such server any more".to_owned()),
             };
-            let (shared, id) = (Arc::clone(&self.shared), row.server_id);
+            let (context, id) = (Arc::clone(&self.context), row.server_id);
             let from = self.from.clone();
             self.tasks.spawn(async move {
                 let result = match server {
@@ -305,7 +303,7 @@ impl Reconciler {
                     Ok(text) => (true, text),
                     Err(text) => (false, text),
                 };
-                if let Err(error) = tested(&shared, id, ok, text).await {
+                if let Err(error) = tested(&context, id, ok, text).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "the result of a test could not be written"
@@ -318,7 +316,7 @@ impl Reconciler {
 
     /// Writes the counters, and the beats of servers in use.
     async fn write(&mut self, news: &[kept::ServerHealth], now: Timestamp) -> Result<(), Error> {
-        let members = self.shared.upstreams.members();
+        let members = self.context.upstreams.members();
         let local = Instant::now();
         for upstream in members.iter().chain(&self.leaving) {
             let busy = upstream.is_busy();
@@ -338,19 +336,19 @@ impl Reconciler {
             });
             let quiet = before.is_none() && !busy && limited.is_none();
             if !same && !quiet {
-                let mut tx = self.shared.db.write().await?;
+                let mut tx = self.context.env.db.write().await?;
                 kept::ServerHealth::beat(&mut tx, upstream.id, &beat, now).await?;
                 tx.commit().await?;
                 self.beats.insert(upstream.id, beat);
             }
-            flush(&self.shared.db, upstream, now).await?;
+            flush(&self.context.env.db, upstream, now).await?;
             // this node has seen it work since another one reported it down
             let row = news.iter().find(|row| row.server_id == upstream.id);
             if let Some(row) = row.filter(|row| row.state != HealthState::Closed)
                 && upstream.health.is_up()
                 && beat.answered_at > Some(row.changed_at)
             {
-                change(&self.shared, upstream, &BreakerState::Up).await?;
+                change(&self.context, upstream, &BreakerState::Up).await?;
             }
         }
         self.leaving.retain(|upstream| upstream.is_busy());
@@ -387,12 +385,12 @@ async fn flush(db: &Db, upstream: &Upstream, now: Timestamp) -> Result<(), Error
 }
 
 /// Writes the remaining counters when the worker ends, and closes all connections.
-pub async fn finish(shared: &Shared) {
-    let now = shared.clock.now();
-    for upstream in shared.upstreams.members().iter() {
+pub async fn finish(context: &WorkerContext) {
+    let now = context.env.clock.now();
+    for upstream in context.upstreams.members().iter() {
         upstream.remove();
         upstream.pool.close().await;
-        if let Err(error) = flush(&shared.db, upstream, now).await {
+        if let Err(error) = flush(&context.env.db, upstream, now).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "what a sending server got could not be counted"
@@ -402,14 +400,14 @@ pub async fn finish(shared: &Shared) {
 }
 
 /// Publishes a server's health to other nodes and pages; retries it when its pause is over.
-async fn keep_health(shared: Arc<Shared>, upstream: Arc<Upstream>) {
+async fn keep_health(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     let mut health = upstream.health.watch();
     let mut told = BreakerState::Up;
     while !upstream.is_removed() {
         let state = health.borrow_and_update().clone();
-        shared.upstreams.refresh();
+        context.upstreams.refresh();
         if state != told {
-            match change(&shared, &upstream, &state).await {
+            match change(&context, &upstream, &state).await {
                 Ok(()) => told = state.clone(),
                 Err(error) => {
                     tracing::warn!(
@@ -445,8 +443,12 @@ async fn keep_health(shared: Arc<Shared>, upstream: Arc<Upstream>) {
 }
 
 /// Writes a server's state; notifies administrators once when it is paused.
-async fn change(shared: &Shared, upstream: &Upstream, state: &BreakerState) -> Result<(), Error> {
-    let now = shared.clock.now();
+async fn change(
+    context: &WorkerContext,
+    upstream: &Upstream,
+    state: &BreakerState,
+) -> Result<(), Error> {
+    let now = context.env.clock.now();
     let record_failure = match state {
         BreakerState::Down(down) if down.heard => return Ok(()),
         BreakerState::Up => HealthChange {
@@ -472,7 +474,7 @@ async fn change(shared: &Shared, upstream: &Upstream, state: &BreakerState) -> R
             reply: &down.why,
         },
     };
-    let mut tx = shared.db.write().await?;
+    let mut tx = context.env.db.write().await?;
     kept::ServerHealth::change(&mut tx, upstream.id, &record_failure, now).await?;
     let alerted = record_failure.state == HealthState::Paused
         && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?;
@@ -483,29 +485,29 @@ async fn change(shared: &Shared, upstream: &Upstream, state: &BreakerState) -> R
             &upstream.name,
             &address,
             record_failure.reply,
-            &shared.base_url,
+            &context.env.base_url,
             now,
         )
         .await?;
     }
     tx.commit().await?;
     if alerted {
-        shared.wake.everywhere(&shared.db).await?;
+        context.env.wake.everywhere(&context.env.db).await?;
     }
     Ok(())
 }
 
-async fn tested(shared: &Shared, id: ServerId, ok: bool, text: &str) -> Result<(), Error> {
-    let mut tx = shared.db.write().await?;
-    kept::ServerHealth::tested(&mut tx, id, ok, text, shared.clock.now()).await?;
+async fn tested(context: &WorkerContext, id: ServerId, ok: bool, text: &str) -> Result<(), Error> {
+    let mut tx = context.env.db.write().await?;
+    kept::ServerHealth::tested(&mut tx, id, ok, text, context.env.clock.now()).await?;
     tx.commit().await
 }
 
 /// Requests turns from a server's limits when they are needed.
-async fn keep_turns(shared: Arc<Shared>, upstream: Arc<Upstream>) {
+async fn keep_turns(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     while !upstream.is_removed() {
         upstream.asked.notified().await;
-        let allowance = upstream.allowance(shared.clock.now());
+        let allowance = upstream.allowance(context.env.clock.now());
         let of_domains = upstream.domains.iter().filter_map(|(domain, guard)| {
             let limiter = guard.limiter.as_ref()?;
             Some((
@@ -522,8 +524,8 @@ async fn keep_turns(shared: Arc<Shared>, upstream: Arc<Upstream>) {
             let Some(want) = limiter.wanted(&allowance) else {
                 continue;
             };
-            match take(&shared, &allowance, (upstream.id, domain), want).await {
-                Ok(taken) => deliver(&shared.upstreams, limiter, taken, &shared.clock),
+            match take(&context, &allowance, (upstream.id, domain), want).await {
+                Ok(taken) => deliver(&context.upstreams, limiter, taken, &context.env.clock),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -537,21 +539,21 @@ async fn keep_turns(shared: Arc<Shared>, upstream: Arc<Upstream>) {
     }
 }
 
-/// Takes turns from the shared cache if possible, otherwise from the database.
+/// Takes turns from the context cache if possible, otherwise from the database.
 async fn take(
-    shared: &Shared,
+    context: &WorkerContext,
     allowance: &RateBudget,
     (id, domain): (ServerId, &str),
     want: i64,
 ) -> Result<RateOutcome, Error> {
     if let Some(taken) = allowance
-        .take_shared(&shared.common, id, domain, want)
+        .take_shared(&context.env.cache, id, domain, want)
         .await
     {
         return Ok(taken);
     }
-    let mut tx = shared.db.write().await?;
-    let now = shared.clock.now();
+    let mut tx = context.env.db.write().await?;
+    let now = context.env.clock.now();
     let taken = allowance.take(&mut tx, id, domain, want, now).await?;
     tx.commit().await?;
     Ok(taken)
@@ -561,37 +563,5 @@ fn deliver(upstreams: &UpstreamPool, limiter: &RateLimiter, taken: RateOutcome, 
     limiter.deliver(taken, Instant::now(), clock.now());
     if matches!(taken, RateOutcome::Exhausted { .. }) {
         upstreams.refresh();
-    }
-}
-
-/// Writes to runs why nothing is sent, and wakes the upstream pool when a limit is free again.
-pub async fn tell(shared: Arc<Shared>) {
-    let mut changed = shared.upstreams.watch();
-    // an earlier process may have left a reason that no longer holds
-    let mut told = true;
-    loop {
-        changed.mark_unchanged();
-        let why = shared.upstreams.obstacle();
-        if let Some(why) = &why {
-            if shared.upstreams.capacity(1) == Capacity::None {
-                shared.evict();
-            }
-            shared.tell(why).await;
-            told = true;
-        } else if told {
-            told = !shared.tell("").await;
-        }
-        let pause = if told { REPORT_INTERVAL } else { Duration::MAX };
-        let lets_go = shared.upstreams.lets_go();
-        tokio::select! {
-            _ = changed.changed() => {}
-            () = tokio::time::sleep(pause) => {}
-            () = async {
-                match lets_go {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            } => shared.upstreams.refresh(),
-        }
     }
 }

@@ -234,7 +234,7 @@ impl Recorder {
 mod tests {
     use skychimp_core::accounts::user::Role;
     use skychimp_core::sending::attempt::AttemptOutcome;
-    use skychimp_core::sending::delivery::{ClaimScope, DeliveryNext};
+    use skychimp_core::sending::delivery::{ClaimScope, ClaimTurn, DeliveryNext};
     use skychimp_core::testing::{TestDb, count, ledger, raw, refuse_attempts, sending_run, user};
     use tokio::sync::mpsc;
 
@@ -275,9 +275,19 @@ mod tests {
             .unwrap();
         let worker = WorkerId::new(NOW);
         let mut tx = db.write().await.unwrap();
-        let claims = Delivery::claim_fair(&mut tx, worker, ClaimScope::All, NOW, 10, (0, true))
-            .await
-            .unwrap();
+        let claims = Delivery::claim_fair(
+            &mut tx,
+            worker,
+            ClaimScope::All,
+            NOW,
+            10,
+            ClaimTurn {
+                number: 0,
+                strangers: true,
+            },
+        )
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         assert_eq!(claims.len(), 3);
         let [known, next] = [claims[0].id.0, claims[1].id.0];

@@ -1,8 +1,8 @@
 //! Creates runs of mailings that are due and ends those that are over (R17, R19–R21).
 //!
-//! It sleeps until the next due time in the database, at most a [`POLL_INTERVAL`], and wakes when a user
-//! presses Start. Due times missed while no process was running are found the same way, since they
-//! are stored in the database.
+//! It sleeps until the next due time in the database, at most a [`POLL_INTERVAL`], and wakes when a
+//! user presses Start. Due times missed while no process was running are found the same way, since
+//! they are stored in the database.
 //!
 //! *Invariants*: every step can be repeated and interrupted anywhere, and can run in any number of
 //! processes at the same time.
@@ -173,7 +173,8 @@ pub async fn run(
     }
 }
 
-/// Time until something is due, at most a [`POLL_INTERVAL`]. What is due but was left waits a [`POLL_INTERVAL`].
+/// Time until something is due, at most a [`POLL_INTERVAL`]. What is due but was left waits a
+/// [`POLL_INTERVAL`].
 async fn until_next(db: &Db, clock: &Clock) -> Duration {
     let next = async {
         let mut tx = db.read().await?;

@@ -1,4 +1,5 @@
-//! The upstream pool: all servers that can send, and which of them takes the next letter (R25, R27).
+//! The upstream pool: all servers that can send, and which of them takes the next letter (R25,
+//! R27).
 //!
 //! The lowest priority number is asked first; among equals with room one is picked at random by
 //! weight. A server has room if it works, has a free connection, and its limits let a letter go
@@ -9,12 +10,12 @@
 //! only a proportional share of its connections. Otherwise a long queue would fill all of them, and
 //! weights would have no effect under load.
 //!
-//! While the service is not fit to send to external recipients ([`ServiceFault`]) and a server reaches
-//! them, nothing is sent over any server.
+//! While the service is not fit to send to external recipients ([`ServiceFault`]) and a server
+//! reaches them, nothing is sent over any server.
 //!
-//! *Invariants*: a letter is with a server only while a [`ConnectionPermit`] is held, and no more permits are
-//! given out than this node's share of the server's connections. A [`DomainPermit`] does the same for a
-//! domain with a limit.
+//! *Invariants*: a letter is with a server only while a [`ConnectionPermit`] is held, and no more
+//! permits are given out than this node's share of the server's connections. A [`DomainPermit`]
+//! does the same for a domain with a limit.
 
 mod permit;
 mod upstream;

@@ -14,16 +14,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;
 use crate::claimer::Claimer;
-use crate::delayed_queue::DelayedQueue;
+use crate::context::{Environment, Lifecycle, WorkerContext};
 use crate::delivery_worker;
+use crate::held_letters::HeldLetters;
 use crate::journal::Journal;
 use crate::keeper::{self, LeaseLost, OrphanRecovery};
-use crate::letters::LetterWriter;
-use crate::queue::{InFlight, Queue};
+use crate::letter_writer::LetterWriter;
 use crate::reconciler::{self, Reconciler};
 use crate::recorder::{RecordEvent, Recorder};
 use crate::send_guard::SendGuard;
-use crate::shared::Shared;
 use crate::supervisor::{panicked, watched};
 
 /// Largest number of outcomes that wait for the recorder.
@@ -44,26 +43,26 @@ pub enum WorkerEnd {
 
 /// Registers a worker, sends until `stop`, and settles everything it holds.
 pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Result<WorkerEnd> {
-    let remains = OrphanRecovery {
+    let recovery = OrphanRecovery {
         db: config.db.clone(),
         clock: config.clock.clone(),
         wake: config.wake.clone(),
         journals: config.data_dir.join("journal"),
         retry: config.retry,
     };
-    remains.look(None).await?;
+    recovery.look(None).await?;
 
-    let (shared, events) = begin(config, &remains.journals, stop).await?;
-    let (worker, journal) = (shared.worker, Arc::clone(&shared.journal));
-    let mut reconciler = Reconciler::new(Arc::clone(&shared), config);
+    let (context, events) = begin(config, &recovery.journals, stop).await?;
+    let (worker, journal) = (context.worker, Arc::clone(&context.journal));
+    let mut reconciler = Reconciler::new(Arc::clone(&context), config);
     reconciler.look().await?;
-    tracing::info!(worker.id = %worker, connections = shared.upstreams.connections(), "sending");
+    tracing::info!(worker.id = %worker, connections = context.upstreams.connections(), "sending");
 
     let recorder = Recorder {
         db: config.db.clone(),
         clock: config.clock.clone(),
         worker,
-        guard: Arc::clone(&shared.guard),
+        guard: Arc::clone(&context.guard),
         journal: Arc::clone(&journal),
     };
     let give_up = CancellationToken::new();
@@ -72,26 +71,29 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let mut sending = JoinSet::new();
     sending.spawn(watched(
         "senders",
-        delivery_worker::run_all(Arc::clone(&shared)),
+        delivery_worker::run_all(Arc::clone(&context)),
     ));
-    let claimer = Claimer::new(Arc::clone(&shared), config.tick);
+    let claimer = Claimer::new(Arc::clone(&context), config.tick);
     sending.spawn(watched("claimer", claimer.run()));
     let mut keeping = JoinSet::new();
-    keeping.spawn(watched("gate", keeper::keep_guard(Arc::clone(&shared))));
-    keeping.spawn(watched("upkeep", reconciler.run()));
-    keeping.spawn(watched("telling", reconciler::tell(Arc::clone(&shared))));
+    keeping.spawn(watched("guard", keeper::keep_guard(Arc::clone(&context))));
+    keeping.spawn(watched("reconciler", reconciler.run()));
     keeping.spawn(watched(
-        "parking",
-        keeper::release_delayed(Arc::clone(&shared)),
+        "waiting",
+        keeper::report_waiting(Arc::clone(&context)),
+    ));
+    keeping.spawn(watched(
+        "delayed",
+        keeper::release_delayed(Arc::clone(&context)),
     ));
     keeping.spawn(watched(
         "statistics",
         keeper::keep_statistics(config.db.clone()),
     ));
-    keeping.spawn(watched("remains", remains.clone().keep(worker)));
+    keeping.spawn(watched("orphans", recovery.clone().keep(worker)));
     let mut lease = JoinSet::new();
     let health = config.health.clone();
-    let kept = keeper::keep_lease(Arc::clone(&shared), config.lease, health);
+    let kept = keeper::keep_lease(Arc::clone(&context), config.lease, health);
     lease.spawn(watched("lease", kept));
 
     let end = tokio::select! {
@@ -100,15 +102,15 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
             Ok(LeaseLost) => WorkerEnd::LeaseLost,
             Err(error) => broken(&error),
         },
-        () = shared.unsure.cancelled() => WorkerEnd::Unsure,
-        () = shared.broken.cancelled() => WorkerEnd::Broken,
+        () = context.lifecycle.unsure.cancelled() => WorkerEnd::Unsure,
+        () = context.lifecycle.broken.cancelled() => WorkerEnd::Broken,
         error = panicked(&mut recording) => broken(&error),
         error = panicked(&mut sending) => broken(&error),
         error = panicked(&mut keeping) => broken(&error),
     };
 
     // no new letters; those in flight get their time, unless another worker may be sending them
-    shared.stop.cancel();
+    context.lifecycle.stop.cancel();
     if end != WorkerEnd::LeaseLost {
         let in_flight = async { while sending.join_next().await.is_some() {} };
         if tokio::time::timeout(config.stop_timeout, in_flight)
@@ -120,16 +122,14 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     }
     sending.shutdown().await;
     keeping.shutdown().await;
-    let mut left = shared.queue.evict(|_| true);
-    left.extend(shared.delayed.evict(|_| true));
-    for job in left {
-        shared.back(job);
+    for job in context.letters.evict(|_| true) {
+        context.letters.back(job);
     }
-    reconciler::finish(&shared).await;
+    reconciler::finish(&context).await;
     give_up.cancel();
     // the recorder ends when all event senders are dropped
     lease.shutdown().await;
-    drop(shared);
+    drop(context);
     let all_recorded = matches!(recording.join_next().await, Some(Ok(true)));
     if end == WorkerEnd::Broken {
         // as after a kill: the next worker reads the journal, and the unknown is in doubt
@@ -139,7 +139,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
         anyhow::bail!("outcomes could not be recorded; they are in the journal");
     }
     let forgotten = (end == WorkerEnd::Unsure).then_some(keeper::REASON_FORGOTTEN);
-    settle(config, &remains, worker, journal, forgotten).await?;
+    settle(config, &recovery, worker, journal, forgotten).await?;
     Ok(end)
 }
 
@@ -153,7 +153,7 @@ async fn begin(
     config: &EngineConfig,
     journals: &Path,
     stop: &CancellationToken,
-) -> anyhow::Result<(Arc<Shared>, UnboundedReceiver<RecordEvent>)> {
+) -> anyhow::Result<(Arc<WorkerContext>, UnboundedReceiver<RecordEvent>)> {
     let now = config.clock.now();
     let worker = WorkerId::new(now);
     let journal = Journal::create(journals, worker).context("the journal cannot be made")?;
@@ -166,37 +166,35 @@ async fn begin(
     guard.lease(now + config.lease);
     let (sender, events) = mpsc::unbounded_channel();
     let from = (config.mail_from_name.clone(), config.mail_from.clone());
-    let shared = Shared {
+    let env = Environment {
         db: config.db.clone(),
         clock: config.clock.clone(),
         wake: config.wake.clone(),
         scope: config.scope,
-        common: config.shared.clone(),
-        worker,
+        cache: config.cache.clone(),
         retry: config.retry,
         writer: LetterWriter::new(&config.secret, &config.base_url, from)
             .moving_to(config.service.base_url.clone()),
         base_url: config.base_url.clone(),
+    };
+    let context = WorkerContext {
+        worker,
+        env,
+        lifecycle: Lifecycle::new(stop),
+        letters: HeldLetters::new(config.clock.clone(), sender),
         upstreams: Arc::default(),
-        delayed: DelayedQueue::default(),
         guard: Arc::new(guard),
-        queue: Queue::default(),
-        in_flight: InFlight::default(),
         journal: Arc::new(journal),
-        events: sender,
         slots: Arc::new(Semaphore::new(UNRECORDED_MAX)),
         senders: AtomicUsize::new(0),
-        unsure: CancellationToken::new(),
-        broken: CancellationToken::new(),
-        stop: stop.child_token(),
     };
-    Ok((Arc::new(shared), events))
+    Ok((Arc::new(context), events))
 }
 
 /// Ends a worker whose tasks have ended: letters without an outcome are in doubt.
 async fn settle(
     config: &EngineConfig,
-    remains: &OrphanRecovery,
+    recovery: &OrphanRecovery,
     worker: WorkerId,
     journal: Arc<Journal>,
     doubt: Option<&str>,
@@ -205,14 +203,14 @@ async fn settle(
     let in_doubt: Vec<_> = journal
         .entries()
         .iter()
-        .map(|entry| remains.doubt(entry, now))
+        .map(|entry| recovery.doubt(entry, now))
         .collect();
     let (_, returned) = keeper::end(
         &config.db,
         worker,
         in_doubt.iter(),
         doubt,
-        remains.due(now),
+        recovery.due(now),
         now,
     )
     .await?;

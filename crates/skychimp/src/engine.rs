@@ -49,7 +49,7 @@ pub fn start(
         server: config.smtp.clone(),
         sandbox,
         roots: config.trust_anchors.clone(),
-        shared: program.shared(db)?,
+        cache: program.cache(db)?,
         secret: program.secret_key(db)?,
         base_url: config.base_url(site),
         mail_from: EmailAddress::parse(&from.email).context("the sender has no valid address")?,

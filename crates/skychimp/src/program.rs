@@ -140,7 +140,7 @@ impl Program {
 
     /// Connects to the shared cache if one is configured. There is one connection per process,
     /// opened in the background.
-    pub fn shared(&self, db: &Db) -> anyhow::Result<CacheClient> {
+    pub fn cache(&self, db: &Db) -> anyhow::Result<CacheClient> {
         if let Some(shared) = self.shared.get() {
             return Ok(shared.clone());
         }

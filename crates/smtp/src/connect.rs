@@ -12,10 +12,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use crate::capabilities::Capabilities;
 use crate::reply::{self, Reply};
 use crate::report::{Class, ConnectError, Phase};
 use crate::server::{Credentials, Login, Server, Tls};
-use crate::session::{Capabilities, Connection};
+use crate::session::Connection;
 use crate::tls;
 use crate::wire::{Wire, WireError};
 

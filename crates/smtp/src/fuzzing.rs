@@ -11,7 +11,9 @@ use crate::reply::{self, Reply, ReplyParser};
 /// S8: whatever a server sends, the parser stays within its limits and returns printable text; how
 /// the network splits it makes no difference.
 ///
-/// # Panics If that does not hold.
+/// # Panics
+///
+/// If that does not hold.
 pub fn replies(octets: &[u8], piece: usize) {
     let whole = parse(octets.chunks(octets.len().max(1)));
     let pieces = parse(octets.chunks(piece.max(1)));
@@ -55,7 +57,9 @@ fn check(text: &str, most: usize) {
 /// F6: whatever the content and the chunk size, the receiver gets it unchanged, and the final dot
 /// is the only one. F2 excludes lone CR and LF, so line ends are completed first.
 ///
-/// # Panics If that does not hold.
+/// # Panics
+///
+/// If that does not hold.
 pub fn stuffing(octets: &[u8], piece: usize) {
     let content = whole_lines(octets);
     let mut wire = Vec::new();

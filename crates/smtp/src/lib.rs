@@ -9,6 +9,7 @@
 //! only after the server's 250 to the final dot has been read; if that reply is missing it says
 //! [`Outcome::InDoubt`].
 
+mod capabilities;
 mod connect;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -31,6 +32,7 @@ mod tls;
 mod verdict;
 mod wire;
 
+pub use capabilities::Capabilities;
 pub use connect::Connector;
 pub use letter::Letter;
 pub use pool::{Lease, Pool, PoolStatus};
@@ -38,4 +40,4 @@ pub use rate::Pacer;
 pub use reply::Reply;
 pub use report::{AttemptReport, Class, ConnectError, Outcome, Phase};
 pub use server::{Credentials, Login, Server, Timeouts, Tls, TrustAnchors, UrlError};
-pub use session::{Capabilities, Connection, ContentHook};
+pub use session::{Connection, ContentHook};

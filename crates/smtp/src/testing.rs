@@ -280,7 +280,9 @@ impl ServerScript {
 
     /// Listens on a random loopback port.
     ///
-    /// # Panics If no port is free.
+    /// # Panics
+    ///
+    /// If no port is free.
     #[expect(clippy::unused_async, reason = "needs a runtime")]
     pub async fn start(self) -> ScriptedServer {
         self.start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -288,7 +290,9 @@ impl ServerScript {
 
     /// Listens on this address, for tests in which a server comes back.
     ///
-    /// # Panics If the address is taken, or outside of a runtime.
+    /// # Panics
+    ///
+    /// If the address is taken, or outside of a runtime.
     #[expect(clippy::expect_used, reason = "test support")]
     #[must_use]
     pub fn start_at(self, address: SocketAddr) -> ScriptedServer {
@@ -430,7 +434,9 @@ impl ScriptedServer {
 
     /// Waits until a step has occurred this often.
     ///
-    /// # Panics After 20 seconds.
+    /// # Panics
+    ///
+    /// After 20 seconds.
     pub async fn wait_for(&self, step: Step, times: usize) {
         self.wait(|log| log.steps.get(&step).is_some_and(|n| *n >= times))
             .await;
@@ -438,7 +444,9 @@ impl ScriptedServer {
 
     /// Waits until this many letters were accepted.
     ///
-    /// # Panics After 20 seconds.
+    /// # Panics
+    ///
+    /// After 20 seconds.
     pub async fn wait_for_accepted(&self, letters: usize) {
         self.wait(|log| log.accepted.len() >= letters).await;
     }
@@ -461,7 +469,9 @@ impl ScriptedServer {
 
     /// Waits until no connection is open.
     ///
-    /// # Panics After 20 seconds.
+    /// # Panics
+    ///
+    /// After 20 seconds.
     pub async fn wait_until_idle(&self) {
         self.wait(|log| log.live == 0).await;
     }

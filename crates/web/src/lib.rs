@@ -7,6 +7,11 @@
 //! *Invariants*: this crate contains no SQL. Every unsafe request behind the page middleware is
 //! checked for CSRF. Pages contain no inline scripts or styles.
 
+/// Compiles the example of `README.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod kit;
 pub mod letters;
 pub mod pages;

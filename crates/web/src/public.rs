@@ -1,18 +1,18 @@
 //! The cache of public pages, which are the same for everyone who is not logged in.
 //!
-//! A handler renders its page as usual and marks the response with [`PublicAnswer`]. This middleware, the
-//! outermost one, keeps the page in memory and, if there is one, in the nodes' shared cache. Later
-//! visitors get it without a handler being called. Parts that differ from view to view are *placeholders*
-//! in the cached page: view counts, the service's statistics, three random posts. They are filled
-//! in at every view.
+//! A handler renders its page as usual and marks the response with [`PublicAnswer`]. This
+//! middleware, the outermost one, keeps the page in memory and, if there is one, in the nodes'
+//! shared cache. Later visitors get it without a handler being called. Parts that differ from view
+//! to view are *placeholders* in the cached page: view counts, the service's statistics, three
+//! random posts. They are filled in at every view.
 //!
 //! *Invariants*
 //! - **Never stale**: a cached page is used only while the content version it was rendered from is
-//!   the current one ([`version_reader`]), and not beyond the next scheduled publication. This does not
-//!   depend on messages between nodes.
+//!   the current one ([`version_reader`]), and not beyond the next scheduled publication. This does
+//!   not depend on messages between nodes.
 //! - **Never personal**: a page to be cached is rendered for a request that has nothing of the
-//!   visitor but the language ([`PageRequest::clean`]). Visitors who are logged in or have a flash message
-//!   get a page that is not cached.
+//!   visitor but the language ([`PageRequest::clean`]). Visitors who are logged in or have a flash
+//!   message get a page that is not cached.
 //! - **User text cannot become a placeholder**: see [`cached_page`].
 //! - **Rendered once**: of concurrent requests for a missing page, one renders it and the others
 //!   wait.
@@ -55,7 +55,8 @@ pub(crate) struct PublicAnswer {
     pub(crate) until: Option<Timestamp>,
     /// The post that a visitor of the page reads.
     pub(crate) post: Option<PostId>,
-    /// The posts from which [`Placeholder::Posts`](crate::kit::placeholder::Placeholder::Posts) chooses.
+    /// The posts from which [`Placeholder::Posts`](crate::kit::placeholder::Placeholder::Posts)
+    /// chooses.
     pub(crate) choice: Vec<PostId>,
 }
 
@@ -276,7 +277,8 @@ fn knows(known: &HeaderValue, tag: &str) -> bool {
     })
 }
 
-/// The language of a request, as [`crate::kit::page::PageContext`] determines it for anonymous visitors.
+/// The language of a request, as [`crate::kit::page::PageContext`] determines it for anonymous
+/// visitors.
 impl Lang {
     fn of(headers: &HeaderMap) -> Self {
         cookies::get(headers, cookies::LANGUAGE)

@@ -6,7 +6,8 @@
 //! ones wait for the first one's transaction; if that rolls back, the next one is the first.
 //!
 //! *Design note*: the id is that of the form, not of the thing. So a forged id never names somebody
-//! else's row, and an old page does not recreate what was deleted. Rows are kept for [`SUBMISSION_RETENTION`].
+//! else's row, and an old page does not recreate what was deleted. Rows are kept for
+//! [`SUBMISSION_RETENTION`].
 
 use std::time::Duration;
 

@@ -5,9 +5,9 @@
 //! it was rendered from. So an edited or withdrawn post disappears from every node as soon as its
 //! transaction commits, wherever pages are cached.
 //!
-//! A node may reuse a version it has read for [`ContentVersion::VERSION_TTL`], counted from before the
-//! read. A writer waits that long after its commit before it reports success. So thousands of views
-//! per second cost a few dozen queries, and no node shows old content after a change has been
+//! A node may reuse a version it has read for [`ContentVersion::VERSION_TTL`], counted from before
+//! the read. A writer waits that long after its commit before it reports success. So thousands of
+//! views per second cost a few dozen queries, and no node shows old content after a change has been
 //! reported as done. Both are durations, so the nodes' clocks need not agree.
 //!
 //! *Invariants*: a version is never used twice, not even after a backup is restored (it is random,

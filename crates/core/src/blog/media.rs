@@ -280,8 +280,9 @@ async fn begin(
     Ok(true)
 }
 
-/// Removes pictures that no version of any post has used for [`UNUSED_RETENTION`], remains of interrupted
-/// uploads, and unsaved drafts older than [`UNUSED_RETENTION`]. Returns the number of pictures removed.
+/// Removes pictures that no version of any post has used for [`UNUSED_RETENTION`], remains of
+/// interrupted uploads, and unsaved drafts older than [`UNUSED_RETENTION`]. Returns the number of
+/// pictures removed.
 pub async fn clean_up(db: &Db, gallery: &Gallery, now: Timestamp) -> Result<u64, Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query("DELETE FROM post_drafts WHERE at < $1")

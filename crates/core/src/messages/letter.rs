@@ -7,8 +7,8 @@
 //!                            (one person)
 //! ```
 //!
-//! Work that takes milliseconds is done once per run, in [`FrozenMessage::new`]: it inlines styles, makes
-//! the text part, and adds preview text and unsubscribe link. The work per letter,
+//! Work that takes milliseconds is done once per run, in [`FrozenMessage::new`]: it inlines styles,
+//! makes the text part, and adds preview text and unsubscribe link. The work per letter,
 //! [`LetterTemplate::render`] and [`compose()`], takes about ten microseconds.
 //! [`LetterTemplate::write`] does both. For letters without conditions and loops it copies the
 //! parts that are the same for everybody, already encoded.
@@ -234,7 +234,8 @@ pub struct FrozenMessage {
 }
 
 impl FrozenMessage {
-    /// Prepares a message for a run. Fails with the errors of [`MessageContent::check`], without warnings.
+    /// Prepares a message for a run. Fails with the errors of [`MessageContent::check`], without
+    /// warnings.
     pub fn new(content: &MessageContent, language: Language) -> Result<Self, Vec<MessageProblem>> {
         let content = content.without_control();
         let mut problems = content.find_problems();

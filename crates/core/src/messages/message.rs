@@ -1,8 +1,8 @@
 //! Messages: subject and bodies with personal fields, from which letters are made.
 //!
 //! A message may be saved unfinished. What is wrong with it ([`Message::content`],
-//! `MessageContent::check`) stops a mailing before it starts. A run freezes its own copy, so editing or
-//! deleting a message never affects letters already in flight.
+//! `MessageContent::check`) stops a mailing before it starts. A run freezes its own copy, so
+//! editing or deleting a message never affects letters already in flight.
 
 use std::collections::BTreeSet;
 

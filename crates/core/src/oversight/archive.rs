@@ -1,9 +1,11 @@
 //! Everything that somebody owns, as one ZIP archive of CSV and JSON.
 //!
-//! It is written while it is read: one page of rows after another, each in a transaction of its own, so an account with
-//! millions of rows takes no more memory than a small one, and holds nothing open.
+//! It is written while it is read: one page of rows after another, each in a transaction of its
+//! own, so an account with millions of rows takes no more memory than a small one, and holds
+//! nothing open.
 //!
-//! *Invariants*: `recipients.csv` imports back unchanged ([`Export`]). Neither passwords nor keys are in it.
+//! *Invariants*: `recipients.csv` imports back unchanged ([`Export`]). Neither passwords nor keys
+//! are in it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -37,7 +39,8 @@ const PAGE_ROWS: usize = 2_000;
 /// Pieces of the archive on their way to the reader; an error ends it early.
 pub type ArchiveChunks = Sender<Result<Vec<u8>, Error>>;
 
-/// Writes the archive of `owner` to `to`; its files are of `now`, in UTC. Ends early, and well, when nobody reads any more.
+/// Writes the archive of `owner` to `to`; its files are of `now`, in UTC. Ends early, and well,
+/// when nobody reads any more.
 pub async fn write(db: &Db, owner: UserId, now: Timestamp, to: &ArchiveChunks) {
     let mut archive = Archive::new(db, owner, now, to);
     match archive.run().await {

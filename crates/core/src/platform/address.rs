@@ -531,8 +531,8 @@ mod tests {
                 prop_assert!(shown.len() <= 254);
                 prop_assert!(address.domain().is_ascii());
                 prop_assert_eq!(&EmailAddress::parse(shown).unwrap(), &address);
-                let by_key = EmailAddress::parse(address.key()).unwrap();
-                prop_assert_eq!(by_key.key(), address.key());
+                let reparsed = EmailAddress::parse(address.key()).unwrap();
+                prop_assert_eq!(reparsed.key(), address.key());
             }
         }
 

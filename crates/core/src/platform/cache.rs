@@ -6,11 +6,11 @@
 //! [`CacheCounters`] and in `skychimp check`.
 //!
 //! One RESP3 connection carries commands and messages. A background task keeps it open ([`link`]).
-//! While it is down, operations return immediately. An operation that exceeds [`COMMAND_TIMEOUT`] closes
-//! the connection, so the next ones do not wait. Reconnecting backs off exponentially.
+//! While it is down, operations return immediately. An operation that exceeds [`COMMAND_TIMEOUT`]
+//! closes the connection, so the next ones do not wait. Reconnecting backs off exponentially.
 //!
-//! *Invariants*: an operation takes at most [`COMMAND_TIMEOUT`]; no data is only here; a message may be
-//! lost, and subscribers learn of it ([`CacheSignal::Gap`]).
+//! *Invariants*: an operation takes at most [`COMMAND_TIMEOUT`]; no data is only here; a message
+//! may be lost, and subscribers learn of it ([`CacheSignal::Gap`]).
 //!
 //! *Design note*: keys and channels have a prefix derived from the secret key, so that two
 //! installations can share one server.
@@ -80,8 +80,8 @@ pub struct CacheCounters {
 pub struct CacheScript(redis::Script);
 
 impl CacheScript {
-    /// From Lua source, in which `KEYS` and `ARGV` are the arguments of [`CacheClient::run`]. It must
-    /// return a list of integers.
+    /// From Lua source, in which `KEYS` and `ARGV` are the arguments of [`CacheClient::run`]. It
+    /// must return a list of integers.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(redis::Script::new(text))

@@ -1,7 +1,8 @@
-//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment` and a column for each attribute.
+//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment`
+//! and a column for each attribute.
 //!
-//! *Invariant*: an export imports back unchanged, types of attributes included: values are written as
-//! [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
+//! *Invariant*: an export imports back unchanged, types of attributes included: values are written
+//! as [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
 //! [`crate::recipients::import::guard`] does, and the import takes both back.
 
 use sqlx::AssertSqlSafe;

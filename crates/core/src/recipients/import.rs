@@ -1,13 +1,16 @@
 //! Import of recipients from CSV files (R8).
 //!
-//! [`inspect`] says what a file looks like and proposes what becomes of its columns; a person may correct that; [`run`] does
-//! it. A thread reads and checks rows while the database stores the batch before, in transactions of its own, so a file of any size needs the memory of a few batches and eight bytes per address.
+//! [`inspect`] says what a file looks like and proposes what becomes of its columns; a person may
+//! correct that; [`run`] does it. A thread reads and checks rows while the database stores the
+//! batch before, in transactions of its own, so a file of any size needs the memory of a few
+//! batches and eight bytes per address.
 //!
-//! *Invariants*: every row of data is counted in exactly one group; a bad row never stops the rest; nobody is subscribed
-//! again: a suppressed person's data is stored, but the suppression stays. An import that broke off can be
-//! run again: what it stored already is then unchanged.
+//! *Invariants*: every row of data is counted in exactly one group; a bad row never stops the rest;
+//! nobody is subscribed again: a suppressed person's data is stored, but the suppression stays. An
+//! import that broke off can be run again: what it stored already is then unchanged.
 //!
-//! *Rules*: cells that are empty change nothing; attributes are merged by name; the first row of an address counts.
+//! *Rules*: cells that are empty change nothing; attributes are merged by name; the first row of an
+//! address counts.
 
 mod cell;
 mod format;
@@ -51,7 +54,8 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column from 0.
+    /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column
+    /// from 0.
     #[must_use]
     pub fn errors(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
@@ -186,12 +190,13 @@ impl<'a> ErrorFile<'a> {
     }
 }
 
-/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import between two batches.
+/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import
+/// between two batches.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] when the options are wrong; [`Error::Internal`] when the file cannot be read. Batches that were
-/// stored before an error stay.
+/// [`Error::Invalid`] when the options are wrong; [`Error::Internal`] when the file cannot be read.
+/// Batches that were stored before an error stay.
 #[expect(
     clippy::too_many_arguments,
     reason = "each is another thing, and there are two callers"
@@ -244,8 +249,8 @@ pub async fn run(
     }
 }
 
-/// Stores a batch. SQLite has one writer; PostgreSQL spends most of an import on indexes and foreign keys, one core for
-/// each transaction, so a batch goes there in two at once.
+/// Stores a batch. SQLite has one writer; PostgreSQL spends most of an import on indexes and
+/// foreign keys, one core for each transaction, so a batch goes there in two at once.
 async fn store_batch(
     db: &Db,
     owner: UserId,
@@ -269,7 +274,8 @@ async fn store_batch(
     }
 }
 
-/// Stores rows in one transaction, again when somebody added one of their addresses at the same moment.
+/// Stores rows in one transaction, again when somebody added one of their addresses at the same
+/// moment.
 async fn store_lane(
     db: &Db,
     owner: UserId,

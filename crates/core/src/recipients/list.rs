@@ -91,7 +91,8 @@ impl List {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner has a list of that name.
+    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner has a list of
+    /// that name.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
@@ -235,8 +236,8 @@ impl List {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it was changed since; [`Error::Invalid`] and [`Error::Duplicate`] as in
-    /// [`List::create`].
+    /// [`Error::Conflict`] when it was changed since; [`Error::Invalid`] and [`Error::Duplicate`]
+    /// as in [`List::create`].
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,

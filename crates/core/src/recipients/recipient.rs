@@ -1,7 +1,8 @@
 //! Recipients: the people who receive mail (R8).
 //!
-//! A recipient belongs to one user and is unique among that user's recipients by the key of its address. Whether it may
-//! get mail is not a property of it: [`crate::recipients::suppression`] is by address and outlives it.
+//! A recipient belongs to one user and is unique among that user's recipients by the key of its
+//! address. Whether it may get mail is not a property of it: [`crate::recipients::suppression`] is
+//! by address and outlives it.
 
 mod attributes;
 mod page;
@@ -95,7 +96,8 @@ impl Recipient {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner has the address already.
+    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner has the
+    /// address already.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
@@ -157,8 +159,8 @@ impl Recipient {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it was changed since; [`Error::Invalid`] and [`Error::Duplicate`] as in
-    /// [`Recipient::create`].
+    /// [`Error::Conflict`] when it was changed since; [`Error::Invalid`] and [`Error::Duplicate`]
+    /// as in [`Recipient::create`].
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,
@@ -193,7 +195,8 @@ impl Recipient {
         Ok(changed > 0)
     }
 
-    /// Deletes a recipient and takes it out of its lists; deliveries and suppressions stay. Returns whether there was one.
+    /// Deletes a recipient and takes it out of its lists; deliveries and suppressions stay. Returns
+    /// whether there was one.
     pub async fn delete(tx: &mut Tx, owner: UserId, id: RecipientId) -> Result<bool, Error> {
         Ok(Self::delete_many(tx, owner, &[id]).await? > 0)
     }
@@ -217,7 +220,8 @@ impl Recipient {
         .await)?)
     }
 
-    /// Makes the recipient a member of exactly these lists; ids of no list of the owner are passed over.
+    /// Makes the recipient a member of exactly these lists; ids of no list of the owner are passed
+    /// over.
     pub async fn set_lists(
         tx: &mut Tx,
         owner: UserId,

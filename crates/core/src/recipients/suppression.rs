@@ -1,7 +1,7 @@
 //! Suppressions: addresses that get nothing more from an owner (R3).
 //!
-//! *Invariant*: a suppression is by address, not by recipient. Deleting a recipient and importing it again never
-//! subscribes anybody; only [`Suppression::remove`] does.
+//! *Invariant*: a suppression is by address, not by recipient. Deleting a recipient and importing
+//! it again never subscribes anybody; only [`Suppression::remove`] does.
 
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
@@ -20,7 +20,7 @@ pub enum SuppressionReason {
     Unsubscribed,
     /// The owner put it there.
     Manual,
-    /// Mail to it came back for good.
+    /// Mail to it bounced permanently.
     Bounced,
     /// The person reported a letter as unwanted.
     Complained,
@@ -117,7 +117,8 @@ impl Suppression {
         .await)?)
     }
 
-    /// A page of at most `limit` suppressions whose address contains `search`, in the order of addresses.
+    /// A page of at most `limit` suppressions whose address contains `search`, in the order of
+    /// addresses.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,

@@ -1,7 +1,8 @@
 //! The link that ends a subscription.
 //!
-//! The token says itself whose letters it stops and for whom, signed by the service. So the link works for as long as
-//! the service keeps its secret, also when mailing, run and recipient are long deleted.
+//! The token says itself whose letters it stops and for whom, signed by the service. So the link
+//! works for as long as the service keeps its secret, also when mailing, run and recipient are long
+//! deleted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -18,12 +18,14 @@
 //! queue.
 
 mod claim;
+mod open_run;
 mod page;
 pub(crate) mod queue;
 mod recipient_deliveries;
 mod record;
 
-pub use claim::{Claim, ClaimScope, OpenRun, ReturnedClaim, RunLetter, SenderKind};
+pub use claim::{Claim, ClaimTurn, ReturnedClaim};
+pub use open_run::{ClaimScope, OpenRun, RunLetter, SenderKind};
 pub use page::DeliveryFilter;
 pub(crate) use recipient_deliveries::of_domain;
 pub use recipient_deliveries::{

@@ -1,8 +1,8 @@
 //! Mailings: a message, its audience, its schedule and its status (R7, R9–R11).
 //!
 //! A mailing is made from a [`MailingDraft`], which holds everything as people type it. Its status
-//! changes only in `transitions`, and each change leaves an [`HistoryEvent`]. When it is due, it gets a
-//! [`crate::sending::run::Run`].
+//! changes only in `transitions`, and each change leaves an [`HistoryEvent`]. When it is due, it
+//! gets a [`crate::sending::run::Run`].
 //!
 //! *Invariants*: every query on behalf of a user names the owner, so another user's mailing is not
 //! found. `next_due_at` is set exactly while there is a due time to come. An edit never changes a
@@ -155,8 +155,8 @@ pub struct Mailing {
     pub status: MailingStatus,
     /// The next due time, if there is one.
     pub next_due_at: Option<Timestamp>,
-    /// Why it gets no run although it is due, as a [`crate::sending::service::ServiceFault`] says it;
-    /// empty when nothing prevents it.
+    /// Why it gets no run although it is due, as a [`crate::sending::service::ServiceFault`] says
+    /// it; empty when nothing prevents it.
     pub waiting: String,
     /// When a manager switched it off; `None` when it is on.
     pub disabled_at: Option<Timestamp>,

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::platform::cache::CacheClient;
 use crate::platform::secret::SecretKey;
 
+use super::peer;
+
 /// A server process without persistence.
 #[derive(Debug)]
 pub struct CacheServer {
@@ -17,7 +19,7 @@ pub struct CacheServer {
 }
 
 impl CacheServer {
-    /// Starts a server; `None` where neither is installed.
+    /// Starts a server; `None` where neither is installed ([`peer`]).
     ///
     /// # Errors
     ///
@@ -27,7 +29,7 @@ impl CacheServer {
         let binary = std::env::split_paths(&path)
             .flat_map(|folder| ["valkey-server", "redis-server"].map(|name| folder.join(name)))
             .find(|binary| binary.is_file());
-        let Some(binary) = binary else {
+        let Some(binary) = peer(binary, "valkey-server or redis-server") else {
             return Ok(None);
         };
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -19,17 +19,27 @@ pub struct TestDb {
 }
 
 impl TestDb {
-    /// Creates it.
+    /// Creates it: on the server of `TEST_DATABASE_URL`, otherwise as an SQLite file.
     pub async fn new() -> Result<Self, Error> {
+        match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => Self::on_postgres(&server).await,
+            Err(_) => Self::on_sqlite().await,
+        }
+    }
+
+    /// Creates it as an SQLite file.
+    pub async fn on_sqlite() -> Result<Self, Error> {
         let dir = folder()?;
-        let url = if let Ok(server) = std::env::var("TEST_DATABASE_URL") {
-            let template = postgres_template(&server).await?;
-            create(&server, &name(), &format!("TEMPLATE {template}")).await?
-        } else {
-            sqlite_template(&dir.path().join("test.db")).await?;
-            sqlite(dir.path())
-        };
+        sqlite_template(&dir.path().join("test.db")).await?;
+        let url = sqlite(dir.path());
         Self::open(dir, url).await
+    }
+
+    /// Creates it on a PostgreSQL server.
+    pub async fn on_postgres(server: &str) -> Result<Self, Error> {
+        let template = postgres_template(server).await?;
+        let url = create(server, &name(), &format!("TEMPLATE {template}")).await?;
+        Self::open(folder()?, url).await
     }
 
     /// Creates one with all migrations except this one.

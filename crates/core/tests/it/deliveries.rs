@@ -9,7 +9,8 @@ use skychimp_core::sending::attempt::{
     Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder,
 };
 use skychimp_core::sending::delivery::{
-    AttemptResult, Claim, ClaimScope, Delivery, DeliveryFilter, DeliveryNext, DeliveryState,
+    AttemptResult, Claim, ClaimScope, ClaimTurn, Delivery, DeliveryFilter, DeliveryNext,
+    DeliveryState,
 };
 use skychimp_core::sending::run::{Run, RunState};
 use skychimp_core::testing::{TestDb, TestRun, execute, ledger, sending_run, user};
@@ -70,9 +71,19 @@ pub fn sent(claim: &Claim) -> AttemptResult {
 
 pub async fn claim(db: &Db, worker: WorkerId, now: Timestamp, limit: usize) -> Vec<Claim> {
     let mut tx = db.write().await.unwrap();
-    let claims = Delivery::claim_fair(&mut tx, worker, ClaimScope::All, now, limit, (0, true))
-        .await
-        .unwrap();
+    let claims = Delivery::claim_fair(
+        &mut tx,
+        worker,
+        ClaimScope::All,
+        now,
+        limit,
+        ClaimTurn {
+            number: 0,
+            strangers: true,
+        },
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
     claims
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use skychimp_core::blog::media::{self, Gallery, Picture, UNUSED_RETENTION};
 use skychimp_core::blog::post::{Post, PostDraft, UnsavedDraft};
 use skychimp_core::platform::ids::PostId;
-use skychimp_core::testing::TestDb;
+use skychimp_core::testing::{TestDb, peer_at};
 
 use crate::posts::{draft, editor};
 use crate::support::at;
@@ -145,7 +145,7 @@ async fn interrupted_uploads_leave_nothing() {
 #[tokio::test]
 async fn pictures_live_in_an_s3_store() {
     // `tests/services.sh` starts one; plain `cargo test` has none
-    let Ok(url) = std::env::var("TEST_S3_URL") else {
+    let Some(url) = peer_at("TEST_S3_URL") else {
         return;
     };
     let db = TestDb::new().await.unwrap();

@@ -403,7 +403,7 @@ async fn outcomes_are_counted_by_minute() {
 
 /// S10: with Valkey or Redis, nodes share turns there: each begins where the previous one ends.
 #[tokio::test]
-async fn turns_are_shared_beside_the_database() {
+async fn turns_are_shared_in_the_cache() {
     let Some(server) = CacheServer::start().unwrap() else {
         return;
     };

@@ -12,7 +12,7 @@ use skychimp_core::sending::attempt::{
     Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogCursor, LogFilter, LogOrder,
 };
 use skychimp_core::sending::delivery::{
-    AttemptResult, Claim, ClaimScope, Delivery, DeliveryNext, RecipientDeliveryFilter,
+    AttemptResult, Claim, ClaimScope, ClaimTurn, Delivery, DeliveryNext, RecipientDeliveryFilter,
 };
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::sending::run::Run;
@@ -33,9 +33,19 @@ async fn step<T>(db: &Db, work: &RowCounter, step: impl AsyncFnOnce(&mut Tx) -> 
 }
 
 async fn claim(tx: &mut Tx, worker: WorkerId, now: Timestamp) -> Vec<Claim> {
-    Delivery::claim_fair(tx, worker, ClaimScope::All, now, 200, (0, true))
-        .await
-        .unwrap()
+    Delivery::claim_fair(
+        tx,
+        worker,
+        ClaimScope::All,
+        now,
+        200,
+        ClaimTurn {
+            number: 0,
+            strangers: true,
+        },
+    )
+    .await
+    .unwrap()
 }
 
 /// Of ten letters nine are accepted and one is to be retried at `due_at`.

@@ -46,7 +46,7 @@ pub const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     (
         "FROM post_tags t JOIN posts p ON p.id = t.post_id",
-        "the blog's tags, when a page is made anew; people wrote each of them",
+        "the blog's tags, when a page is made again; people wrote each of them",
     ),
     (
         "FROM posts WHERE search LIKE",

@@ -175,7 +175,7 @@ async fn explain(conn: &mut PgConnection, sql: &str, partial: &[String]) -> Resu
         scanned: Vec::new(),
     };
     let mut failed = None;
-    // `custom` as for most statements, `generic` as when sending (`Tx::by_key`)
+    // `custom` as for most statements, `generic` as when sending (`Tx::keep_plans`)
     for (mode, values) in [("custom", &all), ("custom", &needed), ("generic", &needed)] {
         if mode == "custom" && !found.paths.is_empty() && all == needed {
             continue;

@@ -3,11 +3,10 @@
 
 use skychimp_smtp::{Class, Lease, Outcome};
 
-use super::{Disposition, ReadyEmail};
-use crate::shared::Shared;
+use super::{DeliveryWorker, Disposition, ReadyEmail};
 use crate::upstream_pool::ConnectionPermit;
 
-impl Shared {
+impl DeliveryWorker {
     /// Withdraws a letter. If it was announced on the connection, waits for the server's replies; a
     /// refusal counts as an attempt.
     pub(super) async fn withdraw(
@@ -34,7 +33,7 @@ impl Shared {
         self.untouched(ready, fate, permit);
     }
 
-    /// Passes on a letter of which no server knows, and returns its turn to the meter.
+    /// Passes on a letter of which no server knows, and returns its permit to the limiter.
     pub(super) fn untouched(
         &self,
         ready: ReadyEmail,
@@ -47,9 +46,9 @@ impl Shared {
             limiter.give_back();
         }
         match fate {
-            Disposition::Queue => self.queue.put_back(ready.job),
-            Disposition::Back => self.back(ready.job),
-            Disposition::Skip(why) => self.skip(ready.job, why),
+            Disposition::Queue => self.context.letters.queue.put_back(ready.job),
+            Disposition::Back => self.context.letters.back(ready.job),
+            Disposition::Skip(why) => self.context.letters.skip(ready.job, why),
         }
     }
 }

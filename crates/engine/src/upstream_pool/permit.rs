@@ -86,8 +86,8 @@ impl ConnectionPermit {
         }
     }
 
-    /// Whether the connection may send another letter: the server is still in the upstream pool, not over
-    /// its permits or rate, and no preferred server has room.
+    /// Whether the connection may send another letter: the server is still in the upstream pool,
+    /// not over its permits or rate, and no preferred server has room.
     pub fn stays(&self) -> bool {
         let upstream = &self.upstream;
         if self.trial

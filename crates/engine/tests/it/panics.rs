@@ -17,13 +17,13 @@ async fn every_task_that_panics_begins_again() {
         "senders",
         "sender",
         "claimer",
-        "gate",
-        "upkeep",
+        "guard",
+        "reconciler",
         "health",
-        "telling",
-        "parking",
+        "waiting",
+        "delayed",
         "statistics",
-        "remains",
+        "orphans",
         "lease",
         "scheduler",
         "expander",
@@ -73,7 +73,7 @@ async fn what_panicked_recovers() {
 /// S2: a panic during a run loses no letter, and second copies are logged in doubt.
 #[tokio::test]
 async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
-    for task in ["recorder", "claimer", "sender", "lease", "gate"] {
+    for task in ["recorder", "claimer", "sender", "lease", "guard"] {
         let world = World::new().await;
         let server = ServerScript::new()
             .on(|at| match at.step {

@@ -65,7 +65,7 @@ impl World {
             server: Some(server),
             sandbox: None,
             roots: TrustAnchors::System,
-            shared: skychimp_core::platform::cache::CacheClient::none(),
+            cache: skychimp_core::platform::cache::CacheClient::none(),
             secret: SecretKey::new([7; 32]),
             base_url: "https://skychimp.example.org".into(),
             mail_from_name: "Skychimp".into(),

@@ -17,11 +17,11 @@ use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Sink, Step};
 use crate::support::World;
 
 /// Longer than any test here takes.
-const PATIENCE: Duration = Duration::from_mins(20);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(20);
 
 async fn world() -> World {
     World {
-        patience: PATIENCE,
+        patience: WAIT_TIMEOUT,
         ..World::new().await
     }
 }

@@ -131,7 +131,7 @@ impl Service {
                 secret: program.secret_key(db)?,
                 shown: shown(config),
                 mail_server: config.smtp.as_ref().map(servers::configured),
-                shared: program.shared(db)?,
+                shared: program.cache(db)?,
                 registration: config.registration.clone(),
                 proxies: config.proxies.clone(),
                 page_memory: config.page_memory,

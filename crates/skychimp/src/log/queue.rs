@@ -1,8 +1,8 @@
 //! Queue of lines for stderr.
 //!
 //! A background thread writes them, so callers never block. Lines that cannot be written are
-//! dropped, and so are new lines while [`QUEUED_BYTES_MAX`] bytes are waiting for a slow reader. The next line
-//! that gets through says how many were dropped.
+//! dropped, and so are new lines while [`QUEUED_BYTES_MAX`] bytes are waiting for a slow reader.
+//! The next line that gets through says how many were dropped.
 
 use std::collections::VecDeque;
 use std::io;

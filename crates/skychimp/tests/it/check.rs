@@ -1,4 +1,4 @@
-use skychimp_core::testing::CacheServer;
+use skychimp_core::testing::{CacheServer, peer_at};
 use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::Home;
@@ -92,7 +92,7 @@ async fn check_notices_a_server_that_takes_no_letters() {
 /// R5: `check` reports a real Postfix submission port without a login.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_notices_a_submission_port_without_a_login() {
-    let Ok(submission) = std::env::var("TEST_POSTFIX_SUBMISSION") else {
+    let Some(submission) = peer_at("TEST_POSTFIX_SUBMISSION") else {
         return;
     };
     let submission = submission.replace("127.0.0.1", "localhost");

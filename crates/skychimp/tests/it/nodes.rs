@@ -35,7 +35,7 @@ async fn two_services_never_double() {
 
 /// R16: two `send due` next to a running service never double a letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn send_due_beside_a_service_never_doubles() {
+async fn send_due_next_to_a_service_never_doubles() {
     let server = ServerScript::new()
         .on(|at| match at.step {
             Step::EndOfData => Action::delay(Duration::from_millis(10)),

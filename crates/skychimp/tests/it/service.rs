@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::Ended;
 
 /// Time limit of every wait.
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A process of the program that runs until it is stopped. Dropping it kills it.
 pub struct Service {
@@ -86,7 +86,7 @@ impl Service {
                 break status.code().unwrap_or(-1);
             }
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < WAIT_TIMEOUT,
                 "it did not end: {}",
                 self.listen()
             );
@@ -134,7 +134,7 @@ impl Drop for Service {
 pub fn get(address: &str, path: &str) -> Option<String> {
     use std::io::Write as _;
     let mut stream = std::net::TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -153,12 +153,12 @@ fn follow(stderr: ChildStderr) -> Receiver<String> {
     receiver
 }
 
-/// Polls until the condition holds; fails the test after [`PATIENCE`].
+/// Polls until the condition holds; fails the test after [`WAIT_TIMEOUT`].
 #[track_caller]
 pub fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is() {
-        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        assert!(started.elapsed() < WAIT_TIMEOUT, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

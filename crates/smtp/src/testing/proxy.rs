@@ -42,7 +42,9 @@ struct LinkConditions {
 impl Proxy {
     /// Listens on a random loopback port and forwards to `target`.
     ///
-    /// # Panics If no port is free.
+    /// # Panics
+    ///
+    /// If no port is free.
     #[expect(clippy::expect_used, reason = "test support")]
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

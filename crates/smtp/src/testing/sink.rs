@@ -24,7 +24,9 @@ pub struct Sink {
 impl Sink {
     /// Starts it with these options on a random loopback port.
     ///
-    /// # Panics If it does not start.
+    /// # Panics
+    ///
+    /// If it does not start.
     #[expect(clippy::expect_used, reason = "test support")]
     pub async fn start(options: &[&str]) -> Self {
         assert!(

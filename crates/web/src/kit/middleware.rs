@@ -17,8 +17,8 @@ use crate::kit::i18n::Lang;
 use crate::kit::page::{PageContext, ServersNotice, chosen_language};
 use crate::kit::{cookies, csrf};
 
-/// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the visitor's
-/// language and sets cookies.
+/// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the
+/// visitor's language and sets cookies.
 pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
     // The body is not `Sync`, so it is kept apart while the head is borrowed across an await.
     let (head, body) = request.into_parts();

@@ -1,7 +1,7 @@
 //! What every page knows about its visitor: account, language, time zone and theme.
 //!
-//! A middleware creates one [`PageContext`] per request. Handlers take it as an argument and pass it to
-//! their template as `page`, whose methods format sentences, numbers and times.
+//! A middleware creates one [`PageContext`] per request. Handlers take it as an argument and pass
+//! it to their template as `page`, whose methods format sentences, numbers and times.
 
 use std::sync::{Arc, OnceLock};
 
@@ -367,7 +367,8 @@ impl PageContext {
         self.keep
     }
 
-    /// View count of a post, or a placeholder in a cached page. `total` is the count in the database.
+    /// View count of a post, or a placeholder in a cached page. `total` is the count in the
+    /// database.
     #[must_use]
     pub fn views(&self, post: &PostId, total: impl AsInteger) -> String {
         if let Some(keep) = self.keep {

@@ -1,7 +1,8 @@
 //! Placeholders: the parts of a cached page that are filled in at every view.
 //!
-//! While a page is rendered, a placeholder is a *mark* in its text. Marks contain a random number drawn
-//! for each rendering ([`CacheMode`]), so no text that users wrote or sent can be mistaken for one.
+//! While a page is rendered, a placeholder is a *mark* in its text. Marks contain a random number
+//! drawn for each rendering ([`CacheMode`]), so no text that users wrote or sent can be mistaken
+//! for one.
 
 use skychimp_core::platform::ids::PostId;
 

@@ -35,8 +35,8 @@ pub(crate) fn routes() -> SiteRoutes {
         .merge(data::routes())
 }
 
-/// A response with constant time: it is sent [`ConstantTimeAnswer::ANSWER_TIME`] after the request, so that its timing
-/// does not reveal whether an account exists.
+/// A response with constant time: it is sent [`ConstantTimeAnswer::ANSWER_TIME`] after the request,
+/// so that its timing does not reveal whether an account exists.
 struct ConstantTimeAnswer(Instant);
 
 impl ConstantTimeAnswer {

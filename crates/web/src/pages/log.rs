@@ -25,7 +25,7 @@ use crate::site::SiteRoutes;
 /// Attempts per page.
 const PAGE: usize = 50;
 /// Attempts read at a time for an export.
-const SLICE: usize = 1_000;
+const EXPORT_BATCH: usize = 1_000;
 /// Most mailings offered in the filter.
 const MAILINGS: i64 = 200;
 
@@ -275,7 +275,8 @@ impl Lines for LogLines {
             return Ok(None);
         }
         let mut tx = self.app.db.read().await?;
-        let found = Attempt::explore(&mut tx, self.owner, &self.filter, self.after, SLICE).await?;
+        let found =
+            Attempt::explore(&mut tx, self.owner, &self.filter, self.after, EXPORT_BATCH).await?;
         self.after = found.next;
         self.over = found.next.is_none();
         let line = |row: &LogRow| {

@@ -1,12 +1,13 @@
 //! A cached page with placeholders, and the page that a visitor gets.
 //!
-//! A handler renders a page as one text in which placeholders are *marks*. Marks contain a random number
-//! drawn for each rendering ([`CacheMode`]), so no text that users wrote or sent can be mistaken for
-//! one. The text is split at its marks once. From then on a page is its text and the offsets of its
-//! placeholders, also when it is shared with other nodes, and is never searched for marks again.
+//! A handler renders a page as one text in which placeholders are *marks*. Marks contain a random
+//! number drawn for each rendering ([`CacheMode`]), so no text that users wrote or sent can be
+//! mistaken for one. The text is split at its marks once. From then on a page is its text and the
+//! offsets of its placeholders, also when it is shared with other nodes, and is never searched for
+//! marks again.
 //!
-//! *Invariant*: what fills a placeholder is inserted unchanged. A card contains view counts, but no other
-//! placeholders.
+//! *Invariant*: what fills a placeholder is inserted unchanged. A card contains view counts, but no
+//! other placeholders.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! The service's statistics on the home page.
 //!
 //! Counting reads every address (about a second per million), so a result is shown for at least a
-//! second, and at least [`REST_FACTOR`] times as long as counting took. The next view then starts one
-//! count in the background, for all nodes that share a cache. If counting is fast, that view waits
-//! for it. Otherwise views show the old numbers until the new ones are ready.
+//! second, and at least [`REST_FACTOR`] times as long as counting took. The next view then starts
+//! one count in the background, for all nodes that share a cache. If counting is fast, that view
+//! waits for it. Otherwise views show the old numbers until the new ones are ready.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -37,8 +37,8 @@ const QUICK_COUNT: Duration = Duration::from_millis(50);
 const OTHER_NODE_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const NAME: &str = "figures";
-/// Lock in the shared cache: its holder counts. [`COUNT_LEASE`] is longer than a count may take, in case
-/// the holder dies.
+/// Lock in the shared cache: its holder counts. [`COUNT_LEASE`] is longer than a count may take, in
+/// case the holder dies.
 const COUNT_LOCK: &str = "figures in hand";
 const COUNT_LEASE: Duration = Duration::from_secs(30);
 
@@ -158,7 +158,7 @@ impl LiveFigures {
             {
                 return Some(counted);
             }
-            // whoever gets the lock counts; after the timeout anyone may
+            // the holder of the lock counts; after the timeout anyone may
             if self.sealed.take(COUNT_LOCK, COUNT_LEASE).await || Instant::now() > until {
                 return None;
             }

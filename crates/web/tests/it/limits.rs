@@ -107,8 +107,8 @@ async fn nodes_share_the_counts() {
     one.user("ann", Role::User).await;
     let mut browser = one.stranger();
     assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
-    let mut beside = one.another_node().stranger();
-    assert_eq!(guesses(&mut beside, "ann@example.org").await, 0);
+    let mut other = one.another_node().stranger();
+    assert_eq!(guesses(&mut other, "ann@example.org").await, 0);
 }
 
 /// R30: addresses in the same IPv6 /64 count as one.

@@ -5,7 +5,7 @@ use crate::browser::Site;
 
 /// R31: a forgotten password is reset by letter; the link works once, and all sessions end.
 #[tokio::test]
-async fn forgotten_password_is_set_anew() {
+async fn forgotten_password_is_reset() {
     let site = Site::new().await;
     site.user("ann", Role::User).await;
     let mut inside = site.login("ann").await;
@@ -58,8 +58,8 @@ async fn unknown_addresses_get_the_same_answer() {
     assert!(site.letters_to("nobody@example.org").await.is_empty());
 }
 
-/// R30, R31: resetting the password by letter verifies the address, and locks out whoever
-/// registered it before.
+/// R30, R31: resetting the password by letter verifies the address, and locks out the
+/// person who registered it before.
 #[tokio::test]
 async fn reset_takes_an_account_from_who_made_it_with_ones_address() {
     let site = Site::new().await;

@@ -157,8 +157,8 @@ fn scaled(image: &DynamicImage, width: u32) -> DynamicImage {
     image.resize_exact(width, height, FilterType::Lanczos3)
 }
 
-/// JPEG stays JPEG. Everything else is stored lossless, unless that takes more than [`SMALL_FILE_BYTES`] and
-/// more than one byte per pixel: then it is treated as a photograph.
+/// JPEG stays JPEG. Everything else is stored lossless, unless that takes more than
+/// [`SMALL_FILE_BYTES`] and more than one byte per pixel: then it is treated as a photograph.
 fn choose(
     image: &DynamicImage,
     format: ImageFormat,

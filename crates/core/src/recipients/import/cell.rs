@@ -1,8 +1,8 @@
 //! Cells of a table that a spreadsheet may open.
 //!
-//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and a formula
-//! can do harm. Such a text is written with an apostrophe in front, which spreadsheets hide or show as text; numbers and
-//! phone numbers stay as they are.
+//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a
+//! formula, and a formula can do harm. Such a text is written with an apostrophe in front, which
+//! spreadsheets hide or show as text; numbers and phone numbers stay as they are.
 //!
 //! *Invariant*: [`unguard`] takes off exactly what [`guard`] puts on.
 

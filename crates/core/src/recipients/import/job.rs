@@ -1,4 +1,5 @@
-//! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it is.
+//! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it
+//! is.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -239,8 +240,9 @@ impl Import {
         Ok(written > 0)
     }
 
-    /// Does an import that was started: reads its file in the data folder, writes the error file beside it (`text` puts
-    /// a reason into words), writes down its progress and its end. The file goes when all of it was read.
+    /// Does an import that was started: reads its file in the data folder, writes the error file
+    /// beside it (`text` puts a reason into words), writes down its progress and its end. The file
+    /// goes when all of it was read.
     pub async fn perform(
         db: &Db,
         owner: UserId,
@@ -320,7 +322,8 @@ impl Import {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] while it runs or when it is done.
+    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] while it runs or when it is
+    /// done.
     pub async fn start(
         tx: &mut Tx,
         owner: UserId,
@@ -408,7 +411,8 @@ impl Import {
         Ok(())
     }
 
-    /// Forgets it; its files are the caller's to remove. What was imported stays. Returns whether there was one.
+    /// Forgets it; its files are the caller's to remove. What was imported stays. Returns whether
+    /// there was one.
     pub async fn delete(tx: &mut Tx, owner: UserId, id: ImportId) -> Result<bool, Error> {
         let deleted = on_db!(tx, conn => sqlx::query(
             "DELETE FROM imports WHERE owner_id = $1 AND id = $2 AND state <> 'running'",
@@ -421,8 +425,8 @@ impl Import {
         Ok(deleted > 0)
     }
 
-    /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What they imported stays.
-    /// Returns how many.
+    /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What
+    /// they imported stays. Returns how many.
     pub async fn forget_unfinished(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "DELETE FROM imports WHERE state IN ('uploaded', 'failed') AND updated_at < $1",
@@ -433,8 +437,8 @@ impl Import {
         .map(|done| done.rows_affected()))?)
     }
 
-    /// Removes files of a week ago and older in the data folder whose import is not known: it was forgotten, here or on
-    /// another node, or its upload broke off. Returns how many.
+    /// Removes files of a week ago and older in the data folder whose import is not known: it was
+    /// forgotten, here or on another node, or its upload broke off. Returns how many.
     pub async fn remove_lost_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Error> {
         let broken =
             |error: std::io::Error| Error::Internal(format!("the uploaded files: {error}"));
@@ -480,8 +484,8 @@ impl Import {
         Ok(known.into_iter().collect())
     }
 
-    /// Marks imports as failed whose process went away: they run, but nothing was heard of them for two minutes.
-    /// Returns how many. Good at start-up, on a timer and before showing one.
+    /// Marks imports as failed whose process went away: they run, but nothing was heard of them for
+    /// two minutes. Returns how many. Good at start-up, on a timer and before showing one.
     pub async fn give_up_silent(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE imports

@@ -1,4 +1,5 @@
-//! From records to rows that may be stored: the half of an import that needs no database, in a thread of its own.
+//! From records to rows that may be stored: the half of an import that needs no database, in a
+//! thread of its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,7 +17,8 @@ use crate::platform::ids::RecipientId;
 use crate::platform::time::{Clock, Timestamp};
 use crate::recipients::recipient::{Attributes, CheckedRecipient, RecipientDraft, search_text};
 
-/// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to be as they were.
+/// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to
+/// be as they were.
 const FIRST_BATCH: usize = 500;
 
 /// Rows written in one transaction.
@@ -28,7 +30,8 @@ const VALUE_MAX: usize = 200;
 
 /// A row that keeps all rules.
 pub(super) struct Row {
-    /// Its id when it is new. Made here, so that ids are in the order of the file however rows are stored.
+    /// Its id when it is new. Made here, so that ids are in the order of the file however rows are
+    /// stored.
     pub id: RecipientId,
     pub line: u64,
     pub new: CheckedRecipient,
@@ -38,8 +41,9 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Which of `lanes` transactions stores it. Rows of one address share a lane, whichever node reads them: in a lane
-    /// they stay in order, and two imports that know the same address wait for each other in it.
+    /// Which of `lanes` transactions stores it. Rows of one address share a lane, whichever node
+    /// reads them: in a lane they stay in order, and two imports that know the same address wait
+    /// for each other in it.
     pub fn lane(&self, lanes: u8) -> u8 {
         let key = self.new.email.key();
         key.bytes().fold(0, u8::wrapping_add) % lanes
@@ -81,8 +85,8 @@ pub(super) fn read_all(
         Some(width),
     );
     let mut cells = Cells::default();
-    // Eight bytes for each address of the file. A collision of two hashes (one chance in 10⁷ for a million addresses)
-    // loses nothing: what looks repeated is looked up before it is passed over.
+    // Eight bytes for each address of the file. A collision of two hashes (one chance in 10⁷ for a
+    // million addresses) loses nothing: what looks repeated is looked up before it is passed over.
     let mut seen: HashSet<u64> = HashSet::new();
     let hasher = RandomState::new();
     let mut header = options.format.has_header;

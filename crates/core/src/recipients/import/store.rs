@@ -1,7 +1,7 @@
 //! One batch of an import into the database.
 //!
-//! On SQLite rows travel as parameters of `VALUES` of many rows, lists of keys as one JSON text; on PostgreSQL
-//! everything travels as arrays.
+//! On SQLite rows travel as parameters of `VALUES` of many rows, lists of keys as one JSON text; on
+//! PostgreSQL everything travels as arrays.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -52,7 +52,8 @@ pub(super) struct StoreBatch<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::Duplicate`] when somebody added one of the addresses at the same moment: try again in a new transaction.
+/// [`Error::Duplicate`] when somebody added one of the addresses at the same moment: try again in a
+/// new transaction.
 pub(super) async fn store(
     tx: &mut Tx,
     owner: UserId,
@@ -114,8 +115,8 @@ pub(super) async fn store(
     Ok((groups, errors))
 }
 
-/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same address or lock each
-/// other. On SQLite there is one writer anyway.
+/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same
+/// address or lock each other. On SQLite there is one writer anyway.
 async fn lock(tx: &mut Tx, owner: UserId, lane: u8) -> Result<(), Error> {
     if let Tx::Postgres(tx) = tx {
         #[expect(clippy::cast_possible_wrap, reason = "any 64 bits will do")]
@@ -367,8 +368,9 @@ async fn update(
                      WITH v (id, name, comment, attributes, search) AS (VALUES ",
                 );
                 values(&mut sql, chunk.len(), 5);
-                // Written as an insert, because only a CROSS JOIN makes every version of SQLite look each row up by its
-                // key; an UPDATE … FROM of some walks all recipients of the owner for each chunk.
+                // Written as an insert, because only a CROSS JOIN makes every version of SQLite
+                // look each row up by its key; an UPDATE … FROM of some walks all recipients of the
+                // owner for each chunk.
                 sql.push_str(
                     ") SELECT r.owner_id, r.id, r.email, r.email_key, v.name, v.comment, v.attributes, v.search,
                               r.version, r.created_at, ?

@@ -1,7 +1,7 @@
 //! Custom attributes: what else a user knows about a recipient, as a typed JSON object.
 //!
-//! *Invariant*: [`Attributes::cell_of`] and [`Attributes::value_of`] are each other's inverse, so an export imports
-//! back unchanged, types included.
+//! *Invariant*: [`Attributes::cell_of`] and [`Attributes::value_of`] are each other's inverse, so
+//! an export imports back unchanged, types included.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +48,9 @@ impl Attributes {
         wrong
     }
 
-    /// Reads a cell of a table. Empty: not set. What is written exactly as JSON writes a number, a truth value, `null`, an
-    /// array or a quoted text is that value; everything else is text (`007`, `+7 999`, `1.50` stay as they are).
+    /// Reads a cell of a table. Empty: not set. What is written exactly as JSON writes a number, a
+    /// truth value, `null`, an array or a quoted text is that value; everything else is text
+    /// (`007`, `+7 999`, `1.50` stay as they are).
     #[must_use]
     pub fn value_of(cell: &str) -> Option<Value> {
         let cell = cell.trim();
@@ -106,7 +107,8 @@ pub fn key_error(key: &str) -> Option<FieldError> {
     }
 }
 
-/// The nearest good name: other characters become `_`, and it is cut to length. Empty when nothing is left.
+/// The nearest good name: other characters become `_`, and it is cut to length. Empty when nothing
+/// is left.
 #[must_use]
 pub fn good_key(text: &str) -> String {
     let key: String = text

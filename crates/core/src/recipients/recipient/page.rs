@@ -48,7 +48,8 @@ impl CappedCount {
     pub const MAX: i64 = 1_000_000;
 }
 
-/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list; the recipient is `r`.
+/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list; the
+/// recipient is `r`.
 pub(crate) struct FilterSql {
     pub sql: String,
     pub pattern: Option<String>,
@@ -58,7 +59,8 @@ pub(crate) struct FilterSql {
 impl RecipientFilter {
     pub(crate) fn to_where(&self) -> FilterSql {
         let search = self.search.trim().to_lowercase();
-        // Driving from the memberships makes a small list among a million recipients as quick as it is small.
+        // Driving from the memberships makes a small list among a million recipients as quick as it
+        // is small.
         let mut sql = String::from(if self.list.is_some() {
             "memberships m JOIN recipients r ON r.owner_id = m.owner_id AND r.id = m.recipient_id
              WHERE m.owner_id = $1 AND m.list_id = $3"

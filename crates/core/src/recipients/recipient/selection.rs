@@ -8,7 +8,8 @@ use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
 use crate::platform::time::Timestamp;
 
-/// Recipients changed in one transaction: long enough to be quick, short enough that nobody waits for it.
+/// Recipients changed in one transaction: long enough to be quick, short enough that nobody waits
+/// for it.
 const BULK_BATCH: i64 = 5_000;
 
 /// The recipients that an action is for.
@@ -32,8 +33,8 @@ pub enum BulkAction {
 }
 
 impl Recipient {
-    /// Does `action` for a selection, in slices with a transaction each; returns how many recipients it changed.
-    /// An action that is broken off can be done again.
+    /// Does `action` for a selection, in slices with a transaction each; returns how many
+    /// recipients it changed. An action that is broken off can be done again.
     pub async fn bulk(
         db: &Db,
         owner: UserId,
@@ -156,8 +157,8 @@ impl Recipient {
         })
     }
 
-    /// Makes recipients that this transaction inserted members of a list: they are the owner's and in no list yet, so
-    /// nothing has to be looked up. A list of somebody else gets no members.
+    /// Makes recipients that this transaction inserted members of a list: they are the owner's and
+    /// in no list yet, so nothing has to be looked up. A list of somebody else gets no members.
     pub(crate) async fn add_new_to(
         tx: &mut Tx,
         owner: UserId,
@@ -263,7 +264,8 @@ impl Recipient {
     }
 }
 
-/// Ids as the one parameter of a statement: an array on PostgreSQL, JSON of hexadecimal texts on SQLite.
+/// Ids as the one parameter of a statement: an array on PostgreSQL, JSON of hexadecimal texts on
+/// SQLite.
 pub(crate) struct IdArray<'a>(&'a [RecipientId]);
 
 impl<'a> IdArray<'a> {

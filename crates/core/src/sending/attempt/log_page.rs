@@ -5,9 +5,9 @@
 //! deliveries. Attempts that were not accepted have an index. All others are merged from the logs
 //! of the runs, starting with the run that ended last, until no newer attempt can follow.
 //!
-//! *Invariant*: a page looks at no more than about [`ROWS_SCANNED_MAX`] attempts and [`RUNS_PER_SCAN`] runs. If that
-//! does not fill it, the page ends where everything newer has been looked at, and sets
-//! [`LogPage::cut`].
+//! *Invariant*: a page looks at no more than about [`ROWS_SCANNED_MAX`] attempts and
+//! [`RUNS_PER_SCAN`] runs. If that does not fill it, the page ends where everything newer has been
+//! looked at, and sets [`LogPage::cut`].
 
 use super::{Attempt, AttemptOutcome};
 use crate::platform::db::{Tx, dialect, on_db};

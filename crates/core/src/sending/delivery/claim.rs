@@ -5,94 +5,20 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
+use super::open_run::{ClaimScope, OpenRun};
 use super::queue::{self, InFlightCheck};
 use super::record::{Deltas, add_to_runs};
 use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
-use crate::platform::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId, WorkerId};
+use crate::platform::ids::{DeliveryId, RecipientId, RunId, UserId, WorkerId};
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::FromIdentity;
-use crate::sending::service::{ServiceIdentity, is_nobody};
 
 /// Maximum number of runs that one claim looks into. If there are more, they take turns.
 const RUNS_PER_CLAIM: usize = 32;
 /// A claim stops after looking at `limit` times this many deliveries, even if few of them can be
 /// sent.
 const SCANS_MAX: usize = 4;
-
-/// What a worker sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimScope {
-    /// Everything that is due.
-    All,
-    /// Only the runs of one mailing.
-    Mailing(MailingId),
-}
-
-/// A run whose letters may be sent now: it is in progress and has not reached its end, its mailing
-/// is running and not switched off, and its owner is not blocked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
-pub struct OpenRun {
-    /// The owner.
-    pub owner_id: UserId,
-    /// The run.
-    pub id: RunId,
-    /// Its mailing.
-    pub mailing_id: MailingId,
-    /// Its due time; the `Date` of its letters.
-    pub due_at: Timestamp,
-    /// No letter is sent from this time on; `None` for no end.
-    pub end_at: Option<Timestamp>,
-    /// Whether its sender's address can exist.
-    #[sqlx(rename = "from_email", try_from = "String")]
-    pub sender: SenderKind,
-}
-
-/// Whether the sender's address of a run can exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SenderKind {
-    /// It can, judging by the address alone.
-    Somebody,
-    /// It cannot ([`is_nobody`]); letters from it are not sent to strangers.
-    Nobody,
-}
-
-impl From<String> for SenderKind {
-    fn from(email: String) -> Self {
-        if is_nobody(&email) {
-            Self::Nobody
-        } else {
-            Self::Somebody
-        }
-    }
-}
-
-impl OpenRun {
-    /// Whether its letters may be sent over the servers in use; `strangers` when these reach
-    /// strangers.
-    #[must_use]
-    pub fn may_leave(&self, strangers: bool) -> bool {
-        !strangers || self.sender == SenderKind::Somebody
-    }
-}
-
-/// The letter that a run froze. Its personal fields are not filled in.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct RunLetter {
-    /// The subject.
-    pub subject: String,
-    /// The HTML part; empty for none.
-    pub html: String,
-    /// The text part.
-    pub text: String,
-    /// The sender's name.
-    pub from_name: String,
-    /// The sender's address; empty for the service's sender.
-    pub from_email: String,
-    /// Reply-To address; empty for the sender.
-    pub reply_to: String,
-}
 
 /// A delivery that a worker holds, with what its letter needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,22 +96,14 @@ impl ClaimRow {
     }
 }
 
-/// Selects open runs ([`OpenRun`]) of all mailings or of one, with an extra condition.
-macro_rules! open_sql {
-    ($and:literal) => {
-        concat!(
-            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at, r.from_email
-             FROM runs r
-             JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
-             JOIN users u ON u.id = r.owner_id
-             WHERE r.finished_at IS NULL AND r.state IN ('expanding', 'sending')
-               AND (r.end_at IS NULL OR r.end_at > $1)
-               AND m.status = 'running' AND m.disabled_at IS NULL AND u.blocked_at IS NULL
-               AND ($2 IS NULL OR r.mailing_id = $2) ",
-            $and,
-            " ORDER BY r.id"
-        )
-    };
+/// One claim among others of the same worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimTurn {
+    /// Grows with each claim. With very many runs it decides whose turn it is.
+    pub number: usize,
+    /// Whether the servers in use reach strangers; if so, runs that may not be sent there are
+    /// passed over ([`OpenRun::may_leave`]).
+    pub strangers: bool,
 }
 
 /// Reads the letters of a run. `$deliveries` joins ranges of the queue with deliveries.
@@ -201,118 +119,26 @@ macro_rules! letters_sql {
     };
 }
 
-impl ClaimScope {
-    const fn mailing(self) -> Option<MailingId> {
-        match self {
-            Self::All => None,
-            Self::Mailing(mailing) => Some(mailing),
-        }
-    }
-}
-
-impl OpenRun {
-    /// Runs whose letters may be sent at `now`, oldest first.
-    pub async fn all(tx: &mut Tx, scope: ClaimScope, now: Timestamp) -> Result<Vec<Self>, Error> {
-        Self::select(tx, open_sql!(""), scope, now).await
-    }
-
-    /// Runs of [`OpenRun::all`] with a delivery that can be claimed at `now`.
-    pub async fn with_work(
-        tx: &mut Tx,
-        scope: ClaimScope,
-        now: Timestamp,
-    ) -> Result<Vec<Self>, Error> {
-        let sql = open_sql!(
-            "AND EXISTS (SELECT 1 FROM queue q
-                         WHERE q.run_id = r.id AND q.claimed_by IS NULL AND q.due_at <= $1)"
-        );
-        Self::select(tx, sql, scope, now).await
-    }
-
-    async fn select(
-        tx: &mut Tx,
-        sql: &'static str,
-        scope: ClaimScope,
-        now: Timestamp,
-    ) -> Result<Vec<Self>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(sql)
-            .bind(now)
-            .bind(scope.mailing())
-            .fetch_all(conn)
-            .await)?)
-    }
-}
-
-impl RunLetter {
-    /// Replaces the sender of a run whose address cannot exist with the mailing's current sender,
-    /// or the service's. Returns false when that address cannot exist either.
-    pub async fn mend_sender(
-        tx: &mut Tx,
-        run: &OpenRun,
-        service: &ServiceIdentity,
-    ) -> Result<bool, Error> {
-        let own: Option<(String, String)> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT from_name, from_email FROM mailings WHERE owner_id = $1 AND id = $2",
-        )
-        .bind(run.owner_id)
-        .bind(run.mailing_id)
-        .fetch_optional(conn)
-        .await)?;
-        let (name, email) = own.unwrap_or_default();
-        let sender = FromIdentity { name, email }.or(&service.sender);
-        if sender.email.is_empty() || is_nobody(&sender.email) {
-            return Ok(false);
-        }
-        on_db!(tx, conn => sqlx::query(
-            "UPDATE runs SET from_name = $3, from_email = $4, waiting = ''
-             WHERE owner_id = $1 AND id = $2 AND finished_at IS NULL",
-        )
-        .bind(run.owner_id)
-        .bind(run.id)
-        .bind(sender.name)
-        .bind(sender.email)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-        Ok(true)
-    }
-
-    /// The letter of the owner's run.
-    pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT subject, html, text, from_name, from_email, reply_to FROM runs WHERE owner_id = $1 AND id = $2",
-        )
-        .bind(owner)
-        .bind(run)
-        .fetch_optional(conn)
-        .await)?)
-    }
-}
-
 impl Delivery {
     /// Claims up to `limit` due deliveries for `worker`, shared evenly among owners, then among
     /// their runs. What one of them does not use goes to the others.
-    ///
-    /// `strangers` says whether the servers in use reach strangers; runs that may not be sent there
-    /// are passed over ([`OpenRun::may_leave`]). `turn` must grow with each claim. With very many
-    /// runs it decides whose turn it is.
     pub async fn claim_fair(
         tx: &mut Tx,
         worker: WorkerId,
         scope: ClaimScope,
         now: Timestamp,
         limit: usize,
-        (turn, strangers): (usize, bool),
+        turn: ClaimTurn,
     ) -> Result<Vec<Claim>, Error> {
         tx.keep_plans().await?;
         queue::sweep(tx, worker).await?;
         let mut runs = OpenRun::with_work(tx, scope, now).await?;
-        runs.retain(|run| run.may_leave(strangers));
+        runs.retain(|run| run.may_leave(turn.strangers));
         if runs.is_empty() {
             return Ok(Vec::new());
         }
         if runs.len() > RUNS_PER_CLAIM {
-            let start = turn.wrapping_mul(RUNS_PER_CLAIM) % runs.len();
+            let start = turn.number.wrapping_mul(RUNS_PER_CLAIM) % runs.len();
             runs.rotate_left(start);
             runs.truncate(RUNS_PER_CLAIM);
         }

@@ -1,9 +1,9 @@
 //! The people behind a number: deliveries of a run in order of address, filtered by what became of
 //! them.
 //!
-//! A page looks at no more than [`ROWS_SCANNED_MAX`] deliveries, so it answers quickly even if few of a million
-//! match. It then says up to which address it looked. If only few letters of a run were not
-//! accepted, a search by reply starts from those attempts.
+//! A page looks at no more than [`ROWS_SCANNED_MAX`] deliveries, so it answers quickly even if few
+//! of a million match. It then says up to which address it looked. If only few letters of a run
+//! were not accepted, a search by reply starts from those attempts.
 
 use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, dialect, on_db};

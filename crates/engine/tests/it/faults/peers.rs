@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::testing::settle;
+use skychimp_core::testing::{peer_at, settle};
 use skychimp_engine::Engine;
 use skychimp_smtp::testing::Sink;
 use skychimp_smtp::{Server, Tls};
@@ -30,7 +30,7 @@ async fn sink_gets_every_letter_once() {
 /// affect the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn postfix_delivers_every_letter_once() {
-    let Ok(address) = std::env::var("TEST_POSTFIX") else {
+    let Some(address) = peer_at("TEST_POSTFIX") else {
         return;
     };
     let (_, port) = address.rsplit_once(':').unwrap();

@@ -11,7 +11,7 @@ use crate::out;
 use crate::program::Program;
 
 /// Accounts read per page.
-const SLICE: usize = 500;
+const LIST_BATCH: usize = 500;
 
 /// List accounts, newest first.
 #[derive(Debug, clap::Args)]
@@ -41,9 +41,9 @@ impl List {
                 after: found.last().map(|seen| seen.user.id),
             };
             let mut tx = db.read().await?;
-            let limit = i64::try_from(SLICE)?;
+            let limit = i64::try_from(LIST_BATCH)?;
             let slice = Moderator::command().users(&mut tx, filter, limit).await?;
-            let over = slice.len() < SLICE;
+            let over = slice.len() < LIST_BATCH;
             found.extend(slice);
             if over {
                 break;

@@ -216,7 +216,7 @@ async fn reset(
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;
     let mut response = page.redirect("/login", Flash::done("reset-done"));
-    // whoever reads the mailbox is not guessing passwords
+    // someone who can read the mailbox is not guessing passwords
     app.know_device(&mut response, user.id);
     Ok(response)
 }

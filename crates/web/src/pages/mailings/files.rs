@@ -21,7 +21,7 @@ use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::report_view::{Group, ReportView};
 
 /// Runs read at a time.
-const SLICE: i64 = 50;
+const EXPORT_BATCH: i64 = 50;
 
 /// The rows of one run's report.
 struct RunLines(vec::IntoIter<Vec<Vec<Cell>>>);
@@ -161,7 +161,7 @@ impl Lines for MailingLines {
             return Ok(None);
         }
         let mut tx = self.app.db.read().await?;
-        let runs = Run::page(&mut tx, self.owner, self.mailing, self.before, SLICE).await?;
+        let runs = Run::page(&mut tx, self.owner, self.mailing, self.before, EXPORT_BATCH).await?;
         self.over = runs.is_empty();
         self.before = runs.last().map(|run| run.due_at);
         let mut lines = Vec::with_capacity(runs.len());

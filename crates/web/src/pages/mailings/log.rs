@@ -24,7 +24,7 @@ use crate::parts::attempts::{cells, moment};
 /// Attempts per page.
 const PAGE: usize = 50;
 /// Attempts read at a time for an export.
-const SLICE: usize = 1_000;
+const EXPORT_BATCH: usize = 1_000;
 
 /// The filters, as the form sends them.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -188,7 +188,7 @@ struct LogLines {
     over: bool,
 }
 
-/// The log as a file, oldest attempt first; at most [`SLICE`] rows in memory.
+/// The log as a file, oldest attempt first; at most [`EXPORT_BATCH`] rows in memory.
 pub(crate) async fn table(
     State(app): State<AppState>,
     page: PageContext,
@@ -220,9 +220,16 @@ impl Lines for LogLines {
         }
         let mut tx = self.app.db.read().await?;
         let (owner, filter) = (self.owner, &self.filter);
-        let found =
-            Attempt::page(&mut tx, owner, filter, LogOrder::Oldest, self.after, SLICE).await?;
-        self.over = found.len() < SLICE;
+        let found = Attempt::page(
+            &mut tx,
+            owner,
+            filter,
+            LogOrder::Oldest,
+            self.after,
+            EXPORT_BATCH,
+        )
+        .await?;
+        self.over = found.len() < EXPORT_BATCH;
         self.after = found.last().map(Attempt::cursor);
         Ok(Some(found.iter().map(cells).collect()))
     }

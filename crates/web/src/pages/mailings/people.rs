@@ -26,7 +26,7 @@ use crate::kit::table::{Cell, Lines, columns, download};
 /// Recipients per page.
 const PAGE: usize = 50;
 /// Recipients read at a time for an export.
-const SLICE: usize = 1_000;
+const EXPORT_BATCH: usize = 1_000;
 /// Most runs offered in the filter.
 const RUNS: i64 = 100;
 
@@ -279,7 +279,8 @@ impl Lines for PeopleLines {
             return Ok(None);
         };
         let mut tx = self.app.db.read().await?;
-        let found = Delivery::people(&mut tx, &self.run, &self.filter, &after, SLICE).await?;
+        let found =
+            Delivery::people(&mut tx, &self.run, &self.filter, &after, EXPORT_BATCH).await?;
         self.after = found.next;
         let cells = |row: &DeliveryRow| {
             vec![

@@ -25,7 +25,7 @@ use crate::parts::report_view::sentence;
 /// Runs per page.
 const PAGE: usize = 50;
 /// Runs read at a time for an export.
-const SLICE: usize = 200;
+const EXPORT_BATCH: usize = 200;
 /// Length of the default period, in days.
 const DAYS: i32 = 30;
 const PATH: &str = "/reports";
@@ -183,8 +183,9 @@ impl Lines for RunLines {
             return Ok(None);
         }
         let mut tx = self.app.db.read().await?;
-        let found = Run::of_period(&mut tx, self.owner, self.period, self.after, SLICE).await?;
-        self.over = found.len() < SLICE;
+        let found =
+            Run::of_period(&mut tx, self.owner, self.period, self.after, EXPORT_BATCH).await?;
+        self.over = found.len() < EXPORT_BATCH;
         self.after = found.last().map(|found| found.run.id);
         let mut lines = Vec::with_capacity(found.len());
         for TitledRun { run, title } in found {

@@ -1,0 +1,132 @@
+//! The letters that a worker holds, from the claim to the outcome.
+
+use skychimp_core::platform::time::Clock;
+use skychimp_core::sending::attempt::AttemptOutcome;
+use skychimp_core::sending::delivery::{AttemptResult, Claim, DeliveryNext};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use crate::delayed_queue::DelayedQueue;
+use crate::letter_writer::LetterError;
+use crate::queue::{EmailJob, InFlight, Queue};
+use crate::recorder::RecordEvent;
+
+/// Queues the letters that a worker holds, and reports what becomes of them: each one leaves with
+/// exactly one [`RecordEvent`].
+#[derive(Debug)]
+pub struct HeldLetters {
+    /// Source of the current time.
+    pub clock: Clock,
+    /// Letters that may be sent now.
+    pub queue: Queue,
+    /// Letters whose domain is at its limit.
+    pub delayed: DelayedQueue<EmailJob>,
+    /// Number of letters held, by owner.
+    pub in_flight: InFlight,
+    /// To the recorder.
+    pub events: UnboundedSender<RecordEvent>,
+}
+
+impl HeldLetters {
+    /// No letters. Their outcomes go to `events`.
+    pub fn new(clock: Clock, events: UnboundedSender<RecordEvent>) -> Self {
+        Self {
+            clock,
+            queue: Queue::default(),
+            delayed: DelayedQueue::default(),
+            in_flight: InFlight::default(),
+            events,
+        }
+    }
+
+    /// Removes and returns the queued and delayed letters for which `pick` is true.
+    pub fn evict(&self, mut pick: impl FnMut(&EmailJob) -> bool) -> Vec<EmailJob> {
+        let mut evicted = self.queue.evict(&mut pick);
+        evicted.extend(self.delayed.evict(&mut pick));
+        evicted
+    }
+
+    pub fn unwritable(&self, claim: &Claim, error: LetterError) -> AttemptResult {
+        AttemptResult {
+            owner: claim.owner,
+            run: claim.run,
+            delivery: claim.id,
+            number: claim.attempts + 1,
+            at: self.clock.now(),
+            outcome: AttemptOutcome::Failed,
+            class: error.class.into(),
+            phase: "local".into(),
+            code: None,
+            enhanced_code: None,
+            reply: error.reason,
+            server: String::new(),
+            duration_ms: 0,
+            next: DeliveryNext::Failed,
+        }
+    }
+
+    pub fn attempted(&self, attempted: AttemptResult, slot: Option<OwnedSemaphorePermit>) {
+        self.in_flight.gone(Some(attempted.owner));
+        self.event(RecordEvent::Attempted {
+            attempted: Box::new(attempted),
+            slot,
+        });
+    }
+
+    /// Fails a delivery because the letter of its run is broken.
+    pub fn unsendable(&self, claim: &Claim) {
+        let error = LetterError {
+            class: "local_template",
+            reason: "the letter of this run cannot be written".to_owned(),
+        };
+        self.attempted(self.unwritable(claim, error), None);
+    }
+
+    /// Returns a claim to the queue in the database.
+    pub fn give_back(&self, claim: &Claim) {
+        self.in_flight.gone(Some(claim.owner));
+        self.event(RecordEvent::Back(claim.untried(None)));
+    }
+
+    /// Returns a job to the queue in the database.
+    pub fn back(&self, job: EmailJob) {
+        match job {
+            EmailJob::Letter { claim, .. } => self.give_back(&claim),
+            EmailJob::Outbox(letter) => {
+                self.in_flight.gone(None);
+                self.event(RecordEvent::OutboxBack(letter.id, self.clock.now()));
+            }
+        }
+    }
+
+    /// Returns a job to the queue in the database, not due before `until`.
+    pub fn back_until(&self, job: EmailJob, until: Instant) {
+        let until = self.clock.now() + until.saturating_duration_since(Instant::now());
+        match job {
+            EmailJob::Letter { claim, .. } => {
+                self.in_flight.gone(Some(claim.owner));
+                self.event(RecordEvent::Back(claim.untried(Some(until))));
+            }
+            EmailJob::Outbox(letter) => {
+                self.in_flight.gone(None);
+                self.event(RecordEvent::OutboxBack(letter.id, until));
+            }
+        }
+    }
+
+    /// Skips a job because its address was suppressed.
+    pub fn skip(&self, job: EmailJob, why: &'static str) {
+        if let EmailJob::Letter { claim, .. } = job {
+            self.in_flight.gone(Some(claim.owner));
+            self.event(RecordEvent::Skip(claim, why));
+        }
+    }
+
+    pub fn event(&self, event: RecordEvent) {
+        if self.events.send(event).is_err() {
+            // only after the recorder gave up during shutdown; the journal has it
+            tracing::error!("an outcome came after the recorder's end");
+        }
+    }
+}
