@@ -34,11 +34,13 @@ targets=(--workspace --locked --lib --bins --tests)
 
 on_sqlite() { (unset TEST_DATABASE_URL && "$@"); }
 build() { cargo build "${targets[@]}" && cargo test --workspace --locked --test plans --no-run; }
+# Two tests per core: they wait for servers and clocks for two thirds of their time.
 rust_tests() {
+    local threads=$((2 * $(nproc)))
     if cargo nextest --version >/dev/null 2>&1; then
-        COLLECT_STATEMENTS=$statements cargo nextest run "${targets[@]}"
+        COLLECT_STATEMENTS=$statements cargo nextest run "${targets[@]}" --test-threads $threads
     else
-        COLLECT_STATEMENTS=$statements cargo test "${targets[@]}" --no-fail-fast
+        COLLECT_STATEMENTS=$statements RUST_TEST_THREADS=$threads cargo test "${targets[@]}" --no-fail-fast
     fi
 }
 plans() { EXPLAIN_STATEMENTS=$statements cargo test --workspace --locked --test plans; }
