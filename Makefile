@@ -9,6 +9,9 @@ ASSET_SOURCES := $(shell find $(ASSETS) \( -name node_modules -o -name dist \) -
 CHAOS := timeout 1800 cargo test --locked -p skychimp --test chaos -- --nocapture --test-threads=1
 SOAK := timeout 1800 cargo test --locked -p skychimp-engine --test soak -- --nocapture
 
+# a part of the checks, with its seconds for .ci/run
+PART := tests/part.sh
+
 # pages whose pictures the README shows
 PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-mailings-id
 
@@ -69,15 +72,16 @@ advisories: ## known security holes in the libraries; asks the advisory database
 	$(TOOLS)/cargo-deny --locked check advisories
 	npm --prefix $(ASSETS) audit --omit=dev
 
-check: lint assets e2e-ready ## `make lint`, formatting, lints, documentation, and the rules of tools/checks
-	cargo fmt --all --check
-	npm --prefix e2e run types
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test soak --test chaos --test plans --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
-	cargo build --locked --bin skychimp --bin checks
-	$(TARGET)/debug/checks
-	tools/generate.sh $(TARGET)/debug/skychimp --check
+check: assets e2e-ready ## `make lint`, formatting, lints, documentation, and the rules of tools/checks
+	$(PART) 'licences, spelling, links' $(MAKE) lint
+	$(PART) 'formatting' cargo fmt --all --check
+	$(PART) 'types of the browser tests' npm --prefix e2e run types
+	$(PART) 'Clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(PART) 'Clippy on the long tests' cargo clippy --workspace --test soak --test chaos --test plans --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(PART) 'cargo doc, with the features of the release' cargo doc --workspace --no-deps --locked --quiet
+	$(PART) 'build of the program' cargo build --workspace --locked --bins --test plans
+	$(PART) 'rules' $(TARGET)/debug/checks
+	$(PART) 'generated files' tools/generate.sh $(TARGET)/debug/skychimp --check
 
 generate: assets ## write the generated files again: the example configuration and the table of settings
 	cargo build --locked --bin skychimp

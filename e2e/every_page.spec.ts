@@ -81,54 +81,52 @@ const LOOKS: [string, Language, BrowserContextOptions][] = [
   ['phone-dark-ru', 'ru', { ...PHONE, colorScheme: 'dark' }],
 ];
 
-
-/** Signs in, goes through the pages that are found from `begin` and `wanted`, in every look. */
+/** Signs in and goes through the pages that are found from `begin` and `wanted`. */
 async function lookAtAll(
   program: Program,
-  signedIn: (language: Language, options: BrowserContextOptions) => Promise<Page>,
+  name: string,
+  language: Language,
+  page: Page,
   begin: string[],
   wanted: (path: string) => boolean,
 ): Promise<void> {
-  let all: string[] = [];
-  for (const [name, language, options] of LOOKS) {
-    const page = await signedIn(language, options);
-    const wrong = complaints(page);
-    if (all.length === 0) {
-      all = (await addresses(page, program, begin)).filter((address) => wanted(new URL(address).pathname));
-      expect(all.length).toBeGreaterThan(5);
-    }
-    for (const address of all) await look(page, name, language, address);
-    expect(wrong).toEqual([]);
-    await page.context().close();
-  }
+  const wrong = complaints(page);
+  const all = (await addresses(page, program, begin)).filter((address) => wanted(new URL(address).pathname));
+  expect(all.length).toBeGreaterThan(5);
+  for (const address of all) await look(page, name, language, address);
+  expect(wrong).toEqual([]);
+  await page.context().close();
 }
 
-// R1: every page works in a real browser, for everybody
-test('every page is accessible, complete, and fits a phone', async ({ browser, start }) => {
-  test.setTimeout(480_000);
-  const program = await start();
-  const unlinked = await inUse(program);
-  await lookAtAll(program, (language, options) => signIn(browser, program, language, options), ['/', ...unlinked], () => true);
-});
+for (const [name, language, options] of LOOKS) {
+  // R1: every page works in a real browser, for everybody
+  test(`every page is accessible, complete, and fits, ${name}`, async ({ browser, start }) => {
+    test.setTimeout(480_000);
+    const program = await start();
+    const unlinked = await inUse(program);
+    const page = await signIn(browser, program, language, options);
+    await lookAtAll(program, name, language, page, ['/', ...unlinked], () => true);
+  });
 
-// R1, R32: the pages of administrators
-test('every page of an administrator is accessible, complete, and fits a phone', async ({ browser, start }) => {
-  test.setTimeout(480_000);
-  const program = await start();
-  await inUse(program);
-  program.run(['server', 'create', '--name', 'Newsletters', '--host', 'mail.example.org', '--disabled', '--per-day', '5000', '--warm-up', '50 100 200']);
-  const signedIn = (language: Language, options: BrowserContextOptions) => signIn(browser, program, language, options, ADMIN);
-  await lookAtAll(program, signedIn, ['/manage/users'], (path) => path.startsWith('/manage'));
-});
+  // R1, R32: the pages of administrators
+  test(`every page of an administrator is accessible, complete, and fits, ${name}`, async ({ browser, start }) => {
+    test.setTimeout(480_000);
+    const program = await start();
+    await inUse(program);
+    program.run(['server', 'create', '--name', 'Newsletters', '--host', 'mail.example.org', '--disabled', '--per-day', '5000', '--warm-up', '50 100 200']);
+    const page = await signIn(browser, program, language, options, ADMIN);
+    await lookAtAll(program, name, language, page, ['/manage/users'], (path) => path.startsWith('/manage'));
+  });
 
-// R1, R44, R45: the blog and its panel, with the articles of the demo
-test('every page of the blog is accessible, complete, and fits a phone', async ({ browser }) => {
-  test.setTimeout(480_000);
-  const [program, password] = await Program.demo();
-  try {
-    const signedIn = (language: Language, options: BrowserContextOptions) => signInEditor(browser, program, language, options, password);
-    await lookAtAll(program, signedIn, ['/posts', '/blog'], (path) => /^\/(posts|blog)/.test(path));
-  } finally {
-    await program.stop();
-  }
-});
+  // R1, R44, R45: the blog and its panel, with the articles of the demo
+  test(`every page of the blog is accessible, complete, and fits, ${name}`, async ({ browser }) => {
+    test.setTimeout(480_000);
+    const [program, password] = await Program.demo();
+    try {
+      const page = await signInEditor(browser, program, language, options, password);
+      await lookAtAll(program, name, language, page, ['/posts', '/blog'], (path) => /^\/(posts|blog)/.test(path));
+    } finally {
+      await program.stop();
+    }
+  });
+}

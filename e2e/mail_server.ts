@@ -1,5 +1,6 @@
 // A mail server of the tests' own: keeps letters, and is slow or refuses when told to.
 import { type Server, type Socket, createServer } from 'node:net';
+import { freePort } from './program.ts';
 
 export interface Letter {
   to: string;
@@ -41,8 +42,8 @@ export class MailServer {
 
   static async start(options = ''): Promise<MailServer> {
     const server = createServer();
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-    const { port } = server.address() as { port: number };
+    const port = await freePort();
+    await new Promise<void>((done) => server.listen(port, '127.0.0.1', done));
     const mail = new MailServer(server, `smtp://127.0.0.1:${port}?tls=none${options}`);
     server.on('connection', (socket) => mail.talk(socket));
     return mail;

@@ -120,13 +120,22 @@ export class Program {
   }
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
+/**
+ * A port that nobody listens on, below the range from which the kernel takes the ports of outgoing connections: a service
+ * finds it free again after a restart. Each of Playwright's workers has a range of its own.
+ */
+export async function freePort(): Promise<number> {
+  const first = 10_000 + (Number(process.env.TEST_PARALLEL_INDEX ?? 0) % 10) * 2_000;
+  for (;;) {
+    const port = first + Math.floor(Math.random() * 2_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
     const server = createServer();
-    server.once('error', failed);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
+    server.once('error', () => done(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
   });
 }

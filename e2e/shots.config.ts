@@ -1,4 +1,4 @@
 import config from './playwright.config.ts';
 
 // Pictures, not tests.
-export default { ...config, testMatch: ['shots.ts', 'report_shots.ts'] };
+export default { ...config, projects: undefined, testMatch: ['shots.ts', 'report_shots.ts'] };

@@ -13,36 +13,44 @@ trap 'rm -rf "$log" "$statements"' EXIT
 code=0
 closing=()
 
-# part NAME COMMAND...: runs the command and keeps its summary lines
+# part NAME COMMAND...: runs it, keeps its closing lines and its seconds
 part() {
-    local name=$1 began=$SECONDS
+    local name=$1 began=$SECONDS seconds
     shift
     echo "== $name"
-    "$@" 2>&1 | tee "$log.part"
+    "$@" 2>&1 | tee "$log"
     if [ "${PIPESTATUS[0]}" != 0 ]; then
         code=1
         closing+=("$name: FAILED")
     fi
+    seconds=$((SECONDS - began))
     while IFS= read -r line; do closing+=("$name: $line"); done < <(
-        sed 's/\x1b\[[0-9;]*m//g' "$log.part" | grep -E '^ *(Summary \[|test result:|[0-9]+ (passed|failed|flaky|skipped|did not run)\b)'
+        sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^ *(Summary \[|test result:|[0-9]+ (passed|failed|flaky|skipped|did not run)\b)'
     )
-    closing+=("$name: $((SECONDS - began)) s")
-    cat "$log.part" >>"$log"
-    rm -f "$log.part"
+    closing+=("$name: $seconds s")
+    [ -z "${PARTS:-}" ] || printf '%6d s  %s\n' "$seconds" "$name" >>"$PARTS"
 }
 
+# One set of features for all parts, that of the tests: what a part needs was built by the first one. Examples are only
+# compiled, by Clippy.
+targets=(--workspace --locked --lib --bins --tests)
+
 on_sqlite() { (unset TEST_DATABASE_URL && "$@"); }
+build() { cargo build "${targets[@]}" && cargo test --workspace --locked --test plans --no-run; }
+# Two tests per core: they wait for servers and clocks for two thirds of their time.
 rust_tests() {
+    local threads=$((2 * $(nproc)))
     if cargo nextest --version >/dev/null 2>&1; then
-        COLLECT_STATEMENTS=$statements cargo nextest run --workspace --locked
+        COLLECT_STATEMENTS=$statements cargo nextest run "${targets[@]}" --test-threads $threads
     else
-        COLLECT_STATEMENTS=$statements cargo test --workspace --locked --no-fail-fast --lib --bins --tests
+        COLLECT_STATEMENTS=$statements RUST_TEST_THREADS=$threads cargo test "${targets[@]}" --no-fail-fast
     fi
 }
 plans() { EXPLAIN_STATEMENTS=$statements cargo test --workspace --locked --test plans; }
 doc_examples() { cargo test --workspace --locked --doc; }
-browser() { cargo build --locked --bin skychimp && npm --prefix e2e test; }
+browser() { npm --prefix e2e test; }
 
+part "build of the tests" build
 part "Rust on SQLite" on_sqlite rust_tests
 part "plans on SQLite" on_sqlite plans
 part "Rust on PostgreSQL" rust_tests
