@@ -127,7 +127,7 @@ impl Claimer {
     }
 
     /// Adapts the number of letters in hand to the rate at which they are sent.
-    fn keep_pace(&mut self) {
+    fn adapt_limit(&mut self) {
         let waiting = self.context.letters.queue.len();
         let (mut gone, since) = self.gone;
         gone += self.filled.saturating_sub(waiting);
@@ -146,7 +146,7 @@ impl Claimer {
     /// Claims once; false when there was nothing to claim.
     async fn fill(&mut self) -> anyhow::Result<bool> {
         let context = Arc::clone(&self.context);
-        self.keep_pace();
+        self.adapt_limit();
         self.most = match context.upstreams.capacity(self.pace) {
             Capacity::Letters(letters) => letters,
             Capacity::Trial => TRIAL_LETTERS,
@@ -273,7 +273,7 @@ impl Claimer {
                 .in_flight
                 .claimed(Some(claim.owner), 1, now);
             if self.broken.contains(&claim.run) {
-                self.context.letters.unsendable(&claim);
+                self.context.letters.fail_unsendable(&claim);
                 continue;
             }
             match self.templates.get(&claim.run) {

@@ -44,7 +44,7 @@ struct ReadyEmail {
     job: EmailJob,
     letter: Letter,
     /// The pass for its domain, if the domain has a limit.
-    pass: Option<DomainPermit>,
+    domain_permit: Option<DomainPermit>,
     /// It has been counted against the server's limits.
     counted: bool,
 }
@@ -113,7 +113,7 @@ impl DeliveryWorker {
         let context = &self.context;
         while let Some(job) = context.letters.queue.take(&context.lifecycle.stop).await {
             if let Some((job, permit)) = self.permit(job).await {
-                self.carry(job, permit).await;
+                self.send_over(job, permit).await;
             }
         }
     }
@@ -141,7 +141,7 @@ impl DeliveryWorker {
                             at.map_or(soon, |at| at.min(soon))
                         }
                         Route::Domain(until) => {
-                            self.put_aside(job, until);
+                            self.delay(job, until);
                             return None;
                         }
                         Route::Nothing => {
@@ -172,7 +172,7 @@ impl DeliveryWorker {
     }
 
     /// Delays a letter whose domain is at its limit, so that letters to other domains can pass.
-    fn put_aside(&self, job: EmailJob, until: Option<Instant>) {
+    fn delay(&self, job: EmailJob, until: Option<Instant>) {
         let name = job.domain().to_owned();
         let domain = self.context.upstreams.domain(&name);
         let most = self.context.in_flight_limit() / 4;
@@ -187,7 +187,7 @@ impl DeliveryWorker {
     }
 
     /// Sends a letter, then others over the same connection while there are any.
-    async fn carry(&self, first: EmailJob, permit: ConnectionPermit) {
+    async fn send_over(&self, first: EmailJob, permit: ConnectionPermit) {
         let (lease, first) = self.lease(first, &permit).await;
         let mut lease = match lease {
             Some(Ok(lease)) => lease,
@@ -204,18 +204,18 @@ impl DeliveryWorker {
             }
         };
         let mut current = match first {
-            Some(first) => self.ready_now(first, &permit),
-            None => self.another(&permit),
+            Some(first) => self.prepare(first, &permit),
+            None => self.next_ready(&permit),
         };
         while let Some(ready) = current.take() {
-            let (ready, slot) = match self.pass(ready, &permit).await {
+            let (ready, slot) = match self.await_turn(ready, &permit).await {
                 SendTurn::Now(ready, slot) => (ready, slot),
                 SendTurn::Never(ready, fate) => {
                     self.withdraw(&mut lease, ready, fate, &permit).await;
                     if !lease.is_usable() {
                         return;
                     }
-                    current = self.another(&permit);
+                    current = self.next_ready(&permit);
                     continue;
                 }
             };
@@ -224,7 +224,7 @@ impl DeliveryWorker {
                 .send(&mut lease, ready, upcoming.as_ref(), slot, &permit)
                 .await;
             if let SendOutcome::Untouched(ready) = sent {
-                self.untouched(ready, Disposition::Queue, &permit);
+                self.requeue(ready, Disposition::Queue, &permit);
                 if let Some(upcoming) = upcoming {
                     self.withdraw(&mut lease, upcoming, Disposition::Queue, &permit)
                         .await;
@@ -238,7 +238,7 @@ impl DeliveryWorker {
                 }
                 return;
             }
-            current = upcoming.or_else(|| self.another(&permit));
+            current = upcoming.or_else(|| self.next_ready(&permit));
         }
     }
 
@@ -263,27 +263,27 @@ impl DeliveryWorker {
         }
     }
 
-    /// Waits for an outcome slot and for the letter's turn, then asks the guard again.
-    async fn pass(&self, mut ready: ReadyEmail, permit: &ConnectionPermit) -> SendTurn {
+    /// Waits for an outcome slot and for the letter's permit, then asks the guard again.
+    async fn await_turn(&self, mut ready: ReadyEmail, permit: &ConnectionPermit) -> SendTurn {
         let counted = ready.counted;
-        let domain = ready.pass.take();
+        let domain = ready.domain_permit.take();
         let slot = {
-            let turn = async {
+            let acquire = async {
                 // the semaphore is never closed; without a slot the letter is merely not counted
                 let slot = Arc::clone(&self.context.slots).acquire_owned().await.ok();
                 if let Some(domain) = &domain {
-                    domain.turn().await?;
+                    domain.acquire().await?;
                 }
                 if let Some(limiter) = permit.upstream.limiter.as_ref().filter(|_| !counted) {
-                    limiter.turn().await?;
+                    limiter.acquire().await?;
                 }
                 Ok::<_, Instant>(slot)
             };
-            tokio::pin!(turn);
+            tokio::pin!(acquire);
             loop {
                 let slot = tokio::select! {
                     biased;
-                    slot = &mut turn => Some(slot),
+                    slot = &mut acquire => Some(slot),
                     () = self.context.lifecycle.stop.cancelled() => return SendTurn::Never(ready, Disposition::Back),
                     () = tokio::time::sleep(ROUTE_INTERVAL) => None,
                 };
@@ -301,7 +301,7 @@ impl DeliveryWorker {
         };
         permit.cancel_wait();
         ready.counted = true;
-        ready.pass = domain;
+        ready.domain_permit = domain;
         SendTurn::Now(ready, slot)
     }
 
@@ -310,7 +310,8 @@ impl DeliveryWorker {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
-        // a letter that has to wait for its turn cannot be announced: the open DATA would time out
+        // a letter that has to wait for its permit cannot be announced: the open DATA would time
+        // out
         if permit
             .upstream
             .limiter
@@ -328,7 +329,7 @@ impl DeliveryWorker {
             self.context.letters.queue.put_back(job);
             return None;
         }
-        let mut ready = self.ready_now(job, permit)?;
+        let mut ready = self.prepare(job, permit)?;
         if let Some(limiter) = &permit.upstream.limiter {
             if !limiter.try_permit() {
                 self.context.letters.queue.put_back(ready.job);
@@ -340,18 +341,18 @@ impl DeliveryWorker {
     }
 
     /// The next letter for an idle connection.
-    fn another(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    fn next_ready(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
         let job = self.context.letters.queue.try_take(0)?;
-        self.ready_now(job, permit)
+        self.prepare(job, permit)
     }
 
-    fn ready_now(&self, job: EmailJob, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    fn prepare(&self, job: EmailJob, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         match self.ask(&job) {
             GuardAnswer::Go => match permit.admit(job.domain()) {
-                Ok(pass) => return self.write(job, pass),
+                Ok(domain_permit) => return self.write(job, domain_permit),
                 // another server may take it
                 Err(DomainExhausted) => self.context.letters.queue.put_back(job),
             },
@@ -371,7 +372,7 @@ impl DeliveryWorker {
     }
 
     /// Renders the letter; if that fails, the delivery has failed.
-    fn write(&self, job: EmailJob, pass: Option<DomainPermit>) -> Option<ReadyEmail> {
+    fn write(&self, job: EmailJob, domain_permit: Option<DomainPermit>) -> Option<ReadyEmail> {
         let written = match &job {
             EmailJob::Letter {
                 claim, template, ..
@@ -382,13 +383,13 @@ impl DeliveryWorker {
             (Ok(letter), job) => Some(ReadyEmail {
                 job,
                 letter,
-                pass,
+                domain_permit,
                 counted: false,
             }),
             (Err(error), EmailJob::Letter { claim, .. }) => {
                 self.context
                     .letters
-                    .attempted(self.context.letters.unwritable(&claim, error), None);
+                    .attempted(self.context.letters.render_failure(&claim, error), None);
                 None
             }
             (Err(error), EmailJob::Outbox(letter)) => {
@@ -443,7 +444,7 @@ impl DeliveryWorker {
         permit.upstream.count(report.outcome);
         if report.outcome == Outcome::NotTried {
             if let Some(entry) = entry
-                && let Err(error) = self.context.journal.landed(entry.delivery)
+                && let Err(error) = self.context.journal.unsent(entry.delivery)
             {
                 tracing::error!(%error, "the journal cannot be written");
             }
@@ -453,7 +454,7 @@ impl DeliveryWorker {
         SendOutcome::Over
     }
 
-    /// Turns a report into the event to record.
+    /// Converts a report into the event to record.
     fn settle(&self, job: EmailJob, report: AttemptReport, slot: Option<OwnedSemaphorePermit>) {
         let now = self.context.env.clock.now();
         match job {

@@ -47,7 +47,7 @@ pub struct PauseReason {
     /// The reason as readable text, such as the server's reply.
     pub why: String,
     /// Reported by another node.
-    pub heard: bool,
+    pub adopt: bool,
 }
 
 impl PauseReason {
@@ -129,12 +129,12 @@ impl CircuitBreaker {
             until: Instant::now() + MISCONFIGURED_PAUSE,
             class: Class::Auth.as_str(),
             why: why.to_owned(),
-            heard: false,
+            adopt: false,
         }));
     }
 
     /// Takes over another node's pause, unless this node's current pause ends earlier.
-    pub fn heard(&self, down: PauseReason) {
+    pub fn adopt(&self, down: PauseReason) {
         self.state.send_if_modified(|state| {
             let news = !matches!(state, BreakerState::Down(known) if known.until <= down.until);
             if news {
@@ -213,7 +213,7 @@ impl CircuitBreaker {
             until: Instant::now() + pause,
             class: class.as_str(),
             why: why.to_owned(),
-            heard: false,
+            adopt: false,
         }));
     }
 
@@ -351,11 +351,11 @@ mod tests {
             until: Instant::now() + Duration::from_secs(seconds),
             class: "connection",
             why: "refused".to_owned(),
-            heard: true,
+            adopt: true,
         };
-        health.heard(down(30));
+        health.adopt(down(30));
         assert_eq!(pause(&health).as_secs(), 30);
-        health.heard(down(60));
+        health.adopt(down(60));
         assert_eq!(pause(&health).as_secs(), 30);
         health.retry();
         assert_eq!(pause(&health).as_secs(), 0);

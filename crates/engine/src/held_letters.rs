@@ -47,7 +47,7 @@ impl HeldLetters {
         evicted
     }
 
-    pub fn unwritable(&self, claim: &Claim, error: LetterError) -> AttemptResult {
+    pub fn render_failure(&self, claim: &Claim, error: LetterError) -> AttemptResult {
         AttemptResult {
             owner: claim.owner,
             run: claim.run,
@@ -75,12 +75,12 @@ impl HeldLetters {
     }
 
     /// Fails a delivery because the letter of its run is broken.
-    pub fn unsendable(&self, claim: &Claim) {
+    pub fn fail_unsendable(&self, claim: &Claim) {
         let error = LetterError {
             class: "local_template",
             reason: "the letter of this run cannot be written".to_owned(),
         };
-        self.attempted(self.unwritable(claim, error), None);
+        self.attempted(self.render_failure(claim, error), None);
     }
 
     /// Returns a claim to the queue in the database.

@@ -147,7 +147,7 @@ impl Journal {
     }
 
     /// Notes that a letter announced as in flight was not sent; does nothing for unknown ones.
-    pub fn landed(&self, delivery: DeliveryId) -> io::Result<()> {
+    pub fn unsent(&self, delivery: DeliveryId) -> io::Result<()> {
         let mut inner = self.inner.lock();
         if inner.pending.remove(&delivery).is_none() {
             return Ok(());
@@ -383,8 +383,8 @@ mod tests {
             journal.in_flight(entry(delivery)).unwrap();
         }
         journal.done(&sent(1)).unwrap();
-        journal.landed(DeliveryId(2)).unwrap();
-        journal.landed(DeliveryId(9)).unwrap();
+        journal.unsent(DeliveryId(2)).unwrap();
+        journal.unsent(DeliveryId(9)).unwrap();
         assert!(OrphanJournal::find(dir.path()).unwrap().is_empty());
         assert_eq!(journal.entries().len(), 2);
         drop(journal);

@@ -121,12 +121,12 @@ pub async fn report_waiting(context: Arc<WorkerContext>) {
             told = !context.set_waiting("").await;
         }
         let pause = if told { REPORT_INTERVAL } else { Duration::MAX };
-        let lets_go = context.upstreams.lets_go();
+        let next_release = context.upstreams.next_release();
         tokio::select! {
             _ = changed.changed() => {}
             () = tokio::time::sleep(pause) => {}
             () = async {
-                match lets_go {
+                match next_release {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }

@@ -251,7 +251,7 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
         health.failing(WORKER_TASK, failed);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(pauses.another()) => {}
+            () = tokio::time::sleep(pauses.next_pause()) => {}
         }
     }
 }

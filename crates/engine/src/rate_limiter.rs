@@ -1,10 +1,11 @@
-//! Turns: when the next letter may go to a server, or to one domain over it (S10).
+//! Permits: when the next letter may go to a server, or to one domain over it (S10).
 //!
-//! Turns are taken from the limits of all nodes in batches ([`RateBudget`]) and handed out here, so
-//! there is no query per letter. A turn has a time; a letter sleeps until then, without polling.
+//! Permits are taken from the limits of all nodes in batches ([`RateBudget`]) and handed out here,
+//! so there is no query per letter. A permit has a time; a letter sleeps until then, without
+//! polling.
 //!
-//! *Invariants*: a turn is used at its time or at most [`LATENESS_MAX`] after it, otherwise it is
-//! lost: turns never accumulate into a burst. What was counted but not used is given back.
+//! *Invariants*: a permit is used at its time or at most [`LATENESS_MAX`] after it, otherwise it is
+//! lost: permits never accumulate into a burst. What was counted but not used is given back.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,25 +18,25 @@ use skychimp_core::sending::sending_server::{LEASE_DURATION, RateBudget, RateLea
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// How late a turn may be used, given timer granularity and load. The spacing makes up for it.
+/// How late a permit may be used, given timer granularity and load. The spacing makes up for it.
 const LATENESS_MAX: Duration = Duration::from_millis(20);
-/// How far ahead turns are taken.
+/// How far ahead permits are taken.
 const LEASE_AHEAD: Duration = Duration::from_millis(250);
 /// Batch size for letters without spacing.
 const PERMITS_BATCH: i64 = 100;
 
-/// The turns of a server, or of a domain on it.
+/// The permits of a server, or of a domain on it.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Time between two turns; `None`: only their number is limited.
+    /// Time between two permits; `None`: only their number is limited.
     interval: Option<Duration>,
     turns: Mutex<Permits>,
-    /// The first in line waits for the next turn; the others wait for this lock.
+    /// The first in line waits for the next permit; the others wait for this lock.
     line: tokio::sync::Mutex<()>,
     /// Number of letters on their way to the line.
     coming: AtomicUsize,
     filled: Notify,
-    /// Notified when more turns are needed.
+    /// Notified when more permits are needed.
     asked: Arc<Notify>,
 }
 
@@ -64,17 +65,17 @@ struct LeasedPermits {
 enum NextPermit {
     /// Go now.
     Go,
-    /// Wait for its turn.
+    /// Wait for its permit.
     At(Instant),
-    /// Request more turns.
+    /// Request more permits.
     Ask,
     /// Wait until the limit is free again.
     Exhausted(Instant),
 }
 
 impl RateLimiter {
-    /// A meter that requests turns through `asked`; `interval`: the time between two turns, if
-    /// spaced.
+    /// A limiter that requests permits through `asked`; `interval`: the time between two permits,
+    /// if spaced.
     pub fn new(interval: Option<Duration>, asked: Arc<Notify>) -> Self {
         Self {
             interval,
@@ -116,11 +117,11 @@ impl RateLimiter {
     }
 
     /// Counts a letter on its way here.
-    pub fn wait_for_permit(&self) {
+    pub fn add_waiting(&self) {
         self.coming.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Uncounts a letter that had its turn or went elsewhere.
+    /// Uncounts a letter that had its permit or went elsewhere.
     pub fn cancel_wait(&self) {
         self.coming.fetch_sub(1, Ordering::AcqRel);
     }
@@ -133,9 +134,9 @@ impl RateLimiter {
             .filter(|(_, until)| *until > now)
     }
 
-    /// Waits for a turn and takes it; the error is when the used-up limit is free again.
+    /// Waits for a permit and takes it; the error is when the used-up limit is free again.
     /// Cancel-safe.
-    pub async fn turn(&self) -> Result<(), Instant> {
+    pub async fn acquire(&self) -> Result<(), Instant> {
         let _line = self.line.lock().await;
         loop {
             let filled = self.filled.notified();
@@ -160,7 +161,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes a turn if one is available now.
+    /// Takes a permit if one is available now.
     pub fn try_permit(&self) -> bool {
         let mut turns = self.turns.lock();
         let go = turns.next(Instant::now()) == NextPermit::Go;
@@ -171,7 +172,7 @@ impl RateLimiter {
         go
     }
 
-    /// Gives back the turn of a letter that was not sent.
+    /// Gives back the permit of a letter that was not sent.
     pub fn give_back(&self) {
         let mut turns = self.turns.lock();
         if let Some(minute) = turns.grants.front().and_then(|held| held.minute) {
@@ -207,7 +208,7 @@ impl RateLimiter {
                     interval,
                     left: count,
                     minute,
-                    // counted turns may be held this long, and the letter leaves slightly later
+                    // counted permits may be held this long, and the letter leaves slightly later
                     expires: now + starts_in + LEASE_DURATION / 2,
                 });
             }
@@ -236,7 +237,7 @@ impl RateLimiter {
         std::mem::take(&mut turns.unused)
     }
 
-    /// Requests more before the last turn is used.
+    /// Requests more before the last permit is used.
     fn ask_ahead(&self, turns: &mut Permits) {
         let left: i64 = turns.grants.iter().map(|held| held.left).sum();
         let low = turns.grants.len() < 2 && left <= turns.last_grant() / 4;
@@ -283,7 +284,7 @@ impl Permits {
         }
     }
 
-    /// Approximate size of a grant.
+    /// Approximate size of a lease.
     fn last_grant(&self) -> i64 {
         self.grants.back().map_or(0, |held| {
             let ahead = LEASE_AHEAD.as_micros() / held.interval.as_micros().max(1);
@@ -295,7 +296,7 @@ impl Permits {
 }
 
 impl LeasedPermits {
-    /// Drops turns whose time has passed; returns how many.
+    /// Drops permits whose time has passed; returns how many.
     fn lose(&mut self, now: Instant) -> i64 {
         let lost = if self.interval.is_zero() {
             if now < self.expires {
@@ -325,7 +326,7 @@ mod tests {
 
     use super::*;
 
-    /// The limit shared by all nodes, as the database keeps it: the next free turn.
+    /// The limit shared by all nodes, as the database keeps it: the next free permit.
     #[derive(Clone)]
     struct LimitRow(Arc<Mutex<Instant>>);
 
@@ -361,7 +362,7 @@ mod tests {
             let (limiter, left, stop) = (Arc::clone(&limiter), Arc::clone(&left), Arc::clone(stop));
             tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    limiter.turn().await.unwrap();
+                    limiter.acquire().await.unwrap();
                     left.lock().push(Instant::now());
                     tokio::time::sleep(busy).await;
                 }
@@ -448,7 +449,7 @@ mod tests {
         }
     }
 
-    /// S10: turns missed during a pause are lost.
+    /// S10: permits missed during a pause are lost.
     #[tokio::test(start_paused = true)]
     async fn turns_do_not_pile_up() {
         let asked = Arc::new(Notify::new());
@@ -464,11 +465,11 @@ mod tests {
             Instant::now(),
             Timestamp::default(),
         );
-        limiter.turn().await.unwrap();
+        limiter.acquire().await.unwrap();
         tokio::time::sleep(Duration::from_secs(3)).await;
         let begin = Instant::now();
         for _ in 0..10 {
-            limiter.turn().await.unwrap();
+            limiter.acquire().await.unwrap();
         }
         assert!(begin.elapsed() >= interval * 9);
         let lost = limiter.take_unused(false);
@@ -492,7 +493,7 @@ mod tests {
             clock,
         );
         let until = Instant::now() + hour;
-        assert_eq!(limiter.turn().await, Err(until));
+        assert_eq!(limiter.acquire().await, Err(until));
         assert_eq!(limiter.exhausted(Instant::now()), Some(("day", until)));
         assert!(!limiter.try_permit());
         assert_eq!(limiter.wanted(&RateBudget::default()), None);
@@ -500,7 +501,7 @@ mod tests {
         assert_eq!(limiter.exhausted(Instant::now()), None);
         tokio::select! {
             biased;
-            _ = limiter.turn() => panic!("nothing was granted"),
+            _ = limiter.acquire() => panic!("nothing was granted"),
             () = asked.notified() => {}
         }
         assert_eq!(limiter.wanted(&RateBudget::default()), Some(PERMITS_BATCH));

@@ -2,8 +2,8 @@
 //!
 //! One task reads the database every second for added, removed and changed servers, for what other
 //! nodes found out, and for requested tests; it also writes this node's counters. Each server has a
-//! task that retries it after a pause and publishes its state, and one that requests turns from its
-//! limits.
+//! task that retries it after a pause and publishes its state, and one that requests permits from
+//! its limits.
 //!
 //! *Invariants*: what this node saw last takes precedence over reports of other nodes.
 //! Administrators are notified once about a paused server.
@@ -60,7 +60,7 @@ pub struct Reconciler {
     /// Servers removed from the upstream pool with letters still in flight.
     leaving: Vec<Arc<Upstream>>,
     /// When each server's health row was last written, by any node.
-    heard: HashMap<ServerId, Timestamp>,
+    adopt: HashMap<ServerId, Timestamp>,
     /// Tests that have been started, by the time of the request.
     tests: HashMap<ServerId, Timestamp>,
     /// What was last written about servers in use.
@@ -81,7 +81,7 @@ impl Reconciler {
             service: config.service.clone(),
             tasks: JoinSet::new(),
             leaving: Vec::new(),
-            heard: HashMap::new(),
+            adopt: HashMap::new(),
             tests: HashMap::new(),
             beats: HashMap::new(),
         }
@@ -152,7 +152,7 @@ impl Reconciler {
             self.context.upstreams.refresh();
         }
         for row in &news {
-            self.hear(row, now);
+            self.adopt(row, now);
         }
         self.test(&servers, &news).await?;
         if strangers && fault.is_none() {
@@ -196,12 +196,12 @@ impl Reconciler {
             let context = &self.context;
             self.tasks.spawn(watched(
                 "health",
-                keep_health(Arc::clone(context), Arc::clone(upstream)),
+                publish_health(Arc::clone(context), Arc::clone(upstream)),
             ));
             if upstream.limiter.is_some() || !upstream.domains.is_empty() {
                 self.tasks.spawn(watched(
                     "turns",
-                    keep_turns(Arc::clone(context), Arc::clone(upstream)),
+                    lease_permits(Arc::clone(context), Arc::clone(upstream)),
                 ));
             }
         }
@@ -221,12 +221,12 @@ impl Reconciler {
     }
 
     /// Adopts what another node reports or a user requests, unless this node has newer information.
-    fn hear(&mut self, row: &kept::ServerHealth, now: Timestamp) {
+    fn adopt(&mut self, row: &kept::ServerHealth, now: Timestamp) {
         let members = self.context.upstreams.members();
         let Some(upstream) = members.iter().find(|upstream| upstream.id == row.server_id) else {
             return;
         };
-        let is_news = self.heard.insert(upstream.id, row.changed_at) != Some(row.changed_at);
+        let is_news = self.adopt.insert(upstream.id, row.changed_at) != Some(row.changed_at);
         let answered = upstream.health.answered().map(|at| now - at.elapsed());
         // the configuration may have been corrected before this start
         let is_old = upstream.id == ServerId::CONFIGURATION && row.changed_at < self.started;
@@ -237,23 +237,23 @@ impl Reconciler {
                     && (is_news || until.is_none()) =>
             {
                 let class = Class::ALL.iter().find(|class| class.as_str() == row.class);
-                upstream.health.heard(PauseReason {
+                upstream.health.adopt(PauseReason {
                     since: Instant::now(),
                     // a pause that is over is followed by an immediate try
                     until: Instant::now() + until.map_or(Duration::ZERO, |until| until.since(now)),
                     class: class.map_or("connection", |class| class.as_str()),
                     why: row.reply.clone(),
-                    heard: true,
+                    adopt: true,
                 });
             }
             // a row older than this node's pause is about to be overwritten: it requests nothing
             (HealthState::Open | HealthState::Paused, BreakerState::Down(down))
                 if row.until.is_none_or(|until| until <= now)
-                    && (down.heard || row.changed_at >= now - down.since.elapsed()) =>
+                    && (down.adopt || row.changed_at >= now - down.since.elapsed()) =>
             {
                 upstream.health.retry();
             }
-            (HealthState::Closed, BreakerState::Down(down)) if is_news && down.heard => {
+            (HealthState::Closed, BreakerState::Down(down)) if is_news && down.adopt => {
                 upstream.health.connected();
             }
             _ => {}
@@ -296,7 +296,7 @@ impl Reconciler {
             let from = self.from.clone();
             self.tasks.spawn(async move {
                 let result = match server {
-                    Ok(server) => server_test::try_out(server, &from).await,
+                    Ok(server) => server_test::probe(server, &from).await,
                     Err(why) => Err(why),
                 };
                 let (ok, text) = match &result {
@@ -314,7 +314,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Writes the counters, and the beats of servers in use.
+    /// Writes the counters, and the heartbeats of servers in use.
     async fn write(&mut self, news: &[kept::ServerHealth], now: Timestamp) -> Result<(), Error> {
         let members = self.context.upstreams.members();
         let local = Instant::now();
@@ -400,7 +400,7 @@ pub async fn finish(context: &WorkerContext) {
 }
 
 /// Publishes a server's health to other nodes and pages; retries it when its pause is over.
-async fn keep_health(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
+async fn publish_health(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     let mut health = upstream.health.watch();
     let mut told = BreakerState::Up;
     while !upstream.is_removed() {
@@ -450,7 +450,7 @@ async fn change(
 ) -> Result<(), Error> {
     let now = context.env.clock.now();
     let record_failure = match state {
-        BreakerState::Down(down) if down.heard => return Ok(()),
+        BreakerState::Down(down) if down.adopt => return Ok(()),
         BreakerState::Up => HealthChange {
             state: HealthState::Closed,
             until: None,
@@ -503,8 +503,8 @@ async fn tested(context: &WorkerContext, id: ServerId, ok: bool, text: &str) -> 
     tx.commit().await
 }
 
-/// Requests turns from a server's limits when they are needed.
-async fn keep_turns(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
+/// Requests permits from a server's limits when they are needed.
+async fn lease_permits(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     while !upstream.is_removed() {
         upstream.asked.notified().await;
         let allowance = upstream.allowance(context.env.clock.now());
@@ -539,7 +539,7 @@ async fn keep_turns(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     }
 }
 
-/// Takes turns from the context cache if possible, otherwise from the database.
+/// Takes permits from the shared cache if possible, otherwise from the database.
 async fn take(
     context: &WorkerContext,
     allowance: &RateBudget,

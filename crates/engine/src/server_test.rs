@@ -42,7 +42,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connects, encrypts, logs in and asks whether letters from `from` would be accepted, then
 /// disconnects; sends no letter. Returns what the server can do, or as the error what does not
 /// work.
-pub async fn try_out(mut server: Server, from: &str) -> Result<String, String> {
+pub async fn probe(mut server: Server, from: &str) -> Result<String, String> {
     server.timeouts = Timeouts::all(TEST_TIMEOUT);
     let logged_in = if server.credentials.is_some() {
         ", took the credentials"

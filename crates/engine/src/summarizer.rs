@@ -64,7 +64,7 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
     }
     let mut tx = db.write().await?;
     let last = report.keep(&mut tx, due, begun.elapsed()).await?;
-    let told = last && tell(&mut tx, config, due, &report).await?;
+    let told = last && queue_summary(&mut tx, config, due, &report).await?;
     tx.commit().await?;
     if told {
         wake.everywhere(db).await?;
@@ -79,7 +79,7 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
 }
 
 /// Queues the summary letter to the owner; false if none is due.
-async fn tell(
+async fn queue_summary(
     tx: &mut Tx,
     config: &EngineConfig,
     due: DueReport,

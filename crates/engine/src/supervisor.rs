@@ -25,7 +25,7 @@ pub struct Backoff(u32);
 
 impl Backoff {
     /// Counts a failure and returns the pause after it.
-    pub fn another(&mut self) -> Duration {
+    pub fn next_pause(&mut self) -> Duration {
         let pause = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(self.0));
         self.0 = (self.0 + 1).min(16);
         pause.min(PAUSE_MAX)
@@ -81,7 +81,7 @@ pub async fn keep<F, T>(
         health.failing(name, error.to_string());
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pauses.another()) => {}
+            () = tokio::time::sleep(pauses.next_pause()) => {}
         }
     }
 }

@@ -193,9 +193,9 @@ impl UpstreamPool {
                     RetryTime::Freed.note(&mut busy);
                     continue;
                 };
-                let turn = upstream.free_at(now);
-                if turn > now + WAKE_AHEAD {
-                    RetryTime::At(turn - WAKE_AHEAD).note(&mut busy);
+                let acquire = upstream.free_at(now);
+                if acquire > now + WAKE_AHEAD {
+                    RetryTime::At(acquire - WAKE_AHEAD).note(&mut busy);
                     continue;
                 }
                 match upstream.domains.get(domain).map(|guard| guard.free_at(now)) {
@@ -245,7 +245,7 @@ impl UpstreamPool {
             })
             .ok()?;
         if let Some(limiter) = &upstream.limiter {
-            limiter.wait_for_permit();
+            limiter.add_waiting();
         }
         Some(ConnectionPermit {
             upstreams: Arc::clone(self),
@@ -349,7 +349,7 @@ impl UpstreamPool {
     }
 
     /// When the next used-up limit is free again.
-    pub fn lets_go(&self) -> Option<Instant> {
+    pub fn next_release(&self) -> Option<Instant> {
         let now = Instant::now();
         let members = self.members();
         members

@@ -138,13 +138,13 @@ impl Connector {
         if greeting.code != 220 {
             return Err(Failure::reply(&greeting, Phase::Greeting));
         }
-        let mut capabilities = self.ehlo_name(&mut wire, &ehlo_name).await?;
+        let mut capabilities = self.ehlo(&mut wire, &ehlo_name).await?;
         if matches!(mode, Tls::Required | Tls::Opportunistic) {
             if capabilities.starttls {
                 let reply = self.ask(&mut wire, "STARTTLS", Phase::StartTls).await?;
                 if reply.code == 220 {
                     wire = self.encrypt(wire).await?;
-                    capabilities = self.ehlo_name(&mut wire, &ehlo_name).await?;
+                    capabilities = self.ehlo(&mut wire, &ehlo_name).await?;
                 } else if mode == Tls::Required {
                     let failure = Failure::reply(&reply, Phase::StartTls);
                     let class = if failure.class == Class::Closing {
@@ -263,7 +263,7 @@ impl Connector {
     }
 
     /// Sends EHLO, or HELO to servers that do not know EHLO.
-    async fn ehlo_name(&self, wire: &mut Wire, name: &str) -> Result<Capabilities, Failure> {
+    async fn ehlo(&self, wire: &mut Wire, name: &str) -> Result<Capabilities, Failure> {
         let reply = self
             .ask(wire, &format!("EHLO {name}"), Phase::Hello)
             .await?;

@@ -30,16 +30,11 @@ impl DeliveryWorker {
                 return;
             }
         }
-        self.untouched(ready, fate, permit);
+        self.requeue(ready, fate, permit);
     }
 
     /// Passes on a letter of which no server knows, and returns its permit to the limiter.
-    pub(super) fn untouched(
-        &self,
-        ready: ReadyEmail,
-        fate: Disposition,
-        permit: &ConnectionPermit,
-    ) {
+    pub(super) fn requeue(&self, ready: ReadyEmail, fate: Disposition, permit: &ConnectionPermit) {
         if let Some(limiter) = &permit.upstream.limiter
             && ready.counted
         {

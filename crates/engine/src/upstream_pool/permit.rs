@@ -46,10 +46,10 @@ impl Drop for DomainPermit {
 }
 
 impl DomainPermit {
-    /// Waits for the domain's turn; the error is when its limit is free again.
-    pub async fn turn(&self) -> Result<(), Instant> {
+    /// Waits for the domain's permit; the error is when its limit is free again.
+    pub async fn acquire(&self) -> Result<(), Instant> {
         if let Some(limiter) = &self.guard.limiter {
-            limiter.turn().await?;
+            limiter.acquire().await?;
             self.cancel_wait();
         }
         Ok(())
@@ -131,7 +131,7 @@ impl ConnectionPermit {
             });
         taken.map_err(|_| DomainExhausted)?;
         if let Some(limiter) = &guard.limiter {
-            limiter.wait_for_permit();
+            limiter.add_waiting();
         }
         Ok(Some(DomainPermit {
             upstreams: Arc::clone(&self.upstreams),

@@ -45,11 +45,11 @@ pub struct Upstream {
     pub pool: Pool,
     /// Circuit breaker.
     pub health: CircuitBreaker,
-    /// Its turns; `None`: no limit.
+    /// Its permits; `None`: no limit.
     pub limiter: Option<RateLimiter>,
     /// Limits by domain.
     pub domains: HashMap<String, Arc<DomainLimiter>>,
-    /// Notified when a meter needs turns.
+    /// Notified when a limiter needs permits.
     pub asked: Arc<Notify>,
     /// Removed or changed in the database: letters in flight are awaited, no new ones start.
     removed: AtomicBool,
@@ -76,7 +76,7 @@ struct UpstreamCounters {
 pub struct DomainLimiter {
     /// The limit as configured.
     pub limit: DomainLimit,
-    /// Its turns; `None`: no rate.
+    /// Its permits; `None`: no rate.
     pub limiter: Option<RateLimiter>,
     /// Letters in flight, and how many there may be.
     pub(super) live: AtomicUsize,

@@ -21,7 +21,7 @@ fn wording(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error> {
     })
 }
 
-fn unwritable(_: &Summary, _: &str) -> Result<SummaryLetter, Error> {
+fn render_failure(_: &Summary, _: &str) -> Result<SummaryLetter, Error> {
     Err(Error::Internal("no words".to_owned()))
 }
 
@@ -124,7 +124,7 @@ async fn nobody_is_told_against_the_will() {
     execute(&world.db, on, world.owner).await.unwrap();
     let run = world.run(2).await;
     let engine = Engine::start(EngineConfig {
-        summary: Some(unwritable),
+        summary: Some(render_failure),
         ..world.config(server.server())
     });
     world.wait_over(&run).await;

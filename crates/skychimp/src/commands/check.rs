@@ -142,7 +142,7 @@ async fn cache(url: &Secret) -> anyhow::Result<String> {
 }
 
 async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<String> {
-    server_test::try_out(server.clone(), &program.config.mail_from().email)
+    server_test::probe(server.clone(), &program.config.mail_from().email)
         .await
         .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))
 }
@@ -207,7 +207,7 @@ async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, 
         drop(tx);
         for (name, ready) in found {
             let tried = match ready {
-                Ok(server) => server_test::try_out(server, &from)
+                Ok(server) => server_test::probe(server, &from)
                     .await
                     .map_err(anyhow::Error::msg),
                 Err(error) => Err(error),
