@@ -1,7 +1,8 @@
-//! What everything stands on: the database, addresses, errors, ids, time, paging, secrets, the cache client, wake-ups.
+//! What everything stands on: the database, addresses, CSV, errors, ids, time, paging, secrets, the cache client, wake-ups.
 
 pub mod address;
 pub mod control;
+pub mod csv_writer;
 pub mod db;
 pub mod error;
 pub mod ids;

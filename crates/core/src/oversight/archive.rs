@@ -19,12 +19,13 @@ use crate::accounts::passkey::Passkey;
 use crate::accounts::second_factor::SecondFactor;
 use crate::accounts::user::User;
 use crate::messages::message::Message;
+use crate::platform::csv_writer::{CsvWriter, LineEnd};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use crate::platform::time::Moment;
 use crate::recipients::export::{Export, Style};
-use crate::recipients::import::{Delimiter, guard};
+use crate::recipients::import::Delimiter;
 use crate::recipients::list::List;
 use crate::recipients::recipient::Filter;
 use crate::recipients::suppression::{Place, Suppression};
@@ -149,12 +150,11 @@ impl<'a> Archive<'a> {
     }
 
     async fn rows<const N: usize>(&mut self, rows: Vec<[String; N]>) -> Result<(), Stopped> {
-        let mut sheet = csv::Writer::from_writer(Vec::new());
+        let mut csv = CsvWriter::new(Vec::new(), b',', LineEnd::Lf);
         for row in rows {
-            let cells = row.iter().map(|cell| guard(cell).into_owned());
-            sheet.write_record(cells).map_err(broken)?;
+            csv.row(row).map_err(broken)?;
         }
-        let bytes = sheet.into_inner().map_err(broken)?;
+        let bytes = csv.finish().map_err(broken)?;
         self.put(&bytes).await
     }
 

@@ -2,14 +2,15 @@
 //!
 //! *Invariant*: an export imports back unchanged, types of attributes included: values are written as
 //! [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
-//! [`crate::recipients::import::guard`] does, and the import takes both back.
+//! [`crate::platform::csv_writer`] does, and the import takes both back.
 
 use sqlx::AssertSqlSafe;
 
+use crate::platform::csv_writer::{CsvWriter, LineEnd};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
-use crate::recipients::import::{Delimiter, guard};
+use crate::recipients::import::Delimiter;
 use crate::recipients::recipient::{Attributes, Filter, Recipient};
 
 /// Recipients in one piece.
@@ -92,16 +93,13 @@ impl Export {
         if !self.begun && self.style.mark {
             out.extend_from_slice("\u{feff}".as_bytes());
         }
-        let mut writer = csv::WriterBuilder::new()
-            .delimiter(self.style.delimiter.byte())
-            .from_writer(out);
+        let delimiter = self.style.delimiter.byte();
+        let mut writer = CsvWriter::new(out, delimiter, LineEnd::Lf);
         if !self.begun {
             self.begun = true;
             let head = ["email", "name", "comment"].into_iter();
-            write(
-                &mut writer,
-                head.chain(self.columns.iter().map(String::as_str)),
-            )?;
+            let head = head.chain(self.columns.iter().map(String::as_str));
+            writer.row(head).map_err(broken)?;
         }
         for row in &rows {
             let attributes = self.columns.iter().map(|key| {
@@ -109,13 +107,11 @@ impl Export {
                 value.map(Attributes::cell_of).unwrap_or_default()
             });
             let cells = [row.email.clone(), row.name.clone(), row.comment.clone()];
-            let cells: Vec<String> = cells.into_iter().chain(attributes).collect();
-            write(&mut writer, cells.iter().map(|cell| guard(cell)))?;
+            writer
+                .row(cells.into_iter().chain(attributes))
+                .map_err(broken)?;
         }
-        writer
-            .into_inner()
-            .map(Some)
-            .map_err(|error| Error::Internal(format!("the export cannot be written: {error}")))
+        writer.finish().map(Some).map_err(broken)
     }
 
     async fn slice(&self) -> Result<Vec<Recipient>, Error> {
@@ -167,16 +163,6 @@ async fn columns(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Vec<Stri
     Ok(names)
 }
 
-fn write<T: AsRef<str>>(
-    writer: &mut csv::Writer<Vec<u8>>,
-    cells: impl Iterator<Item = T>,
-) -> Result<(), Error> {
-    for cell in cells {
-        writer
-            .write_field(cell.as_ref())
-            .map_err(|error| Error::Internal(format!("the export cannot be written: {error}")))?;
-    }
-    writer
-        .write_record(None::<&[u8]>)
-        .map_err(|error| Error::Internal(format!("the export cannot be written: {error}")))
+fn broken(error: std::io::Error) -> Error {
+    Error::Internal(format!("the export cannot be written: {error}"))
 }

@@ -1,5 +1,6 @@
 //! `skychimp log`.
 
+use skychimp_core::platform::csv_writer::{CsvWriter, LineEnd};
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
 use skychimp_core::sending::delivery::DeliveryState;
@@ -80,19 +81,14 @@ impl Sheet {
         if json {
             out::write("[")?;
         } else {
-            out::line(&Attempt::COLUMNS.join(","))?;
+            out::bytes(&csv([Attempt::COLUMNS])?)?;
         }
         Ok(Self { json, any: false })
     }
 
     fn write(&mut self, page: &[Attempt]) -> anyhow::Result<()> {
         if !self.json {
-            let mut rows = csv::Writer::from_writer(Vec::new());
-            for attempt in page {
-                rows.write_record(attempt.cells())?;
-            }
-            let bytes = rows.into_inner().map_err(csv::IntoInnerError::into_error)?;
-            return out::bytes(&bytes);
+            return out::bytes(&csv(page.iter().map(Attempt::cells))?);
         }
         let mut text = String::new();
         for attempt in page {
@@ -109,6 +105,16 @@ impl Sheet {
         }
         Ok(())
     }
+}
+
+fn csv<T: AsRef<str>, const N: usize>(
+    rows: impl IntoIterator<Item = [T; N]>,
+) -> std::io::Result<Vec<u8>> {
+    let mut writer = CsvWriter::new(Vec::new(), b',', LineEnd::Lf);
+    for row in rows {
+        writer.row(row)?;
+    }
+    writer.finish()
 }
 
 fn state(text: &str) -> Result<DeliveryState, &'static str> {

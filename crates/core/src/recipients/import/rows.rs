@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::Sender;
 
-use super::cell::unguard;
 use super::records::{Cells, Record, Records, Texts};
 use super::{Options, RowError, Target};
+use crate::platform::csv_writer::unguard;
 use crate::platform::error::FieldError;
 use crate::platform::ids::RecipientId;
 use crate::platform::time::{Clock, Moment};
