@@ -20,6 +20,7 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Moment;
+use skychimp_core::recipients::recipient::RecipientFields;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 
 fn html(words: &str) -> String {
@@ -60,7 +61,7 @@ fn main() {
     };
     let person = Person {
         email: email.as_str(),
-        name: "Ann Smith",
+        fields: &RecipientFields::named("Ann Smith"),
         attributes: &attributes,
     };
     let key = UnsubscribeKey::new(&SecretKey::new([7; 32]));

@@ -134,7 +134,7 @@ impl Writer {
             .url(&self.base_url, claim.owner, run.run.mailing_id, &to);
         let person = Person {
             email: &claim.email,
-            name: &claim.name,
+            fields: &claim.fields,
             attributes: &claim.attributes,
         };
         let message_id = message_id(claim.run, claim.id.0, &self.domain);
@@ -144,7 +144,7 @@ impl Writer {
                 address: &run.from,
             },
             to: Mailbox {
-                name: &claim.name,
+                name: claim.fields.name(),
                 address: &to,
             },
             reply_to: run

@@ -26,6 +26,7 @@ use crate::messages::template::{self, Part, Template, TemplateError, Values, sca
 use crate::platform::control;
 use crate::platform::error::FieldError;
 use crate::platform::ids::{MailingId, RunId, UserId};
+use crate::recipients::recipient::RecipientFields;
 use compose::{PartWriter, assemble};
 use prepared::PreparedPart;
 
@@ -159,7 +160,7 @@ impl Content {
 fn nobody() -> Values {
     let person = Person {
         email: "somebody@example.org",
-        name: "",
+        fields: &RecipientFields::default(),
         attributes: &serde_json::Map::new(),
     };
     Values::new(&person, "https://example.org/u/token")

@@ -2,8 +2,8 @@
 //!
 //! A small part of Jinja in a sandbox. What a template may use:
 //!
-//! - names: `name`, `first_name` (see [`first_name`]), `email`, `attributes.…` (`attributes["two words"]`),
-//!   `unsubscribe_url`; what a person does not have is empty text;
+//! - names: `name` and the other plain fields that letters may use, `first_name` (see [`first_name`]), `email`,
+//!   `attributes.…` (`attributes["two words"]`), `unsubscribe_url`; what a person does not have is empty text;
 //! - `{% if … %} … {% elif … %} … {% else %} … {% endif %}`, `{% for x in attributes.items %} … {% endfor %}`, `{# … #}`;
 //! - comparison, `and`, `or`, `not`, `in`, `is`, `~`, `+`, `-`, `/`, `%`;
 //! - filters `default`, `upper`, `lower`, `title`, `capitalize`, `trim`, `truncate`, `replace`, `length`, `join`,
@@ -31,16 +31,11 @@ use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior};
 pub use first_name::first_name;
 pub use values::{Person, Values};
 
+use crate::recipients::recipient::RecipientField;
 use scan::Kind;
 
-/// The names a template may use.
-pub const NAMES: [&str; 5] = [
-    "name",
-    "first_name",
-    "email",
-    "attributes",
-    "unsubscribe_url",
-];
+/// The names a template may use besides those of [`RecipientField::in_letters`].
+const NAMES: [&str; 4] = ["first_name", "email", "attributes", "unsubscribe_url"];
 
 /// Most steps of one rendering.
 const FUEL: u64 = 50_000;
@@ -204,7 +199,7 @@ impl Template {
     pub fn unknown_names(&self) -> Vec<TemplateError> {
         self.names
             .iter()
-            .filter(|(name, _)| !NAMES.contains(&name.as_str()))
+            .filter(|(name, _)| !is_known(name))
             .map(|(name, line)| TemplateError::new(*line, "template_unknown_name", name))
             .collect()
     }
@@ -231,6 +226,11 @@ impl Template {
             Part::Html | Part::Text => text,
         })
     }
+}
+
+/// Whether people have something of this name.
+fn is_known(name: &str) -> bool {
+    NAMES.contains(&name) || RecipientField::in_letters_as(name).is_some()
 }
 
 /// A single line: control characters and line separators become spaces (F12), runs of white space one space.

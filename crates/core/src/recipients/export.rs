@@ -4,6 +4,7 @@
 //! [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
 //! [`crate::platform::csv_writer`] does, and the import takes both back.
 
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 use crate::platform::csv_writer::{CsvWriter, LineEnd};
@@ -11,7 +12,7 @@ use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
 use crate::recipients::import::Delimiter;
-use crate::recipients::recipient::{Attributes, Filter, Recipient};
+use crate::recipients::recipient::{Attributes, Filter, Recipient, RecipientField, select_list};
 
 /// Recipients in one piece.
 const SLICE: i64 = 2_000;
@@ -27,6 +28,26 @@ pub struct Style {
     pub mark: bool,
 }
 
+/// A cell of an export.
+#[derive(Debug, Clone, Copy)]
+pub enum ExportCell<'a> {
+    /// A text; empty when there is nothing.
+    Text(&'a str),
+    /// The value of an attribute.
+    Attribute(&'a Value),
+}
+
+impl ExportCell<'_> {
+    /// As CSV has it, before it is guarded.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text.to_owned(),
+            Self::Attribute(value) => Attributes::cell_of(value),
+        }
+    }
+}
+
 /// An export in progress: one piece of text after another, in memory of one piece.
 #[derive(Debug)]
 pub struct Export {
@@ -34,7 +55,8 @@ pub struct Export {
     owner: UserId,
     filter: Filter,
     style: Style,
-    columns: Vec<String>,
+    /// The names of all attributes that occur, in order.
+    attributes: Vec<String>,
     begun: bool,
     after: Option<RecipientId>,
 }
@@ -52,8 +74,8 @@ impl Export {
         style: Style,
     ) -> Result<Self, Error> {
         let mut tx = db.read().await?;
-        let columns = columns(&mut tx, owner, &filter).await?;
-        if columns.len() > COLUMNS_MAX {
+        let attributes = attribute_names(&mut tx, owner, &filter).await?;
+        if attributes.len() > COLUMNS_MAX {
             return Err(Error::Invalid(vec![
                 FieldError::new("attributes", "too_many").with("max", COLUMNS_MAX),
             ]));
@@ -63,16 +85,30 @@ impl Export {
             owner,
             filter,
             style,
-            columns,
+            attributes,
             begun: false,
             after: None,
         })
     }
 
-    /// The names of all attributes that occur, in order.
+    /// The names of the columns: the address, the plain fields, all attributes that occur in order.
     #[must_use]
-    pub fn columns(&self) -> &[String] {
-        &self.columns
+    pub fn columns(&self) -> Vec<&str> {
+        let mut columns = vec!["email"];
+        columns.extend(RecipientField::ALL.map(RecipientField::name));
+        columns.extend(self.attributes.iter().map(String::as_str));
+        columns
+    }
+
+    /// The cells of a recipient in the order of the columns.
+    pub fn cells<'a>(&'a self, row: &'a Recipient) -> impl Iterator<Item = ExportCell<'a>> {
+        let fields = std::iter::once(row.email.as_str()).chain(row.fields.values());
+        let attributes = self.attributes.iter().map(|key| row.attributes.0.get(key));
+        let attributes = attributes.map(|value| match value {
+            None => ExportCell::Text(""),
+            Some(value) => ExportCell::Attribute(value),
+        });
+        fields.map(ExportCell::Text).chain(attributes)
     }
 
     /// The next recipients; `None` at the end.
@@ -97,19 +133,11 @@ impl Export {
         let mut writer = CsvWriter::new(out, delimiter, LineEnd::Lf);
         if !self.begun {
             self.begun = true;
-            let head = ["email", "name", "comment"].into_iter();
-            let head = head.chain(self.columns.iter().map(String::as_str));
-            writer.row(head).map_err(broken)?;
+            writer.row(self.columns()).map_err(broken)?;
         }
         for row in &rows {
-            let attributes = self.columns.iter().map(|key| {
-                let value = row.attributes.0.get(key);
-                value.map(Attributes::cell_of).unwrap_or_default()
-            });
-            let cells = [row.email.clone(), row.name.clone(), row.comment.clone()];
-            writer
-                .row(cells.into_iter().chain(attributes))
-                .map_err(broken)?;
+            let cells = self.cells(row).map(ExportCell::into_text);
+            writer.row(cells).map_err(broken)?;
         }
         writer.finish().map(Some).map_err(broken)
     }
@@ -118,14 +146,14 @@ impl Export {
         let found = self.filter.to_where();
         let column = self.filter.order();
         let bound = match self.after {
-            Some(_) => format!("AND {column} > $4"),
+            Some(_) => format!("AND {column} > $5"),
             None => String::new(),
         };
         let sql = format!(
-            "SELECT r.id, r.email, r.name, r.comment, r.attributes, r.version, r.created_at, r.updated_at
-             FROM {} {bound}
+            "SELECT {} FROM {} {bound}
              ORDER BY {column}
-             LIMIT $5",
+             LIMIT $6",
+            select_list("r"),
             found.sql
         );
         let mut tx = self.db.read().await?;
@@ -133,6 +161,7 @@ impl Export {
             .bind(self.owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(self.after)
             .bind(SLICE)
             .fetch_all(conn)
@@ -141,7 +170,11 @@ impl Export {
 }
 
 /// The names of all attributes that occur, in order.
-async fn columns(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Vec<String>, Error> {
+async fn attribute_names(
+    tx: &mut Tx,
+    owner: UserId,
+    filter: &Filter,
+) -> Result<Vec<String>, Error> {
     let found = filter.to_where();
     let keys = match tx {
         Tx::Sqlite(_) => "json_each(found.attributes) AS k",
@@ -149,13 +182,14 @@ async fn columns(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Vec<Stri
     };
     let sql = format!(
         "WITH found AS (SELECT r.attributes FROM {})
-         SELECT DISTINCT k.key FROM found CROSS JOIN {keys} LIMIT $4",
+         SELECT DISTINCT k.key FROM found CROSS JOIN {keys} LIMIT $5",
         found.sql
     );
     let mut names: Vec<String> = on_db!(tx, conn => sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(owner)
         .bind(found.pattern)
         .bind(found.list)
+        .bind(found.digits)
         .bind(i64::try_from(COLUMNS_MAX).unwrap_or(i64::MAX - 1) + 1)
         .fetch_all(conn)
         .await)?;

@@ -13,6 +13,7 @@ mod format;
 mod job;
 mod records;
 mod rows;
+mod statements;
 mod store;
 
 use std::io::{Read, Write};

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod audit;
+mod columns;
 mod content;
 mod dashboards;
 mod database;

@@ -125,3 +125,15 @@ fn outcome(text: &str) -> Result<AttemptOutcome, &'static str> {
     text.parse()
         .map_err(|()| "it is none of sent, deferred, failed, in_doubt")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R13: replies of servers are no formulas, and numbers in them stay as they are.
+    #[test]
+    fn replies_are_guarded() {
+        let bytes = csv([["=1+1", "+7 900 123 45 67", "250 ok"]]).unwrap();
+        assert_eq!(bytes, b"'=1+1,+7 900 123 45 67,250 ok\n");
+    }
+}

@@ -9,7 +9,7 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::recipients::export::{Export as Exporter, Style};
 use skychimp_core::recipients::import::{self, Delimiter, Encoding, ErrorFile, Hints, Options};
 use skychimp_core::recipients::list::List;
-use skychimp_core::recipients::recipient::Filter;
+use skychimp_core::recipients::recipient::{Filter, RecipientField};
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -27,9 +27,10 @@ pub enum RecipientsCommand {
 
 /// Import recipients from a CSV file.
 ///
-/// The first line names the columns, in English or Russian: email, name, comment; all others become attributes. A wrong
+/// The first line names the columns, in English or Russian; those without a field below become attributes. A wrong
 /// line never stops the rest, a person who unsubscribed stays unsubscribed, and the same file can be imported again.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = fields())]
 pub struct Import {
     /// The file; separators and encoding are recognised.
     file: PathBuf,
@@ -184,6 +185,12 @@ impl Export {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The fields of a recipient, for the help.
+fn fields() -> String {
+    let names = RecipientField::ALL.map(RecipientField::name);
+    format!("Fields: email, {}.", names.join(", "))
 }
 
 fn delimiter(text: &str) -> Result<Delimiter, WrongUse> {

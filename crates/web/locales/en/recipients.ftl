@@ -31,9 +31,9 @@ recipients-delete-question =
     The recipient leaves all lists. What was sent stays in the reports, and an unsubscribed address stays unsubscribed.
 recipients-email = E-mail
 recipients-name = Full name
-recipients-name-hint = As the letter will say it.
+recipients-hint-name = As the letter will say it.
 recipients-comment = Comment
-recipients-comment-hint = For you only, never in a letter.
+recipients-hint-comment = For you only, never in a letter.
 recipients-attributes = Attributes
 recipients-attributes-hint = What else you know: city, birthday, bonus. A message can use them. An empty value removes the attribute; more lines appear after saving.
 recipients-attribute-name = Attribute

@@ -31,9 +31,9 @@ recipients-delete-question =
     Получатель исчезнет из всех списков. Отправленное останется в отчётах, а отписавшийся адрес останется отписанным.
 recipients-email = Адрес почты
 recipients-name = Полное имя
-recipients-name-hint = Так, как оно будет в письме.
+recipients-hint-name = Так, как оно будет в письме.
 recipients-comment = Комментарий
-recipients-comment-hint = Только для вас, в письма не попадает.
+recipients-hint-comment = Только для вас, в письма не попадает.
 recipients-attributes = Поля
 recipients-attributes-hint = Что ещё известно: город, день рождения, бонус. Их можно вставить в сообщение. Пустое значение удаляет поле; новые строки появятся после сохранения.
 recipients-attribute-name = Поле

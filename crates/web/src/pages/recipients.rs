@@ -6,14 +6,16 @@ mod letters;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ListId, RecipientId};
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
-    self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,
+    self, Attributes, Bulk, COLUMNS, Count, Draft, Filter, Input, Listed, Place, Recipient,
+    RecipientField, RecipientFields, Selection,
 };
 use skychimp_core::recipients::suppression::Suppression;
 use url::form_urlencoded::Serializer;
@@ -123,6 +125,21 @@ struct IndexPage {
     workbook: String,
 }
 
+impl IndexPage {
+    /// The fields that the table shows.
+    fn fields(&self) -> Vec<RecipientField> {
+        let shown = |field: &RecipientField| match field.spec().listed {
+            Listed::No => false,
+            Listed::Always => true,
+            Listed::WhenKnown => {
+                let mut rows = self.rows.iter();
+                rows.any(|(recipient, _)| !recipient.fields[*field].is_empty())
+            }
+        };
+        RecipientField::ALL.into_iter().filter(shown).collect()
+    }
+}
+
 async fn index(
     State(app): State<AppState>,
     page: Page,
@@ -151,22 +168,35 @@ async fn index(
 }
 
 /// What a form of one recipient holds.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 struct RecipientForm {
-    #[serde(default)]
     email: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    comment: String,
-    #[serde(default)]
+    fields: RecipientFields,
     attr_key: Vec<String>,
-    #[serde(default)]
     attr_value: Vec<String>,
-    #[serde(default)]
     list: Vec<String>,
-    #[serde(default)]
     version: i64,
+}
+
+impl<'de> Deserialize<'de> for RecipientForm {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut form = Self::default();
+        for (name, value) in Vec::<(String, String)>::deserialize(from)? {
+            match name.as_str() {
+                "email" => form.email = value,
+                "attr_key" => form.attr_key.push(value),
+                "attr_value" => form.attr_value.push(value),
+                "list" => form.list.push(value),
+                "version" => form.version = value.parse().map_err(D::Error::custom)?,
+                name => {
+                    if let Some(field) = RecipientField::from_name(name) {
+                        form.fields[field] = value;
+                    }
+                }
+            }
+        }
+        Ok(form)
+    }
 }
 
 impl RecipientForm {
@@ -174,8 +204,7 @@ impl RecipientForm {
         let attributes = &recipient.attributes.0;
         Self {
             email: recipient.email.clone(),
-            name: recipient.name.clone(),
-            comment: recipient.comment.clone(),
+            fields: recipient.fields.clone(),
             attr_key: attributes.keys().cloned().collect(),
             attr_value: attributes.values().map(Attributes::cell_of).collect(),
             list: lists.iter().map(|(id, _)| id.to_string()).collect(),
@@ -216,8 +245,7 @@ impl RecipientForm {
         }
         Ok(Draft {
             email: self.email.clone(),
-            name: self.name.clone(),
-            comment: self.comment.clone(),
+            fields: self.fields.clone(),
             attributes,
         })
     }
@@ -290,6 +318,20 @@ impl FormPage {
             suppression,
             ..new
         })
+    }
+
+    fn fields(&self) -> [RecipientField; COLUMNS.len()] {
+        RecipientField::ALL
+    }
+
+    fn value(&self, field: RecipientField) -> &str {
+        &self.form.fields[field]
+    }
+
+    /// The names of all fields, for the summary of errors.
+    fn field_names(&self) -> String {
+        let names = RecipientField::ALL.map(RecipientField::name);
+        format!("email {}", names.join(" "))
     }
 
     /// Errors of attributes are shown together.

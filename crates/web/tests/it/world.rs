@@ -15,7 +15,7 @@ use skychimp_core::platform::time::Moment;
 use skychimp_core::recipients::import::{
     Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
 };
-use skychimp_core::recipients::recipient::{Draft, Recipient};
+use skychimp_core::recipients::recipient::{Draft, Recipient, RecipientField, RecipientFields};
 use skychimp_core::recipients::suppression::{Reason, Suppression};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::MailingDraft;
@@ -186,8 +186,10 @@ impl World {
         } else {
             let draft = Draft {
                 email: email.clone(),
-                name: format!("{mark} recipient"),
-                comment: format!("{mark} comment"),
+                fields: RecipientFields::from([
+                    (RecipientField::Name, &*format!("{mark} recipient")),
+                    (RecipientField::Comment, &*format!("{mark} comment")),
+                ]),
                 ..Draft::default()
             };
             Recipient::create(&mut tx, owner, &draft, now)

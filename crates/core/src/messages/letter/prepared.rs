@@ -172,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::messages::template::{Person, Template, Values};
+    use crate::recipients::recipient::RecipientFields;
 
     /// What a reader sees of a body.
     fn read(encoding: Encoding, body: &[u8]) -> String {
@@ -197,7 +198,7 @@ mod tests {
     ) -> (Encoding, Vec<u8>, String) {
         let person = Person {
             email: "ann@example.org",
-            name,
+            fields: &RecipientFields::named(name),
             attributes,
         };
         let whole = Template::compile(Part::Text, source).unwrap();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::platform::address::EmailAddress;
 use crate::platform::time::Moment;
+use crate::recipients::recipient::RecipientFields;
 
 const URL: &str = "https://mail.example.org/u/AQAB-_z";
 
@@ -35,7 +36,7 @@ fn rendered(
     };
     let person = Person {
         email: "ann@example.org",
-        name,
+        fields: &RecipientFields::named(name),
         attributes: &attributes,
     };
     let frozen = Frozen::new(content, language).unwrap();

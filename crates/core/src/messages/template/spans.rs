@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use super::scan::{self, Kind, Piece, Word};
 use super::values::{self, Person, Values};
 use super::{Part, Template, TemplateError, escape_html, first_name, one_line};
+use crate::recipients::recipient::RecipientField;
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,24 +38,25 @@ pub(crate) struct Spans {
 struct Slot {
     source: String,
     /// The value, when it is nothing but a field.
-    field: Option<Field>,
+    field: Option<PlainValue>,
     template: Template,
 }
 
 /// `{{ key }}` or `{{ key | default("other") }}`.
 #[derive(Debug, PartialEq, Eq)]
-struct Field {
+struct PlainValue {
     key: Key,
     other: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Key {
-    Name,
+    Field(RecipientField),
     FirstName,
     Email,
     UnsubscribeUrl,
-    Attribute(String),
+    /// Its name, and the field that stands in for it when it is empty.
+    Attribute(String, Option<RecipientField>),
 }
 
 /// One person's values, as far as they were needed.
@@ -84,18 +86,31 @@ impl<'a> Known<'a> {
 
     /// A field that is text; `None`: it is something else.
     fn text(&self, key: &Key) -> Option<&str> {
-        Some(match key {
-            Key::Name => self.person.name,
-            Key::FirstName => first_name(self.person.name),
-            Key::Email => self.person.email,
-            Key::UnsubscribeUrl => self.unsubscribe_url,
-            Key::Attribute(name) if self.few => match self.person.attributes.get(name) {
-                Some(Json::String(text)) => text,
-                None | Some(Json::Null) => "",
-                Some(_) => return None,
+        let fields = self.person.fields;
+        match key {
+            Key::Field(field) if fields[*field].is_empty() && field.was_attribute() => {
+                self.attribute(field.name())
+            }
+            Key::Field(field) => Some(&fields[*field]),
+            Key::FirstName => Some(first_name(fields.name())),
+            Key::Email => Some(self.person.email),
+            Key::UnsubscribeUrl => Some(self.unsubscribe_url),
+            Key::Attribute(name, None) => self.attribute(name),
+            Key::Attribute(name, Some(field)) => match self.attribute(name)? {
+                "" => self.text(&Key::Field(*field)),
+                text => Some(text),
             },
-            Key::Attribute(_) => return None,
-        })
+        }
+    }
+
+    /// An attribute that is text; `None`: it is something else.
+    fn attribute(&self, name: &str) -> Option<&str> {
+        match self.person.attributes.get(name) {
+            _ if !self.few => None,
+            Some(Json::String(text)) => Some(text),
+            None | Some(Json::Null) => Some(""),
+            Some(_) => None,
+        }
     }
 }
 
@@ -124,7 +139,7 @@ impl Spans {
                     if known.is_none() {
                         slots.push(Slot {
                             source: piece.source.to_owned(),
-                            field: field(&piece),
+                            field: plain_value(&piece),
                             template: Template::compile(slot_part, piece.source).ok()?,
                         });
                     }
@@ -201,7 +216,7 @@ fn controls_space(piece: &Piece<'_>) -> bool {
     piece.kind != Kind::Text && (inner.starts_with(['-', '+']) || inner.ends_with(['-', '+']))
 }
 
-fn field(piece: &Piece<'_>) -> Option<Field> {
+fn plain_value(piece: &Piece<'_>) -> Option<PlainValue> {
     let words = scan::words(piece).ok()?;
     let (key, rest) = match &*words {
         [
@@ -209,18 +224,18 @@ fn field(piece: &Piece<'_>) -> Option<Field> {
             Word::Sign('.'),
             Word::Name(name),
             rest @ ..,
-        ] => (Key::Attribute((*name).to_owned()), rest),
+        ] => (attribute((*name).to_owned()), rest),
         [
             Word::Name("attributes"),
             Word::Sign('['),
             Word::Text(name),
             Word::Sign(']'),
             rest @ ..,
-        ] => (Key::Attribute(unquoted(name)?), rest),
-        [Word::Name("name"), rest @ ..] => (Key::Name, rest),
+        ] => (attribute(unquoted(name)?), rest),
         [Word::Name("first_name"), rest @ ..] => (Key::FirstName, rest),
         [Word::Name("email"), rest @ ..] => (Key::Email, rest),
         [Word::Name("unsubscribe_url"), rest @ ..] => (Key::UnsubscribeUrl, rest),
+        [Word::Name(name), rest @ ..] => (Key::Field(RecipientField::in_letters_as(name)?), rest),
         _ => return None,
     };
     let other = match rest {
@@ -234,7 +249,12 @@ fn field(piece: &Piece<'_>) -> Option<Field> {
         ] => Some(unquoted(other)?),
         _ => return None,
     };
-    Some(Field { key, other })
+    Some(PlainValue { key, other })
+}
+
+fn attribute(name: String) -> Key {
+    let field = RecipientField::for_attribute(&name);
+    Key::Attribute(name, field)
 }
 
 /// The text between quotes, if nothing in it is escaped.
@@ -249,6 +269,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::recipients::recipient::RecipientFields;
 
     fn joined(part: Part, source: &str, person: &Person<'_>) -> Option<String> {
         let spans = Spans::of(part, source)?;
@@ -274,7 +295,7 @@ mod tests {
         let attributes = attributes.as_object().unwrap().clone();
         let person = Person {
             email: "ann@example.org",
-            name: "Smith, Ann",
+            fields: &RecipientFields::named("Smith, Ann"),
             attributes: &attributes,
         };
         let values = Values::new(&person, "https://a.example/u/T");
@@ -312,7 +333,7 @@ mod tests {
         let name = "n".repeat(50_000);
         let person = Person {
             email: "ann@example.org",
-            name: &name,
+            fields: &RecipientFields::named(&name),
             attributes: &serde_json::Map::new(),
         };
         let source = "{{ name }}".repeat(30);
@@ -326,7 +347,8 @@ mod tests {
         #[test]
         fn values_are_what_the_engine_makes(name in "\\PC{0,30}", city in "\\PC{0,30}|[<>&\"' \n]{0,9}") {
             let attributes = json!({"city": city}).as_object().unwrap().clone();
-            let person = Person { email: "ann@example.org", name: &name, attributes: &attributes };
+            let fields = RecipientFields::named(&name);
+            let person = Person { email: "ann@example.org", fields: &fields, attributes: &attributes };
             let source = "{{ name }}, {{ first_name }} <a href=\"{{ attributes.city }}\">{{ attributes.city | default('x') }}</a>";
             for part in [Part::Html, Part::Text] {
                 let whole = Template::compile(part, source).unwrap().render(&Values::new(&person, "u")).unwrap();

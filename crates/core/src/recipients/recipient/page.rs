@@ -1,6 +1,6 @@
 //! Which recipients, and a page of them.
 
-use super::Recipient;
+use super::{Recipient, searched_digits, select_list};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
@@ -10,7 +10,7 @@ use crate::platform::page::{self, Order, with_one_more};
 /// Which of the owner's recipients. The default is all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// A part of the address or the name, in any case; empty: any.
+    /// A part of what [`Search`](super::Search) finds, in any case; empty: any.
     pub search: String,
     /// Members of this list.
     pub list: Option<ListId>,
@@ -48,11 +48,13 @@ impl Count {
     pub const MAX: i64 = 1_000_000;
 }
 
-/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list; the recipient is `r`.
+/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list, `$4`
+/// the pattern of digits; the recipient is `r`.
 pub(crate) struct Where {
     pub sql: String,
     pub pattern: Option<String>,
     pub list: Option<ListId>,
+    pub digits: Option<String>,
 }
 
 impl Filter {
@@ -65,7 +67,10 @@ impl Filter {
         } else {
             "recipients r WHERE r.owner_id = $1"
         });
-        if !search.is_empty() {
+        let digits = searched_digits(&search);
+        if digits.is_some() {
+            sql.push_str(" AND (r.search LIKE $2 ESCAPE '\\' OR r.search LIKE $4)");
+        } else if !search.is_empty() {
             sql.push_str(" AND r.search LIKE $2 ESCAPE '\\'");
         }
         match self.state {
@@ -85,6 +90,7 @@ impl Filter {
             sql,
             pattern: (!search.is_empty()).then(|| containing(&search)),
             list: self.list,
+            digits: digits.map(|digits| containing(&digits)),
         }
     }
 
@@ -118,19 +124,22 @@ impl Recipient {
         limit: usize,
     ) -> Result<Page, Error> {
         let found = filter.to_where();
-        let step = place.step(filter.order(), Order::Descending, "$4");
+        let step = place.step(filter.order(), Order::Descending, "$5");
         let sql = format!(
-            "SELECT r.id, r.email, r.name, r.comment, r.attributes, r.version, r.created_at, r.updated_at,
-                    EXISTS ({SUPPRESSION}) AS suppressed
+            "SELECT {}, EXISTS ({SUPPRESSION}) AS suppressed
              FROM {} {}
              {}
-             LIMIT $5",
-            found.sql, step.bound, step.order
+             LIMIT $6",
+            select_list("r"),
+            found.sql,
+            step.bound,
+            step.order
         );
         let rows: Vec<Row> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(place.key())
             .bind(with_one_more(limit))
             .fetch_all(conn)
@@ -151,13 +160,14 @@ impl Recipient {
     pub async fn count(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Count, Error> {
         let found = filter.to_where();
         let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $4) AS found",
+            "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $5) AS found",
             found.sql
         );
         let number: i64 = on_db!(tx, conn => sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(Count::MAX + 1)
             .fetch_one(conn)
             .await)?;

@@ -77,12 +77,12 @@ impl Recipient {
         let found = filter.to_where();
         let column = filter.order();
         let bound = if below.is_some() {
-            format!("AND {column} < $4")
+            format!("AND {column} < $5")
         } else {
             String::new()
         };
         let sql = format!(
-            "SELECT r.id FROM {} {bound} ORDER BY {column} DESC LIMIT $5",
+            "SELECT r.id FROM {} {bound} ORDER BY {column} DESC LIMIT $6",
             found.sql
         );
         Ok(
@@ -90,6 +90,7 @@ impl Recipient {
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(below)
             .bind(SLICE)
             .fetch_all(conn)

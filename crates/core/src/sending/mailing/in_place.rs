@@ -6,7 +6,7 @@ use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
 use crate::platform::time::Moment;
 use crate::recipients::list::List;
-use crate::recipients::recipient::{self, Recipient};
+use crate::recipients::recipient::{self, Recipient, RecipientFields};
 use crate::sending::mailing::{CHOSEN_MAX, MailingDraft};
 
 /// What is to be made; what is empty is not.
@@ -106,7 +106,7 @@ impl InPlace {
             };
             let person = recipient::Draft {
                 email: email.to_owned(),
-                name: name.to_owned(),
+                fields: RecipientFields::named(name),
                 ..recipient::Draft::default()
             };
             match crate::platform::address::EmailAddress::parse(email) {

@@ -10,6 +10,7 @@ use skychimp_core::recipients::import::{
     Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target, file_of,
 };
 use skychimp_core::recipients::list::List;
+use skychimp_core::recipients::recipient::RecipientField;
 
 use super::find;
 use super::upload::look;
@@ -17,6 +18,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::Sender;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::i18n::Text;
 use crate::kit::page::{Page, html_wrong};
 use crate::kit::query::LIST_CHOICES;
 
@@ -31,7 +33,7 @@ pub(super) struct OptionsForm {
     delimiter: String,
     #[serde(default)]
     header: String,
-    /// What becomes of each column: `email`, `name`, `comment`, `attribute`, `ignore`.
+    /// What becomes of each column: `email`, the name of a plain field, `attribute`, `ignore`.
     #[serde(default)]
     target: Vec<String>,
     /// The attribute's name for each column.
@@ -94,10 +96,8 @@ impl OptionsForm {
         };
         let target = |(i, kind): (usize, &String)| match kind.as_str() {
             "email" => Target::Email,
-            "name" => Target::Name,
-            "comment" => Target::Comment,
             "attribute" => Target::Attribute(key(i)),
-            _ => Target::Ignore,
+            name => RecipientField::from_name(name).map_or(Target::Ignore, Target::Field),
         };
         self.target.iter().enumerate().map(target).collect()
     }
@@ -114,8 +114,7 @@ impl OptionsForm {
 fn kind(target: &Target) -> &'static str {
     match target {
         Target::Email => "email",
-        Target::Name => "name",
-        Target::Comment => "comment",
+        Target::Field(field) => field.name(),
         Target::Attribute(_) => "attribute",
         Target::Ignore => "ignore",
     }
@@ -156,6 +155,16 @@ impl ColumnsPage {
     /// Encodings, delimiters: what is chosen in the form.
     fn encodings(&self) -> [Encoding; 4] {
         Encoding::ALL
+    }
+
+    /// What a column can become, with the sentence for each.
+    fn targets(&self) -> Vec<(&'static str, Text)> {
+        let names = RecipientField::ALL.map(RecipientField::name);
+        let known = std::iter::once("email").chain(names);
+        let known = known.map(|name| (name, self.page.dynamic("recipients-", name)));
+        let others = ["attribute", "ignore"];
+        let others = others.map(|name| (name, self.page.dynamic("imports-target-", name)));
+        known.chain(others).collect()
     }
 
     fn delimiters(&self) -> [Delimiter; 3] {

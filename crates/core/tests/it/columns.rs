@@ -1,0 +1,216 @@
+//! The table of columns: whatever is in it, every plain field of a recipient goes all the ways.
+
+use std::io::Cursor;
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::import::{
+    self, Delimiter, ErrorFile, Groups, Hints, Options, Target, inspect,
+};
+use skychimp_core::recipients::recipient::{
+    Draft, Filter, Place, Recipient, RecipientField, RecipientFields, Search,
+};
+use skychimp_core::testing::{TestDb, user};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::at;
+
+const NOW: &str = "2027-01-01T00:00:00Z";
+
+/// A value in each field, none of them a part of another.
+fn full(mark: &str) -> RecipientFields {
+    let mut fields = RecipientFields::default();
+    for field in RecipientField::ALL {
+        fields[field] = format!("{mark} of {}", field.name());
+    }
+    fields
+}
+
+fn draft(email: &str, fields: RecipientFields) -> Draft {
+    Draft {
+        email: email.to_owned(),
+        fields,
+        ..Draft::default()
+    }
+}
+
+pub async fn add(db: &Db, owner: UserId, email: &str, fields: RecipientFields) {
+    let mut tx = db.write().await.unwrap();
+    Recipient::create(&mut tx, owner, &draft(email, fields), at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn found(db: &Db, owner: UserId, search: &str) -> Vec<Recipient> {
+    let filter = Filter {
+        search: search.to_owned(),
+        ..Filter::default()
+    };
+    let mut tx = db.read().await.unwrap();
+    let page = Recipient::page(&mut tx, owner, &filter, Place::First, 1_000).await;
+    let rows = page.unwrap().rows;
+    rows.into_iter().rev().map(|(row, _)| row).collect()
+}
+
+pub async fn exported(db: &Db, owner: UserId) -> String {
+    let style = Style {
+        delimiter: Delimiter::Comma,
+        mark: false,
+    };
+    let filter = Filter::default();
+    let mut export = Export::begin(db, owner, filter, style).await.unwrap();
+    let mut file = Vec::new();
+    while let Some(piece) = export.next().await.unwrap() {
+        file.extend(piece);
+    }
+    String::from_utf8(file).unwrap()
+}
+
+async fn import_with(db: &Db, owner: UserId, file: &str, errors: Option<ErrorFile<'_>>) -> Groups {
+    let preview = inspect(file.as_bytes(), Hints::default()).unwrap();
+    let options = Options {
+        format: preview.format,
+        mapping: preview.mapping(),
+        list: None,
+    };
+    let input = Cursor::new(file.to_owned().into_bytes());
+    let (clock, stop) = (Clock::fixed(at(NOW)), CancellationToken::new());
+    let outcome = import::run(db, owner, input, &options, errors, &clock, |_| {}, &stop).await;
+    outcome.unwrap().groups
+}
+
+pub async fn import(db: &Db, owner: UserId, file: &str) -> Groups {
+    import_with(db, owner, file, None).await
+}
+
+fn values(rows: Vec<Recipient>) -> Vec<(String, RecipientFields)> {
+    rows.into_iter()
+        .map(|row| (row.email, row.fields))
+        .collect()
+}
+
+/// R8: every field is stored, changed, and found by those searches that are for it.
+#[tokio::test]
+async fn every_field_is_stored_and_searched() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    add(&db, owner, "a@example.org", full("First")).await;
+    add(&db, owner, "b@example.org", RecipientFields::default()).await;
+    let mut tx = db.write().await.unwrap();
+    let read = Recipient::by_email(&mut tx, owner, "a@example.org").await;
+    let read = read.unwrap().unwrap();
+    assert_eq!(read.fields, full("First"));
+    let new = draft("a@example.org", full("Second"));
+    let changed = Recipient::update(&mut tx, owner, read.id, 1, &new, at(NOW)).await;
+    assert!(changed.unwrap());
+    tx.commit().await.unwrap();
+    for field in RecipientField::ALL {
+        let old = found(&db, owner, &format!("FIRST of {}", field.name())).await;
+        assert_eq!(old, [], "{field:?}");
+        let new = found(&db, owner, &format!("SECOND of {}", field.name())).await;
+        let expected = usize::from(field.spec().search != Search::No);
+        assert_eq!(new.len(), expected, "{field:?}");
+    }
+    let all = found(&db, owner, "").await;
+    assert_eq!(all[0].fields, full("Second"));
+    assert_eq!(all[1].fields, RecipientFields::default());
+}
+
+/// R8: every field is a column of the export, under its name, and the import knows it by that name in any case.
+#[tokio::test]
+async fn every_field_is_exported_and_imported() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    add(&db, ann, "a@example.org", full("First")).await;
+    add(&db, ann, "b@example.org", full("+7 900 123 45 67")).await;
+    add(&db, ann, "c@example.org", full("=1+1")).await;
+    add(&db, ann, "d@example.org", RecipientFields::default()).await;
+    let file = exported(&db, ann).await;
+    let names = RecipientField::ALL.map(RecipientField::name).join(",");
+    assert_eq!(file.lines().next().unwrap(), format!("email,{names}"));
+    assert_eq!(import(&db, bob, &file).await.added, 4);
+    assert_eq!(
+        values(found(&db, bob, "").await),
+        values(found(&db, ann, "").await)
+    );
+    assert_eq!(import(&db, bob, &file.to_uppercase()).await.updated, 3);
+    assert_eq!(import(&db, bob, &file).await.updated, 3);
+    assert_eq!(import(&db, bob, &file).await.unchanged, 4);
+    let preview = inspect(file.as_bytes(), Hints::default()).unwrap();
+    let fields = RecipientField::ALL.map(Target::Field);
+    assert_eq!(preview.mapping()[1..], fields);
+}
+
+/// R8: a file that lacks a column, or has nothing in it, leaves that field as it is.
+#[tokio::test]
+async fn missing_columns_change_nothing() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    add(&db, owner, "a@example.org", full("First")).await;
+    assert_eq!(
+        import(&db, owner, "email\na@example.org\n").await.unchanged,
+        1
+    );
+    for field in RecipientField::ALL {
+        let before = found(&db, owner, "").await[0].fields.clone();
+        let name = field.name();
+        let empty = format!("email,{name}\na@example.org,\n");
+        assert_eq!(import(&db, owner, &empty).await.unchanged, 1, "{name}");
+        let new = format!("email,{name}\na@example.org,new\n");
+        assert_eq!(import(&db, owner, &new).await.updated, 1, "{name}");
+        let mut expected = before;
+        "new".clone_into(&mut expected[field]);
+        assert_eq!(found(&db, owner, "").await[0].fields, expected);
+    }
+}
+
+/// R8: whatever text is in a field, an export imports back unchanged.
+#[tokio::test]
+async fn any_text_imports_back_unchanged() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    let text = proptest::prop_oneof![
+        "['=+@a5e|!(\\- \",;.]{0,12}",
+        "\\+[0-9 ()\\-]{1,16}",
+        "\\PC{0,40}",
+    ];
+    let mut runner = TestRunner::deterministic();
+    for i in 0..300 {
+        let mut fields = RecipientFields::default();
+        for field in RecipientField::ALL {
+            fields[field] = text.new_tree(&mut runner).unwrap().current();
+        }
+        add(&db, ann, &format!("r{i}@example.org"), fields).await;
+    }
+    let file = exported(&db, ann).await;
+    assert_eq!(import(&db, ann, &file).await.unchanged, 300);
+    assert_eq!(import(&db, bob, &file).await.added, 300);
+    assert_eq!(
+        values(found(&db, bob, "").await),
+        values(found(&db, ann, "").await)
+    );
+}
+
+/// R8: the file of errors is safe to open, and says what was in the cell.
+#[tokio::test]
+async fn error_file_is_guarded() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let mut file = Vec::new();
+    let errors = ErrorFile::new(&mut file, |_| "-x: wrong".to_owned()).unwrap();
+    let rows = "email\n=1+1\n+7 900 123 45 67\na@example.org\n";
+    let groups = import_with(&db, owner, rows, Some(errors)).await;
+    assert_eq!((groups.added, groups.invalid), (1, 2));
+    assert_eq!(
+        String::from_utf8(file).unwrap(),
+        "line,value,reason\n2,'=1+1,'-x: wrong\n3,+7 900 123 45 67,'-x: wrong\n"
+    );
+}
