@@ -4,7 +4,9 @@ use std::io::Cursor;
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
+use serde_json::json;
 use skychimp_core::accounts::user::Role;
+use skychimp_core::messages::letter::{Content, Frozen, Language, LetterTemplate, Person};
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Clock;
@@ -15,7 +17,7 @@ use skychimp_core::recipients::import::{
 use skychimp_core::recipients::recipient::{
     Draft, Filter, Place, Recipient, RecipientField, RecipientFields, Search,
 };
-use skychimp_core::testing::{TestDb, user};
+use skychimp_core::testing::{TestDb, execute, list, user};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::at;
@@ -213,4 +215,203 @@ async fn error_file_is_guarded() {
         String::from_utf8(file).unwrap(),
         "line,value,reason\n2,'=1+1,'-x: wrong\n3,+7 900 123 45 67,'-x: wrong\n"
     );
+}
+
+fn phone(number: &str) -> RecipientFields {
+    RecipientFields::from([(RecipientField::Phone, number)])
+}
+
+/// R8: an international number is stored in one form, and every number is found however its digits are grouped.
+#[tokio::test]
+async fn phone_numbers_are_found() {
+    let db = TestDb::new().await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    add(&db, owner, "a@example.org", phone("+7 (900) 123-45-67")).await;
+    add(&db, owner, "b@example.org", phone("8 (900) 123-45-67")).await;
+    add(&db, owner, "c@example.org", phone("+1-202-555-0123")).await;
+    add(
+        &db,
+        owner,
+        "d@example.org",
+        RecipientFields::named("Room 900 123"),
+    )
+    .await;
+    for (search, expected) in [
+        ("900 123", "abd"),
+        ("900-123", "ab"),
+        ("9001234567", "ab"),
+        ("+79001234567", "a"),
+        ("79001234567", "a"),
+        ("+7 900 123 45 67", "a"),
+        ("8 (900) 123", "b"),
+        ("89001234567", "b"),
+        ("(202) 555", "c"),
+        ("+1", "c"),
+        ("900 124", ""),
+    ] {
+        let found = found(&db, owner, search).await;
+        let found: String = found.iter().map(|row| &row.email[..1]).collect();
+        assert_eq!(found, expected, "{search}");
+    }
+    let file = exported(&db, owner).await;
+    assert!(file.contains("\na@example.org,,+79001234567,\n"), "{file}");
+    assert!(
+        file.contains("\nb@example.org,,8 (900) 123-45-67,\n"),
+        "{file}"
+    );
+}
+
+/// R8: an import knows the column by the names that people and other services give it.
+#[test]
+fn phone_columns_are_recognised() {
+    let mapping = |head: &str| {
+        let file = format!("{head}\na@example.org,1,2\n");
+        inspect(file.as_bytes(), Hints::default())
+            .unwrap()
+            .mapping()
+    };
+    let phone = Target::Field(RecipientField::Phone);
+    for name in [
+        "phone",
+        "Phone Number",
+        "Telephone",
+        "Tel.",
+        "mobile",
+        "Mobile Phone",
+        "Cell",
+        "Телефон",
+        "тел.",
+        "Мобильный",
+        "Моб. телефон",
+        "Номер телефона",
+        "Контактный телефон",
+        "Phone 1 - Value",
+    ] {
+        assert_eq!(mapping(&format!("email,{name},city"))[1], phone, "{name}");
+    }
+    // one of two is the field, the other one is kept as well
+    let two = mapping("Email,Телефон,Мобильный");
+    assert_eq!(two[1..], [phone, Target::Attribute("Мобильный".to_owned())]);
+}
+
+/// R8, R14: numbers that were attributes move into the field when they fit; nothing is lost.
+#[tokio::test]
+async fn phone_attributes_become_the_field() {
+    let db = TestDb::before(103).await.unwrap();
+    let owner = user(&db, "ann", Role::User).await.unwrap();
+    let long = "1".repeat(65);
+    let cases = [
+        (
+            json!({"phone": "+7 (900) 123-45-67", "city": "Omsk"}),
+            "+79001234567",
+            json!({"city": "Omsk"}),
+        ),
+        (
+            json!({"phone": 79_001_234_567_i64}),
+            "79001234567",
+            json!({}),
+        ),
+        (json!({"phone": " 8 900 123 "}), "8 900 123", json!({})),
+        (
+            json!({"phone": "+44 (0)20 7946 0958"}),
+            "+44 (0)20 7946 0958",
+            json!({}),
+        ),
+        (
+            json!({"phone": ["1", "2"]}),
+            "",
+            json!({"phone": ["1", "2"]}),
+        ),
+        (json!({"phone": long}), "", json!({"phone": long})),
+        (
+            json!({"phone": "1\n2", "Phone": "x"}),
+            "",
+            json!({"phone": "1\n2", "Phone": "x"}),
+        ),
+        (json!({}), "", json!({})),
+    ];
+    let count = i64::try_from(cases.len()).unwrap();
+    list(&db, owner, "All", 0, count, at(NOW)).await.unwrap();
+    for (n, (before, ..)) in cases.iter().enumerate() {
+        let sql = format!(
+            "/* test */ UPDATE recipients SET attributes = '{before}'
+             WHERE owner_id = $1 AND email_key = 'person{n}@example.org'"
+        );
+        execute(&db, Box::leak(sql.into_boxed_str()), owner)
+            .await
+            .unwrap();
+    }
+    db.migrate().await.unwrap();
+    let after = found(&db, owner, "").await;
+    for (row, (before, phone, attributes)) in after.iter().zip(&cases) {
+        assert_eq!(row.fields[RecipientField::Phone], *phone, "{before}");
+        assert_eq!(serde_json::to_value(&row.attributes).unwrap(), *attributes);
+    }
+    assert_eq!(found(&db, owner, "900 123-45").await.len(), 2);
+    assert_eq!(found(&db, owner, "8900123").await.len(), 1);
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    assert_eq!(import(&db, bob, &exported(&db, owner).await).await.added, 8);
+    let (ann, bob) = (found(&db, owner, "").await, found(&db, bob, "").await);
+    assert!(
+        ann.iter()
+            .zip(&bob)
+            .all(|(a, b)| a.attributes == b.attributes)
+    );
+    assert_eq!(values(ann), values(bob));
+}
+
+/// R12: letters have the number as `phone`. Field and attribute stand in for each other, in all parts of a letter.
+#[test]
+fn letters_have_the_phone_number() {
+    let source = "{{ phone }}|{{ attributes.phone }}|{{ attributes['Мобильный'] | default('no') }}";
+    let content = |source: &str| Content {
+        subject: source.to_owned(),
+        html: Some(format!("<p>{source}</p>")),
+        text: Some(source.to_owned()),
+        ..Content::default()
+    };
+    // a letter of text and values alone is made in another way than one with conditions
+    let sources = [
+        source.to_owned(),
+        format!("{{% if email %}}{source}{{% endif %}}"),
+    ];
+    for (field, attributes, expected) in [
+        (
+            "+79001234567",
+            json!({}),
+            "+79001234567|+79001234567|+79001234567",
+        ),
+        (
+            "",
+            json!({"phone": "8 900 <1>"}),
+            "8 900 <1>|8 900 <1>|8 900 <1>",
+        ),
+        ("", json!({"phone": 79}), "79|79|79"),
+        ("", json!({"phone": null}), "||no"),
+        ("+7", json!({"phone": "", "Мобильный": "+8"}), "+7|+7|+8"),
+        ("+7", json!({"phone": "+8"}), "+7|+8|+7"),
+        ("", json!({}), "||no"),
+    ] {
+        let attributes = attributes.as_object().unwrap().clone();
+        let person = Person {
+            email: "ann@example.org",
+            fields: &phone(field),
+            attributes: &attributes,
+        };
+        for source in &sources {
+            assert!(
+                content(source)
+                    .check()
+                    .iter()
+                    .all(|problem| problem.warning)
+            );
+            let frozen = Frozen::new(&content(source), Language::En).unwrap();
+            let template = LetterTemplate::compile(&frozen).unwrap();
+            let letter = template.render(&person, "https://example.org/u/t").unwrap();
+            assert_eq!(letter.subject, expected);
+            assert!(letter.text.starts_with(expected), "{}", letter.text);
+            let escaped = expected.replace('<', "&lt;").replace('>', "&gt;");
+            assert!(letter.html.unwrap().contains(&escaped), "{escaped}");
+        }
+    }
 }

@@ -1,9 +1,13 @@
-//! The table of columns: the plain fields of a recipient, and all that the rest of the program has to know of them.
+//! The table of columns: the plain fields of a recipient, and all that the rest of the program has
+//! to know of them.
 //!
-//! Form, list, import, export, archive, letters, search and SQL are made from it. A new field is a line in
-//! [`RecipientField`], a row in [`COLUMNS`] and a migration; `CONTRIBUTING.md` has the whole list.
+//! Form, list, import, export, archive, letters, search and SQL are made from it. A new field is a
+//! line in [`RecipientField`], a row in [`COLUMNS`] and a migration; `CONTRIBUTING.md` has the
+//! whole list.
 //!
 //! The address and the attributes are not in it: they have rules of their own.
+
+mod phone;
 
 use std::ops::{Index, IndexMut};
 
@@ -19,6 +23,8 @@ use crate::platform::error::FieldError;
 pub enum RecipientField {
     /// The full name.
     Name,
+    /// The phone number.
+    Phone,
     /// What the owner noted.
     Comment,
 }
@@ -28,14 +34,16 @@ pub enum RecipientField {
 pub struct ColumnSpec {
     /// The field.
     pub field: RecipientField,
-    /// Its name: the column in SQL and in CSV, the key in JSON, the field of a form, the name in letters. The sentences
-    /// of the site about it are `recipients-NAME` and `recipients-hint-NAME`.
+    /// Its name: the column in SQL and in CSV, the key in JSON, the field of a form, the name in
+    /// letters. The sentences of the site about it are `recipients-NAME` and
+    /// `recipients-hint-NAME`.
     pub name: &'static str,
     /// Longest value, in characters.
     pub max: usize,
     /// How it is typed.
     pub input: Input,
-    /// Brings what people type into the form that is stored, before its length and its characters are checked.
+    /// Brings what people type into the form that is stored, before its length and its characters
+    /// are checked.
     tidy: fn(&str) -> String,
     /// How the search finds it.
     pub search: Search,
@@ -76,8 +84,8 @@ pub enum Letters {
     No,
     /// As `{{ NAME }}`.
     Yes,
-    /// As `{{ NAME }}`. It was an attribute of this name before it was a field, so each stands in for the other where
-    /// that one is empty.
+    /// As `{{ NAME }}`. It was an attribute of this name before it was a field, so each stands in
+    /// for the other where that one is empty.
     WasAttribute,
 }
 
@@ -124,6 +132,54 @@ pub const COLUMNS: &[ColumnSpec] = &[
             "customer",
             "customername",
             "displayname",
+        ],
+    },
+    ColumnSpec {
+        field: RecipientField::Phone,
+        name: "phone",
+        max: phone::PHONE_MAX,
+        input: Input::Line("tel", "off"),
+        tidy: phone::tidy,
+        search: Search::Number,
+        letters: Letters::WasAttribute,
+        listed: Listed::WhenKnown,
+        by_position: false,
+        headings: &[
+            "phone",
+            "phoneno",
+            "phonenumber",
+            "phone1",
+            "phone1value",
+            "primaryphone",
+            "telephone",
+            "telephoneno",
+            "telephonenumber",
+            "tel",
+            "telno",
+            "mobile",
+            "mobileno",
+            "mobilenumber",
+            "mobilephone",
+            "mobilephonenumber",
+            "cell",
+            "cellphone",
+            "cellphonenumber",
+            "msisdn",
+            "телефон",
+            "тел",
+            "телефон1",
+            "номертелефона",
+            "номертел",
+            "контактныйтелефон",
+            "мобильный",
+            "мобильныйтелефон",
+            "мобильныйномер",
+            "мобтелефон",
+            "мобтел",
+            "телефонмобильный",
+            "сотовый",
+            "сотовыйтелефон",
+            "телефонклиента",
         ],
     },
     ColumnSpec {
@@ -210,8 +266,9 @@ impl RecipientField {
         matches!(self.spec().letters, Letters::WasAttribute)
     }
 
-    /// The field that stands in for an attribute that somebody does not have. Before the field there was, an import
-    /// made attributes of the columns that it now takes for the field, and messages use those.
+    /// The field that stands in for an attribute that somebody does not have. Before the field
+    /// there was, an import made attributes of the columns that it now takes for the field, and
+    /// messages use those.
     #[must_use]
     pub fn for_attribute(name: &str) -> Option<Self> {
         Self::by_heading(&plain_heading(name)).filter(|field| field.was_attribute())
@@ -346,7 +403,8 @@ where
     }
 }
 
-/// Those fields of somebody that letters may use; the others are empty. All are empty when there is nobody.
+/// Those fields of somebody that letters may use; the others are empty. All are empty when there is
+/// nobody.
 #[derive(Debug)]
 pub(crate) struct LetterFields(pub RecipientFields);
 
@@ -367,8 +425,9 @@ where
     }
 }
 
-/// A part of a statement for each field, with commas between them: `sql_list(|name, i| …)` gets the name of its column
-/// and its number from 0. Made of the table alone: no text of people gets into a statement.
+/// A part of a statement for each field, with commas between them: `sql_list(|name, i| …)` gets the
+/// name of its column and its number from 0. Made of the table alone: no text of people gets into a
+/// statement.
 pub(crate) fn sql_list(part: impl Fn(&str, usize) -> String) -> String {
     joined(RecipientField::ALL, part)
 }
@@ -387,7 +446,8 @@ fn joined(
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// What a [`Recipient`](super::Recipient) is read from: the columns of the table `recipients`, which is called `alias`.
+/// What a [`Recipient`](super::Recipient) is read from: the columns of the table `recipients`,
+/// which is called `alias`.
 pub(crate) fn select_list(alias: &str) -> String {
     let fields = sql_list(|name, _| format!("{alias}.{name}"));
     format!(
@@ -400,8 +460,8 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// The digits of a search that is a number, when they are grouped in it: it also finds the same number grouped in
-/// another way, or not at all.
+/// The digits of a search that is a number, when they are grouped in it: it also finds the same
+/// number grouped in another way, or not at all.
 pub(crate) fn searched_digits(search: &str) -> Option<String> {
     /// With fewer digits than this, it is no part of a phone number.
     const DIGITS_MIN: usize = 3;
@@ -417,7 +477,8 @@ pub(crate) fn searched_digits(search: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// R8: the table agrees with itself: names are those of JSON, headings are plain, and none means two things.
+    /// R8: the table agrees with itself: names are those of JSON, headings are plain, and none
+    /// means two things.
     #[test]
     fn table_is_consistent() {
         let mut seen = std::collections::BTreeSet::from(["email", "attributes", "unsubscribe_url"]);
