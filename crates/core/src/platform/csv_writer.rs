@@ -1,12 +1,14 @@
-//! Writing of CSV (RFC 4180): the one writer for every file that the site or a command makes, and its guard against
-//! formulas.
+//! Writing of CSV (RFC 4180): the one writer for every file that the site or a command makes, and
+//! its guard against formulas.
 //!
-//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line end for a formula, and a formula can
-//! read other cells, call addresses and start programs. [`guard`] writes an apostrophe in front of such a text; the import
-//! takes it off again ([`unguard`]). A text of a sign and digits, as phone numbers and amounts are, can do nothing of
-//! that and stays as it is: `+7 900 123 45 67`, `-5`, `+1-202-555-0123`.
+//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line end for a
+//! formula, and a formula can read other cells, call addresses and start programs. [`guard`] writes
+//! an apostrophe in front of such a text; the import takes it off again ([`unguard`]). A text of a
+//! sign and digits, as phone numbers and amounts are, can do nothing of that and stays as it is:
+//! `+7 900 123 45 67`, `-5`, `+1-202-555-0123`.
 //!
-//! *Invariants*: [`unguard`] takes off exactly what [`guard`] puts on. No cell leaves this module unguarded.
+//! *Invariants*: [`unguard`] takes off exactly what [`guard`] puts on. No cell leaves this module
+//! unguarded.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -81,7 +83,8 @@ pub fn unguard(cell: &str) -> &str {
     }
 }
 
-/// Whether a spreadsheet may run a text. Programs for Chinese, Japanese and Korean take wide signs for the plain ones.
+/// Whether a spreadsheet may run a text. Programs for Chinese, Japanese and Korean take wide signs
+/// for the plain ones.
 fn is_formula(text: &str) -> bool {
     let mut chars = text.chars();
     match chars.next() {
@@ -91,8 +94,9 @@ fn is_formula(text: &str) -> bool {
     }
 }
 
-/// Whether what follows a sign is a number or a phone number: digits, and what people put between them. There is
-/// nothing to run in such a text: no name of a cell or a function, no comparison, no quotes.
+/// Whether what follows a sign is a number or a phone number: digits, and what people put between
+/// them. There is nothing to run in such a text: no name of a cell or a function, no comparison, no
+/// quotes.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| {
         text.chars()
@@ -111,7 +115,8 @@ fn is_number(text: &str) -> bool {
     }
 }
 
-/// What people put between the digits of a phone number: spaces (also those that do not break), dashes, dots, brackets.
+/// What people put between the digits of a phone number: spaces (also those that do not break),
+/// dashes, dots, brackets.
 #[must_use]
 pub(crate) const fn is_separator(c: char) -> bool {
     matches!(

@@ -1,8 +1,8 @@
-//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment` and a column for each attribute.
+//! Export of recipients (R8), row by row for other tables, and as CSV: UTF-8, the address, a column
+//! for each plain field and one for each attribute.
 //!
-//! *Invariant*: an export imports back unchanged, types of attributes included: values are written as
-//! [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
-//! [`crate::platform::csv_writer`] does, and the import takes both back.
+//! *Invariant*: an export imports back unchanged, types of attributes included. The import reads
+//! what [`Attributes::cell_of`] writes, and removes the guard of [`crate::platform::csv_writer`].
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -14,17 +14,17 @@ use crate::platform::ids::{RecipientId, UserId};
 use crate::recipients::import::Delimiter;
 use crate::recipients::recipient::{Attributes, Filter, Recipient, RecipientField, select_list};
 
-/// Recipients in one piece.
+/// Recipients read at a time.
 const SLICE: i64 = 2_000;
-/// Most columns of attributes.
+/// Limit of columns for attributes.
 const COLUMNS_MAX: usize = 2_000;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// What stands between cells.
+    /// What separates cells.
     pub delimiter: Delimiter,
-    /// Begins with a byte order mark, which spreadsheets on Windows need to see that it is UTF-8.
+    /// Begins with a byte order mark, by which spreadsheets on Windows recognise UTF-8.
     pub mark: bool,
 }
 
@@ -48,7 +48,7 @@ impl ExportCell<'_> {
     }
 }
 
-/// An export in progress: one piece of text after another, in memory of one piece.
+/// An export in progress. It keeps one piece in memory at a time.
 #[derive(Debug)]
 pub struct Export {
     db: Db,

@@ -1,4 +1,4 @@
-//! Recipients: the list with search and filters, actions on many, one recipient, the export (R8).
+//! Recipients: the list with search and filters, bulk actions, the form, the export (R8).
 
 mod export;
 mod letters;
@@ -30,7 +30,7 @@ use crate::kit::query::LIST_CHOICES;
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
 
-/// Rows of a page.
+/// Rows on a page.
 const ROWS: usize = 50;
 /// Empty lines for new attributes.
 const SPARE: usize = 2;
@@ -51,7 +51,7 @@ pub(crate) fn long_routes() -> Routes {
         .route("/recipients/export.xlsx", get(export::workbook))
 }
 
-/// Which recipients are looked at, as the address says it.
+/// Which recipients are shown, from the query of the address.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct View {
     #[serde(default)]
@@ -87,7 +87,7 @@ impl View {
         }
     }
 
-    /// The address of `path` for the same filter.
+    /// The address of `path` with the same filter.
     fn href(&self, path: &str, place: Option<(&str, String)>) -> String {
         let mut query = Serializer::new(String::new());
         for (name, value) in [("q", &self.q), ("list", &self.list), ("state", &self.state)] {
@@ -266,10 +266,10 @@ struct FormPage {
     form: RecipientForm,
     errors: Errors,
     lists: Vec<List>,
-    /// The recipient that is edited; none for a new one.
+    /// The recipient that is edited; `None` for a new one.
     known: Option<Recipient>,
     suppression: Option<Suppression>,
-    /// It was changed meanwhile.
+    /// Somebody changed it meanwhile.
     changed: bool,
 }
 
@@ -349,7 +349,7 @@ impl FormPage {
     }
 }
 
-/// An address that the owner has already is an error of its field.
+/// Turns a duplicate address into an error of the field.
 fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
     match result {
         Err(Error::Duplicate) => Err(Error::invalid("email", "recipient_exists")),
@@ -448,7 +448,7 @@ async fn update(
                 changed: true,
                 ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
             };
-            // Saving again replaces the other version knowingly.
+            // The user has seen the other version: saving again replaces it.
             again.form.version = again.known.as_ref().map_or(0, |known| known.version);
             html_changed(&again)
         }
@@ -472,7 +472,7 @@ async fn delete(
     ))
 }
 
-/// An action on many recipients: those that are chosen, or all that match the filter.
+/// A bulk action on the selected recipients, or on all that match the filter.
 #[derive(Debug, Deserialize)]
 struct BulkForm {
     action: String,

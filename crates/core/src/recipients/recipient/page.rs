@@ -1,4 +1,4 @@
-//! Which recipients, and a page of them.
+//! Filters, and pages of recipients.
 
 use super::{Recipient, searched_digits, select_list};
 use crate::platform::db::{Tx, on_db};
@@ -14,7 +14,7 @@ pub struct Filter {
     pub search: String,
     /// Members of this list.
     pub list: Option<ListId>,
-    /// By whether they may get mail.
+    /// Only those who may get mail, or only those who may not.
     pub state: Option<State>,
 }
 
@@ -24,7 +24,7 @@ pub struct Filter {
 pub enum State {
     /// Gets mail.
     Active,
-    /// Its address is suppressed: unsubscribed, bounced, complained, or put there by hand.
+    /// The address is suppressed: unsubscribed, bounced, complained, or entered by hand.
     Suppressed,
 }
 
@@ -34,10 +34,10 @@ pub type Page = page::Page<(Recipient, bool), RecipientId>;
 /// Where a page begins.
 pub type Place = page::Place<RecipientId>;
 
-/// How many match. Counting stops at [`Count::MAX`], so that a page never waits for it.
+/// How many match. Counting stops at [`Count::MAX`], so that no page waits long for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// How many; never more than [`Count::MAX`].
+    /// The number, at most [`Count::MAX`].
     pub number: i64,
     /// There are more.
     pub more: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Where {
 impl Filter {
     pub(crate) fn to_where(&self) -> Where {
         let search = self.search.trim().to_lowercase();
-        // Driving from the memberships makes a small list among a million recipients as quick as it is small.
+        // Starting with the memberships, a small list is quick even among a million recipients.
         let mut sql = String::from(if self.list.is_some() {
             "memberships m JOIN recipients r ON r.owner_id = m.owner_id AND r.id = m.recipient_id
              WHERE m.owner_id = $1 AND m.list_id = $3"
@@ -94,7 +94,7 @@ impl Filter {
         }
     }
 
-    /// The column that pages are in the order of.
+    /// The column by which pages are ordered.
     pub(crate) const fn order(&self) -> &'static str {
         if self.list.is_some() {
             "m.recipient_id"

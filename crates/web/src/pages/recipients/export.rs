@@ -1,4 +1,4 @@
-//! Recipients to take away: as CSV, which can be imported again, and as a workbook.
+//! Downloads of recipients: as CSV, which can be imported again, and as a workbook.
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -21,7 +21,7 @@ use crate::kit::page::Page;
 use crate::kit::table::{Cell, Lines, download};
 
 async fn begin(app: &AppState, page: &Page, sender: &Sender, view: &View) -> Result<Export, Error> {
-    // What a spreadsheet in that language opens by a double click.
+    // what spreadsheets in that language expect
     let delimiter = match page.lang {
         Lang::Ru => Delimiter::Semicolon,
         Lang::En => Delimiter::Comma,
@@ -69,7 +69,7 @@ pub(super) async fn workbook(
     Ok(download(&page, &app, &name(&page), lines))
 }
 
-/// Recipients on their way out.
+/// The rows of an export.
 struct RecipientLines(Export);
 
 impl Lines for RecipientLines {
