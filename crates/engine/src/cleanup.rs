@@ -1,6 +1,7 @@
-//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox and counters of
-//! mail servers, uploaded files that nobody imported, pictures that no post shows, what deleted accounts owned, and, when a
-//! time is set, who got what in runs long over. Ends imports whose process went away.
+//! Removes what is no longer needed: expired sessions, links and limits, old outbox letters and
+//! mail server counters, uploaded files never imported, unused images, the data of deleted accounts
+//! and, if a retention period is set, the recipients of old runs. Also ends imports whose process
+//! is gone.
 
 use std::time::Duration;
 
@@ -19,23 +20,23 @@ use skychimp_core::sending::sending_server::Outcomes;
 
 use crate::EngineConfig;
 
-/// How often.
+/// Interval between two cleanups.
 const EVERY: Duration = Duration::from_hours(1);
-/// How often deleted accounts are looked for without being woken.
+/// How often to look for deleted accounts without being woken.
 const ERASE: Duration = Duration::from_mins(1);
-/// How long letters in flight of one are waited for.
+/// How soon to look again while a deleted account has letters in flight.
 const ERASE_AGAIN: Duration = Duration::from_secs(2);
-/// How long letters of the outbox are kept when they are over.
+/// How long finished outbox letters are kept.
 const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
-/// How long it is known how many letters a mail server got in each minute; limits look back a day.
+/// How long the per-minute counters of mail servers are kept; limits look back a day.
 const KEEP_USE: Duration = Duration::from_hours(7 * 24);
 
-/// Runs that are forgotten before others are looked for.
+/// Runs per query for old runs.
 const RUNS: i64 = 100;
-/// Between two slices of letters that are forgotten.
+/// Pause between two slices of deletions.
 const REST: Duration = Duration::from_millis(20);
 
-/// What was removed or ended.
+/// Counts of what was removed or ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Done {
     sessions: u64,
@@ -47,7 +48,7 @@ struct Done {
     deliveries: u64,
 }
 
-/// Removes what deleted accounts owned as soon as they are deleted.
+/// Erases the data of deleted accounts as soon as they are deleted.
 pub async fn erase(config: EngineConfig) {
     let mut signal = config.wake.subscribe();
     loop {
@@ -74,7 +75,7 @@ pub async fn erase(config: EngineConfig) {
     }
 }
 
-/// Cleans up every hour, the first time at once.
+/// Cleans up at the start and then every hour.
 pub async fn clean_up(config: EngineConfig) {
     loop {
         match step(&config).await {
@@ -134,8 +135,8 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     })
 }
 
-/// Removes who got what in runs that ended long enough ago, in small transactions with a rest between them: letters that are
-/// being sent come first. Returns how many deliveries.
+/// Deletes the recipients of runs that ended long enough ago, in small transactions with pauses
+/// between them so that sending has priority. Returns the number of deliveries removed.
 async fn forget(config: &EngineConfig) -> Result<u64, Error> {
     let Some(keep) = config.keep else {
         return Ok(0);

@@ -75,7 +75,7 @@ async fn members(db: &Db, owner: UserId, list: ListId) -> i64 {
     List::members(&mut tx, owner, list).await.unwrap().members
 }
 
-/// R8: the columns of Russian and English tables are recognised in any case, whatever the delimiter.
+/// R8: columns of Russian and English tables are recognised in any case, whatever the delimiter.
 #[test]
 fn columns_are_recognised() {
     use Target::Email;
@@ -171,7 +171,7 @@ async fn encodings_are_recognised() {
     }
 }
 
-/// R8: every row is in one group; bad lines are named by their physical line and stop nothing.
+/// R8: every row is in one group; bad rows are named by their physical line and stop nothing.
 #[tokio::test]
 async fn rows_are_in_groups() {
     let db = TestDb::new().await.unwrap();
@@ -239,7 +239,7 @@ async fn rows_are_in_groups() {
     );
 }
 
-/// R3: an import stores what is new about an unsubscribed person and leaves it unsubscribed.
+/// R3: an import updates the data of unsubscribed people and leaves them unsubscribed.
 #[tokio::test]
 async fn import_never_subscribes_again() {
     let db = TestDb::new().await.unwrap();
@@ -270,7 +270,7 @@ async fn import_never_subscribes_again() {
     assert!(kept.is_some());
 }
 
-/// R8: cells that are empty change nothing, attributes are merged by name and typed.
+/// R8: empty cells change nothing; attributes are merged by name and typed.
 #[tokio::test]
 async fn empty_cells_change_nothing() {
     let db = TestDb::new().await.unwrap();
@@ -299,7 +299,7 @@ async fn empty_cells_change_nothing() {
     );
 }
 
-/// R8: everybody in the file becomes a member of the list, known or new, also over several batches.
+/// R8: everyone in the file becomes a member of the list, known or new, across several batches.
 #[tokio::test]
 async fn imported_are_members_of_the_list() {
     let db = TestDb::new().await.unwrap();
@@ -344,7 +344,7 @@ async fn imported_are_members_of_the_list() {
     assert_eq!(members(&db, owner, list).await, 12_000);
 }
 
-/// R8: recipients are in the order of the file.
+/// R8: recipients keep the order of the file.
 #[tokio::test]
 async fn order_of_the_file_is_kept() {
     let db = TestDb::new().await.unwrap();
@@ -354,7 +354,7 @@ async fn order_of_the_file_is_kept() {
     assert_eq!(emails, ["z@x.org", "a@x.org", "m@x.org"]);
 }
 
-/// R33: an import touches nobody else's recipients, and cannot fill another's list.
+/// R33: an import changes only its owner's recipients and cannot fill another user's list.
 #[tokio::test]
 async fn import_stays_with_its_owner() {
     let db = TestDb::new().await.unwrap();
@@ -376,7 +376,7 @@ async fn import_stays_with_its_owner() {
     assert_eq!(members(&db, ann, list).await, 0);
 }
 
-/// R8: a mapping without address, or with two columns for one thing, is refused.
+/// R8: a mapping without address, or with two columns for one field, is refused.
 #[tokio::test]
 async fn wrong_mapping_is_refused() {
     let db = TestDb::new().await.unwrap();
@@ -413,7 +413,7 @@ async fn wrong_mapping_is_refused() {
     );
 }
 
-/// R8: an import that is cancelled keeps what it stored and can be run again.
+/// R8: a cancelled import keeps what it stored and can be run again.
 #[tokio::test]
 async fn cancelled_import_can_be_run_again() {
     let db = TestDb::new().await.unwrap();
@@ -441,7 +441,7 @@ async fn cancelled_import_can_be_run_again() {
     assert_eq!((again.groups.added, again.groups.unchanged), (14_500, 500));
 }
 
-/// R8: an export imports back unchanged: types of attributes, line ends, formulas, quotes.
+/// R8: an export imports back unchanged: types of attributes, line endings, formulas, quotes.
 #[tokio::test]
 async fn export_imports_back_unchanged() {
     let db = TestDb::new().await.unwrap();
@@ -511,7 +511,7 @@ async fn export_imports_back_unchanged() {
     }
 }
 
-/// R8: an export holds exactly what matches, in pieces.
+/// R8: an export contains exactly the matching recipients, in pieces.
 #[tokio::test]
 async fn export_holds_what_matches() {
     let db = TestDb::new().await.unwrap();
@@ -542,7 +542,8 @@ async fn export_holds_what_matches() {
     }
 }
 
-/// R8: an import of the site is started once, shows how far it is, and one that broke off can be run again.
+/// R8: an import on the site is started once, shows its progress, and can be run again after an
+/// interruption.
 #[tokio::test]
 async fn broken_off_import_can_be_started_again() {
     let db = TestDb::new().await.unwrap();

@@ -12,7 +12,7 @@ use skychimp_core::testing::{TestDb, user};
 
 use crate::support::at;
 
-/// An import that came to `state` on a day, with both its files.
+/// An import that reached `state` on a day, with both of its files.
 async fn import(db: &Db, data: &Path, owner: UserId, day: &str, state: ImportState) -> ImportId {
     let now = at(&format!("{day}T00:00:00Z"));
     let id = ImportId::new(now);
@@ -44,7 +44,7 @@ async fn import(db: &Db, data: &Path, owner: UserId, day: &str, state: ImportSta
     id
 }
 
-/// Writes a file as if it were `now`.
+/// Creates a file that was last modified at `now`.
 fn write(path: &Path, now: Moment) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = File::create(path).unwrap();
@@ -59,7 +59,8 @@ async fn clean_up(db: &Db, data: &Path, now: Moment) -> (u64, u64) {
     (forgotten, removed)
 }
 
-/// R8: an uploaded file that nobody imports, and one whose import failed, goes after a week; all others stay.
+/// R8: an uploaded file that was not imported, or whose import failed, is removed after a week; all
+/// others stay.
 #[tokio::test]
 async fn uploads_that_nobody_imports_go() {
     let db = TestDb::new().await.unwrap();
@@ -81,7 +82,7 @@ async fn uploads_that_nobody_imports_go() {
     ] {
         stay.push(import(&db, data, owner, day, state).await);
     }
-    // an upload that broke off, and a file of somebody else
+    // an interrupted upload, and a file that is not ours
     std::fs::write(
         file_of(data, ImportId::new(at("2027-01-01T00:00:00Z"))),
         "e",

@@ -1,4 +1,4 @@
-//! Tables to take away, as CSV or as an Excel workbook, of any length in little memory.
+//! Downloads of tables as CSV or Excel workbook, streamed with bounded memory.
 //!
 //! *Invariant*: no value is run as a formula. In CSV [`CsvWriter`] sees to that; in a workbook a text is a text.
 
@@ -20,11 +20,11 @@ use crate::kit::page::Page;
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cell {
-    /// A text; never a formula.
+    /// A text, never a formula.
     Text(String),
     /// A whole number.
     Number(i64),
-    /// A moment.
+    /// A time.
     Time(Moment),
 }
 
@@ -69,21 +69,22 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// The lines of a table, a slice after the other.
+/// Rows of a table, fetched in batches.
 pub(crate) trait Lines: Send + 'static {
-    /// The columns.
+    /// Column names.
     fn head(&self) -> Vec<String>;
 
-    /// The next lines; `None` at the end.
+    /// The next batch of rows. `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Vec<Vec<Cell>>>, Error>> + Send;
 }
 
-/// Columns with names that are always the same.
+/// Column names that are not translated.
 pub(crate) fn columns(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A table as a file named `name`, which gets the ending of the address that was asked for: `.xlsx` is a workbook.
+/// Sends a table as a file called `name`, with the extension of the requested URL: `.xlsx` is a
+/// workbook.
 pub(crate) fn download<L: Lines>(page: &Page, app: &App, name: &str, lines: L) -> Response {
     let (kind, ending, body) = if Path::new(&page.path).extension() == Some("xlsx".as_ref()) {
         let body = workbook::body(lines, page.zone.clone(), &app.settings.data_dir);
@@ -121,7 +122,7 @@ fn csv<L: Lines>(lines: L) -> Body {
             .map_err(|error| Error::Internal(format!("the table cannot be written: {error}")));
         Some((bytes, (lines, true)))
     });
-    // compression asks once more behind the end
+    // the compression layer polls again after the end
     Body::from_stream(pieces.fuse())
 }
 

@@ -15,7 +15,7 @@ async fn add(browser: &mut Browser, email: &str) -> StatusCode {
         .status
 }
 
-/// The address of the first recipient's page in the list.
+/// The path of the first recipient in the list.
 fn first(body: &str) -> String {
     let (_, rest) = body
         .split_once("<td class=\"cell-main\"><a href=\"")
@@ -23,7 +23,7 @@ fn first(body: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-/// Uploads a file as a browser does; returns the address of the import.
+/// Uploads a file as a browser does; returns the path of the import.
 async fn upload(browser: &mut Browser, text: &str) -> String {
     let address = format!("/recipients/import/file?csrf={}", browser.token);
     let body = format!(
@@ -35,7 +35,7 @@ async fn upload(browser: &mut Browser, text: &str) -> String {
     answer.location().to_owned()
 }
 
-/// R8, R15: the empty page guides to the import; a recipient is made, found, changed and deleted.
+/// R8, R15: the empty page suggests an import; a recipient is created, found, changed and deleted.
 #[tokio::test]
 async fn recipient_lives() {
     let site = Site::new().await;
@@ -151,7 +151,8 @@ async fn errors_are_at_their_fields() {
     assert!(again.body.contains("id=\"name-error\""));
 }
 
-/// R32, R33: another user's recipients, lists and imports are not found; without a token nothing is done.
+/// R32, R33: other users' recipients, lists and imports are not found; forms without a token are
+/// rejected.
 #[tokio::test]
 async fn things_of_others_are_not_found() {
     let site = Site::new().await;
@@ -220,7 +221,8 @@ async fn things_of_others_are_not_found() {
     }
 }
 
-/// R8: a file is uploaded, its columns are corrected, it is imported, and its errors are shown and can be downloaded.
+/// R8: a file is uploaded, its columns are corrected, it is imported, and its errors are shown and
+/// can be downloaded.
 #[tokio::test]
 async fn file_is_imported() {
     let site = Site::new().await;
@@ -255,7 +257,7 @@ async fn file_is_imported() {
         ann.post(&import, &right).await.status,
         StatusCode::SEE_OTHER
     );
-    // The stream of progress ends when the import does.
+    // The progress stream ends with the import.
     let live = ann.get(&format!("{import}/live")).await;
     assert!(live.body.contains("event: reload"), "{}", live.body);
     let done = ann.get(&import).await;
@@ -282,7 +284,8 @@ async fn file_is_imported() {
     assert_eq!(&anna[head.len() - 1], "Тверь");
 }
 
-/// R5, R8: a file larger than the setting allows is refused and not kept, nor are files whose import is long gone.
+/// R5, R8: a file larger than the limit is rejected and not kept; files without an import are
+/// removed.
 #[tokio::test]
 async fn large_and_lost_files_are_not_kept() {
     let site = Site::with(|settings| settings.upload_limit = 100).await;
@@ -316,7 +319,8 @@ async fn large_and_lost_files_are_not_kept() {
     assert!(!lost.exists());
 }
 
-/// R3, R8: many are put into a list and deleted at once; an address is suppressed and subscribed again.
+/// R3, R8: many recipients are added to a list and deleted together; an address is suppressed and
+/// subscribed again.
 #[tokio::test]
 async fn many_are_changed_at_once() {
     let site = Site::new().await;

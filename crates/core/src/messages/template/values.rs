@@ -11,12 +11,12 @@ use serde_json::{Map, Value as Json};
 use super::first_name;
 use crate::recipients::recipient::{RecipientField, RecipientFields};
 
-/// Most bytes of all attributes of a person together; what is more is left out.
+/// Most bytes of all attributes of a person together; the rest is left out.
 const MAX_ATTRIBUTES: usize = 65_536;
-/// Deepest nesting of attributes; what is deeper is left out.
+/// Deepest nesting of attributes; deeper ones are left out.
 const MAX_DEPTH: usize = 8;
 
-/// Whom a letter is for.
+/// The recipient of a letter.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
     /// The address.
@@ -32,7 +32,7 @@ pub struct Person<'a> {
 pub struct Values(Value);
 
 impl Values {
-    /// Takes over a person's values.
+    /// Converts a person's data to template values.
     #[must_use]
     pub fn new(person: &Person<'_>, unsubscribe_url: &str) -> Self {
         let mut budget = MAX_ATTRIBUTES;
@@ -67,7 +67,7 @@ impl Values {
     }
 }
 
-/// The names that a template sees.
+/// The object of all names a template sees.
 #[derive(Debug)]
 struct Names {
     email: Value,
@@ -96,7 +96,7 @@ impl Object for Names {
     }
 }
 
-/// A JSON object; few entries, so a list is the fastest map.
+/// A JSON object. Most have few entries, so a list is the fastest map.
 #[derive(Debug)]
 struct Entries {
     list: Vec<(String, Value)>,
@@ -130,7 +130,7 @@ impl Object for Entries {
     }
 }
 
-/// Whether all attributes are single values, and so short that none is left out.
+/// Whether all attributes are single values and short enough that none is left out.
 pub(super) fn are_few(attributes: &Map<String, Json>) -> bool {
     let size = |value: &Json| match value {
         Json::Array(_) | Json::Object(_) => None,
@@ -193,7 +193,8 @@ fn json(value: &Json, depth: usize, budget: &mut usize) -> Value {
     }
 }
 
-/// A value that is no text, as people read it: lists with commas, whole numbers without a fraction.
+/// A value other than text, formatted for people: lists with commas, whole numbers without a
+/// fraction.
 pub(super) fn shown(value: &Value) -> String {
     match value.kind() {
         ValueKind::Bool => value.is_true().to_string(),
