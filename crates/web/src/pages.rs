@@ -21,11 +21,11 @@ pub mod unsubscribe;
 use crate::kit::assets;
 use crate::kit::error::WebError;
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Pages that respond quickly; the usual request time-out applies.
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(home::routes())
         .merge(account::routes())
         .merge(blog::routes())
@@ -43,8 +43,8 @@ pub(crate) fn routes() -> Routes {
 
 /// Uploads, downloads and live streams. They take long or have large bodies, and set their own
 /// limits.
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(account::long_routes())
         .merge(mailings::long_routes())
         .merge(log::long_routes())
@@ -55,8 +55,8 @@ pub(crate) fn long_routes() -> Routes {
 
 /// Responses other than pages: links in letters, health, feeds, pictures, assets. They have no
 /// session and no CSRF token.
-pub(crate) fn bare_routes() -> Routes {
-    Routes::new()
+pub(crate) fn bare_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(unsubscribe::routes())
         .merge(health::routes())
         .merge(metrics::routes())

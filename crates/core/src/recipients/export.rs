@@ -12,16 +12,18 @@ use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
 use crate::recipients::import::Delimiter;
-use crate::recipients::recipient::{Attributes, Filter, Recipient, RecipientField, select_list};
+use crate::recipients::recipient::{
+    Attributes, Recipient, RecipientField, RecipientFilter, select_list,
+};
 
 /// Recipients read at a time.
-const SLICE: i64 = 2_000;
+const EXPORT_BATCH: i64 = 2_000;
 /// Limit of columns for attributes.
 const COLUMNS_MAX: usize = 2_000;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub struct ExportStyle {
     /// What separates cells.
     pub delimiter: Delimiter,
     /// Begins with a byte order mark, by which spreadsheets on Windows recognise UTF-8.
@@ -53,8 +55,8 @@ impl ExportCell<'_> {
 pub struct Export {
     db: Db,
     owner: UserId,
-    filter: Filter,
-    style: Style,
+    filter: RecipientFilter,
+    style: ExportStyle,
     /// The names of all attributes that occur, in order.
     attributes: Vec<String>,
     begun: bool,
@@ -70,8 +72,8 @@ impl Export {
     pub async fn begin(
         db: &Db,
         owner: UserId,
-        filter: Filter,
-        style: Style,
+        filter: RecipientFilter,
+        style: ExportStyle,
     ) -> Result<Self, Error> {
         let mut tx = db.read().await?;
         let attributes = attribute_names(&mut tx, owner, &filter).await?;
@@ -163,7 +165,7 @@ impl Export {
             .bind(found.list)
             .bind(found.digits)
             .bind(self.after)
-            .bind(SLICE)
+            .bind(EXPORT_BATCH)
             .fetch_all(conn)
             .await)?)
     }
@@ -173,7 +175,7 @@ impl Export {
 async fn attribute_names(
     tx: &mut Tx,
     owner: UserId,
-    filter: &Filter,
+    filter: &RecipientFilter,
 ) -> Result<Vec<String>, Error> {
     let found = filter.to_where();
     let keys = match tx {

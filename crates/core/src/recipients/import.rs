@@ -1,13 +1,16 @@
 //! Import of recipients from CSV files (R8).
 //!
-//! [`inspect`] says what a file looks like and proposes what becomes of its columns; a person may correct that; [`run`] does
-//! it. A thread reads and checks rows while the database stores the batch before, in transactions of its own, so a file of any size needs the memory of a few batches and eight bytes per address.
+//! [`inspect`] says what a file looks like and proposes what becomes of its columns; a person may
+//! correct that; [`run`] does it. A thread reads and checks rows while the database stores the
+//! batch before, in transactions of its own, so a file of any size needs the memory of a few
+//! batches and eight bytes per address.
 //!
-//! *Invariants*: every row of data is counted in exactly one group; a bad row never stops the rest; nobody is subscribed
-//! again: a suppressed person's data is stored, but the suppression stays. An import that broke off can be
-//! run again: what it stored already is then unchanged.
+//! *Invariants*: every row of data is counted in exactly one group; a bad row never stops the rest;
+//! nobody is subscribed again: a suppressed person's data is stored, but the suppression stays. An
+//! import that broke off can be run again: what it stored already is then unchanged.
 //!
-//! *Rules*: cells that are empty change nothing; attributes are merged by name; the first row of an address counts.
+//! *Rules*: cells that are empty change nothing; attributes are merged by name; the first row of an
+//! address counts.
 
 mod format;
 mod job;
@@ -22,7 +25,9 @@ use std::ops::AddAssign;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use format::{Column, Delimiter, Encoding, Format, Hints, Preview, Target, inspect};
+pub use format::{
+    Column, ColumnTarget, Delimiter, FileFormat, Hints, Preview, TextEncoding, inspect,
+};
 pub use job::{Import, ImportState, error_file_of, file_of, first_errors};
 
 use crate::platform::csv_writer::{CsvWriter, LineEnd};
@@ -32,40 +37,41 @@ use crate::platform::ids::{ListId, UserId};
 use crate::platform::time::Clock;
 use crate::recipients::recipient::key_error;
 use rows::Batch;
-use store::Lane;
+use store::StoreBatch;
 
-/// Errors kept in an [`Outcome`]; all of them go to the error file.
+/// Errors kept in an [`ImportOutcome`]; all of them go to the error file.
 pub const ERRORS_KEPT: usize = 100;
 
 /// How a file is imported.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Options {
+pub struct ImportOptions {
     /// How the file is read.
-    pub format: Format,
+    pub format: FileFormat,
     /// What becomes of each column.
-    pub mapping: Vec<Target>,
+    pub mapping: Vec<ColumnTarget>,
     /// The list that everybody in the file is made a member of.
     pub list: Option<ListId>,
 }
 
-impl Options {
-    /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column from 0.
+impl ImportOptions {
+    /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column
+    /// from 0.
     #[must_use]
     pub fn errors(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
-        if !self.mapping.contains(&Target::Email) {
+        if !self.mapping.contains(&ColumnTarget::Email) {
             wrong.push(FieldError::new("mapping", "no_email_column"));
         }
         for (i, target) in self.mapping.iter().enumerate() {
             let field = || format!("mapping.{i}");
-            if let Target::Attribute(key) = target
+            if let ColumnTarget::Attribute(key) = target
                 && let Some(error) = key_error(key)
             {
                 wrong.push(FieldError {
                     field: field(),
                     ..error
                 });
-            } else if *target != Target::Ignore && self.mapping[..i].contains(target) {
+            } else if *target != ColumnTarget::Ignore && self.mapping[..i].contains(target) {
                 wrong.push(FieldError::new(field(), "column_twice"));
             }
         }
@@ -97,7 +103,7 @@ impl serde::Serialize for RowError {
 
 /// How many rows went which way; each row is in one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Groups {
+pub struct RowCounts {
     /// New recipients.
     pub added: u64,
     /// Recipients that were there and got new data.
@@ -112,7 +118,7 @@ pub struct Groups {
     pub suppressed: u64,
 }
 
-impl Groups {
+impl RowCounts {
     /// All rows.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -120,7 +126,7 @@ impl Groups {
     }
 }
 
-impl AddAssign for Groups {
+impl AddAssign for RowCounts {
     fn add_assign(&mut self, other: Self) {
         self.added += other.added;
         self.updated += other.updated;
@@ -133,10 +139,10 @@ impl AddAssign for Groups {
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Outcome {
+pub struct ImportOutcome {
     /// The rows by group.
     #[serde(flatten)]
-    pub groups: Groups,
+    pub groups: RowCounts,
     /// The first [`ERRORS_KEPT`] invalid rows.
     pub errors: Vec<RowError>,
     /// It was stopped before the end of the file.
@@ -146,11 +152,11 @@ pub struct Outcome {
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct ImportProgress {
     /// Bytes of the file read.
     pub bytes_read: u64,
     /// The rows by group.
-    pub groups: Groups,
+    pub groups: RowCounts,
 }
 
 /// Where all invalid rows go: a CSV file `line,value,reason`.
@@ -184,12 +190,13 @@ impl<'a> ErrorFile<'a> {
     }
 }
 
-/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import between two batches.
+/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import
+/// between two batches.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] when the options are wrong; [`Error::Internal`] when the file cannot be read. Batches that were
-/// stored before an error stay.
+/// [`Error::Invalid`] when the options are wrong; [`Error::Internal`] when the file cannot be read.
+/// Batches that were stored before an error stay.
 #[expect(
     clippy::too_many_arguments,
     reason = "each is another thing, and there are two callers"
@@ -198,12 +205,12 @@ pub async fn run(
     db: &Db,
     owner: UserId,
     input: impl Read + Send + 'static,
-    options: &Options,
+    options: &ImportOptions,
     mut errors: Option<ErrorFile<'_>>,
     clock: &Clock,
-    mut progress: impl FnMut(Progress) + Send,
+    mut progress: impl FnMut(ImportProgress) + Send,
     stop: &CancellationToken,
-) -> Result<Outcome, Error> {
+) -> Result<ImportOutcome, Error> {
     let wrong = options.errors();
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
@@ -213,7 +220,7 @@ pub async fn run(
         let (options, clock) = (options.clone(), clock.clone());
         tokio::task::spawn_blocking(move || rows::read_all(input, &options, &clock, &sender))
     };
-    let mut outcome = Outcome::default();
+    let mut outcome = ImportOutcome::default();
     while let Some(mut batch) = receiver.recv().await {
         if stop.is_cancelled() {
             outcome.cancelled = true;
@@ -229,7 +236,7 @@ pub async fn run(
                 .map_err(|error| unreadable("the error file cannot be written", &error))?;
         }
         let room = ERRORS_KEPT - outcome.errors.len();
-        progress(Progress {
+        progress(ImportProgress {
             bytes_read: batch.bytes_read,
             groups: outcome.groups,
         });
@@ -242,16 +249,16 @@ pub async fn run(
     }
 }
 
-/// Stores a batch. SQLite has one writer; PostgreSQL spends most of an import on indexes and foreign keys, one core for
-/// each transaction, so a batch goes there in two at once.
+/// Stores a batch. SQLite has one writer; PostgreSQL spends most of an import on indexes and
+/// foreign keys, one core for each transaction, so a batch goes there in two at once.
 async fn store_batch(
     db: &Db,
     owner: UserId,
     list: Option<ListId>,
     batch: &Batch,
     clock: &Clock,
-) -> Result<(Groups, Vec<RowError>), Error> {
-    let lane = |number, rows| store_lane(db, owner, list, Lane { number, rows }, clock);
+) -> Result<(RowCounts, Vec<RowError>), Error> {
+    let lane = |number, rows| store_lane(db, owner, list, StoreBatch { number, rows }, clock);
     let rows = batch.rows.iter();
     match db {
         Db::Sqlite { .. } => lane(0, rows.collect()).await,
@@ -267,19 +274,20 @@ async fn store_batch(
     }
 }
 
-/// Stores rows in one transaction, again when somebody added one of their addresses at the same moment.
+/// Stores rows in one transaction, again when somebody added one of their addresses at the same
+/// moment.
 async fn store_lane(
     db: &Db,
     owner: UserId,
     list: Option<ListId>,
-    lane: Lane<'_>,
+    lane: StoreBatch<'_>,
     clock: &Clock,
-) -> Result<(Groups, Vec<RowError>), Error> {
+) -> Result<(RowCounts, Vec<RowError>), Error> {
     let mut tries = 3;
     loop {
         let mut tx = db.write().await?;
         // the checks of foreign keys are statements too, one for each row
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         match store::store(&mut tx, owner, list, &lane, clock.now()).await {
             Ok(done) => {
                 tx.commit().await?;

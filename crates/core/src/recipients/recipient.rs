@@ -18,14 +18,14 @@ pub use columns::{
 pub(crate) use columns::{
     LetterFields, plain_heading, searched_digits, select_list, sql_list, sql_list_in_letters,
 };
-pub use page::{Count, Filter, Page, Place, State};
-pub use selection::{Bulk, Selection};
+pub use page::{CappedCount, RecipientCursor, RecipientFilter, RecipientState, RecipientsPage};
+pub use selection::{BulkAction, Selection};
 
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Longest comment, in characters.
 pub const COMMENT_MAX: usize = 2_000;
@@ -46,14 +46,14 @@ pub struct Recipient {
     /// Grows with each change. An update names the version it was made from (R34).
     pub version: i64,
     /// When the recipient was added.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When the recipient was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// What a form, a command or a file gives for one recipient, not yet checked.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Draft {
+pub struct RecipientDraft {
     /// The address.
     pub email: String,
     /// The plain fields.
@@ -64,15 +64,15 @@ pub struct Draft {
 
 /// A draft that keeps all rules.
 #[derive(Debug, Clone)]
-pub(crate) struct Checked {
+pub(crate) struct CheckedRecipient {
     pub email: EmailAddress,
     pub fields: RecipientFields,
     pub attributes: Attributes,
 }
 
-impl Draft {
+impl RecipientDraft {
     /// Parses the draft into what may be stored, or returns everything that is wrong with it.
-    pub(crate) fn check(&self) -> Result<Checked, Vec<FieldError>> {
+    pub(crate) fn check(&self) -> Result<CheckedRecipient, Vec<FieldError>> {
         let mut wrong = Vec::new();
         let email = EmailAddress::parse(&self.email)
             .map_err(|error| wrong.push(FieldError::new("email", error.code())))
@@ -81,7 +81,7 @@ impl Draft {
         wrong.extend(wrong_fields);
         wrong.extend(self.attributes.errors());
         match email {
-            Some(email) if wrong.is_empty() => Ok(Checked {
+            Some(email) if wrong.is_empty() => Ok(CheckedRecipient {
                 email,
                 fields,
                 attributes: self.attributes.clone(),
@@ -91,7 +91,7 @@ impl Draft {
     }
 }
 
-impl Checked {
+impl CheckedRecipient {
     /// What the search looks through.
     pub fn search_text(&self) -> String {
         self.fields.search_text(&self.email)
@@ -138,8 +138,8 @@ impl Recipient {
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
-        draft: &Draft,
-        now: Moment,
+        draft: &RecipientDraft,
+        now: Timestamp,
     ) -> Result<RecipientId, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
         let id = RecipientId::new(now);
@@ -192,8 +192,8 @@ impl Recipient {
         owner: UserId,
         id: RecipientId,
         version: i64,
-        draft: &Draft,
-        now: Moment,
+        draft: &RecipientDraft,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
         let changed = on_db!(tx, conn => {
@@ -248,7 +248,7 @@ impl Recipient {
         owner: UserId,
         id: RecipientId,
         lists: &[ListId],
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "DELETE FROM memberships WHERE owner_id = $1 AND recipient_id = $2",

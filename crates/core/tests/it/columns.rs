@@ -6,16 +6,19 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 use skychimp_core::accounts::user::Role;
-use skychimp_core::messages::letter::{Content, Frozen, Language, LetterTemplate, Person};
+use skychimp_core::messages::letter::{
+    FrozenMessage, Language, LetterTemplate, MessageContent, TemplateRecipient,
+};
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::export::{Export, ExportStyle};
 use skychimp_core::recipients::import::{
-    self, Delimiter, ErrorFile, Groups, Hints, Options, Target, inspect,
+    self, ColumnTarget, Delimiter, ErrorFile, Hints, ImportOptions, RowCounts, inspect,
 };
 use skychimp_core::recipients::recipient::{
-    Draft, Filter, Place, Recipient, RecipientField, RecipientFields, Search,
+    Recipient, RecipientCursor, RecipientDraft, RecipientField, RecipientFields, RecipientFilter,
+    Search,
 };
 use skychimp_core::testing::{TestDb, execute, list, user};
 use tokio_util::sync::CancellationToken;
@@ -33,11 +36,11 @@ fn full(mark: &str) -> RecipientFields {
     fields
 }
 
-fn draft(email: &str, fields: RecipientFields) -> Draft {
-    Draft {
+fn draft(email: &str, fields: RecipientFields) -> RecipientDraft {
+    RecipientDraft {
         email: email.to_owned(),
         fields,
-        ..Draft::default()
+        ..RecipientDraft::default()
     }
 }
 
@@ -50,22 +53,22 @@ pub async fn add(db: &Db, owner: UserId, email: &str, fields: RecipientFields) {
 }
 
 pub async fn found(db: &Db, owner: UserId, search: &str) -> Vec<Recipient> {
-    let filter = Filter {
+    let filter = RecipientFilter {
         search: search.to_owned(),
-        ..Filter::default()
+        ..RecipientFilter::default()
     };
     let mut tx = db.read().await.unwrap();
-    let page = Recipient::page(&mut tx, owner, &filter, Place::First, 1_000).await;
+    let page = Recipient::page(&mut tx, owner, &filter, RecipientCursor::First, 1_000).await;
     let rows = page.unwrap().rows;
     rows.into_iter().rev().map(|(row, _)| row).collect()
 }
 
 pub async fn exported(db: &Db, owner: UserId) -> String {
-    let style = Style {
+    let style = ExportStyle {
         delimiter: Delimiter::Comma,
         mark: false,
     };
-    let filter = Filter::default();
+    let filter = RecipientFilter::default();
     let mut export = Export::begin(db, owner, filter, style).await.unwrap();
     let mut file = Vec::new();
     while let Some(piece) = export.next().await.unwrap() {
@@ -74,9 +77,14 @@ pub async fn exported(db: &Db, owner: UserId) -> String {
     String::from_utf8(file).unwrap()
 }
 
-async fn import_with(db: &Db, owner: UserId, file: &str, errors: Option<ErrorFile<'_>>) -> Groups {
+async fn import_with(
+    db: &Db,
+    owner: UserId,
+    file: &str,
+    errors: Option<ErrorFile<'_>>,
+) -> RowCounts {
     let preview = inspect(file.as_bytes(), Hints::default()).unwrap();
-    let options = Options {
+    let options = ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),
         list: None,
@@ -87,7 +95,7 @@ async fn import_with(db: &Db, owner: UserId, file: &str, errors: Option<ErrorFil
     outcome.unwrap().groups
 }
 
-pub async fn import(db: &Db, owner: UserId, file: &str) -> Groups {
+pub async fn import(db: &Db, owner: UserId, file: &str) -> RowCounts {
     import_with(db, owner, file, None).await
 }
 
@@ -124,7 +132,8 @@ async fn every_field_is_stored_and_searched() {
     assert_eq!(all[1].fields, RecipientFields::default());
 }
 
-/// R8: every field is a column of the export, under its name, and the import knows it by that name in any case.
+/// R8: every field is a column of the export, under its name, and the import knows it by that name
+/// in any case.
 #[tokio::test]
 async fn every_field_is_exported_and_imported() {
     let db = TestDb::new().await.unwrap();
@@ -146,7 +155,7 @@ async fn every_field_is_exported_and_imported() {
     assert_eq!(import(&db, bob, &file).await.updated, 3);
     assert_eq!(import(&db, bob, &file).await.unchanged, 4);
     let preview = inspect(file.as_bytes(), Hints::default()).unwrap();
-    let fields = RecipientField::ALL.map(Target::Field);
+    let fields = RecipientField::ALL.map(ColumnTarget::Field);
     assert_eq!(preview.mapping()[1..], fields);
 }
 
@@ -221,7 +230,8 @@ fn phone(number: &str) -> RecipientFields {
     RecipientFields::from([(RecipientField::Phone, number)])
 }
 
-/// R8: an international number is stored in one form, and every number is found however its digits are grouped.
+/// R8: an international number is stored in one form, and every number is found however its digits
+/// are grouped.
 #[tokio::test]
 async fn phone_numbers_are_found() {
     let db = TestDb::new().await.unwrap();
@@ -270,7 +280,7 @@ fn phone_columns_are_recognised() {
             .unwrap()
             .mapping()
     };
-    let phone = Target::Field(RecipientField::Phone);
+    let phone = ColumnTarget::Field(RecipientField::Phone);
     for name in [
         "phone",
         "Phone Number",
@@ -291,7 +301,10 @@ fn phone_columns_are_recognised() {
     }
     // one of two is the field, the other one is kept as well
     let two = mapping("Email,Телефон,Мобильный");
-    assert_eq!(two[1..], [phone, Target::Attribute("Мобильный".to_owned())]);
+    assert_eq!(
+        two[1..],
+        [phone, ColumnTarget::Attribute("Мобильный".to_owned())]
+    );
 }
 
 /// R8, R14: numbers that were attributes move into the field when they fit; nothing is lost.
@@ -360,15 +373,16 @@ async fn phone_attributes_become_the_field() {
     assert_eq!(values(ann), values(bob));
 }
 
-/// R12: letters have the number as `phone`. Field and attribute stand in for each other, in all parts of a letter.
+/// R12: letters have the number as `phone`. Field and attribute stand in for each other, in all
+/// parts of a letter.
 #[test]
 fn letters_have_the_phone_number() {
     let source = "{{ phone }}|{{ attributes.phone }}|{{ attributes['Мобильный'] | default('no') }}";
-    let content = |source: &str| Content {
+    let content = |source: &str| MessageContent {
         subject: source.to_owned(),
         html: Some(format!("<p>{source}</p>")),
         text: Some(source.to_owned()),
-        ..Content::default()
+        ..MessageContent::default()
     };
     // a letter of text and values alone is made in another way than one with conditions
     let sources = [
@@ -393,7 +407,7 @@ fn letters_have_the_phone_number() {
         ("", json!({}), "||no"),
     ] {
         let attributes = attributes.as_object().unwrap().clone();
-        let person = Person {
+        let person = TemplateRecipient {
             email: "ann@example.org",
             fields: &phone(field),
             attributes: &attributes,
@@ -405,7 +419,7 @@ fn letters_have_the_phone_number() {
                     .iter()
                     .all(|problem| problem.warning)
             );
-            let frozen = Frozen::new(&content(source), Language::En).unwrap();
+            let frozen = FrozenMessage::new(&content(source), Language::En).unwrap();
             let template = LetterTemplate::compile(&frozen).unwrap();
             let letter = template.render(&person, "https://example.org/u/t").unwrap();
             assert_eq!(letter.subject, expected);

@@ -4,9 +4,9 @@ use std::path::Path;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{ImportId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::import::{
-    Hints, Import, ImportState, Options, error_file_of, file_of, inspect,
+    Hints, Import, ImportOptions, ImportState, error_file_of, file_of, inspect,
 };
 use skychimp_core::testing::{TestDb, user};
 
@@ -17,7 +17,7 @@ async fn import(db: &Db, data: &Path, owner: UserId, day: &str, state: ImportSta
     let now = at(&format!("{day}T00:00:00Z"));
     let id = ImportId::new(now);
     let preview = inspect(&b"email\na@x.org\n"[..], Hints::default()).unwrap();
-    let options = Options {
+    let options = ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),
         list: None,
@@ -45,13 +45,13 @@ async fn import(db: &Db, data: &Path, owner: UserId, day: &str, state: ImportSta
 }
 
 /// Creates a file that was last modified at `now`.
-fn write(path: &Path, now: Moment) {
+fn write(path: &Path, now: Timestamp) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = File::create(path).unwrap();
     file.set_modified(now.timestamp().into()).unwrap();
 }
 
-async fn clean_up(db: &Db, data: &Path, now: Moment) -> (u64, u64) {
+async fn clean_up(db: &Db, data: &Path, now: Timestamp) -> (u64, u64) {
     let mut tx = db.write().await.unwrap();
     let forgotten = Import::forget_unfinished(&mut tx, now).await.unwrap();
     tx.commit().await.unwrap();

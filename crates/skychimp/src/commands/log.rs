@@ -2,7 +2,9 @@
 
 use skychimp_core::platform::csv_writer::{CsvWriter, LineEnd};
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use skychimp_core::sending::attempt::{
+    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder,
+};
 use skychimp_core::sending::delivery::DeliveryState;
 
 use crate::exit::Exit;
@@ -57,7 +59,8 @@ impl Log {
         loop {
             // one transaction per page: a slow reader of stdout must not keep one open
             let mut tx = db.read().await?;
-            let page = Attempt::page(&mut tx, owner, &filter, Order::Oldest, after, PAGE).await?;
+            let page =
+                Attempt::page(&mut tx, owner, &filter, LogOrder::Oldest, after, PAGE).await?;
             drop(tx);
             sheet.write(&page)?;
             match page.last() {

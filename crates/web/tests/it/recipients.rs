@@ -90,7 +90,8 @@ async fn recipient_lives() {
     assert_eq!(ann.get(&address).await.status, StatusCode::NOT_FOUND);
 }
 
-/// R8: every plain field is in the form, in the list when it is to be there, and a choice of the import.
+/// R8: every plain field is in the form, in the list when it is to be there, and a choice of the
+/// import.
 #[tokio::test]
 async fn every_field_has_its_places() {
     let site = Site::new().await;

@@ -11,15 +11,18 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{
     ImportId, ListId, MessageId, PasskeyId, PostId, RecipientId, ServerId, UserId,
 };
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::import::{
-    Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
+    ColumnTarget, Delimiter, FileFormat, Import, ImportOptions, TextEncoding, error_file_of,
+    file_of,
 };
-use skychimp_core::recipients::recipient::{Draft, Recipient, RecipientField, RecipientFields};
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::recipient::{
+    Recipient, RecipientDraft, RecipientField, RecipientFields,
+};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::MailingDraft;
-use skychimp_core::sending::sending_server::{Password, SendingServer, ServerDraft};
+use skychimp_core::sending::sending_server::{PasswordChange, SendingServer, ServerDraft};
 use skychimp_core::testing::{TestRun, execute, list, mailing, message, passkey, sending_run};
 
 use crate::browser::{Browser, Site};
@@ -184,31 +187,31 @@ impl World {
         let recipient = if let Some(known) = known {
             known.id
         } else {
-            let draft = Draft {
+            let draft = RecipientDraft {
                 email: email.clone(),
                 fields: RecipientFields::from([
                     (RecipientField::Name, &*format!("{mark} recipient")),
                     (RecipientField::Comment, &*format!("{mark} comment")),
                 ]),
-                ..Draft::default()
+                ..RecipientDraft::default()
             };
             Recipient::create(&mut tx, owner, &draft, now)
                 .await
                 .unwrap()
         };
         let gone = EmailAddress::parse(&format!("gone-{email}")).unwrap();
-        Suppression::add(&mut tx, owner, &gone, Reason::Manual, None, now)
+        Suppression::add(&mut tx, owner, &gone, SuppressionReason::Manual, None, now)
             .await
             .unwrap();
         let import = ImportId::new(now);
         let file = format!("{mark} file.csv");
-        let options = Options {
-            format: Format {
-                encoding: Encoding::Utf8,
+        let options = ImportOptions {
+            format: FileFormat {
+                encoding: TextEncoding::Utf8,
                 delimiter: Delimiter::Comma,
                 has_header: true,
             },
-            mapping: vec![Target::Email],
+            mapping: vec![ColumnTarget::Email],
             list: None,
         };
         Import::create(&mut tx, owner, import, &file, 6, &options, now)
@@ -246,7 +249,7 @@ impl World {
             "From: a@example.org\r\nTo: {email}\r\nSubject: {mark}\r\nFeedback-ID: {feedback}\r\n\r\n{mark}\r\n"
         );
         self.site.sandbox.push(
-            Moment::from_millis(0),
+            Timestamp::from_millis(0),
             "a@example.org".to_owned(),
             vec![email],
             letter.into(),
@@ -279,7 +282,7 @@ impl World {
             ..ServerDraft::default()
         };
         let mut tx = self.site.db.write().await.unwrap();
-        let (password, actor) = (Password::Keep, Actor::COMMAND);
+        let (password, actor) = (PasswordChange::Keep, Actor::COMMAND);
         let made = SendingServer::create(&mut tx, &draft, &password, secret, actor, now).await;
         tx.commit().await.unwrap();
         made.unwrap()

@@ -1,7 +1,8 @@
 //! The values of one person for the templates of a letter.
 //!
-//! A field that was an attribute before ([`RecipientField::for_attribute`]) is found under both names: messages that use
-//! `{{ attributes.phone }}`, and people who have only the attribute, go on as before.
+//! A field that was an attribute before ([`RecipientField::for_attribute`]) is found under both
+//! names: messages that use `{{ attributes.phone }}`, and people who have only the attribute, go on
+//! as before.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ const MAX_DEPTH: usize = 8;
 
 /// The recipient of a letter.
 #[derive(Debug, Clone, Copy)]
-pub struct Person<'a> {
+pub struct TemplateRecipient<'a> {
     /// The address.
     pub email: &'a str,
     /// The plain fields. Letters use those of [`RecipientField::in_letters`].
@@ -29,12 +30,12 @@ pub struct Person<'a> {
 
 /// The values of one person, made once and used for all parts of a letter.
 #[derive(Debug, Clone)]
-pub struct Values(Value);
+pub struct TemplateValues(Value);
 
-impl Values {
+impl TemplateValues {
     /// Converts a person's data to template values.
     #[must_use]
-    pub fn new(person: &Person<'_>, unsubscribe_url: &str) -> Self {
+    pub fn new(person: &TemplateRecipient<'_>, unsubscribe_url: &str) -> Self {
         let mut budget = MAX_ATTRIBUTES;
         let attributes = entries(person.attributes, 0, &mut budget);
         let fields = RecipientField::in_letters().map(|field| {

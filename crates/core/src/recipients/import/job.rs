@@ -1,4 +1,5 @@
-//! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it is.
+//! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it
+//! is.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ErrorFile, Groups, Options, Outcome, Progress};
+use super::{ErrorFile, ImportOptions, ImportOutcome, ImportProgress, RowCounts};
 use crate::platform::csv_writer::unguard;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ImportId, UserId};
-use crate::platform::time::{Clock, Moment};
+use crate::platform::time::{Clock, Timestamp};
 
 /// A running import without news for this long was broken off.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -44,7 +45,7 @@ pub fn error_file_of(data: &Path, id: ImportId) -> PathBuf {
 }
 
 /// The files of imports that were last written before a moment.
-fn files_before(data: &Path, before: Moment) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
+fn files_before(data: &Path, before: Timestamp) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
     let folder = match std::fs::read_dir(data.join(FOLDER)) {
         Ok(folder) => folder,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -59,7 +60,7 @@ fn files_before(data: &Path, before: Moment) -> std::io::Result<Vec<(ImportId, P
             .and_then(|name| name.split('.').next()?.parse().ok());
         let written = entry.metadata()?.modified()?;
         if let Some(id) = id
-            && jiff::Timestamp::try_from(written).is_ok_and(|at| Moment::from(at) < before)
+            && jiff::Timestamp::try_from(written).is_ok_and(|at| Timestamp::from(at) < before)
         {
             files.push((id, entry.path()));
         }
@@ -110,7 +111,7 @@ pub struct Import {
     pub state: ImportState,
     /// How the file is imported.
     #[sqlx(json)]
-    pub options: Options,
+    pub options: ImportOptions,
     /// Size of the file.
     pub bytes: i64,
     /// How much of it was read.
@@ -124,17 +125,17 @@ pub struct Import {
     /// Why it failed, for the log.
     pub error: Option<String>,
     /// When it was uploaded.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// The last news.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 impl Import {
     /// The rows by group.
     #[must_use]
-    pub fn groups(&self) -> Groups {
+    pub fn groups(&self) -> RowCounts {
         let number = |n| u64::try_from(n).unwrap_or(0);
-        Groups {
+        RowCounts {
             added: number(self.added),
             updated: number(self.updated),
             unchanged: number(self.unchanged),
@@ -160,8 +161,8 @@ impl Import {
         id: ImportId,
         file_name: &str,
         bytes: i64,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let file_name: String = file_name
             .chars()
@@ -221,8 +222,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let written = on_db!(tx, conn => sqlx::query(
             "UPDATE imports
@@ -240,18 +241,19 @@ impl Import {
         Ok(written > 0)
     }
 
-    /// Does an import that was started: reads its file in the data folder, writes the error file beside it (`text` puts
-    /// a reason into words), writes down its progress and its end. The file goes when all of it was read.
+    /// Does an import that was started: reads its file in the data folder, writes the error file
+    /// beside it (`text` puts a reason into words), writes down its progress and its end. The file
+    /// goes when all of it was read.
     pub async fn perform(
         db: &Db,
         owner: UserId,
         id: ImportId,
-        options: &Options,
+        options: &ImportOptions,
         data: &Path,
         text: impl Fn(&FieldError) -> String + Send,
         clock: &Clock,
     ) -> Result<(), Error> {
-        let (sender, receiver) = watch::channel(Progress::default());
+        let (sender, receiver) = watch::channel(ImportProgress::default());
         let work = async {
             let outcome = Self::read(db, owner, id, options, data, text, clock, &sender).await;
             // Ends the writing of progress.
@@ -276,12 +278,12 @@ impl Import {
         db: &Db,
         owner: UserId,
         id: ImportId,
-        options: &Options,
+        options: &ImportOptions,
         data: &Path,
         text: impl Fn(&FieldError) -> String + Send,
         clock: &Clock,
-        progress: &watch::Sender<Progress>,
-    ) -> Result<Outcome, Error> {
+        progress: &watch::Sender<ImportProgress>,
+    ) -> Result<ImportOutcome, Error> {
         let broken =
             |error: std::io::Error| Error::Internal(format!("a file of the import: {error}"));
         let file = File::open(file_of(data, id)).map_err(broken)?;
@@ -299,9 +301,9 @@ impl Import {
         db: &Db,
         owner: UserId,
         id: ImportId,
-        mut receiver: watch::Receiver<Progress>,
+        mut receiver: watch::Receiver<ImportProgress>,
         clock: &Clock,
-    ) -> Progress {
+    ) -> ImportProgress {
         while receiver.changed().await.is_ok() {
             let now = *receiver.borrow_and_update();
             let written = async {
@@ -321,13 +323,14 @@ impl Import {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] while it runs or when it is done.
+    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] while it runs or when it is
+    /// done.
     pub async fn start(
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let wrong = options.errors();
         if !wrong.is_empty() {
@@ -358,8 +361,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        progress: &Progress,
-        now: Moment,
+        progress: &ImportProgress,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
         let groups = &progress.groups;
@@ -391,7 +394,7 @@ impl Import {
         owner: UserId,
         id: ImportId,
         error: Option<&str>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE imports
@@ -409,7 +412,8 @@ impl Import {
         Ok(())
     }
 
-    /// Forgets it; its files are the caller's to remove. What was imported stays. Returns whether there was one.
+    /// Forgets it; its files are the caller's to remove. What was imported stays. Returns whether
+    /// there was one.
     pub async fn delete(tx: &mut Tx, owner: UserId, id: ImportId) -> Result<bool, Error> {
         let deleted = on_db!(tx, conn => sqlx::query(
             "DELETE FROM imports WHERE owner_id = $1 AND id = $2 AND state <> 'running'",
@@ -422,9 +426,9 @@ impl Import {
         Ok(deleted > 0)
     }
 
-    /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What they imported stays.
-    /// Returns how many.
-    pub async fn forget_unfinished(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What
+    /// they imported stays. Returns how many.
+    pub async fn forget_unfinished(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "DELETE FROM imports WHERE state IN ('uploaded', 'failed') AND updated_at < $1",
         )
@@ -434,9 +438,9 @@ impl Import {
         .map(|done| done.rows_affected()))?)
     }
 
-    /// Removes files of a week ago and older in the data folder whose import is not known: it was forgotten, here or on
-    /// another node, or its upload broke off. Returns how many.
-    pub async fn remove_lost_files(db: &Db, data: &Path, now: Moment) -> Result<u64, Error> {
+    /// Removes files of a week ago and older in the data folder whose import is not known: it was
+    /// forgotten, here or on another node, or its upload broke off. Returns how many.
+    pub async fn remove_lost_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Error> {
         let broken =
             |error: std::io::Error| Error::Internal(format!("the uploaded files: {error}"));
         let old = files_before(data, now - KEPT).map_err(broken)?;
@@ -481,9 +485,9 @@ impl Import {
         Ok(known.into_iter().collect())
     }
 
-    /// Marks imports as failed whose process went away: they run, but nothing was heard of them for two minutes.
-    /// Returns how many. Good at start-up, on a timer and before showing one.
-    pub async fn give_up_silent(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    /// Marks imports as failed whose process went away: they run, but nothing was heard of them for
+    /// two minutes. Returns how many. Good at start-up, on a timer and before showing one.
+    pub async fn give_up_silent(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE imports
              SET state = 'failed', error = 'broken off', updated_at = $1

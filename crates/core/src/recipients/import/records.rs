@@ -1,11 +1,12 @@
 //! Records of a CSV file, with recovery.
 //!
-//! RFC 4180 with what occurs in real files: any delimiter, spaces around quotes, quotes inside of bare cells, `\n` or
-//! `\r\n`, lines of unequal width.
+//! RFC 4180 with what occurs in real files: any delimiter, spaces around quotes, quotes inside of
+//! bare cells, `\n` or `\r\n`, lines of unequal width.
 //!
-//! *Design note*: the `csv` crate reads a quote that is never closed to the end of the file as one cell. Here such a record
-//! is given up at its first line and reading goes on with the next one, so that a bad line costs one line. That
-//! needs the text of a whole record at hand, which is why a record is limited to [`RECORD_MAX`] bytes.
+//! *Design note*: the `csv` crate reads a quote that is never closed to the end of the file as one
+//! cell. Here such a record is given up at its first line and reading goes on with the next one, so
+//! that a bad line costs one line. That needs the text of a whole record at hand, which is why a
+//! record is limited to [`RECORD_MAX`] bytes.
 
 use std::io::{self, Read};
 
@@ -38,8 +39,8 @@ impl Cells {
     /// All cells as text; `None` when they are not UTF-8.
     pub fn as_text(&self) -> Option<Texts<'_>> {
         let text = std::str::from_utf8(&self.text).ok()?;
-        // Cells are cut at ASCII characters, so a text that is whole is whole in every cell; a bad byte at the end
-        // of one cell and the begin of the next cannot make a character.
+        // Cells are cut at ASCII characters, so a text that is whole is whole in every cell; a bad
+        // byte at the end of one cell and the begin of the next cannot make a character.
         self.ends
             .iter()
             .all(|&end| text.is_char_boundary(end))
@@ -104,7 +105,8 @@ pub(super) enum Record {
 pub(super) struct Records<R> {
     input: R,
     delimiter: u8,
-    /// A record over several lines that has another number of cells is taken for a quote that was never closed.
+    /// A record over several lines that has another number of cells is taken for a quote that was
+    /// never closed.
     width: Option<usize>,
     buffer: Vec<u8>,
     start: usize,
@@ -324,7 +326,8 @@ mod tests {
         (line, Ok(cells.iter().map(|&c| c.to_owned()).collect()))
     }
 
-    /// R8: quotes, line ends and blank lines are read as people write them; lines are physical ones.
+    /// R8: quotes, line ends and blank lines are read as people write them; lines are physical
+    /// ones.
     #[test]
     fn records_are_read() {
         let text = b"\xef\xbb\xbfa,b\r\n\r\n\"x, \"\"y\"\"\n2\", \"z\" \n OOO \"R\",\nlast,\"1\"";

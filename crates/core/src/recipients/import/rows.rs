@@ -1,4 +1,5 @@
-//! From records to rows that may be stored: the half of an import that needs no database, in a thread of its own.
+//! From records to rows that may be stored: the half of an import that needs no database, in a
+//! thread of its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -9,14 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::Sender;
 
 use super::records::{Cells, Record, Records, Texts};
-use super::{Options, RowError, Target};
+use super::{ColumnTarget, ImportOptions, RowError};
 use crate::platform::csv_writer::unguard;
 use crate::platform::error::FieldError;
 use crate::platform::ids::RecipientId;
-use crate::platform::time::{Clock, Moment};
-use crate::recipients::recipient::{Attributes, Checked, Draft, Input, RecipientField};
+use crate::platform::time::{Clock, Timestamp};
+use crate::recipients::recipient::{
+    Attributes, CheckedRecipient, Input, RecipientDraft, RecipientField,
+};
 
-/// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to be as they were.
+/// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to
+/// be as they were.
 const FIRST_BATCH: usize = 500;
 
 /// Rows written in one transaction.
@@ -28,18 +32,20 @@ const VALUE_MAX: usize = 200;
 
 /// A row that keeps all rules.
 pub(super) struct Row {
-    /// Its id when it is new. Made here, so that ids are in the order of the file however rows are stored.
+    /// Its id when it is new. Made here, so that ids are in the order of the file however rows are
+    /// stored.
     pub id: RecipientId,
     pub line: u64,
-    pub new: Checked,
+    pub new: CheckedRecipient,
     pub search: String,
     /// Its address may have come before in this file.
     pub repeated: bool,
 }
 
 impl Row {
-    /// Which of `lanes` transactions stores it. Rows of one address share a lane, whichever node reads them: in a lane
-    /// they stay in order, and two imports that know the same address wait for each other in it.
+    /// Which of `lanes` transactions stores it. Rows of one address share a lane, whichever node
+    /// reads them: in a lane they stay in order, and two imports that know the same address wait
+    /// for each other in it.
     pub fn lane(&self, lanes: u8) -> u8 {
         let key = self.new.email.key();
         key.bytes().fold(0, u8::wrapping_add) % lanes
@@ -65,7 +71,7 @@ impl Batch {
 /// Reads the whole file and sends it in batches. Ends early when nobody listens any more.
 pub(super) fn read_all(
     input: impl Read,
-    options: &Options,
+    options: &ImportOptions,
     clock: &Clock,
     sender: &Sender<Batch>,
 ) -> io::Result<()> {
@@ -81,8 +87,8 @@ pub(super) fn read_all(
         Some(width),
     );
     let mut cells = Cells::default();
-    // Eight bytes for each address of the file. A collision of two hashes (one chance in 10⁷ for a million addresses)
-    // loses nothing: what looks repeated is looked up before it is passed over.
+    // Eight bytes for each address of the file. A collision of two hashes (one chance in 10⁷ for a
+    // million addresses) loses nothing: what looks repeated is looked up before it is passed over.
     let mut seen: HashSet<u64> = HashSet::new();
     let hasher = RandomState::new();
     let mut header = options.format.has_header;
@@ -127,8 +133,8 @@ pub(super) fn read_all(
 fn to_row(
     line: u64,
     cells: &Cells,
-    options: &Options,
-    now: Moment,
+    options: &ImportOptions,
+    now: Timestamp,
 ) -> Result<Option<Row>, RowError> {
     let error = |value: &str, reason| RowError {
         line,
@@ -153,15 +159,15 @@ fn to_row(
             .with("found", texts.len());
         return Err(error(&all, reason));
     }
-    let mut draft = Draft::default();
+    let mut draft = RecipientDraft::default();
     for (target, cell) in options.mapping.iter().zip(texts.iter()) {
         let cell = cell.trim();
         if cell.is_empty() {
             continue;
         }
         match target {
-            Target::Email => unguard(cell).clone_into(&mut draft.email),
-            Target::Field(field) => {
+            ColumnTarget::Email => unguard(cell).clone_into(&mut draft.email),
+            ColumnTarget::Field(field) => {
                 let text = unguard(cell);
                 draft.fields[*field] = match field.spec().input {
                     // one line, however the table broke it
@@ -169,7 +175,7 @@ fn to_row(
                     Input::Lines => text.to_owned(),
                 };
             }
-            Target::Attribute(key) => {
+            ColumnTarget::Attribute(key) => {
                 let text = unguard(cell);
                 let text = if text.contains('\r') {
                     crate::recipients::recipient::tidy(text)
@@ -180,7 +186,7 @@ fn to_row(
                     draft.attributes.0.insert(key.clone(), value);
                 }
             }
-            Target::Ignore => {}
+            ColumnTarget::Ignore => {}
         }
     }
     match draft.check() {

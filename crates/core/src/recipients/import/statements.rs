@@ -43,7 +43,8 @@ pub(super) static INSERT_SQLITE: LazyLock<(String, String)> = LazyLock::new(|| {
     )
 });
 
-/// Adds recipients: `$1` is the owner, `$2` the time; arrays of what [`INSERT_SQLITE`] has in a row.
+/// Adds recipients: `$1` is the owner, `$2` the time; arrays of what [`INSERT_SQLITE`] has in a
+/// row.
 pub(super) static INSERT_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "INSERT INTO recipients (owner_id, id, email, email_key, attributes, search,
@@ -84,7 +85,8 @@ pub(super) static UPDATE_SQLITE: LazyLock<(String, String)> = LazyLock::new(|| {
     )
 });
 
-/// Changes recipients: `$1` is the owner, `$2` the time; arrays of what [`UPDATE_SQLITE`] has in a row.
+/// Changes recipients: `$1` is the owner, `$2` the time; arrays of what [`UPDATE_SQLITE`] has in a
+/// row.
 pub(super) static UPDATE_POSTGRES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "UPDATE recipients AS r

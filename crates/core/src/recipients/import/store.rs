@@ -1,7 +1,7 @@
 //! One batch of an import into the database.
 //!
-//! On SQLite rows travel as parameters of `VALUES` of many rows, lists of keys as one JSON text; on PostgreSQL
-//! everything travels as arrays.
+//! On SQLite rows travel as parameters of `VALUES` of many rows, lists of keys as one JSON text; on
+//! PostgreSQL everything travels as arrays.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -12,11 +12,11 @@ use super::rows::Row;
 use super::statements::{
     INSERT_POSTGRES, INSERT_SQLITE, KNOWN_POSTGRES, KNOWN_SQLITE, UPDATE_POSTGRES, UPDATE_SQLITE,
 };
-use super::{Groups, RowError};
+use super::{RowCounts, RowError};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::recipients::recipient::{
     Attributes, COLUMNS, Recipient, RecipientField, RecipientFields,
 };
@@ -26,7 +26,7 @@ const VALUES: usize = 1_000;
 
 /// What the database has of a row.
 #[derive(sqlx::FromRow)]
-struct Known {
+struct StoredRow {
     email_key: String,
     id: RecipientId,
     email: String,
@@ -45,7 +45,7 @@ struct Change {
 }
 
 /// Rows that one transaction stores.
-pub(super) struct Lane<'a> {
+pub(super) struct StoreBatch<'a> {
     /// No two transactions with the same number store rows of an owner at the same time.
     pub number: u8,
     /// The rows in the order of the file.
@@ -56,15 +56,16 @@ pub(super) struct Lane<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::Duplicate`] when somebody added one of the addresses at the same moment: try again in a new transaction.
+/// [`Error::Duplicate`] when somebody added one of the addresses at the same moment: try again in a
+/// new transaction.
 pub(super) async fn store(
     tx: &mut Tx,
     owner: UserId,
     list: Option<ListId>,
-    lane: &Lane<'_>,
-    now: Moment,
-) -> Result<(Groups, Vec<RowError>), Error> {
-    let mut groups = Groups::default();
+    lane: &StoreBatch<'_>,
+    now: Timestamp,
+) -> Result<(RowCounts, Vec<RowError>), Error> {
+    let mut groups = RowCounts::default();
     let mut errors = Vec::new();
     if lane.rows.is_empty() {
         return Ok((groups, errors));
@@ -118,8 +119,8 @@ pub(super) async fn store(
     Ok((groups, errors))
 }
 
-/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same address or lock each
-/// other. On SQLite there is one writer anyway.
+/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same
+/// address or lock each other. On SQLite there is one writer anyway.
 async fn lock(tx: &mut Tx, owner: UserId, lane: u8) -> Result<(), Error> {
     if let Tx::Postgres(tx) = tx {
         #[expect(clippy::cast_possible_wrap, reason = "any 64 bits will do")]
@@ -221,8 +222,12 @@ async fn suppressed(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashSet
 }
 
 /// What the database has already, by key.
-async fn known(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashMap<String, Known>, Error> {
-    let found: Vec<Known> = match tx {
+async fn known(
+    tx: &mut Tx,
+    owner: UserId,
+    keys: &[&str],
+) -> Result<HashMap<String, StoredRow>, Error> {
+    let found: Vec<StoredRow> = match tx {
         Tx::Sqlite(tx) => {
             sqlx::query_as(KNOWN_SQLITE.as_str())
                 .bind(owner)
@@ -245,7 +250,7 @@ async fn known(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashMap<Stri
 }
 
 /// What a row changes of what was there; `None`: nothing. Cells that were empty change nothing.
-fn merge(old: &Known, row: &Row) -> Result<Option<Change>, RowError> {
+fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     let new = &row.new;
     let fields = new.fields.or(&old.fields);
     let mut attributes = old.attributes.clone();
@@ -273,7 +278,7 @@ fn to_json(attributes: &Attributes) -> String {
     serde_json::to_string(attributes).unwrap_or_else(|_| "{}".to_owned())
 }
 
-async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Moment) -> Result<(), Error> {
+async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Timestamp) -> Result<(), Error> {
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in rows.chunks(VALUES) {
@@ -329,7 +334,12 @@ async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Moment) -> Resul
     Ok(())
 }
 
-async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> Result<(), Error> {
+async fn update(
+    tx: &mut Tx,
+    owner: UserId,
+    changes: &[Change],
+    now: Timestamp,
+) -> Result<(), Error> {
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in changes.chunks(VALUES) {

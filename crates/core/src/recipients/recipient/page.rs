@@ -4,24 +4,24 @@ use super::{Recipient, searched_digits, select_list};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::page::containing;
-use crate::platform::page::{self, Order, with_one_more};
+use crate::platform::paging::containing;
+use crate::platform::paging::{self, Order, with_one_more};
 
 /// Which of the owner's recipients. The default is all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
+pub struct RecipientFilter {
     /// A part of what [`Search`](super::Search) finds, in any case; empty: any.
     pub search: String,
     /// Members of this list.
     pub list: Option<ListId>,
     /// Only those who may get mail, or only those who may not.
-    pub state: Option<State>,
+    pub state: Option<RecipientState>,
 }
 
 /// Whether a recipient may get mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RecipientState {
     /// Gets mail.
     Active,
     /// The address is suppressed: unsubscribed, bounced, complained, or entered by hand.
@@ -29,36 +29,36 @@ pub enum State {
 }
 
 /// Some recipients, newest first, each with whether its address is suppressed.
-pub type Page = page::Page<(Recipient, bool), RecipientId>;
+pub type RecipientsPage = paging::Page<(Recipient, bool), RecipientId>;
 
 /// Where a page begins.
-pub type Place = page::Place<RecipientId>;
+pub type RecipientCursor = paging::Cursor<RecipientId>;
 
-/// How many match. Counting stops at [`Count::MAX`], so that no page waits long for it.
+/// How many match. Counting stops at [`CappedCount::MAX`], so that no page waits long for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// The number, at most [`Count::MAX`].
+pub struct CappedCount {
+    /// The number, at most [`CappedCount::MAX`].
     pub number: i64,
     /// There are more.
     pub more: bool,
 }
 
-impl Count {
+impl CappedCount {
     /// Where counting stops.
     pub const MAX: i64 = 1_000_000;
 }
 
 /// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list, `$4`
 /// the pattern of digits; the recipient is `r`.
-pub(crate) struct Where {
+pub(crate) struct FilterSql {
     pub sql: String,
     pub pattern: Option<String>,
     pub list: Option<ListId>,
     pub digits: Option<String>,
 }
 
-impl Filter {
-    pub(crate) fn to_where(&self) -> Where {
+impl RecipientFilter {
+    pub(crate) fn to_where(&self) -> FilterSql {
         let search = self.search.trim().to_lowercase();
         // Starting with the memberships, a small list is quick even among a million recipients.
         let mut sql = String::from(if self.list.is_some() {
@@ -75,18 +75,18 @@ impl Filter {
         }
         match self.state {
             None => {}
-            Some(State::Active) => {
+            Some(RecipientState::Active) => {
                 sql.push_str(" AND NOT EXISTS (");
                 sql.push_str(SUPPRESSION);
                 sql.push(')');
             }
-            Some(State::Suppressed) => {
+            Some(RecipientState::Suppressed) => {
                 sql.push_str(" AND EXISTS (");
                 sql.push_str(SUPPRESSION);
                 sql.push(')');
             }
         }
-        Where {
+        FilterSql {
             sql,
             pattern: (!search.is_empty()).then(|| containing(&search)),
             list: self.list,
@@ -119,10 +119,10 @@ impl Recipient {
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
-        filter: &Filter,
-        place: Place,
+        filter: &RecipientFilter,
+        place: RecipientCursor,
         limit: usize,
-    ) -> Result<Page, Error> {
+    ) -> Result<RecipientsPage, Error> {
         let found = filter.to_where();
         let step = place.step(filter.order(), Order::Descending, "$5");
         let sql = format!(
@@ -148,7 +148,7 @@ impl Recipient {
             .into_iter()
             .map(|row| (row.recipient, row.suppressed))
             .collect();
-        Ok(Page::new(
+        Ok(RecipientsPage::new(
             rows,
             &place,
             limit,
@@ -157,7 +157,11 @@ impl Recipient {
     }
 
     /// How many recipients match.
-    pub async fn count(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Count, Error> {
+    pub async fn count(
+        tx: &mut Tx,
+        owner: UserId,
+        filter: &RecipientFilter,
+    ) -> Result<CappedCount, Error> {
         let found = filter.to_where();
         let sql = format!(
             "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $5) AS found",
@@ -168,12 +172,12 @@ impl Recipient {
             .bind(found.pattern)
             .bind(found.list)
             .bind(found.digits)
-            .bind(Count::MAX + 1)
+            .bind(CappedCount::MAX + 1)
             .fetch_one(conn)
             .await)?;
-        Ok(Count {
-            number: number.min(Count::MAX),
-            more: number > Count::MAX,
+        Ok(CappedCount {
+            number: number.min(CappedCount::MAX),
+            more: number > CappedCount::MAX,
         })
     }
 }

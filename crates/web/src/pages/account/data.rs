@@ -11,7 +11,7 @@ use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::archive;
-use skychimp_core::oversight::deletion::Belongings;
+use skychimp_core::oversight::deletion::AccountContents;
 use tokio::sync::mpsc;
 
 use super::password;
@@ -20,38 +20,43 @@ use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, outcome};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::letters::{self, Letter};
-use crate::site::Routes;
+use crate::letters::{self, ServiceLetter};
+use crate::site::SiteRoutes;
 
 /// Pieces of an archive that wait for a slow reader.
-const WAITING: usize = 4;
+const ARCHIVES_WAITING_MAX: usize = 4;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/account/data", get(data_page))
         .route("/account/delete", post(delete))
 }
 
 /// Downloads, which may take as long as they take.
-pub(crate) fn long_routes() -> Routes {
-    Routes::new().route("/account/export", get(export))
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new().route("/account/export", get(export))
 }
 
 #[derive(Template)]
 #[template(path = "account/data.html")]
 struct DataPage {
-    page: Page,
-    belongings: Belongings,
+    page: PageContext,
+    belongings: AccountContents,
     /// The second factor is on, so its code is asked for.
     second: bool,
     errors: Errors,
 }
 
 impl DataPage {
-    async fn of(app: &App, page: Page, user: &User, errors: Errors) -> Result<Self, WebError> {
+    async fn of(
+        app: &App,
+        page: PageContext,
+        user: &User,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
         let mut tx = app.db.read().await?;
         Ok(Self {
             page,
@@ -64,7 +69,7 @@ impl DataPage {
 
 async fn data_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     html(&DataPage::of(&app, page, &user, Errors::none()).await?)
@@ -72,10 +77,10 @@ async fn data_page(
 
 async fn export(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
-    let (to, pieces) = mpsc::channel(WAITING);
+    let (to, pieces) = mpsc::channel(ARCHIVES_WAITING_MAX);
     let now = page.now;
     tokio::spawn(async move { archive::write(&app.db, user.id, now, &to).await });
     // an error breaks the connection off: half an archive must not look whole
@@ -106,7 +111,7 @@ struct DeleteForm {
 /// Deletes the account of whoever shows the password, and the code if one is asked for at login.
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     CurrentUser(user): CurrentUser,
     Form(form): Form<DeleteForm>,
@@ -130,8 +135,8 @@ async fn delete(
     }
     let deleted = User::delete(&mut tx, user.id, Actor::from(&user), "", page.now).await;
     match outcome(deleted)? {
-        Outcome::Done(_) => {
-            let letter = Letter::AccountDeleted;
+        FormOutcome::Done(_) => {
+            let letter = ServiceLetter::AccountDeleted;
             letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
             tx.commit().await?;
             app.wake.everywhere(&app.db).await?;
@@ -139,10 +144,10 @@ async fn delete(
             cookies::put(&mut response, cookies::no_session(&app));
             Ok(response)
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&DataPage::of(&app, page, &user, errors).await?)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ImportId, ListId, UserId};
 use skychimp_core::recipients::import::{
-    Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target, file_of,
+    ColumnTarget, Delimiter, Hints, Import, ImportOptions, ImportState, Preview, TextEncoding,
+    file_of,
 };
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::RecipientField;
@@ -15,11 +16,11 @@ use skychimp_core::recipients::recipient::RecipientField;
 use super::find;
 use super::upload::look;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
 use crate::kit::i18n::Text;
-use crate::kit::page::{Page, html_wrong};
+use crate::kit::page::{PageContext, html_wrong};
 use crate::kit::query::LIST_CHOICES;
 
 /// What a person says about the file and its columns.
@@ -50,7 +51,7 @@ pub(super) struct OptionsForm {
     reason = "templates pass references"
 )]
 impl OptionsForm {
-    pub(super) fn of(options: &Options) -> Self {
+    pub(super) fn of(options: &ImportOptions) -> Self {
         let format = options.format;
         Self {
             action: String::new(),
@@ -66,7 +67,7 @@ impl OptionsForm {
                 .mapping
                 .iter()
                 .map(|target| match target {
-                    Target::Attribute(key) => key.clone(),
+                    ColumnTarget::Attribute(key) => key.clone(),
                     _ => String::new(),
                 })
                 .collect(),
@@ -77,7 +78,7 @@ impl OptionsForm {
 
     fn hints(&self) -> Hints {
         Hints {
-            encoding: Encoding::from_name(&self.encoding),
+            encoding: TextEncoding::from_name(&self.encoding),
             delimiter: Delimiter::from_name(&self.delimiter),
             has_header: match self.header.as_str() {
                 "yes" => Some(true),
@@ -87,7 +88,7 @@ impl OptionsForm {
         }
     }
 
-    fn mapping(&self) -> Vec<Target> {
+    fn mapping(&self) -> Vec<ColumnTarget> {
         let key = |i: usize| {
             self.key
                 .get(i)
@@ -95,9 +96,11 @@ impl OptionsForm {
                 .unwrap_or_default()
         };
         let target = |(i, kind): (usize, &String)| match kind.as_str() {
-            "email" => Target::Email,
-            "attribute" => Target::Attribute(key(i)),
-            name => RecipientField::from_name(name).map_or(Target::Ignore, Target::Field),
+            "email" => ColumnTarget::Email,
+            "attribute" => ColumnTarget::Attribute(key(i)),
+            name => {
+                RecipientField::from_name(name).map_or(ColumnTarget::Ignore, ColumnTarget::Field)
+            }
         };
         self.target.iter().enumerate().map(target).collect()
     }
@@ -111,19 +114,19 @@ impl OptionsForm {
     }
 }
 
-fn kind(target: &Target) -> &'static str {
+fn kind(target: &ColumnTarget) -> &'static str {
     match target {
-        Target::Email => "email",
-        Target::Field(field) => field.name(),
-        Target::Attribute(_) => "attribute",
-        Target::Ignore => "ignore",
+        ColumnTarget::Email => "email",
+        ColumnTarget::Field(field) => field.name(),
+        ColumnTarget::Attribute(_) => "attribute",
+        ColumnTarget::Ignore => "ignore",
     }
 }
 
 #[derive(Template)]
 #[template(path = "imports/columns.html")]
 pub(super) struct ColumnsPage {
-    page: Page,
+    page: PageContext,
     job: Import,
     preview: Preview,
     form: OptionsForm,
@@ -135,7 +138,7 @@ pub(super) struct ColumnsPage {
 impl ColumnsPage {
     pub(super) async fn new(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         owner: UserId,
         job: Import,
         form: OptionsForm,
@@ -153,8 +156,8 @@ impl ColumnsPage {
     }
 
     /// Encodings, delimiters: what is chosen in the form.
-    fn encodings(&self) -> [Encoding; 4] {
-        Encoding::ALL
+    fn encodings(&self) -> [TextEncoding; 4] {
+        TextEncoding::ALL
     }
 
     /// What a column can become, with the sentence for each.
@@ -174,8 +177,8 @@ impl ColumnsPage {
 
 pub(super) async fn start(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
     Form(form): Form<OptionsForm>,
 ) -> Result<Response, WebError> {
@@ -189,7 +192,7 @@ pub(super) async fn start(
         "look" => {
             let preview = look(&file_of(&app.settings.data_dir, id), form.hints()).await?;
             let list = job.options.list;
-            let options = Options {
+            let options = ImportOptions {
                 format: preview.format,
                 mapping: preview.mapping(),
                 list,
@@ -206,14 +209,14 @@ pub(super) async fn start(
         }
         _ => {}
     }
-    let options = Options {
+    let options = ImportOptions {
         format: job.options.format,
         mapping: form.mapping(),
         list: form.list.parse().ok(),
     };
     match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
-        Outcome::Done(()) => Ok(Redirect::to(&here).into_response()),
-        Outcome::Wrong(errors) => {
+        FormOutcome::Done(()) => Ok(Redirect::to(&here).into_response()),
+        FormOutcome::Wrong(errors) => {
             // How the file is read stands in a form of its own.
             let OptionsForm {
                 encoding,
@@ -230,17 +233,17 @@ pub(super) async fn start(
             let again = ColumnsPage::new(&app, page, user.id, job, form).await?;
             html_wrong(&ColumnsPage { errors, ..again })
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 /// Starts the import and lets it go on by itself.
 async fn begin(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     owner: UserId,
     id: ImportId,
-    mut options: Options,
+    mut options: ImportOptions,
     new_list: &str,
 ) -> Result<(), Error> {
     let mut tx = app.db.write().await?;
@@ -265,7 +268,7 @@ async fn list_of(
     owner: UserId,
     chosen: Option<ListId>,
     new_list: &str,
-    page: &Page,
+    page: &PageContext,
 ) -> Result<Option<ListId>, Error> {
     if !new_list.trim().is_empty() {
         return match List::find_or_create(tx, owner, new_list, page.now).await {
@@ -288,7 +291,7 @@ async fn list_of(
 }
 
 /// Why a row was not imported, in the words of the visitor.
-fn reason(page: &Page, error: &FieldError) -> String {
+fn reason(page: &PageContext, error: &FieldError) -> String {
     let sentence = page.field_error(error);
     match error.field.strip_prefix("attributes.") {
         Some(name) => format!("{name}: {sentence}"),

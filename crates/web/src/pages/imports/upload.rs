@@ -7,20 +7,20 @@ use axum::extract::{Multipart, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ImportId, UserId};
-use skychimp_core::recipients::import::{self, Hints, Import, Options, Preview, file_of};
+use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions, Preview, file_of};
 use tokio::io::AsyncWriteExt as _;
 
 use super::IndexPage;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, Outcome, outcome};
-use crate::kit::page::{Page, html_wrong};
+use crate::kit::form::{Errors, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html_wrong};
 
 pub(super) async fn upload(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     mut form: Multipart,
 ) -> Result<Response, WebError> {
     let id = ImportId::new(page.now);
@@ -42,14 +42,14 @@ pub(super) async fn upload(
             }
         };
         return match outcome(kept)? {
-            Outcome::Done(()) => {
+            FormOutcome::Done(()) => {
                 Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response())
             }
-            Outcome::Wrong(errors) => {
+            FormOutcome::Wrong(errors) => {
                 let _ = tokio::fs::remove_file(&path).await;
                 html_wrong(&IndexPage::new(&app, page, user.id, errors).await?)
             }
-            Outcome::Changed => Err(WebError::Conflict),
+            FormOutcome::Changed => Err(WebError::Conflict),
         };
     }
     html_wrong(&IndexPage::new(&app, page, user.id, Errors::one("file", "file_empty")).await?)
@@ -80,7 +80,7 @@ async fn keep(mut field: Field<'_>, path: &FilePath, limit: u64) -> Result<u64, 
 /// Looks at the uploaded file and remembers what it is.
 async fn remember(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     owner: UserId,
     id: ImportId,
     name: &str,
@@ -91,7 +91,7 @@ async fn remember(
     if preview.columns.is_empty() {
         return Err(Error::invalid("file", "file_empty"));
     }
-    let options = Options {
+    let options = ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),
         list: None,
