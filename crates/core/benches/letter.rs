@@ -21,6 +21,7 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Timestamp;
+use skychimp_core::recipients::recipient::RecipientFields;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 
 fn html(words: &str) -> String {
@@ -61,7 +62,7 @@ fn main() {
     };
     let person = TemplateRecipient {
         email: email.as_str(),
-        name: "Ann Smith",
+        fields: &RecipientFields::named("Ann Smith"),
         attributes: &attributes,
     };
     let key = UnsubscribeKey::new(&SecretKey::new([7; 32]));
@@ -92,7 +93,7 @@ fn main() {
                     address: &email,
                 },
                 to: Mailbox {
-                    name: person.name,
+                    name: person.fields.name(),
                     address: &email,
                 },
                 reply_to: None,

@@ -1,8 +1,10 @@
-//! Foundations: database, addresses, errors, ids, time, paging, secrets, cache client, wake-ups.
+//! What everything stands on: the database, addresses, CSV, errors, ids, time, paging, secrets, the
+//! cache client, wake-ups.
 
 pub mod address;
 pub mod cache;
 pub mod control;
+pub mod csv_writer;
 pub mod db;
 pub mod error;
 pub mod ids;

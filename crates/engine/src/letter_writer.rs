@@ -136,7 +136,7 @@ impl LetterWriter {
             .url(&self.base_url, claim.owner, run.run.mailing_id, &to);
         let person = TemplateRecipient {
             email: &claim.email,
-            name: &claim.name,
+            fields: &claim.fields,
             attributes: &claim.attributes,
         };
         let message_id = message_id(claim.run, claim.id.0, &self.domain);
@@ -146,7 +146,7 @@ impl LetterWriter {
                 address: &run.from,
             },
             to: Mailbox {
-                name: &claim.name,
+                name: claim.fields.name(),
                 address: &to,
             },
             reply_to: run

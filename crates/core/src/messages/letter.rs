@@ -31,6 +31,7 @@ use crate::messages::template::{
 use crate::platform::control;
 use crate::platform::error::FieldError;
 use crate::platform::ids::{MailingId, RunId, UserId};
+use crate::recipients::recipient::RecipientFields;
 use compose::{PartWriter, assemble};
 use prepared::PreparedPart;
 
@@ -166,7 +167,7 @@ impl MessageContent {
 fn nobody() -> TemplateValues {
     let person = TemplateRecipient {
         email: "somebody@example.org",
-        name: "",
+        fields: &RecipientFields::default(),
         attributes: &serde_json::Map::new(),
     };
     TemplateValues::new(&person, "https://example.org/u/token")

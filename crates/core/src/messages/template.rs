@@ -3,8 +3,9 @@
 //!
 //! A sandboxed subset of Jinja. A template may use:
 //!
-//! - names: `name`, `first_name` (see [`first_name`]), `email`, `attributes.…` (`attributes["two
-//!   words"]`), `unsubscribe_url`; a missing value is empty text;
+//! - names: `name` and the other plain fields that letters may use, `first_name` (see
+//!   [`first_name`]), `email`, `attributes.…` (`attributes["two words"]`), `unsubscribe_url`; what
+//!   a person does not have is empty text;
 //! - `{% if … %} … {% elif … %} … {% else %} … {% endif %}`, `{% for x in attributes.items %} … {%
 //!   endfor %}`, `{# … #}`;
 //! - comparison, `and`, `or`, `not`, `in`, `is`, `~`, `+`, `-`, `/`, `%`;
@@ -33,16 +34,11 @@ use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior};
 pub use first_name::first_name;
 pub use values::{TemplateRecipient, TemplateValues};
 
+use crate::recipients::recipient::RecipientField;
 use scan::TokenKind;
 
-/// The names a template may use.
-pub const NAMES: [&str; 5] = [
-    "name",
-    "first_name",
-    "email",
-    "attributes",
-    "unsubscribe_url",
-];
+/// The names a template may use besides those of [`RecipientField::in_letters`].
+const NAMES: [&str; 4] = ["first_name", "email", "attributes", "unsubscribe_url"];
 
 /// Most engine steps per rendering.
 const FUEL_UNITS: u64 = 50_000;
@@ -206,7 +202,7 @@ impl Template {
     pub fn unknown_names(&self) -> Vec<TemplateError> {
         self.names
             .iter()
-            .filter(|(name, _)| !NAMES.contains(&name.as_str()))
+            .filter(|(name, _)| !is_known(name))
             .map(|(name, line)| TemplateError::new(*line, "template_unknown_name", name))
             .collect()
     }
@@ -236,8 +232,13 @@ impl Template {
     }
 }
 
-/// Makes a single line: control characters and line separators become spaces (F12), runs of white
-/// space one space.
+/// Whether people have something of this name.
+fn is_known(name: &str) -> bool {
+    NAMES.contains(&name) || RecipientField::in_letters_as(name).is_some()
+}
+
+/// A single line: control characters and line separators become spaces (F12), runs of white space
+/// one space.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());

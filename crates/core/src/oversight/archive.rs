@@ -21,12 +21,13 @@ use crate::accounts::passkey::Passkey;
 use crate::accounts::second_factor::SecondFactor;
 use crate::accounts::user::User;
 use crate::messages::message::Message;
+use crate::platform::csv_writer::{CsvWriter, LineEnd};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use crate::platform::time::Timestamp;
 use crate::recipients::export::{Export, ExportStyle};
-use crate::recipients::import::{Delimiter, guard};
+use crate::recipients::import::Delimiter;
 use crate::recipients::list::List;
 use crate::recipients::recipient::RecipientFilter;
 use crate::recipients::suppression::{Suppression, SuppressionCursor};
@@ -155,12 +156,11 @@ impl<'a> Archive<'a> {
     }
 
     async fn rows<const N: usize>(&mut self, rows: Vec<[String; N]>) -> Result<(), ArchiveError> {
-        let mut sheet = csv::Writer::from_writer(Vec::new());
+        let mut csv = CsvWriter::new(Vec::new(), b',', LineEnd::Lf);
         for row in rows {
-            let cells = row.iter().map(|cell| guard(cell).into_owned());
-            sheet.write_record(cells).map_err(broken)?;
+            csv.row(row).map_err(broken)?;
         }
-        let bytes = sheet.into_inner().map_err(broken)?;
+        let bytes = csv.finish().map_err(broken)?;
         self.put(&bytes).await
     }
 

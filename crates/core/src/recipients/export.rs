@@ -1,40 +1,64 @@
-//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment`
-//! and a column for each attribute.
+//! Export of recipients (R8), row by row for other tables, and as CSV: UTF-8, the address, a column
+//! for each plain field and one for each attribute.
 //!
-//! *Invariant*: an export imports back unchanged, types of attributes included: values are written
-//! as [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
-//! [`crate::recipients::import::guard`] does, and the import takes both back.
+//! *Invariant*: an export imports back unchanged, types of attributes included. The import reads
+//! what [`Attributes::cell_of`] writes, and removes the guard of [`crate::platform::csv_writer`].
 
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
+use crate::platform::csv_writer::{CsvWriter, LineEnd};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
-use crate::recipients::import::{Delimiter, guard};
-use crate::recipients::recipient::{Attributes, Recipient, RecipientFilter};
+use crate::recipients::import::Delimiter;
+use crate::recipients::recipient::{
+    Attributes, Recipient, RecipientField, RecipientFilter, select_list,
+};
 
-/// Recipients in one piece.
+/// Recipients read at a time.
 const EXPORT_BATCH: i64 = 2_000;
-/// Most columns of attributes.
+/// Limit of columns for attributes.
 const COLUMNS_MAX: usize = 2_000;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportStyle {
-    /// What stands between cells.
+    /// What separates cells.
     pub delimiter: Delimiter,
-    /// Begins with a byte order mark, which spreadsheets on Windows need to see that it is UTF-8.
+    /// Begins with a byte order mark, by which spreadsheets on Windows recognise UTF-8.
     pub mark: bool,
 }
 
-/// An export in progress: one piece of text after another, in memory of one piece.
+/// A cell of an export.
+#[derive(Debug, Clone, Copy)]
+pub enum ExportCell<'a> {
+    /// A text; empty when there is nothing.
+    Text(&'a str),
+    /// The value of an attribute.
+    Attribute(&'a Value),
+}
+
+impl ExportCell<'_> {
+    /// As CSV has it, before it is guarded.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text.to_owned(),
+            Self::Attribute(value) => Attributes::cell_of(value),
+        }
+    }
+}
+
+/// An export in progress. It keeps one piece in memory at a time.
 #[derive(Debug)]
 pub struct Export {
     db: Db,
     owner: UserId,
     filter: RecipientFilter,
     style: ExportStyle,
-    columns: Vec<String>,
+    /// The names of all attributes that occur, in order.
+    attributes: Vec<String>,
     begun: bool,
     after: Option<RecipientId>,
 }
@@ -52,8 +76,8 @@ impl Export {
         style: ExportStyle,
     ) -> Result<Self, Error> {
         let mut tx = db.read().await?;
-        let columns = columns(&mut tx, owner, &filter).await?;
-        if columns.len() > COLUMNS_MAX {
+        let attributes = attribute_names(&mut tx, owner, &filter).await?;
+        if attributes.len() > COLUMNS_MAX {
             return Err(Error::Invalid(vec![
                 FieldError::new("attributes", "too_many").with("max", COLUMNS_MAX),
             ]));
@@ -63,16 +87,30 @@ impl Export {
             owner,
             filter,
             style,
-            columns,
+            attributes,
             begun: false,
             after: None,
         })
     }
 
-    /// The names of all attributes that occur, in order.
+    /// The names of the columns: the address, the plain fields, all attributes that occur in order.
     #[must_use]
-    pub fn columns(&self) -> &[String] {
-        &self.columns
+    pub fn columns(&self) -> Vec<&str> {
+        let mut columns = vec!["email"];
+        columns.extend(RecipientField::ALL.map(RecipientField::name));
+        columns.extend(self.attributes.iter().map(String::as_str));
+        columns
+    }
+
+    /// The cells of a recipient in the order of the columns.
+    pub fn cells<'a>(&'a self, row: &'a Recipient) -> impl Iterator<Item = ExportCell<'a>> {
+        let fields = std::iter::once(row.email.as_str()).chain(row.fields.values());
+        let attributes = self.attributes.iter().map(|key| row.attributes.0.get(key));
+        let attributes = attributes.map(|value| match value {
+            None => ExportCell::Text(""),
+            Some(value) => ExportCell::Attribute(value),
+        });
+        fields.map(ExportCell::Text).chain(attributes)
     }
 
     /// The next recipients; `None` at the end.
@@ -93,44 +131,31 @@ impl Export {
         if !self.begun && self.style.mark {
             out.extend_from_slice("\u{feff}".as_bytes());
         }
-        let mut writer = csv::WriterBuilder::new()
-            .delimiter(self.style.delimiter.byte())
-            .from_writer(out);
+        let delimiter = self.style.delimiter.byte();
+        let mut writer = CsvWriter::new(out, delimiter, LineEnd::Lf);
         if !self.begun {
             self.begun = true;
-            let head = ["email", "name", "comment"].into_iter();
-            write(
-                &mut writer,
-                head.chain(self.columns.iter().map(String::as_str)),
-            )?;
+            writer.row(self.columns()).map_err(broken)?;
         }
         for row in &rows {
-            let attributes = self.columns.iter().map(|key| {
-                let value = row.attributes.0.get(key);
-                value.map(Attributes::cell_of).unwrap_or_default()
-            });
-            let cells = [row.email.clone(), row.name.clone(), row.comment.clone()];
-            let cells: Vec<String> = cells.into_iter().chain(attributes).collect();
-            write(&mut writer, cells.iter().map(|cell| guard(cell)))?;
+            let cells = self.cells(row).map(ExportCell::into_text);
+            writer.row(cells).map_err(broken)?;
         }
-        writer
-            .into_inner()
-            .map(Some)
-            .map_err(|error| Error::Internal(format!("the export cannot be written: {error}")))
+        writer.finish().map(Some).map_err(broken)
     }
 
     async fn slice(&self) -> Result<Vec<Recipient>, Error> {
         let found = self.filter.to_where();
         let column = self.filter.order();
         let bound = match self.after {
-            Some(_) => format!("AND {column} > $4"),
+            Some(_) => format!("AND {column} > $5"),
             None => String::new(),
         };
         let sql = format!(
-            "SELECT r.id, r.email, r.name, r.comment, r.attributes, r.version, r.created_at, r.updated_at
-             FROM {} {bound}
+            "SELECT {} FROM {} {bound}
              ORDER BY {column}
-             LIMIT $5",
+             LIMIT $6",
+            select_list("r"),
             found.sql
         );
         let mut tx = self.db.read().await?;
@@ -138,6 +163,7 @@ impl Export {
             .bind(self.owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(self.after)
             .bind(EXPORT_BATCH)
             .fetch_all(conn)
@@ -146,7 +172,7 @@ impl Export {
 }
 
 /// The names of all attributes that occur, in order.
-async fn columns(
+async fn attribute_names(
     tx: &mut Tx,
     owner: UserId,
     filter: &RecipientFilter,
@@ -158,13 +184,14 @@ async fn columns(
     };
     let sql = format!(
         "WITH found AS (SELECT r.attributes FROM {})
-         SELECT DISTINCT k.key FROM found CROSS JOIN {keys} LIMIT $4",
+         SELECT DISTINCT k.key FROM found CROSS JOIN {keys} LIMIT $5",
         found.sql
     );
     let mut names: Vec<String> = on_db!(tx, conn => sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(owner)
         .bind(found.pattern)
         .bind(found.list)
+        .bind(found.digits)
         .bind(i64::try_from(COLUMNS_MAX).unwrap_or(i64::MAX - 1) + 1)
         .fetch_all(conn)
         .await)?;
@@ -172,16 +199,6 @@ async fn columns(
     Ok(names)
 }
 
-fn write<T: AsRef<str>>(
-    writer: &mut csv::Writer<Vec<u8>>,
-    cells: impl Iterator<Item = T>,
-) -> Result<(), Error> {
-    for cell in cells {
-        writer
-            .write_field(cell.as_ref())
-            .map_err(|error| Error::Internal(format!("the export cannot be written: {error}")))?;
-    }
-    writer
-        .write_record(None::<&[u8]>)
-        .map_err(|error| Error::Internal(format!("the export cannot be written: {error}")))
+fn broken(error: std::io::Error) -> Error {
+    Error::Internal(format!("the export cannot be written: {error}"))
 }

@@ -12,11 +12,11 @@
 //! *Rules*: cells that are empty change nothing; attributes are merged by name; the first row of an
 //! address counts.
 
-mod cell;
 mod format;
 mod job;
 mod records;
 mod rows;
+mod statements;
 mod store;
 
 use std::io::{Read, Write};
@@ -25,12 +25,12 @@ use std::ops::AddAssign;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use cell::{guard, unguard};
 pub use format::{
     Column, ColumnTarget, Delimiter, FileFormat, Hints, Preview, TextEncoding, inspect,
 };
 pub use job::{Import, ImportState, error_file_of, file_of, first_errors};
 
+use crate::platform::csv_writer::{CsvWriter, LineEnd};
 use crate::platform::db::Db;
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, UserId};
@@ -161,7 +161,7 @@ pub struct ImportProgress {
 
 /// Where all invalid rows go: a CSV file `line,value,reason`.
 pub struct ErrorFile<'a> {
-    writer: csv::Writer<Box<dyn Write + Send + 'a>>,
+    writer: CsvWriter<Box<dyn Write + Send + 'a>>,
     text: Box<dyn Fn(&FieldError) -> String + Send + 'a>,
 }
 
@@ -171,8 +171,9 @@ impl<'a> ErrorFile<'a> {
         writer: impl Write + Send + 'a,
         text: impl Fn(&FieldError) -> String + Send + 'a,
     ) -> std::io::Result<Self> {
-        let mut writer = csv::Writer::from_writer(Box::new(writer) as Box<dyn Write + Send + 'a>);
-        writer.write_record(["line", "value", "reason"])?;
+        let writer = Box::new(writer) as Box<dyn Write + Send + 'a>;
+        let mut writer = CsvWriter::new(writer, b',', LineEnd::Lf);
+        writer.row(["line", "value", "reason"])?;
         Ok(Self {
             writer,
             text: Box::new(text),
@@ -182,9 +183,8 @@ impl<'a> ErrorFile<'a> {
     fn write(&mut self, errors: &[RowError]) -> std::io::Result<()> {
         for error in errors {
             let reason = (self.text)(&error.reason);
-            let value = guard(&error.value);
             self.writer
-                .write_record([&error.line.to_string(), value.as_ref(), &reason])?;
+                .row([&error.line.to_string(), &error.value, &reason])?;
         }
         self.writer.flush()
     }

@@ -13,17 +13,17 @@ pub const NAME_MAX: usize = 200;
 /// A named set of recipients.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct List {
-    /// Its id.
+    /// The id.
     pub id: ListId,
-    /// Its name, unique among the owner's lists in any case.
+    /// The name. It is unique among the lists of the owner, without regard to case.
     pub name: String,
     /// What the owner noted.
     pub comment: String,
     /// Grows with each change (R34).
     pub version: i64,
-    /// When it was made.
+    /// When the list was made.
     pub created_at: Timestamp,
-    /// When its name or comment was last changed.
+    /// When name or comment were last changed.
     pub updated_at: Timestamp,
 }
 
@@ -32,28 +32,28 @@ pub struct List {
 pub struct Members {
     /// All of them.
     pub members: i64,
-    /// Those among them whose address is suppressed: they get nothing.
+    /// Members whose address is suppressed: they get nothing.
     pub suppressed: i64,
 }
 
 impl Members {
-    /// Those who get mail.
+    /// Members who get mail.
     #[must_use]
     pub const fn active(self) -> i64 {
         self.members - self.suppressed
     }
 }
 
-/// What goes or breaks when a list is deleted.
+/// What depends on a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListUsage {
-    /// Memberships that go with it; the recipients stay.
+    /// Memberships that are deleted with it. The recipients stay.
     pub memberships: i64,
-    /// Titles of the mailings that still need it, at most ten.
+    /// Titles of mailings that still need the list, at most ten.
     pub mailings: Vec<String>,
 }
 
-/// Some lists in the order of their names, each with its members.
+/// A page of lists ordered by name, each with its number of members.
 pub type ListsPage = paging::Page<(List, Members), String>;
 
 /// Where a page begins: by the name in lower case.
@@ -117,7 +117,7 @@ impl List {
         Ok(id)
     }
 
-    /// The list of this name, made when missing.
+    /// The list of this name. It is created when there is none.
     pub async fn find_or_create(
         tx: &mut Tx,
         owner: UserId,
@@ -147,7 +147,7 @@ impl List {
         .await)?)
     }
 
-    /// The owner's list of this name, in any case.
+    /// The owner's list of this name, without regard to case.
     pub async fn by_name(tx: &mut Tx, owner: UserId, name: &str) -> Result<Option<Self>, Error> {
         let key = name
             .split_whitespace()
@@ -165,7 +165,7 @@ impl List {
         .await)?)
     }
 
-    /// The owner's lists by name, at most `limit`: what a choice offers.
+    /// At most `limit` lists of the owner by name, for a choice in a form.
     pub async fn all(tx: &mut Tx, owner: UserId, limit: i64) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, name, comment, version, created_at, updated_at
@@ -180,7 +180,7 @@ impl List {
         .await)?)
     }
 
-    /// A page of at most `limit` lists by name, with their members.
+    /// A page of at most `limit` lists by name, with their numbers of members.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
@@ -236,8 +236,8 @@ impl List {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it was changed since; [`Error::Invalid`] and [`Error::Duplicate`]
-    /// as in [`List::create`].
+    /// [`Error::Conflict`] when the list was changed since; [`Error::Invalid`] and
+    /// [`Error::Duplicate`] as in [`List::create`].
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,
@@ -268,7 +268,7 @@ impl List {
         Ok(changed > 0)
     }
 
-    /// What goes or breaks when this list is deleted.
+    /// What depends on this list.
     pub async fn uses(tx: &mut Tx, owner: UserId, id: ListId) -> Result<ListUsage, Error> {
         let memberships = Self::members(tx, owner, id).await?.members;
         let mailings = on_db!(tx, conn => sqlx::query_scalar(
@@ -289,11 +289,11 @@ impl List {
         })
     }
 
-    /// Deletes a list; its recipients stay. Returns whether there was one.
+    /// Deletes a list. Its recipients stay. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] while a mailing that is not over needs it; holds the mailings' titles.
+    /// [`Error::InUse`] with the titles of mailings, when mailings that are not over need the list.
     pub async fn delete(tx: &mut Tx, owner: UserId, id: ListId) -> Result<bool, Error> {
         let uses = Self::uses(tx, owner, id).await?;
         if !uses.mailings.is_empty() {

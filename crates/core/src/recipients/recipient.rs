@@ -1,14 +1,23 @@
 //! Recipients: the people who receive mail (R8).
 //!
-//! A recipient belongs to one user and is unique among that user's recipients by the key of its
-//! address. Whether it may get mail is not a property of it: [`crate::recipients::suppression`] is
-//! by address and outlives it.
+//! A recipient belongs to one user. Among the recipients of that user the key of the address is
+//! unique. Whether a recipient may get mail is stored elsewhere: a
+//! [suppression](crate::recipients::suppression) is kept by address and outlives the recipient.
 
 mod attributes;
+mod columns;
 mod page;
 mod selection;
 
+use std::sync::LazyLock;
+
 pub use attributes::{ATTRIBUTES_MAX, Attributes, KEY_MAX, TEXT_MAX, good_key, key_error};
+pub use columns::{
+    COLUMNS, ColumnSpec, Input, Letters, Listed, RecipientField, RecipientFields, Search,
+};
+pub(crate) use columns::{
+    LetterFields, plain_heading, searched_digits, select_list, sql_list, sql_list_in_letters,
+};
 pub use page::{CappedCount, RecipientCursor, RecipientFilter, RecipientState, RecipientsPage};
 pub use selection::{BulkAction, Selection};
 
@@ -18,30 +27,27 @@ use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, RecipientId, UserId};
 use crate::platform::time::Timestamp;
 
-/// Longest name, in characters.
-pub const NAME_MAX: usize = 200;
 /// Longest comment, in characters.
 pub const COMMENT_MAX: usize = 2_000;
 
 /// A person who receives mail.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct Recipient {
-    /// Its id; a later one sorts later.
+    /// The id. Ids of later recipients sort later.
     pub id: RecipientId,
     /// The address as typed, its domain in A-labels.
     pub email: String,
-    /// Full name; may be empty.
-    pub name: String,
-    /// What the owner noted; never leaves in a letter by itself.
-    pub comment: String,
+    /// The plain fields: name, comment …
+    #[sqlx(flatten)]
+    pub fields: RecipientFields,
     /// What else is known.
     #[sqlx(json)]
     pub attributes: Attributes,
-    /// Grows with each change; an update names the one it was made from (R34).
+    /// Grows with each change. An update names the version it was made from (R34).
     pub version: i64,
-    /// When it was made.
+    /// When the recipient was added.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the recipient was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -50,10 +56,8 @@ pub struct Recipient {
 pub struct RecipientDraft {
     /// The address.
     pub email: String,
-    /// Full name, or empty.
-    pub name: String,
-    /// Comment, or empty.
-    pub comment: String,
+    /// The plain fields.
+    pub fields: RecipientFields,
     /// Attributes by name.
     pub attributes: Attributes,
 }
@@ -62,28 +66,24 @@ pub struct RecipientDraft {
 #[derive(Debug, Clone)]
 pub(crate) struct CheckedRecipient {
     pub email: EmailAddress,
-    pub name: String,
-    pub comment: String,
+    pub fields: RecipientFields,
     pub attributes: Attributes,
 }
 
 impl RecipientDraft {
-    /// Parses it into what may be stored, or says everything that is wrong.
+    /// Parses the draft into what may be stored, or returns everything that is wrong with it.
     pub(crate) fn check(&self) -> Result<CheckedRecipient, Vec<FieldError>> {
         let mut wrong = Vec::new();
         let email = EmailAddress::parse(&self.email)
             .map_err(|error| wrong.push(FieldError::new("email", error.code())))
             .ok();
-        let name = self.name.trim();
-        wrong.extend(text_error("name", name, NAME_MAX, false));
-        let comment = tidy(&self.comment);
-        wrong.extend(text_error("comment", &comment, COMMENT_MAX, true));
+        let (fields, wrong_fields) = self.fields.check();
+        wrong.extend(wrong_fields);
         wrong.extend(self.attributes.errors());
         match email {
             Some(email) if wrong.is_empty() => Ok(CheckedRecipient {
                 email,
-                name: name.to_owned(),
-                comment,
+                fields,
                 attributes: self.attributes.clone(),
             }),
             _ => Err(wrong),
@@ -91,13 +91,50 @@ impl RecipientDraft {
     }
 }
 
+impl CheckedRecipient {
+    /// What the search looks through.
+    pub fn search_text(&self) -> String {
+        self.fields.search_text(&self.email)
+    }
+}
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO recipients (owner_id, id, email, email_key, attributes, search,
+                                 version, created_at, updated_at, {})
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7, {})",
+        sql_list(|name, _| name.to_owned()),
+        sql_list(|_, i| format!("${}", i + 8)),
+    )
+});
+
+static BY_ID: LazyLock<String> = LazyLock::new(|| {
+    let columns = select_list("r");
+    format!("SELECT {columns} FROM recipients r WHERE r.owner_id = $1 AND r.id = $2")
+});
+
+static BY_EMAIL: LazyLock<String> = LazyLock::new(|| {
+    let columns = select_list("r");
+    format!("SELECT {columns} FROM recipients r WHERE r.owner_id = $1 AND r.email_key = $2")
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE recipients
+         SET email = $4, email_key = $5, attributes = $6, search = $7, version = version + 1,
+             updated_at = $8, {}
+         WHERE owner_id = $1 AND id = $2 AND version = $3",
+        sql_list(|name, i| format!("{name} = ${}", i + 9)),
+    )
+});
+
 impl Recipient {
     /// Stores a new recipient.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner has the
-    /// address already.
+    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner already has
+    /// the address.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
@@ -106,37 +143,30 @@ impl Recipient {
     ) -> Result<RecipientId, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
         let id = RecipientId::new(now);
-        on_db!(tx, conn => sqlx::query(
-            "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
-                                     version, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9)",
-        )
-        .bind(owner)
-        .bind(id)
-        .bind(new.email.as_str())
-        .bind(new.email.key())
-        .bind(&new.name)
-        .bind(&new.comment)
-        .bind(sqlx::types::Json(&new.attributes))
-        .bind(search_text(&new.email, &new.name))
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
+        on_db!(tx, conn => {
+            let mut query = sqlx::query(INSERT.as_str())
+                .bind(owner)
+                .bind(id)
+                .bind(new.email.as_str())
+                .bind(new.email.key())
+                .bind(sqlx::types::Json(&new.attributes))
+                .bind(new.search_text())
+                .bind(now);
+            for value in new.fields.values() {
+                query = query.bind(value);
+            }
+            query.execute(conn).await.map(|_| ())
+        })?;
         Ok(id)
     }
 
     /// The owner's recipient with this id.
     pub async fn get(tx: &mut Tx, owner: UserId, id: RecipientId) -> Result<Option<Self>, Error> {
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT id, email, name, comment, attributes, version, created_at, updated_at
-             FROM recipients
-             WHERE owner_id = $1 AND id = $2",
-        )
-        .bind(owner)
-        .bind(id)
-        .fetch_optional(conn)
-        .await)?)
+        Ok(on_db!(tx, conn => sqlx::query_as(BY_ID.as_str())
+            .bind(owner)
+            .bind(id)
+            .fetch_optional(conn)
+            .await)?)
     }
 
     /// The owner's recipient with this address, however it is written.
@@ -144,23 +174,19 @@ impl Recipient {
         let Ok(email) = EmailAddress::parse(email) else {
             return Ok(None);
         };
-        Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT id, email, name, comment, attributes, version, created_at, updated_at
-             FROM recipients
-             WHERE owner_id = $1 AND email_key = $2",
-        )
-        .bind(owner)
-        .bind(email.key())
-        .fetch_optional(conn)
-        .await)?)
+        Ok(on_db!(tx, conn => sqlx::query_as(BY_EMAIL.as_str())
+            .bind(owner)
+            .bind(email.key())
+            .fetch_optional(conn)
+            .await)?)
     }
 
     /// Changes a recipient that was read as `version`. Returns whether there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it was changed since; [`Error::Invalid`] and [`Error::Duplicate`]
-    /// as in [`Recipient::create`].
+    /// [`Error::Conflict`] when the recipient was changed since; [`Error::Invalid`] and
+    /// [`Error::Duplicate`] as in [`Recipient::create`].
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,
@@ -170,33 +196,29 @@ impl Recipient {
         now: Timestamp,
     ) -> Result<bool, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
-        let changed = on_db!(tx, conn => sqlx::query(
-            "UPDATE recipients
-             SET email = $4, email_key = $5, name = $6, comment = $7, attributes = $8, search = $9,
-                 version = version + 1, updated_at = $10
-             WHERE owner_id = $1 AND id = $2 AND version = $3",
-        )
-        .bind(owner)
-        .bind(id)
-        .bind(version)
-        .bind(new.email.as_str())
-        .bind(new.email.key())
-        .bind(&new.name)
-        .bind(&new.comment)
-        .bind(sqlx::types::Json(&new.attributes))
-        .bind(search_text(&new.email, &new.name))
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?;
+        let changed = on_db!(tx, conn => {
+            let mut query = sqlx::query(UPDATE.as_str())
+                .bind(owner)
+                .bind(id)
+                .bind(version)
+                .bind(new.email.as_str())
+                .bind(new.email.key())
+                .bind(sqlx::types::Json(&new.attributes))
+                .bind(new.search_text())
+                .bind(now);
+            for value in new.fields.values() {
+                query = query.bind(value);
+            }
+            query.execute(conn).await.map(|done| done.rows_affected())
+        })?;
         if changed == 0 && Self::get(tx, owner, id).await?.is_some() {
             return Err(Error::Conflict);
         }
         Ok(changed > 0)
     }
 
-    /// Deletes a recipient and takes it out of its lists; deliveries and suppressions stay. Returns
-    /// whether there was one.
+    /// Deletes a recipient, also from lists. Deliveries and suppressions stay. Returns whether
+    /// there was one.
     pub async fn delete(tx: &mut Tx, owner: UserId, id: RecipientId) -> Result<bool, Error> {
         Ok(Self::delete_many(tx, owner, &[id]).await? > 0)
     }
@@ -220,8 +242,7 @@ impl Recipient {
         .await)?)
     }
 
-    /// Makes the recipient a member of exactly these lists; ids of no list of the owner are passed
-    /// over.
+    /// Makes the recipient a member of exactly these lists. Ids of other owners' lists are ignored.
     pub async fn set_lists(
         tx: &mut Tx,
         owner: UserId,
@@ -258,16 +279,7 @@ impl Recipient {
     }
 }
 
-/// What the search looks through.
-pub(crate) fn search_text(email: &EmailAddress, name: &str) -> String {
-    let mut text = String::with_capacity(email.as_str().len() + 1 + name.len());
-    text.push_str(email.key());
-    text.push(' ');
-    text.push_str(&name.to_lowercase());
-    text
-}
-
-/// Outer white space off, line ends as `\n`.
+/// The text without white space around it, with `\n` as line ends.
 pub(crate) fn tidy(text: &str) -> String {
     let text = text.trim();
     if text.contains('\r') {
@@ -277,12 +289,13 @@ pub(crate) fn tidy(text: &str) -> String {
     }
 }
 
-/// Whether a text has control characters; tabs and line ends are fine in texts of several lines.
+/// Whether a text has control characters. `lines`: tabs and line ends are allowed.
 pub(crate) fn has_control(text: &str, lines: bool) -> bool {
     text.chars()
         .any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\t')))
 }
 
+/// What is wrong with a text of at most `max` characters. `lines`: it may have several lines.
 pub(crate) fn text_error(field: &str, text: &str, max: usize, lines: bool) -> Option<FieldError> {
     if text.len() > max && text.chars().count() > max {
         Some(FieldError::new(field, "too_long").with("max", max))

@@ -1,7 +1,7 @@
 //! Suppressions: addresses that get nothing more from an owner (R3).
 //!
-//! *Invariant*: a suppression is by address, not by recipient. Deleting a recipient and importing
-//! it again never subscribes anybody; only [`Suppression::remove`] does.
+//! *Invariant*: a suppression is kept by address, not by recipient. Deleting a recipient and
+//! importing them again never subscribes anybody; only [`Suppression::remove`] does.
 
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
@@ -16,11 +16,11 @@ use crate::platform::time::Timestamp;
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressionReason {
-    /// The person said so.
+    /// The person unsubscribed.
     Unsubscribed,
-    /// The owner put it there.
+    /// The owner entered the address.
     Manual,
-    /// Mail to it bounced permanently.
+    /// The mailbox does not exist.
     Bounced,
     /// The person reported a letter as unwanted.
     Complained,
@@ -42,26 +42,27 @@ impl SuppressionReason {
 /// An address that gets nothing more from its owner.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Suppression {
-    /// The address as it was given.
+    /// The address as it was entered.
     pub email: String,
-    /// What it is compared by.
+    /// The key by which addresses are compared.
     pub email_key: String,
-    /// Why.
+    /// The reason.
     pub reason: SuppressionReason,
     /// The mailing whose letter caused it.
     pub mailing_id: Option<MailingId>,
-    /// Since when.
+    /// When it was suppressed.
     pub created_at: Timestamp,
 }
 
-/// Some suppressions in the order of the keys of their addresses.
+/// A page of suppressions, ordered by the keys of their addresses.
 pub type SuppressionsPage = paging::Page<Suppression, String>;
 
 /// Where a page begins: by the key of the address.
 pub type SuppressionCursor = paging::Cursor<String>;
 
 impl Suppression {
-    /// Suppresses an address; returns whether it was not yet. The first reason stays.
+    /// Suppresses an address. Returns `false` when it was suppressed already; its first reason
+    /// stays.
     pub async fn add(
         tx: &mut Tx,
         owner: UserId,
@@ -87,7 +88,7 @@ impl Suppression {
         Ok(added > 0)
     }
 
-    /// Lets an address get mail again; returns whether it was suppressed.
+    /// Lets an address get mail again. Returns whether it was suppressed.
     pub async fn remove(tx: &mut Tx, owner: UserId, email: &EmailAddress) -> Result<bool, Error> {
         let removed = on_db!(tx, conn => sqlx::query(
             "DELETE FROM suppressions WHERE owner_id = $1 AND email_key = $2",
@@ -100,7 +101,7 @@ impl Suppression {
         Ok(removed > 0)
     }
 
-    /// The suppression of an address.
+    /// The suppression of an address, if there is one.
     pub async fn get(
         tx: &mut Tx,
         owner: UserId,
@@ -117,8 +118,7 @@ impl Suppression {
         .await)?)
     }
 
-    /// A page of at most `limit` suppressions whose address contains `search`, in the order of
-    /// addresses.
+    /// A page of at most `limit` suppressions whose address contains `search`, ordered by address.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,

@@ -1,7 +1,7 @@
 //! The link that ends a subscription.
 //!
-//! The token says itself whose letters it stops and for whom, signed by the service. So the link
-//! works for as long as the service keeps its secret, also when mailing, run and recipient are long
+//! The token itself says whose letters it stops and for whom, and the service signs it. So the link
+//! works as long as the service keeps its secret, even when mailing, run and recipient were
 //! deleted.
 
 use base64::Engine as _;
@@ -12,25 +12,25 @@ use crate::platform::address::EmailAddress;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::secret::{SecretKey, SigningKey};
 
-/// The first byte of a token; another form gets another number.
+/// The first byte of a token. A new format gets a new number.
 const VERSION: u8 = 1;
-/// Octets of a signature: 128 bits cannot be guessed and keep the link short.
+/// Bytes of a signature. 128 bits cannot be guessed and keep the link short.
 const SIGNATURE_BYTES: usize = 16;
 /// Version, owner and mailing.
 const HEAD_BYTES: usize = 1 + 16 + 16;
 
-/// Who unsubscribes from whose letters.
+/// What a token says: who unsubscribes from whose letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsubscribeToken {
-    /// Whose letters.
+    /// The owner of the mailing.
     pub owner: UserId,
-    /// The mailing in whose letter the link stood.
+    /// The mailing whose letter has the link.
     pub mailing: MailingId,
-    /// Who.
+    /// The address that unsubscribes.
     pub email: EmailAddress,
 }
 
-/// Makes and checks tokens. Made once from the service's secret.
+/// Makes and checks tokens. It is created once, from the secret of the service.
 #[derive(Debug, Clone)]
 pub struct UnsubscribeKey(SigningKey);
 
@@ -58,10 +58,10 @@ impl UnsubscribeKey {
         URL_SAFE_NO_PAD.encode(&bytes)
     }
 
-    /// Reads a token; `None` when it is not one that this service made.
+    /// Reads a token. `None` when this service did not make it.
     #[must_use]
     pub fn verify(&self, text: &str) -> Option<UnsubscribeToken> {
-        // nothing longer was ever made
+        // no version made longer tokens
         if text.len() > 512 {
             return None;
         }
@@ -111,7 +111,7 @@ mod tests {
         UnsubscribeKey::new(&SecretKey::new([byte; 32]))
     }
 
-    /// R3: the form never changes, or links in old letters die.
+    /// R3: the format never changes; otherwise links in old letters would stop working.
     #[test]
     fn links_of_old_letters_stay_valid() {
         let made = key(7).sign(&token("Ann@example.org"));

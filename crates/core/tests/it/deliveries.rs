@@ -115,7 +115,7 @@ async fn claims_are_disjoint_and_numbers_close() {
     assert_eq!((first.len(), second.len()), (20, 30));
     let ids: HashSet<_> = first.iter().chain(&second).map(|claim| claim.id).collect();
     assert_eq!(ids.len(), 50);
-    assert_eq!(first[0].name, "Ann");
+    assert_eq!(first[0].fields.name(), "Ann");
     assert_eq!(first[0].attributes["city"], "Omsk");
     assert_eq!(claim(&db, two, at(NOW), 100).await.len(), 0);
     assert_eq!(

@@ -15,11 +15,14 @@ use skychimp_core::recipients::import::{
 };
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
-    Attributes, Recipient, RecipientCursor, RecipientDraft, RecipientFilter,
+    Attributes, Recipient, RecipientCursor, RecipientDraft, RecipientField, RecipientFields,
+    RecipientFilter,
 };
 use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::testing::{TestDb, user};
 use tokio_util::sync::CancellationToken;
+
+use RecipientField::{Comment, Name};
 
 use crate::support::at;
 
@@ -87,32 +90,36 @@ async fn members(db: &Db, owner: UserId, list: ListId) -> i64 {
 /// R8: columns of Russian and English tables are recognised in any case, whatever the delimiter.
 #[test]
 fn columns_are_recognised() {
-    use ColumnTarget::{Attribute, Comment, Email, Name};
-    let attribute = |key: &str| Attribute(key.to_owned());
+    use ColumnTarget::Email;
+    let (name, comment) = (
+        || ColumnTarget::Field(Name),
+        || ColumnTarget::Field(Comment),
+    );
+    let attribute = |key: &str| ColumnTarget::Attribute(key.to_owned());
     for (file, delimiter, header, mapping) in [
         (
             "E-mail;Full Name;Note;City\na@x.org;A;;b\n",
             Delimiter::Semicolon,
             true,
-            vec![Email, Name, Comment, attribute("City")],
+            vec![Email, name(), comment(), attribute("City")],
         ),
         (
             "ФИО,Эл. почта,Примечание,Дата (рожд.)\nA,a@x.org,,\n",
             Delimiter::Comma,
             true,
-            vec![Name, Email, Comment, attribute("Дата _рожд__")],
+            vec![name(), Email, comment(), attribute("Дата _рожд__")],
         ),
         (
             "адрес\tимя\nМосква\tB\n",
             Delimiter::Tab,
             true,
-            vec![attribute("адрес"), Name],
+            vec![attribute("адрес"), name()],
         ),
         (
             "АДРЕС\tИмя\na@x.org\tB\n",
             Delimiter::Tab,
             true,
-            vec![Email, Name],
+            vec![Email, name()],
         ),
         (
             "куда;кто\n\"a@x.org\";B\n",
@@ -124,7 +131,7 @@ fn columns_are_recognised() {
             "Иванов, Иван;a@x.org;vip;x\nB;b@x.org;;\n",
             Delimiter::Semicolon,
             false,
-            vec![Name, Email, Comment, attribute("column_4")],
+            vec![name(), Email, comment(), attribute("column_4")],
         ),
         ("a@x.org\nb@x.org\n", Delimiter::Comma, false, vec![Email]),
     ] {
@@ -135,7 +142,25 @@ fn columns_are_recognised() {
     }
 }
 
-/// R8: files of old and new spreadsheet programs are decoded correctly.
+/// R4, R8: what earlier versions stored about the columns of an upload is still understood.
+#[test]
+fn stored_mappings_are_understood() {
+    let stored = json!(["email", "name", {"attribute": "x"}, "comment", "ignore"]);
+    let mapping: Vec<ColumnTarget> = serde_json::from_value(stored.clone()).unwrap();
+    let attribute = ColumnTarget::Attribute("x".to_owned());
+    let (name, comment) = (ColumnTarget::Field(Name), ColumnTarget::Field(Comment));
+    let expected = [
+        ColumnTarget::Email,
+        name,
+        attribute,
+        comment,
+        ColumnTarget::Ignore,
+    ];
+    assert_eq!(mapping, expected);
+    assert_eq!(serde_json::to_value(&mapping).unwrap(), stored);
+}
+
+/// R8: files of old and new spreadsheets are read with their letters intact.
 #[tokio::test]
 async fn encodings_are_recognised() {
     let text = "почта;имя\r\nivan@example.org;Иван Ёлкин\r\n";
@@ -163,7 +188,7 @@ async fn encodings_are_recognised() {
         let outcome = import(&db, owner, &file).await;
         assert_eq!(outcome.groups.added, outcome.groups.rows(), "{encoding:?}");
         let ivan = recipient(&db, owner, "ivan@example.org").await;
-        assert_eq!(ivan.name, "Иван Ёлкин", "{encoding:?}");
+        assert_eq!(ivan.fields.name(), "Иван Ёлкин", "{encoding:?}");
     }
 }
 
@@ -224,16 +249,22 @@ async fn rows_are_in_groups() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&outcome).unwrap());
     insta::assert_snapshot!(String::from_utf8(errors).unwrap());
     assert_eq!(
-        recipient(&db, owner, "old@example.org").await.name,
+        recipient(&db, owner, "old@example.org").await.fields.name(),
         "Older and wiser"
     );
     assert_eq!(
-        recipient(&db, owner, "new@example.org").await.name,
+        recipient(&db, owner, "new@example.org").await.fields.name(),
         "New Person"
     );
     let same = recipient(&db, owner, "same@example.org").await;
-    assert_eq!((same.name.as_str(), same.version), ("Same", 1));
-    assert_eq!(recipient(&db, owner, "new2@example.org").await.name, "New");
+    assert_eq!((same.fields.name(), same.version), ("Same", 1));
+    assert_eq!(
+        recipient(&db, owner, "new2@example.org")
+            .await
+            .fields
+            .name(),
+        "New"
+    );
 }
 
 /// R3: an import updates the data of unsubscribed people and leaves them unsubscribed.
@@ -261,7 +292,13 @@ async fn import_never_subscribes_again() {
             ..RowCounts::default()
         };
         assert_eq!(outcome.groups, groups);
-        assert_eq!(recipient(&db, owner, "gone@example.org").await.name, name);
+        assert_eq!(
+            recipient(&db, owner, "gone@example.org")
+                .await
+                .fields
+                .name(),
+            name
+        );
     }
     let mut tx = db.read().await.unwrap();
     let kept = Suppression::get(&mut tx, owner, &gone).await.unwrap();
@@ -288,7 +325,7 @@ async fn empty_cells_change_nothing() {
     assert_eq!(outcome.groups.updated, 1);
     let anna = recipient(&db, owner, "a@x.org").await;
     assert_eq!(
-        (anna.name.as_str(), anna.comment.as_str()),
+        (anna.fields.name(), anna.fields[Comment].as_str()),
         ("Анна", "друг")
     );
     assert_eq!(
@@ -370,7 +407,7 @@ async fn import_stays_with_its_owner() {
         ..look(file)
     };
     assert_eq!(import_with(&db, bob, file, &options).await.groups.added, 1);
-    assert_eq!(recipient(&db, ann, "a@x.org").await.name, "Ann's");
+    assert_eq!(recipient(&db, ann, "a@x.org").await.fields.name(), "Ann's");
     assert_eq!(members(&db, ann, list).await, 0);
 }
 
@@ -381,8 +418,8 @@ async fn wrong_mapping_is_refused() {
     let owner = user(&db, "ann", Role::User).await.unwrap();
     let mut options = look(b"email,name,x\na@x.org,A,B\n");
     options.mapping = vec![
-        ColumnTarget::Name,
-        ColumnTarget::Name,
+        ColumnTarget::Field(Name),
+        ColumnTarget::Field(Name),
         ColumnTarget::Attribute("a.b".to_owned()),
     ];
     let error = import::run(
@@ -476,8 +513,7 @@ async fn export_imports_back_unchanged() {
     for (email, name, comment, attributes) in drafts {
         let draft = RecipientDraft {
             email: email.to_owned(),
-            name: name.to_owned(),
-            comment: comment.to_owned(),
+            fields: RecipientFields::from([(Name, name), (Comment, comment)]),
             attributes: serde_json::from_value::<Attributes>(attributes).unwrap(),
         };
         Recipient::create(&mut tx, ann, &draft, at(NOW))
@@ -503,7 +539,7 @@ async fn export_imports_back_unchanged() {
         import(&db, bob, &file).await;
         let plain = |all: Vec<Recipient>| {
             all.into_iter()
-                .map(|r| (r.email, r.name, r.comment, r.attributes))
+                .map(|r| (r.email, r.fields, r.attributes))
                 .collect::<Vec<_>>()
         };
         assert_eq!(plain(all(&db, bob).await), plain(all(&db, ann).await));

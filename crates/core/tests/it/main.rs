@@ -4,6 +4,7 @@
 
 mod audit;
 mod cache;
+mod columns;
 mod content;
 mod dashboards;
 mod database;

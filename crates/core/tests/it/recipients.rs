@@ -8,11 +8,13 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, RecipientId, UserId};
 use skychimp_core::recipients::list::{self, List};
 use skychimp_core::recipients::recipient::{
-    Attributes, BulkAction, Recipient, RecipientCursor, RecipientDraft, RecipientFilter,
-    RecipientState, Selection,
+    Attributes, BulkAction, Recipient, RecipientCursor, RecipientDraft, RecipientField,
+    RecipientFields, RecipientFilter, RecipientState, Selection,
 };
 use skychimp_core::recipients::suppression::{self, Suppression, SuppressionReason};
 use skychimp_core::testing::{TestDb, user};
+
+use RecipientField::{Comment, Name};
 
 use crate::support::at;
 
@@ -21,7 +23,7 @@ const NOW: &str = "2027-01-01T00:00:00Z";
 fn draft(email: &str, name: &str) -> RecipientDraft {
     RecipientDraft {
         email: email.to_owned(),
-        name: name.to_owned(),
+        fields: RecipientFields::named(name),
         ..RecipientDraft::default()
     }
 }
@@ -84,8 +86,7 @@ async fn recipient_comes_back_as_stored() {
     ]));
     let given = RecipientDraft {
         email: " Ivan@Example.ORG ".to_owned(),
-        name: " Иван Петров ".to_owned(),
-        comment: "one\r\ntwo".to_owned(),
+        fields: RecipientFields::from([(Name, " Иван Петров "), (Comment, "one\r\ntwo")]),
         attributes: attributes.clone(),
     };
     let mut tx = db.write().await.unwrap();
@@ -93,8 +94,8 @@ async fn recipient_comes_back_as_stored() {
         .await
         .unwrap();
     let read = Recipient::get(&mut tx, owner, id).await.unwrap().unwrap();
-    assert_eq!(read.name, "Иван Петров");
-    assert_eq!(read.comment, "one\ntwo");
+    assert_eq!(read.fields.name(), "Иван Петров");
+    assert_eq!(read.fields[Comment], "one\ntwo");
     assert_eq!(read.attributes, attributes);
     assert_eq!((read.version, read.created_at), (1, at(NOW)));
     let by = Recipient::by_email(&mut tx, owner, "IVAN@example.org").await;
@@ -108,8 +109,7 @@ async fn wrong_fields_are_named() {
     let owner = user(&db, "ann", Role::User).await.unwrap();
     let wrong = RecipientDraft {
         email: "nobody".to_owned(),
-        name: "x".repeat(201),
-        comment: "\u{0}".to_owned(),
+        fields: RecipientFields::from([(Name, &*"x".repeat(201)), (Comment, "\u{0}")]),
         attributes: Attributes(BTreeMap::from([
             ("a.b".to_owned(), json!(1)),
             ("deep".to_owned(), json!({"a": 1})),
@@ -167,7 +167,7 @@ async fn old_version_does_not_overwrite() {
     let error = Recipient::update(&mut tx, owner, id, 1, &late, at(NOW)).await;
     assert!(matches!(error, Err(Error::Conflict)));
     let read = Recipient::get(&mut tx, owner, id).await.unwrap().unwrap();
-    assert_eq!((read.name.as_str(), read.version), ("Ivan the First", 2));
+    assert_eq!((read.fields.name(), read.version), ("Ivan the First", 2));
 }
 
 /// R33: another user's recipients cannot be read, changed, deleted or added to a list.

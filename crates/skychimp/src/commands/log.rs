@@ -1,5 +1,6 @@
 //! `skychimp log`.
 
+use skychimp_core::platform::csv_writer::{CsvWriter, LineEnd};
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::sending::attempt::{
     Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder,
@@ -84,19 +85,14 @@ impl Sheet {
         if json {
             out::write("[")?;
         } else {
-            out::line(&Attempt::COLUMNS.join(","))?;
+            out::bytes(&csv([Attempt::COLUMNS])?)?;
         }
         Ok(Self { json, any: false })
     }
 
     fn write(&mut self, page: &[Attempt]) -> anyhow::Result<()> {
         if !self.json {
-            let mut rows = csv::Writer::from_writer(Vec::new());
-            for attempt in page {
-                rows.write_record(attempt.cells())?;
-            }
-            let bytes = rows.into_inner().map_err(csv::IntoInnerError::into_error)?;
-            return out::bytes(&bytes);
+            return out::bytes(&csv(page.iter().map(Attempt::cells))?);
         }
         let mut text = String::new();
         for attempt in page {
@@ -115,6 +111,16 @@ impl Sheet {
     }
 }
 
+fn csv<T: AsRef<str>, const N: usize>(
+    rows: impl IntoIterator<Item = [T; N]>,
+) -> std::io::Result<Vec<u8>> {
+    let mut writer = CsvWriter::new(Vec::new(), b',', LineEnd::Lf);
+    for row in rows {
+        writer.row(row)?;
+    }
+    writer.finish()
+}
+
 fn state(text: &str) -> Result<DeliveryState, &'static str> {
     text.parse().map_err(|()| "it is no state of a delivery")
 }
@@ -122,4 +128,16 @@ fn state(text: &str) -> Result<DeliveryState, &'static str> {
 fn outcome(text: &str) -> Result<AttemptOutcome, &'static str> {
     text.parse()
         .map_err(|()| "it is none of sent, deferred, failed, in_doubt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R13: replies of servers are no formulas, and numbers in them stay as they are.
+    #[test]
+    fn replies_are_guarded() {
+        let bytes = csv([["=1+1", "+7 900 123 45 67", "250 ok"]]).unwrap();
+        assert_eq!(bytes, b"'=1+1,+7 900 123 45 67,250 ok\n");
+    }
 }

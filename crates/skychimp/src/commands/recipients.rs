@@ -11,7 +11,7 @@ use skychimp_core::recipients::import::{
     self, Delimiter, ErrorFile, Hints, ImportOptions, TextEncoding,
 };
 use skychimp_core::recipients::list::List;
-use skychimp_core::recipients::recipient::RecipientFilter;
+use skychimp_core::recipients::recipient::{RecipientField, RecipientFilter};
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -29,10 +29,11 @@ pub enum RecipientsCommand {
 
 /// Import recipients from a CSV file.
 ///
-/// The first line names the columns, in English or Russian: email, name, comment; all others become
-/// attributes. Invalid lines are reported and skipped, people who unsubscribed stay unsubscribed,
-/// and the same file can be imported again.
+/// The first line names the columns, in English or Russian; those without a field below become
+/// attributes. A wrong line never stops the rest, a person who unsubscribed stays unsubscribed, and
+/// the same file can be imported again.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = fields())]
 pub struct Import {
     /// The CSV file. Its delimiter and encoding are detected.
     file: PathBuf,
@@ -187,6 +188,12 @@ impl Export {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The fields of a recipient, for the help.
+fn fields() -> String {
+    let names = RecipientField::ALL.map(RecipientField::name);
+    format!("Fields: email, {}.", names.join(", "))
 }
 
 fn delimiter(text: &str) -> Result<Delimiter, WrongUse> {

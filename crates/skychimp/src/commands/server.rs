@@ -307,8 +307,7 @@ impl One {
             }
         };
         drop(tx);
-        let (ok, text) = match server_test::probe(server, &program.config.mail_from().email).await
-        {
+        let (ok, text) = match server_test::probe(server, &program.config.mail_from().email).await {
             Ok(text) => (true, text),
             Err(text) => (false, text),
         };

@@ -1,7 +1,7 @@
 //! Downloads of tables as CSV or Excel workbook, streamed with bounded memory.
 //!
-//! *Invariant*: no value is run as a formula. In CSV, a value that a spreadsheet would take for a
-//! formula is prefixed with an apostrophe; in a workbook, text is stored as text.
+//! *Invariant*: no value is run as a formula. In CSV [`CsvWriter`] sees to that; in a workbook a
+//! text is a text.
 
 mod workbook;
 
@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
+use skychimp_core::platform::csv_writer::{CsvWriter, LineEnd};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Timestamp;
 
@@ -26,6 +27,17 @@ pub(crate) enum Cell {
     Number(i64),
     /// A time.
     Time(Timestamp),
+}
+
+impl Cell {
+    /// As CSV has it.
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(n) => n.to_string(),
+            Self::Time(at) => at.to_string(),
+        }
+    }
 }
 
 impl From<&str> for Cell {
@@ -94,73 +106,75 @@ pub(crate) fn download<L: Lines>(page: &PageContext, app: &App, name: &str, line
 fn csv<L: Lines>(lines: L) -> Body {
     let pieces = stream::unfold((Some(lines), false), |(lines, begun)| async move {
         let mut lines = lines?;
-        let mut text = String::new();
-        if !begun {
-            let head: Vec<Cell> = lines.head().into_iter().map(Cell::from).collect();
-            line(&mut text, &head);
-        }
-        match lines.next().await {
-            Ok(Some(slice)) => {
-                for cells in &slice {
-                    line(&mut text, cells);
-                }
-                Some((Ok(text), (Some(lines), true)))
-            }
-            Ok(None) if begun => None,
-            Ok(None) => Some((Ok(text), (None, true))),
-            Err(error) => Some((Err(error), (None, true))),
-        }
+        let head = if begun {
+            Vec::new()
+        } else {
+            vec![lines.head()]
+        };
+        let (slice, lines) = match lines.next().await {
+            Ok(None) if begun => return None,
+            Ok(None) => (Vec::new(), None),
+            Ok(Some(slice)) => (slice, Some(lines)),
+            Err(error) => return Some((Err(error), (None, true))),
+        };
+        let slice = slice.into_iter();
+        let rows = slice.map(|cells| cells.into_iter().map(Cell::into_text).collect());
+        let bytes = csv_bytes(head.into_iter().chain(rows))
+            .map_err(|error| Error::Internal(format!("the table cannot be written: {error}")));
+        Some((bytes, (lines, true)))
     });
     // the compression layer polls again after the end
     Body::from_stream(pieces.fuse())
 }
 
-fn line(out: &mut String, cells: &[Cell]) {
-    for (n, value) in cells.iter().enumerate() {
-        if n > 0 {
-            out.push(',');
-        }
-        match value {
-            Cell::Text(text) => cell(out, text),
-            Cell::Number(n) => out.push_str(&n.to_string()),
-            Cell::Time(at) => out.push_str(&at.to_string()),
-        }
+fn csv_bytes(rows: impl Iterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>> {
+    let mut writer = CsvWriter::new(Vec::new(), b',', LineEnd::CrLf);
+    for row in rows {
+        writer.row(row)?;
     }
-    out.push_str("\r\n");
-}
-
-/// Writes one value (RFC 4180), with an apostrophe before what a spreadsheet would take for a
-/// formula.
-fn cell(out: &mut String, field: &str) {
-    let formula = field.starts_with(['=', '+', '-', '@', '\t']);
-    if formula || field.contains(['"', ',', '\r', '\n']) {
-        out.push('"');
-        if formula {
-            out.push('\'');
-        }
-        out.push_str(&field.replace('"', "\"\""));
-        out.push('"');
-    } else {
-        out.push_str(field);
-    }
+    writer.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// R13: CSV values keep their text, and spreadsheets do not run them.
-    #[test]
-    fn csv_values_are_quoted() {
-        for (value, written) in [
-            ("250 ok", "250 ok"),
-            ("a,b", "\"a,b\""),
-            ("say \"no\"", "\"say \"\"no\"\"\""),
-            ("=1+1", "\"'=1+1\""),
-        ] {
-            let mut out = String::new();
-            cell(&mut out, value);
-            assert_eq!(out, written);
+    struct Once(Option<Vec<Vec<Cell>>>);
+
+    impl Lines for Once {
+        fn head(&self) -> Vec<String> {
+            columns(&["name", "count"])
         }
+
+        async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
+            Ok(self.0.take())
+        }
+    }
+
+    /// R13: values come through CSV as they are, phone numbers included, and no spreadsheet runs
+    /// them.
+    #[tokio::test]
+    async fn csv_values_are_quoted_and_guarded() {
+        let names = [
+            "250 ok",
+            "a,b",
+            "say \"no\"",
+            "=1+1",
+            "+7 900 123 45 67",
+            "-2+3+cmd|' /C calc'!A0",
+        ];
+        let rows = names.map(|name| vec![Cell::from(name), Cell::Number(-5)]);
+        let body = csv(Once(Some(rows.to_vec())));
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let expected = "name,count\r\n250 ok,-5\r\n\"a,b\",-5\r\n\"say \"\"no\"\"\",-5\r\n'=1+1,-5\r\n\
+                        +7 900 123 45 67,-5\r\n'-2+3+cmd|' /C calc'!A0,-5\r\n";
+        assert_eq!(bytes, expected);
+    }
+
+    /// R13: a table without rows has its head.
+    #[tokio::test]
+    async fn empty_csv_has_its_head() {
+        let bytes = axum::body::to_bytes(csv(Once(None)), usize::MAX).await;
+        assert_eq!(bytes.unwrap(), "name,count\r\n");
     }
 }

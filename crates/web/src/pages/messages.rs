@@ -10,6 +10,7 @@ use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::messages::message::{Message, MessageDraft, MessageRow};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MessageId;
+use skychimp_core::recipients::recipient::RecipientField;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
@@ -157,6 +158,12 @@ struct EditPage {
 }
 
 impl EditPage {
+    /// The plain fields that letters may use, besides the name.
+    #[expect(clippy::unused_self, reason = "the template calls it")]
+    fn fields(&self) -> impl Iterator<Item = RecipientField> {
+        RecipientField::in_letters().filter(|field| *field != RecipientField::Name)
+    }
+
     async fn new(
         app: &AppState,
         page: PageContext,

@@ -1,4 +1,4 @@
-//! Recipients: the list with search and filters, actions on many, one recipient, the export (R8).
+//! Recipients: the list with search and filters, bulk actions, the form, the export (R8).
 
 mod export;
 mod letters;
@@ -6,15 +6,16 @@ mod letters;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ListId, RecipientId};
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
-    self, Attributes, BulkAction, CappedCount, Recipient, RecipientCursor, RecipientDraft,
-    RecipientFilter, Selection,
+    self, Attributes, BulkAction, COLUMNS, CappedCount, Input, Listed, Recipient, RecipientCursor,
+    RecipientDraft, RecipientField, RecipientFields, RecipientFilter, Selection,
 };
 use skychimp_core::recipients::suppression::Suppression;
 use url::form_urlencoded::Serializer;
@@ -29,7 +30,7 @@ use crate::kit::query::LIST_CHOICES;
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
-/// Rows of a page.
+/// Rows on a page.
 const ROWS: usize = 50;
 /// Empty lines for new attributes.
 const SPARE_ATTRIBUTES: usize = 2;
@@ -50,7 +51,7 @@ pub(crate) fn long_routes() -> SiteRoutes {
         .route("/recipients/export.xlsx", get(export::workbook))
 }
 
-/// Which recipients are looked at, as the address says it.
+/// Which recipients are shown, from the query of the address.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct View {
     #[serde(default)]
@@ -86,7 +87,7 @@ impl View {
         }
     }
 
-    /// The address of `path` for the same filter.
+    /// The address of `path` with the same filter.
     fn href(&self, path: &str, place: Option<(&str, String)>) -> String {
         let mut query = Serializer::new(String::new());
         for (name, value) in [("q", &self.q), ("list", &self.list), ("state", &self.state)] {
@@ -124,6 +125,21 @@ struct IndexPage {
     workbook: String,
 }
 
+impl IndexPage {
+    /// The fields that the table shows.
+    fn fields(&self) -> Vec<RecipientField> {
+        let shown = |field: &RecipientField| match field.spec().listed {
+            Listed::No => false,
+            Listed::Always => true,
+            Listed::WhenKnown => {
+                let mut rows = self.rows.iter();
+                rows.any(|(recipient, _)| !recipient.fields[*field].is_empty())
+            }
+        };
+        RecipientField::ALL.into_iter().filter(shown).collect()
+    }
+}
+
 async fn index(
     State(app): State<AppState>,
     page: PageContext,
@@ -156,22 +172,35 @@ async fn index(
 }
 
 /// What a form of one recipient holds.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 struct RecipientForm {
-    #[serde(default)]
     email: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    comment: String,
-    #[serde(default)]
+    fields: RecipientFields,
     attr_key: Vec<String>,
-    #[serde(default)]
     attr_value: Vec<String>,
-    #[serde(default)]
     list: Vec<String>,
-    #[serde(default)]
     version: i64,
+}
+
+impl<'de> Deserialize<'de> for RecipientForm {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut form = Self::default();
+        for (name, value) in Vec::<(String, String)>::deserialize(from)? {
+            match name.as_str() {
+                "email" => form.email = value,
+                "attr_key" => form.attr_key.push(value),
+                "attr_value" => form.attr_value.push(value),
+                "list" => form.list.push(value),
+                "version" => form.version = value.parse().map_err(D::Error::custom)?,
+                name => {
+                    if let Some(field) = RecipientField::from_name(name) {
+                        form.fields[field] = value;
+                    }
+                }
+            }
+        }
+        Ok(form)
+    }
 }
 
 impl RecipientForm {
@@ -179,8 +208,7 @@ impl RecipientForm {
         let attributes = &recipient.attributes.0;
         Self {
             email: recipient.email.clone(),
-            name: recipient.name.clone(),
-            comment: recipient.comment.clone(),
+            fields: recipient.fields.clone(),
             attr_key: attributes.keys().cloned().collect(),
             attr_value: attributes.values().map(Attributes::cell_of).collect(),
             list: lists.iter().map(|(id, _)| id.to_string()).collect(),
@@ -221,8 +249,7 @@ impl RecipientForm {
         }
         Ok(RecipientDraft {
             email: self.email.clone(),
-            name: self.name.clone(),
-            comment: self.comment.clone(),
+            fields: self.fields.clone(),
             attributes,
         })
     }
@@ -243,10 +270,10 @@ struct FormPage {
     form: RecipientForm,
     errors: Errors,
     lists: Vec<List>,
-    /// The recipient that is edited; none for a new one.
+    /// The recipient that is edited; `None` for a new one.
     known: Option<Recipient>,
     suppression: Option<Suppression>,
-    /// It was changed meanwhile.
+    /// Somebody changed it meanwhile.
     changed: bool,
 }
 
@@ -297,6 +324,20 @@ impl FormPage {
         })
     }
 
+    fn fields(&self) -> [RecipientField; COLUMNS.len()] {
+        RecipientField::ALL
+    }
+
+    fn value(&self, field: RecipientField) -> &str {
+        &self.form.fields[field]
+    }
+
+    /// The names of all fields, for the summary of errors.
+    fn field_names(&self) -> String {
+        let names = RecipientField::ALL.map(RecipientField::name);
+        format!("email {}", names.join(" "))
+    }
+
     /// Errors of attributes are shown together.
     fn attribute_errors(&self) -> Vec<String> {
         let errors = self
@@ -312,7 +353,7 @@ impl FormPage {
     }
 }
 
-/// An address that the owner has already is an error of its field.
+/// Turns a duplicate address into an error of the field.
 fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
     match result {
         Err(Error::Duplicate) => Err(Error::invalid("email", "recipient_exists")),
@@ -413,7 +454,7 @@ async fn update(
                 changed: true,
                 ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
             };
-            // Saving again replaces the other version knowingly.
+            // The user has seen the other version: saving again replaces it.
             again.form.version = again.known.as_ref().map_or(0, |known| known.version);
             html_changed(&again)
         }
@@ -437,7 +478,7 @@ async fn delete(
     ))
 }
 
-/// An action on many recipients: those that are chosen, or all that match the filter.
+/// A bulk action on the selected recipients, or on all that match the filter.
 #[derive(Debug, Deserialize)]
 struct BulkForm {
     action: String,

@@ -10,6 +10,7 @@ use skychimp_core::messages::letter::{
 use skychimp_core::oversight::moderation::MailingLetter;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::FieldError;
+use skychimp_core::recipients::recipient::RecipientFields;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
@@ -19,7 +20,7 @@ use crate::kit::page::PageContext;
 /// The person a letter is rendered for.
 pub(crate) struct LetterReader {
     pub(crate) email: EmailAddress,
-    pub(crate) name: String,
+    pub(crate) fields: RecipientFields,
     pub(crate) attributes: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -27,7 +28,7 @@ pub(crate) struct LetterReader {
 pub(crate) fn sample(page: &PageContext) -> Result<LetterReader, WebError> {
     Ok(LetterReader {
         email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
-        name: page.t("messages-sample-name").to_string(),
+        fields: RecipientFields::named(&page.t("messages-sample-name").to_string()),
         attributes: serde_json::Map::new(),
     })
 }
@@ -39,9 +40,9 @@ pub(crate) async fn render(
     reader: &LetterReader,
     link: &str,
 ) -> Result<Result<RenderedMessage, Vec<FieldError>>, WebError> {
-    let (email, name, attributes) = (
+    let (email, fields, attributes) = (
         reader.email.clone(),
-        reader.name.clone(),
+        reader.fields.clone(),
         reader.attributes.clone(),
     );
     let link = link.to_owned();
@@ -52,7 +53,7 @@ pub(crate) async fn render(
         };
         let person = TemplateRecipient {
             email: email.as_str(),
-            name: &name,
+            fields: &fields,
             attributes: &attributes,
         };
         LetterTemplate::compile(&frozen)

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use calamine::{Data, Reader as _, Xlsx};
 use http_body_util::BodyExt as _;
 use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::platform::csv_writer::unguard;
 use skychimp_core::testing::{execute, fill_log, mixed_run, report};
 
 use crate::browser::{Answer, Browser, Site};
@@ -53,9 +54,7 @@ fn lines(csv: &str) -> Vec<Vec<String>> {
         .map(|record| {
             let mut line: Vec<_> = record.unwrap().iter().map(str::to_owned).collect();
             for text in &mut line {
-                if let Some(formula) = text.strip_prefix('\'') {
-                    *text = formula.to_owned();
-                }
+                *text = unguard(text).to_owned();
             }
             line
         })
@@ -74,6 +73,8 @@ async fn workbooks_hold_what_the_csv_holds() {
     report(&site.db, &run, site.clock.now()).await.unwrap();
     let formula = "UPDATE attempts SET reply = '=HYPERLINK(\"https://example.org\")' WHERE owner_id = $1 AND code = 554";
     execute(&site.db, formula, owner).await.unwrap();
+    let phone = "UPDATE attempts SET reply = '+7 900 123 45 67' WHERE owner_id = $1 AND code = 250";
+    execute(&site.db, phone, owner).await.unwrap();
     let mut tx = site.db.write().await.unwrap();
     User::set_preferences(&mut tx, owner, None, None, "Europe/Moscow")
         .await
@@ -107,6 +108,11 @@ async fn workbooks_hold_what_the_csv_holds() {
         );
         let csv = ann.get(&format!("{address}.csv{query}")).await;
         assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+        assert!(!csv.body.contains("'+7"), "{}", csv.body);
+        assert!(!csv.body.contains(",=HYPER"), "{}", csv.body);
+        if address == "/log" && query.is_empty() {
+            assert!(csv.body.contains(",+7 900 123 45 67,"), "{}", csv.body);
+        }
         let mut csv = lines(&csv.body);
         let book = sheet(book);
         assert_eq!(csv.len(), count + 1, "{address}: {csv:?}");
@@ -135,7 +141,7 @@ async fn recipients_as_a_workbook() {
     let book = sheet(book);
     assert_eq!(book, lines(csv.trim_start_matches('\u{feff}')));
     assert_eq!(book.len(), 16);
-    assert_eq!(book[1][3..], ["42", "=Omsk", "true"]);
+    assert!(book[1].ends_with(&["42", "=Omsk", "true"].map(str::to_owned)));
     let (_, one) = file(&mut ann, "/recipients/export.xlsx?q=ann8").await;
     assert_eq!(sheet(one).len(), 2);
 }

@@ -16,7 +16,9 @@ use skychimp_core::recipients::import::{
     ColumnTarget, Delimiter, FileFormat, Import, ImportOptions, TextEncoding, error_file_of,
     file_of,
 };
-use skychimp_core::recipients::recipient::{Recipient, RecipientDraft};
+use skychimp_core::recipients::recipient::{
+    Recipient, RecipientDraft, RecipientField, RecipientFields,
+};
 use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::MailingDraft;
@@ -187,8 +189,10 @@ impl World {
         } else {
             let draft = RecipientDraft {
                 email: email.clone(),
-                name: format!("{mark} recipient"),
-                comment: format!("{mark} comment"),
+                fields: RecipientFields::from([
+                    (RecipientField::Name, &*format!("{mark} recipient")),
+                    (RecipientField::Comment, &*format!("{mark} comment")),
+                ]),
                 ..RecipientDraft::default()
             };
             Recipient::create(&mut tx, owner, &draft, now)

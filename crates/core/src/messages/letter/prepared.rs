@@ -175,6 +175,7 @@ mod tests {
 
     use super::*;
     use crate::messages::template::{Template, TemplateRecipient, TemplateValues};
+    use crate::recipients::recipient::RecipientFields;
 
     /// A body as a mail program decodes it.
     fn read(encoding: Encoding, body: &[u8]) -> String {
@@ -200,7 +201,7 @@ mod tests {
     ) -> (Encoding, Vec<u8>, String) {
         let person = TemplateRecipient {
             email: "ann@example.org",
-            name,
+            fields: &RecipientFields::named(name),
             attributes,
         };
         let whole = Template::compile(TemplatePart::Text, source).unwrap();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::platform::address::EmailAddress;
 use crate::platform::time::Timestamp;
+use crate::recipients::recipient::RecipientFields;
 
 const URL: &str = "https://mail.example.org/u/AQAB-_z";
 
@@ -36,7 +37,7 @@ fn rendered(
     };
     let person = TemplateRecipient {
         email: "ann@example.org",
-        name,
+        fields: &RecipientFields::named(name),
         attributes: &attributes,
     };
     let frozen = FrozenMessage::new(content, language).unwrap();

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use super::scan::{self, TagToken, TemplateToken, TokenKind};
 use super::values::{self, TemplateRecipient, TemplateValues};
 use super::{Template, TemplateError, TemplatePart, escape_html, first_name, one_line};
+use crate::recipients::recipient::RecipientField;
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,25 +38,26 @@ pub(crate) struct Spans {
 #[derive(Debug)]
 struct Slot {
     source: String,
-    /// Set if the value is a plain field.
-    field: Option<Field>,
+    /// The value, when it is nothing but a field.
+    field: Option<PlainValue>,
     template: Template,
 }
 
 /// `{{ key }}` or `{{ key | default("other") }}`.
 #[derive(Debug, PartialEq, Eq)]
-struct Field {
+struct PlainValue {
     key: Key,
     other: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Key {
-    Name,
+    Field(RecipientField),
     FirstName,
     Email,
     UnsubscribeUrl,
-    Attribute(String),
+    /// Its name, and the field that stands in for it when it is empty.
+    Attribute(String, Option<RecipientField>),
 }
 
 /// One person's values; those for the engine are made only if needed.
@@ -85,18 +87,31 @@ impl<'a> LoadedValues<'a> {
 
     /// The text of a field; `None` if it is not text.
     fn text(&self, key: &Key) -> Option<&str> {
-        Some(match key {
-            Key::Name => self.person.name,
-            Key::FirstName => first_name(self.person.name),
-            Key::Email => self.person.email,
-            Key::UnsubscribeUrl => self.unsubscribe_url,
-            Key::Attribute(name) if self.few => match self.person.attributes.get(name) {
-                Some(Json::String(text)) => text,
-                None | Some(Json::Null) => "",
-                Some(_) => return None,
+        let fields = self.person.fields;
+        match key {
+            Key::Field(field) if fields[*field].is_empty() && field.was_attribute() => {
+                self.attribute(field.name())
+            }
+            Key::Field(field) => Some(&fields[*field]),
+            Key::FirstName => Some(first_name(fields.name())),
+            Key::Email => Some(self.person.email),
+            Key::UnsubscribeUrl => Some(self.unsubscribe_url),
+            Key::Attribute(name, None) => self.attribute(name),
+            Key::Attribute(name, Some(field)) => match self.attribute(name)? {
+                "" => self.text(&Key::Field(*field)),
+                text => Some(text),
             },
-            Key::Attribute(_) => return None,
-        })
+        }
+    }
+
+    /// An attribute that is text; `None`: it is something else.
+    fn attribute(&self, name: &str) -> Option<&str> {
+        match self.person.attributes.get(name) {
+            _ if !self.few => None,
+            Some(Json::String(text)) => Some(text),
+            None | Some(Json::Null) => Some(""),
+            Some(_) => None,
+        }
     }
 }
 
@@ -127,7 +142,7 @@ impl Spans {
                     if known.is_none() {
                         slots.push(Slot {
                             source: piece.source.to_owned(),
-                            field: field(&piece),
+                            field: plain_value(&piece),
                             template: Template::compile(slot_part, piece.source).ok()?,
                         });
                     }
@@ -204,7 +219,7 @@ fn controls_space(piece: &TemplateToken<'_>) -> bool {
     piece.kind != TokenKind::Text && (inner.starts_with(['-', '+']) || inner.ends_with(['-', '+']))
 }
 
-fn field(piece: &TemplateToken<'_>) -> Option<Field> {
+fn plain_value(piece: &TemplateToken<'_>) -> Option<PlainValue> {
     let words = scan::words(piece).ok()?;
     let (key, rest) = match &*words {
         [
@@ -212,18 +227,20 @@ fn field(piece: &TemplateToken<'_>) -> Option<Field> {
             TagToken::Sign('.'),
             TagToken::Name(name),
             rest @ ..,
-        ] => (Key::Attribute((*name).to_owned()), rest),
+        ] => (attribute((*name).to_owned()), rest),
         [
             TagToken::Name("attributes"),
             TagToken::Sign('['),
             TagToken::Text(name),
             TagToken::Sign(']'),
             rest @ ..,
-        ] => (Key::Attribute(unquoted(name)?), rest),
-        [TagToken::Name("name"), rest @ ..] => (Key::Name, rest),
+        ] => (attribute(unquoted(name)?), rest),
         [TagToken::Name("first_name"), rest @ ..] => (Key::FirstName, rest),
         [TagToken::Name("email"), rest @ ..] => (Key::Email, rest),
         [TagToken::Name("unsubscribe_url"), rest @ ..] => (Key::UnsubscribeUrl, rest),
+        [TagToken::Name(name), rest @ ..] => {
+            (Key::Field(RecipientField::in_letters_as(name)?), rest)
+        }
         _ => return None,
     };
     let other = match rest {
@@ -237,7 +254,12 @@ fn field(piece: &TemplateToken<'_>) -> Option<Field> {
         ] => Some(unquoted(other)?),
         _ => return None,
     };
-    Some(Field { key, other })
+    Some(PlainValue { key, other })
+}
+
+fn attribute(name: String) -> Key {
+    let field = RecipientField::for_attribute(&name);
+    Key::Attribute(name, field)
 }
 
 /// The text between quotes, if it contains no escapes.
@@ -252,6 +274,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::recipients::recipient::RecipientFields;
 
     fn joined(part: TemplatePart, source: &str, person: &TemplateRecipient<'_>) -> Option<String> {
         let spans = Spans::of(part, source)?;
@@ -277,7 +300,7 @@ mod tests {
         let attributes = attributes.as_object().unwrap().clone();
         let person = TemplateRecipient {
             email: "ann@example.org",
-            name: "Smith, Ann",
+            fields: &RecipientFields::named("Smith, Ann"),
             attributes: &attributes,
         };
         let values = TemplateValues::new(&person, "https://a.example/u/T");
@@ -319,7 +342,7 @@ mod tests {
         let name = "n".repeat(50_000);
         let person = TemplateRecipient {
             email: "ann@example.org",
-            name: &name,
+            fields: &RecipientFields::named(&name),
             attributes: &serde_json::Map::new(),
         };
         let source = "{{ name }}".repeat(30);
@@ -333,7 +356,8 @@ mod tests {
         #[test]
         fn values_are_what_the_engine_makes(name in "\\PC{0,30}", city in "\\PC{0,30}|[<>&\"' \n]{0,9}") {
             let attributes = json!({"city": city}).as_object().unwrap().clone();
-            let person = TemplateRecipient { email: "ann@example.org", name: &name, attributes: &attributes };
+            let fields = RecipientFields::named(&name);
+            let person = TemplateRecipient { email: "ann@example.org", fields: &fields, attributes: &attributes };
             let source = "{{ name }}, {{ first_name }} <a href=\"{{ attributes.city }}\">{{ attributes.city | default('x') }}</a>";
             for part in [TemplatePart::Html, TemplatePart::Text] {
                 let whole = Template::compile(part, source).unwrap().render(&TemplateValues::new(&person, "u")).unwrap();

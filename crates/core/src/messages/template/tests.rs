@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::recipients::recipient::RecipientFields;
 
 fn values(attributes: serde_json::Value) -> TemplateValues {
     let serde_json::Value::Object(attributes) = attributes else {
@@ -10,7 +11,7 @@ fn values(attributes: serde_json::Value) -> TemplateValues {
     TemplateValues::new(
         &TemplateRecipient {
             email: "ann@example.org",
-            name: "Ann <b>\"Smith\"</b> & 'Co'",
+            fields: &RecipientFields::named("Ann <b>\"Smith\"</b> & 'Co'"),
             attributes: &attributes,
         },
         "https://example.org/u/t?a=1&b=2",

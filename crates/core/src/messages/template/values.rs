@@ -1,4 +1,8 @@
-//! The values of one person for the templates of their letter.
+//! The values of one person for the templates of a letter.
+//!
+//! A field that was an attribute before ([`RecipientField::for_attribute`]) is found under both
+//! names: messages that use `{{ attributes.phone }}`, and people who have only the attribute, go on
+//! as before.
 
 use std::sync::Arc;
 
@@ -6,6 +10,7 @@ use minijinja::value::{Enumerator, Object, Value, ValueKind};
 use serde_json::{Map, Value as Json};
 
 use super::first_name;
+use crate::recipients::recipient::{RecipientField, RecipientFields};
 
 /// Most bytes of all attributes of a person together; the rest is left out.
 const MAX_ATTRIBUTES: usize = 65_536;
@@ -15,15 +20,15 @@ const MAX_DEPTH: usize = 8;
 /// The recipient of a letter.
 #[derive(Debug, Clone, Copy)]
 pub struct TemplateRecipient<'a> {
-    /// The e-mail address.
+    /// The address.
     pub email: &'a str,
-    /// The full name; may be empty.
-    pub name: &'a str,
-    /// Custom attributes.
+    /// The plain fields. Letters use those of [`RecipientField::in_letters`].
+    pub fields: &'a RecipientFields,
+    /// What else is known.
     pub attributes: &'a Map<String, Json>,
 }
 
-/// The values of one person, computed once and used for all parts of their letter.
+/// The values of one person, made once and used for all parts of a letter.
 #[derive(Debug, Clone)]
 pub struct TemplateValues(Value);
 
@@ -32,11 +37,28 @@ impl TemplateValues {
     #[must_use]
     pub fn new(person: &TemplateRecipient<'_>, unsubscribe_url: &str) -> Self {
         let mut budget = MAX_ATTRIBUTES;
+        let attributes = entries(person.attributes, 0, &mut budget);
+        let fields = RecipientField::in_letters().map(|field| {
+            let text = &person.fields[field];
+            let attribute = attributes.iter().find(|(name, _)| name == field.name());
+            let value = match attribute {
+                Some((_, value)) if text.is_empty() && field.was_attribute() => value.clone(),
+                _ => Value::from(text.as_str()),
+            };
+            (field, value)
+        });
+        let fields: Vec<_> = fields.collect();
+        let were_attributes = fields
+            .iter()
+            .filter(|(field, value)| field.was_attribute() && !is_empty(value));
         Self(Value::from_object(Names {
             email: Value::from(person.email),
-            name: Value::from(person.name),
-            first_name: Value::from(first_name(person.name)),
-            attributes: map(person.attributes, 0, &mut budget),
+            first_name: Value::from(first_name(person.fields.name())),
+            attributes: Value::from_object(Entries {
+                list: attributes,
+                fields: were_attributes.cloned().collect(),
+            }),
+            fields,
             unsubscribe_url: Value::from(unsubscribe_url),
         }))
     }
@@ -50,7 +72,7 @@ impl TemplateValues {
 #[derive(Debug)]
 struct Names {
     email: Value,
-    name: Value,
+    fields: Vec<(RecipientField, Value)>,
     first_name: Value,
     attributes: Value,
     unsubscribe_url: Value,
@@ -64,31 +86,48 @@ impl Object for Names {
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         match key {
             "email" => Some(self.email.clone()),
-            "name" => Some(self.name.clone()),
             "first_name" => Some(self.first_name.clone()),
             "attributes" => Some(self.attributes.clone()),
             "unsubscribe_url" => Some(self.unsubscribe_url.clone()),
-            _ => None,
+            _ => {
+                let known = self.fields.iter().find(|(field, _)| field.name() == key);
+                known.map(|(_, value)| value.clone())
+            }
         }
     }
 }
 
 /// A JSON object. Most have few entries, so a list is the fastest map.
 #[derive(Debug)]
-struct Fields(Vec<(String, Value)>);
+struct Entries {
+    list: Vec<(String, Value)>,
+    /// What stands in for entries that are empty or not there: fields that were attributes.
+    fields: Vec<(RecipientField, Value)>,
+}
 
-impl Object for Fields {
+impl Object for Entries {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.get_value_by_str(key.as_str()?)
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let found = self.0.iter().find(|(name, _)| name == key);
-        found.map(|(_, value)| value.clone())
+        let found = self.list.iter().find(|(name, _)| name == key);
+        let found = found.map(|(_, value)| value.clone());
+        if self.fields.is_empty() || found.as_ref().is_some_and(|value| !is_empty(value)) {
+            return found;
+        }
+        let field = RecipientField::for_attribute(key);
+        let known = self.fields.iter().find(|(one, _)| Some(*one) == field);
+        known.map(|(_, value)| value.clone()).or(found)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name)).collect())
+        Enumerator::Values(
+            self.list
+                .iter()
+                .map(|(name, _)| Value::from(name))
+                .collect(),
+        )
     }
 }
 
@@ -107,7 +146,19 @@ pub(super) fn are_few(attributes: &Map<String, Json>) -> bool {
         .is_some_and(|sum| sum < MAX_ATTRIBUTES)
 }
 
+/// Whether a value says nothing.
+fn is_empty(value: &Value) -> bool {
+    value.is_none() || value.is_undefined() || value.as_str() == Some("")
+}
+
 fn map(object: &Map<String, Json>, depth: usize, budget: &mut usize) -> Value {
+    Value::from_object(Entries {
+        list: entries(object, depth, budget),
+        fields: Vec::new(),
+    })
+}
+
+fn entries(object: &Map<String, Json>, depth: usize, budget: &mut usize) -> Vec<(String, Value)> {
     let mut fields = Vec::with_capacity(object.len());
     for (name, value) in object {
         *budget = budget.saturating_sub(name.len() + 16);
@@ -116,7 +167,7 @@ fn map(object: &Map<String, Json>, depth: usize, budget: &mut usize) -> Value {
         }
         fields.push((name.clone(), json(value, depth, budget)));
     }
-    Value::from_object(Fields(fields))
+    fields
 }
 
 fn json(value: &Json, depth: usize, budget: &mut usize) -> Value {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::records::{Cells, Record, Records};
 use crate::platform::address::EmailAddress;
-use crate::recipients::recipient::good_key;
+use crate::recipients::recipient::{RecipientField, good_key, plain_heading};
 
 /// How much of a file is looked at for its delimiter and columns.
 const SAMPLE: usize = 256 * 1024;
@@ -144,14 +144,13 @@ pub struct Hints {
 pub enum ColumnTarget {
     /// The address.
     Email,
-    /// Full name.
-    Name,
-    /// Comment.
-    Comment,
     /// The attribute of this name.
     Attribute(String),
     /// Nothing.
     Ignore,
+    /// A plain field; in JSON its name alone.
+    #[serde(untagged)]
+    Field(RecipientField),
 }
 
 /// A column of a file that was looked at.
@@ -342,71 +341,23 @@ const EMAIL: &[&str] = &[
     "эпочта",
 ];
 const EMAIL_PERHAPS: &[&str] = &["адрес", "address", "контакт", "contact", "login", "логин"];
-const NAME: &[&str] = &[
-    "name",
-    "fullname",
-    "имя",
-    "фио",
-    "полноеимя",
-    "имяфамилия",
-    "фамилияимя",
-    "фамилияимяотчество",
-    "имяполностью",
-    "клиент",
-    "имяклиента",
-    "получатель",
-    "имяполучателя",
-    "recipient",
-    "recipientname",
-    "contactname",
-    "customer",
-    "customername",
-    "displayname",
-];
-const COMMENT: &[&str] = &[
-    "comment",
-    "comments",
-    "note",
-    "notes",
-    "remark",
-    "remarks",
-    "комментарий",
-    "комментарии",
-    "примечание",
-    "примечания",
-    "заметка",
-    "заметки",
-];
-
 fn targets_by_header(header: &[String], addresses: &[usize]) -> Vec<ColumnTarget> {
-    let plain: Vec<String> = header
-        .iter()
-        .map(|h| {
-            h.to_lowercase()
-                .replace('ё', "е")
-                .chars()
-                .filter(|c| c.is_alphanumeric())
-                .collect()
-        })
-        .collect();
+    let plain: Vec<String> = header.iter().map(|text| plain_heading(text)).collect();
     let find = |names: &[&str]| plain.iter().position(|h| names.contains(&h.as_str()));
     let email = find(EMAIL)
         .or_else(|| find(EMAIL_PERHAPS).filter(|&i| addresses[i] > 0))
         .or_else(|| most(addresses));
-    let other = |names: &[&str]| {
-        (0..plain.len()).find(|&i| Some(i) != email && names.contains(&plain[i].as_str()))
-    };
-    let name = other(NAME);
-    let comment = other(COMMENT);
+    let mut fields: Vec<RecipientField> = Vec::new();
     let mut keys: Vec<String> = Vec::new();
     (0..header.len())
         .map(|i| {
             if Some(i) == email {
                 ColumnTarget::Email
-            } else if Some(i) == name {
-                ColumnTarget::Name
-            } else if Some(i) == comment {
-                ColumnTarget::Comment
+            } else if let Some(field) = RecipientField::by_heading(&plain[i])
+                && !fields.contains(&field)
+            {
+                fields.push(field);
+                ColumnTarget::Field(field)
             } else {
                 let key = good_key(&header[i]);
                 if key.is_empty() || keys.contains(&key) {
@@ -422,14 +373,17 @@ fn targets_by_header(header: &[String], addresses: &[usize]) -> Vec<ColumnTarget
 
 fn targets_by_position(addresses: &[usize]) -> Vec<ColumnTarget> {
     let email = most(addresses);
-    let mut free = [ColumnTarget::Name, ColumnTarget::Comment].into_iter();
+    let fields = RecipientField::ALL.into_iter();
+    let mut free = fields.filter(|field| field.spec().by_position);
     (0..addresses.len())
         .map(|i| {
             if Some(i) == email {
                 ColumnTarget::Email
             } else {
-                free.next()
-                    .unwrap_or_else(|| ColumnTarget::Attribute(format!("column_{}", i + 1)))
+                free.next().map_or_else(
+                    || ColumnTarget::Attribute(format!("column_{}", i + 1)),
+                    ColumnTarget::Field,
+                )
             }
         })
         .collect()

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{ErrorFile, ImportOptions, ImportOutcome, ImportProgress, RowCounts};
+use crate::platform::csv_writer::unguard;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ImportId, UserId};
@@ -78,8 +79,8 @@ pub fn first_errors(data: &Path, id: ImportId, limit: usize) -> std::io::Result<
     let mut rows = Vec::new();
     for record in reader.records().take(limit) {
         let record = record?;
-        let cell = |i| record.get(i).unwrap_or_default().to_owned();
-        rows.push([cell(0), super::unguard(&cell(1)).to_owned(), cell(2)]);
+        let cell = |i| unguard(record.get(i).unwrap_or_default()).to_owned();
+        rows.push([cell(0), cell(1), cell(2)]);
     }
     Ok(rows)
 }

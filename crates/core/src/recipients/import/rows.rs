@@ -9,13 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::Sender;
 
-use super::cell::unguard;
 use super::records::{Cells, Record, Records, Texts};
 use super::{ColumnTarget, ImportOptions, RowError};
+use crate::platform::csv_writer::unguard;
 use crate::platform::error::FieldError;
 use crate::platform::ids::RecipientId;
 use crate::platform::time::{Clock, Timestamp};
-use crate::recipients::recipient::{Attributes, CheckedRecipient, RecipientDraft, search_text};
+use crate::recipients::recipient::{
+    Attributes, CheckedRecipient, Input, RecipientDraft, RecipientField,
+};
 
 /// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to
 /// be as they were.
@@ -107,7 +109,7 @@ pub(super) fn read_all(
                 Ok(Some(mut row)) => {
                     row.repeated = !seen.insert(hasher.hash_one(row.new.email.key()));
                     batch.size +=
-                        row.search.len() + row.new.comment.len() + 100 * row.new.attributes.0.len();
+                        row.search.len() + row.new.fields.size() + 100 * row.new.attributes.0.len();
                     batch.rows.push(row);
                 }
                 Err(error) => batch.errors.push(error),
@@ -165,9 +167,14 @@ fn to_row(
         }
         match target {
             ColumnTarget::Email => unguard(cell).clone_into(&mut draft.email),
-            // A name is one line, however the table broke it.
-            ColumnTarget::Name => draft.name = unguard(cell).replace(['\r', '\n', '\t'], " "),
-            ColumnTarget::Comment => unguard(cell).clone_into(&mut draft.comment),
+            ColumnTarget::Field(field) => {
+                let text = unguard(cell);
+                draft.fields[*field] = match field.spec().input {
+                    // one line, however the table broke it
+                    Input::Line(..) => text.replace(['\r', '\n', '\t'], " "),
+                    Input::Lines => text.to_owned(),
+                };
+            }
             ColumnTarget::Attribute(key) => {
                 let text = unguard(cell);
                 let text = if text.contains('\r') {
@@ -186,17 +193,14 @@ fn to_row(
         Ok(new) => Ok(Some(Row {
             id: RecipientId::new(now),
             line,
-            search: search_text(&new.email, &new.name),
+            search: new.search_text(),
             new,
             repeated: false,
         })),
         Err(mut wrong) => {
             let reason = wrong.swap_remove(0);
-            let value = match reason.field.as_str() {
-                "name" => &draft.name,
-                "comment" => &draft.comment,
-                _ => &draft.email,
-            };
+            let field = RecipientField::from_name(&reason.field);
+            let value = field.map_or(&draft.email, |field| &draft.fields[field]);
             Err(error(value, reason))
         }
     }

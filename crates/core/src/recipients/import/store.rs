@@ -9,12 +9,17 @@ use std::fmt::Write as _;
 use sqlx::types::Json;
 
 use super::rows::Row;
+use super::statements::{
+    INSERT_POSTGRES, INSERT_SQLITE, KNOWN_POSTGRES, KNOWN_SQLITE, UPDATE_POSTGRES, UPDATE_SQLITE,
+};
 use super::{RowCounts, RowError};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
 use crate::platform::time::Timestamp;
-use crate::recipients::recipient::{Attributes, Recipient, search_text};
+use crate::recipients::recipient::{
+    Attributes, COLUMNS, Recipient, RecipientField, RecipientFields,
+};
 
 /// Rows in one `VALUES`. Its parameters stay below SQLite's limit of 32 766.
 const VALUES: usize = 1_000;
@@ -25,8 +30,8 @@ struct StoredRow {
     email_key: String,
     id: RecipientId,
     email: String,
-    name: String,
-    comment: String,
+    #[sqlx(flatten)]
+    fields: RecipientFields,
     #[sqlx(json)]
     attributes: Attributes,
 }
@@ -34,8 +39,7 @@ struct StoredRow {
 /// A recipient that gets new data.
 struct Change {
     id: RecipientId,
-    name: String,
-    comment: String,
+    fields: RecipientFields,
     attributes: String,
     search: String,
 }
@@ -225,27 +229,18 @@ async fn known(
 ) -> Result<HashMap<String, StoredRow>, Error> {
     let found: Vec<StoredRow> = match tx {
         Tx::Sqlite(tx) => {
-            sqlx::query_as(
-                "SELECT r.email_key, r.id, r.email, r.name, r.comment, r.attributes
-                 FROM json_each($2) j
-                 CROSS JOIN recipients r
-                 WHERE r.owner_id = $1 AND r.email_key = j.value",
-            )
-            .bind(owner)
-            .bind(Json(keys))
-            .fetch_all(&mut **tx)
-            .await?
+            sqlx::query_as(KNOWN_SQLITE.as_str())
+                .bind(owner)
+                .bind(Json(keys))
+                .fetch_all(&mut **tx)
+                .await?
         }
         Tx::Postgres(tx) => {
-            sqlx::query_as(
-                "SELECT email_key, id, email, name, comment, attributes
-                 FROM recipients
-                 WHERE owner_id = $1 AND email_key = ANY ($2)",
-            )
-            .bind(owner)
-            .bind(keys)
-            .fetch_all(&mut **tx)
-            .await?
+            sqlx::query_as(KNOWN_POSTGRES.as_str())
+                .bind(owner)
+                .bind(keys)
+                .fetch_all(&mut **tx)
+                .await?
         }
     };
     Ok(found
@@ -257,12 +252,10 @@ async fn known(
 /// What a row changes of what was there; `None`: nothing. Cells that were empty change nothing.
 fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     let new = &row.new;
-    let pick = |old: &str, new: &str| if new.is_empty() { old } else { new }.to_owned();
-    let name = pick(&old.name, &new.name);
-    let comment = pick(&old.comment, &new.comment);
+    let fields = new.fields.or(&old.fields);
     let mut attributes = old.attributes.clone();
     attributes.0.extend(new.attributes.0.clone());
-    if name == old.name && comment == old.comment && attributes == old.attributes {
+    if fields == old.fields && attributes == old.attributes {
         return Ok(None);
     }
     if let Some(reason) = attributes.errors().into_iter().next() {
@@ -274,9 +267,8 @@ fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     }
     Ok(Some(Change {
         id: old.id,
-        search: search_text(&new.email, &name),
-        name,
-        comment,
+        search: fields.search_text(&new.email),
+        fields,
         attributes: to_json(&attributes),
     }))
 }
@@ -290,16 +282,10 @@ async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Timestamp) -> Re
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in rows.chunks(VALUES) {
-                let mut sql = String::with_capacity(500 + chunk.len() * 17);
-                sql.push_str(
-                    "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
-                                             version, created_at, updated_at)
-                     WITH v (id, email, email_key, name, comment, attributes, search) AS (VALUES ",
-                );
-                values(&mut sql, chunk.len(), 7);
-                sql.push_str(
-                    ") SELECT ?, v.id, v.email, v.email_key, v.name, v.comment, v.attributes, v.search, 1, ?, ? FROM v",
-                );
+                let mut sql = String::with_capacity(800 + chunk.len() * 20);
+                sql.push_str(&INSERT_SQLITE.0);
+                values(&mut sql, chunk.len(), 5 + COLUMNS.len());
+                sql.push_str(&INSERT_SQLITE.1);
                 let mut query =
                     sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
                 for row in chunk {
@@ -307,10 +293,11 @@ async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Timestamp) -> Re
                         .bind(row.id)
                         .bind(row.new.email.as_str())
                         .bind(row.new.email.key())
-                        .bind(row.new.name.as_str())
-                        .bind(row.new.comment.as_str())
                         .bind(to_json(&row.new.attributes))
                         .bind(row.search.as_str());
+                    for value in row.new.fields.values() {
+                        query = query.bind(value);
+                    }
                 }
                 query
                     .bind(owner)
@@ -325,28 +312,23 @@ async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Timestamp) -> Re
                 return Ok(());
             }
             let column = |f: fn(&Row) -> &str| rows.iter().map(|row| f(row)).collect::<Vec<_>>();
-            sqlx::query(
-                "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
-                                         version, created_at, updated_at)
-                 SELECT $1, v.id, v.email, v.email_key, v.name, v.comment, v.attributes::jsonb, v.search, 1, $2, $2
-                 FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-                      AS v (id, email, email_key, name, comment, attributes, search)",
-            )
-            .bind(owner)
-            .bind(now)
-            .bind(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
-            .bind(column(|row| row.new.email.as_str()))
-            .bind(column(|row| row.new.email.key()))
-            .bind(column(|row| row.new.name.as_str()))
-            .bind(column(|row| row.new.comment.as_str()))
-            .bind(
-                rows.iter()
-                    .map(|row| to_json(&row.new.attributes))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(column(|row| row.search.as_str()))
-            .execute(&mut **tx)
-            .await?;
+            let mut query = sqlx::query(INSERT_POSTGRES.as_str())
+                .bind(owner)
+                .bind(now)
+                .bind(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
+                .bind(column(|row| row.new.email.as_str()))
+                .bind(column(|row| row.new.email.key()))
+                .bind(
+                    rows.iter()
+                        .map(|row| to_json(&row.new.attributes))
+                        .collect::<Vec<_>>(),
+                )
+                .bind(column(|row| row.search.as_str()));
+            for field in RecipientField::ALL {
+                let values = rows.iter().map(|row| row.new.fields[field].as_str());
+                query = query.bind(values.collect::<Vec<_>>());
+            }
+            query.execute(&mut **tx).await?;
         }
     }
     Ok(())
@@ -361,36 +343,20 @@ async fn update(
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in changes.chunks(VALUES) {
-                let mut sql = String::with_capacity(500 + chunk.len() * 13);
-                sql.push_str(
-                    "INSERT INTO recipients (owner_id, id, email, email_key, name, comment, attributes, search,
-                                             version, created_at, updated_at)
-                     WITH v (id, name, comment, attributes, search) AS (VALUES ",
-                );
-                values(&mut sql, chunk.len(), 5);
-                // Written as an insert, because only a CROSS JOIN makes every version of SQLite
-                // look each row up by its key; an UPDATE … FROM of some walks all recipients of the
-                // owner for each chunk.
-                sql.push_str(
-                    ") SELECT r.owner_id, r.id, r.email, r.email_key, v.name, v.comment, v.attributes, v.search,
-                              r.version, r.created_at, ?
-                     FROM v
-                     CROSS JOIN recipients r
-                     WHERE r.owner_id = ? AND r.id = v.id
-                     ON CONFLICT DO UPDATE
-                     SET name = excluded.name, comment = excluded.comment, attributes = excluded.attributes,
-                         search = excluded.search, version = recipients.version + 1,
-                         updated_at = excluded.updated_at",
-                );
+                let mut sql = String::with_capacity(800 + chunk.len() * 17);
+                sql.push_str(&UPDATE_SQLITE.0);
+                values(&mut sql, chunk.len(), 3 + COLUMNS.len());
+                sql.push_str(&UPDATE_SQLITE.1);
                 let mut query =
                     sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(chunk.len() == VALUES);
                 for change in chunk {
                     query = query
                         .bind(change.id)
-                        .bind(change.name.as_str())
-                        .bind(change.comment.as_str())
                         .bind(change.attributes.as_str())
                         .bind(change.search.as_str());
+                    for value in change.fields.values() {
+                        query = query.bind(value);
+                    }
                 }
                 query.bind(now).bind(owner).execute(&mut **tx).await?;
             }
@@ -400,23 +366,17 @@ async fn update(
                 return Ok(());
             }
             let column = |f: fn(&Change) -> &str| changes.iter().map(f).collect::<Vec<_>>();
-            sqlx::query(
-                "UPDATE recipients AS r
-                 SET name = v.name, comment = v.comment, attributes = v.attributes::jsonb, search = v.search,
-                     version = r.version + 1, updated_at = $2
-                 FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
-                      AS v (id, name, comment, attributes, search)
-                 WHERE r.owner_id = $1 AND r.id = v.id",
-            )
-            .bind(owner)
-            .bind(now)
-            .bind(changes.iter().map(|change| change.id.0).collect::<Vec<_>>())
-            .bind(column(|change| &change.name))
-            .bind(column(|change| &change.comment))
-            .bind(column(|change| &change.attributes))
-            .bind(column(|change| &change.search))
-            .execute(&mut **tx)
-            .await?;
+            let mut query = sqlx::query(UPDATE_POSTGRES.as_str())
+                .bind(owner)
+                .bind(now)
+                .bind(changes.iter().map(|change| change.id.0).collect::<Vec<_>>())
+                .bind(column(|change| &change.attributes))
+                .bind(column(|change| &change.search));
+            for field in RecipientField::ALL {
+                let values = changes.iter().map(|change| change.fields[field].as_str());
+                query = query.bind(values.collect::<Vec<_>>());
+            }
+            query.execute(&mut **tx).await?;
         }
     }
     Ok(())

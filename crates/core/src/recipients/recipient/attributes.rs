@@ -1,7 +1,7 @@
 //! Custom attributes: what else a user knows about a recipient, as a typed JSON object.
 //!
-//! *Invariant*: [`Attributes::cell_of`] and [`Attributes::value_of`] are each other's inverse, so
-//! an export imports back unchanged, types included.
+//! *Invariant*: [`Attributes::value_of`] is the inverse of [`Attributes::cell_of`], so an export
+//! imports back unchanged, types included.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,13 @@ pub const TEXT_MAX: usize = 1_000;
 /// Most values in an array.
 pub const ARRAY_MAX: usize = 100;
 
-/// Attributes by name; a value is a text, a number, a truth value, null or an array of those.
+/// Attributes by name. A value is a text, a number, a Boolean, null or an array of those.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Attributes(pub BTreeMap<String, Value>);
 
 impl Attributes {
-    /// Everything that is wrong with them; the field is `attributes.NAME`.
+    /// Everything that is wrong with them. The field of an error is `attributes.NAME`.
     #[must_use]
     pub fn errors(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
@@ -48,9 +48,9 @@ impl Attributes {
         wrong
     }
 
-    /// Reads a cell of a table. Empty: not set. What is written exactly as JSON writes a number, a
-    /// truth value, `null`, an array or a quoted text is that value; everything else is text
-    /// (`007`, `+7 999`, `1.50` stay as they are).
+    /// Reads a cell of a table; `None` when it is empty. A cell that is exactly what JSON writes
+    /// for a number, a Boolean, `null`, an array or a quoted text is that value. Everything else is
+    /// text: `007`, `+7 999`, `1.50` stay as they are.
     #[must_use]
     pub fn value_of(cell: &str) -> Option<Value> {
         let cell = cell.trim();
@@ -58,7 +58,7 @@ impl Attributes {
             return None;
         }
         match as_json(cell) {
-            // Quotes around a text that would not need them are part of the text.
+            // Quotes around a text that does not need them are part of the text.
             Some(Value::String(text)) if !needs_quotes(&text) => {}
             Some(value) => return Some(value),
             None => {}
@@ -76,12 +76,12 @@ impl Attributes {
     }
 }
 
-/// Whether a text, written bare, would be read as something else.
+/// Whether a text without quotes would be read as another value.
 fn needs_quotes(text: &str) -> bool {
     text.is_empty() || text.trim() != text || as_json(text).is_some()
 }
 
-/// The value that a text is the exact JSON of.
+/// The value whose JSON is exactly this text.
 fn as_json(text: &str) -> Option<Value> {
     let first = *text.as_bytes().first()?;
     if !matches!(first, b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'[' | b'"') {
@@ -93,7 +93,7 @@ fn as_json(text: &str) -> Option<Value> {
     .then_some(value)
 }
 
-/// What is wrong with the name of an attribute; the field is `key`.
+/// What is wrong with the name of an attribute. The field of the error is `key`.
 #[must_use]
 pub fn key_error(key: &str) -> Option<FieldError> {
     if key.trim().is_empty() {
@@ -107,8 +107,8 @@ pub fn key_error(key: &str) -> Option<FieldError> {
     }
 }
 
-/// The nearest good name: other characters become `_`, and it is cut to length. Empty when nothing
-/// is left.
+/// The nearest valid name: other characters become `_`, and it is cut to the longest length. Empty
+/// when nothing is left.
 #[must_use]
 pub fn good_key(text: &str) -> String {
     let key: String = text

@@ -1,6 +1,6 @@
-//! Which recipients, and a page of them.
+//! Filters, and pages of recipients.
 
-use super::Recipient;
+use super::{Recipient, searched_digits, select_list};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
@@ -10,11 +10,11 @@ use crate::platform::paging::{self, Order, with_one_more};
 /// Which of the owner's recipients. The default is all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecipientFilter {
-    /// A part of the address or the name, in any case; empty: any.
+    /// A part of what [`Search`](super::Search) finds, in any case; empty: any.
     pub search: String,
     /// Members of this list.
     pub list: Option<ListId>,
-    /// By whether they may get mail.
+    /// Only those who may get mail, or only those who may not.
     pub state: Option<RecipientState>,
 }
 
@@ -24,7 +24,7 @@ pub struct RecipientFilter {
 pub enum RecipientState {
     /// Gets mail.
     Active,
-    /// Its address is suppressed: unsubscribed, bounced, complained, or put there by hand.
+    /// The address is suppressed: unsubscribed, bounced, complained, or entered by hand.
     Suppressed,
 }
 
@@ -34,10 +34,10 @@ pub type RecipientsPage = paging::Page<(Recipient, bool), RecipientId>;
 /// Where a page begins.
 pub type RecipientCursor = paging::Cursor<RecipientId>;
 
-/// How many match. Counting stops at [`CappedCount::MAX`], so that a page never waits for it.
+/// How many match. Counting stops at [`CappedCount::MAX`], so that no page waits long for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CappedCount {
-    /// How many; never more than [`CappedCount::MAX`].
+    /// The number, at most [`CappedCount::MAX`].
     pub number: i64,
     /// There are more.
     pub more: bool,
@@ -48,26 +48,29 @@ impl CappedCount {
     pub const MAX: i64 = 1_000_000;
 }
 
-/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list; the
-/// recipient is `r`.
+/// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list, `$4`
+/// the pattern of digits; the recipient is `r`.
 pub(crate) struct FilterSql {
     pub sql: String,
     pub pattern: Option<String>,
     pub list: Option<ListId>,
+    pub digits: Option<String>,
 }
 
 impl RecipientFilter {
     pub(crate) fn to_where(&self) -> FilterSql {
         let search = self.search.trim().to_lowercase();
-        // Driving from the memberships makes a small list among a million recipients as quick as it
-        // is small.
+        // Starting with the memberships, a small list is quick even among a million recipients.
         let mut sql = String::from(if self.list.is_some() {
             "memberships m JOIN recipients r ON r.owner_id = m.owner_id AND r.id = m.recipient_id
              WHERE m.owner_id = $1 AND m.list_id = $3"
         } else {
             "recipients r WHERE r.owner_id = $1"
         });
-        if !search.is_empty() {
+        let digits = searched_digits(&search);
+        if digits.is_some() {
+            sql.push_str(" AND (r.search LIKE $2 ESCAPE '\\' OR r.search LIKE $4)");
+        } else if !search.is_empty() {
             sql.push_str(" AND r.search LIKE $2 ESCAPE '\\'");
         }
         match self.state {
@@ -87,10 +90,11 @@ impl RecipientFilter {
             sql,
             pattern: (!search.is_empty()).then(|| containing(&search)),
             list: self.list,
+            digits: digits.map(|digits| containing(&digits)),
         }
     }
 
-    /// The column that pages are in the order of.
+    /// The column by which pages are ordered.
     pub(crate) const fn order(&self) -> &'static str {
         if self.list.is_some() {
             "m.recipient_id"
@@ -120,19 +124,22 @@ impl Recipient {
         limit: usize,
     ) -> Result<RecipientsPage, Error> {
         let found = filter.to_where();
-        let step = place.step(filter.order(), Order::Descending, "$4");
+        let step = place.step(filter.order(), Order::Descending, "$5");
         let sql = format!(
-            "SELECT r.id, r.email, r.name, r.comment, r.attributes, r.version, r.created_at, r.updated_at,
-                    EXISTS ({SUPPRESSION}) AS suppressed
+            "SELECT {}, EXISTS ({SUPPRESSION}) AS suppressed
              FROM {} {}
              {}
-             LIMIT $5",
-            found.sql, step.bound, step.order
+             LIMIT $6",
+            select_list("r"),
+            found.sql,
+            step.bound,
+            step.order
         );
         let rows: Vec<Row> = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(place.key())
             .bind(with_one_more(limit))
             .fetch_all(conn)
@@ -157,13 +164,14 @@ impl Recipient {
     ) -> Result<CappedCount, Error> {
         let found = filter.to_where();
         let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $4) AS found",
+            "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $5) AS found",
             found.sql
         );
         let number: i64 = on_db!(tx, conn => sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(CappedCount::MAX + 1)
             .fetch_one(conn)
             .await)?;

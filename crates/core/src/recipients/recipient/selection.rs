@@ -8,14 +8,13 @@ use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
 use crate::platform::time::Timestamp;
 
-/// Recipients changed in one transaction: long enough to be quick, short enough that nobody waits
-/// for it.
+/// Recipients changed in one transaction: enough to be quick, few enough that nobody waits long.
 const BULK_BATCH: i64 = 5_000;
 
 /// The recipients that an action is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// These ones; ids of nobody or of another owner are passed over.
+    /// These ones. Ids that do not exist or belong to another owner are ignored.
     Ids(Vec<RecipientId>),
     /// All that match when the action begins.
     All(RecipientFilter),
@@ -33,8 +32,8 @@ pub enum BulkAction {
 }
 
 impl Recipient {
-    /// Does `action` for a selection, in slices with a transaction each; returns how many
-    /// recipients it changed. An action that is broken off can be done again.
+    /// Does `action` for a selection, in slices with a transaction each. Returns how many
+    /// recipients it changed. An action that was interrupted can be done again.
     pub async fn bulk(
         db: &Db,
         owner: UserId,
@@ -68,7 +67,8 @@ impl Recipient {
         Ok(changed)
     }
 
-    /// The next ids that match, downwards: what is added meanwhile is above and stays out.
+    /// The next ids that match, in descending order: recipients added meanwhile have higher ids and
+    /// stay out.
     async fn slice(
         tx: &mut Tx,
         owner: UserId,
@@ -78,12 +78,12 @@ impl Recipient {
         let found = filter.to_where();
         let column = filter.order();
         let bound = if below.is_some() {
-            format!("AND {column} < $4")
+            format!("AND {column} < $5")
         } else {
             String::new()
         };
         let sql = format!(
-            "SELECT r.id FROM {} {bound} ORDER BY {column} DESC LIMIT $5",
+            "SELECT r.id FROM {} {bound} ORDER BY {column} DESC LIMIT $6",
             found.sql
         );
         Ok(
@@ -91,6 +91,7 @@ impl Recipient {
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
+            .bind(found.digits)
             .bind(below)
             .bind(BULK_BATCH)
             .fetch_all(conn)
@@ -112,7 +113,7 @@ impl Recipient {
         }
     }
 
-    /// Makes recipients members of a list; returns how many were not before.
+    /// Makes recipients members of a list. Returns how many were not members before.
     pub async fn add_to(
         tx: &mut Tx,
         owner: UserId,
@@ -157,8 +158,9 @@ impl Recipient {
         })
     }
 
-    /// Makes recipients that this transaction inserted members of a list: they are the owner's and
-    /// in no list yet, so nothing has to be looked up. A list of somebody else gets no members.
+    /// Makes recipients that this transaction inserted members of a list. They belong to the owner
+    /// and are in no list yet, so nothing has to be looked up. Another owner's list gets no
+    /// members.
     pub(crate) async fn add_new_to(
         tx: &mut Tx,
         owner: UserId,
@@ -202,7 +204,7 @@ impl Recipient {
         Ok(())
     }
 
-    /// Ends the membership of recipients in a list; returns how many were members.
+    /// Ends the membership of recipients in a list. Returns how many were members.
     pub async fn remove_from(
         tx: &mut Tx,
         owner: UserId,
@@ -235,7 +237,7 @@ impl Recipient {
         })
     }
 
-    /// Deletes recipients; returns how many there were.
+    /// Deletes recipients. Returns how many there were.
     pub async fn delete_many(
         tx: &mut Tx,
         owner: UserId,
@@ -264,7 +266,7 @@ impl Recipient {
     }
 }
 
-/// Ids as the one parameter of a statement: an array on PostgreSQL, JSON of hexadecimal texts on
+/// Ids as one parameter of a statement: an array on PostgreSQL, JSON of hexadecimal texts on
 /// SQLite.
 pub(crate) struct IdArray<'a>(&'a [RecipientId]);
 

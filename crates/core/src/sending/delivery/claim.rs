@@ -1,6 +1,7 @@
 //! Claims: which deliveries a worker takes next.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 use sqlx::types::Json;
@@ -13,6 +14,7 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RecipientId, RunId, UserId, WorkerId};
 use crate::platform::time::Timestamp;
+use crate::recipients::recipient::{LetterFields, RecipientFields, sql_list_in_letters};
 
 /// Maximum number of runs that one claim looks into. If there are more, they take turns.
 const RUNS_PER_CLAIM: usize = 32;
@@ -35,9 +37,9 @@ pub struct Claim {
     pub email: String,
     /// The normalised address, as suppressions store it.
     pub email_key: String,
-    /// The recipient's current name.
-    pub name: String,
-    /// The recipient's current attributes.
+    /// The recipient's fields, as far as letters may use them.
+    pub fields: RecipientFields,
+    /// The recipient's attributes.
     pub attributes: Map<String, Value>,
     /// Number of attempts before this one.
     pub attempts: i64,
@@ -77,8 +79,10 @@ struct ClaimRow {
     email: String,
     email_key: String,
     attempts: i64,
-    /// `None` when the recipient was removed.
-    name: Option<String>,
+    /// The recipient; empty: was removed.
+    known: Option<RecipientId>,
+    #[sqlx(flatten)]
+    fields: LetterFields,
     attributes: Option<Json<Map<String, Value>>>,
     /// Reason of the suppression, if the address is suppressed.
     reason: Option<String>,
@@ -87,7 +91,7 @@ struct ClaimRow {
 impl ClaimRow {
     /// Why the letter must not be sent, if so.
     fn obstacle(&self) -> Option<&'static str> {
-        match (self.reason.as_deref(), &self.name) {
+        match (self.reason.as_deref(), self.known) {
             (Some("unsubscribed"), _) => Some("unsubscribed"),
             (Some(_), _) => Some("suppressed"),
             (None, None) => Some("removed"),
@@ -106,18 +110,35 @@ pub struct ClaimTurn {
     pub strangers: bool,
 }
 
-/// Reads the letters of a run. `$deliveries` joins ranges of the queue with deliveries.
-macro_rules! letters_sql {
-    ($deliveries:literal) => {
-        concat!(
-            "SELECT d.id, d.recipient_id, d.email, d.email_key, d.attempts, r.name, r.attributes, s.reason
-             FROM ",
-            $deliveries,
-            " LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
-             LEFT JOIN suppressions s ON s.owner_id = d.owner_id AND s.email_key = d.email_key"
-        )
-    };
+/// Reads the letters of a run, from what joins its ranges with its deliveries.
+fn letters_sql(deliveries: &str) -> String {
+    format!(
+        "SELECT d.id, d.recipient_id, d.email, d.email_key, d.attempts, r.id AS known, {}, r.attributes, s.reason
+         FROM {deliveries}
+         LEFT JOIN recipients r ON r.owner_id = d.owner_id AND r.id = d.recipient_id
+         LEFT JOIN suppressions s ON s.owner_id = d.owner_id AND s.email_key = d.email_key",
+        sql_list_in_letters(|name, _| format!("r.{name}")),
+    )
 }
+
+static LETTERS_SQLITE: LazyLock<String> = LazyLock::new(|| {
+    letters_sql(
+        "(SELECT value ->> 0 AS first_id, value ->> 1 AS last_id, value ->> 2 AS state FROM json_each($3)) AS q
+         CROSS JOIN deliveries d ON d.id BETWEEN q.first_id AND q.last_id AND d.state = q.state
+                                AND +d.owner_id = $1 AND +d.run_id = $2",
+    )
+});
+
+static LETTERS_POSTGRES: LazyLock<String> = LazyLock::new(|| {
+    // OFFSET keeps the order: ranges first
+    letters_sql(
+        "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)
+         CROSS JOIN LATERAL (SELECT * FROM deliveries
+                             WHERE owner_id = $1 AND id BETWEEN q.first_id AND q.last_id
+                               AND run_id IS NOT DISTINCT FROM $2 AND state = q.state
+                             OFFSET 0) AS d",
+    )
+});
 
 impl Delivery {
     /// Claims up to `limit` due deliveries for `worker`, shared evenly among owners, then among
@@ -223,7 +244,7 @@ impl Delivery {
                 recipient: row.recipient_id,
                 email: row.email,
                 email_key: row.email_key,
-                name: row.name.unwrap_or_default(),
+                fields: row.fields.0,
                 attributes: row.attributes.map(|Json(map)| map).unwrap_or_default(),
                 attempts: row.attempts,
             });
@@ -348,44 +369,32 @@ async fn letters(
                 .iter()
                 .map(|range| (range.first_id, range.last_id, range.state))
                 .collect();
-            sqlx::query_as(letters_sql!(
-                "(SELECT value ->> 0 AS first_id, value ->> 1 AS last_id, value ->> 2 AS state FROM json_each($3)) AS q
-                 CROSS JOIN deliveries d ON d.id BETWEEN q.first_id AND q.last_id AND d.state = q.state
-                                        AND +d.owner_id = $1 AND +d.run_id = $2"
-            ))
-            .bind(owner)
-            .bind(run)
-            .bind(Json(ranges))
-            .fetch_all(&mut **tx)
-            .await?
+            sqlx::query_as(LETTERS_SQLITE.as_str())
+                .bind(owner)
+                .bind(run)
+                .bind(Json(ranges))
+                .fetch_all(&mut **tx)
+                .await?
         }
         Tx::Postgres(tx) => {
-            // OFFSET fixes the join order: ranges first
-            sqlx::query_as(letters_sql!(
-                "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)
-                 CROSS JOIN LATERAL
-                     (SELECT * FROM deliveries
-                      WHERE owner_id = $1 AND id BETWEEN q.first_id AND q.last_id
-                        AND run_id IS NOT DISTINCT FROM $2 AND state = q.state
-                      OFFSET 0) AS d"
-            ))
-            .bind(owner)
-            .bind(run)
-            .bind(
-                ranges
-                    .iter()
-                    .map(|range| range.first_id)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
-            .bind(
-                ranges
-                    .iter()
-                    .map(|range| range.state.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .fetch_all(&mut **tx)
-            .await?
+            sqlx::query_as(LETTERS_POSTGRES.as_str())
+                .bind(owner)
+                .bind(run)
+                .bind(
+                    ranges
+                        .iter()
+                        .map(|range| range.first_id)
+                        .collect::<Vec<_>>(),
+                )
+                .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
+                .bind(
+                    ranges
+                        .iter()
+                        .map(|range| range.state.as_str())
+                        .collect::<Vec<_>>(),
+                )
+                .fetch_all(&mut **tx)
+                .await?
         }
     })
 }

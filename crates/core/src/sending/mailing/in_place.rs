@@ -6,7 +6,7 @@ use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
 use crate::platform::time::Timestamp;
 use crate::recipients::list::List;
-use crate::recipients::recipient::{self, Recipient};
+use crate::recipients::recipient::{self, Recipient, RecipientFields};
 use crate::sending::mailing::{CHOSEN_MAX, MailingDraft};
 
 /// What to create; nothing for empty fields.
@@ -107,7 +107,7 @@ impl InPlace {
             };
             let person = recipient::RecipientDraft {
                 email: email.to_owned(),
-                name: name.to_owned(),
+                fields: RecipientFields::named(name),
                 ..recipient::RecipientDraft::default()
             };
             match crate::platform::address::EmailAddress::parse(email) {

@@ -11,6 +11,7 @@ use skychimp_core::recipients::import::{
     file_of,
 };
 use skychimp_core::recipients::list::List;
+use skychimp_core::recipients::recipient::RecipientField;
 
 use super::find;
 use super::upload::look;
@@ -18,6 +19,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::i18n::Text;
 use crate::kit::page::{PageContext, html_wrong};
 use crate::kit::query::LIST_CHOICES;
 
@@ -32,7 +34,7 @@ pub(super) struct OptionsForm {
     delimiter: String,
     #[serde(default)]
     header: String,
-    /// What becomes of each column: `email`, `name`, `comment`, `attribute`, `ignore`.
+    /// What becomes of each column: `email`, the name of a plain field, `attribute`, `ignore`.
     #[serde(default)]
     target: Vec<String>,
     /// The attribute's name for each column.
@@ -95,10 +97,10 @@ impl OptionsForm {
         };
         let target = |(i, kind): (usize, &String)| match kind.as_str() {
             "email" => ColumnTarget::Email,
-            "name" => ColumnTarget::Name,
-            "comment" => ColumnTarget::Comment,
             "attribute" => ColumnTarget::Attribute(key(i)),
-            _ => ColumnTarget::Ignore,
+            name => {
+                RecipientField::from_name(name).map_or(ColumnTarget::Ignore, ColumnTarget::Field)
+            }
         };
         self.target.iter().enumerate().map(target).collect()
     }
@@ -115,8 +117,7 @@ impl OptionsForm {
 fn kind(target: &ColumnTarget) -> &'static str {
     match target {
         ColumnTarget::Email => "email",
-        ColumnTarget::Name => "name",
-        ColumnTarget::Comment => "comment",
+        ColumnTarget::Field(field) => field.name(),
         ColumnTarget::Attribute(_) => "attribute",
         ColumnTarget::Ignore => "ignore",
     }
@@ -157,6 +158,16 @@ impl ColumnsPage {
     /// Encodings, delimiters: what is chosen in the form.
     fn encodings(&self) -> [TextEncoding; 4] {
         TextEncoding::ALL
+    }
+
+    /// What a column can become, with the sentence for each.
+    fn targets(&self) -> Vec<(&'static str, Text)> {
+        let names = RecipientField::ALL.map(RecipientField::name);
+        let known = std::iter::once("email").chain(names);
+        let known = known.map(|name| (name, self.page.dynamic("recipients-", name)));
+        let others = ["attribute", "ignore"];
+        let others = others.map(|name| (name, self.page.dynamic("imports-target-", name)));
+        known.chain(others).collect()
     }
 
     fn delimiters(&self) -> [Delimiter; 3] {

@@ -68,7 +68,7 @@ pub(super) async fn choices(
         .into_iter()
         .map(|(recipient, _)| Choice {
             id: recipient.id,
-            text: match recipient.name.as_str() {
+            text: match recipient.fields.name() {
                 "" => recipient.email,
                 name => format!("{name} · {}", recipient.email),
             },
@@ -114,7 +114,7 @@ async fn reader(
     };
     Ok(LetterReader {
         email: EmailAddress::parse(&recipient.email).map_err(WebError::internal)?,
-        name: recipient.name,
+        fields: recipient.fields,
         attributes: recipient.attributes.0.into_iter().collect(),
     })
 }
@@ -172,7 +172,7 @@ fn source(
             address: &from,
         },
         to: Mailbox {
-            name: &reader.name,
+            name: reader.fields.name(),
             address: &reader.email,
         },
         reply_to: None,

@@ -1,4 +1,4 @@
-//! Recipients to take away: as CSV, which can be imported again, and as a workbook.
+//! Downloads of recipients: as CSV, which can be imported again, and as a workbook.
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -7,9 +7,9 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::Value;
 use skychimp_core::platform::error::Error;
-use skychimp_core::recipients::export::{Export, ExportStyle};
+use skychimp_core::recipients::export::{Export, ExportCell, ExportStyle};
 use skychimp_core::recipients::import::Delimiter;
-use skychimp_core::recipients::recipient::{Attributes, Recipient};
+use skychimp_core::recipients::recipient::Recipient;
 
 use super::View;
 use crate::kit::app::AppState;
@@ -26,7 +26,7 @@ async fn begin(
     sender: &MailingUser,
     view: &View,
 ) -> Result<Export, Error> {
-    // What a spreadsheet in that language opens by a double click.
+    // what spreadsheets in that language expect
     let delimiter = match page.lang {
         Lang::Ru => Delimiter::Semicolon,
         Lang::En => Delimiter::Comma,
@@ -74,35 +74,25 @@ pub(super) async fn workbook(
     Ok(download(&page, &app, &name(&page), lines))
 }
 
-/// Recipients on their way out.
+/// The rows of an export.
 struct RecipientLines(Export);
 
 impl Lines for RecipientLines {
     fn head(&self) -> Vec<String> {
-        let head = ["email", "name", "comment"].map(str::to_owned);
-        head.into_iter().chain(self.0.columns().to_vec()).collect()
+        crate::kit::table::columns(&self.0.columns())
     }
 
     async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
         let rows = self.0.rows().await?;
-        let columns = self.0.columns();
-        let cells = |row: Recipient| {
-            let own = [row.email, row.name, row.comment].map(Cell::from);
-            let attributes = columns
-                .iter()
-                .map(|key| row.attributes.0.get(key).map(cell));
-            own.into_iter().chain(attributes.map(Cell::from)).collect()
-        };
-        Ok(rows.map(|rows| rows.into_iter().map(cells).collect()))
+        let cells = |row: &Recipient| self.0.cells(row).map(cell).collect();
+        Ok(rows.map(|rows| rows.iter().map(cells).collect()))
     }
 }
 
-fn cell(value: &Value) -> Cell {
+fn cell(value: ExportCell<'_>) -> Cell {
     match value {
-        Value::String(text) => Cell::from(text.clone()),
-        other => match other.as_i64() {
-            Some(n) => Cell::from(n),
-            None => Cell::from(Attributes::cell_of(other)),
-        },
+        ExportCell::Attribute(Value::String(text)) => Cell::from(text.as_str()),
+        ExportCell::Attribute(value) if value.is_i64() => Cell::from(value.as_i64()),
+        other => Cell::from(other.into_text()),
     }
 }

@@ -31,7 +31,7 @@ struct LettersPage {
     page: PageContext,
     id: RecipientId,
     email: String,
-    /// The recipient was not removed.
+    /// The recipient still exists.
     known: bool,
     totals: RunTotals,
     letters: Vec<(RecipientLetterRow, Vec<Attempt>)>,
@@ -51,7 +51,7 @@ pub(super) async fn letters(
     let mut rows = Delivery::of_recipient(&mut tx, user.id, id, query.before, PAGE + 1).await?;
     let more = rows.len() > PAGE;
     rows.truncate(PAGE);
-    // of somebody who was removed the letters remain
+    // letters stay when the recipient was removed
     let email = match (&known, rows.first()) {
         (Some(known), _) => known.email.clone(),
         (None, Some(letter)) => letter.delivery.email.clone(),

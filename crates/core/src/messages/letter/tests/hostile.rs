@@ -50,7 +50,7 @@ proptest! {
     fn any_html_freezes_or_is_refused(html in "(<style>p\\{color:red\\}</style>|<p>|</p>|<table>|<tr>|<td>|</table>|<!--|-->|\\{% if name %\\}|\\{% endif %\\}|\\{% for x in attributes.l %\\}|\\{% endfor %\\}|\\{\\{ x \\}\\}|\"|'| a=|<|>|<body>|</body>|\\PC){0,25}") {
         if let Ok(frozen) = FrozenMessage::new(&content("Hi", &html, ""), Language::En) {
             let template = LetterTemplate::compile(&frozen).unwrap();
-            let person = TemplateRecipient { email: "a@b.org", name: "Ann", attributes: &serde_json::Map::new() };
+            let person = TemplateRecipient { email: "a@b.org", fields: &RecipientFields::named("Ann"), attributes: &serde_json::Map::new() };
             let letter = template.render(&person, URL).unwrap();
             prop_assert!(letter.html.is_none_or(|html| html.contains(URL)));
             prop_assert!(letter.text.contains(URL));
