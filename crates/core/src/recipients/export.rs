@@ -199,6 +199,6 @@ async fn attribute_names(
     Ok(names)
 }
 
-fn broken(error: std::io::Error) -> Error {
+fn broken(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("the export cannot be written: {error}"))
 }

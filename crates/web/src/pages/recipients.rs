@@ -324,6 +324,7 @@ impl FormPage {
         })
     }
 
+    #[expect(clippy::unused_self, reason = "the template calls it")]
     fn fields(&self) -> [RecipientField; COLUMNS.len()] {
         RecipientField::ALL
     }
@@ -333,6 +334,7 @@ impl FormPage {
     }
 
     /// The names of all fields, for the summary of errors.
+    #[expect(clippy::unused_self, reason = "the template calls it")]
     fn field_names(&self) -> String {
         let names = RecipientField::ALL.map(RecipientField::name);
         format!("email {}", names.join(" "))
