@@ -1,6 +1,7 @@
-//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the outbox and counters of
-//! mail servers, uploaded files that nobody imported, pictures that no post shows, what deleted accounts owned, and, when a
-//! time is set, who got what in runs long over. Ends imports whose process went away.
+//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the
+//! outbox and counters of mail servers, uploads that nobody imported, files and archives that have
+//! expired, pictures that no post shows, what deleted accounts owned, and, when a time is set, who
+//! got what in runs long over.
 
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use skychimp_core::accounts::submission::{self, Submission};
 use skychimp_core::accounts::token::Grant;
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::media;
+use skychimp_core::oversight::archive::UserArchive;
 use skychimp_core::platform::error::Error;
+use skychimp_core::platform::stored_file::StoredFile;
 use skychimp_core::recipients::import::Import;
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::run::Run;
@@ -23,6 +26,8 @@ use crate::EngineConfig;
 const EVERY: Duration = Duration::from_hours(1);
 /// How often deleted accounts are looked for without being woken.
 const ERASE: Duration = Duration::from_mins(1);
+/// How often expired files are looked for without being woken.
+const FILES_INTERVAL: Duration = Duration::from_mins(1);
 /// How long letters in flight of one are waited for.
 const ERASE_AGAIN: Duration = Duration::from_secs(2);
 /// How long letters of the outbox are kept when they are over.
@@ -42,9 +47,31 @@ struct Done {
     letters: u64,
     imports: u64,
     uploads: u64,
-    files: u64,
+    archives: u64,
     pictures: u64,
     deliveries: u64,
+}
+
+/// Removes files soon after they have expired.
+pub async fn remove_files(config: EngineConfig) {
+    let mut signal = config.wake.subscribe();
+    loop {
+        signal.mark_unchanged();
+        match StoredFile::remove_expired(&config.db, config.clock.now()).await {
+            Ok(0) => {}
+            Ok(files) => tracing::debug!(files, "removed expired files"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "expired files could not be removed"
+                );
+            }
+        }
+        tokio::select! {
+            _ = signal.changed() => {}
+            () = tokio::time::sleep(FILES_INTERVAL) => {}
+        }
+    }
 }
 
 /// Removes what deleted accounts owned as soon as they are deleted.
@@ -84,7 +111,7 @@ pub async fn clean_up(config: EngineConfig) {
                 letters,
                 imports,
                 uploads,
-                files,
+                archives,
                 pictures,
                 deliveries,
             }) => {
@@ -93,7 +120,7 @@ pub async fn clean_up(config: EngineConfig) {
                     letters,
                     imports,
                     uploads,
-                    files,
+                    archives,
                     pictures,
                     deliveries,
                     "cleaned up"
@@ -120,15 +147,16 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
     Outcomes::clean_up(&mut tx, now - KEEP_USE).await?;
     Submission::clean_up(&mut tx, now - submission::KEEP).await?;
-    let imports = Import::give_up_silent(&mut tx, now).await?;
+    let imports = Import::fail_without_file(&mut tx, now).await?;
     let uploads = Import::forget_unfinished(&mut tx, now).await?;
+    let archives = UserArchive::clean_up(&mut tx, now).await?;
     tx.commit().await?;
     Ok(Done {
         sessions,
         letters,
         imports,
         uploads,
-        files: Import::remove_lost_files(&config.db, &config.data_dir, now).await?,
+        archives,
         pictures: media::clean_up(&config.db, &config.gallery, now).await?,
         deliveries: forget(config).await?,
     })

@@ -26,6 +26,7 @@ mod fleet;
 mod gate;
 mod health;
 mod held;
+mod jobs;
 mod journal;
 mod keeper;
 mod letters;
@@ -276,6 +277,9 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
             config.clone()
         )),
         keep("erasing", health, stop, || cleanup::erase(config.clone())),
+        keep("expired files", health, stop, || cleanup::remove_files(
+            config.clone()
+        )),
     );
 }
 

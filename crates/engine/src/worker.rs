@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
 use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::sending::delivery::Scope;
 use skychimp_core::sending::worker::Worker;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, mpsc};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::EngineConfig;
 use crate::claimer::Claimer;
 use crate::gate::Gate;
+use crate::jobs;
 use crate::journal::Journal;
 use crate::keeper::{self, LeaseLost, Remains};
 use crate::letters::Writer;
@@ -73,6 +75,10 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     sending.spawn(watched("senders", sender::run_all(Arc::clone(&shared))));
     let claimer = Claimer::new(Arc::clone(&shared), config.tick);
     sending.spawn(watched("claimer", claimer.run()));
+    if config.scope == Scope::All {
+        let jobs = jobs::run(config.clone(), worker, shared.stop.clone());
+        sending.spawn(watched("jobs", jobs));
+    }
     let mut keeping = JoinSet::new();
     keeping.spawn(watched("gate", keeper::keep_gate(Arc::clone(&shared))));
     keeping.spawn(watched("upkeep", upkeep.run()));

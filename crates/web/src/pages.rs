@@ -18,6 +18,7 @@ pub mod sandbox;
 pub mod suppressions;
 pub mod unsubscribe;
 
+use crate::kit::app::App;
 use crate::kit::assets;
 use crate::kit::error::WebError;
 use crate::kit::routes::get;
@@ -39,6 +40,11 @@ pub(crate) fn routes() -> Routes {
         .merge(imports::routes())
         .merge(messages::routes())
         .merge(sandbox::routes())
+}
+
+/// Moves what older versions kept in the data folder into the database.
+pub(crate) async fn adopt_files(app: &App) {
+    imports::adopt_files(app).await;
 }
 
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.

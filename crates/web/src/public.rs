@@ -193,7 +193,7 @@ async fn find(
 ) -> Option<(Ask, Arc<Kept>)> {
     let ask = Ask::of(app, head).filter(|_| public.store.keeps())?;
     // a database that does not answer: the page itself will say so
-    let version = public.store.version(&app.db).await?;
+    let version = public.store.version(app).await?;
     let make = async {
         let marks = Keep::new();
         let response = next.clone().run(ask.clean(head, marks)).await;

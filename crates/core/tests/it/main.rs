@@ -10,6 +10,7 @@ mod deliveries;
 mod explore;
 mod figures;
 mod import;
+mod jobs;
 mod lists;
 mod mailings;
 mod media;

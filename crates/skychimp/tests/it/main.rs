@@ -5,11 +5,13 @@
     reason = "in a test the place is what one wants to know"
 )]
 
+mod browser;
 mod check;
 mod config;
 mod demo;
 mod examples;
 mod held;
+mod imports;
 mod log;
 mod mailings;
 mod names;

@@ -20,6 +20,7 @@ use skychimp_core::sending::service::Service;
 use skychimp_core::sending::worker::EngineHealth;
 use url::Url;
 
+use crate::kit::background::Background;
 use crate::kit::client::Proxies;
 use crate::kit::guard::Refused;
 use crate::kit::limit::Limit;
@@ -34,7 +35,7 @@ pub const BODY_MAX: usize = 8 * 1024 * 1024;
 pub struct Settings {
     /// Where visitors find the site; links in letters start with it.
     pub base_url: Url,
-    /// Folder for uploaded files.
+    /// Folder for temporary files. Older versions kept uploads in it.
     pub data_dir: PathBuf,
     /// Largest file that may be uploaded, in bytes.
     pub upload_limit: u64,
@@ -92,6 +93,8 @@ pub struct App {
     pub hasher: Hasher,
     /// How often posts were read.
     pub views: Arc<Views>,
+    /// What no request waits for.
+    pub background: Background,
     pub(crate) csrf_key: SigningKey,
     pub(crate) device_key: SigningKey,
     pub(crate) second_key: SecondFactorKey,
@@ -149,6 +152,7 @@ impl AppState {
             passkeys: Passkeys::new(&settings.base_url),
             refused: Refused::default(),
             views: Arc::default(),
+            background: Background::default(),
             settings,
             sandbox,
             token_limit: Limit::new(60, Duration::from_mins(1)),

@@ -13,6 +13,8 @@ use skychimp_core::platform::ids::ContentVersion;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::kit::app::App;
+
 /// A database that needs longer is asked again by the page itself, which has its own time-out and error page.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Most requests that one query answers.
@@ -39,16 +41,16 @@ struct Read {
 
 impl Gate {
     /// The version, which holds at some moment after this call began; `None` when the database does not tell.
-    pub(crate) async fn version(self: &Arc<Self>, db: &Db) -> Option<ContentVersion> {
+    pub(crate) async fn version(self: &Arc<Self>, app: &App) -> Option<ContentVersion> {
         if let Some((version, renew)) = self.held() {
             if renew {
                 // nobody waits for the answer
-                self.ask(db, oneshot::channel().0);
+                self.ask(app, oneshot::channel().0);
             }
             return Some(version);
         }
         let (answer, version) = oneshot::channel();
-        self.ask(db, answer);
+        self.ask(app, answer);
         version.await.ok()?
     }
 
@@ -61,10 +63,11 @@ impl Gate {
         (age < ContentVersion::HOLDS).then_some((read.version, renew))
     }
 
-    fn ask(self: &Arc<Self>, db: &Db, answer: Answer) {
+    fn ask(self: &Arc<Self>, app: &App, answer: Answer) {
         let queue = self.queue.get_or_init(|| {
             let (queue, asking) = mpsc::unbounded_channel();
-            tokio::spawn(answer_all(Arc::downgrade(self), db.clone(), asking));
+            let answers = answer_all(Arc::downgrade(self), app.db.clone(), asking);
+            app.background.start("content version", answers);
             queue
         });
         // the receiver lives as long as this

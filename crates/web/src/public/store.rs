@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use moka::future::Cache;
-use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
 use skychimp_core::platform::secret::SigningKey;
 use skychimp_core::platform::shared::Shared;
@@ -18,7 +17,7 @@ use skychimp_core::platform::time::Moment;
 use super::gate::Gate;
 use super::kept::Kept;
 use super::{DrawCard, Public, nobody};
-use crate::kit::app::{AppState, Settings};
+use crate::kit::app::{App, AppState, Settings};
 use crate::kit::error::WebError;
 use crate::kit::hole::{Hole, Keep};
 use crate::kit::i18n::Lang;
@@ -96,8 +95,8 @@ impl Store {
     }
 
     /// See [`Gate::version`].
-    pub(crate) async fn version(&self, db: &Db) -> Option<ContentVersion> {
-        self.gate.version(db).await
+    pub(crate) async fn version(&self, app: &App) -> Option<ContentVersion> {
+        self.gate.version(app).await
     }
 
     /// The page at an address, from memory, from another node, or made; `None` when it is not one to keep.

@@ -12,15 +12,15 @@ use skychimp_core::platform::ids::{
     ImportId, ListId, MessageId, PasskeyId, PostId, RecipientId, ServerId, UserId,
 };
 use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::import::{
-    Delimiter, Encoding, Format, Import, Options, Target, error_file_of, file_of,
-};
+use skychimp_core::recipients::import::{Delimiter, Encoding, Format, Import, Options, Target};
 use skychimp_core::recipients::recipient::{Draft, Recipient};
 use skychimp_core::recipients::suppression::{Reason, Suppression};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::sending::sending_server::{Password, SendingServer, ServerDraft};
-use skychimp_core::testing::{TestRun, execute, list, mailing, message, passkey, sending_run};
+use skychimp_core::testing::{
+    TestRun, execute, list, mailing, message, passkey, sending_run, stored_file,
+};
 
 use crate::browser::{Browser, Site};
 
@@ -209,14 +209,12 @@ impl World {
             mapping: vec![Target::Email],
             list: None,
         };
-        Import::create(&mut tx, owner, import, &file, 6, &options, now)
+        tx.commit().await.unwrap();
+        let upload = stored_file(db, owner, b"email\n", now).await.unwrap();
+        let mut tx = db.write().await.unwrap();
+        Import::create(&mut tx, owner, import, &upload, &file, &options, now)
             .await
             .unwrap();
-        let path = file_of(&self.site.app.settings.data_dir, import);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, "email\n").unwrap();
-        let errors = error_file_of(&self.site.app.settings.data_dir, import);
-        std::fs::write(errors, format!("line,value,reason\n2,{mark} value,x\n")).unwrap();
         tx.commit().await.unwrap();
         let name = format!("{mark} list {import}");
         let list = list(db, owner, &name, 0, 0, now).await.unwrap();

@@ -1,7 +1,8 @@
 //! A table as an Excel workbook.
 //!
-//! Lines go into a file without a name in the data folder, which is gone with the process however it ends, and from there compressed
-//! to the visitor. A sheet that is full is followed by another one. Whoever stops reading ends the work.
+//! Lines go into a file without a name in the data folder, which is gone with the process however
+//! it ends, and from there compressed to the visitor. A sheet that is full is followed by another
+//! one. The work is driven by the response, so a visitor who stops reading ends it.
 //!
 //! *Invariant*: memory holds a slice of lines and two pieces of the file, however long the table is.
 
@@ -10,7 +11,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use axum::body::{Body, Bytes};
-use futures_util::{StreamExt as _, stream};
 use jiff::tz::TimeZone;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 use skychimp_core::platform::error::Error;
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::{Cell, Lines};
+use crate::kit::driven::driven;
 
 /// What it is, for browsers.
 pub(super) const TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -37,17 +38,13 @@ static TURNS: Semaphore = Semaphore::const_new(2);
 pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
     let (out, pieces) = channel(1);
     let book = Book::new(lines.head(), zone, folder, SHEET);
-    tokio::spawn(async move {
-        if let Err(error) = write(lines, book, &out).await
-            && out.send(Err(error)).await.is_err()
-        {
-            tracing::debug!("nobody waits for the workbook any more");
+    let work = async move {
+        if let Err(error) = write(lines, book, &out).await {
+            // without a reader this future is gone
+            out.send(Err(error)).await.ok();
         }
-    });
-    let pieces = stream::unfold(pieces, |mut pieces| async move {
-        Some((pieces.recv().await?, pieces))
-    });
-    Body::from_stream(pieces.fuse())
+    };
+    Body::from_stream(driven(work, pieces))
 }
 
 type Out = Sender<Result<Bytes, Error>>;
@@ -58,18 +55,8 @@ async fn write<L: Lines>(
     out: &Out,
 ) -> Result<(), Error> {
     let mut book = book.map_err(failed)?;
-    let _turn = tokio::select! {
-        () = out.closed() => return Ok(()),
-        turn = TURNS.acquire() => turn,
-    };
-    loop {
-        let slice = tokio::select! {
-            () = out.closed() => return Ok(()),
-            slice = lines.next() => slice?,
-        };
-        let Some(slice) = slice else {
-            break;
-        };
+    let _turn = TURNS.acquire().await;
+    while let Some(slice) = lines.next().await? {
         book = blocking(move || book.add(&slice).map(|()| book)).await?;
     }
     let pieces = Pieces {
