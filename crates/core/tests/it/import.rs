@@ -10,7 +10,8 @@ use skychimp_core::platform::ids::{ListId, UserId};
 use skychimp_core::platform::time::Clock;
 use skychimp_core::recipients::export::{Export, Style};
 use skychimp_core::recipients::import::{
-    self, Delimiter, Encoding, ErrorFile, Groups, Hints, Options, Outcome, Progress, Target, inspect,
+    self, Delimiter, Encoding, ErrorFile, Groups, Hints, Options, Outcome, Progress, Target,
+    inspect,
 };
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{Attributes, Draft, Filter, Place, Recipient};

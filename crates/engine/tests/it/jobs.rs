@@ -81,7 +81,11 @@ async fn import_outlives_its_engine() {
         .await;
     engine.stop().await;
     let import = world.import_is(world.owner, big, |_| true).await;
-    assert_eq!(import.state, ImportState::Waiting, "it was through too early");
+    assert_eq!(
+        import.state,
+        ImportState::Waiting,
+        "it was through too early"
+    );
     let stored = world.recipients(world.owner).await;
     assert_eq!(import.groups().added, u64::try_from(stored).unwrap());
     assert!(stored < 60_000);
@@ -91,7 +95,10 @@ async fn import_outlives_its_engine() {
         .import_is(world.owner, big, |import| import.state == ImportState::Done)
         .await;
     engine.stop().await;
-    assert_eq!((done.groups().added, done.groups().rows()), (60_000, 60_000));
+    assert_eq!(
+        (done.groups().added, done.groups().rows()),
+        (60_000, 60_000)
+    );
     assert_eq!(world.recipients(world.owner).await, 60_000);
 }
 

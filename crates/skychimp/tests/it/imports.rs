@@ -131,7 +131,10 @@ async fn worker_does_the_jobs_of_a_site() {
     let mut ann = Browser::login(&site.url, ANN, "correct horse");
     let address = ann.upload("email\na@example.com\nnobody\n");
     ann.get(&address);
-    ann.post(&address, &[("action", "start"), ("target", "email"), ("key", "")]);
+    ann.post(
+        &address,
+        &[("action", "start"), ("target", "email"), ("key", "")],
+    );
     let page = ann.get(&address).body;
     assert!(page.contains("Waiting for its turn"), "{page}");
     ann.post("/account/archive", &[]);

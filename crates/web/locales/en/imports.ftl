@@ -51,7 +51,6 @@ imports-done = Import done
 imports-failed = Import failed
 imports-failed-stays = What was imported stays.
 imports-failed-file-lost = The uploaded file is no longer there. Upload it again: nothing is doubled.
-imports-failed-list-deleted = The list was deleted during the import. Upload the file again and choose another list: nothing is doubled.
 imports-failed-disk-full = The disk of the service is full. When there is room again, continue.
 imports-failed-gave-up = An error occurred again and again; the administrator finds it in the log. You can try to continue.
 imports-failed-interrupted = It was interrupted before the end of the file. Continue: nothing is doubled.

@@ -42,8 +42,6 @@ pub enum ImportState {
 pub enum ImportFailure {
     /// The uploaded file is not to be found.
     FileLost,
-    /// The list that its people were to join was deleted.
-    ListDeleted,
     /// There is no room left on the disk of the database.
     DiskFull,
     /// Something else, many times in a row. The log says what.
@@ -58,7 +56,6 @@ impl ImportFailure {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FileLost => "file_lost",
-            Self::ListDeleted => "list_deleted",
             Self::DiskFull => "disk_full",
             Self::GaveUp => "gave_up",
             Self::Interrupted => "interrupted",
@@ -66,12 +63,7 @@ impl ImportFailure {
     }
 
     fn named(name: &str) -> Self {
-        let known = [
-            Self::FileLost,
-            Self::ListDeleted,
-            Self::DiskFull,
-            Self::GaveUp,
-        ];
+        let known = [Self::FileLost, Self::DiskFull, Self::GaveUp];
         let found = known.into_iter().find(|known| known.as_str() == name);
         found.unwrap_or(Self::Interrupted)
     }
@@ -142,12 +134,11 @@ impl Import {
         failed.then(|| ImportFailure::named(self.error.as_deref().unwrap_or_default()))
     }
 
-    /// Whether it can be continued after it failed: what it needs is still there.
+    /// Whether it can be continued after it failed: its file is still there.
     #[must_use]
     pub fn can_continue(&self) -> bool {
-        let needs = [ImportFailure::FileLost, ImportFailure::ListDeleted];
-        let failure = self.failure().filter(|failure| !needs.contains(failure));
-        failure.is_some() && self.file_id.is_some()
+        let lost = Some(ImportFailure::FileLost);
+        self.state == ImportState::Failed && self.failure() != lost && self.file_id.is_some()
     }
 
     /// Records of the file that are stored.

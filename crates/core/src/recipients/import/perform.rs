@@ -7,7 +7,6 @@ use crate::platform::error::Error;
 use crate::platform::ids::{ImportId, UserId};
 use crate::platform::job::{Job, JobContext, JobEnd};
 use crate::platform::stored_file::FileReader;
-use crate::recipients::list::List;
 
 impl Import {
     /// Does an import from where it is: until its end, until the worker stops, or until its turn is
@@ -48,23 +47,13 @@ impl Import {
             let Some(batch) = next else {
                 return finish(context, job, Some(&import), None).await;
             };
+            let is_last = batch.is_last;
             let permit = context.batch_permit().await?;
             let list = import.options.list;
             let stored = store_batch(db, owner, list, batch, clock, Some(&checkpoint)).await;
             drop(permit);
-            match (stored, list) {
-                (Ok(_), _) => {}
-                (Err(Error::Database(_)), Some(list))
-                    if List::get(&mut db.read().await?, owner, list)
-                        .await?
-                        .is_none() =>
-                {
-                    let failure = Some(ImportFailure::ListDeleted);
-                    return finish(context, job, Some(&import), failure).await;
-                }
-                (Err(error), _) => return Err(error),
-            }
-            if context.is_turn_over(began).await? {
+            stored?;
+            if !is_last && context.is_turn_over(began).await? {
                 return Ok(JobEnd::Unfinished);
             }
         }

@@ -67,6 +67,8 @@ pub(super) struct Batch {
     pub bytes_read: u64,
     /// Records of the file read so far, the header and blank ones included.
     pub records: u64,
+    /// The file ends with it.
+    pub is_last: bool,
     size: usize,
 }
 
@@ -104,7 +106,8 @@ pub(super) fn read_all(
     let hasher = RandomState::new();
     let mut header = options.format.has_header;
     let mut batch = Batch::default();
-    let mut most = FIRST_BATCH;
+    let begins = stored == Position::default();
+    let mut most = if begins { FIRST_BATCH } else { BATCH };
     let mut number = 0;
     while let Some(record) = records.next(&mut cells)? {
         let this = number;
@@ -149,6 +152,7 @@ pub(super) fn read_all(
     }
     batch.bytes_read = count.load(Ordering::Relaxed);
     batch.records = number;
+    batch.is_last = true;
     // A closed channel means that the import was cancelled.
     let _ = sender.blocking_send(batch);
     Ok(())
