@@ -8,7 +8,7 @@ CREATE TABLE jobs (
     attempts   INTEGER NOT NULL, -- claims since it last got further
     created_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX jobs_due ON jobs (due_at);
+CREATE INDEX jobs_due ON jobs (due_at, id);
 CREATE INDEX jobs_owner ON jobs (owner_id, due_at);
 CREATE INDEX jobs_claimed ON jobs (claimed_by) WHERE claimed_by IS NOT NULL;
 

@@ -137,7 +137,7 @@ impl Job {
                          WHERE j.due_at <= $2 AND NOT EXISTS (
                              SELECT 1 FROM jobs o CROSS JOIN workers w
                              WHERE o.owner_id = j.owner_id AND w.id = o.claimed_by)
-                         ORDER BY j.due_at
+                         ORDER BY j.due_at, j.id
                          LIMIT 1)
                      RETURNING id, owner_id, kind, attempts",
                 )
@@ -157,7 +157,7 @@ impl Job {
                              WHERE o.owner_id = j.owner_id)
                              -- asked again of a row that another node has just claimed
                              AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = j.claimed_by)
-                         ORDER BY j.due_at
+                         ORDER BY j.due_at, j.id
                          LIMIT 1
                          FOR UPDATE OF j SKIP LOCKED)
                      RETURNING id, owner_id, kind, attempts",
@@ -177,7 +177,7 @@ impl Job {
              FROM jobs j
              WHERE j.due_at <= $1 AND NOT EXISTS (
                  SELECT 1 FROM jobs o JOIN workers w ON w.id = o.claimed_by WHERE o.owner_id = j.owner_id)
-             ORDER BY j.due_at
+             ORDER BY j.due_at, j.id
              LIMIT 1",
         )
         .bind(now)

@@ -256,7 +256,7 @@ async fn import_continues_wherever_it_is_killed() {
         let context = worker(&db).await;
         let job = claim(&context).await.unwrap();
         // dropped after so many steps
-        let mut steps = 20 + 17 * kills;
+        let mut steps = 6 + 7 * kills;
         let end = {
             let mut work = pin!(Import::perform(&context, &job));
             std::future::poll_fn(|cx| {
