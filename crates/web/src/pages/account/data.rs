@@ -36,7 +36,6 @@ use crate::site::Routes;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/account/data", get(data_page))
-        .route("/account/archive", post(request_archive))
         .route("/account/delete", post(delete))
 }
 
@@ -45,6 +44,7 @@ pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .route("/account/export", get(export))
         .route("/account/archive/live", get(live))
+        .route("/account/archive", post(request_archive))
 }
 
 #[derive(Template)]
