@@ -1,4 +1,4 @@
-// The test bed: a database, the program's commands on it, and mail servers to send to.
+// The test bed: a database, commands run on it, and mail servers to send to.
 import { spawn, spawnSync } from 'node:child_process';
 import { createReadStream, mkdtempSync, mkdirSync, chmodSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -11,7 +11,7 @@ const open = new Set();
 const folders = [];
 process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-/** Ends whatever is still running, also after a failure. */
+/** Stops everything still running, also after a failure. */
 export function closeAll() {
   for (const thing of open) thing.close();
 }
@@ -28,8 +28,8 @@ function freePort() {
 }
 
 /**
- * smtp-sink on a port of its own; with `keep` it writes all letters into files of `folder`, with `count` it only
- * counts them (`letters()`).
+ * Starts smtp-sink on a free port. With `keep` it writes all letters to files in `folder`, with
+ * `count` it only counts them (`letters()`).
  */
 export async function sink({ keep = false, count = false } = {}) {
   const port = await freePort();
@@ -66,7 +66,7 @@ export async function sink({ keep = false, count = false } = {}) {
   throw new Error('smtp-sink did not start');
 }
 
-/** Letters and different addresses in what a sink kept. */
+/** Counts the letters and distinct addresses that a sink kept. */
 export async function counted(folder) {
   const addresses = new Set();
   let letters = 0;
@@ -81,7 +81,7 @@ export async function counted(folder) {
   return { letters, addresses: addresses.size };
 }
 
-/** A mail server that takes connections and never says a word. */
+/** Starts a mail server that accepts connections and never answers. */
 export function silentServer() {
   return new Promise((done) => {
     const sockets = new Set();
@@ -103,7 +103,7 @@ export function silentServer() {
   });
 }
 
-/** A proxy in front of `port` that adds `roundTrip` milliseconds. */
+/** Starts a proxy in front of `port` that adds a round trip of `roundTrip` milliseconds. */
 export function distant(port, roundTrip) {
   return new Promise((done, failed) => {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'delay.mjs'), port, roundTrip / 2], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -122,7 +122,7 @@ export function distant(port, roundTrip) {
   });
 }
 
-/** Octets of the letters in what a sink kept, as they came. */
+/** Total size of the letters that a sink kept, in bytes. */
 export function octets(folder) {
   return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 }
@@ -179,12 +179,12 @@ export class Bed {
     return JSON.parse(this.#run([...words, '--json']));
   }
 
-  /** The address of its database. */
+  /** URL of its database. */
   get url() {
     return this.#env.SKYCHIMP_DATABASE_URL ?? `sqlite://${join(this.#folder, 'data', 'skychimp.db')}`;
   }
 
-  /** After much was written: what PostgreSQL does by itself a little later. */
+  /** Runs what PostgreSQL's autovacuum would do some time after a large write. */
   settle() {
     if (!this.#server) return;
     const done = spawnSync('psql', [this.url, '-qc', 'VACUUM ANALYZE'], { encoding: 'utf8' });
@@ -192,8 +192,8 @@ export class Bed {
   }
 
   /**
-   * Starts the site and signs in; `page` gives a page of it, `watch` follows server-sent events and gives back how many came
-   * so far. With `mail`, the address of a mail server, the same process sends.
+   * Starts the site and logs in. `page` fetches a page, `watch` follows server-sent events and
+   * reports their number. With `mail`, the address of a mail server, the same process also sends.
    */
   async site(email, password, mail) {
     const address = `http://127.0.0.1:${await freePort()}`;
@@ -225,7 +225,7 @@ export class Bed {
         return text;
       },
       cpu: () => cpuOf(child.pid),
-      /** Reads events until `signal`, asking again when a stream ends. */
+      /** Reads events until `signal` aborts, reconnecting when a stream ends. */
       async watch(path, signal, seen) {
         while (!signal.aborted) {
           try {
@@ -241,13 +241,13 @@ export class Bed {
     };
   }
 
-  /** Makes a user; gives the address back. */
+  /** Creates a user and returns the address. */
   user(email) {
     this.#run(['user', 'create', '--email', email, '--role', 'user', '--name', 'Bench', '--password-stdin', '--verified'], 'correct horse battery\n');
     return email;
   }
 
-  /** Imports new recipients into the list `all`, those behind the first `from`. */
+  /** Imports recipients number `from` to `rows` into the list `all`. */
   import(owner, rows, from = 0) {
     const file = join(this.#folder, 'recipients.csv');
     const lines = ['email,name,comment,city,code'];
@@ -258,7 +258,7 @@ export class Bed {
     return measured(this.#binary, ['recipients', 'import', file, '--owner', owner, '--list', 'all', '--json'], { env: this.#env, cwd: this.#folder });
   }
 
-  /** A file with an HTML letter of so many bytes, made as letters are: tables, styles in the elements, ten personal links. */
+  /** Writes a typical HTML letter of `bytes` bytes to a file: tables, inline styles, ten personal links. */
   letter(bytes) {
     const offer = (n) =>
       `<tr><td style="padding:12px 24px;font-family:Arial,Helvetica,sans-serif;font-size:15px;line-height:22px;color:#333333"><p style="margin:0 0 8px">{{ name }}, this week in {{ attributes.city | default("your town") }}:</p><a href="https://shop.example.org/offer/${n}?code={{ attributes.code }}" style="display:inline-block;padding:10px 18px;border-radius:4px;background-color:#0b5ed7;color:#ffffff;text-decoration:none">offer ${n}</a></td></tr>\n`;
@@ -273,13 +273,13 @@ export class Bed {
     return file;
   }
 
-  /** Makes a mailing to the list `all` and starts it. */
+  /** Creates a mailing to the list `all` and starts it. */
   mailing(owner, html) {
     const { id: message } = this.#json(['message', 'create', '--owner', owner, '--subject', 'News for {{ name }}', '--html', html]);
     return this.#json(['mailing', 'create', '--owner', owner, '--message', message, '--list', 'all', '--title', `Bench ${Date.now()}`, '--run']).id;
   }
 
-  /** Seconds until every recipient has a delivery, while no letter can leave. */
+  /** Seconds until every recipient has a delivery, while no letter can be sent. */
   async expansion(owner, rows, port) {
     const mailing = this.mailing(owner, this.letter(1_000));
     const env = { ...this.#env, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=2` };
@@ -302,7 +302,7 @@ export class Bed {
     }
   }
 
-  /** Sends a new mailing to the list `all`. */
+  /** Sends a new mailing to the list `all` and returns measurements. */
   async send(owner, html, letters, port, log = 'error') {
     const mailing = this.mailing(owner, html);
     const env = { ...this.#env, SKYCHIMP_LOG: log, SKYCHIMP_SMTP_URL: `smtp://127.0.0.1:${port}?tls=none&connections=50` };
@@ -326,14 +326,14 @@ export class Bed {
     };
   }
 
-  /** SQL statements per letter while a mailing is sent; with each transaction come its begin and its end. */
+  /** SQL statements per letter while a mailing is sent, including BEGIN and COMMIT. */
   async statements(owner, html, letters, port) {
-    const { log } = await this.send(owner, html, letters, port, 'error,sqlx::query=debug,skychimp_core::db=trace');
+    const { log } = await this.send(owner, html, letters, port, 'error,sqlx::query=debug,skychimp_core::platform::db=trace');
     const count = (what) => log.split(what).length - 1;
     return (count(' sqlx::query') + 2 * count('a transaction begins')) / letters;
   }
 
-  /** Attempts in the log that a server accepted, how many addresses they went to, and when the first one was. */
+  /** From the log: number of accepted attempts, of distinct addresses, and the time of the first one. */
   logged(mailing) {
     const lines = this.#run(['log', mailing, '--format', 'csv']).trim().split('\n');
     const names = lines[0].trim().split(',');

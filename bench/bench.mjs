@@ -1,10 +1,12 @@
-// How fast, and at what price? Measures the release binary by its commands, on SQLite and on PostgreSQL with its
-// default durability, beside Postfix's smtp-source into the same smtp-sink in the same run, and writes its section of
-// docs/performance.md. In the end the proof of exactness: a large mailing whose letters are counted per address.
+// How fast is sending, and what does it cost? Measures the release binary through its commands, on
+// SQLite and on PostgreSQL with default durability, and for comparison Postfix's smtp-source, in
+// the same run into the same smtp-sink. Writes a section of docs/performance.md. At the end it
+// proves exactness with a large mailing whose letters are counted per address.
 //
-//   node bench/bench.mjs PATH-OF-SKYCHIMP          (make bench does it, with a private PostgreSQL)
+//   node bench/bench.mjs PATH-OF-SKYCHIMP     (run by make bench, with a private PostgreSQL)
 //
-// LETTERS (20000), ROWS (200000), EXACT (100000) and ROUNDS (5) change the sizes; only the defaults write the table.
+// LETTERS (20000), ROWS (200000), EXACT (100000) and ROUNDS (5) change the sizes. Only the defaults
+// write the table.
 import { resolve } from 'node:path';
 import { measured } from './measured.mjs';
 import { Bed, closeAll, counted, distant, octets, silentServer, sink } from './bed.mjs';
@@ -23,7 +25,7 @@ const ROUND_TRIP = 50;
 const FAR_LETTERS = Math.min(LETTERS, 10_000);
 const SIZES = [1_000, 10_000, 100_000].filter((letters) => letters <= EXACT);
 
-/** Letters per second and CPU per letter of smtp-source, with letters of so many octets. */
+/** Letters per second, and CPU microseconds per letter, of smtp-source with letters of `bytes` bytes. */
 async function source(port, bytes) {
   const run = await measured('smtp-source', [
     '-s', '50', '-l', `${bytes}`, '-m', `${LETTERS}`, '-d', '-f', 'news@example.org', '-t', 'one@example.org', `127.0.0.1:${port}`,
@@ -120,7 +122,7 @@ async function on(name, makeBed) {
   };
 }
 
-/** Every address of a large mailing gets one letter, and all totals agree. */
+/** Checks that every address of a large mailing gets one letter, and that all totals agree. */
 async function exactness(bed) {
   const owner = bed.user('exact@example.org');
   await bed.import(owner, EXACT);

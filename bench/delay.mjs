@@ -1,12 +1,13 @@
-// A proxy on loopback that makes a long way: what comes in on one side leaves on the other so many milliseconds later,
-// in both directions. The kernel's own means (netem) needs rights and modules that not every machine has.
+// A proxy on loopback that adds latency: data is passed on after the given number of milliseconds,
+// in both directions. The kernel's netem would need privileges and modules that not every machine
+// has.
 //
 //   node bench/delay.mjs PORT MILLISECONDS        prints the port it listens on
 import { connect, createServer } from 'node:net';
 
 const [port, milliseconds] = process.argv.slice(2).map(Number);
 
-/** Passes on what `from` sends, later; the end of the stream too. */
+/** Passes on data and the end of the stream from `from` to `to`, with the delay. */
 function late(from, to) {
   const waiting = [];
   const pass = () => {

@@ -1,10 +1,10 @@
-// docs/performance.md, a section or a table at a time.
+// Updates sections and tables of docs/performance.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FILE = join(import.meta.dirname, '../docs/performance.md');
 
-/** Puts a section in the place of the one with the same heading (`## …`, its first line), or behind all others. */
+/** Replaces the section with the same heading (`## …`, its first line), or appends it. */
 export function writeSection(section) {
   const [heading] = section.split('\n', 1);
   const parts = readFileSync(FILE, 'utf8').split(/^(?=## )/m);

@@ -1,9 +1,11 @@
-// How fast does the log of all mailings open? Fills ten million attempts on PostgreSQL and one million on SQLite, asks the
-// program for pages of /log, alone on the machine, and writes the section "The log" of docs/performance.md.
+// How fast does the log of all mailings open? Creates ten million attempts on PostgreSQL and one
+// million on SQLite, measures pages of /log on an otherwise idle machine, and writes the section
+// "The log" of docs/performance.md.
 //
 //   node bench/log.mjs PATH-OF-SKYCHIMP PATH-OF-FILL_LOG          (part of make bench)
 //
-// ATTEMPTS (10000000, a tenth of it on SQLite) and ROUNDS (40) change the size; only the defaults write.
+// ATTEMPTS (10000000, a tenth of it on SQLite) and ROUNDS (40) change the size. Only the defaults
+// write.
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { Bed, closeAll } from './bed.mjs';
@@ -14,10 +16,10 @@ const binary = resolve(process.argv[2] ?? 'target/release/skychimp');
 const filler = resolve(process.argv[3] ?? 'target/release/examples/fill_log');
 const ATTEMPTS = Number(process.env.ATTEMPTS ?? 10_000_000);
 const ROUNDS = Number(process.env.ROUNDS ?? 40);
-/** Milliseconds that a page may take. */
+/** Time that a page may take, in milliseconds. */
 const WANTED = 100;
 
-/** What is asked for; `middle` is in the middle of the log, `mailing` a mailing there. */
+/** The pages to measure. `middle` is a time in the middle of the log, `mailing` a mailing there. */
 function pages({ middle, mailing }) {
   const wall = (at) => new Date(at).toISOString().slice(0, 16);
   const hour = 3_600_000;
@@ -65,7 +67,7 @@ async function timed(site, query) {
   return { median: times[Math.floor(ROUNDS / 2)], p95: times[Math.floor(ROUNDS * 0.95)], lines };
 }
 
-/** A bed whose log is filled. */
+/** Fills the log of a bed. */
 function filled(name, bed, attempts) {
   say(`${name}: filling ${whole(attempts)} attempts`);
   const done = spawnSync(filler, [bed.url, `${attempts}`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });

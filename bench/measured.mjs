@@ -1,10 +1,10 @@
-// Runs a process and says how long it took, how much CPU it used and how much memory it needed at most.
+// Runs a process and measures its time, CPU time and memory.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 
 const TICK = 100; // clock ticks a second in /proc, on every Linux
 
-/** CPU seconds of a process; with its ended children when `children` is set. */
+/** CPU seconds of a process, with `children` including its ended children. */
 export function cpuOf(pid, children = false) {
   const fields = stat(pid);
   if (!fields) return 0;
@@ -12,7 +12,7 @@ export function cpuOf(pid, children = false) {
   return (user + system + (children ? endedUser + endedSystem : 0)) / TICK;
 }
 
-/** CPU seconds of a server and all its processes, ended ones included. */
+/** CPU seconds of a server and its child processes, including ended ones. */
 export function cpuOfFamily(pid) {
   let sum = cpuOf(pid, true);
   for (const name of readdirSync('/proc')) {
@@ -21,7 +21,7 @@ export function cpuOfFamily(pid) {
   return sum;
 }
 
-/** The fields of /proc/PID/stat after the name: state, parent … */
+/** The fields of /proc/PID/stat after the name: state, parent PID, … */
 function stat(pid) {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -31,7 +31,7 @@ function stat(pid) {
   }
 }
 
-/** Most memory so far, and memory now. */
+/** Peak and current memory, in bytes. */
 function memoryOf(pid) {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
@@ -43,8 +43,8 @@ function memoryOf(pid) {
 }
 
 /**
- * → { seconds, cpu, memory, memories, stdout, stderr }; fails when the process does. `env` replaces the environment.
- * `memories` is what it had each second.
+ * → { seconds, cpu, memory, memories, stdout, stderr }. Rejects if the process fails. `env`
+ * replaces the environment. `memories` has the memory at each second.
  */
 export function measured(command, words, { env, cwd, input } = {}) {
   return new Promise((done, failed) => {

@@ -1,9 +1,11 @@
-// A mailing of a million, once on each database: what it costs, how its memory goes, when its first letter leaves, and
-// whether every address got one letter. Writes its section of docs/performance.md.
+// A mailing of a million letters, once on each database: its cost, its memory over time, when the
+// first letter is sent, and whether every address gets one letter. Writes a section of
+// docs/performance.md.
 //
-//   node bench/million.mjs PATH-OF-SKYCHIMP          (make bench-million does it, with a private PostgreSQL)
+//   node bench/million.mjs PATH-OF-SKYCHIMP   (make bench-million, with a private PostgreSQL)
 //
-// LETTERS (1000000) changes the size; only the default writes the table. ON=SQLite or ON=PostgreSQL does one of them.
+// LETTERS (1000000) changes the size. Only the default writes the table. ON=SQLite or ON=PostgreSQL
+// runs one of them.
 import { resolve } from 'node:path';
 import { Bed, closeAll, sink } from './bed.mjs';
 import { writeTable } from './docs.mjs';

@@ -1,9 +1,10 @@
-// How many views a second? Loads home page and article with wrk, from the cache and without, and in turn with them a bare
-// route of the same process that answers with the very same bytes; then writes the section "Pages" of docs/performance.md.
+// How many page views per second? Loads the home page and an article with wrk, with and without the
+// cache, and for comparison a bare route of the same process that returns the same bytes. Then
+// writes the section "Pages" of docs/performance.md.
 //
-//   node bench/pages.mjs PATH-OF-EXAMPLE          (make bench does it: target/release/examples/pages)
+//   node bench/pages.mjs PATH-OF-EXAMPLE       (run by make bench: target/release/examples/pages)
 //
-// SECONDS (5) and ROUNDS (3) change the size; only the defaults write.
+// SECONDS (5) and ROUNDS (3) change the size. Only the defaults write.
 import { spawn, spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,7 +17,7 @@ const ROUNDS = Number(process.env.ROUNDS ?? 3);
 const CONNECTIONS = 64;
 const LEAST = 0.6;
 
-/** Requests per second and the 99th percentile of the latency, in milliseconds. */
+/** Requests per second, and the 99th percentile of latency in milliseconds. */
 function wrk(address, seconds = SECONDS) {
   const words = ['-t', '1', '-c', `${CONNECTIONS}`, '-d', `${seconds}s`, '--latency', '-H', 'Accept-Encoding: gzip', address];
   const { stdout, status } = spawnSync('wrk', words, { encoding: 'utf8' });

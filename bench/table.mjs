@@ -1,4 +1,4 @@
-// Numbers for people.
+// Formatting of results.
 import { spawnSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 
@@ -6,7 +6,7 @@ export const say = (text) => console.error(`bench: ${text}`);
 export const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 export const whole = (number) => Math.round(number).toLocaleString('en').replaceAll(',', ' ');
 
-/** A table with a column of names and one for each of `columns`. */
+/** A Markdown table with a column of names and one for each of `columns`. */
 export function table(columns, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [line(['', ...columns]), `|---|${columns.map(() => '---:|').join('')}`, ...rows.map(line)].join('\n');

@@ -1,9 +1,10 @@
-// What do people who watch a mailing cost? One process sends and serves; its CPU while nobody looks at the page of the running
-// mailing, and while a hundred do, each with a stream of events. Writes the section "The live page" of docs/performance.md.
+// What do viewers of a running mailing cost? One process sends and serves the site. Measures its
+// CPU time while nobody watches the mailing's page and while a hundred viewers do, each with an
+// event stream. Writes the section "The live page" of docs/performance.md.
 //
 //   node bench/viewers.mjs PATH-OF-SKYCHIMP          (part of make bench)
 //
-// VIEWERS (100), SECONDS (20) and ROUNDS (3) change the size; only the defaults write.
+// VIEWERS (100), SECONDS (20) and ROUNDS (3) change the size. Only the defaults write.
 import { resolve } from 'node:path';
 import { Bed, closeAll, sink } from './bed.mjs';
 import { writeSection } from './docs.mjs';
@@ -15,12 +16,12 @@ const VIEWERS = size('VIEWERS', 100);
 const SECONDS = size('SECONDS', 20);
 const ROUNDS = size('ROUNDS', 3);
 const standard = !['VIEWERS', 'SECONDS', 'ROUNDS'].some((name) => process.env[name]);
-/** Letters per second: a mailing under way, on a machine that could do more. */
+/** Letters per second: a running mailing that does not use the machine's full speed. */
 const RATE = 500;
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1_000));
 
-/** CPU of the process as a share of one core, and events per viewer and second. */
+/** CPU usage of the process as a share of one core, and events per viewer and second. */
 async function watched(site, path, viewers) {
   const stop = new AbortController();
   let events = 0;

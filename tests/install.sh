@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine that has Rust, Node and make:
 #
-#   tests/install.sh          all that the tests and the bench need: PostgreSQL, Postfix (with smtp-sink and smtp-source),
-#                             Valkey or Redis, wrk, Chromium, OpenSSL, a C compiler, nss_wrapper (which gives one process
-#                             its own host names), and an S3-compatible server from PyPI
-#   tests/install.sh check    what `make check` needs: a C compiler and the tools of tools/requirements.txt from PyPI
+#   tests/install.sh          everything for the tests and the bench: PostgreSQL, Postfix (with
+#                             smtp-sink and smtp-source), Valkey or Redis, wrk, Chromium, OpenSSL,
+#                             a C compiler, nss_wrapper (gives a process its own host names), and
+#                             an S3-compatible server from PyPI
+#   tests/install.sh check    what `make check` needs: a C compiler, and the tools listed in
+#                             tools/requirements.txt from PyPI
 #
-# Debian packages are named in one line before they are installed. Services that come with them are neither started nor
-# enabled: the tests run private instances of their own. What comes from PyPI goes into tests/.venv.
+# Names the Debian packages before installing them. Services they contain are neither started nor
+# enabled: the tests run private instances. Python packages go into tests/.venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -29,7 +31,7 @@ if [ "$what" = tests ]; then
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
     { have postfix && have smtp-sink && have smtp-source; } || missing+=(postfix)
     if ! have valkey-server && ! have redis-server; then
-        # Debian has Valkey since 13, Redis before
+        # Debian has Valkey since 13, before that Redis
         if apt-cache show valkey-server >/dev/null 2>&1; then missing+=(valkey-server); else missing+=(redis-server); fi
     fi
     have wrk || missing+=(wrk)
@@ -38,7 +40,8 @@ if [ "$what" = tests ]; then
     ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)
 fi
 
-# the policy that keeps the packages' services from starting while they are unpacked, if we made it
+# prevents the packages' services from starting during installation; removed later only if we made
+# it
 policy=/usr/sbin/policy-rc.d
 made_policy=''
 remove_policy() { [ -z "$made_policy" ] || as_root rm -f $policy; }
@@ -71,7 +74,7 @@ install_packages() {
     done
 }
 
-# from_pypi REQUIREMENTS: installs them once, and again when the file changes
+# from_pypi REQUIREMENTS: installs the packages, and again when the file changes
 from_pypi() {
     local venv=tests/.venv
     local installed

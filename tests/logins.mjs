@@ -1,5 +1,5 @@
-// The login service of the tests' Postfix: the server side of Dovecot's authentication protocol (version 1.2),
-// with one user. Prints the port it listens on.
+// Login service for the tests' Postfix: the server side of Dovecot's authentication protocol
+// (version 1.2), with one user. Prints the port it listens on.
 import { createServer } from 'node:net';
 
 const USER = 'skychimp';

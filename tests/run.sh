@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# The whole suite: Rust tests on SQLite and on PostgreSQL, the plans of what they executed, examples in the documentation, browser tests.
-# Runs inside `tests/services.sh run`; `make test` does both. Ends with one line: N passed, N failed.
+# Runs the whole suite: Rust tests on SQLite and PostgreSQL, checks of their query plans, examples
+# in the documentation, browser tests. Runs inside `tests/services.sh run`; `make test` does both.
+# The last line is: N passed, N failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
-statements=$(mktemp -d) # what the suites execute, for the check of its plans
+statements=$(mktemp -d) # statements executed by the suites, for the check of their query plans
 trap 'rm -rf "$log" "$statements"' EXIT
 code=0
 closing=()
 
-# part NAME COMMAND...: runs it, keeps its closing lines
+# part NAME COMMAND...: runs the command and keeps its summary lines
 part() {
     local name=$1 began=$SECONDS
     shift

@@ -1,26 +1,32 @@
 #!/usr/bin/env bash
-# Starts a private PostgreSQL and a private Postfix, runs a command that uses them, and stops both.
+# Starts private instances of PostgreSQL and other services, runs a command that uses them, and
+# stops them.
 #
 #   tests/services.sh run [--durable] [--postgres-only] -- COMMAND [ARGUMENT...]
 #
-# Everything lives in one temporary folder and listens on 127.0.0.1 with random ports; services that the machine
-# runs already are not touched. The command finds in its environment
+# Everything is in one temporary directory and listens on 127.0.0.1 on random ports. Services
+# already running on the machine are not touched. The command gets these environment variables:
 #
-#   TEST_DATABASE_URL          postgres://postgres@127.0.0.1:PORT/postgres   (the suite makes a database per test)
-#   TEST_POSTGRES_PID          its main process, whose CPU the bench counts
-#   TEST_POSTGRES_RESTART      a program that stops it at once and starts it again after as many seconds as it is told
+#   TEST_DATABASE_URL          postgres://postgres@127.0.0.1:PORT/postgres   (the suite creates a
+#                              database per test)
+#   TEST_POSTGRES_PID          PID of its main process, whose CPU time the bench measures
+#   TEST_POSTGRES_RESTART      a program that stops it immediately and starts it again after the
+#                              number of seconds given as argument
 #   TEST_POSTFIX               127.0.0.1:PORT   plain SMTP, STARTTLS offered, no login
-#   TEST_POSTFIX_SUBMISSION    127.0.0.1:PORT   STARTTLS required, login required: user `skychimp`, password `correct horse`
-#   TEST_POSTFIX_CA            the certificate authority of both, PEM; the name in the certificate is `localhost`
-#   TEST_S3_URL                an S3-compatible store (moto) with a bucket, as the setting `media_url`
-#   TEST_POSTFIX_MAILDIR       the folder with every accepted letter, one file each
+#   TEST_POSTFIX_SUBMISSION    127.0.0.1:PORT   STARTTLS and login required: user `skychimp`,
+#                              password `correct horse`
+#   TEST_POSTFIX_CA            CA certificate for both, PEM; the certificates' name is `localhost`
+#   TEST_S3_URL                an S3-compatible store (moto) with a bucket, as in `media_url`
+#   TEST_POSTFIX_MAILDIR       the directory with every accepted letter, one file each
 #
-# (Valkey or Redis is not among them: a test that wants one starts its own, which it may kill.)
+# (Valkey and Redis are not started here: tests that need one start their own, which they may kill.)
 #
-# Postfix accepts every address, except that `refused@…` gets 550 5.1.1 and `later@…` gets 450 4.2.0.
+# Postfix accepts every address, except that `refused@…` gets 550 5.1.1 and `later@…` gets 450
+# 4.2.0.
 #
-# PostgreSQL refuses to run as root: then it runs as the user `postgres`. Postfix insists on root: without it, `sudo`
-# is used. `--durable` keeps PostgreSQL's defaults (fsync on), as the bench wants; tests need no durability.
+# PostgreSQL refuses to run as root: it then runs as the user `postgres`. Postfix needs root:
+# without it, `sudo` is used. `--durable` keeps PostgreSQL's defaults (fsync on), as the bench
+# needs; tests need no durability.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C.UTF-8
@@ -35,7 +41,7 @@ as_postgres() {
 
 runas() { if [ "$(id -u)" = 0 ]; then echo "runuser -u postgres -- "; fi; }
 
-# A port nobody listens on. Below the range from which the kernel takes the ports of outgoing connections.
+# Picks a free port, below the range that the kernel uses for outgoing connections.
 free_port() {
     local port
     while :; do
@@ -44,7 +50,7 @@ free_port() {
     done
 }
 
-# wait_for SECONDS WHAT COMMAND...
+# wait_for SECONDS WHAT COMMAND...: retries the command until it succeeds
 wait_for() {
     local deadline=$((SECONDS + $1)) what=$2
     shift 2
@@ -54,7 +60,7 @@ wait_for() {
     done
 }
 
-# Does an SMTP server greet at this port?
+# Whether an SMTP server answers on this port.
 greets() { timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && head -c 4 <&3" 2>/dev/null | grep -q '^220 '; }
 
 postgres_bin() {
@@ -64,8 +70,8 @@ postgres_bin() {
     echo "$folder"
 }
 
-# Hundreds of databases for tests are some GB in a million files, which take minutes to remove from a disk: they stand
-# in memory when there is plenty.
+# Hundreds of test databases take several GB in a million files, which are slow to delete from disk.
+# Keep them in memory if there is enough.
 postgres_folder() {
     local free shared
     free=$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
@@ -147,7 +153,7 @@ start_postfix() {
     as_root install -d -o nobody -g "$gid" -m 755 "$root/mail/all"
     as_root install -d -m 755 "$root/queue"
     as_root install -d -o postfix -m 755 "$root/postfix-data"
-    # no real mail system may be reached from here: every address is delivered into one folder
+    # no real mail system can be reached from here: every address is delivered into one directory
     cat >"$postfix_config/main.cf" <<CONF
 compatibility_level = 3.6
 myhostname = localhost
@@ -221,7 +227,7 @@ stop_postfix() {
     as_root postfix -c "$postfix_config" stop >/dev/null 2>&1 || true
 }
 
-# Postfix asks a Dovecot for logins; this one knows a single user.
+# Postfix asks a Dovecot server to verify logins. This one knows a single user.
 start_logins() {
     node "$(dirname "$0")/logins.mjs" >"$root/logins.port" &
     logins=$!
@@ -229,7 +235,7 @@ start_logins() {
     auth_port=$(cat "$root/logins.port")
 }
 
-# Keeps everything in memory; one bucket.
+# Starts an in-memory S3 server with one bucket.
 start_s3() {
     local port venv
     venv=$(dirname "$0")/.venv

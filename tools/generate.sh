@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What the program itself knows best: skychimp.example.toml, and the table of settings in docs/configuration.md.
+# Generates skychimp.example.toml, and the table of settings in docs/configuration.md, from the
+# program.
 #
-#   tools/generate.sh PROGRAM            writes them
-#   tools/generate.sh PROGRAM --check    fails when they are not what the program says
+#   tools/generate.sh PROGRAM            writes both files
+#   tools/generate.sh PROGRAM --check    fails if they are out of date
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +14,7 @@ trap 'rm -rf "$fresh"' EXIT
 "$program" config example >"$fresh/skychimp.example.toml"
 "$program" config table >"$fresh/table"
 [ "$(grep -c '^<!-- configuration: ' docs/configuration.md)" = 2 ] || { echo "docs/configuration.md: a mark is missing" >&2; exit 1; }
-# the table goes between the two marks
+# put the table between the two marks
 sed -e '/^<!-- configuration: begin/r '"$fresh/table" -e '/^<!-- configuration: begin/,/^<!-- configuration: end/{/^<!--/!d}' \
     docs/configuration.md >"$fresh/configuration.md"
 

@@ -1,7 +1,7 @@
-//! Says whether the front-end bundle is there (`cfg(bundle)`): it is built into the program.
+//! Sets `cfg(bundle)` if the front-end bundle exists, so that it is embedded into the program.
 //!
-//! Without it everything compiles, so that `cargo check` works in a fresh clone without Node; pages then have no
-//! styles and scripts. An optimised program is not built without it.
+//! Without the bundle everything still compiles, so `cargo check` works in a fresh clone without
+//! Node, but pages have no styles and scripts. Release builds fail without it.
 
 fn main() {
     println!("cargo::rerun-if-changed=assets/dist");

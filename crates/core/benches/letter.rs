@@ -1,7 +1,8 @@
-//! What a letter costs: `cargo bench -p skychimp-core --bench letter`.
+//! Measures the cost of a letter: `cargo bench -p skychimp-core --bench letter`.
 //!
-//! A 20 kB HTML letter with ten personal links and its text part, in Latin and in Cyrillic letters; prints the
-//! microseconds of each step, the best of many short rounds, so that a busy machine does not count.
+//! A 20 kB HTML letter with ten personal links and its text part, in Latin and in Cyrillic. Prints
+//! the microseconds of each step, the best of many short rounds, so that other load does not
+//! matter.
 
 #![expect(
     clippy::print_stdout,
@@ -36,7 +37,7 @@ fn html(words: &str) -> String {
     html + "<p><a href=\"{{ unsubscribe_url }}\">x</a></p></body></html>"
 }
 
-/// The shortest time of one call, in microseconds.
+/// Prints the shortest time of one call, in microseconds.
 fn measure(name: &str, mut call: impl FnMut()) {
     let mut best = Duration::MAX;
     for _ in 0..300 {

@@ -1,6 +1,7 @@
-//! Measures how fast recipients become deliveries: `cargo run --release -p skychimp-core --example expand_bench [RECIPIENTS]`.
+//! Measures how fast recipients become deliveries:
+//! `cargo run --release -p skychimp-core --example expand_bench [RECIPIENTS]`.
 //!
-//! A fresh SQLite file, or a database of its own on PostgreSQL when `TEST_DATABASE_URL` is set.
+//! Uses a fresh SQLite file, or a new PostgreSQL database when `TEST_DATABASE_URL` is set.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use std::time::Instant;

@@ -1,7 +1,9 @@
-//! Fills the log of attempts for `bench/log.mjs`: `fill_log DATABASE_URL ATTEMPTS`, on a database without tables.
+//! Fills the log of attempts for `bench/log.mjs`: `fill_log DATABASE_URL ATTEMPTS`, on an empty
+//! database.
 //!
-//! Six of ten attempts belong to one owner, in sixty mailings of one run each; the others to forty owners with two. One recipient,
-//! `person8@example.org`, got a letter of each mailing. Prints, as JSON, who the owner is and the moment in the middle of the log.
+//! Six in ten attempts belong to one owner with sixty mailings of one run each, the others to forty
+//! owners with two each. One recipient, `person8@example.org`, got a letter of each mailing of the
+//! first. Prints the owner's login and a time in the middle of their log as JSON.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -11,7 +13,7 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::testing::{execute, fill_log, list, user};
 
-/// Of 100 letters five take a second attempt.
+/// Five in 100 letters take a second attempt.
 const LETTERS: i64 = 100;
 const ATTEMPTS: i64 = 105;
 
@@ -38,7 +40,7 @@ async fn main() {
         "UPDATE deliveries SET recipient_id = (SELECT id FROM recipients WHERE owner_id = $1)
                   WHERE owner_id = $1 AND email_key = 'person8@example.org'";
     execute(&db, person, ann).await.unwrap();
-    // a run takes as long as `fill_log` makes it: 200 letters a second
+    // `fill_log` sends 200 letters per second
     let lasted = u64::try_from(letters * 6 / 10 / 200).unwrap();
     let middle = now - Duration::from_secs(lasted / 2);
     println!(

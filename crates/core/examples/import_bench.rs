@@ -1,5 +1,6 @@
-//! `import_bench URL N`: imports N recipients into an empty database, then the same file again, then a file in which every
-//! second one changed; prints rows per second of each. R8 asks for 50 000.
+//! `import_bench URL N`: imports N recipients into an empty database, then the same file again,
+//! then a file in which every second row changed. Prints rows per second of each; the target is 50
+//! 000 (R8).
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::fmt::Write as _;
@@ -74,7 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Addresses in no order, as in life.
+/// Addresses in random order, as in real files.
 fn file(n: usize, changed: bool) -> Result<Vec<u8>, Error> {
     let mut text = String::from("email,ФИО,город,сумма,комментарий\n");
     for i in 0..n {

@@ -1,4 +1,4 @@
-//! Who may enter: users, passwords, sessions, second factors, rate limits, the audit log.
+//! Accounts and access: users, passwords, sessions, second factors, rate limits, the audit log.
 
 pub mod audit;
 pub mod limit;

@@ -1,4 +1,4 @@
-//! The blog: posts, Markdown, pictures, and the version of what strangers are shown.
+//! The blog: posts, Markdown rendering, pictures, and the version of the public content.
 
 pub mod content;
 pub mod markdown;

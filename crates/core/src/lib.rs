@@ -1,9 +1,9 @@
-//! What the service is: its types, its rules and the only SQL.
+//! The domain of the service: types, rules and all SQL.
 //!
-//! One module per word of the domain. Pages, commands and the engine call the operations here; none of
-//! them holds a rule of its own. A query is a method on its type and takes `&mut Tx` first.
+//! One module per area. Pages, commands and the engine call the operations here and contain no
+//! rules. A query is a method on its type and takes `&mut Tx` first.
 //!
-//! *Invariants*: no other crate depends on `sqlx`; time, randomness and ids are arguments.
+//! *Invariants*: no other crate depends on `sqlx`; the time is always an argument.
 
 pub mod accounts;
 pub mod blog;

@@ -1,4 +1,4 @@
-//! What looks at everything: moderation, deletion, the archive of an account, overviews.
+//! Features that span all areas: moderation, account deletion, account archives, overviews.
 
 pub mod archive;
 pub mod dashboard;

@@ -1,4 +1,4 @@
-//! Mailings and what becomes of them: schedules, runs, deliveries, attempts, reports, servers.
+//! Mailings and how they are sent: schedules, runs, deliveries, attempts, reports, servers.
 
 pub mod attempt;
 pub mod delivery;

@@ -1,7 +1,7 @@
-//! A fresh database for every test, for the suites of all crates.
+//! A fresh database for every test, and fixtures, for the suites of all crates.
 //!
-//! On SQLite a file in a temporary folder; on PostgreSQL, when `TEST_DATABASE_URL` is set, a database of its own on
-//! that server. CI does both, so a statement that works on one database only cannot land.
+//! On SQLite a file in a temporary folder; on PostgreSQL, when `TEST_DATABASE_URL` is set, a new
+//! database on that server. CI runs both, so a statement that works on one only cannot land.
 
 mod audience;
 mod cache;
@@ -36,7 +36,7 @@ use crate::platform::ids::{PasskeyId, PostId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::outbox::OutboxLetter;
 
-/// The letters that the service has written, oldest first, whatever became of them.
+/// All letters that the service has written, oldest first, in any state.
 pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     let mut tx = db.read().await?;
     Ok(on_db!(&mut tx, conn => sqlx::query_as(
@@ -49,7 +49,7 @@ pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     .await)?)
 }
 
-/// Gives a post texts that an older version let in, apart from its history.
+/// Sets the texts of a post to some that only an older version accepted. Its history stays.
 pub async fn store_as_before(db: &Db, id: PostId, title: &str, html: &str) -> Result<(), Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query(
@@ -70,7 +70,7 @@ pub async fn store_as_before(db: &Db, id: PostId, title: &str, html: &str) -> Re
     tx.commit().await
 }
 
-/// Makes a verified user `{name}@example.org` with the password `correct horse {name}`.
+/// Creates a verified user `{name}@example.org` with the password `correct horse {name}`.
 pub async fn user(db: &Db, name: &str, role: Role) -> Result<UserId, Error> {
     let password = HashedPassword::new(&format!("correct horse {name}"))?;
     let mut tx = db.write().await?;
@@ -91,7 +91,7 @@ pub async fn user(db: &Db, name: &str, role: Role) -> Result<UserId, Error> {
     Ok(id)
 }
 
-/// A passkey of an account whose key nobody holds; the one it has, if any.
+/// A passkey of the account. If it has none, adds one whose key nobody holds.
 pub async fn passkey(db: &Db, owner: UserId, now: Moment) -> Result<PasskeyId, Error> {
     let mut tx = db.write().await?;
     if let Some(known) = Passkey::all_of(&mut tx, owner).await?.first() {

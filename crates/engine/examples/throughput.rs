@@ -1,4 +1,5 @@
-//! Sends a mailing through the whole engine as fast as the server takes it: expansion, claims, letters, the log.
+//! Sends a mailing through the whole engine as fast as the server accepts it: expansion, claims,
+//! letters, the log.
 //!
 //! ```text
 //! smtp-sink -u nobody -c 127.0.0.1:2525 1000 &
@@ -6,11 +7,12 @@
 //! cargo run --release -p skychimp-engine --example throughput -- postgres://… 127.0.0.1:2525 50000 50 8000
 //! ```
 //!
-//! The numbers: letters, connections, size of the text in octets. Prints letters per second, CPU per letter of this
-//! process, and the most memory it took. With PostgreSQL the database has to be empty.
+//! The numbers are letters, connections and size of the text in bytes. Prints letters per second,
+//! and CPU time per letter and peak memory of this process. With PostgreSQL the database must be
+//! empty.
 
-#![expect(clippy::print_stdout, reason = "its output is its purpose")]
-#![expect(clippy::cast_precision_loss, reason = "numbers for reading")]
+#![expect(clippy::print_stdout, reason = "prints its results")]
+#![expect(clippy::cast_precision_loss, reason = "figures for display")]
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -121,7 +123,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// A text with personal fields, as long as asked for.
+/// A text with personal fields, of at least `size` bytes.
 fn text(size: usize) -> String {
     let mut text = String::from("Dear {{ name | default(\"customer\") }},\n\n");
     let mut line = 0;
@@ -135,7 +137,7 @@ fn text(size: usize) -> String {
     text
 }
 
-/// CPU time of this process so far, in the kernel's ticks of 10 ms.
+/// CPU time of this process so far; the kernel counts ticks of 10 ms.
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat
@@ -151,7 +153,7 @@ fn cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// The most memory this process took so far.
+/// Peak memory of this process in kB.
 fn peak_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

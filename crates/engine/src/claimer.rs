@@ -1,8 +1,9 @@
 //! The claimer keeps the queue filled.
 //!
-//! It claims when less than half of what may be in hand is left, nothing while no mail server takes letters, and
-//! little while one is tried. In hand is what leaves within a second: a fast server costs few claims, and behind a slow one
-//! nobody waits long. With nothing to do it only reads, once per tick and after each wake-up.
+//! It claims when less than half of the permitted letters are waiting: none while no mail server
+//! accepts letters, and a few while one is being tried. A worker holds about as many letters as it
+//! sends within a second, so a fast server costs few claims and behind a slow one no letter waits
+//! long. When there is nothing to do it only reads, once per tick and after each wake-up.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,48 +23,48 @@ use crate::letters::RunTemplate;
 use crate::queue::Job;
 use crate::shared::Shared;
 
-/// Letters of the outbox per claim.
+/// Outbox letters per claim.
 const OUTBOX: usize = 50;
-/// Letters per claim while the mail server is tried.
+/// Letters per claim while a mail server is being tried.
 const TRIAL: usize = 5;
-/// After an error.
+/// Pause after an error.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bounds of the letters in hand.
+/// Bounds for the number of letters in hand.
 const FEWEST: usize = 100;
 const MOST: usize = 4_000;
-/// Milliseconds over which the pace is told, so that what senders take at once after a claim, each its first letter, says
-/// little.
+/// Milliseconds over which the pace is measured: long enough that the burst after a claim, when
+/// each sender takes its first letter, hardly matters.
 const LEARN: usize = 250;
-/// Letters per connection that keep all of them busy.
+/// Letters per connection that keep all connections busy.
 const BUSY: usize = 4;
-/// Templates that are kept, beside those in use.
+/// Cached templates, in addition to those in use.
 const TEMPLATES: usize = 64;
 
-/// See the module.
+/// Fills the queue of one worker with claimed letters.
 #[derive(Debug)]
 pub struct Claimer {
-    /// What the worker shares.
+    /// The state it shares with the worker's other tasks.
     pub shared: Arc<Shared>,
-    /// How often it looks without being woken.
+    /// How often it looks for work without being woken.
     pub tick: Duration,
-    /// Letters in hand and waiting, at most.
+    /// Largest number of waiting letters.
     most: usize,
-    /// What leaves within a second, as far as is known.
+    /// Estimated number of letters sent per second.
     pace: usize,
-    /// How many waited when that was looked at last.
+    /// Queue length when last checked.
     filled: usize,
-    /// How many left since then.
+    /// Letters taken from the queue, and since when.
     gone: (usize, Instant),
     /// The last claim found something.
     busy: bool,
     templates: HashMap<RunId, Arc<RunTemplate>>,
-    /// Runs whose letter cannot be compiled; told once.
+    /// Runs whose letter cannot be compiled; each is logged once.
     broken: Vec<RunId>,
     turn: usize,
 }
 
 impl Claimer {
-    /// A claimer.
+    /// Looks for work every `tick` and after each wake-up.
     pub fn new(shared: Arc<Shared>, tick: Duration) -> Self {
         let most = shared.most_in_hand();
         Self {
@@ -119,7 +120,7 @@ impl Claimer {
         }
     }
 
-    /// Learns from how fast letters leave how many may be in hand.
+    /// Adapts the number of letters in hand to the rate at which they are sent.
     fn keep_pace(&mut self) {
         let waiting = self.shared.queue.len();
         let (mut gone, since) = self.gone;
@@ -136,7 +137,7 @@ impl Claimer {
         }
     }
 
-    /// Claims once; false when there was nothing.
+    /// Claims once; false when there was nothing to claim.
     async fn fill(&mut self) -> anyhow::Result<bool> {
         let shared = Arc::clone(&self.shared);
         self.keep_pace();
@@ -188,7 +189,8 @@ impl Claimer {
         let known = shared.gate.is_open() && shared.gate.knows(&claims);
         let jobs = self.jobs(jobs, claims, now);
         if claimed > 0 && !known {
-            // current before anything leaves; letters of a run that has just begun would be sent back
+            // refresh the gate first, or the letters of a run that has just started would be sent
+            // back
             shared.renew_gate().await;
         }
         shared.queue.add(jobs);
@@ -208,7 +210,7 @@ impl Claimer {
         Ok(runs.iter().any(|run| run.may_leave(strangers)))
     }
 
-    /// Compiles letters that are needed and not there yet; forgets some of other runs when there are many.
+    /// Compiles missing templates; when there are many, drops those of other runs.
     async fn compile(
         &mut self,
         tx: &mut skychimp_core::platform::db::Tx,
@@ -220,7 +222,7 @@ impl Claimer {
             self.templates.retain(|id, _| needed.contains(id));
         }
         if self.shared.gate.strangers() {
-            // its run got another sender before it could be claimed again
+            // the run was given another sender before it could be claimed again
             self.templates
                 .retain(|_, template| !template.is_from_nobody());
         }
@@ -265,7 +267,7 @@ impl Claimer {
                     claim: Box::new(claim),
                     claimed_at: now,
                 }),
-                // it began between reading and claiming; the next claim knows it
+                // the run started between reading and claiming; the next claim finds it
                 None => self.shared.give_back(&claim),
             }
         }

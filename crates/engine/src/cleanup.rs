@@ -22,25 +22,25 @@ use skychimp_core::sending::sending_server::Outcomes;
 
 use crate::EngineConfig;
 
-/// How often.
+/// Interval between two cleanups.
 const EVERY: Duration = Duration::from_hours(1);
-/// How often deleted accounts are looked for without being woken.
+/// How often to look for deleted accounts without being woken.
 const ERASE: Duration = Duration::from_mins(1);
 /// How often expired files are looked for without being woken.
 const FILES_INTERVAL: Duration = Duration::from_mins(1);
 /// How long letters in flight of one are waited for.
 const ERASE_AGAIN: Duration = Duration::from_secs(2);
-/// How long letters of the outbox are kept when they are over.
+/// How long finished outbox letters are kept.
 const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
-/// How long it is known how many letters a mail server got in each minute; limits look back a day.
+/// How long the per-minute counters of mail servers are kept; limits look back a day.
 const KEEP_USE: Duration = Duration::from_hours(7 * 24);
 
-/// Runs that are forgotten before others are looked for.
+/// Runs per query for old runs.
 const RUNS: i64 = 100;
-/// Between two slices of letters that are forgotten.
+/// Pause between two slices of deletions.
 const REST: Duration = Duration::from_millis(20);
 
-/// What was removed or ended.
+/// Counts of what was removed or ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Done {
     sessions: u64,
@@ -101,7 +101,7 @@ pub async fn erase(config: EngineConfig) {
     }
 }
 
-/// Cleans up every hour, the first time at once.
+/// Cleans up at the start and then every hour.
 pub async fn clean_up(config: EngineConfig) {
     loop {
         match step(&config).await {
@@ -162,8 +162,8 @@ async fn step(config: &EngineConfig) -> Result<Done, Error> {
     })
 }
 
-/// Removes who got what in runs that ended long enough ago, in small transactions with a rest between them: letters that are
-/// being sent come first. Returns how many deliveries.
+/// Deletes the recipients of runs that ended long enough ago, in small transactions with pauses
+/// between them so that sending has priority. Returns the number of deliveries removed.
 async fn forget(config: &EngineConfig) -> Result<u64, Error> {
     let Some(keep) = config.keep else {
         return Ok(0);

@@ -1,7 +1,7 @@
 //! Turns the recipients of runs into deliveries, slice by slice (R19).
 //!
-//! The first slice of a run is small, so that its first letter leaves at once; the smallest run goes first, so that a
-//! large one never keeps it waiting.
+//! The first slice of a run is small, so that its first letter is sent without delay. The smallest
+//! run goes first, so that a large one does not hold it up.
 
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
@@ -13,22 +13,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::TICK;
 
-/// Recipients of the first slice after a pause.
+/// Recipients in the first slice after a pause.
 const FIRST: i64 = 1_000;
-/// Recipients of a slice: some tenths of a second of writing.
+/// Recipients per slice: a few tenths of a second of writing.
 const SLICE: i64 = 10_000;
 
-/// What a step did.
+/// Counts of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stepped {
-    /// New deliveries.
+    /// Deliveries created.
     pub added: i64,
-    /// Runs whose deliveries all exist now.
+    /// Runs whose deliveries now all exist.
     pub complete: i64,
 }
 
-/// Expands one slice of about `limit` recipients, of any run or of those of one mailing. `None`: there is nothing to
-/// expand.
+/// Expands one slice of about `limit` recipients, from any run or only from those of mailing
+/// `only`. `None`: there is nothing to expand.
 pub async fn step(
     db: &Db,
     clock: &Clock,
@@ -53,7 +53,8 @@ pub async fn step(
     }))
 }
 
-/// Expands everything there is, of any run or of those of one mailing; wakes the senders after each slice.
+/// Expands everything, of any run or only of those of mailing `only`; wakes the senders after each
+/// slice.
 pub async fn drain(
     db: &Db,
     clock: &Clock,

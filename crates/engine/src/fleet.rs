@@ -1,16 +1,20 @@
-//! The fleet: all servers that letters may go over, and which of them takes the next letter (R25, R27).
+//! The fleet: all servers that can send, and which of them takes the next letter (R25, R27).
 //!
-//! The smallest priority is asked first; among equals that have room chance decides, by weight. A server has room while it
-//! works, has a connection to spare, and its limits let a letter go within a moment. So letters of a server that is down,
-//! slow or at its limit go over another one, and one that is slow holds nobody back but itself.
+//! The lowest priority number is asked first; among equals with room one is picked at random by
+//! weight. A server has room if it works, has a free connection, and its limits let a letter go
+//! within half a second. Letters of a server that is down, slow or at its limit therefore go over
+//! another one, and a slow server delays no other.
 //!
-//! Weight also bounds connections: beside a heavier server of the same priority a server uses that much less of its own.
-//! Otherwise a long queue would fill all of them, and weights would mean nothing exactly when there is much to send.
+//! Weight also bounds connections: next to a heavier server of the same priority, a server uses
+//! only a proportional share of its connections. Otherwise a long queue would fill all of them, and
+//! weights would have no effect under load.
 //!
-//! While the service is not configured for letters to strangers ([`Fault`]) and a server reaches them, nothing leaves over any.
+//! While the service is not fit to send to external recipients ([`Fault`]) and a server reaches
+//! them, nothing is sent over any server.
 //!
-//! *Invariants*: a letter is with a server only while a [`Seat`] is held, and no more seats are given out than this node's share
-//! of the server's connections. A [`Pass`] does the same for a domain with a limit.
+//! *Invariants*: a letter is with a server only while a [`Seat`] is held, and no more seats are
+//! given out than this node's share of the server's connections. A [`Pass`] does the same for a
+//! domain with a limit.
 
 mod relay;
 mod seat;
@@ -31,45 +35,45 @@ pub use seat::{NotNow, Pass, Seat};
 use crate::health::State;
 use crate::parking::Domain;
 
-/// A letter may take a seat this long before its turn: a connection has to be made.
+/// A letter may take a seat this long before its turn, since connecting takes time.
 const EARLY: Duration = Duration::from_millis(500);
-/// How much a worker has in hand for a server with a rate.
+/// How much work a worker holds for a server with a rate.
 const IN_HAND: Duration = Duration::from_secs(2);
 
-/// What a letter may do.
+/// What to do with a letter.
 #[derive(Debug)]
 pub enum Choice {
-    /// Go over this server.
+    /// Send it over this server.
     Go(Seat),
-    /// Wait: servers work, and all are busy or at their limit until then.
+    /// Wait: servers work, but all are busy or at their limit until then.
     Busy(Option<Instant>),
-    /// Make room for letters to other domains; this one's limit lets go then, or when a letter to it is done.
+    /// Park it: its domain is at its limit until then, or until another letter to it is done.
     Domain(Option<Instant>),
-    /// Go back to the queue: no server takes anything for a while.
+    /// Return it to the queue: no server accepts anything for a while.
     Nothing,
 }
 
-/// How much could be sent.
+/// How many letters could be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capacity {
-    /// Nothing.
+    /// None.
     None,
-    /// A few letters, to try a server.
+    /// A few, to try a server.
     Trial,
-    /// So many in the next moment.
+    /// This many in the near future.
     Letters(usize),
 }
 
-/// See the module.
+/// The servers of this worker, with the state behind its choices.
 #[derive(Debug)]
 pub struct Fleet {
     relays: RwLock<Arc<[Arc<Relay>]>>,
     changed: watch::Sender<u64>,
     freed: Notify,
     domain_freed: Notify,
-    /// How many nodes share the limits.
+    /// Number of nodes that share the limits.
     nodes: AtomicUsize,
-    /// Why nothing may leave at all.
+    /// Why nothing may be sent at all.
     fault: RwLock<Option<Fault>>,
 }
 
@@ -87,49 +91,49 @@ impl Default for Fleet {
 }
 
 impl Fleet {
-    /// All servers, the first to be asked first.
+    /// All servers, by ascending priority number.
     pub fn relays(&self) -> Arc<[Arc<Relay>]> {
         Arc::clone(&self.relays.read())
     }
 
-    /// Puts others in place of the present ones.
+    /// Replaces the servers.
     pub fn replace(&self, mut relays: Vec<Arc<Relay>>) {
         relays.sort_by_key(|relay| relay.priority);
         *self.relays.write() = relays.into();
     }
 
-    /// Nothing leaves while there is a fault; whether that is news.
+    /// Sets or clears the reason why nothing is sent; returns whether it changed.
     pub fn set_fault(&self, fault: Option<Fault>) -> bool {
         std::mem::replace(&mut *self.fault.write(), fault) != fault
     }
 
-    /// Connections of this node to all servers together, at most.
+    /// Largest number of connections to all servers together, if this were the only node.
     pub fn connections(&self) -> usize {
         self.relays().iter().map(|relay| relay.connections).sum()
     }
 
-    /// Servers came, went, began or ceased to work, or a limit let go.
+    /// Notifies when servers are added, removed, go up or down, or a limit is free again.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// A seat came free; or anything changed.
+    /// Waits until a seat is released or the fleet changes.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// A letter to a domain with a limit is done; or anything changed.
+    /// Waits until a letter to a domain with a limit is done or the fleet changes.
     pub async fn domain_freed(&self) {
         self.domain_freed.notified().await;
     }
 
-    /// So many nodes share the limits; whether that is new.
+    /// Sets the number of nodes that share the limits; returns whether it changed.
     pub fn set_nodes(&self, nodes: usize) -> bool {
         let nodes = nodes.max(1);
         self.nodes.swap(nodes, Ordering::Relaxed) != nodes
     }
 
-    /// Works out how many seats each server has, and tells that something changed.
+    /// Recomputes the number of seats per server, and notifies of a change.
     pub fn refresh(&self) {
         let nodes = self.nodes.load(Ordering::Relaxed);
         let relays = self.relays();
@@ -220,7 +224,7 @@ impl Fleet {
         }
     }
 
-    /// A seat, unless somebody was quicker.
+    /// Takes a seat, unless another sender was faster.
     fn seat(self: &Arc<Self>, relay: &Arc<Relay>, trial: bool) -> Option<Seat> {
         let limit = if trial {
             1
@@ -244,7 +248,7 @@ impl Fleet {
         })
     }
 
-    /// What a domain with a limit takes from this node.
+    /// What this node may send to a domain with a limit.
     pub fn domain(&self, name: &str) -> Domain {
         let nodes = u32::try_from(self.nodes.load(Ordering::Relaxed)).unwrap_or(1);
         let relays = self.relays();
@@ -262,7 +266,7 @@ impl Fleet {
                 room,
                 pace: Duration::from_secs_f64(1.0 / per_second) * nodes,
             },
-            // the limit is gone
+            // the limit has been removed
             None => Domain {
                 room: usize::MAX,
                 pace: Duration::ZERO,
@@ -270,7 +274,7 @@ impl Fleet {
         }
     }
 
-    /// How much could be sent in the next moment, up to `most`.
+    /// How many letters could be sent in the near future, up to `most`.
     pub fn capacity(&self, most: usize) -> Capacity {
         if self.fault.read().is_some() {
             return Capacity::None;
@@ -306,7 +310,7 @@ impl Fleet {
         }
     }
 
-    /// Why nothing can be sent, for people; `None`: something can.
+    /// Why nothing can be sent, as readable text; `None`: something can.
     pub fn obstacle(&self) -> Option<String> {
         if let Some(fault) = *self.fault.read() {
             return Some(fault.to_string());
@@ -331,7 +335,7 @@ impl Fleet {
         Some(why.join("; "))
     }
 
-    /// When a used-up limit lets go next.
+    /// When the next used-up limit is free again.
     pub fn lets_go(&self) -> Option<Instant> {
         let now = Instant::now();
         let relays = self.relays();
@@ -342,17 +346,17 @@ impl Fleet {
     }
 }
 
-/// When a letter that has to wait may try again.
+/// When a waiting letter may try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// At this moment.
+    /// At this time.
     At(Instant),
-    /// When somebody else is done.
+    /// When another letter is done.
     Freed,
 }
 
 impl Until {
-    /// Keeps the earlier of two.
+    /// Keeps the earlier of the two.
     fn note(self, known: &mut Option<Self>) {
         *known = Some(match (*known, self) {
             (Some(Self::At(known)), Self::At(other)) => Self::At(known.min(other)),

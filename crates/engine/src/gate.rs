@@ -1,12 +1,13 @@
-//! The gate: may this letter leave now?
+//! The gate: may this letter be sent now?
 //!
-//! Asked before each letter and answered from memory. A task re-reads what is behind it several times a second: runs that
-//! may send (mailing running, not disabled, owner not blocked, end not come) and addresses suppressed since the letters were
-//! claimed. So nothing leaves later than a second after the commit that forbids it (R22, R39, R40, S21), and no
-//! statement runs per letter.
+//! It is asked before each letter and answers from memory. A task refreshes its data several times
+//! a second: runs that may send (mailing running, not disabled, owner not blocked, end not reached)
+//! and addresses suppressed since the letters were claimed. So nothing is sent later than a second
+//! after the commit that forbids it (R22, R39, R40, S21), without a query per letter.
 //!
-//! *Invariants*: an answer is never based on something read more than [`FRESH`] ago: while the database is away nothing
-//! leaves. Nothing leaves after the worker's lease either: another one may have its letters by then.
+//! *Invariants*: no answer is based on data older than [`FRESH`], so nothing is sent while the
+//! database is unavailable. Nothing is sent after the worker's lease has expired either, since
+//! another worker may have its letters.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,34 +21,35 @@ use skychimp_core::platform::time::{Clock, Moment};
 use skychimp_core::sending::delivery::{Claim, Delivery, OpenRun, Scope};
 use tokio::time::Instant;
 
-/// The oldest knowledge that lets a letter pass.
+/// Maximum age of the data behind an answer.
 pub const FRESH: Duration = Duration::from_millis(900);
 
-/// How often the knowledge is renewed.
+/// How often the data is refreshed.
 pub const RENEW: Duration = Duration::from_millis(250);
 
-/// Suppressions are read this far back from the oldest claim in hand: clocks of nodes differ, commits take time.
+/// Suppressions are read from this long before the oldest claim in hand: node clocks differ and
+/// commits take time.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// The answer.
+/// Whether a letter may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It may leave.
+    /// Yes.
     Go,
-    /// Nobody knows at the moment.
+    /// Unknown at present: ask again.
     Wait,
-    /// Not now: back to the queue.
+    /// Not now: return it to the queue.
     Back,
     /// Never: the address was suppressed, for this reason.
     Skip(&'static str),
 }
 
-/// See the module.
+/// The cached data behind the answers.
 #[derive(Debug)]
 pub struct Gate {
     clock: Clock,
     known: RwLock<Known>,
-    /// Letters reach strangers: runs that are from nobody stay.
+    /// Letters reach external recipients: runs whose sender address cannot exist are held.
     strangers: AtomicBool,
 }
 
@@ -57,14 +59,14 @@ struct Known {
     open: HashMap<RunId, OpenRun>,
     suppressed: HashMap<UserId, HashMap<String, &'static str>>,
     lease_until: Moment,
-    /// Outcomes cannot be recorded: nothing else may leave.
+    /// Outcomes cannot be recorded: nothing may be sent.
     stuck: bool,
-    /// The database failed, see [`Gate::trouble`].
+    /// The database has failed, see [`Gate::trouble`].
     trouble: bool,
 }
 
 impl Gate {
-    /// A gate that is shut until [`Gate::renew`] and [`Gate::lease`].
+    /// A gate that stays closed until [`Gate::renew`] and [`Gate::lease`].
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -73,45 +75,45 @@ impl Gate {
         }
     }
 
-    /// Whether the servers of the fleet reach strangers.
+    /// Sets whether the fleet's servers reach external recipients.
     pub fn set_strangers(&self, strangers: bool) {
         self.strangers.store(strangers, Ordering::Release);
     }
 
-    /// See [`Gate::set_strangers`].
+    /// The value of [`Gate::set_strangers`].
     pub fn strangers(&self) -> bool {
         self.strangers.load(Ordering::Acquire)
     }
 
-    /// The worker's lease runs until this moment.
+    /// Sets when the worker's lease ends.
     pub fn lease(&self, until: Moment) {
         self.known.write().lease_until = until;
     }
 
-    /// Whether outcomes pile up.
+    /// Closes the gate while outcomes cannot be recorded.
     pub fn stuck(&self, stuck: bool) {
         let mut known = self.known.write();
         known.stuck = stuck;
         known.trouble |= stuck;
     }
 
-    /// The database failed at something.
+    /// Notes a database failure.
     pub fn trouble(&self) {
         self.known.write().trouble = true;
     }
 
-    /// Whether it ever did.
+    /// Whether there has been a database failure since the gate was created.
     pub fn had_trouble(&self) -> bool {
         self.known.read().trouble
     }
 
-    /// Whether anything may leave at all.
+    /// Whether anything may be sent at all.
     pub fn is_open(&self) -> bool {
         let known = self.known.read();
         known.is_fresh() && !known.stuck && self.clock.now() < known.lease_until
     }
 
-    /// Whether the runs of these letters were there when the gate was renewed last.
+    /// Whether the runs of these claims were known at the last refresh.
     pub fn knows(&self, claims: &[Claim]) -> bool {
         let known = self.known.read();
         claims
@@ -119,7 +121,7 @@ impl Gate {
             .all(|claim| known.open.contains_key(&claim.run))
     }
 
-    /// May it leave?
+    /// Decides about one letter.
     pub fn ask(&self, claim: &Claim) -> Answer {
         let now = self.clock.now();
         let known = self.known.read();
@@ -139,8 +141,8 @@ impl Gate {
             .map_or(Answer::Go, |why| Answer::Skip(why))
     }
 
-    /// Reads again what the answers are based on, for the owners of letters in hand; `since`: when the oldest of these
-    /// was claimed.
+    /// Refreshes the data, for the owners of letters in hand; `since`: when the oldest of these was
+    /// claimed.
     pub async fn renew(
         &self,
         db: &Db,
@@ -148,7 +150,7 @@ impl Gate {
         owners: &HashSet<UserId>,
         since: Moment,
     ) -> Result<(), Error> {
-        // what is committed from here on may be missing below
+        // taken first: later commits may be missing from what follows
         let read_at = Instant::now();
         let mut tx = db.read().await?;
         let open = OpenRun::all(&mut tx, scope, self.clock.now()).await?;

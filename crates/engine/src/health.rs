@@ -1,8 +1,10 @@
-//! Whether the mail server works for us (R27).
+//! The health of a mail server: a circuit breaker (R27).
 //!
-//! A server that cannot be reached, or that breaks one conversation after the other, is left alone for a time that grows
-//! from a second to a minute. Then one connection is tried; when it stands, one letter at a time goes out until the server has
-//! given a real answer. While it is down no letter is touched and nobody fails: they wait in the queue.
+//! A server that cannot be reached, or that breaks several sessions in a row, is left alone for a
+//! pause that grows from a second to a minute (to five minutes for a refused login or a used-up
+//! quota). Then one connection is tried. Once it is up, letters are sent one at a time until the
+//! server has given a real answer. While a server is down its letters wait in the queue; none of
+//! them fails.
 
 use std::time::Duration;
 
@@ -11,45 +13,45 @@ use skychimp_smtp::{Class, ConnectError, Outcome, Report};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Conversations in a row that break before the server is left alone.
+/// Broken sessions in a row after which the server counts as down.
 const STRIKES: u32 = 3;
 /// The first pause.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_mins(1);
-/// The longest pause when the server does not take our login or our quota is used up: trying often may lock the account.
+/// The longest pause after a refused login or a used-up quota: frequent tries may lock the account.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// How long a server is left alone that cannot be used before it is changed.
+/// Pause for a server that cannot work until its settings change.
 const BROKEN: Duration = Duration::from_hours(24 * 365);
 
-/// What is known about the server.
+/// State of the circuit breaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// It answers.
     Up,
-    /// A connection stands after a pause; one letter at a time until it answers one.
+    /// It accepted a connection after a pause; one letter at a time until it answers one.
     Trying,
-    /// It is left alone until this moment.
+    /// It is left alone for a while.
     Down(Down),
 }
 
-/// Why a server is left alone, and for how long.
+/// Why a server is left alone, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
-    /// When this was found out, or heard.
+    /// When this node found out or was informed.
     pub since: Instant,
     /// When it is tried again.
     pub until: Instant,
-    /// The kind of trouble.
+    /// Class of the error, as [`Class::as_str`].
     pub class: &'static str,
-    /// Why, for people.
+    /// The reason as readable text, such as the server's reply.
     pub why: String,
-    /// Another node found out.
+    /// Reported by another node.
     pub heard: bool,
 }
 
 impl Down {
-    /// Somebody has to do something about it: the login is refused, or the quota is used up.
+    /// Whether an administrator has to act: the login is refused, or the quota is used up.
     pub fn is_pause(&self) -> bool {
         is_pause(self.class)
     }
@@ -79,12 +81,12 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The present state and its changes.
+    /// Subscribes to the state.
     pub fn watch(&self) -> watch::Receiver<State> {
         self.state.subscribe()
     }
 
-    /// The present state.
+    /// A copy of the current state.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
     }
@@ -99,12 +101,12 @@ impl Health {
         matches!(*self.state.borrow(), State::Down(_))
     }
 
-    /// Its last good answer.
+    /// Time of its last good answer.
     pub fn answered(&self) -> Option<Instant> {
         self.inner.lock().answered
     }
 
-    /// A connection was made after a pause, here or by another node.
+    /// A connection was made after a pause, by this node or another.
     pub fn connected(&self) {
         self.state.send_if_modified(|state| {
             let down = matches!(state, State::Down(_));
@@ -115,12 +117,12 @@ impl Health {
         });
     }
 
-    /// No connection could be made.
+    /// Connecting failed.
     pub fn refused(&self, error: &ConnectError) {
         self.pause(error.class, &error.reply);
     }
 
-    /// It cannot be used as it is, until it is changed.
+    /// It cannot work until its settings change.
     pub fn broken(&self, why: &str) {
         self.state.send_replace(State::Down(Down {
             since: Instant::now(),
@@ -131,7 +133,7 @@ impl Health {
         }));
     }
 
-    /// Another node leaves it alone.
+    /// Takes over another node's pause, unless this node's current pause ends earlier.
     pub fn heard(&self, down: Down) {
         self.state.send_if_modified(|state| {
             let news = !matches!(state, State::Down(known) if known.until <= down.until);
@@ -142,7 +144,7 @@ impl Health {
         });
     }
 
-    /// Somebody asks for another try.
+    /// Ends the pause, so that the server is tried now.
     pub fn retry(&self) {
         self.state.send_if_modified(|state| match state {
             State::Down(down) if down.until > Instant::now() => {
@@ -153,7 +155,7 @@ impl Health {
         });
     }
 
-    /// A letter was answered, or was not.
+    /// Takes a letter's outcome into account.
     pub fn reported(&self, report: &Report) {
         if matches!(
             report.class,
@@ -187,7 +189,7 @@ impl Health {
 
     fn pause(&self, class: Class, why: &str) {
         let mut inner = self.inner.lock();
-        // many connections fail at the same moment: that is one failure
+        // many connections fail at the same time: that counts as one failure
         if self.is_down() && !self.is_over() {
             return;
         }
@@ -224,7 +226,7 @@ fn is_pause(class: &str) -> bool {
     [Class::Auth.as_str(), Class::Limit.as_str()].contains(&class)
 }
 
-/// Whether the report says that the server does its work, whatever it thinks of this letter.
+/// Whether the server works, even if it refused this letter.
 fn is_answer(report: &Report) -> bool {
     match report.outcome {
         Outcome::Sent => true,
@@ -276,13 +278,13 @@ mod tests {
 
     fn pause(health: &Health) -> Duration {
         match &*health.state.borrow() {
-            // what has passed of it meanwhile is less than half a second
+            // less than half a second of it has passed
             State::Down(down) => down.until - Instant::now() + Duration::from_millis(500),
             other => panic!("{other:?}"),
         }
     }
 
-    /// The pause passes.
+    /// Ends the pause.
     fn pass(health: &Health) {
         health.state.send_modify(|state| {
             if let State::Down(down) = state {
@@ -291,7 +293,7 @@ mod tests {
         });
     }
 
-    /// R27: pauses grow, many failures at once are one, an answer ends it.
+    /// R27: pauses grow, simultaneous failures count as one, and an answer resets them.
     #[tokio::test]
     async fn pauses_grow_until_an_answer() {
         let health = Health::default();
@@ -312,7 +314,7 @@ mod tests {
         assert_eq!(pause(&health).as_secs(), 1);
     }
 
-    /// R26, R27: single broken conversations are no outage, several in a row are.
+    /// R26, R27: occasional broken sessions are not an outage; several in a row are.
     #[tokio::test]
     async fn broken_conversations_in_a_row_are_an_outage() {
         let health = Health::default();
@@ -328,7 +330,7 @@ mod tests {
         assert!(health.is_down());
     }
 
-    /// R27: while a server is tried, a failure ends the trial at once.
+    /// R27: a failure during the trial starts the next, longer pause.
     #[test]
     fn failed_trial_is_a_longer_pause() {
         let health = Health::default();
@@ -339,7 +341,8 @@ mod tests {
         assert_eq!(pause(&health).as_secs(), 2);
     }
 
-    /// R27: what another node says is believed until it is known better, and never shortens a pause; another try does.
+    /// R27: a pause reported by another node is taken over, never lengthens a pause that ends
+    /// earlier, and is ended by a retry.
     #[test]
     fn news_of_other_nodes_are_heard() {
         let health = Health::default();

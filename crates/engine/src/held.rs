@@ -1,6 +1,7 @@
-//! Runs that must not leave because their sender is nobody ([`skychimp_core::sending::service`]).
+//! Runs that may not be sent because their sender address cannot exist
+//! ([`skychimp_core::sending::service`]).
 //!
-//! They froze it while letters reached nobody but the sandbox or a server on this machine.
+//! The address was frozen into the run while letters only reached the sandbox or a local server.
 
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Moment;
@@ -9,7 +10,8 @@ use skychimp_core::sending::service::{Fault, Service};
 
 use crate::shared::Shared;
 
-/// Gives such runs the sender that their mailing has now; those whose mailing has no better one say why they wait.
+/// Gives such runs the sender their mailing has now. If that is unusable too, the run shows why it
+/// is waiting.
 pub async fn review(shared: &Shared, service: &Service, now: Moment) -> Result<(), Error> {
     let mut tx = shared.db.read().await?;
     let runs = OpenRun::all(&mut tx, shared.scope, now).await?;

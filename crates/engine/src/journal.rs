@@ -1,19 +1,21 @@
-//! The journal: what a process that was killed did with its letters.
+//! The journal: what a killed process did with its letters.
 //!
-//! Between the final dot of a letter and the commit of its outcome lie milliseconds in which only this process knows
-//! that the letter left. The journal is a local file that is told first: that a letter is about to be in flight, and
-//! what became of it as soon as the server's reply was read. Writing it is a copy into the system's page cache,
-//! which outlives a killed process. The next process on the machine finds the file, records outcomes that were not
-//! recorded, logs letters that were in flight as in doubt, and returns everything else to the queue untried.
+//! Between the final dot of a letter and the commit of its outcome, only this process knows that
+//! the letter was sent. So each step is first written to a local file: that a letter is about to be
+//! in flight, and its outcome as soon as the server's reply has been read. A write is a copy into
+//! the kernel's page cache, which survives a killed process. The next process on the machine finds
+//! the file, records missing outcomes, logs letters in flight as in doubt, and returns everything
+//! else to the queue untried.
 //!
-//! *Invariants*: a letter's content never leaves before its entry is written. Replaying is idempotent: the database takes an
-//! outcome only while the dead worker still holds the delivery for that very attempt, so entries that were recorded
-//! long ago do no harm.
+//! *Invariants*: the entry is written before the content of a letter is sent. Replay is idempotent:
+//! the database accepts an outcome only while the dead worker still holds the delivery for that
+//! very attempt, so entries recorded earlier do no harm.
 //!
-//! *Design notes.* Two files of a fixed size, written in turns, each filled with zeros first: when the disk is full the
-//! journal still has its place. A line that is not needed any more stays until it is written over; lines carry a growing
-//! number and are put in order when read. After a power failure the page cache is gone and the journal may lack its last lines: it
-//! names the boot of the machine, and if that was another one everything without an outcome counts as in doubt.
+//! *Design notes.* Two files of a fixed size are used alternately. Both are filled with zeros
+//! first, so that a full disk does not stop the journal. An obsolete line stays until it is
+//! overwritten; lines carry a sequence number and are sorted when read. A power failure loses the
+//! page cache and possibly the last lines. The file therefore names the boot of the machine; after
+//! a reboot, everything without an outcome counts as in doubt.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -26,19 +28,19 @@ use serde::{Deserialize, Serialize};
 use skychimp_core::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
 use skychimp_core::sending::delivery::Attempted;
 
-/// Size of each of the two files; some 3 000 outcomes.
+/// Size of each of the two files in bytes; room for about 3 000 outcomes.
 const SIZE: u64 = 1 << 20;
 
-/// A letter whose content is leaving.
+/// A letter whose content is being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flight {
-    /// Whose.
+    /// Owner of the run.
     pub owner: UserId,
-    /// The run.
+    /// The run the delivery belongs to.
     pub run: RunId,
-    /// The delivery.
+    /// The delivery in flight.
     pub delivery: DeliveryId,
-    /// The attempt.
+    /// Number of the attempt, from 1.
     pub number: i64,
 }
 
@@ -58,13 +60,13 @@ enum OwnedLine {
     Landed(DeliveryId),
 }
 
-/// The journal of a living worker. Nobody else can open it as long as this exists.
+/// The journal of a live worker, locked against other processes.
 #[derive(Debug)]
 pub struct Journal {
     worker: WorkerId,
     dir: PathBuf,
     boot: String,
-    /// Held while this process lives; the system lets go of it however the process ends.
+    /// Held while the process lives; the kernel releases it however the process ends.
     _lock: File,
     inner: Mutex<Inner>,
 }
@@ -75,7 +77,7 @@ struct Inner {
     active: usize,
     position: u64,
     sequence: u64,
-    /// Lines that must survive a change of files.
+    /// Lines to copy when the files are switched.
     pending: HashMap<DeliveryId, Pending>,
 }
 
@@ -86,7 +88,7 @@ struct Pending {
 }
 
 impl Journal {
-    /// Begins the journal of a worker in `dir`.
+    /// Creates the journal of a worker in `dir`. Fails if it exists already.
     pub fn create(dir: &Path, worker: WorkerId) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let files = [file(dir, worker, "0")?, file(dir, worker, "1")?];
@@ -94,7 +96,7 @@ impl Journal {
         for file in &files {
             file.write_all_at(&zeros, 0)?;
         }
-        // last: a journal with a lock is complete
+        // last: a journal with a lock file is complete
         let lock = file(dir, worker, "lock")?;
         lock.try_lock().map_err(io::Error::from)?;
         let journal = Self {
@@ -117,7 +119,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// A letter's content is about to leave.
+    /// Notes that the content of a letter is about to be sent.
     pub fn in_flight(&self, flight: Flight) -> io::Result<()> {
         let mut inner = self.inner.lock();
         let line = inner.line(&Line::Flight(&flight))?;
@@ -130,7 +132,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The outcome of an attempt is known and not recorded yet.
+    /// Notes the outcome of an attempt that is not recorded yet.
     pub fn done(&self, attempted: &Attempted) -> io::Result<()> {
         let mut inner = self.inner.lock();
         let line = inner.line(&Line::Done(attempted))?;
@@ -144,7 +146,7 @@ impl Journal {
         inner.write(&line, &self.boot)
     }
 
-    /// A letter that was said to be in flight did not leave.
+    /// Notes that a letter announced as in flight was not sent; does nothing for unknown ones.
     pub fn landed(&self, delivery: DeliveryId) -> io::Result<()> {
         let mut inner = self.inner.lock();
         if inner.pending.remove(&delivery).is_none() {
@@ -154,7 +156,7 @@ impl Journal {
         inner.write(&line, &self.boot)
     }
 
-    /// The outcomes of these are recorded.
+    /// Drops deliveries whose outcomes are recorded in the database.
     pub fn forget(&self, deliveries: impl Iterator<Item = DeliveryId>) {
         let mut inner = self.inner.lock();
         for delivery in deliveries {
@@ -162,13 +164,13 @@ impl Journal {
         }
     }
 
-    /// Letters in flight whose outcome nobody will learn any more.
+    /// Letters in flight without an outcome.
     pub fn flights(&self) -> Vec<Flight> {
         let inner = self.inner.lock();
         inner.pending.values().filter_map(|p| p.flight).collect()
     }
 
-    /// Ends the journal of a worker whose letters are all accounted for.
+    /// Removes the files once all letters are settled.
     pub fn remove(self) -> io::Result<()> {
         remove(&self.dir, self.worker)
     }
@@ -177,7 +179,7 @@ impl Journal {
 impl Inner {
     fn line(&mut self, line: &Line<'_>) -> io::Result<Vec<u8>> {
         self.sequence += 1;
-        // a line feed first: what is left of an older line ends here
+        // a line feed first: it terminates the remains of an overwritten line
         let mut bytes = vec![b'\n'];
         serde_json::to_writer(&mut bytes, &(self.sequence, line))?;
         bytes.push(b'\n');
@@ -193,7 +195,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Goes on in the other file, which gets what is still needed.
+    /// Switches to the other file, after copying the pending lines into it.
     fn turn(&mut self, boot: &str) -> io::Result<()> {
         let mut bytes = self.line(&Line::Boot(boot))?;
         for pending in self.pending.values() {
@@ -210,11 +212,11 @@ impl Inner {
 /// The journal of a process that is gone.
 #[derive(Debug)]
 pub struct Orphan {
-    /// Whose it was.
+    /// The worker that wrote it.
     pub worker: WorkerId,
-    /// Nothing is missing: deliveries without an entry were not tried.
+    /// No line is missing: deliveries without an entry were not tried.
     pub complete: bool,
-    /// Outcomes; some may be recorded already.
+    /// Outcomes; some may have been recorded already.
     pub done: Vec<Attempted>,
     /// Letters in flight without an outcome.
     pub flights: Vec<Flight>,
@@ -223,7 +225,8 @@ pub struct Orphan {
 }
 
 impl Orphan {
-    /// The journals in `dir` whose processes are gone. While an `Orphan` exists no other process gets the same one.
+    /// The journals in `dir` whose processes are gone. An `Orphan` is locked: no other process gets
+    /// it.
     pub fn find(dir: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         let entries = match fs::read_dir(dir) {
@@ -275,7 +278,8 @@ impl Orphan {
                 }
                 OwnedLine::Done(attempted) => {
                     flights.remove(&attempted.delivery);
-                    // an earlier attempt of the same delivery is recorded, or there were no later one
+                    // an earlier attempt of this delivery is recorded, or there would be no later
+                    // one
                     done.insert(attempted.delivery, *attempted);
                 }
             }
@@ -290,7 +294,7 @@ impl Orphan {
         })
     }
 
-    /// Removes the journal; everything in it is recorded.
+    /// Removes the files once everything in them is recorded.
     pub fn remove(self) -> io::Result<()> {
         remove(&self.dir, self.worker)
     }
@@ -309,14 +313,14 @@ fn file(dir: &Path, worker: WorkerId, kind: &str) -> io::Result<File> {
 }
 
 fn remove(dir: &Path, worker: WorkerId) -> io::Result<()> {
-    // the lock first: without it nobody looks at the others
+    // the lock first: without it nobody reads the others
     for kind in ["lock", "0", "1"] {
         fs::remove_file(path(dir, worker, kind))?;
     }
     Ok(())
 }
 
-/// Names the machine's present boot; empty where the system does not tell.
+/// Identifies the current boot of the machine; empty where the kernel does not say.
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|id| id.trim().to_owned())
@@ -369,7 +373,7 @@ mod tests {
         found.remove(0)
     }
 
-    /// R16: what a killed process knew is found again, and nobody reads the journal of a living one.
+    /// R16: the journal of a killed process is found and read; that of a live one is not touched.
     #[test]
     fn orphan_tells_what_was_known() {
         let dir = tempfile::tempdir().unwrap();
@@ -396,7 +400,7 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
-    /// R16: the files keep their size, and what is not recorded survives their turns.
+    /// R16: the files keep their size, and unrecorded entries survive a switch of files.
     #[test]
     fn journal_does_not_grow() {
         let dir = tempfile::tempdir().unwrap();
@@ -423,7 +427,7 @@ mod tests {
         assert_eq!(orphan.flights, [flight(-1)]);
     }
 
-    /// R16: after a power failure the journal is not taken for complete.
+    /// R16: after a reboot the journal does not count as complete.
     #[test]
     fn journal_of_another_boot_is_incomplete() {
         let dir = tempfile::tempdir().unwrap();

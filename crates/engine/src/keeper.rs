@@ -1,4 +1,4 @@
-//! What keeps a worker in order while it sends: its lease, the gate, other workers' remains.
+//! Keeps a worker in order while it sends: its lease, its gate, and what dead workers left behind.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,23 +19,23 @@ use crate::queue::{Job, LONGEST_IN_HAND};
 use crate::retry::Retry;
 use crate::shared::Shared;
 
-/// How often the remains of other workers are looked for.
+/// How often to look for dead workers.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How often tables are looked for that have grown.
+/// How often to look for tables that have grown.
 const STATISTICS: Duration = Duration::from_secs(1);
 
 const KILLED: &str = "the sending process was killed before the server's reply was read";
 const SILENT: &str = "the sending process was not heard of any more";
 
-/// See [`keep_gate`].
+/// Reason for doubt after a database failure, see [`keep_gate`].
 pub const FORGOTTEN: &str = "the database lost what became of this letter";
 
-/// The lease was lost: another worker took this one for dead.
+/// The lease was lost: another worker declared this one dead.
 #[derive(Debug)]
 pub struct LeaseLost;
 
-/// Prolongs the lease. Returns when it is lost.
+/// Renews the lease. Returns when it is lost.
 pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHealth) -> LeaseLost {
     loop {
         let until = shared.clock.now() + lease;
@@ -56,7 +56,7 @@ pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHeal
     }
 }
 
-/// Brings letters back that were put aside, when their domain lets go.
+/// Returns parked letters to the queue when their domain has room again.
 pub async fn unpark(shared: Arc<Shared>) {
     loop {
         let next = shared.parking.next();
@@ -76,7 +76,8 @@ pub async fn unpark(shared: Arc<Shared>) {
     }
 }
 
-/// Keeps PostgreSQL informed of what grows while letters leave ([`Db::refresh_statistics`]).
+/// Refreshes PostgreSQL's statistics of tables that grow while sending
+/// ([`Db::refresh_statistics`]).
 pub async fn keep_statistics(db: Db) {
     if matches!(db, Db::Sqlite { .. }) {
         return;
@@ -99,11 +100,11 @@ async fn prolong(db: &Db, worker: WorkerId, until: Moment) -> Result<bool, Error
     Ok(alive)
 }
 
-/// Renews the gate while letters are in hand, and weeds the queue.
+/// Refreshes the gate while letters are in hand, and weeds the queue.
 ///
-/// When a PostgreSQL that had failed answers again, nobody can say what the worker holds: a claim may have been committed
-/// whose answer was lost, and a server that took over from another one may lack the last commits. The worker
-/// ends and begins again; deliveries that it holds by then without knowing of them are in doubt.
+/// When PostgreSQL answers again after a failure, the worker cannot know what it holds: a claim may
+/// have been committed although its answer was lost, and a failover may have lost the last commits.
+/// So the worker restarts; deliveries it holds without knowing of them are then in doubt.
 pub async fn keep_gate(shared: Arc<Shared>) {
     let mut wake = shared.wake.subscribe();
     let network = matches!(shared.db, Db::Postgres(_));
@@ -124,7 +125,8 @@ pub async fn keep_gate(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Reads what the gate's answers are based on; on failure it shuts by itself. Whether the database answered.
+    /// Reads the data behind the gate's answers; on failure the gate closes. Returns whether the
+    /// database answered.
     pub async fn renew_gate(&self) -> bool {
         let (owners, since) = self.hand.held(self.clock.now());
         let renewed = self.gate.renew(&self.db, self.scope, &owners, since).await;
@@ -138,7 +140,8 @@ impl Shared {
         renewed.is_ok()
     }
 
-    /// Takes out of the queue what may not leave any more, everything while no mail server takes letters, and what has waited too long.
+    /// Removes from the queue what may no longer be sent, everything while no mail server accepts
+    /// letters, and what has waited too long.
     pub fn weed(&self) {
         let down = self.fleet.capacity(1) == Capacity::None;
         let oldest = self.clock.now() - LONGEST_IN_HAND / 2;
@@ -164,7 +167,7 @@ impl Shared {
         }
     }
 
-    /// Tells the runs why nothing moves; whether that worked.
+    /// Writes to the runs why nothing is sent; returns whether that worked.
     pub async fn tell(&self, why: &str) -> bool {
         let told = async {
             let mut tx = self.db.write().await?;
@@ -175,23 +178,23 @@ impl Shared {
     }
 }
 
-/// Looks after what other workers left behind.
+/// Settles what dead workers left behind.
 #[derive(Debug, Clone)]
 pub struct Remains {
-    /// The database.
+    /// Where the deliveries are settled.
     pub db: Db,
-    /// The clock.
+    /// Source of the current time.
     pub clock: skychimp_core::platform::time::Clock,
-    /// Tells others that there is work.
+    /// Wakes other processes when letters return to the queue.
     pub wake: skychimp_core::platform::wake::Wake,
-    /// Where journals are.
+    /// Directory of the journals.
     pub journals: PathBuf,
-    /// When letters in doubt are tried again.
+    /// Decides when letters in doubt are tried again.
     pub retry: Retry,
 }
 
 impl Remains {
-    /// Looks every few seconds.
+    /// Calls [`Remains::look`] every few seconds.
     pub async fn keep(self, own: WorkerId) {
         loop {
             if let Err(error) = self.look(Some(own)).await {
@@ -204,7 +207,8 @@ impl Remains {
         }
     }
 
-    /// Settles journals of killed processes on this machine, then workers whose lease is over, but not this process's `own`.
+    /// Settles the journals of killed processes on this machine, then workers whose lease has
+    /// expired except `own`.
     pub async fn look(&self, own: Option<WorkerId>) -> anyhow::Result<()> {
         let mut settled = false;
         for orphan in Orphan::find(&self.journals)? {
@@ -266,7 +270,7 @@ impl Remains {
         now + self.retry.delay(1, rand::random())
     }
 
-    /// The attempt of a letter of which nobody knows whether it left.
+    /// The attempt of a letter that may or may not have been sent.
     pub fn doubt(&self, flight: &Flight, now: Moment) -> Attempted {
         Attempted {
             owner: flight.owner,
@@ -287,7 +291,8 @@ impl Remains {
     }
 }
 
-/// Ends a worker: records what is known; the rest returns to the queue untried, or in doubt for the reason `doubt`. Returns how many attempts were recorded and how many deliveries returned.
+/// Ends a worker: records `attempted` and returns the rest to the queue, untried or, with `doubt`,
+/// in doubt for that reason. Returns the numbers of recorded attempts and of returned deliveries.
 pub async fn end(
     db: &Db,
     worker: WorkerId,

@@ -1,4 +1,4 @@
-//! From a claim to the bytes of its letter.
+//! Renders a claim into the bytes of its letter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::service::is_nobody;
 use skychimp_smtp::Letter;
 
-/// A letter that cannot be written; it is the letter's fault and will not get better.
+/// A letter that cannot be rendered; retrying does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unwritable {
@@ -42,24 +42,25 @@ impl Unwritable {
     }
 }
 
-/// Writes letters; what all letters of this service have in common.
+/// Renders letters, with what all letters of this service have in common.
 #[derive(Debug)]
 pub struct Writer {
     unsubscribe: UnsubscribeKey,
     base_url: String,
-    /// Of Message-ID and List-Id.
+    /// Domain of Message-ID and List-Id.
     domain: String,
-    /// The service's own sender: name and address.
+    /// The default sender: name and address.
     from: (String, EmailAddress),
     outbox_letters: AtomicU64,
-    /// What links in letters of the outbox begin with, whatever they began with when they were written.
+    /// URL that replaces the origin of links in outbox letters, which may have changed since they
+    /// were queued.
     site: Option<String>,
 }
 
 /// A run's letter, compiled once.
 #[derive(Debug)]
 pub struct RunTemplate {
-    /// The run.
+    /// The run the template belongs to.
     pub run: OpenRun,
     template: LetterTemplate,
     from_name: String,
@@ -70,14 +71,14 @@ pub struct RunTemplate {
 }
 
 impl RunTemplate {
-    /// Whether its letters are from somebody ([`is_nobody`]).
+    /// Whether the sender address cannot exist ([`is_nobody`]).
     pub fn is_from_nobody(&self) -> bool {
         is_nobody(self.from.as_str())
     }
 }
 
 impl Writer {
-    /// `from`: name and address of letters that name no other sender.
+    /// `from`: name and address for letters that name no other sender.
     pub fn new(secret: &SecretKey, base_url: &str, from: (String, EmailAddress)) -> Self {
         let domain = from
             .1
@@ -94,7 +95,7 @@ impl Writer {
         }
     }
 
-    /// Lets links in letters of the outbox begin with the address that is configured, if one is.
+    /// Rewrites links in outbox letters to begin with `site`, if it is set.
     pub fn moving_to(mut self, site: Option<String>) -> Self {
         self.site = site;
         self
@@ -125,7 +126,8 @@ impl Writer {
         }))
     }
 
-    /// Writes one recipient's letter: the same bytes for every attempt as long as he does not change.
+    /// Renders one recipient's letter. Every attempt gets the same bytes unless the recipient is
+    /// edited.
     pub fn letter(&self, run: &RunTemplate, claim: &Claim) -> Result<Letter, Unwritable> {
         let to =
             EmailAddress::parse(&claim.email).map_err(|_| Unwritable::address(&claim.email))?;
@@ -171,7 +173,7 @@ impl Writer {
         })
     }
 
-    /// Writes a letter of the outbox.
+    /// Renders a letter from the outbox.
     pub fn outbox(&self, letter: &OutboxLetter) -> Result<Letter, Unwritable> {
         let moved = self
             .site
@@ -205,7 +207,7 @@ impl Writer {
             list: None,
         };
         let data = compose(&rendered, &headers).map_err(|error| Unwritable::template(&error))?;
-        // ids of deliveries are positive i64: these never meet them
+        // ids of deliveries are positive i64, so they cannot collide with these
         let number = self.outbox_letters.fetch_add(1, Ordering::Relaxed);
         Ok(Letter {
             id: u64::MAX - number,
@@ -238,7 +240,7 @@ fn address_or_none(email: &str) -> Result<Option<EmailAddress>, Unwritable> {
         .map_err(|_| Unwritable::address(email))
 }
 
-/// Message-ID and List-Id are ASCII; the configured sender's domain is checked to have a form in it.
+/// Message-ID and List-Id must be ASCII; a configured sender's domain is known to have such a form.
 fn ascii_domain(domain: &str) -> String {
     if domain.is_ascii() {
         domain.to_owned()

@@ -1,7 +1,7 @@
-//! What runs without a visitor: the scheduler, the expander, the sender, the outbox, reports, cleaning up.
+//! The background engine: scheduler, expander, senders, outbox, reports and cleanup.
 //!
-//! [`Engine::start`] begins it and [`Engine::stop`] ends it. Any number of engines work on one database, in one process
-//! or in many: what one does the others do not do again.
+//! [`Engine::start`] starts it and [`Engine::stop`] stops it. Any number of engines can share one
+//! database, in one process or in many; no work is done twice.
 //!
 //! ```text
 //!  database ──claimer──▶ queue ──senders──▶ mail server
@@ -9,15 +9,16 @@
 //!     └──────recorder◀─────┴────────┴──▶ journal
 //! ```
 //!
-//! A task that panics begins again, alone or with its worker ([`supervisor`]); [`EngineHealth`] knows of it, and of a lease that
-//! is not renewed.
+//! A task that panics is restarted, alone or together with its worker ([`supervisor`]).
+//! [`EngineHealth`] reports it, and also a lease that is no longer renewed.
 //!
-//! An engine that sends is a *worker* with a lease in the database and a journal on the disk. Should another one take it for dead,
-//! its senders stop and it begins again as a new worker.
+//! An engine that sends is a *worker*: it holds a lease in the database and keeps a journal on
+//! disk. If another worker declares it dead, its senders stop and it restarts as a new worker.
 //!
-//! *Invariants*: no transaction is open while SMTP runs. Every claimed delivery ends in an outcome or goes back to the queue,
-//! however the process ends; the only letters that may leave twice are those whose final dot was out when the process was killed
-//! or the connection broke, and these are logged in doubt.
+//! *Invariants*: no transaction is open during SMTP. Every claimed delivery ends in an outcome or
+//! returns to the queue, however the process ends. A letter can be sent twice only if its final dot
+//! was out when the process was killed or the connection broke; such letters are logged as in
+//! doubt.
 
 mod claimer;
 mod cleanup;
@@ -69,57 +70,58 @@ pub use retry::Retry;
 
 use crate::supervisor::{Pauses, keep};
 
-/// How long settling may take when the engine stops, after the letters in flight have had their time.
+/// Time for shutdown work after the letters in flight have had theirs.
 const SETTLE: Duration = Duration::from_secs(15);
-/// What [`EngineHealth`] calls the worker.
+/// Name of the worker in [`EngineHealth`].
 const WORKER: &str = "the worker";
 
-/// What an engine needs.
+/// Everything an engine needs to run.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// The database, migrated.
+    /// The database, already migrated.
     pub db: Db,
-    /// The clock.
+    /// Source of the current time.
     pub clock: Clock,
-    /// Where "there is work" is heard. On PostgreSQL somebody has to run [`Wake::listen`].
+    /// Wakes the engine when there is work. On PostgreSQL, [`Wake::listen`] must be running.
     pub wake: Wake,
-    /// The mail server of the configuration; `None`: only those in the database.
+    /// The mail server from the configuration; `None`: only servers in the database are used.
     pub server: Option<Server>,
-    /// Where letters go while there is no server at all, neither here nor in the database.
+    /// Receives the letters while neither the configuration nor the database has a server.
     pub sandbox: Option<Server>,
-    /// What certificates of servers in the database are checked against.
+    /// Root certificates for servers in the database.
     pub roots: Roots,
-    /// What nodes share beside the database; may be nothing.
+    /// The cache shared by all nodes; may be absent.
     pub shared: skychimp_core::platform::shared::Shared,
-    /// Signs the links to unsubscribe.
+    /// Signs the unsubscribe links.
     pub secret: SecretKey,
-    /// The service's public address.
+    /// Public URL of the service.
     pub base_url: String,
-    /// The name of the service's own sender; may be empty.
+    /// Display name of the default sender; may be empty.
     pub mail_from_name: String,
-    /// The address of the service's own sender; its domain is that of every Message-ID.
+    /// Address of the default sender; its domain is used in every Message-ID.
     pub mail_from: EmailAddress,
-    /// Where the journal is kept: the folder `journal` in here.
+    /// Directory whose subdirectory `journal` holds the journals.
     pub data_dir: PathBuf,
-    /// Where the blog's pictures are.
+    /// Storage of the blog's images.
     pub gallery: Gallery,
-    /// The first delay of a retry.
+    /// How retries are spread over time.
     pub retry: Retry,
-    /// How long it is kept who got what in a run that is over; `None`: for good.
+    /// How long the recipients of a finished run are kept; `None`: forever.
     pub keep: Option<Duration>,
-    /// Writes the letter to the owner about each run that is over; `None`: nobody gets one.
+    /// Writes the summary letter to the owner of a finished run; `None`: none is sent.
     pub summary: Option<Wording>,
     /// How often the engine looks for work without being woken.
     pub tick: Duration,
-    /// How long a silent worker is taken for alive.
+    /// How long a worker may go without renewing its lease before it counts as dead.
     pub lease: Duration,
-    /// How long letters in flight are waited for when the engine stops.
+    /// How long to wait for letters in flight when the engine stops.
     pub stop_timeout: Duration,
-    /// What it works for. Only [`Scope::All`] also sends the outbox and cleans up.
+    /// What it works on. Only [`Scope::All`] also sends the outbox and cleans up.
     pub scope: Scope,
-    /// Told how it does.
+    /// Receives the engine's health.
     pub health: EngineHealth,
-    /// What letters to strangers are held against. Its mail server is [`EngineConfig::server`].
+    /// Decides whether letters may go to external recipients. [`Engine::start`] sets its mail
+    /// server from [`EngineConfig::server`].
     pub service: Service,
 }
 
@@ -128,12 +130,12 @@ pub struct EngineConfig {
 pub struct Engine {
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
-    /// How long stopping may take.
+    /// Longest duration of a stop.
     patience: Duration,
 }
 
 impl Engine {
-    /// Begins to work. What it needs at the start and cannot have yet, such as the database, it tries again.
+    /// Starts the engine. What is not available at startup, such as the database, is retried.
     #[must_use]
     pub fn start(mut config: EngineConfig) -> Self {
         config.service.mail_server = config.server.as_ref().map(|server| server.host.clone());
@@ -147,7 +149,7 @@ impl Engine {
         }
     }
 
-    /// Waits until it ends without having been stopped, which nobody wants, and tells why.
+    /// Waits until the engine ends by itself, which is always a failure, and returns the reason.
     pub async fn ended(&mut self) -> String {
         let Some(task) = self.task.as_mut() else {
             return std::future::pending().await;
@@ -160,8 +162,9 @@ impl Engine {
         }
     }
 
-    /// Stops: no new letter leaves, those in flight are waited for, the rest goes back to the queue. Whatever happens it takes
-    /// little longer than the time for letters in flight; what could not be settled by then is settled by the journal.
+    /// Stops the engine: no new letter is sent, those in flight are awaited, the rest returns to
+    /// the queue. Takes little longer than [`EngineConfig::stop_timeout`] whatever happens; what is
+    /// not settled by then is settled from the journal at the next start.
     pub async fn stop(mut self) {
         self.stop.cancel();
         let Some(task) = self.task.as_mut() else {
@@ -189,7 +192,7 @@ impl Drop for Engine {
     }
 }
 
-/// Tells that the engine is gone, however it goes.
+/// Marks the engine as ended in its health when dropped.
 struct Ended(EngineHealth);
 
 impl Drop for Ended {
@@ -212,12 +215,12 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
     tokio::join!(workers(&config, &stop), steps);
 }
 
-/// One worker after the other, as long as the engine runs.
+/// Runs one worker after another until the engine stops.
 async fn workers(config: &EngineConfig, stop: &CancellationToken) {
     let health = &config.health;
     let mut pauses = Pauses::default();
     while !stop.is_cancelled() {
-        // a task of its own: its panic is not the engine's, and dropping the engine ends it
+        // a separate task: its panic does not end the engine, and dropping the engine ends it
         let mut life = JoinSet::new();
         let (own, token) = (config.clone(), stop.clone());
         life.spawn(async move { worker::run(&own, &token).await });
@@ -253,7 +256,7 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
     }
 }
 
-/// Everything beside sending; each task on its own.
+/// Runs everything except sending, each part as a separate task.
 async fn steps(config: &EngineConfig, stop: &CancellationToken) {
     let EngineConfig {
         db,
@@ -283,7 +286,7 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
     );
 }
 
-/// Makes and fills the runs of one mailing.
+/// Creates and expands the runs of one mailing.
 async fn run_only(config: EngineConfig, mailing: MailingId, stop: CancellationToken) {
     let EngineConfig {
         db,

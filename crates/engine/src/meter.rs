@@ -1,11 +1,10 @@
 //! Turns: when the next letter may go to a server, or to one domain over it (S10).
 //!
-//! What may leave is taken out of the limits of all nodes some letters at a time ([`Allowance`]) and handed out here, so no
-//! statement runs per letter. A turn has a moment; whoever waits for it sleeps until then, and nothing ever looks
-//! again and again.
+//! Turns are taken from the limits of all nodes in batches ([`Allowance`]) and handed out here, so
+//! there is no query per letter. A turn has a time; a letter sleeps until then, without polling.
 //!
-//! *Invariants*: a turn is used at its moment or at most [`LATE`] after it, otherwise it is lost: turns do not pile up to a
-//! burst. What was counted and not used is given back.
+//! *Invariants*: a turn is used at its time or at most [`LATE`] after it, otherwise it is lost:
+//! turns never accumulate into a burst. What was counted but not used is given back.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,36 +17,36 @@ use skychimp_core::sending::sending_server::{Allowance, Grant, HELD, Taken};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// How late a turn may be used: the grain of timers and a busy machine. The spacing makes up for it.
+/// How late a turn may be used, given timer granularity and load. The spacing makes up for it.
 const LATE: Duration = Duration::from_millis(20);
-/// Turns are taken for so long ahead.
+/// How far ahead turns are taken.
 const AHEAD: Duration = Duration::from_millis(250);
-/// Letters without spacing are taken so many at a time.
+/// Batch size for letters without spacing.
 const BATCH: i64 = 100;
 
-/// The turns of a server or of a domain on it.
+/// The turns of a server, or of a domain on it.
 #[derive(Debug)]
 pub struct Meter {
-    /// The time between two turns; `None`: only their number counts.
+    /// Time between two turns; `None`: only their number is limited.
     interval: Option<Duration>,
     turns: Mutex<Turns>,
-    /// One waits for the next turn, the others in line behind.
+    /// The first in line waits for the next turn; the others wait for this lock.
     line: tokio::sync::Mutex<()>,
-    /// Letters on their way to the line.
+    /// Number of letters on their way to the line.
     coming: AtomicUsize,
     filled: Notify,
-    /// Turns are needed.
+    /// Notified when more turns are needed.
     asked: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Turns {
-    /// What was granted, the earliest first.
+    /// Grants, earliest first.
     grants: VecDeque<Held>,
-    /// No letter before then, and which limit says so.
+    /// The limit that is used up, and until when.
     exhausted: Option<(&'static str, Instant)>,
     asked: bool,
-    /// Letters that were counted and not sent, by the minute they were counted in.
+    /// Letters counted but not sent, by the minute they were counted in.
     unused: HashMap<Moment, i64>,
 }
 
@@ -63,18 +62,19 @@ struct Held {
 /// What the next letter has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// Go.
+    /// Go now.
     Go,
     /// Wait for its turn.
     At(Instant),
-    /// Ask for turns.
+    /// Request more turns.
     Ask,
-    /// Wait until a limit lets go.
+    /// Wait until the limit is free again.
     Exhausted(Instant),
 }
 
 impl Meter {
-    /// One that asks for turns through `asked`; `interval`: the time between two of them, if there is any.
+    /// A meter that requests turns through `asked`; `interval`: the time between two turns, if
+    /// spaced.
     pub fn new(interval: Option<Duration>, asked: Arc<Notify>) -> Self {
         Self {
             interval,
@@ -86,12 +86,12 @@ impl Meter {
         }
     }
 
-    /// Whether each letter waits for a moment of its own.
+    /// Whether each letter waits for a particular time.
     pub const fn is_spaced(&self) -> bool {
         self.interval.is_some()
     }
 
-    /// When a letter that comes now may leave, as far as is known.
+    /// When a letter that joins now could leave, as far as known.
     pub fn free_at(&self, now: Instant) -> Instant {
         let coming = u32::try_from(self.coming.load(Ordering::Acquire)).unwrap_or(u32::MAX);
         let mut turns = self.turns.lock();
@@ -107,7 +107,7 @@ impl Meter {
         }
     }
 
-    /// When the first in line may leave, as far as is known.
+    /// When the first in line could leave, as far as known.
     pub fn next_turn(&self, now: Instant) -> Instant {
         match self.turns.lock().next(now) {
             Next::Go | Next::Ask => now,
@@ -115,12 +115,12 @@ impl Meter {
         }
     }
 
-    /// A letter is on its way here.
+    /// Counts a letter on its way here.
     pub fn line_up(&self) {
         self.coming.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// It has its turn, or went elsewhere.
+    /// Uncounts a letter that had its turn or went elsewhere.
     pub fn leave_line(&self) {
         self.coming.fetch_sub(1, Ordering::AcqRel);
     }
@@ -133,7 +133,8 @@ impl Meter {
             .filter(|(_, until)| *until > now)
     }
 
-    /// Waits for a turn and takes it; the error is when a limit lets go. May be dropped at any time.
+    /// Waits for a turn and takes it; the error is when the used-up limit is free again.
+    /// Cancel-safe.
     pub async fn turn(&self) -> Result<(), Instant> {
         let _line = self.line.lock().await;
         loop {
@@ -159,7 +160,7 @@ impl Meter {
         }
     }
 
-    /// Takes a turn if one is there at once.
+    /// Takes a turn if one is available now.
     pub fn try_turn(&self) -> bool {
         let mut turns = self.turns.lock();
         let go = turns.next(Instant::now()) == Next::Go;
@@ -170,7 +171,7 @@ impl Meter {
         go
     }
 
-    /// A letter that had its turn was not sent.
+    /// Gives back the turn of a letter that was not sent.
     pub fn give_back(&self) {
         let mut turns = self.turns.lock();
         if let Some(minute) = turns.grants.front().and_then(|held| held.minute) {
@@ -178,7 +179,7 @@ impl Meter {
         }
     }
 
-    /// How many letters are needed; `None`: there are enough.
+    /// How many more letters to request; `None`: there are enough.
     pub fn wanted(&self, allowance: &Allowance) -> Option<i64> {
         if !self.turns.lock().asked {
             return None;
@@ -189,7 +190,7 @@ impl Meter {
         }))
     }
 
-    /// What came of asking; `until`: the local instant of a limit that is used up.
+    /// Takes in the answer to a request; `now` and `clock` are the same time on both clocks.
     pub fn deliver(&self, taken: Taken, now: Instant, clock: Moment) {
         let mut turns = self.turns.lock();
         turns.asked = false;
@@ -206,7 +207,7 @@ impl Meter {
                     interval,
                     left: count,
                     minute,
-                    // what is counted may be kept for so long, and leaves a moment later
+                    // counted turns may be held this long, and the letter leaves slightly later
                     expires: now + starts_in + HELD / 2,
                 });
             }
@@ -218,12 +219,13 @@ impl Meter {
         self.filled.notify_waiters();
     }
 
-    /// Asking failed; it is asked again.
+    /// Repeats a request that failed.
     pub fn failed(&self) {
         self.asked.notify_one();
     }
 
-    /// Letters to be given back to the limits, by the minute they were counted in. `all`: those in hand too.
+    /// Letters to give back to the limits, by the minute they were counted in. `all`: also those
+    /// not used yet.
     pub fn take_unused(&self, all: bool) -> HashMap<Moment, i64> {
         let mut turns = self.turns.lock();
         if all {
@@ -234,7 +236,7 @@ impl Meter {
         std::mem::take(&mut turns.unused)
     }
 
-    /// Asks for more before the last turn is used.
+    /// Requests more before the last turn is used.
     fn ask_ahead(&self, turns: &mut Turns) {
         let left: i64 = turns.grants.iter().map(|held| held.left).sum();
         let low = turns.grants.len() < 2 && left <= turns.last_grant() / 4;
@@ -281,7 +283,7 @@ impl Turns {
         }
     }
 
-    /// About how many letters a grant has.
+    /// Approximate size of a grant.
     fn last_grant(&self) -> i64 {
         self.grants.back().map_or(0, |held| {
             let ahead = AHEAD.as_micros() / held.interval.as_micros().max(1);
@@ -291,7 +293,7 @@ impl Turns {
 }
 
 impl Held {
-    /// Drops turns whose moment has passed; returns how many.
+    /// Drops turns whose time has passed; returns how many.
     fn lose(&mut self, now: Instant) -> i64 {
         let lost = if self.interval.is_zero() {
             if now < self.expires {
@@ -321,7 +323,7 @@ mod tests {
 
     use super::*;
 
-    /// All nodes' limit as the database keeps it: the next free turn.
+    /// The limit shared by all nodes, as the database keeps it: the next free turn.
     #[derive(Clone)]
     struct Row(Arc<Mutex<Instant>>);
 
@@ -340,7 +342,8 @@ mod tests {
         }
     }
 
-    /// A node with as many senders, each of which needs `busy` for a letter; notes when letters leave.
+    /// A node with this many senders, each of which takes `busy` per letter; records when letters
+    /// leave.
     fn node(
         row: &Row,
         interval: Duration,
@@ -373,7 +376,7 @@ mod tests {
             loop {
                 asked.notified().await;
                 if let Some(want) = meter.wanted(&allowance) {
-                    // the database answers after a moment
+                    // the database takes a while to answer
                     tokio::time::sleep(Duration::from_millis(3)).await;
                     let taken = row.take(want, interval);
                     meter.deliver(taken, Instant::now(), Moment::default());
@@ -396,8 +399,8 @@ mod tests {
             .unwrap_or(0)
     }
 
-    /// S10: three nodes, one of which stops and one that comes later, never send more than the limit in any second, use nearly
-    /// all of it, and get equal shares.
+    /// S10: three nodes, of which one stops and one starts later, never exceed the limit in any
+    /// second, use nearly all of it, and get equal shares.
     #[tokio::test(start_paused = true)]
     async fn nodes_share_a_rate_exactly() {
         for per_second in [1_u32, 7, 20, 100, 450] {
@@ -443,7 +446,7 @@ mod tests {
         }
     }
 
-    /// S10: a pause is not made up for.
+    /// S10: turns missed during a pause are lost.
     #[tokio::test(start_paused = true)]
     async fn turns_do_not_pile_up() {
         let asked = Arc::new(Notify::new());
@@ -471,7 +474,7 @@ mod tests {
         assert_eq!(meter.take_unused(true)[&Moment::default()], 10);
     }
 
-    /// S10: what a limit per day refuses is told at once, and asked again when it lets go.
+    /// S10: a used-up daily limit is reported immediately, and asked again once it is free.
     #[tokio::test(start_paused = true)]
     async fn used_up_limit_is_told() {
         let asked = Arc::new(Notify::new());

@@ -1,7 +1,7 @@
-//! Letters to domains whose limit is used up for the moment: put aside, so that they hold back no others.
+//! Parks letters to domains that are at their limit, so that they do not block others.
 //!
-//! Only a few of a domain wait here, as many as leave in the next seconds. The others would fill the worker's hand, so they go
-//! back to the queue, each until about the moment when its turn comes.
+//! Only as many letters per domain are parked as will be sent in the next seconds. More would use
+//! up the worker's capacity, so they return to the database queue, each until about its turn.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,24 +10,24 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Letters of a domain wait here that leave within this time.
+/// Letters are parked if they will be sent within this time.
 const AHEAD: Duration = Duration::from_secs(5);
-/// The bounds of their number.
+/// Bounds for the number of parked letters per domain.
 const FEWEST: u128 = 10;
 const MOST: u128 = 200;
-/// A letter goes back to the queue for this long at most: the limit may be another one by then.
+/// Longest time a letter goes back to the queue: the limit may change meanwhile.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// What a domain with a limit takes.
+/// What a domain with a limit accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Domain {
-    /// Letters that may be on their way beside those that are.
+    /// How many more letters may be in flight.
     pub room: usize,
-    /// How far letters are apart, on the average.
+    /// Average time between two letters.
     pub pace: Duration,
 }
 
-/// See the module.
+/// Jobs parked by domain.
 #[derive(Debug)]
 pub struct Parking<J> {
     parked: Mutex<HashMap<String, Row<J>>>,
@@ -37,7 +37,7 @@ pub struct Parking<J> {
 #[derive(Debug)]
 struct Row<J> {
     jobs: VecDeque<J>,
-    /// When the first may try again; `None`: when a letter to the domain is done.
+    /// When the first may try again; `None`: when another letter to the domain is done.
     until: Option<Instant>,
     /// The turn of the last letter that went back to the queue.
     later: Option<Instant>,
@@ -69,8 +69,8 @@ impl<J> Row<J> {
 }
 
 impl<J> Parking<J> {
-    /// Puts a letter aside. One that has no place, also because there are `most` in all, comes back with the moment until
-    /// which it should wait elsewhere.
+    /// Parks a letter. If there is no place for its domain, or `most` are parked in total, returns
+    /// the letter and the time until which it should wait in the database queue.
     pub fn add(
         &self,
         name: &str,
@@ -99,7 +99,7 @@ impl<J> Parking<J> {
         Ok(())
     }
 
-    /// Takes out those for which `pick` says so.
+    /// Removes and returns the jobs for which `pick` is true.
     pub fn weed(&self, mut pick: impl FnMut(&J) -> bool) -> Vec<J> {
         let now = Instant::now();
         let mut out = Vec::new();
@@ -114,7 +114,7 @@ impl<J> Parking<J> {
         out
     }
 
-    /// The next letters that may try again, as their domains take them.
+    /// Removes and returns the letters that may try again, as many as their domains accept.
     pub fn due(&self, takes: impl Fn(&str) -> Domain) -> Vec<J> {
         let now = Instant::now();
         let mut due = Vec::new();
@@ -133,7 +133,7 @@ impl<J> Parking<J> {
         due
     }
 
-    /// When the next may try again by itself.
+    /// When the next letter may try again without another one finishing.
     pub fn next(&self) -> Option<Instant> {
         let parked = self.parked.lock();
         parked
@@ -143,7 +143,7 @@ impl<J> Parking<J> {
             .min()
     }
 
-    /// Something was put aside.
+    /// Waits until something is parked.
     pub async fn filled(&self) {
         self.filled.notified().await;
     }
@@ -158,7 +158,7 @@ mod tests {
         pace: Duration::from_secs(1),
     };
 
-    /// S10: what is more than the next seconds take waits elsewhere, each letter until its turn.
+    /// S10: letters beyond the next seconds' capacity go back, each until its turn.
     #[tokio::test(start_paused = true)]
     async fn those_without_a_place_come_back_at_their_turns() {
         let parking = Parking::default();
@@ -178,7 +178,8 @@ mod tests {
         assert_eq!(parking.weed(|()| true).len(), 10);
     }
 
-    /// S10: letters that wait for one another come back as there is room, those that wait for a moment one by one.
+    /// S10: letters that wait for others come back as there is room, those that wait for a time one
+    /// by one.
     #[tokio::test(start_paused = true)]
     async fn letters_come_back_as_there_is_room() {
         let parking = Parking::default();

@@ -1,4 +1,4 @@
-//! The letters a worker has in hand and that wait for a connection.
+//! Letters that a worker has claimed and that wait for a connection.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use tokio_util::sync::CancellationToken;
 
 use crate::letters::RunTemplate;
 
-/// How far back claims in hand can lie at most, see [`Hand::since`].
+/// Oldest age that [`Hand::held`] reports for a claim.
 pub const LONGEST_IN_HAND: Duration = Duration::from_mins(15);
 
 /// One letter to send.
 #[derive(Debug)]
 pub enum Job {
-    /// Of a mailing.
+    /// A letter of a mailing.
     Letter {
-        /// The delivery.
+        /// The claimed delivery.
         claim: Box<Claim>,
-        /// The run's letter.
+        /// The compiled letter of its run.
         template: Arc<RunTemplate>,
-        /// When it was claimed.
+        /// Time of the claim.
         claimed_at: Moment,
     },
-    /// Of the outbox.
+    /// A letter from the outbox.
     Outbox(Box<OutboxLetter>),
 }
 
 impl Job {
-    /// The domain it goes to, in A-labels.
+    /// The domain of the recipient's address, as A-labels.
     pub fn domain(&self) -> &str {
         let address = match self {
             Self::Letter { claim, .. } => &claim.email_key,
@@ -44,18 +44,18 @@ impl Job {
     }
 }
 
-/// Jobs in order; those of the outbox come first.
+/// Jobs in order; outbox letters come first.
 #[derive(Debug, Default)]
 pub struct Queue {
     jobs: Mutex<VecDeque<Job>>,
-    /// Something was added.
+    /// Notified when a job is added.
     filled: Notify,
-    /// Something was taken.
+    /// Notified when a job is taken.
     taken: Notify,
 }
 
 impl Queue {
-    /// Adds jobs of mailings at the end and those of the outbox at the front.
+    /// Adds mailing letters at the end and outbox letters at the front.
     pub fn add(&self, jobs: Vec<Job>) {
         let mut queue = self.jobs.lock();
         let added = jobs.len();
@@ -71,13 +71,13 @@ impl Queue {
         }
     }
 
-    /// Puts a job back where it came from.
+    /// Puts a job back at the front.
     pub fn put_back(&self, job: Job) {
         self.jobs.lock().push_front(job);
         self.filled.notify_one();
     }
 
-    /// The next job; `None` after `stop`.
+    /// Waits for the next job; `None` after `stop`.
     pub async fn take(&self, stop: &CancellationToken) -> Option<Job> {
         loop {
             let filled = self.filled.notified();
@@ -94,7 +94,7 @@ impl Queue {
         }
     }
 
-    /// The next job if at least so many others would be left.
+    /// The next job, if at least `left` others would remain.
     pub fn try_take(&self, left: usize) -> Option<Job> {
         let mut jobs = self.jobs.lock();
         if jobs.len() <= left {
@@ -106,7 +106,7 @@ impl Queue {
         job
     }
 
-    /// Takes out those for which `pick` says so.
+    /// Removes and returns the jobs for which `pick` is true.
     pub fn weed(&self, mut pick: impl FnMut(&Job) -> bool) -> Vec<Job> {
         let mut jobs = self.jobs.lock();
         let (out, keep) = std::mem::take(&mut *jobs)
@@ -118,18 +118,19 @@ impl Queue {
         Vec::from(out)
     }
 
-    /// How many wait.
+    /// Number of waiting jobs.
     pub fn len(&self) -> usize {
         self.jobs.lock().len()
     }
 
-    /// Returns after something was taken.
+    /// Waits until something is taken.
     pub async fn taken(&self) {
         self.taken.notified().await;
     }
 }
 
-/// Whose letters this worker has in hand, from the claim to the outcome; those of the outbox are nobody's.
+/// Counts the letters this worker holds, by owner, from the claim to the outcome. Outbox letters
+/// have no owner.
 #[derive(Debug, Default)]
 pub struct Hand(Mutex<HashMap<Option<UserId>, Held>>);
 
@@ -140,7 +141,7 @@ struct Held {
 }
 
 impl Hand {
-    /// Letters were claimed.
+    /// Counts claimed letters.
     pub fn claimed(&self, owner: Option<UserId>, count: usize, now: Moment) {
         if count == 0 {
             return;
@@ -154,7 +155,7 @@ impl Hand {
             .count += count;
     }
 
-    /// A letter left the hand, one way or another.
+    /// Counts a letter that was settled, handed back or skipped.
     pub fn gone(&self, owner: Option<UserId>) {
         let mut hand = self.0.lock();
         if let Some(held) = hand.get_mut(&owner) {
@@ -165,7 +166,7 @@ impl Hand {
         }
     }
 
-    /// The owners, and when the oldest claim was made at the earliest.
+    /// The owners, and a lower bound for the time of the oldest claim.
     pub fn held(&self, now: Moment) -> (HashSet<UserId>, Moment) {
         let hand = self.0.lock();
         let since = hand.values().map(|held| held.since).min().unwrap_or(now);
@@ -175,7 +176,7 @@ impl Hand {
         )
     }
 
-    /// Whether it is empty.
+    /// Whether no letters are held.
     pub fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
     }

@@ -1,7 +1,8 @@
-//! The recorder: outcomes go to the database in batches, a tenth of a second after they are known.
+//! The recorder: writes outcomes to the database in batches, a tenth of a second after they are
+//! known.
 //!
-//! *Invariants*: an outcome is kept, here and in the journal, until it is committed. While the database does not take
-//! outcomes no other letter leaves ([`crate::gate::Gate::stuck`]).
+//! *Invariants*: an outcome is kept, in memory and in the journal, until it is committed. While the
+//! database rejects outcomes no further letter is sent ([`crate::gate::Gate::stuck`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,53 +20,53 @@ use tokio_util::sync::CancellationToken;
 use crate::gate::Gate;
 use crate::journal::Journal;
 
-/// How long outcomes are gathered: long enough for some hundred at full speed, so that a transaction costs each of them
-/// next to nothing. The journal has them at once.
+/// How long outcomes are collected: several hundred at full speed, so that the cost of a
+/// transaction per outcome is negligible. They are in the journal already.
 const GATHER: Duration = Duration::from_millis(100);
-/// Most of them in one transaction.
+/// Largest batch per transaction.
 const MOST: usize = 1_000;
-/// Pauses after a failure.
+/// Pauses after consecutive failures; the last one repeats.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_secs(1),
 ];
-/// How often recording is tried when the worker stops; what is left is in the journal.
+/// Attempts to record a batch during shutdown; what is left stays in the journal.
 const TRIES_AT_STOP: usize = 10;
 
-/// What is to be recorded.
+/// Something to record.
 #[derive(Debug)]
 pub enum Event {
     /// A delivery was tried.
     Attempted {
-        /// The attempt.
+        /// The attempt with its outcome.
         attempted: Box<Attempted>,
-        /// The room it takes here.
+        /// Its slot among the unrecorded outcomes.
         #[expect(dead_code, reason = "held until the outcome is recorded")]
         slot: Option<OwnedSemaphorePermit>,
     },
     /// A delivery goes back to the queue untried.
     Back(Untried),
-    /// A delivery must never leave.
+    /// A delivery is skipped, for this reason.
     Skip(Box<Claim>, &'static str),
-    /// A letter of the outbox was tried.
+    /// A letter from the outbox was tried.
     Outbox {
-        /// Which.
+        /// The letter that was tried.
         id: OutboxId,
-        /// What follows.
+        /// Its next state.
         next: OutboxNext,
-        /// The reply code.
+        /// SMTP reply code, if there was a reply.
         code: Option<i64>,
-        /// The reply.
+        /// Text of the reply.
         reply: String,
     },
-    /// A letter of the outbox goes back untried.
+    /// A letter from the outbox goes back untried, due at this time.
     OutboxBack(OutboxId, Moment),
 }
 
 impl Event {
-    /// The delivery that was tried, for the log of the program: it names no persons.
+    /// The delivery that was tried, for log lines, which never contain addresses.
     fn delivery(&self) -> Option<i64> {
         match self {
             Self::Attempted { attempted, .. } => Some(attempted.delivery.0),
@@ -74,24 +75,24 @@ impl Event {
     }
 }
 
-/// See the module.
+/// Records the events of one worker.
 #[derive(Debug)]
 pub struct Recorder {
-    /// The database.
+    /// Where outcomes are written.
     pub db: Db,
-    /// The clock.
+    /// Source of the current time.
     pub clock: Clock,
-    /// Whose outcomes.
+    /// The worker that holds the deliveries.
     pub worker: WorkerId,
-    /// Told when outcomes pile up.
+    /// Closed while outcomes cannot be recorded.
     pub gate: Arc<Gate>,
-    /// Told what is recorded.
+    /// Forgets what has been recorded.
     pub journal: Arc<Journal>,
 }
 
 impl Recorder {
-    /// Records until all senders of events are gone. `stop` only means that the database is not waited for any longer.
-    /// Returns whether everything was recorded.
+    /// Records until all event senders are dropped. `stop` only limits how long it waits for the
+    /// database. Returns whether everything was recorded.
     pub async fn run(self, mut events: UnboundedReceiver<Event>, stop: CancellationToken) -> bool {
         let mut batch = Vec::new();
         while events.recv_many(&mut batch, MOST).await > 0 {
@@ -128,10 +129,11 @@ impl Recorder {
         true
     }
 
-    /// Records a batch. What is recorded leaves it and the journal; after an error the rest is still in both.
+    /// Records a batch. Recorded events leave the batch and the journal; after an error the rest is
+    /// still in both.
     ///
-    /// When the log holds one of its attempts already, each outcome is recorded by itself: that one must not keep
-    /// the others from it.
+    /// If one of the attempts is in the log already, the events are recorded one by one, so that
+    /// the duplicate does not block the others.
     async fn record_all(&self, batch: &mut Vec<Event>) -> Result<(), Error> {
         match self.record(batch).await {
             Ok(()) => {
@@ -165,7 +167,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// The first `count` of a batch need nothing more.
+    /// Drops the first `count` events of a batch from the batch and the journal.
     fn settled(&self, batch: &mut Vec<Event>, count: usize) {
         let deliveries = batch.drain(..count).filter_map(|event| match event {
             Event::Attempted { attempted, .. } => Some(attempted.delivery),
@@ -256,8 +258,8 @@ mod tests {
         }
     }
 
-    /// R13, R28: an attempt that the log holds already and a database that fails right behind it lose no outcome: what is not
-    /// recorded stays in the journal until it is.
+    /// R13, R28: a duplicate attempt followed by a database failure loses no outcome; unrecorded
+    /// outcomes stay in the journal.
     #[tokio::test]
     async fn no_outcome_is_lost_behind_a_duplicate() {
         let db = TestDb::new().await.unwrap();
@@ -319,7 +321,7 @@ mod tests {
             "the first is settled, the others are kept"
         );
 
-        // the database is well again
+        // the database works again
         refuse_attempts(&db, next, false).await.unwrap();
         let (sender, events) = mpsc::unbounded_channel();
         for event in batch {

@@ -1,4 +1,4 @@
-//! From a sending server as `core` keeps it to one that `smtp` connects to; and trying one out.
+//! Converts a stored sending server into one that `smtp` can connect to, and tests servers.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use skychimp_smtp::{
     Connection, Connector, Credentials, Outcome, Phase, Roots, Server, Timeouts, Tls,
 };
 
-/// The server with its password, if it has one, and the certificates that its own is checked against.
+/// Converts a stored server, with its password if it has one; `roots` are the authorities it
+/// trusts.
 ///
-/// Rates are not in it: the engine minds those of all nodes together.
+/// Rates are left out: the engine enforces them across all nodes.
 #[must_use]
 pub fn server(kept: &SendingServer, password: Option<String>, roots: Roots) -> Server {
     let port = u16::try_from(kept.port).unwrap_or_default();
@@ -35,11 +36,12 @@ pub fn server(kept: &SendingServer, password: Option<String>, roots: Roots) -> S
     server
 }
 
-/// Each step of a conversation with a server that is only tried out.
+/// Timeout of each step when a server is only tested.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Connects, encrypts, logs in and asks whether letters from `from` would be taken, then leaves; nothing is sent. Tells what the
-/// server can, or what does not work.
+/// Connects, encrypts, logs in and asks whether letters from `from` would be accepted, then
+/// disconnects; sends no letter. Returns what the server can do, or as the error what does not
+/// work.
 pub async fn try_out(mut server: Server, from: &str) -> Result<String, String> {
     server.timeouts = Timeouts::all(PATIENCE);
     let logged_in = if server.credentials.is_some() {
@@ -79,9 +81,10 @@ pub async fn try_out(mut server: Server, from: &str) -> Result<String, String> {
     ))
 }
 
-/// Why the server would take no letters of ours. What it only thinks of one address or of this moment is no reason.
+/// Why the server would accept no letters of ours. Objections to a single address and temporary
+/// ones do not count.
 async fn refusal(connection: &mut Connection, from: &str) -> Option<String> {
-    // RFC 2606: nobody's, so that a server which delivers only for itself says so
+    // a reserved domain (RFC 2606), so that a server which delivers only locally refuses
     for to in [from, "check@example.com"] {
         let Err(report) = connection.probe(from, to).await else {
             continue;

@@ -1,19 +1,20 @@
 //! When a letter that was not accepted is tried again (S3).
 //!
-//! Delays double from the configured base and stop growing at four hours; each is moved by up to a fifth at random, so that letters
-//! deferred together do not come back together. The mailing's end bounds them: a last attempt is made shortly before
-//! it, and when not even that fits the delivery expires. Without an end an upper number of attempts bounds them:
-//! with the usual base of five minutes that is a little more than two days.
+//! Delays double from the configured base up to four hours. Each varies at random by up to a fifth,
+//! so that letters deferred together do not return together. The mailing's end limits retries: a
+//! last attempt is made shortly before it, and if not even that fits, the delivery expires. Without
+//! an end the number of attempts limits them: a little over two days with the default base of five
+//! minutes.
 
 use std::time::Duration;
 
 use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::delivery::Next;
 
-/// No delay grows beyond this, unless the base is longer.
+/// Upper limit of the delay, unless the base is longer.
 const LONGEST: Duration = Duration::from_hours(4);
 
-/// After so many attempts a delivery has failed.
+/// A delivery fails after this many attempts.
 const MOST_ATTEMPTS: i64 = 18;
 
 /// How retries are spread over time.
@@ -23,12 +24,12 @@ pub struct Retry {
     pub base: Duration,
     /// The longest delay.
     pub longest: Duration,
-    /// How many attempts there are in all.
+    /// Largest number of attempts, including the first.
     pub attempts: i64,
 }
 
 impl Retry {
-    /// The usual policy from a first delay on.
+    /// The default policy with this first delay.
     #[must_use]
     pub fn from_base(base: Duration) -> Self {
         Self {
@@ -49,8 +50,8 @@ impl Retry {
         delay.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0))
     }
 
-    /// What becomes of a delivery that was not accepted at attempt `number` and may be later. `end`: nothing leaves from
-    /// that moment on.
+    /// The next state of a delivery that was deferred at attempt `number`. Nothing is sent from
+    /// `end` on.
     #[must_use]
     pub fn next(&self, number: i64, now: Moment, end: Option<Moment>, random: f64) -> Next {
         if number >= self.attempts {
@@ -82,7 +83,7 @@ mod tests {
         Moment::from_millis(1_800_000_000_000)
     }
 
-    /// R27, S3
+    /// R27, S3: delays double up to a limit, vary by a fifth, and add up to two days.
     #[test]
     fn delays_grow_to_a_limit_and_vary() {
         let retry = Retry::from_base(BASE);
@@ -96,7 +97,7 @@ mod tests {
         assert!(total > Duration::from_hours(48) && total < Duration::from_hours(60));
     }
 
-    /// R20, S3: no retry lies behind the end, and the time before it is used.
+    /// R20, S3: no retry falls after the end, and the time before it is used.
     #[test]
     fn the_end_bounds_retries() {
         let retry = Retry::from_base(BASE);

@@ -1,9 +1,11 @@
-//! Makes runs of mailings that are due and ends what is over (R17, R19–R21).
+//! Creates runs of mailings that are due and ends those that are over (R17, R19–R21).
 //!
-//! It sleeps until the next moment in the database, at most a [`TICK`], and wakes when somebody presses Start. What was
-//! missed while no process ran is found the same way: the moments are in the database, not in here.
+//! It sleeps until the next due time in the database, at most a [`TICK`], and wakes when a user
+//! presses Start. Due times missed while no process was running are found the same way, since they
+//! are stored in the database.
 //!
-//! *Invariants*: every step may be repeated and may be cut off anywhere; any number of processes may do it at once.
+//! *Invariants*: every step can be repeated and interrupted anywhere, and can run in any number of
+//! processes at the same time.
 
 use std::time::Duration;
 
@@ -19,42 +21,42 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest time between two looks at the database.
 pub const TICK: Duration = Duration::from_secs(1);
-/// Most mailings, runs and closings of one step.
+/// Limit per step for mailings, runs and closings.
 const BATCH: i64 = 100;
-/// Deliveries of a cancelled or expired run that are closed in one transaction.
+/// Deliveries of a cancelled or expired run closed per transaction.
 const SLICE: i64 = 10_000;
 
-/// What a step did.
+/// Counts of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stepped {
-    /// Runs made.
+    /// Runs created.
     pub runs: i64,
-    /// Missed moments that are not caught up.
+    /// Missed due times that are not caught up.
     pub skipped: i64,
     /// Mailings paused because their letter has an error.
     pub paused: i64,
-    /// Runs whose end has come.
+    /// Runs that have reached their end.
     pub expired: usize,
-    /// Deliveries closed of cancelled and expired runs.
+    /// Deliveries closed in cancelled and expired runs.
     pub closed: i64,
-    /// Mailings completed because their end has come.
+    /// Mailings completed because they have reached their end.
     pub completed: u64,
-    /// Mailings that are due and have to wait until the service is configured, or need to wait no longer.
+    /// Due mailings newly held until the service is configured, or released from that.
     pub held: usize,
-    /// There may be more to do at once.
+    /// There may be more to do immediately.
     pub more: bool,
 }
 
 impl Stepped {
-    /// Nothing was to do.
+    /// Whether there was nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Does what is due now, of all mailings or, with `only`, makes runs of that one alone. Those that may not leave as the `service`
-/// is configured are held.
+/// Does what is due now: for all mailings or, with `only`, creates the runs of that one. Mailings
+/// that may not be sent with the present configuration of the `service` are held.
 pub async fn step(
     db: &Db,
     clock: &Clock,
@@ -165,7 +167,7 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, service: Service, stop: Cance
     }
 }
 
-/// How long nothing is due, at most a [`TICK`]. What is due and was left alone is not looked at again at once.
+/// Time until something is due, at most a [`TICK`]. What is due but was left waits a [`TICK`].
 async fn until_next(db: &Db, clock: &Clock) -> Duration {
     let next = async {
         let mut tx = db.read().await?;

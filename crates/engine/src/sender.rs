@@ -1,10 +1,11 @@
-//! Senders: each carries letters over one connection at a time.
+//! Senders: each sends letters over one connection at a time.
 //!
-//! *Invariants*: the gate is asked before a letter's commands leave and once more when the server waits for its content: however
-//! slow the server is, no content leaves later than the gate knows. A letter whose content leaves is in the journal first.
-//! Whatever happens to a job it ends in exactly one event for the recorder, or back in the queue. What was announced on a
-//! connection is carried to its replies before the connection is left: what the server said about a letter is an attempt, also
-//! when the letter does not leave any more.
+//! *Invariants*: the gate is asked before the commands of a letter are sent, and again when the
+//! server is ready for its content, so a slow server cannot make an outdated answer count. The
+//! journal entry of a letter is written before its content is sent. Every job ends in exactly one
+//! event for the recorder or returns to the queue. Replies to an announced letter (MAIL, RCPT,
+//! DATA) are always read before the connection is given up: what the server says about a letter is
+//! an attempt, even if the letter is then withheld.
 
 mod withdraw;
 
@@ -30,53 +31,53 @@ use crate::recorder::Event;
 use crate::shared::Shared;
 use crate::supervisor::watched;
 
-/// How often a shut gate is asked again.
+/// How often a closed gate is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// How often a letter that waits for its turn is asked about.
+/// How often a waiting letter is checked again.
 const RECONSIDER: Duration = Duration::from_secs(1);
 
-/// Most senders of a process.
+/// Largest number of senders in a process.
 const MOST_SENDERS: usize = 2_000;
 
-/// A letter with its bytes.
+/// A job with the bytes of its letter.
 struct Ready {
     job: Job,
     letter: Letter,
-    /// Leave to go to its domain, if that has a limit.
+    /// The pass for its domain, if the domain has a limit.
     pass: Option<Pass>,
-    /// Its turn was taken out of the server's limits.
+    /// It has been counted against the server's limits.
     counted: bool,
 }
 
-/// Whether it is a letter's turn.
+/// Whether a letter may be sent now.
 enum Turn {
-    /// Now, with room for its outcome.
+    /// Yes, with a slot for its outcome.
     Now(Ready, Option<OwnedSemaphorePermit>),
-    /// Not on this connection.
+    /// Not over this connection.
     Never(Ready, Fate),
 }
 
-/// What becomes of a letter that does not leave now, if the server has not refused it.
+/// What happens to a letter that is not sent now, unless the server has refused it.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    /// Back to the queue of this worker.
+    /// Back to this worker's queue.
     Queue,
     /// Back to the queue in the database.
     Back,
-    /// It is given up, for this reason.
+    /// Skipped, for this reason.
     Skip(&'static str),
 }
 
-/// What became of a letter that was ready.
+/// Result of sending a letter that was ready.
 enum Sent {
-    /// It is over; the connection may carry on.
+    /// Done; the connection may be reused.
     Over,
-    /// It was not touched.
+    /// Nothing of it was sent.
     Untouched(Ready),
 }
 
-/// Keeps as many senders as there are connections to all servers together, until the worker stops.
+/// Runs one sender per connection of the fleet, up to a limit, until the worker stops.
 pub async fn run_all(shared: Arc<Shared>) {
     let mut changed = shared.fleet.watch();
     let mut senders = JoinSet::new();
@@ -108,7 +109,7 @@ async fn run(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Waits for the gate and for a server that takes the letter. `None`: there is nothing left to send.
+    /// Waits for the gate and for a server that accepts the letter. `None`: the job was handed on.
     async fn seat(&self, job: Job) -> Option<(Job, Seat)> {
         let began = Instant::now();
         loop {
@@ -116,7 +117,8 @@ impl Shared {
                 Answer::Go => match self.fleet.choose(job.domain(), rand::random()) {
                     Choice::Go(seat) => return Some((job, seat)),
                     Choice::Busy(_) if began.elapsed() >= RECONSIDER => {
-                        // those that have a connection carry it; this one waits for the next with empty hands
+                        // senders with a connection take it; this one waits for a seat without
+                        // holding a job
                         self.queue.put_back(job);
                         tokio::select! {
                             () = self.stop.cancelled() => {}
@@ -158,7 +160,7 @@ impl Shared {
         }
     }
 
-    /// Makes room for letters to other domains.
+    /// Parks a letter whose domain is at its limit, so that letters to other domains can pass.
     fn put_aside(&self, job: Job, until: Option<Instant>) {
         let name = job.domain().to_owned();
         let domain = self.fleet.domain(&name);
@@ -168,7 +170,7 @@ impl Shared {
         }
     }
 
-    /// Carries a letter, and others after it as long as there are any and the connection stands.
+    /// Sends a letter, then others over the same connection while there are any.
     async fn carry(&self, first: Job, seat: Seat) {
         let (lease, first) = self.lease(first, &seat).await;
         let mut lease = match lease {
@@ -224,8 +226,9 @@ impl Shared {
         }
     }
 
-    /// Waits for a connection; none after `stop`. A letter does not wait with it for long: when the server takes fewer
-    /// connections than there are senders, those that have one carry it.
+    /// Waits for a connection; `None` when the worker stops. After a second the letter goes back to
+    /// the queue: when the server accepts fewer connections than there are senders, those that have
+    /// one send it.
     async fn lease(
         &self,
         first: Job,
@@ -244,13 +247,13 @@ impl Shared {
         }
     }
 
-    /// Waits for room and for the letter's turn, and asks the gate for the last time.
+    /// Waits for an outcome slot and for the letter's turn, then asks the gate again.
     async fn pass(&self, mut ready: Ready, seat: &Seat) -> Turn {
         let counted = ready.counted;
         let domain = ready.pass.take();
         let slot = {
             let turn = async {
-                // never closed; without a slot the letter just is not counted
+                // the semaphore is never closed; without a slot the letter is merely not counted
                 let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
                 if let Some(domain) = &domain {
                     domain.turn().await?;
@@ -272,7 +275,7 @@ impl Shared {
                 let fate = match (self.ask(&ready.job), slot) {
                     (Answer::Go, Some(Ok(slot))) => break slot,
                     (Answer::Go | Answer::Wait, None) if !is_far => continue,
-                    // another one goes first, or its limit was used up meanwhile
+                    // another letter goes first, or its limit has been used up in the meantime
                     (Answer::Go | Answer::Wait, _) => Fate::Queue,
                     (Answer::Back, _) => Fate::Back,
                     (Answer::Skip(why), _) => Fate::Skip(why),
@@ -286,12 +289,12 @@ impl Shared {
         Turn::Now(ready, slot)
     }
 
-    /// A letter to announce while another one is on its way, if there is enough work for all connections.
+    /// A letter to announce behind the one being sent, if there is enough work for all connections.
     fn upcoming(&self, seat: &Seat) -> Option<Ready> {
         if self.stop.is_cancelled() || !seat.stays() {
             return None;
         }
-        // one that waits for its moment cannot be announced: an open DATA would time out
+        // a letter that has to wait for its turn cannot be announced: the open DATA would time out
         if seat.relay.meter.as_ref().is_some_and(Meter::is_spaced) {
             return None;
         }
@@ -311,7 +314,7 @@ impl Shared {
         Some(ready)
     }
 
-    /// The next letter for a connection that is free.
+    /// The next letter for an idle connection.
     fn another(&self, seat: &Seat) -> Option<Ready> {
         if self.stop.is_cancelled() || !seat.stays() {
             return None;
@@ -342,7 +345,7 @@ impl Shared {
         }
     }
 
-    /// Writes the letter; one that cannot be written has failed.
+    /// Renders the letter; if that fails, the delivery has failed.
     fn write(&self, job: Job, pass: Option<Pass>) -> Option<Ready> {
         let written = match &job {
             Job::Letter {
@@ -423,7 +426,7 @@ impl Shared {
         Sent::Over
     }
 
-    /// Decides what follows from a report.
+    /// Turns a report into the event to record.
     fn settle(&self, job: Job, report: Report, slot: Option<OwnedSemaphorePermit>) {
         let now = self.clock.now();
         match job {
@@ -515,7 +518,7 @@ impl Shared {
         });
     }
 
-    /// The run's letter is broken: the delivery has failed.
+    /// Fails a delivery because the letter of its run is broken.
     pub fn unsendable(&self, claim: &Claim) {
         let error = Unwritable {
             class: "local_template",
@@ -541,7 +544,7 @@ impl Shared {
         }
     }
 
-    /// Returns a job to the queue in the database, where it waits until then.
+    /// Returns a job to the queue in the database, not due before `until`.
     fn back_until(&self, job: Job, until: Instant) {
         let until = self.clock.now() + until.saturating_duration_since(Instant::now());
         match job {
@@ -556,7 +559,7 @@ impl Shared {
         }
     }
 
-    /// Gives a job up because its address was suppressed.
+    /// Skips a job because its address was suppressed.
     pub fn skip(&self, job: Job, why: &'static str) {
         if let Job::Letter { claim, .. } = job {
             self.hand.gone(Some(claim.owner));
@@ -566,7 +569,7 @@ impl Shared {
 
     fn event(&self, event: Event) {
         if self.events.send(event).is_err() {
-            // only after the recorder gave up at the end; the journal knows
+            // only after the recorder gave up during shutdown; the journal has it
             tracing::error!("an outcome came after the recorder's end");
         }
     }

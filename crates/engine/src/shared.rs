@@ -1,4 +1,4 @@
-//! What the tasks of one worker share.
+//! State shared by the tasks of one worker.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -22,19 +22,19 @@ use crate::queue::{Hand, Job, Queue};
 use crate::recorder::Event;
 use crate::retry::Retry;
 
-/// See the module.
+/// Handles to everything that the tasks of a worker need.
 #[derive(Debug)]
 pub struct Shared {
     pub db: Db,
     pub clock: Clock,
     pub wake: Wake,
     pub scope: Scope,
-    /// What nodes share beside the database; may be nothing.
+    /// The cache shared by all nodes; may be absent.
     pub common: skychimp_core::platform::shared::Shared,
     pub worker: WorkerId,
     pub retry: Retry,
     pub writer: Writer,
-    /// The service's public address.
+    /// Public URL of the service.
     pub base_url: String,
     pub fleet: Arc<Fleet>,
     pub parking: Parking<Job>,
@@ -43,30 +43,30 @@ pub struct Shared {
     pub hand: Hand,
     pub journal: Arc<Journal>,
     pub events: UnboundedSender<Event>,
-    /// Room for outcomes that are not recorded yet.
+    /// Slots for outcomes that are not recorded yet.
     pub slots: Arc<Semaphore>,
-    /// How many senders there are.
+    /// Number of running senders.
     pub senders: AtomicUsize,
-    /// It cannot be known any more what this worker holds: it has to begin again.
+    /// This worker no longer knows what it holds: it has to restart.
     pub unsure: CancellationToken,
-    /// A task panicked that others had started: the worker has to begin again.
+    /// A task started by another task panicked: the worker has to restart.
     pub broken: CancellationToken,
     /// No new letters.
     pub stop: CancellationToken,
 }
 
-/// Letters waiting in hand per connection, and the bounds of their number in all.
+/// Waiting letters per connection, and bounds for their total.
 const PER_CONNECTION: usize = 20;
 const FEWEST: usize = 100;
 const MOST: usize = 1_000;
 
 impl Shared {
-    /// How many letters may wait for a connection, as long as it is not known how fast they leave.
+    /// How many letters may wait for a connection until the sending rate is known.
     pub fn most_in_hand(&self) -> usize {
         (self.fleet.connections() * PER_CONNECTION).clamp(FEWEST, MOST)
     }
 
-    /// Notices what became of a task that another one had started.
+    /// Checks how a task ended that was started by another task.
     pub fn notice(&self, ended: Result<(), JoinError>) {
         if let Err(error) = ended
             && error.is_panic()

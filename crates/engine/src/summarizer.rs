@@ -1,9 +1,10 @@
-//! Makes the reports of runs, tells their owners, and suppresses dead addresses (R2, R3, R29).
+//! Creates the reports of runs, sends them to their owners, and suppresses dead addresses (R2, R3,
+//! R29).
 //!
-//! A finished run gets its final report at once, an open one now and then. Everything is counted in a transaction that only
-//! reads, one run after the other; a short one before it takes the work, so that no two processes do the same, and short ones
-//! after it suppress the addresses that do not exist, some at a time, keep the result, and, with the last one, queue the letter to the
-//! run's owner.
+//! A finished run gets its final report immediately, an open one from time to time. Each run is
+//! counted in a read-only transaction. A short transaction before it claims the work, so that no
+//! two processes do the same; short ones after it suppress dead addresses in slices and store the
+//! result. The last one also queues the letter to the owner.
 
 use std::time::Duration;
 
@@ -16,12 +17,12 @@ use crate::EngineConfig;
 
 /// Longest time between two looks at the database.
 const TICK: Duration = Duration::from_secs(1);
-/// Runs looked at in one step.
+/// Runs per step.
 const BATCH: i64 = 100;
-/// Addresses that are suppressed in one transaction.
+/// Addresses suppressed per transaction.
 const SLICE: usize = 500;
 
-/// Makes the reports that are due now; returns how many.
+/// Creates the reports that are due now; returns how many.
 pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usize, Error> {
     let mut tx = config.db.read().await?;
     let due = Report::due(&mut tx, config.clock.now(), BATCH).await?;
@@ -77,7 +78,7 @@ async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Queues the letter that tells the owner; false: he is not told.
+/// Queues the summary letter to the owner; false if none is due.
 async fn tell(
     tx: &mut Tx,
     config: &EngineConfig,

@@ -1,7 +1,8 @@
-//! No task of the engine is ever missing without anybody noticing it.
+//! Restarts tasks that panic, so that none is missing unnoticed.
 //!
-//! Tasks that share nothing ([`keep`]: scheduler, expander, …) begin again one by one. Those of a worker share what it has
-//! in hand: when one of them panics the worker ends in good order, and another one begins (`worker`).
+//! Independent tasks ([`keep`]: scheduler, expander, …) are restarted one by one. The tasks of a
+//! worker share its letters: when one panics, the whole worker shuts down and a new one starts
+//! (`worker`).
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,26 +12,26 @@ use skychimp_core::sending::worker::EngineHealth;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// The first pause after a failure.
+/// Pause after the first failure.
 const SHORTEST: Duration = Duration::from_millis(500);
-/// The longest one.
+/// Longest pause.
 const LONGEST: Duration = Duration::from_secs(30);
-/// What has run for so long after a failure works again.
+/// A task that runs this long after a failure counts as recovered.
 const CALM: Duration = Duration::from_secs(5);
 
-/// The pauses between failures in a row.
+/// Pauses between consecutive failures; each is twice the one before.
 #[derive(Debug, Default)]
 pub struct Pauses(u32);
 
 impl Pauses {
-    /// The pause after one more failure.
+    /// Counts a failure and returns the pause after it.
     pub fn another(&mut self) -> Duration {
         let pause = SHORTEST.saturating_mul(2_u32.saturating_pow(self.0));
         self.0 = (self.0 + 1).min(16);
         pause.min(LONGEST)
     }
 
-    /// Waits until what failed has run for a while; for ever if it did not fail.
+    /// Waits until the task has recovered; never returns if it did not fail.
     pub async fn calm(&self) {
         if self.0 == 0 {
             std::future::pending::<()>().await;
@@ -38,14 +39,14 @@ impl Pauses {
         tokio::time::sleep(CALM).await;
     }
 
-    /// It works again.
+    /// Resets the pauses after a recovery.
     pub fn over(&mut self) {
         self.0 = 0;
     }
 }
 
-/// Keeps a task going until `stop`, or until it ends by itself. One that panics begins again after a pause, and `health`
-/// knows of it meanwhile.
+/// Runs a task until `stop` or until it returns. After a panic it is restarted following a pause,
+/// and `health` reports the failure.
 pub async fn keep<F, T>(
     name: &'static str,
     health: &EngineHealth,
@@ -85,7 +86,7 @@ pub async fn keep<F, T>(
     }
 }
 
-/// Waits until one of the tasks panics; one that ends by itself has nothing to do.
+/// Waits until one of the tasks panics; those that return are ignored.
 pub async fn panicked<T: 'static>(tasks: &mut JoinSet<T>) -> JoinError {
     loop {
         match tasks.join_next().await {
@@ -96,7 +97,7 @@ pub async fn panicked<T: 'static>(tasks: &mut JoinSet<T>) -> JoinError {
     }
 }
 
-/// A task that tests can make panic (`testing`).
+/// Wraps a task so that tests can make it panic (`testing`).
 pub async fn watched<T: Future>(name: &'static str, task: T) -> T::Output {
     let mut task = pin!(task);
     std::future::poll_fn(|context| {

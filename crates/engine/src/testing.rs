@@ -1,4 +1,4 @@
-//! For tests: tasks that panic.
+//! Test support: makes tasks panic.
 
 use std::cell::RefCell;
 
@@ -6,13 +6,13 @@ thread_local! {
     static WANTED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes the next task of that name panic, once, as soon as it does anything. It concerns the engines of this thread only: tests
-/// with a runtime of their own do not disturb each other.
+/// Makes the next task of that name panic once, at its next poll. Affects only engines on this
+/// thread, so tests with separate runtimes do not interfere.
 pub fn panic_once(task: &'static str) {
     WANTED.with_borrow_mut(|wanted| wanted.push(task));
 }
 
-/// Whether some task has yet to panic.
+/// Whether a requested panic has not happened yet.
 #[must_use]
 pub fn is_armed() -> bool {
     WANTED.with_borrow(|wanted| !wanted.is_empty())

@@ -1,10 +1,12 @@
-//! The upkeep of the fleet: which servers there are, how they do, what they get.
+//! Maintains the fleet: which servers there are, their health, and their limits.
 //!
-//! One task looks at the database every second: servers that came, went or were changed, what other nodes found out, tests that
-//! somebody asked for; and writes what this node counted. Each server has a task that tries it again when its pause is over and
-//! tells the others, and one that takes turns out of its limits.
+//! One task reads the database every second for added, removed and changed servers, for what other
+//! nodes found out, and for requested tests; it also writes this node's counters. Each server has a
+//! task that retries it after a pause and publishes its state, and one that requests turns from its
+//! limits.
 //!
-//! *Invariants*: what this node saw last wins over what it hears. Administrators are told once about a server that is paused.
+//! *Invariants*: what this node saw last takes precedence over reports of other nodes.
+//! Administrators are notified once about a paused server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,16 +35,16 @@ use crate::relay;
 use crate::shared::Shared;
 use crate::supervisor::watched;
 
-/// How often the database is looked at.
+/// How often the database is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the reason for waiting is written to runs that may be new.
+/// How often the reason for waiting is written to runs, some of which may be new.
 const TELL: Duration = Duration::from_secs(2);
-/// So long after the last sign letters count as no longer in flight.
+/// Letters count as no longer in flight this long after the last beat.
 const BUSY: Duration = Duration::from_secs(10);
-/// After the database failed.
+/// Pause after a database failure.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// See the module.
+/// Maintains the fleet of one worker.
 #[derive(Debug)]
 pub struct Upkeep {
     shared: Arc<Shared>,
@@ -50,24 +52,24 @@ pub struct Upkeep {
     sandbox: Option<Server>,
     roots: Roots,
     secret: SecretKey,
-    /// The service's own sender, for trying out.
+    /// The default sender, used for tests.
     from: String,
-    /// What letters to strangers are held against.
+    /// Decides whether letters may go to external recipients.
     service: Service,
     started: Moment,
     tasks: JoinSet<()>,
-    /// Servers that are out of the fleet with letters still in flight.
+    /// Servers removed from the fleet with letters still in flight.
     leaving: Vec<Arc<Relay>>,
-    /// When the last news of a server was written, by others or by this node.
+    /// When each server's health row was last written, by any node.
     heard: HashMap<ServerId, Moment>,
-    /// The tests that were begun, by when they were asked for.
+    /// Tests that have been started, by the time of the request.
     tests: HashMap<ServerId, Moment>,
     /// What was last written about servers in use.
     beats: HashMap<ServerId, Beat>,
 }
 
 impl Upkeep {
-    /// Of a fleet that is empty until [`Upkeep::look`].
+    /// For a fleet that is empty until [`Upkeep::look`].
     pub fn new(shared: Arc<Shared>, config: &EngineConfig) -> Self {
         Self {
             started: shared.clock.now(),
@@ -86,7 +88,7 @@ impl Upkeep {
         }
     }
 
-    /// Looks every second, and when somebody wakes the engine.
+    /// Looks every second, and whenever the engine is woken.
     pub async fn run(mut self) {
         let mut wake = self.shared.wake.subscribe();
         loop {
@@ -103,7 +105,7 @@ impl Upkeep {
         }
     }
 
-    /// Looks once.
+    /// Reads the database once, updates the fleet and writes the counters.
     pub async fn look(&mut self) -> Result<(), Error> {
         let now = self.shared.clock.now();
         let mut tx = self.shared.db.read().await?;
@@ -124,7 +126,7 @@ impl Upkeep {
         drop(tx);
         let default = match (&self.configured, &self.sandbox) {
             (Some(server), _) => Some(server),
-            // with all servers switched off letters wait: none may end in the sandbox
+            // with all servers disabled letters wait: none may end up in the sandbox
             (None, sandbox) => sandbox.as_ref().filter(|_| servers.is_empty()),
         };
         if let Some(server) = default.cloned() {
@@ -134,7 +136,7 @@ impl Upkeep {
         }
         let fault = self.service.obstacle(&servers);
         let strangers = self.service.reaches_strangers(&servers);
-        // before a server joins that this is about
+        // before such a server joins the fleet
         self.shared.gate.set_strangers(strangers);
         let held = self.shared.fleet.set_fault(fault);
         if let Some(fault) = fault
@@ -160,7 +162,7 @@ impl Upkeep {
         self.write(&news, now).await
     }
 
-    /// A server that was not in the fleet.
+    /// Builds a server that was not in the fleet.
     async fn join(
         &self,
         tx: &mut skychimp_core::platform::db::Tx,
@@ -181,7 +183,7 @@ impl Upkeep {
         Ok(Arc::new(relay))
     }
 
-    /// Puts the fleet in place of the one known before; whether it is another one.
+    /// Replaces the fleet; returns whether it changed.
     fn regroup(&mut self, known: &[Arc<Relay>], fleet: Vec<Arc<Relay>>) -> bool {
         let is_in = |list: &[Arc<Relay>], relay: &Arc<Relay>| {
             list.iter().any(|other| Arc::ptr_eq(other, relay))
@@ -218,7 +220,7 @@ impl Upkeep {
         !same
     }
 
-    /// Takes over what another node found out, or what somebody wants, unless this node knows better.
+    /// Adopts what another node reports or a user requests, unless this node has newer information.
     fn hear(&mut self, row: &kept::Health, now: Moment) {
         let relays = self.shared.fleet.relays();
         let Some(relay) = relays.iter().find(|relay| relay.id == row.server_id) else {
@@ -226,7 +228,7 @@ impl Upkeep {
         };
         let is_news = self.heard.insert(relay.id, row.changed_at) != Some(row.changed_at);
         let answered = relay.health.answered().map(|at| now - at.elapsed());
-        // what is in the configuration may have been corrected before the start
+        // the configuration may have been corrected before this start
         let is_old = relay.id == ServerId::CONFIGURATION && row.changed_at < self.started;
         let until = row.until.filter(|until| *until > now && !is_old);
         match (row.state, relay.health.state()) {
@@ -237,14 +239,14 @@ impl Upkeep {
                 let class = Class::ALL.iter().find(|class| class.as_str() == row.class);
                 relay.health.heard(Down {
                     since: Instant::now(),
-                    // when its pause is over it is tried at once
+                    // a pause that is over is followed by an immediate try
                     until: Instant::now() + until.map_or(Duration::ZERO, |until| until.since(now)),
                     class: class.map_or("connection", |class| class.as_str()),
                     why: row.reply.clone(),
                     heard: true,
                 });
             }
-            // what was written before this node's own pause began, and is being written anew, asks for nothing
+            // a row older than this node's pause is about to be overwritten: it requests nothing
             (HealthState::Open | HealthState::Paused, State::Down(down))
                 if row.until.is_none_or(|until| until <= now)
                     && (down.heard || row.changed_at >= now - down.since.elapsed()) =>
@@ -258,7 +260,7 @@ impl Upkeep {
         }
     }
 
-    /// Carries out tests that somebody asked for.
+    /// Runs requested tests.
     async fn test(
         &mut self,
         servers: &[SendingServer],
@@ -310,7 +312,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Writes what was counted, and what servers in use do.
+    /// Writes the counters, and the beats of servers in use.
     async fn write(&mut self, news: &[kept::Health], now: Moment) -> Result<(), Error> {
         let relays = self.shared.fleet.relays();
         let local = Instant::now();
@@ -338,7 +340,7 @@ impl Upkeep {
                 self.beats.insert(relay.id, beat);
             }
             flush(&self.shared.db, relay, now).await?;
-            // this node has seen it work since somebody wrote that it does not
+            // this node has seen it work since another one reported it down
             let row = news.iter().find(|row| row.server_id == relay.id);
             if let Some(row) = row.filter(|row| row.state != HealthState::Closed)
                 && relay.health.is_up()
@@ -380,7 +382,7 @@ async fn flush(db: &Db, relay: &Relay, now: Moment) -> Result<(), Error> {
     result
 }
 
-/// Writes what is left when the worker ends, and says goodbye to all servers.
+/// Writes the remaining counters when the worker ends, and closes all connections.
 pub async fn finish(shared: &Shared) {
     let now = shared.clock.now();
     for relay in shared.fleet.relays().iter() {
@@ -395,7 +397,7 @@ pub async fn finish(shared: &Shared) {
     }
 }
 
-/// Tells other nodes and pages about a server's health; tries it again when its pause is over.
+/// Publishes a server's health to other nodes and pages; retries it when its pause is over.
 async fn keep_health(shared: Arc<Shared>, relay: Arc<Relay>) {
     let mut health = relay.health.watch();
     let mut told = State::Up;
@@ -438,7 +440,7 @@ async fn keep_health(shared: Arc<Shared>, relay: Arc<Relay>) {
     }
 }
 
-/// Writes a server's state; tells administrators when it is paused, once.
+/// Writes a server's state; notifies administrators once when it is paused.
 async fn change(shared: &Shared, relay: &Relay, state: &State) -> Result<(), Error> {
     let now = shared.clock.now();
     let trouble = match state {
@@ -495,7 +497,7 @@ async fn tested(shared: &Shared, id: ServerId, ok: bool, text: &str) -> Result<(
     tx.commit().await
 }
 
-/// Takes turns out of a server's limits when they are needed.
+/// Requests turns from a server's limits when they are needed.
 async fn keep_turns(shared: Arc<Shared>, relay: Arc<Relay>) {
     while !relay.is_removed() {
         relay.asked.notified().await;
@@ -524,7 +526,7 @@ async fn keep_turns(shared: Arc<Shared>, relay: Arc<Relay>) {
     }
 }
 
-/// Out of what nodes share, else out of the database.
+/// Takes turns from the shared cache if possible, otherwise from the database.
 async fn take(
     shared: &Shared,
     allowance: &Allowance,
@@ -551,10 +553,10 @@ fn deliver(fleet: &Fleet, meter: &Meter, taken: Taken, clock: &Clock) {
     }
 }
 
-/// Tells runs why nothing moves, and wakes the fleet when a limit lets go.
+/// Writes to runs why nothing is sent, and wakes the fleet when a limit is free again.
 pub async fn tell(shared: Arc<Shared>) {
     let mut changed = shared.fleet.watch();
-    // what an earlier process wrote may be over
+    // an earlier process may have left a reason that no longer holds
     let mut told = true;
     loop {
         changed.mark_unchanged();

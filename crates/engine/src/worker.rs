@@ -1,4 +1,4 @@
-//! A worker: one life between registering and ending, with all its tasks.
+//! A worker: from registration to shutdown, with all its tasks.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,23 +28,23 @@ use crate::shared::Shared;
 use crate::supervisor::{panicked, watched};
 use crate::upkeep::{self, Upkeep};
 
-/// Outcomes that wait for the recorder.
+/// Largest number of outcomes that wait for the recorder.
 const UNRECORDED: usize = 3_000;
 
 /// Why a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It was told to.
+    /// It was stopped.
     Stopped,
-    /// Another one took it for dead.
+    /// Another worker declared it dead.
     LeaseLost,
-    /// It does not know what it holds.
+    /// It no longer knows which deliveries it holds.
     Unsure,
-    /// One of its tasks panicked: what that one held is known by the journal alone.
+    /// One of its tasks panicked; only the journal knows what that task held.
     Broken,
 }
 
-/// Registers a worker, sends until `stop`, and settles everything it has in hand.
+/// Registers a worker, sends until `stop`, and settles everything it holds.
 pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Result<End> {
     let remains = Remains {
         db: config.db.clone(),
@@ -107,7 +107,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
         error = panicked(&mut keeping) => broken(&error),
     };
 
-    // no new letters; those in flight have their time, unless somebody else may send them by now
+    // no new letters; those in flight get their time, unless another worker may be sending them
     shared.stop.cancel();
     if end != End::LeaseLost {
         let in_flight = async { while sending.join_next().await.is_some() {} };
@@ -127,12 +127,12 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     }
     upkeep::finish(&shared).await;
     give_up.cancel();
-    // the recorder ends when nobody can tell it anything any more
+    // the recorder ends when all event senders are dropped
     lease.shutdown().await;
     drop(shared);
     let all_recorded = matches!(recording.join_next().await, Some(Ok(true)));
     if end == End::Broken {
-        // as after a kill: the next worker reads the journal, and counts as in doubt what nobody knows
+        // as after a kill: the next worker reads the journal, and the unknown is in doubt
         return Ok(end);
     }
     if !all_recorded {
@@ -148,7 +148,7 @@ fn broken(error: &JoinError) -> End {
     End::Broken
 }
 
-/// Registers a worker with everything its tasks share.
+/// Registers a worker and creates the state its tasks share.
 async fn begin(
     config: &EngineConfig,
     journals: &Path,
@@ -193,7 +193,7 @@ async fn begin(
     Ok((Arc::new(shared), events))
 }
 
-/// Ends a worker whose tasks have ended: letters whose outcome nobody waits for any more are in doubt.
+/// Ends a worker whose tasks have ended: letters without an outcome are in doubt.
 async fn settle(
     config: &EngineConfig,
     remains: &Remains,
@@ -224,7 +224,7 @@ async fn settle(
     Ok(())
 }
 
-/// Machine and process, for people.
+/// Host name and process id, for display.
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{} {}", name.trim(), std::process::id())

@@ -1,7 +1,7 @@
-//! The command line.
+//! Command-line arguments.
 #![allow(
     clippy::doc_markdown,
-    reason = "these comments are the help on a terminal"
+    reason = "these doc comments are the help text in a terminal"
 )]
 
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::exit::{Exit, WrongUse};
 use crate::log;
 use crate::program::Program;
 
-/// Self-hosted e-mail mailings: every letter sent once and accounted for.
+/// Self-hosted e-mail mailings: every letter is sent once and accounted for.
 ///
-/// Data goes to stdout, everything else to stderr. Ends with 0: done, 1: failed, 2: wrong use, 3: some deliveries
-/// failed.
+/// Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or
+/// configuration, 3 some deliveries failed.
 #[derive(Debug, Parser)]
 #[command(name = "skychimp", version, propagate_version = true)]
 pub struct Cli {
@@ -33,19 +33,19 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 struct Global {
-    /// Settings file, instead of skychimp.toml in the working folder.
+    /// Settings file to read instead of skychimp.toml in the working directory.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Folder of the database, the secret key and the sandbox's letters.
+    /// Directory for the database, the secret key and the sandbox's letters.
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
 
-    /// One setting, over file and environment: --set smtp_url=smtp://localhost (may be repeated).
+    /// Override one setting, for example --set smtp_url=smtp://localhost (repeatable).
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Give the result as JSON on stdout.
+    /// Print the result as JSON on stdout.
     #[arg(long, global = true)]
     json: bool,
 }
@@ -76,11 +76,11 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what was asked for.
+    /// Runs the command.
     pub async fn run(self) -> anyhow::Result<Exit> {
         let json = self.global.json;
         let mut given = self.global.given()?;
-        // these two need no configuration and must work with a wrong one
+        // these two must work even when the configuration is missing or wrong
         match &self.command {
             Command::Schedule(command) => return command.run(json),
             Command::Config(command) if !command.reads() => return command.run_without(),

@@ -1,7 +1,7 @@
-//! One file per command; its doc comments are its help.
+//! One file per command. Doc comments on the argument structs are the help text.
 #![allow(
     clippy::doc_markdown,
-    reason = "these comments are the help on a terminal"
+    reason = "these doc comments are the help text in a terminal"
 )]
 
 pub mod check;
@@ -26,12 +26,12 @@ use skychimp_core::sending::schedule::{Every, ScheduleError};
 use crate::out;
 use crate::program::Program;
 
-/// Reads `--every`.
+/// Parses the value of `--every`.
 fn every(text: &str) -> Result<Every, ScheduleError> {
     text.parse()
 }
 
-/// Tells the id of something new: as JSON, or in words to a person.
+/// Prints the id of a newly created object: as JSON to a program, as text on a terminal.
 fn created(program: &Program, what: &str, id: &impl Display) -> anyhow::Result<()> {
     if program.json || !out::is_terminal() {
         out::json(&serde_json::json!({ "id": id.to_string() }))

@@ -1,10 +1,11 @@
-//! Configuration: `defaults < skychimp.toml < .env < SKYCHIMP_* < flags`, checked at the start (R5).
+//! Configuration: `defaults < skychimp.toml < .env < SKYCHIMP_* < flags`, checked at start (R5).
 //!
-//! Every value is checked before anything is opened, and all that is wrong is told at once, each with its key and where
-//! it stands. Unknown keys are errors: a mistyped name would silently leave its default in force.
+//! All values are checked before anything is opened, and all errors are reported together, each
+//! with its key and source. Unknown keys are errors: otherwise a mistyped name would silently leave
+//! the default in effect.
 //!
-//! *Design note*: the keys are flat and the same in file and environment, so that there is one list to learn; that list
-//! ([`keys::KEYS`]) is also what the example file and the manual's table are made from.
+//! *Design note*: keys are flat and the same in file and environment, so that there is one list to
+//! learn. The example file and the manual's table are generated from that list ([`keys::KEYS`]).
 
 pub mod example;
 pub mod keys;
@@ -27,75 +28,75 @@ use url::Url;
 use self::secret::Secret;
 use self::sources::{Source, Values};
 
-/// The file that is read when it is there.
+/// Settings file in the working directory, read if it exists.
 pub const FILE: &str = "skychimp.toml";
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text; coloured on a terminal.
+    /// Text, coloured on a terminal.
     Auto,
-    /// Plain text.
+    /// Text without colours.
     Text,
     /// One JSON object per line.
     Json,
 }
 
-/// Who letters come from when a mailing names nobody.
+/// Sender of letters whose mailing names none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailFrom {
-    /// Display name; may be empty.
+    /// Display name. May be empty.
     pub name: String,
-    /// The address.
+    /// E-mail address.
     pub email: String,
 }
 
 /// The checked configuration. Its `Debug` hides secrets.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the site listens.
+    /// Address and port the site listens on.
     pub listen: SocketAddr,
-    /// The site's public address, without a slash at its end; `None`: made from `listen`.
+    /// Public URL of the site, without a trailing slash. `None`: made from `listen`.
     pub base_url: Option<String>,
-    /// Where files are kept.
+    /// Directory for the database and files.
     pub data_dir: PathBuf,
-    /// The database; `None`: SQLite in the data folder.
+    /// Database URL. `None`: SQLite in the data directory.
     pub database_url: Option<Secret>,
-    /// Valkey or Redis, shared by the nodes; `None`: each node caches for itself.
+    /// Valkey or Redis shared by the nodes. `None`: each node caches for itself.
     pub cache_url: Option<Secret>,
-    /// The store of the blog's pictures; `None`: a folder in the data folder.
+    /// S3-compatible store for the blog's pictures. `None`: a folder in the data directory.
     pub media_url: Option<Secret>,
-    /// Memory for finished public pages, in bytes.
+    /// Memory for cached public pages, in bytes.
     pub page_memory: u64,
-    /// Signs links; `None`: made and kept in the data folder.
+    /// Key that signs links. `None`: generated and kept in the data directory.
     pub secret_key: Option<Secret>,
-    /// What certificates of mail servers are checked against.
+    /// Root certificates for verifying mail servers.
     pub smtp_roots: Roots,
-    /// The mail server; `None`: the sandbox, or the servers in the database.
+    /// The mail server. `None`: the servers in the database, or the sandbox if there are none.
     pub smtp: Option<Server>,
-    /// The sender; `None`: made from the site's public address.
+    /// The sender. `None`: made from the public URL.
     pub mail_from: Option<MailFrom>,
     /// Who may register.
     pub registration: Registration,
-    /// Whom to believe about where visitors come from.
+    /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
-    /// Delay of the first retry.
+    /// Delay before the first retry.
     pub retry_base: Duration,
-    /// The longest delay.
+    /// Longest delay between retries.
     pub retry_max: Duration,
-    /// The engine's timer.
+    /// Interval at which the engine polls for work.
     pub tick: Duration,
-    /// How long a silent process keeps its letters.
+    /// How long a process that stopped renewing its lease keeps its letters.
     pub lease: Duration,
-    /// How long a stopping process waits for the letters in flight.
+    /// How long a stopping process waits for letters in flight.
     pub stop_timeout: Duration,
     /// Largest file that may be uploaded, in bytes.
     pub upload_limit: u64,
-    /// How long it is kept who got what; `None`: for good.
+    /// How long deliveries and attempts are kept after a run. `None`: forever.
     pub keep: Option<Duration>,
-    /// What is logged; `None`: by command.
+    /// Log filter. `None`: depends on the command.
     pub log: Option<String>,
-    /// How it is written.
+    /// Format of the log.
     pub log_format: LogFormat,
     shown: Vec<Shown>,
 }
@@ -103,15 +104,15 @@ pub struct Config {
 /// One line of `config show`.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Shown {
-    /// The key.
+    /// Name of the setting.
     pub key: &'static str,
-    /// Its value, `None` when unset; secrets are `…`.
+    /// Its value, `…` for a secret, `None` if unset.
     pub value: Option<String>,
-    /// Where it came from.
+    /// Where the value came from.
     pub source: String,
 }
 
-/// All that is wrong with a configuration.
+/// Everything that is wrong with a configuration, one message each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<String>);
 
@@ -127,17 +128,18 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What a command was started with.
+/// Command-line flags that affect the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// `--config`.
+    /// Value of `--config`.
     pub file: Option<PathBuf>,
-    /// Flags: as typed, the key, the value.
+    /// Settings given as flags: the flag as typed, the key, the value.
     pub flags: Vec<(String, String, String)>,
 }
 
 impl Config {
-    /// Reads all sources in the working folder and the process's environment.
+    /// Loads all sources from the working directory and the process environment. The error lists
+    /// everything that is wrong.
     pub fn load(given: &Given) -> Result<Self, ConfigError> {
         Self::load_from(Path::new(""), std::env::vars_os(), given)
     }
@@ -158,7 +160,7 @@ impl Config {
         if dot_env.is_file() {
             values.dot_env(&dot_env);
         }
-        // an environment may hold anything; only our own variables have to be readable
+        // other variables may be anything; only ours have to be valid Unicode
         let mut ours = Vec::new();
         for (name, value) in environment {
             let Some(name) = name.to_str().filter(|name| name.starts_with(keys::PREFIX)) else {
@@ -260,7 +262,7 @@ impl Config {
         }
     }
 
-    /// Every key with its value and where it came from; secrets hidden.
+    /// Every setting with its value and source, in the order of [`keys::KEYS`]. Secrets are hidden.
     #[must_use]
     pub fn shown(&self) -> Vec<&Shown> {
         keys::KEYS
@@ -269,13 +271,13 @@ impl Config {
             .collect()
     }
 
-    /// The public address of the site, without a slash at its end, when it listens on `listen`.
+    /// Public URL of the site, without a trailing slash, if it listens on `listen`.
     #[must_use]
     pub fn base_url(&self, listen: SocketAddr) -> String {
         if let Some(url) = &self.base_url {
             return url.clone();
         }
-        // nobody can open 0.0.0.0
+        // browsers cannot open 0.0.0.0
         let host = match listen.ip() {
             ip if ip.is_unspecified() => "localhost".to_owned(),
             std::net::IpAddr::V6(ip) => format!("[{ip}]"),
@@ -284,7 +286,7 @@ impl Config {
         format!("http://{host}:{}", listen.port())
     }
 
-    /// The sender of letters that name none.
+    /// The configured sender, or `noreply@` at the host of the public URL.
     #[must_use]
     pub fn mail_from(&self) -> MailFrom {
         if let Some(from) = &self.mail_from {
@@ -296,7 +298,7 @@ impl Config {
             .and_then(|url| Url::parse(url).ok())
             .and_then(|url| url.domain().map(|host| host.trim_end_matches('.').to_owned()))
             .filter(|host| host.contains('.'))
-            // RFC 2606: a domain that can never be somebody's
+            // RFC 2606: a domain that nobody can own
             .unwrap_or_else(|| "skychimp.invalid".to_owned());
         MailFrom {
             name: "Skychimp".to_owned(),
@@ -304,7 +306,7 @@ impl Config {
         }
     }
 
-    /// The address of the database.
+    /// The configured database URL, or that of the SQLite file in the data directory.
     #[must_use]
     pub fn database_url(&self) -> Secret {
         self.database_url.clone().unwrap_or_else(|| {
@@ -316,7 +318,7 @@ impl Config {
     }
 }
 
-/// Reads typed values one by one and notes what is wrong.
+/// Parses values one by one and collects errors.
 struct Reader {
     values: Values,
     shown: Vec<Shown>,
@@ -367,7 +369,8 @@ impl Reader {
         }
     }
 
-    /// A key with a default. A wrong value gives the default, and an error that stops the program.
+    /// Parses a key that has a default. If the value is invalid, returns the default and records an
+    /// error that stops the program.
     fn required<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         if let Some(value) = self.optional(name, &parse) {
             return value;
@@ -375,7 +378,7 @@ impl Reader {
         let default = keys::find(name).and_then(|key| key.default);
         #[expect(
             clippy::expect_used,
-            reason = "a test reads every default; see `defaults_are_valid`"
+            reason = "the test `defaults_are_valid` parses every default"
         )]
         default
             .and_then(|text| parse(text).ok())
@@ -452,7 +455,7 @@ fn mail_from(text: &str) -> Result<MailFrom, String> {
     })
 }
 
-/// A number of bytes like `500MB`, from `min` to `max`.
+/// Parses a size such as `500MB` into bytes, from `min` to `max`.
 fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
@@ -469,7 +472,8 @@ fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
         .ok_or_else(|| "must be from 1kB to 10GB".to_owned())
 }
 
-/// A duration like `5m`, `30s`, `1h 30m`, `500ms`, from `min` to `max` seconds.
+/// Parses a duration such as `5m`, `30s`, `1h 30m` or `500ms`, from `min` to `max` seconds. The
+/// error continues a sentence that begins with the name of the setting.
 pub fn duration(text: &str, min: u64, max: u64) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text
         .parse()

@@ -1,4 +1,4 @@
-//! The engine as this program's configuration wants it.
+//! Starts the engine with this program's configuration.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::Program;
 
-/// How long the ear may take to end.
+/// How long the wake-up listener may take to stop.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// An engine at work, and the ear for wake-ups from other nodes.
+/// A running engine, and the listener for wake-ups from other nodes.
 #[derive(Debug)]
 pub struct Running {
     engine: Engine,
@@ -26,8 +26,10 @@ pub struct Running {
     ear: JoinHandle<()>,
 }
 
-/// Starts an engine. Without a configured mail server `sandbox` takes the letters, as long as there is none in the database
-/// either. `site` is where the site of this process listens, or would; `health` is told how the engine does.
+/// Starts an engine. `sandbox` takes the letters if no mail server is configured and the database
+/// has none either. `site` is the address this process's site listens on, or would. The engine
+/// reports its state in `health`. Fails if the sender, the secret key, the cache or the picture
+/// store is unusable.
 pub fn start(
     program: &Program,
     db: &Db,
@@ -78,18 +80,18 @@ pub fn start(
     Ok(Running { engine, deaf, ear })
 }
 
-/// What is known of an engine that is about to start; it has the time of a lease for it.
+/// Health of an engine about to start. It has one lease to become ready.
 pub fn health(program: &Program) -> EngineHealth {
     EngineHealth::new(program.clock.now() + program.config.lease)
 }
 
 impl Running {
-    /// Waits until the engine ends without having been stopped, and tells why.
+    /// Waits until the engine ends without being stopped, and returns the reason.
     pub async fn ended(&mut self) -> String {
         self.engine.ended().await
     }
 
-    /// Stops: no new letter leaves, those in flight are waited for, the rest goes back to the queue.
+    /// Stops: no new letter is sent, letters in flight are finished, the rest returns to the queue.
     pub async fn stop(self) {
         self.engine.stop().await;
         self.deaf.cancel();

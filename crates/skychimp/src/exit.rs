@@ -1,4 +1,4 @@
-//! How a command ends.
+//! Exit codes.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use crate::config::ConfigError;
 use crate::out;
 
-/// The exit codes of the program.
+/// Exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for is done.
+    /// The command succeeded.
     Done = 0,
-    /// It could not be done.
+    /// The command failed.
     Failed = 1,
-    /// It was asked for in a wrong way: arguments, configuration, invalid values.
+    /// Wrong usage: arguments, configuration, invalid values.
     WrongUse = 2,
-    /// It is done, but some deliveries failed.
+    /// The command succeeded, but some deliveries failed.
     SomeFailed = 3,
 }
 
@@ -25,19 +25,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Something asked for in a wrong way; ends the program with 2.
+/// Wrong usage. Ends the program with exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongUse(pub String);
 
-/// Prints an error with its causes and gives the exit code that it stands for.
+/// Prints an error with its causes and returns the matching exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let broken_pipe = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
     if broken_pipe {
-        // the reader of our output had enough
+        // the reader closed our output, as in `… | head`
         return Exit::Done.into();
     }
     out::note(&format!("error: {error:#}"));

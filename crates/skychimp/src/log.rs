@@ -1,7 +1,7 @@
 //! The program's log: on stderr, as text or JSON.
 //!
-//! Nobody ever waits for the reader of stderr or fails because of it ([`queue`]): a pipe that was closed, a full disk and a
-//! terminal that stands still cost log lines, never letters.
+//! Logging never blocks or fails the caller ([`queue`]): a closed pipe, a full disk or a stopped
+//! terminal loses log lines, never letters.
 
 mod queue;
 
@@ -16,18 +16,18 @@ use tracing_subscriber::fmt;
 use self::queue::Queue;
 use crate::config::{Config, LogFormat};
 
-/// How long whoever ends waits until the last lines are written.
+/// How long to wait at exit for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static STDERR: Queue = Queue::new();
 
-/// Starts logging; `level` is what a command logs when the configuration says nothing.
+/// Starts logging. `level` is the filter used if the configuration sets none.
 pub fn start(config: &Config, level: &str) {
     let filter = EnvFilter::new(config.log.as_deref().unwrap_or(level));
     let log = fmt()
         .with_env_filter(filter)
         .with_writer(|| Stderr)
-        // it would tell of them on stderr, and panic when it cannot
+        // it would report them on stderr, and panic if that fails
         .log_internal_errors(false)
         .with_target(true);
     let started = match config.log_format {
@@ -42,18 +42,18 @@ pub fn start(config: &Config, level: &str) {
     std::panic::set_hook(Box::new(move |info| tell_panic(info, json)));
 }
 
-/// Puts a line on stderr, sooner or later.
+/// Queues a line for stderr.
 pub fn line(mut text: String) {
     text.push('\n');
     STDERR.push(text.into_bytes());
 }
 
-/// Waits until stderr has all that was written so far, but not for long.
+/// Waits until everything queued so far is written to stderr, at most [`LAST_LINES`].
 pub fn flush() {
     STDERR.flush(LAST_LINES);
 }
 
-/// As the log has it, and not by way of the log: that may be what panics.
+/// Reports a panic in the log's format, but bypasses the logger, which may be what panicked.
 fn tell_panic(info: &PanicHookInfo<'_>, json: bool) {
     let what = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
@@ -74,16 +74,16 @@ fn tell_panic(info: &PanicHookInfo<'_>, json: bool) {
         let mut text = format!("thread '{name}' panicked at {place}:\n{what}");
         let trace = std::backtrace::Backtrace::capture();
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
-            // writing to a text cannot fail
+            // writing to a String cannot fail
             let _ = write!(text, "\n{trace}");
         }
         line(text);
     }
-    // a panic in a panic ends the process
+    // flush now, because a second panic aborts the process
     STDERR.flush(Duration::from_millis(100));
 }
 
-/// Where the log writes to.
+/// Writer for log lines. It queues them.
 struct Stderr;
 
 impl io::Write for Stderr {

@@ -1,10 +1,10 @@
-//! Skychimp: the program. Configuration, commands, start and stop.
+//! The `skychimp` program: configuration, commands, start and stop.
 //!
-//! A command reads the configuration, opens what it needs and calls operations of the other crates; it holds no rule of
-//! its own. What it says on stdout is data; everything else goes to stderr.
+//! A command loads the configuration, opens what it needs and calls operations of the other crates.
+//! It contains no business rules. Its results go to stdout, everything else to stderr.
 //!
-//! *Invariants*: only this crate reads the environment; every command ends with 0 (done), 1 (failed), 2 (wrong use) or
-//! 3 (some deliveries failed).
+//! *Invariants*: only this crate reads the environment. Every command exits with 0 (done), 1
+//! (failed), 2 (wrong usage) or 3 (some deliveries failed).
 
 mod cli;
 mod commands;
@@ -31,7 +31,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     private::umask();
     let cli = Cli::parse();
-    // two providers are compiled in by our dependencies, so rustls asks for one by name
+    // our dependencies compile in two crypto providers, so rustls needs an explicit choice
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // blocking work is hashing passwords (19 MiB each) and reading files: few at a time keep memory flat
+        // blocking tasks hash passwords (19 MiB each) and read files: a low limit bounds memory
         .max_blocking_threads(16)
         .build();
     let runtime = match runtime {
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Err(error) => return early(&anyhow::Error::new(error)),
     };
     let result = runtime.block_on(cli.run());
-    // a lookup of a host name can hang for long and nobody waits for it any more
+    // do not wait for a DNS lookup that hangs
     runtime.shutdown_background();
     let code = match result {
         Ok(exit) => exit.into(),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// The end before anything has begun.
+/// Reports an error that occurred before the runtime started.
 fn early(error: &anyhow::Error) -> ExitCode {
     let code = exit::report(error);
     log::flush();

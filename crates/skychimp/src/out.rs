@@ -1,4 +1,4 @@
-//! What a command says: data on stdout, the rest on stderr.
+//! Output of commands: data on stdout, everything else on stderr.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -16,14 +16,14 @@ pub fn line(text: &str) -> anyhow::Result<()> {
     write(&format!("{text}\n"))
 }
 
-/// Writes text to stdout as it is.
+/// Writes text to stdout unchanged.
 pub fn write(text: &str) -> anyhow::Result<()> {
     bytes(text.as_bytes())
 }
 
-/// Writes bytes to stdout as they are.
+/// Writes bytes to stdout unchanged and flushes it.
 pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
-    // on a terminal what was noted before stands before it
+    // keep the order of stderr and stdout on a terminal
     log::flush();
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
@@ -31,24 +31,24 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a line to stderr. Nobody waits for its reader; when it fails there is nobody to tell.
+/// Writes a line to stderr. Never blocks or fails.
 pub fn note(text: &str) {
     log::line(text.to_owned());
 }
 
-/// Tells on stdout where a service that goes on is to be found; whoever closed stdout does not want to know.
+/// Prints on stdout where a running service can be reached. A closed stdout is only logged.
 pub fn announce(value: &impl serde::Serialize) {
     if let Err(error) = json(value) {
         tracing::warn!(error = format!("{error:#}"), "stdout cannot be written");
     }
 }
 
-/// Whether a person reads stdout.
+/// Whether stdout is a terminal.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Writes rows in columns, under a header when there is one.
+/// Writes rows in aligned columns, with an optional header.
 pub fn table<const N: usize>(
     header: Option<[&str; N]>,
     rows: Vec<[String; N]>,

@@ -1,28 +1,31 @@
-//! Files of the service are their owner's alone: passwords' hashes, addresses and letters are in them.
+//! Restricts the service's files to their owner, because they contain password hashes, addresses
+//! and letters.
 //!
-//! What the program makes gets 0600, folders 0700, whatever it was started with ([`umask`]); what an older version made is
-//! tightened at the start ([`tighten`]).
+//! New files get mode 0600 and directories 0700, whatever umask the program was started with
+//! ([`umask`]). Files created by older versions are tightened at start ([`tighten`]).
 //!
-//! *Invariants*: no link is followed, nothing is touched that the program does not know by its name, and nobody else's file. What
-//! cannot be tightened is told, and never keeps the service from starting.
+//! *Invariants*: links are not followed, and only files that the program knows by name and that
+//! belong to its user are changed. A file that cannot be tightened is reported and never prevents
+//! the service from starting.
 
 use std::path::Path;
 
-/// Names in the data folder of files that the program made, and the beginnings of such names.
+/// Names, or prefixes of names, of files that the program creates in the data directory.
 const FILES: [&str; 3] = ["skychimp.db", "secret.key", "check."];
-/// Folders in there, with all that is in them.
+/// Directories in the data directory, including everything in them.
 const FOLDERS: [&str; 5] = ["journal", "imports", "media", "sandbox", "demo"];
-/// What an operator keeps beside the data; it is not changed, and does not make the folder a strange one.
+/// Files that operators keep next to the data. They are not changed, and do not make the directory
+/// a foreign one.
 const KNOWN: [&str; 3] = ["skychimp.toml", ".env", "send.log"];
 
-/// From now on files and folders that this process makes are its user's alone.
+/// Sets the umask so that new files and directories are accessible only to this user.
 pub fn umask() {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
-/// Tightens what is in the data folder, `deep` with all that its folders hold, and then the folder itself if it is ours. `database`
-/// is the file of SQLite when it is somewhere else.
+/// Restricts the files in the data directory, then the directory itself if it is ours. `deep`
+/// includes the contents of subdirectories. `database` is the SQLite file if it is elsewhere.
 #[cfg(unix)]
 pub fn tighten(data_dir: &Path, database: Option<&Path>, deep: bool) {
     let mut work = unix::Work::default();
@@ -37,11 +40,12 @@ pub fn tighten(data_dir: &Path, database: Option<&Path>, deep: bool) {
     work.tell(data_dir);
 }
 
-/// Other systems have other rights.
+/// No-op: file modes exist only on Unix.
 #[cfg(not(unix))]
 pub fn tighten(_data_dir: &Path, _database: Option<&Path>, _deep: bool) {}
 
-/// Whether the program made what has this name in the data folder; `Some(true)`: a folder.
+/// Whether the program creates entries with this name in the data directory. `Some(true)`: a
+/// directory.
 fn own(name: &str) -> Option<bool> {
     if FOLDERS.contains(&name) {
         return Some(true);
@@ -63,19 +67,20 @@ mod unix {
 
     use super::{KNOWN, own};
 
-    /// What others may do.
+    /// Permission bits of group and others.
     const OTHERS: u32 = 0o077;
 
-    /// What was done and what could not be.
+    /// Counts what was done, and what could not be.
     #[derive(Debug, Default)]
     pub struct Work {
         tightened: u64,
-        /// Somebody else's, or behind a link: still open to others.
+        /// Owned by someone else or behind a link, and still accessible to others.
         left: Vec<PathBuf>,
     }
 
     impl Work {
-        /// The folder last: a process that is cut off before begins anew.
+        /// Tightens the contents before the directory, so that an interrupted process starts over
+        /// next time.
         pub fn data_dir(&mut self, folder: &Path, deep: bool) {
             let Ok(found) = fs::metadata(folder) else {
                 return;
@@ -99,7 +104,7 @@ mod unix {
             if found.mode() & OTHERS == 0 {
                 return;
             }
-            // where many keep their things, ours do not decide
+            // if the directory is shared, our files in it do not make it ours
             let shared = found.mode() & 0o1000 != 0
                 || folder.canonicalize().is_ok_and(|folder| is_common(&folder));
             let is_ours = if shared { !strange } else { ours || !strange };
@@ -108,7 +113,7 @@ mod unix {
             }
         }
 
-        /// A file or folder, and with `deep` all that is in it.
+        /// Tightens a file or directory. `deep` includes everything in it.
         pub fn entry(&mut self, path: &Path, deep: bool) {
             let Ok(found) = fs::symlink_metadata(path) else {
                 return;
@@ -138,7 +143,7 @@ mod unix {
             }
         }
 
-        /// What is behind a link is somebody else's business, who should know.
+        /// Does not touch the target of a link, but reports it if others can access it.
         fn link(&mut self, path: &Path) {
             let open = |found: Metadata| found.mode() & OTHERS != 0;
             if fs::metadata(path).is_ok_and(open) {
@@ -146,7 +151,7 @@ mod unix {
             }
         }
 
-        /// One line about it.
+        /// Logs the result in at most two lines.
         pub fn tell(&self, folder: &Path) {
             let folder = folder.display();
             if self.tightened > 0 {
@@ -166,7 +171,8 @@ mod unix {
         }
     }
 
-    /// Folders that are for more than one service.
+    /// Whether several services may use this directory: the root, the home or the working
+    /// directory.
     fn is_common(folder: &Path) -> bool {
         let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
         let here = std::env::current_dir().and_then(|here| here.canonicalize());
@@ -179,7 +185,7 @@ mod unix {
         found.uid() == rustix::process::geteuid().as_raw()
     }
 
-    /// By the open file: a link that takes its place meanwhile is not followed.
+    /// Uses the opened file, so that a link put in its place meanwhile is not followed.
     fn change(path: &Path, found: &Metadata) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
@@ -196,7 +202,7 @@ mod unix {
 #[cfg(all(test, unix))]
 #[allow(
     clippy::unwrap_used,
-    reason = "in a test the place is what one wants to know"
+    reason = "a panic points to the place where a test failed"
 )]
 mod tests {
     use std::fs;
@@ -223,7 +229,8 @@ mod tests {
         fs::metadata(path).unwrap().mode() & 0o7777
     }
 
-    /// R5: what an older version made is tightened, the folders in depth; strange files and what is behind links are not touched.
+    /// R5: files from an older version are tightened, directories recursively. Unknown files and
+    /// link targets are not touched.
     #[test]
     fn older_installations_are_tightened() {
         let home = tempfile::tempdir().unwrap();
@@ -256,7 +263,8 @@ mod tests {
         assert_eq!(mode(&outside), 0o644);
     }
 
-    /// R5: a folder where others keep their things stays as it is, our files in it do not; a database elsewhere is ours too.
+    /// R5: a directory shared with other software keeps its mode, but our files in it are
+    /// tightened. A database elsewhere is tightened too.
     #[test]
     fn foreign_folders_are_left_alone() {
         let home = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What every command works with.
+//! The context shared by all commands.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -23,25 +23,25 @@ use crate::config::Config;
 use crate::config::secret;
 use crate::private;
 
-/// How long the connections to the database may take to close.
+/// How long closing the database connections may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// The configuration and the means to open what it names.
+/// The configuration, and methods to open what it names.
 #[derive(Debug)]
 pub struct Program {
     /// The checked configuration.
     pub config: Config,
-    /// `--json`.
+    /// Whether `--json` was given.
     pub json: bool,
-    /// The present.
+    /// Source of the current time.
     pub clock: Clock,
-    /// Tells engines that there is work.
+    /// Wakes engines when there is work.
     pub wake: Wake,
     shared: OnceLock<Shared>,
 }
 
 impl Program {
-    /// With the system's clock.
+    /// Creates a program that uses the system clock.
     pub fn new(config: Config, json: bool) -> Self {
         Self {
             config,
@@ -52,14 +52,15 @@ impl Program {
         }
     }
 
-    /// Makes the data folder, for its owner only, when it is missing.
+    /// Creates the data directory, accessible only to its owner, if it does not exist.
     pub fn data_dir(&self) -> anyhow::Result<()> {
         let folder = &self.config.data_dir;
         private_folder(folder)
             .with_context(|| format!("data_dir {} cannot be made", folder.display()))
     }
 
-    /// Makes files of the service their owner's alone, `deep` with everything in the folders of the data folder.
+    /// Restricts the service's files to their owner. `deep` includes the contents of
+    /// subdirectories.
     pub fn tighten(&self, deep: bool) {
         let url = self.config.database_url.as_ref();
         let file = url
@@ -68,19 +69,19 @@ impl Program {
         private::tighten(&self.config.data_dir, file, deep);
     }
 
-    /// Connects to the database as it is.
+    /// Connects to the database without migrating it.
     pub async fn connect(&self) -> anyhow::Result<Db> {
         self.data_dir()?;
         self.tighten(false);
         let db = Db::connect(self.config.database_url().reveal())
             .await
             .context("cannot open the database (database_url)")?;
-        // a folder that somebody else had made is ours now that the database is in it
+        // a directory created by someone else is ours now that the database is in it
         self.tighten(false);
         Ok(db)
     }
 
-    /// Connects to the database and brings its schema up to date.
+    /// Connects to the database and migrates its schema.
     pub async fn database(&self) -> anyhow::Result<Db> {
         let db = self.connect().await?;
         db.migrate()
@@ -89,20 +90,20 @@ impl Program {
         Ok(db)
     }
 
-    /// Closes the database at the end of a command that was stopped; a connection that hangs is not waited for.
+    /// Closes the database when a command was stopped. Does not wait for a connection that hangs.
     pub async fn close(&self, db: &Db) {
         if tokio::time::timeout(CLOSE, db.close()).await.is_err() {
             tracing::warn!("the database was not closed in time");
         }
     }
 
-    /// Where visitors find the site, for links in letters.
+    /// Public URL of the site, for links in letters.
     pub fn base_url(&self) -> anyhow::Result<Url> {
         let url = self.config.base_url(self.config.listen);
         Url::parse(&url).context("base_url and listen make no address of a site")
     }
 
-    /// The store of the blog's pictures.
+    /// Opens the store for the blog's pictures.
     pub fn gallery(&self) -> anyhow::Result<Gallery> {
         let opened = if let Some(url) = &self.config.media_url {
             Gallery::s3(url.reveal())
@@ -113,7 +114,7 @@ impl Program {
         opened.context("cannot open the store of pictures (media_url)")
     }
 
-    /// The key that signs links.
+    /// The key that signs links: the configured one, or the one kept in the data directory.
     pub fn secret_key(&self, db: &Db) -> anyhow::Result<SecretKey> {
         if let Some(key) = &self.config.secret_key {
             return Ok(secret::key(key));
@@ -134,7 +135,8 @@ impl Program {
         Ok(secret::key(&key))
     }
 
-    /// The server that nodes share, if one is configured: one connection per process, made in the background.
+    /// Connects to the shared cache if one is configured. There is one connection per process,
+    /// opened in the background.
     pub fn shared(&self, db: &Db) -> anyhow::Result<Shared> {
         if let Some(shared) = self.shared.get() {
             return Ok(shared.clone());
@@ -148,7 +150,7 @@ impl Program {
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
-    /// What letters are held against before they leave to strangers.
+    /// Settings that must be in order before letters go to other people.
     pub fn service(&self) -> Service {
         let from = self.config.mail_from();
         Service {
@@ -161,7 +163,7 @@ impl Program {
         }
     }
 
-    /// Whose a mailing is.
+    /// Returns the owner of a mailing.
     pub async fn owner_of(&self, db: &Db, mailing: MailingId) -> anyhow::Result<UserId> {
         let mut tx = db.read().await?;
         Mailing::owner_of(&mut tx, mailing)
@@ -169,7 +171,7 @@ impl Program {
             .with_context(|| format!("there is no mailing {mailing}"))
     }
 
-    /// The user whose things a command works on, by address.
+    /// Finds the user named by `--owner`.
     pub async fn owner(&self, db: &Db, email: &str) -> anyhow::Result<User> {
         let mut tx = db.read().await?;
         User::by_email(&mut tx, email)
@@ -178,7 +180,7 @@ impl Program {
     }
 }
 
-/// Makes a folder that only its owner may look into; one that is there stays as it is.
+/// Creates a directory that only its owner can access. An existing one is left unchanged.
 pub fn private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

@@ -1,8 +1,9 @@
-//! The built-in mail server for trying things out: takes every letter, delivers none.
+//! The built-in mail server for trying things out: accepts every letter, delivers none.
 //!
-//! It listens on loopback inside the process that sends. `serve` keeps the letters for `/sandbox` in memory. A command
-//! that sends without a site lays them into the folder `sandbox` in the data folder, from where a running or later
-//! `serve` takes them; the folder never holds more than the last [`KEPT`] letters of a command.
+//! It listens on loopback inside the sending process. `serve` keeps the letters in memory for
+//! `/sandbox`. A command that sends without a site writes them to `sandbox` in the data directory,
+//! where a running or later `serve` picks them up. That directory never holds more than the last
+//! [`KEPT`] letters of a command.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -27,12 +28,12 @@ use tokio_util::sync::CancellationToken;
 use crate::out;
 use crate::program::Program;
 
-/// Letters a command leaves behind for the site.
+/// Maximum number of letters a command leaves for the site.
 const KEPT: usize = 500;
-/// How often the site looks for letters of commands.
+/// How often the site looks for letters from commands.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What stands before the letter in its file, on a line of its own.
+/// First line of a letter's file, before the letter itself.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     at: Moment,
@@ -40,12 +41,12 @@ struct Head {
     to: Vec<String>,
 }
 
-/// Starts the sandbox of a site: letters go into `store`.
+/// Starts the sandbox of a site. Letters go into `store`.
 pub async fn for_site(store: Arc<SandboxStore>, clock: Clock) -> anyhow::Result<Sandbox> {
     start(move |envelope, letter| store.push(clock.now(), envelope.from, envelope.to, letter)).await
 }
 
-/// Starts the sandbox of a command: letters go into the folder.
+/// Starts the sandbox of a command. Letters go into the directory.
 async fn for_command(data_dir: &Path, clock: Clock) -> anyhow::Result<Sandbox> {
     let folder = folder(data_dir);
     std::fs::create_dir_all(&folder)
@@ -63,7 +64,7 @@ async fn for_command(data_dir: &Path, clock: Clock) -> anyhow::Result<Sandbox> {
     .await
 }
 
-/// The sandbox as the engine's mail server.
+/// The sandbox's address as a mail server without TLS.
 #[must_use]
 pub fn server(sandbox: &Sandbox) -> Server {
     let address = sandbox.address();
@@ -72,8 +73,8 @@ pub fn server(sandbox: &Sandbox) -> Server {
     server
 }
 
-/// The sandbox of a process that sends without a site, if there is no mail server at all; it lives as long as what is
-/// returned.
+/// Starts a sandbox for a process without a site if there is no mail server at all. It runs until
+/// the returned value is dropped.
 pub async fn for_sending(program: &Program, db: &Db) -> anyhow::Result<Option<Sandbox>> {
     let any = SendingServer::any(&mut db.read().await?).await?;
     if any || program.config.smtp.is_some() {
@@ -86,7 +87,7 @@ pub async fn for_sending(program: &Program, db: &Db) -> anyhow::Result<Option<Sa
     Ok(Some(sandbox))
 }
 
-/// Passes letters that commands laid down on to the site, until `stop`.
+/// Moves letters left by commands into the site's store, until `stop` is cancelled.
 pub async fn collect(data_dir: PathBuf, store: Arc<SandboxStore>, stop: CancellationToken) {
     let folder = folder(&data_dir);
     loop {
@@ -116,7 +117,7 @@ fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("sandbox")
 }
 
-/// Where one process lays its letters.
+/// Writes the letters of one process to the directory.
 struct Tray {
     folder: PathBuf,
     number: AtomicU64,
@@ -135,7 +136,7 @@ impl Tray {
         let mut content = serde_json::to_vec(&head)?;
         content.push(b'\n');
         content.extend_from_slice(letter);
-        // the name with .eml appears when the letter is complete
+        // the name with .eml appears only when the file is complete
         let draft = self.folder.join(format!("{name}.new"));
         let path = self.folder.join(format!("{name}.eml"));
         std::fs::File::create(&draft)?.write_all(&content)?;
@@ -150,14 +151,14 @@ impl Tray {
             }
         };
         match too_old.map(std::fs::remove_file) {
-            // the site took it already
+            // the site has already taken it
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
     }
 }
 
-/// Moves all letters of the folder into the store, the oldest first.
+/// Moves all letters in the directory into the store, oldest first.
 fn take(folder: &Path, store: &SandboxStore) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -170,7 +171,7 @@ fn take(folder: &Path, store: &SandboxStore) -> io::Result<()> {
     paths.sort();
     for path in paths {
         let content = match std::fs::read(&path) {
-            // the command that laid it down took it away
+            // removed by the command that wrote it
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => Bytes::from(other?),
         };
@@ -188,7 +189,7 @@ fn take(folder: &Path, store: &SandboxStore) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// R28: letters of a command reach the site once, the last ones, in order.
+    /// R28: the last letters of a command reach the site, each once and in order.
     #[test]
     fn letters_of_a_command_reach_the_site() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Sending servers between the configuration, the database and the protocol.
+//! Converts sending servers between configuration, database and SMTP client.
 
 use anyhow::Context as _;
 use skychimp_core::platform::db::Tx;
@@ -8,7 +8,7 @@ use skychimp_smtp::{Server, Tls};
 
 use crate::program::Program;
 
-/// The server in the configuration, as pages and commands show it.
+/// The configured server in the form that pages and commands show.
 #[must_use]
 pub fn configured(server: &Server) -> SendingServer {
     let tls = match server.tls {
@@ -36,7 +36,8 @@ pub fn configured(server: &Server) -> SendingServer {
     SendingServer::configured(&server.host, server.port, tls, user, limits)
 }
 
-/// A server of the database, ready to be connected to.
+/// Prepares a server from the database for connecting: decrypts its password and adds the root
+/// certificates. Fails if the password cannot be decrypted, as after a change of the secret key.
 pub async fn with_password(
     tx: &mut Tx,
     server: &SendingServer,

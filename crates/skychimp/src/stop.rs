@@ -1,4 +1,4 @@
-//! Stopping: Ctrl+C and SIGTERM (R6).
+//! Shutdown on Ctrl+C and SIGTERM (R6).
 
 use std::time::Duration;
 
@@ -9,15 +9,16 @@ use crate::log;
 use crate::out;
 use crate::program::Program;
 
-/// The exit code of a program that was told twice to stop (128 + SIGINT, as shells count).
+/// Exit code after a second signal: 128 + SIGINT, as shells count.
 const AT_ONCE: i32 = 130;
 
-/// How long a stop may take beside the letters in flight. The parts have shorter limits of their own; this one also holds when
-/// all of them fail.
+/// Time allowed for a shutdown in addition to waiting for letters in flight. Each part has a
+/// shorter limit. This one applies if all of them fail.
 const HANGS: Duration = Duration::from_secs(25);
 
-/// A token that the first Ctrl+C or SIGTERM cancels. The second one ends the program at once: what it had claimed
-/// returns to the queue when its lease runs out. A stop that hangs is ended with 1.
+/// Returns a token that the first Ctrl+C or SIGTERM cancels. A second signal ends the program
+/// immediately; letters it had claimed return to the queue when its lease expires. A shutdown that
+/// hangs is ended with exit code 1.
 pub fn on_signal(program: &Program) -> anyhow::Result<CancellationToken> {
     let patience = program.config.stop_timeout + HANGS;
     let stop = CancellationToken::new();
@@ -27,7 +28,7 @@ pub fn on_signal(program: &Program) -> anyhow::Result<CancellationToken> {
         signals.next().await;
         token.cancel();
         out::note("stopping; once more to stop at once");
-        // a thread: whatever the tasks do, it is heard
+        // a thread, so that it also works when the async runtime is blocked
         let watch = std::thread::Builder::new().spawn(move || {
             std::thread::sleep(patience);
             out::note("error: the stop did not come to an end");

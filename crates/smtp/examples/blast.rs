@@ -1,16 +1,18 @@
-//! Sends letters over the pool as fast as the server takes them.
+//! Sends letters through the pool as fast as the server accepts them.
 //!
 //! ```text
 //! cargo run --release --example blast -- 127.0.0.1:2525 20000 50 20000
 //! ```
 //!
-//! With `sandbox` instead of an address the letters go to a sandbox in the same process. A fifth number puts that many
-//! milliseconds of round trip between the two, by a proxy in the same process (its CPU is counted too).
+//! With `sandbox` instead of an address the letters go to a sandbox in the same process. A fifth
+//! number adds a round trip of that many milliseconds, through a proxy in the same process (its CPU
+//! time is included).
 //!
-//! To compare with `smtp-source -s 50 -m 20000 -l 20000 -d -f a@x -t b@y 127.0.0.1:2525` into the same sink.
+//! Compare with `smtp-source -s 50 -m 20000 -l 20000 -d -f a@x -t b@y 127.0.0.1:2525` into the same
+//! sink.
 
-#![expect(clippy::print_stdout, reason = "its output is its purpose")]
-#![expect(clippy::cast_precision_loss, reason = "numbers for reading")]
+#![expect(clippy::print_stdout, reason = "prints its results")]
+#![expect(clippy::cast_precision_loss, reason = "figures for display")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +73,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// One connection's worth of letters; the number of those that were not sent.
+/// Sends letters over one connection at a time; returns how many were not sent.
 async fn work(pool: Pool, next: Arc<AtomicU64>, count: u64, data: Bytes) -> Result<u64> {
     let take = || {
         let id = next.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +100,7 @@ async fn work(pool: Pool, next: Arc<AtomicU64>, count: u64, data: Bytes) -> Resu
     Ok(failed)
 }
 
-/// An address behind which `target` is that many milliseconds away, there and back.
+/// Returns an address from which `target` is `round_trip` milliseconds away.
 async fn proxy(target: String, round_trip: u64) -> Result<String> {
     let one_way = Duration::from_millis(round_trip) / 2;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -118,7 +120,7 @@ async fn proxy(target: String, round_trip: u64) -> Result<String> {
     Ok(address)
 }
 
-/// One direction: everything arrives so much later.
+/// Forwards one direction with a delay.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, later: Duration) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
     let writer = tokio::spawn(async move {
@@ -141,7 +143,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, later: Duration) 
     let _ = writer.await;
 }
 
-/// A letter of about so many octets.
+/// A letter of about `size` octets.
 fn content(size: usize) -> Bytes {
     let mut data = b"From: a@example.org\r\nSubject: blast\r\n\r\n".to_vec();
     while data.len() + 74 <= size {
@@ -151,7 +153,7 @@ fn content(size: usize) -> Bytes {
     data.into()
 }
 
-/// User and system time of this process, from the kernel in hundredths of a second.
+/// User and system CPU time of this process in seconds.
 fn cpu_seconds() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat")?;

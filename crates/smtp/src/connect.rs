@@ -1,4 +1,4 @@
-//! From a name to a connection that takes letters: TCP, TLS, EHLO, AUTH.
+//! Opens connections that are ready for letters: TCP, TLS, EHLO, AUTH.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ use crate::session::{Capabilities, Connection};
 use crate::tls;
 use crate::wire::{Broken, Wire};
 
-/// Makes connections to one server; keeps its TLS settings ready.
+/// Opens connections to one server; caches its TLS configuration.
 #[derive(Debug)]
 pub struct Connector {
     server: Server,
@@ -27,7 +27,7 @@ pub struct Connector {
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
 
-/// A step that failed; [`Connector::connect`] adds server and duration.
+/// A failed step; [`Connector::connect`] adds server and duration.
 #[derive(Debug)]
 struct Failure {
     class: Class,
@@ -71,7 +71,7 @@ impl Failure {
 }
 
 impl Connector {
-    /// Nothing is looked up or opened yet.
+    /// Creates a connector without looking up or opening anything.
     #[must_use]
     pub fn new(server: Server) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Connector {
         }
     }
 
-    /// The server and its settings.
+    /// The server with its settings.
     #[must_use]
     pub const fn server(&self) -> &Server {
         &self.server
@@ -93,7 +93,8 @@ impl Connector {
         &self.name
     }
 
-    /// Opens a connection that is ready for the first letter.
+    /// Opens a connection that is ready for the first letter. Falls back to clear text as described
+    /// for [`Tls::Opportunistic`].
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
         let started = Instant::now();
         let mut result = self.open(self.server.tls).await;
@@ -174,7 +175,7 @@ impl Connector {
         ))
     }
 
-    /// TCP to the first address that answers.
+    /// Opens TCP to the first address that answers.
     async fn dial(&self) -> Result<TcpStream, Failure> {
         let limit = self.server.timeouts.connect;
         let lookup = tokio::net::lookup_host((self.server.host.as_str(), self.server.port));
@@ -202,12 +203,12 @@ impl Connector {
             format!("the name {} has no address", self.server.host),
         );
         for (n, address) in addresses.iter().enumerate() {
-            // an address that is silent leaves time for the others
+            // leaves time for the remaining addresses if this one does not answer
             let left = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    // without it the kernel holds the last piece of a letter back for 40 ms
+                    // otherwise the kernel delays the last packet of a letter by 40 ms
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "TCP_NODELAY could not be set");
                     }
@@ -260,7 +261,7 @@ impl Connector {
         }
     }
 
-    /// EHLO, or HELO for servers that do not know it.
+    /// Sends EHLO, or HELO to servers that do not know EHLO.
     async fn hello(&self, wire: &mut Wire, name: &str) -> Result<Capabilities, Failure> {
         let reply = self
             .ask(wire, &format!("EHLO {name}"), Phase::Hello)
@@ -327,7 +328,7 @@ impl Connector {
         }
     }
 
-    /// AUTH XOAUTH2 (Google and Microsoft publish it): a token in place of a password.
+    /// AUTH XOAUTH2, published by Google and Microsoft: a token instead of a password.
     async fn authenticate_by_token(
         &self,
         wire: &mut Wire,
@@ -350,13 +351,13 @@ impl Connector {
                 .ask(wire, &format!("AUTH XOAUTH2 {secret}"), Phase::Auth)
                 .await?;
             if reply.code == 334 {
-                // it tells why in JSON, and refuses when that was heard
+                // the error is in JSON; the server refuses after an empty response
                 reply = self.ask(wire, "", Phase::Auth).await?;
             }
             if reply.code != 535 {
                 return Ok(reply);
             }
-            // the file may have got a fresh token meanwhile
+            // the file may have a fresh token by now
             let fresh = self.token(credentials).await?;
             if fresh == token || !again {
                 return Ok(reply);
@@ -401,7 +402,7 @@ impl Connector {
 mod tests {
     use super::*;
 
-    /// Hazard 11: without `TCP_NODELAY` a letter's last piece waits 40 ms.
+    /// Hazard 11: without `TCP_NODELAY` the last packet of a letter is delayed by 40 ms.
     #[tokio::test]
     async fn connections_have_no_delay() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

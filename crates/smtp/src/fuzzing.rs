@@ -1,23 +1,22 @@
-//! What must hold for any input, as functions that panic when it does not.
+//! Properties that must hold for any input, as functions that panic otherwise.
 //!
-//! The fuzz targets in `fuzz/` feed them for as long as one likes; the tests below feed them a little in every run of
-//! the suite.
+//! The fuzz targets in `fuzz/` run them without end; the tests below run them briefly in every test
+//! run.
 
 use bytes::BytesMut;
 
 use crate::letter::Stuffer;
 use crate::reply::{self, Reply, ReplyParser};
 
-/// S8: whatever a server sends, in whatever pieces, the parser stays within its bounds and gives printable text; how the
-/// network cuts it makes no difference.
+/// S8: whatever a server sends, the parser stays within its limits and returns printable text; how
+/// the network splits it makes no difference.
 ///
-/// # Panics
-/// When that is not so.
+/// # Panics If that does not hold.
 pub fn replies(octets: &[u8], piece: usize) {
     let whole = parse(octets.chunks(octets.len().max(1)));
     let pieces = parse(octets.chunks(piece.max(1)));
     assert_eq!(whole.0, pieces.0, "the replies depend on how they were cut");
-    // an endless line is told by its beginning, which is longer when more of it has come
+    // the error text of an endless line depends on how much of it has arrived
     let kind = |error: &Option<reply::ReplyError>| error.as_ref().map(std::mem::discriminant);
     assert_eq!(kind(&whole.1), kind(&pieces.1));
 }
@@ -53,11 +52,10 @@ fn check(text: &str, most: usize) {
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// F6: whatever the content, in whatever pieces it is written, the receiver gets it as it was, and the final dot is the
-/// only one. F2 keeps lone CR and LF away from here: the content's line ends are made whole first.
+/// F6: whatever the content and the chunk size, the receiver gets it unchanged, and the final dot
+/// is the only one. F2 excludes lone CR and LF, so line ends are completed first.
 ///
-/// # Panics
-/// When that is not so.
+/// # Panics If that does not hold.
 pub fn stuffing(octets: &[u8], piece: usize) {
     let content = whole_lines(octets);
     let mut wire = Vec::new();
@@ -70,7 +68,7 @@ pub fn stuffing(octets: &[u8], piece: usize) {
             "more than asked for"
         );
     }
-    // the receiver: lines up to the one that is a dot alone, doubled dots undone
+    // the receiver: reads up to a line with a single dot and removes dot-stuffing
     let mut received = Vec::new();
     let mut rest = &wire[..];
     loop {
@@ -108,7 +106,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// S8: never panics, stays within bounds, gives printable text.
+        /// S8: the parser never panics, stays within its limits and returns printable text.
         #[test]
         fn no_input_breaks_the_parser(chunks in prop::collection::vec(
             prop_oneof![
@@ -124,7 +122,7 @@ mod tests {
             replies(&chunks.concat(), piece);
         }
 
-        /// F6: also when the dot falls on a buffer border.
+        /// F6: content arrives unchanged, even if a dot falls on a chunk border.
         #[test]
         fn receiver_gets_what_was_given(
             lines in prop::collection::vec(

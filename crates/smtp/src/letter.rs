@@ -1,4 +1,4 @@
-//! A letter and the checks before it may go on the wire.
+//! A letter, and the checks it must pass before it is sent.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use crate::report::Class;
 /// One message for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// The caller's number; given back by the hook before the dot, nothing else is done with it.
+    /// The caller's id, passed to the hook before the content; otherwise unused.
     pub id: u64,
     /// Envelope sender; empty for the null sender `<>`.
     pub from: String,
     /// Envelope recipient.
     pub to: String,
-    /// The message: header and body with CRLF line ends, not dot-stuffed. A missing CRLF at the end is added.
+    /// Header and body with CRLF line ends, not dot-stuffed. A missing final CRLF is added.
     pub data: Bytes,
 }
 
-/// Why a letter may not be sent: our own verdict, before the wire.
+/// Why a letter may not be sent, according to our own checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub class: Class,
@@ -37,16 +37,16 @@ impl Refusal {
     }
 }
 
-/// What the server advertised, as far as letters care.
+/// What the server advertised, as far as it concerns letters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub smtputf8: bool,
     pub eight_bit: bool,
-    /// SIZE was advertised; with a number above 0 it is the greatest size.
+    /// SIZE was advertised; a number above 0 is the maximum size in octets.
     pub size: Option<u64>,
 }
 
-/// The commands of a letter, written after all checks.
+/// The commands of a letter that has passed all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub mail: String,
@@ -54,7 +54,7 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// Checks the letter and makes its MAIL and RCPT commands, without line ends.
+    /// Checks the letter and builds its MAIL and RCPT commands, without line ends.
     pub fn new(letter: &Letter, limits: Limits) -> Result<Self, Refusal> {
         let from = if letter.from.is_empty() {
             Cow::Borrowed("")
@@ -76,7 +76,7 @@ impl Envelope {
             mail.push_str(" SIZE=");
             mail.push_str(&size.to_string());
         }
-        // what is 8-bit goes as it is to a server without the extension: nearly all take it
+        // 8-bit content is sent unchanged to a server without the extension: nearly all accept it
         if limits.eight_bit && !letter.data.is_ascii() {
             mail.push_str(" BODY=8BITMIME");
         }
@@ -90,9 +90,9 @@ impl Envelope {
     }
 }
 
-/// The address as it goes on the wire, with the domain in A-labels (F7, F12).
+/// The address as sent, with the domain in A-labels (F7, F12).
 ///
-/// Stricter than the RFC: no white space even in quotes, no source routes, no comments.
+/// Stricter than RFC 5321: no white space even in quotes, no source routes, no comments.
 fn path(address: &str, smtputf8: bool) -> Result<Cow<'_, str>, Refusal> {
     const SYNTAX: &str = "5.1.3";
     let shown = || crate::reply::printable(address.as_bytes(), 100);
@@ -148,7 +148,7 @@ fn path(address: &str, smtputf8: bool) -> Result<Cow<'_, str>, Refusal> {
     })
 }
 
-/// Letters, digits, `.` and the signs of RFC 5322 `atext`, or the same and more in quotes.
+/// Letters, digits, `.` and the other RFC 5322 `atext` characters, or a quoted string.
 fn is_local_part(local: &str) -> bool {
     if local.is_empty() || local.len() > 64 {
         return false;
@@ -164,7 +164,7 @@ fn is_local_part(local: &str) -> bool {
         .all(|c| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c))
 }
 
-/// A host name or an address literal in brackets.
+/// A host name, or an address literal in brackets.
 fn is_domain(domain: &str) -> bool {
     if domain.is_empty() || domain.len() > 255 {
         return false;
@@ -185,7 +185,7 @@ fn is_domain(domain: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
 }
 
-/// F2: every CR is followed by LF, every LF follows CR, no NUL.
+/// F2: checks that every CR is followed by LF, every LF follows CR, and there is no NUL.
 fn check_content(data: &[u8]) -> Result<(), Refusal> {
     let refuse = |what: &str| {
         Err(Refusal {
@@ -207,8 +207,8 @@ fn check_content(data: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// How often CR and LF stand together. Without branches and in short sums: many octets are compared at once, where a
-/// search would stop at each line.
+/// Counts CRLF pairs. Branch-free with short sums, so that it vectorizes; a search would stop at
+/// each line.
 fn line_ends(data: &[u8]) -> usize {
     const BLOCK: usize = u8::MAX as usize;
     let Some((_, behind)) = data.split_first() else {
@@ -225,7 +225,7 @@ fn line_ends(data: &[u8]) -> usize {
         .sum()
 }
 
-/// Writes the content with doubled dots (F6) and the final dot, in pieces of any size.
+/// Writes the content with dot-stuffing (F6) and the final dot, in chunks of any size.
 #[derive(Debug)]
 pub(crate) struct Stuffer<'a> {
     rest: &'a [u8],
@@ -247,7 +247,7 @@ impl<'a> Stuffer<'a> {
         self.done
     }
 
-    /// Appends about `most` octets to `out` (a few more, never a lot).
+    /// Appends about `most` octets to `out`, or slightly more.
     pub fn fill(&mut self, out: &mut Vec<u8>, most: usize) {
         if self.done {
             return;
@@ -295,7 +295,7 @@ mod tests {
         Envelope::new(&letter(to, b"x\r\n"), Limits::default()).unwrap_err()
     }
 
-    /// F12
+    /// F12: addresses that could inject commands or are malformed are refused.
     #[test]
     fn odd_addresses_are_refused() {
         for address in [
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(refusal(&long).class, Class::LocalAddress);
     }
 
-    /// F7
+    /// F7: domains are sent as A-labels; a non-ASCII local part needs SMTPUTF8.
     #[test]
     fn domain_goes_in_a_labels_and_local_part_needs_smtputf8() {
         let envelope =
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(envelope.rcpt, "RCPT TO:<инфо@example.org>");
     }
 
-    /// Hazard 9: the commands of the longest addresses stay far below 4 kB.
+    /// Hazard 9: the commands for the longest addresses are far below 4 kB.
     #[test]
     fn longest_envelope_is_short() {
         let domain = [
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(refusal(&too_long).class, Class::LocalAddress);
     }
 
-    /// F8
+    /// F8: SIZE and BODY are used only if advertised.
     #[test]
     fn parameters_only_if_advertised() {
         let eight_bit = letter("a@example.org", "ё\r\n".as_bytes());
@@ -401,7 +401,7 @@ mod tests {
         );
     }
 
-    /// F2
+    /// F2: bare CR, bare LF and NUL are refused.
     #[test]
     fn bare_line_ends_and_nul_are_refused() {
         for data in [
@@ -428,7 +428,7 @@ mod tests {
         out
     }
 
-    /// F6
+    /// F6: dots at the start of a line are doubled.
     #[test]
     fn dots_at_line_starts_are_doubled() {
         assert_eq!(stuffed(b"", 10), b".\r\n");

@@ -1,12 +1,13 @@
-//! SMTP for sending: a pipelined client session, a connection pool.
+//! An SMTP client for bulk sending: pipelined sessions and a connection pool.
 //!
-//! [`Server`] says where letters go. A [`Pool`] of [`Connection`]s takes
-//! [`Letter`]s there and gives a [`Report`] for each. [`sandbox`] is a small
-//! server that takes everything; `testing` (a feature) one that misbehaves as told; `fuzzing` (a feature) is for `fuzz/`.
+//! A [`Server`] describes where letters go. A [`Pool`] of [`Connection`]s sends [`Letter`]s there
+//! and returns a [`Report`] for each. [`sandbox`] is a small server that accepts everything;
+//! `testing` (a feature) a server that misbehaves on request; `fuzzing` (a feature) the entry
+//! points for `fuzz/`.
 //!
-//! *Invariants*: nothing here knows what a mailing or a database is. A report
-//! says [`Outcome::Sent`] only after the server's 250 to the final dot was
-//! read; when that reply is missing it says [`Outcome::InDoubt`].
+//! *Invariants*: this crate knows nothing of mailings or databases. A report says [`Outcome::Sent`]
+//! only after the server's 250 to the final dot has been read; if that reply is missing it says
+//! [`Outcome::InDoubt`].
 
 mod connect;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -14,7 +15,7 @@ pub mod fuzzing;
 mod letter;
 #[cfg_attr(
     not(feature = "testing"),
-    expect(dead_code, reason = "the sandbox needs no TLS, the test server does")
+    expect(dead_code, reason = "the sandbox uses no TLS, the test server does")
 )]
 mod peer;
 mod pool;

@@ -1,7 +1,7 @@
-//! The server's side of the wire, shared by the sandbox and the scriptable test server.
+//! The server side of the protocol, shared by the sandbox and the scriptable test server.
 //!
-//! Replies are collected and leave in one write before the next read, as
-//! RFC 2920 §3.2 asks of a server that offers PIPELINING.
+//! Replies are collected and written together before the next read, as RFC 2920 §3.2 requires of a
+//! server that offers PIPELINING.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// The longest command line.
+/// Longest command line in octets.
 const MAX_LINE: usize = 4096;
 
 const END: &[u8] = b"\r\n.\r\n";
@@ -32,12 +32,12 @@ pub(crate) struct Peer {
     out: Vec<u8>,
 }
 
-/// What stands between DATA and the final dot.
+/// What was received between DATA and the final dot.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// The letter, dots undone.
+    /// The letter, with dot-stuffing removed.
     Letter(Bytes),
-    /// It was longer than allowed and has been thrown away.
+    /// It was longer than allowed and has been discarded.
     TooLong,
     /// The client closed the connection before the dot.
     Cut,
@@ -93,7 +93,7 @@ impl Command {
 
 impl Peer {
     pub fn new(stream: TcpStream) -> Self {
-        // a server that answers in small packets would wait for acknowledgements otherwise
+        // otherwise small replies wait for acknowledgements (Nagle's algorithm)
         let _ = stream.set_nodelay(true);
         Self {
             stream: Stream::Plain(stream),
@@ -102,7 +102,7 @@ impl Peer {
         }
     }
 
-    /// The TLS handshake; what the client sent before it is dropped.
+    /// Makes the TLS handshake; octets received before it are dropped.
     pub async fn encrypt(self, config: Arc<ServerConfig>) -> io::Result<Self> {
         let Stream::Plain(stream) = self.stream else {
             return Err(io::Error::other("already encrypted"));
@@ -119,12 +119,12 @@ impl Peer {
         matches!(self.stream, Stream::Tls(_))
     }
 
-    /// Octets received and not looked at yet.
+    /// Number of octets received but not parsed yet.
     pub fn ahead(&self) -> usize {
         self.input.len()
     }
 
-    /// Adds to what leaves before the next read.
+    /// Queues octets to be written before the next read.
     pub fn say(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }
@@ -155,7 +155,7 @@ impl Peer {
         Ok(read > 0)
     }
 
-    /// Says TLS goodbye if need be and closes.
+    /// Flushes and closes, with a TLS close if encrypted.
     pub async fn close(mut self) {
         let _ = self.flush().await;
         let _ = match &mut self.stream {
@@ -187,7 +187,7 @@ impl Peer {
         }
     }
 
-    /// Reads to the final dot. Past `most` octets the content is thrown away as it comes.
+    /// Reads up to the final dot. Content longer than `most` octets is discarded as it arrives.
     pub async fn content(&mut self, most: usize) -> io::Result<Content> {
         let finder = memmem::Finder::new(END);
         let mut seen = 0;
@@ -208,7 +208,7 @@ impl Peer {
                     letter.freeze().slice(..end + 2),
                 )));
             }
-            // the mark may begin in what has been seen
+            // the end mark may begin in what has been searched
             seen = self.input.len().saturating_sub(END.len() - 1);
             if self.input.len() > most.saturating_add(END.len()) || too_long {
                 too_long = true;
@@ -221,7 +221,7 @@ impl Peer {
         }
     }
 
-    /// Waits until it is clear whether the input begins with `mark`.
+    /// Reads until it is clear whether the input begins with `mark`.
     async fn starts_with(&mut self, mark: &[u8]) -> io::Result<bool> {
         while self.input.len() < mark.len() && mark.starts_with(&self.input) {
             if !self.read().await? {
@@ -232,7 +232,7 @@ impl Peer {
     }
 }
 
-/// Undoes the doubling of dots; without any the letter is not copied.
+/// Removes dot-stuffing; copies the letter only if there is any.
 fn without_stuffing(letter: Bytes) -> Bytes {
     let finder = memmem::Finder::new(b"\r\n.");
     if !letter.starts_with(b".") && finder.find(&letter).is_none() {

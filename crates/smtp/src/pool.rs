@@ -1,17 +1,16 @@
-//! Connections to one server, shared: caps, idle connections, rate.
+//! A pool of connections to one server, with its limits.
 //!
-//! A [`Lease`] is one connection for as long as it is held. When it is dropped
-//! the connection waits for the next lease, or is closed when it is spent.
+//! A [`Lease`] is the exclusive use of one connection. When it is dropped the connection becomes
+//! idle, or is closed if it cannot carry another letter.
 //!
-//! *Invariants*: never more connections than the cap; a letter leaves only when
-//! the rate allows it; closing a connection never delays anybody.
+//! *Invariants*: never more connections than the cap; no letter is sent before the rate allows it;
+//! closing a connection never delays a caller.
 //!
-//! *Design notes.* The pool learns from the server: refused connections while
-//! others live lower the cap. After ten seconds it is tried with more, and as long as
-//! they are taken it grows with each; when the server says again that it
-//! has enough, the next trial comes later. A connection that just breaks may have broken for
-//! any reason, and is no reason to wait longer. Two connections cut off after the same number
-//! of letters set the letters per connection for ten minutes.
+//! *Design notes.* The pool learns from the server. A connection refused while others are open
+//! lowers the cap. After ten seconds it is raised again, and it keeps growing as long as
+//! connections are accepted; each further refusal doubles that time. A connection that merely
+//! breaks does not, since it may have broken for any reason. Two connections in a row cut off after
+//! the same number of letters set the letters per connection for ten minutes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,16 +26,16 @@ use crate::report::{Class, ConnectError, Phase, Report};
 use crate::server::Server;
 use crate::session::{Connection, Hook};
 
-/// When a lowered cap grows for the first time; the time doubles with each refusal after that.
+/// Time until a lowered cap is first raised; each further refusal doubles it.
 const GROW: Duration = Duration::from_secs(10);
 
-/// The longest time until a lowered cap grows again.
+/// Longest time until a lowered cap is raised.
 const GROW_MOST: Duration = Duration::from_mins(5);
 
-/// How long a learned number of letters per connection holds.
+/// How long a learned number of letters per connection is used.
 const REMEMBER: Duration = Duration::from_mins(10);
 
-/// A letter that would wait longer for its turn is not announced: an open DATA would time out.
+/// A letter that waits longer for its turn is not announced: an open DATA would time out.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
 /// The connections to one server. Cheap to clone.
@@ -50,13 +49,13 @@ struct Inner {
     connector: Connector,
     rate: Option<Rate>,
     state: Mutex<State>,
-    /// A connection was given back, or the cap grew.
+    /// Notified when a connection is returned or the cap grows.
     freed: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Connections that exist or are being made.
+    /// Connections that are open or being opened.
     live: usize,
     idle: Vec<(Connection, Instant)>,
     cap: usize,
@@ -64,7 +63,7 @@ struct State {
     grow_after: Duration,
     /// The cap has grown since the last refusal.
     grown: bool,
-    /// The last number of letters after which the server cut a connection off.
+    /// Letters carried by the last connection that the server cut off.
     cut_after: Option<u32>,
     learned: Option<(u32, Instant)>,
     sweeping: bool,
@@ -78,19 +77,19 @@ enum Turn {
     Closed,
 }
 
-/// The state of a pool at one moment.
+/// Snapshot of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// Connections that exist or are being made.
+    /// Connections that are open or being opened.
     pub live: usize,
-    /// Those that nobody uses.
+    /// Open connections that are not in use.
     pub idle: usize,
-    /// How many there may be now; at most the configured number.
+    /// Current maximum; at most the configured number.
     pub cap: usize,
 }
 
 impl Pool {
-    /// A pool without connections; they are made when they are needed.
+    /// An empty pool; connections are opened when needed.
     #[must_use]
     pub fn new(server: Server) -> Self {
         let state = State::new(server.connections.max(1), Instant::now());
@@ -104,13 +103,13 @@ impl Pool {
         }
     }
 
-    /// The server and its settings.
+    /// The server with its settings.
     #[must_use]
     pub fn server(&self) -> &Server {
         self.inner.connector.server()
     }
 
-    /// Numbers for a health page.
+    /// Current numbers, for health checks.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         let mut state = self.inner.state.lock();
@@ -122,14 +121,15 @@ impl Pool {
         }
     }
 
-    /// A connection: one that is idle, a new one, or the next that comes free.
+    /// Returns an idle connection, a new one, or the next that is released.
     ///
-    /// An error is told at once and nothing is retried, except when the server
-    /// takes no more connections than it has: then the call waits for one of them.
+    /// Errors are returned immediately and nothing is retried, with one exception: if the server
+    /// accepts no more connections than are open, the call waits for one of them.
     pub async fn lease(&self) -> Result<Lease, ConnectError> {
         let inner = &self.inner;
         loop {
-            // in line before looking, so that what is given back meanwhile wakes this call or another
+            // register before checking, so that a connection returned meanwhile wakes this call or
+            // another
             let freed = inner.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
@@ -191,7 +191,7 @@ impl Pool {
         }
     }
 
-    /// Gives no more leases and says goodbye on idle connections; leased ones close when they are given back.
+    /// Rejects new leases and sends QUIT on idle connections; leased ones are closed when returned.
     pub async fn close(&self) {
         let idle = {
             let mut state = self.inner.state.lock();
@@ -226,13 +226,13 @@ impl State {
         }
     }
 
-    /// What a caller that wants a connection may do now.
+    /// Decides how a caller gets a connection.
     fn turn(&mut self, most: usize, now: Instant) -> Turn {
         self.grow(most, now);
         if self.closed {
             return Turn::Closed;
         }
-        // the one used last is the most likely to be alive
+        // the most recently used one is the least likely to be closed
         if let Some((connection, _)) = self.idle.pop() {
             return Turn::Use(Box::new(connection));
         }
@@ -251,14 +251,14 @@ impl State {
         }
     }
 
-    /// The server took a new connection; whether there may be one more for that.
+    /// Notes an accepted connection; returns whether the cap grew because of it.
     fn taken(&mut self, most: usize) -> bool {
         let more = self.grown && self.cap < most;
         self.cap += usize::from(more);
         more
     }
 
-    /// The server refused another connection beside the living ones; `told`: in words.
+    /// Lowers the cap after a refused connection; `told`: the server said so in a reply.
     fn shrink(&mut self, told: bool, now: Instant) {
         self.cap = self.cap.min(self.live);
         if !told {
@@ -267,7 +267,7 @@ impl State {
             return;
         }
         if now > self.cap_grows + GROW_MOST {
-            // it went well for long
+            // it worked for a long time
             self.grow_after = GROW;
         } else if self.grown {
             self.grow_after = (self.grow_after * 2).min(GROW_MOST);
@@ -281,7 +281,7 @@ impl State {
         self.learned.map(|(most, _)| most)
     }
 
-    /// The server cut a connection off after so many letters.
+    /// Notes after how many letters the server cut a connection off.
     fn learn_from_cut(&mut self, carried: u32, now: Instant) {
         if self.cut_after.replace(carried) == Some(carried) {
             self.learned = Some((carried, now + REMEMBER));
@@ -290,7 +290,8 @@ impl State {
 }
 
 impl Inner {
-    /// Lowers the cap when the server refuses connections while others live; false when it is no such error.
+    /// Lowers the cap if the server refused a connection while others are open. False for other
+    /// errors.
     fn learn_from_refusal(&self, error: &ConnectError) -> bool {
         let too_many = matches!(
             (error.class, error.phase),
@@ -304,7 +305,7 @@ impl Inner {
             return false;
         }
         if state.live == 0 {
-            // it takes none at all: that says nothing about how many it takes
+            // it accepts none at all, which says nothing about how many it would accept
             state.cap = self.connector.server().connections;
             return false;
         }
@@ -316,7 +317,7 @@ impl Inner {
         true
     }
 
-    /// Takes a connection back, or learns that one is gone.
+    /// Takes a connection back; `None`: it is gone.
     fn give_back(self: &Arc<Self>, connection: Option<Connection>) {
         let mut leaving = None;
         {
@@ -362,7 +363,7 @@ impl Drop for Inner {
     }
 }
 
-/// Closes connections that nobody used for a while; ends when there are none.
+/// Closes connections that have been idle for a while; ends when none is idle.
 async fn sweep(inner: std::sync::Weak<Inner>, period: Duration) {
     loop {
         tokio::time::sleep(period).await;
@@ -391,14 +392,14 @@ async fn sweep(inner: std::sync::Weak<Inner>, period: Duration) {
     }
 }
 
-/// In the background, if there is a run time to do it (there is none while the program ends).
+/// Runs in the background if there is a runtime (there is none during shutdown).
 fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     if let Ok(handle) = tokio::runtime::Handle::try_current() {
         handle.spawn(task);
     }
 }
 
-/// One connection of a pool; goes back when it is dropped.
+/// Exclusive use of one connection of a pool; returned on drop.
 #[derive(Debug)]
 pub struct Lease {
     inner: Arc<Inner>,
@@ -415,7 +416,7 @@ impl Lease {
 
     /// [`Connection::send`], after waiting for the letter's turn in the server's rate.
     ///
-    /// A letter that is not tried still uses its turn up.
+    /// A letter that is not tried still uses its turn.
     pub async fn send(
         &mut self,
         letter: &Letter,
@@ -432,18 +433,18 @@ impl Lease {
             .await
     }
 
-    /// [`Connection::withdraw`]
+    /// See [`Connection::withdraw`].
     pub async fn withdraw(&mut self) -> Option<Report> {
         self.connection_mut().withdraw().await
     }
 
-    /// Whether another letter may be sent on it. If not: drop it and take a new lease.
+    /// Whether another letter may be sent on it. If not, drop it and take a new lease.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.connection.as_ref().is_some_and(Connection::is_usable)
     }
 
-    /// The id of the letter that must be sent next, when one was announced.
+    /// The id of the announced letter, which must be sent next.
     #[must_use]
     pub fn announced(&self) -> Option<u64> {
         self.connection.as_ref().and_then(Connection::announced)
@@ -451,7 +452,7 @@ impl Lease {
 
     #[expect(
         clippy::expect_used,
-        reason = "only `lease` makes leases, with a connection inside"
+        reason = "only `lease` creates leases, and they contain a connection"
     )]
     fn connection_mut(&mut self) -> &mut Connection {
         self.connection
@@ -470,7 +471,7 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
-    /// S10, scenarios 4 and 5: a number of letters is learned from two equal cuts, and forgotten after a while.
+    /// S10, scenarios 4 and 5: two equal cuts in a row set a limit per connection, which expires.
     #[test]
     fn letters_per_connection_are_learned_for_a_while() {
         let start = Instant::now();
@@ -486,7 +487,8 @@ mod tests {
         assert_eq!(state.learned_limit(start + REMEMBER), None);
     }
 
-    /// S10, scenario 9: the cap sinks to what the server takes and grows back, the more slowly the more often it refuses.
+    /// S10, scenario 9: the cap falls to what the server accepts and recovers, more slowly after
+    /// each refusal.
     #[test]
     fn cap_sinks_and_grows_back() {
         let mut now = Instant::now();
@@ -518,7 +520,7 @@ mod tests {
         );
     }
 
-    /// Scenario 18: after a network that broke connection after connection all of them are back soon.
+    /// Scenario 18: after a network failure broke many connections, all of them are soon back.
     #[test]
     fn broken_connections_are_soon_forgotten() {
         let mut now = Instant::now();

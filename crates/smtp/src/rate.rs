@@ -5,10 +5,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// How far turns may lag behind their schedule and catch up: the grain of the timer, not a burst.
+/// How far turns may lag behind schedule and catch up: timer granularity, not a burst.
 const SLACK: Duration = Duration::from_millis(10);
 
-/// Gives turns at a steady rate to any number of callers, first come, first served.
+/// Grants turns at a steady rate to any number of callers, first come, first served.
 #[derive(Debug)]
 pub struct Rate {
     interval: Duration,
@@ -16,7 +16,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many turns per second, counted from `now`; the caller has checked that it is above 0.
+    /// `per_second` turns per second from `now` on; it must be above 0.
     #[must_use]
     pub fn new(per_second: f64, now: Instant) -> Self {
         let interval = Duration::try_from_secs_f64(1.0 / per_second);
@@ -26,7 +26,7 @@ impl Rate {
         }
     }
 
-    /// Waits for the next turn; says how long it was.
+    /// Waits for the next turn; returns how long it waited.
     pub async fn turn(&self) -> Duration {
         let now = Instant::now();
         let at = self.reserve(now);
@@ -36,7 +36,7 @@ impl Rate {
         at.saturating_duration_since(now)
     }
 
-    /// The moment of the next free turn, which is then taken.
+    /// Reserves the next free turn and returns its time.
     fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
@@ -50,21 +50,21 @@ impl Rate {
 mod tests {
     use super::*;
 
-    /// S10: the number of turns in a time is the rate, also when the timer is coarse.
+    /// S10: the rate is exact even with a coarse timer.
     #[test]
     fn turns_follow_the_rate() {
         let start = Instant::now();
         let rate = Rate::new(500.0, start);
         let mut now = start;
         for _ in 0..1000 {
-            // woken late, to the next whole millisecond but one
+            // woken late, as by a coarse timer
             now = now.max(rate.reserve(now)) + Duration::from_micros(900);
         }
         let took = (now - start).as_secs_f64();
         assert!((1.98..=2.01).contains(&took), "1000 turns took {took} s");
     }
 
-    /// S10: a pause gives no burst afterwards.
+    /// S10: a pause is not followed by a burst.
     #[test]
     fn pause_is_not_made_up_for() {
         let start = Instant::now();

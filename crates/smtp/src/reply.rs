@@ -1,66 +1,66 @@
-//! Replies of the server (RFC 5321 §4.2), read strictly and within bounds.
+//! The server's replies (RFC 5321 §4.2), parsed strictly and within limits.
 //!
-//! [`ReplyParser`] takes bytes as they come from the network and gives a
-//! [`Reply`] as soon as its last line is complete. A server that sends garbage,
-//! changes the code between the lines of one reply or never ends a line is
-//! told apart by [`ReplyError`]; the connection cannot be used after that,
-//! because nobody knows which command the next line would answer.
+//! [`ReplyParser`] consumes bytes as they arrive and returns a [`Reply`] as soon as its last line
+//! is complete. Garbage, a code that changes within a reply and an endless reply are distinct
+//! [`ReplyError`]s. The connection is unusable after an error, because it is unknown which command
+//! the next line would answer.
 //!
-//! *Invariants*: no input makes the parser panic; it keeps at most
-//! [`MAX_BYTES`] of one reply; every text it gives is printable UTF-8.
+//! *Invariants*: no input makes the parser panic; it buffers at most [`MAX_BYTES`] of one reply;
+//! every text it returns is printable UTF-8.
 
 use std::fmt;
 
 use bytes::{Buf as _, BytesMut};
 
-/// The longest reply that is accepted, all its lines together, in octets.
+/// Longest accepted reply, all lines together, in octets.
 pub const MAX_BYTES: usize = 32 * 1024;
 
-/// The greatest number of lines in one reply.
+/// Maximum number of lines in a reply.
 pub const MAX_LINES: usize = 200;
 
-/// The longest text that [`Reply::text`] and [`ReplyError`] give, in octets.
+/// Longest text returned by [`Reply::text`] and [`ReplyError`], in octets.
 pub const MAX_TEXT: usize = 2 * 1024;
 
-/// A complete reply of the server.
+/// A complete reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The three digits, 200 to 599.
     pub code: u16,
-    /// The text of each line after the code, printable; never empty.
+    /// The text after the code, per line and printable; never empty.
     pub lines: Vec<String>,
 }
 
 impl Reply {
-    /// 2yz: done.
+    /// 2yz: success.
     #[must_use]
     pub const fn is_positive(&self) -> bool {
         self.code / 100 == 2
     }
 
-    /// 4yz: it may work later.
+    /// 4yz: a retry may succeed.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         self.code / 100 == 4
     }
 
-    /// 5yz: it will never work.
+    /// 5yz: a retry will not succeed.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.code / 100 == 5
     }
 
-    /// The enhanced status code (RFC 3463) such as `5.1.1`, when the first line begins with one of the same class.
+    /// The enhanced status code (RFC 3463) such as `5.1.1`, if the first line begins with one of
+    /// the same class.
     #[must_use]
     pub fn enhanced(&self) -> Option<&str> {
         let found = enhanced_prefix(self.lines.first()?)?;
         (u16::from(found.as_bytes()[0] - b'0') == self.code / 100).then_some(found)
     }
 
-    /// Code and text in one line, as a log shows it: `550 5.1.1 no such user`.
+    /// Code and text in one line, as logged: `550 5.1.1 no such user`.
     ///
-    /// Lines are joined by a space, the enhanced code that servers repeat on
-    /// every line is kept once, and what exceeds [`MAX_TEXT`] is cut.
+    /// Lines are joined by a space, the enhanced code that servers repeat on every line is kept
+    /// once, and the text is cut at [`MAX_TEXT`].
     #[must_use]
     pub fn text(&self) -> String {
         let enhanced = self.enhanced();
@@ -90,13 +90,13 @@ impl fmt::Display for Reply {
     }
 }
 
-/// What arrived is no SMTP reply. The text is what was received, printable and cut.
+/// What arrived is not an SMTP reply. Contains what was received, printable and cut.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// A line that does not begin with a code.
     #[error("the server sent something that is no reply: {0}")]
     Malformed(String),
-    /// The lines of one reply carry different codes.
+    /// The lines of one reply have different codes.
     #[error("the server changed the code within one reply: {0}")]
     CodeMismatch(String),
     /// More than [`MAX_BYTES`] or [`MAX_LINES`].
@@ -104,14 +104,14 @@ pub enum ReplyError {
     TooLong(String),
 }
 
-/// Reads replies from a growing buffer.
+/// Parses replies from a growing buffer.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     code: u16,
     lines: Vec<String>,
-    /// Octets of the reply taken from the input so far.
+    /// Octets of the current reply consumed so far.
     taken: usize,
-    /// Octets at the beginning of the input known to hold no line end.
+    /// Octets at the start of the input known to contain no line end.
     scanned: usize,
 }
 
@@ -122,12 +122,12 @@ impl ReplyParser {
         Self::default()
     }
 
-    /// Takes the next complete reply from the front of `input`; `None` until more bytes have come.
+    /// Takes the next complete reply from the front of `input`; `None` if more bytes are needed.
     ///
-    /// What follows the reply stays in `input`. After an error the parser must not be used again.
+    /// Bytes after the reply stay in `input`. After an error the parser must not be used again.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, ReplyError> {
         loop {
-            // somebody may have emptied the buffer (STARTTLS)
+            // the buffer may have been emptied (STARTTLS)
             self.scanned = self.scanned.min(input.len());
             let Some(found) = memchr::memchr(b'\n', &input[self.scanned..]) else {
                 self.scanned = input.len();
@@ -161,7 +161,7 @@ impl ReplyParser {
     }
 }
 
-/// Code, whether it is the last line, and the text.
+/// Splits a line into code, whether it is the last line, and text.
 fn split_line(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let (digits, rest) = line.split_at_checked(3)?;
     if !matches!(digits[0], b'2'..=b'5') || !digits.iter().all(u8::is_ascii_digit) {
@@ -178,7 +178,7 @@ fn split_line(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     }
 }
 
-/// `5.1.1` at the beginning of a line, followed by a space or nothing.
+/// An enhanced code at the start of a line, followed by a space or nothing.
 fn enhanced_prefix(line: &str) -> Option<&str> {
     let word = line.split(' ').next()?;
     let mut parts = word.split('.');
@@ -194,11 +194,12 @@ fn enhanced_prefix(line: &str) -> Option<&str> {
     fits.then_some(word)
 }
 
-/// Bytes as printable text of at most `max` octets: what is neither UTF-8 nor visible becomes `\x1B`.
+/// Bytes as printable text of at most `max` octets; bytes that are not UTF-8 or not visible are
+/// escaped as `\x1B`.
 #[must_use]
 pub fn printable(bytes: &[u8], max: usize) -> String {
     let mut text = String::with_capacity(bytes.len().min(max));
-    // one octet gives at least one octet of text, so the rest would be cut anyway
+    // each octet yields at least one octet of text, so the rest would be cut anyway
     let bytes = &bytes[..bytes.len().min(max + 4)];
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -217,7 +218,7 @@ pub fn printable(bytes: &[u8], max: usize) -> String {
     text
 }
 
-/// Marks that turn the direction of what follows or end the line in a terminal or a page.
+/// Characters that change the text direction or break the line in a terminal or a page.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
@@ -248,7 +249,7 @@ mod tests {
         parse(bytes).unwrap().unwrap()
     }
 
-    /// S8
+    /// S8: the lines of a reply are joined, with the enhanced code kept once.
     #[test]
     fn lines_of_one_reply_become_one_text() {
         let reply = reply(b"550-5.7.26 not authenticated\r\n550-5.7.26 see\r\n550 5.7.26 help\r\n");
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(reply.text(), "550 5.7.26 not authenticated see help");
     }
 
-    /// S8
+    /// S8: text and enhanced code are optional.
     #[test]
     fn text_and_enhanced_code_may_be_missing() {
         assert_eq!(reply(b"250\r\n").text(), "250");
@@ -269,14 +270,14 @@ mod tests {
         assert_eq!(reply(b"250 2.0.0.1 version\r\n").enhanced(), None);
     }
 
-    /// S8
+    /// S8: invalid UTF-8 and control characters are escaped.
     #[test]
     fn what_is_no_text_stays_printable() {
         let reply = reply(b"550 \xd0\x9d\xff\x1b[2J\tdone\x00\r\n");
         assert_eq!(reply.text(), "550 Н\\xFF\\x1B[2J done\\x00");
     }
 
-    /// S8
+    /// S8: lines without a valid code are errors.
     #[test]
     fn garbage_is_no_reply() {
         for bytes in [
@@ -297,14 +298,14 @@ mod tests {
         }
     }
 
-    /// S8
+    /// S8: a code that changes within a reply is an error.
     #[test]
     fn changed_code_is_refused() {
         let error = parse(b"250-one\r\n251 two\r\n").unwrap_err();
         assert_eq!(error, ReplyError::CodeMismatch("251 two".into()));
     }
 
-    /// S8
+    /// S8: endless lines and endless replies are errors.
     #[test]
     fn reply_without_end_is_refused() {
         let endless_line = vec![b'2'; MAX_BYTES + 1];
@@ -315,7 +316,7 @@ mod tests {
         assert_eq!(reply(&long).text().len(), MAX_TEXT);
     }
 
-    /// S8
+    /// S8: consecutive replies are parsed one by one.
     #[test]
     fn replies_are_taken_one_by_one() {
         let mut input = BytesMut::from(&b"250 a\r\n250-b\r\n250 c\r\n35"[..]);
@@ -328,7 +329,7 @@ mod tests {
     }
 
     proptest! {
-        /// S8: how the network cuts a reply makes no difference.
+        /// S8: how the network splits a reply makes no difference.
         #[test]
         fn cuts_make_no_difference(lines in prop::collection::vec("[ -~]{0,30}", 1..6), code in 200u16..600, cut in any::<prop::sample::Index>()) {
             let mut wire = String::new();

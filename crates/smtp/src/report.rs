@@ -1,4 +1,4 @@
-//! What became of a letter, and why a connection could not be made.
+//! The outcome of a letter, and why a connection could not be opened.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 macro_rules! names {
     ($type:ident { $($variant:ident => $name:literal),+ $(,)? }) => {
         impl $type {
-            /// All values.
+            /// Every variant, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The stable name in databases, logs and JSON.
+            /// The stable name used in databases, logs and JSON.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
@@ -24,18 +24,20 @@ macro_rules! names {
     };
 }
 
-/// What became of a letter that was given to [`Connection::send`](crate::Connection::send).
+/// The outcome of a letter passed to [`Connection::send`](crate::Connection::send).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The server took responsibility: its 250 to the final dot was read.
+    /// The server has accepted responsibility: its 250 to the final dot was read.
     Sent,
-    /// Not accepted now; the same letter may be accepted later.
+    /// Not accepted now; a retry may succeed.
     Deferred,
-    /// Refused for good, by the server or by our own checks.
+    /// Refused permanently, by the server or by our own checks.
     Failed,
-    /// The final dot may have reached the server and its reply was not read: sending again may double the letter.
+    /// The final dot may have reached the server, but its reply was not read. A retry may duplicate
+    /// the letter.
     InDoubt,
-    /// The server was never asked about this letter, or refuses to work for us at all: no attempt, try it elsewhere.
+    /// The server was not asked about this letter, or refuses to work for us at all. Not an
+    /// attempt; try another connection or server.
     NotTried,
 }
 
@@ -50,35 +52,35 @@ names!(Outcome {
 /// The kind of reason behind an [`Outcome`] or a [`ConnectError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The server said 250.
+    /// A 250 reply.
     Accepted,
-    /// A 4yz reply other than the ones below.
+    /// A 4yz reply other than those below.
     Temporary,
     /// A 5yz reply.
     Permanent,
-    /// 452 or 454: the server's quota or its storage is used up (not one recipient's mailbox).
+    /// 452 or 454: the server's quota or storage is used up (not that of one mailbox).
     Limit,
-    /// 421: the server ends the connection (RFC 5321 §3.8), or has too many of them.
+    /// 421: the server ends the connection (RFC 5321 §3.8) or has too many of them.
     Closing,
     /// The connection was refused, reset or closed.
     Connection,
-    /// No reply within the time-out of the phase.
+    /// No reply within the timeout of the phase.
     Timeout,
-    /// What the server sent is no reply, or not a reply to what was asked.
+    /// The server sent something that is not a reply, or does not match the command.
     Protocol,
-    /// STARTTLS is not offered, the handshake failed, the certificate is not trusted.
+    /// STARTTLS is not offered, the handshake failed, or the certificate is not trusted.
     Tls,
-    /// The name of the server does not resolve.
+    /// The server's name does not resolve.
     Dns,
-    /// The server wants credentials or does not take ours.
+    /// The server requires credentials or refuses ours.
     Auth,
-    /// Our check: an address that must not or cannot go on the wire.
+    /// Local check: the address is not safe or not possible to send.
     LocalAddress,
-    /// Our check: the letter is longer than the server accepts.
+    /// Local check: the letter is longer than the server accepts.
     LocalSize,
-    /// Our check: the letter holds a bare CR, a bare LF or a NUL.
+    /// Local check: the letter contains a bare CR, a bare LF or a NUL.
     LocalContent,
-    /// The caller held the letter back at the last moment.
+    /// The caller withheld the letter just before its content was sent.
     Withheld,
 }
 
@@ -100,32 +102,32 @@ names!(Class {
     Withheld => "withheld",
 });
 
-/// Where in the dialogue it happened.
+/// The step of the session where it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Before anything was sent: our own checks, the pool.
+    /// Before anything was sent: local checks or the pool.
     Local,
-    /// Looking up the server's name.
+    /// Name lookup.
     Resolve,
-    /// TCP.
+    /// The TCP connection.
     Connect,
     /// The TLS handshake.
     Tls,
-    /// Waiting for the first line.
+    /// The server's greeting.
     Greeting,
     /// EHLO or HELO.
     Hello,
     /// The STARTTLS command.
     StartTls,
-    /// AUTH.
+    /// AUTH, with the responses to its challenges.
     Auth,
     /// RSET after a refused letter.
     Reset,
-    /// MAIL.
+    /// MAIL FROM.
     Mail,
-    /// RCPT.
+    /// RCPT TO.
     Rcpt,
-    /// DATA.
+    /// The DATA command.
     Data,
     /// The content, before its final dot.
     Content,
@@ -153,41 +155,43 @@ names!(Phase {
 /// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What became of the letter.
+    /// The outcome of the letter.
     pub outcome: Outcome,
-    /// Why.
+    /// The kind of reason.
     pub class: Class,
-    /// Where.
+    /// The step that decided.
     pub phase: Phase,
-    /// The reply code, when a reply decided (also for local checks that imitate one: never).
+    /// The reply code, if a reply decided; never for local checks.
     pub code: Option<u16>,
-    /// The enhanced code (RFC 3463); local checks give one too, such as `5.6.7`.
+    /// The enhanced code (RFC 3463), such as `5.6.7`; local checks set one too.
     pub enhanced: Option<String>,
-    /// The server's reply with its code, or a sentence that says what happened; one printable line of at most 2 KiB.
+    /// The server's reply with its code, or a sentence about what happened; one printable line of
+    /// at most 2 KiB.
     pub reply: String,
     /// `host:port`.
     pub server: String,
-    /// From the call to its end.
+    /// Duration of the call.
     pub duration: Duration,
 }
 
-/// A connection that was not made. It says nothing about any recipient.
+/// A connection could not be opened. This says nothing about any recipient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{server}: {reply} ({class} at {phase})")]
 pub struct ConnectError {
-    /// Why.
+    /// The kind of reason.
     pub class: Class,
-    /// Where.
+    /// The step that failed.
     pub phase: Phase,
-    /// The reply code, when the server gave one.
+    /// The reply code, if the server sent one.
     pub code: Option<u16>,
-    /// The enhanced code (RFC 3463), when the server gave one.
+    /// The enhanced code (RFC 3463), if the server sent one.
     pub enhanced: Option<String>,
-    /// The server's reply with its code, or a sentence that says what happened; one printable line of at most 2 KiB.
+    /// The server's reply with its code, or a sentence about what happened; one printable line of
+    /// at most 2 KiB.
     pub reply: String,
     /// `host:port`.
     pub server: String,
-    /// From the beginning to the failure.
+    /// Time from the start to the failure.
     pub duration: Duration,
 }
 
@@ -195,7 +199,7 @@ pub struct ConnectError {
 mod tests {
     use super::*;
 
-    /// R13: the names are stored, so they are unique and in snake case.
+    /// R13: the names are stored, so they must be unique and in snake case.
     #[test]
     fn names_are_unique_snake_case() {
         fn check(names: &[&str]) {

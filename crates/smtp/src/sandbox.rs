@@ -1,9 +1,8 @@
-//! A small SMTP server that takes every letter and hands it over.
+//! A small SMTP server that accepts every letter and passes it to a closure.
 //!
-//! For trying the product out without a mail server. Strict about commands,
-//! bounded in everything, quick enough for thousands of letters per second. It
-//! keeps nothing and relays nothing, and it listens where it is told: use a
-//! loopback address.
+//! For trying out the product without a mail server. It is strict about commands, limits
+//! everything, and handles thousands of letters per second. It stores and relays nothing. It
+//! listens on the given address, which should be a loopback address.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::peer::{Command, Content, Peer};
 
-/// The longest letter, in octets.
+/// Maximum size of a letter in octets.
 pub const MAX_SIZE: usize = 50 * 1024 * 1024;
 
 const MAX_RECIPIENTS: usize = 100;
 const MAX_CONNECTIONS: usize = 1000;
 const IDLE: Duration = Duration::from_mins(5);
 
-/// From whom, to whom.
+/// Sender and recipients of a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// The sender; empty for the null sender.
@@ -34,7 +33,7 @@ pub struct Envelope {
     pub to: Vec<String>,
 }
 
-/// A running server. It stops when this is dropped.
+/// A running server. Stops when dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
@@ -42,9 +41,10 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Listens on `address` (port 0 for any) and calls `on_message` with every letter before it is answered with 250.
+    /// Listens on `address` (port 0: any free port) and calls `on_message` with every letter before
+    /// answering with 250. Fails if the address cannot be bound.
     ///
-    /// The closure runs on the server's own task: it must be quick.
+    /// The closure runs on the server's task and must not block.
     pub async fn start<F>(address: SocketAddr, on_message: F) -> io::Result<Self>
     where
         F: Fn(Envelope, Bytes) + Send + Sync + 'static,
@@ -62,13 +62,13 @@ impl Sandbox {
         Ok(Self { address, stop })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends all connections and listens no more.
+    /// Closes all connections and stops listening.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -89,7 +89,7 @@ where
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // out of file descriptors, for instance: others must end first
+                // for instance out of file descriptors: wait until other connections close
                 tracing::warn!(%error, "the sandbox cannot take a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;

@@ -1,4 +1,4 @@
-//! A sending server: where it is, how to talk to it, its limits.
+//! A sending server: its address, how to talk to it, and its limits.
 
 mod url;
 
@@ -9,29 +9,29 @@ use std::time::Duration;
 
 pub use url::UrlError;
 
-/// When the connection is encrypted.
+/// When to encrypt the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     /// Never.
     None,
-    /// STARTTLS when the server offers it.
+    /// STARTTLS if the server offers it.
     ///
-    /// Without credentials any certificate is taken and a failed handshake falls
-    /// back to clear text (RFC 7435: better than nothing). With credentials the
-    /// certificate is verified, and they are never sent in clear text.
+    /// Without credentials any certificate is accepted and a failed handshake falls back to clear
+    /// text (opportunistic security, RFC 7435). With credentials the certificate is verified, and
+    /// they are never sent in clear text.
     Opportunistic,
     /// STARTTLS with a verified certificate, or no connection.
     Required,
-    /// TLS from the first octet (port 465), certificate verified.
+    /// TLS from the first octet (port 465) with a verified certificate.
     Implicit,
 }
 
-/// User name and password.
+/// User name and password. `Debug` hides both.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The user name.
+    /// The name to log in with.
     pub user: String,
-    /// The password.
+    /// The password or token, see [`Login`].
     pub password: String,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What the password of the [`Credentials`] is.
+/// What [`Credentials::password`] contains.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Login {
     /// A password, for AUTH PLAIN or LOGIN.
@@ -49,31 +49,31 @@ pub enum Login {
     Password,
     /// An access token, for AUTH XOAUTH2.
     Token,
-    /// Not used: the access token for AUTH XOAUTH2 stands in this file.
+    /// Nothing: the access token for AUTH XOAUTH2 is in this file.
     ///
-    /// Tokens live an hour or so, and something else keeps the file fresh. It is read for each login, and once more when
-    /// the server refuses what it held.
+    /// Tokens are valid for about an hour, and another program refreshes the file. It is read at
+    /// each login, and again if the server refuses the token.
     TokenFile(PathBuf),
 }
 
-/// Whose certificates are trusted.
+/// Which certificate authorities are trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Roots {
-    /// The operating system's.
+    /// Those of the operating system.
     #[default]
     System,
-    /// The certificates in this PEM text, and no others.
+    /// Only the certificates in this PEM text.
     Pem(String),
 }
 
-/// How long to wait, per phase. The defaults are the minima of RFC 5321 §4.5.3.2.
+/// Timeout of each phase. The defaults are at least the minima of RFC 5321 §4.5.3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Looking up the name, connecting, the TLS handshake: each.
+    /// Each of name lookup, TCP connection and TLS handshake.
     pub connect: Duration,
-    /// The first line of the server.
+    /// The server's greeting.
     pub greeting: Duration,
-    /// The reply to EHLO, STARTTLS, AUTH, RSET.
+    /// The reply to EHLO, STARTTLS, AUTH or RSET.
     pub command: Duration,
     /// The reply to MAIL.
     pub mail: Duration,
@@ -81,9 +81,9 @@ pub struct Timeouts {
     pub rcpt: Duration,
     /// The reply to DATA.
     pub data: Duration,
-    /// The server takes nothing while we write.
+    /// A write during which the server reads nothing.
     pub block: Duration,
-    /// The reply to the final dot. A shorter time makes duplicates.
+    /// The reply to the final dot. A shorter time causes duplicates.
     pub dot: Duration,
     /// The whole of QUIT.
     pub quit: Duration,
@@ -107,7 +107,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The same time for every phase: for tests and for trying out a server.
+    /// The same timeout for every phase, for tests and for trying out a server.
     #[must_use]
     pub const fn all(limit: Duration) -> Self {
         Self {
@@ -131,34 +131,36 @@ pub struct Server {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Encryption.
+    /// When to encrypt.
     pub tls: Tls,
-    /// For AUTH, when the server wants it.
+    /// Credentials for AUTH; `None`: no login.
     pub credentials: Option<Credentials>,
-    /// How they are used.
+    /// What the password is.
     pub login: Login,
-    /// Whether credentials may go in clear text to a loopback address: `tls=none` was written out.
+    /// Whether credentials may be sent in clear text to a loopback address, because `tls=none` was
+    /// set.
     pub clear_text_auth: bool,
-    /// Our name in EHLO; without one the address literal of our side of the connection.
+    /// The name sent in EHLO; `None`: the address literal of the local end of the connection.
     pub hello: Option<String>,
-    /// Time-outs per phase.
+    /// Timeouts per phase.
     pub timeouts: Timeouts,
-    /// Whether PIPELINING is used when the server offers it; off for servers that offer it and cannot do it.
+    /// Whether to use PIPELINING if the server offers it; off for servers that offer it but fail at
+    /// it.
     pub pipelining: bool,
-    /// The greatest number of connections at a time.
+    /// Maximum number of simultaneous connections.
     pub connections: usize,
-    /// The greatest number of letters per second.
+    /// Maximum number of letters per second.
     pub rate: Option<f64>,
-    /// After so many letters a connection is replaced.
+    /// A connection is replaced after this many letters.
     pub messages_per_connection: Option<u32>,
-    /// An unused connection is closed after this time.
+    /// An idle connection is closed after this time.
     pub idle: Duration,
-    /// Trusted certificates.
+    /// Trusted certificate authorities.
     pub roots: Roots,
 }
 
 impl Server {
-    /// A server without credentials; TLS when it offers it, 20 connections, no other limits.
+    /// A server with opportunistic TLS and 20 connections, without credentials or other limits.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
             host: host.into(),
@@ -178,7 +180,7 @@ impl Server {
         }
     }
 
-    /// `host:port`, as in reports; an IPv6 address in brackets.
+    /// `host:port`, as in reports; an IPv6 address is in brackets.
     #[must_use]
     pub fn name(&self) -> String {
         if self.host.contains(':') {
@@ -188,7 +190,7 @@ impl Server {
         }
     }
 
-    /// Whether the host is this machine by its name alone.
+    /// Whether the host is `localhost` or a loopback address; names are not looked up.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {

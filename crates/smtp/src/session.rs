@@ -1,28 +1,28 @@
-//! One connection: letters in, reports out.
+//! An SMTP session over one connection: letters in, reports out.
 //!
-//! Without PIPELINING every command waits for its reply. With it, MAIL, RCPT and
-//! DATA go in one group, and when the caller names the upcoming letter, its group
-//! travels behind the content of the present one: one round trip per letter
-//! (RFC 2920 §3.1 lets content begin a group and DATA end it).
+//! Without PIPELINING every command waits for its reply. With it, MAIL, RCPT and DATA are sent as
+//! one group. If the caller names the upcoming letter, its group is sent right behind the content
+//! of the current one: one round trip per letter (RFC 2920 §3.1 lets content begin a group and DATA
+//! end it).
 //!
 //! *Invariants*
-//! - Replies answer commands strictly by order. A reply that cannot be the answer
-//!   closes the connection; nothing is attributed by guess.
-//! - The content of a letter leaves only after the reply to the content before it
-//!   was read: one connection never has more than one letter in doubt.
+//! - Replies are matched to commands strictly by order. A reply that cannot be the answer closes
+//!   the connection; nothing is guessed.
+//! - The content of a letter is sent only after the reply to the previous content was read, so a
+//!   connection never has more than one letter in doubt.
 //! - DATA and QUIT are the last command of their group.
 //!
-//! *Design notes.* A letter whose DATA was answered with 354 can be given up in one way only: by closing the connection
-//! before its final dot, upon which no server may deliver (RFC 5321 §4.1.1.4). RSET would be content, and a lone dot an
-//! empty letter to somebody. That is what a hook that says no costs: one connection, and no letter.
+//! *Design notes.* A letter whose DATA was answered with 354 can be withdrawn in one way only: by
+//! closing the connection before its final dot, after which no server may deliver it (RFC 5321
+//! §4.1.1.4). RSET would be content, and a lone dot an empty letter. So a hook that returns false
+//! costs a connection.
 //!
-//! What the server says about an announced letter is its answer, also when the letter does not leave any more:
-//! [`Connection::withdraw`] reads it, so that nobody asks for the same recipient again.
+//! What the server says about an announced letter is an attempt, even if the letter is then
+//! withheld. [`Connection::withdraw`] reads it, so that the same recipient is not asked for again.
 //!
-//! After the 250 to a content the replies to the group behind it
-//! are awaited for a moment before the letter is reported as sent: if one reply
-//! is missing, the 250 was the neighbour's and the letter is in doubt. Servers
-//! answer the whole group in one packet, so this costs nothing.
+//! After the 250 to a content, the replies to the group behind it are awaited briefly before the
+//! letter is reported as sent. If one is missing, the 250 belonged to another command and the
+//! letter is in doubt. Servers answer the whole group in one packet, so this costs nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,21 +36,21 @@ use crate::server::{Server, Timeouts};
 use crate::verdict::{After, Verdict, judge_content, judge_envelope};
 use crate::wire::{Broken, Wire};
 
-/// Asked before the first octet of a letter's content leaves; see [`Connection::send`].
+/// Called before the first octet of a letter's content is sent; see [`Connection::send`].
 pub type Hook<'a> = dyn FnMut(u64) -> bool + Send + 'a;
 
-/// How long the group behind a content may lag before the content's 250 is believed without it.
+/// How long to wait for the replies behind a content's 250 before trusting the 250 without them.
 const LOOK_AHEAD: Duration = Duration::from_secs(1);
 
-/// What the server offers on this connection.
+/// The extensions a server offers on this connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a keyword of EHLO")]
+#[expect(clippy::struct_excessive_bools, reason = "one per EHLO keyword")]
 pub struct Capabilities {
     /// Commands may be sent in groups (RFC 2920).
     pub pipelining: bool,
     /// 8-bit content (RFC 6152).
     pub eight_bit_mime: bool,
-    /// The greatest size of a letter; 0 means that none was told (RFC 1870).
+    /// Maximum size of a letter in octets (RFC 1870); 0: no limit given, `None`: no SIZE.
     pub size: Option<u64>,
     /// Non-ASCII local parts (RFC 6531).
     pub smtputf8: bool,
@@ -60,9 +60,9 @@ pub struct Capabilities {
     pub starttls: bool,
     /// AUTH PLAIN (RFC 4616).
     pub auth_plain: bool,
-    /// AUTH LOGIN.
+    /// AUTH LOGIN (not in an RFC).
     pub auth_login: bool,
-    /// AUTH XOAUTH2.
+    /// AUTH XOAUTH2, as used by Google and Microsoft.
     pub auth_xoauth2: bool,
 }
 
@@ -71,7 +71,7 @@ impl Capabilities {
         let mut found = Self::default();
         // the first line is the server's name
         for line in reply.lines.iter().skip(1) {
-            // some write AUTH=LOGIN
+            // some servers write AUTH=LOGIN
             let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
             let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
             match keyword.as_str() {
@@ -105,7 +105,7 @@ impl Capabilities {
     }
 }
 
-/// A letter whose MAIL, RCPT and DATA are already on the wire.
+/// A letter whose MAIL, RCPT and DATA have been sent.
 #[derive(Debug)]
 struct Announced {
     letter: Letter,
@@ -114,7 +114,7 @@ struct Announced {
 
 impl Announced {
     fn is(&self, letter: &Letter) -> bool {
-        // the same memory, not only equal content: a clone of `Bytes` shares it
+        // the same memory, not just equal content: a clone of `Bytes` shares it
         self.letter.id == letter.id
             && self.letter.from == letter.from
             && self.letter.to == letter.to
@@ -123,7 +123,7 @@ impl Announced {
     }
 }
 
-/// An open connection that carries one letter after the other.
+/// An open connection that sends one letter after another.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -134,19 +134,19 @@ pub struct Connection {
     capabilities: Capabilities,
     name: Arc<str>,
     timeouts: Timeouts,
-    /// Letters this connection may carry.
+    /// Maximum number of letters.
     most: Option<u32>,
     /// Letters whose content was answered.
     carried: u32,
     announced: Option<Announced>,
-    /// The last transaction was left open by a refusal.
+    /// RSET is due: a refusal left the last transaction open.
     reset: bool,
     closed: bool,
-    /// QUIT is on the wire.
+    /// QUIT has been sent.
     leaving: bool,
     /// The server ended the connection between two letters.
     cut_off: bool,
-    /// A call of `send` is under way, or was dropped half-way.
+    /// A call of `send` is running, or its future was dropped.
     busy: bool,
 }
 
@@ -174,7 +174,8 @@ impl Connection {
         }
     }
 
-    /// Opens a connection. For many, keep a [`Connector`](crate::Connector) or a [`Pool`](crate::Pool).
+    /// Opens a connection. Use a [`Connector`](crate::Connector) or a [`Pool`](crate::Pool) for
+    /// several.
     pub async fn connect(server: &Server) -> Result<Self, ConnectError> {
         crate::Connector::new(server.clone()).connect().await
     }
@@ -191,13 +192,13 @@ impl Connection {
         self.wire.is_encrypted()
     }
 
-    /// Whether another letter may be given to [`Connection::send`].
+    /// Whether another letter may be passed to [`Connection::send`].
     #[must_use]
     pub fn is_usable(&self) -> bool {
         !self.closed && !self.busy && !self.is_spent()
     }
 
-    /// The id of the letter that was named as upcoming and whose envelope the server has: it must be sent next.
+    /// The id of the announced letter, whose envelope the server has: it must be sent next.
     #[must_use]
     pub fn announced(&self) -> Option<u64> {
         self.announced.as_ref().map(|announced| announced.letter.id)
@@ -209,13 +210,14 @@ impl Connection {
         self.carried
     }
 
-    /// Whether the server ended the connection between two letters, as servers do that limit the letters per connection.
+    /// Whether the server ended the connection between two letters, as servers with a limit per
+    /// connection do.
     #[must_use]
     pub const fn was_cut_off(&self) -> bool {
         self.cut_off
     }
 
-    /// Takes no more than so many letters in all; for limits that were learned.
+    /// Limits the total number of letters, to a limit that was learned.
     pub(crate) fn carry_at_most(&mut self, most: u32) {
         self.most = Some(self.most.map_or(most, |before| before.min(most)));
     }
@@ -224,24 +226,24 @@ impl Connection {
         self.most.is_some_and(|most| self.carried >= most)
     }
 
-    /// Whether an unused connection still stands. Never waits.
+    /// Whether an idle connection is still open. Does not wait.
     pub(crate) async fn is_quiet(&mut self) -> bool {
         self.is_usable() && self.announced.is_none() && self.wire.is_quiet().await
     }
 
-    /// Sends one letter and says what became of it.
+    /// Sends one letter and returns its outcome.
     ///
-    /// When `upcoming` is given and the server allows it, that letter's envelope
-    /// travels along. **The next call must then be for that letter**: the same id,
-    /// addresses and data. For another one the connection is closed and the
-    /// outcome is [`Outcome::NotTried`]. To give it up, call [`Connection::withdraw`].
+    /// With `upcoming`, and if the server allows it, the envelope of that letter is sent along.
+    /// **The next call must then be for that letter**: same id, addresses and data. For any other
+    /// letter the connection is closed and the outcome is [`Outcome::NotTried`]. To withdraw it,
+    /// call [`Connection::withdraw`].
     ///
-    /// `before_dot` is called with the letter's id just before the first octet of
-    /// its content leaves, and says whether it may. From a `true` on until the report the
-    /// letter is in flight, and a process that dies in between must take it as in doubt. At
-    /// `false` the letter was not tried, in class [`Class::Withheld`], and the connection is closed.
+    /// `before_dot` is called with the letter's id just before the first octet of its content is
+    /// sent, and returns whether it may be. After `true`, the letter is in flight until the report:
+    /// if the process dies in between, the letter is in doubt. After `false`, the letter was not
+    /// tried (class [`Class::Withheld`]) and the connection is closed.
     ///
-    /// When the future is dropped half-way the connection is not usable any more.
+    /// The connection is unusable if the future is dropped before it completes.
     pub async fn send(
         &mut self,
         letter: &Letter,
@@ -260,12 +262,13 @@ impl Connection {
         self.report(verdict, started)
     }
 
-    /// Gives up the letter that was announced: reads what the server has to say about it, and sends none of it.
-    /// `None`: no letter was announced.
+    /// Withdraws the announced letter: reads the server's replies to it and sends none of its
+    /// content. `None`: no letter was announced.
     ///
-    /// A reply that refuses the letter is its outcome, as if it had been sent. Otherwise that is [`Outcome::NotTried`]: in class
-    /// [`Class::Withheld`] when the server took the envelope, upon which the connection is closed. Replies are awaited for their
-    /// time-outs, those behind a refusal for a moment only.
+    /// If a reply refuses the letter, that is its outcome. Otherwise the outcome is
+    /// [`Outcome::NotTried`]; if the server accepted the envelope, the class is [`Class::Withheld`]
+    /// and the connection is closed. Replies are awaited for their timeouts, those after a refusal
+    /// only briefly.
     pub async fn withdraw(&mut self) -> Option<Report> {
         let started = Instant::now();
         if self.closed || self.busy {
@@ -292,7 +295,7 @@ impl Connection {
             self.closed = true;
             return Verdict::withheld();
         };
-        // a dot in place of the content may be waited for long, and another connection is there at once
+        // a reply to a lone dot may take long; a new connection is faster
         self.follow_up(match after {
             After::LoneDot => After::Close,
             after => after,
@@ -301,9 +304,10 @@ impl Connection {
         verdict.if_said()
     }
 
-    /// Asks whether the server would take a letter from here to there: MAIL and RCPT, then RSET. Nothing is sent.
+    /// Asks with MAIL, RCPT and RSET whether the server would accept such a letter. No letter is
+    /// sent.
     ///
-    /// The error says which of the two was refused and how; [`Outcome::Failed`] is a 5yz reply.
+    /// The error says which of the two was refused; [`Outcome::Failed`] means a 5yz reply.
     pub async fn probe(&mut self, from: &str, to: &str) -> Result<(), Report> {
         let started = Instant::now();
         let verdict = self.ask_for(from, to).await;
@@ -355,7 +359,7 @@ impl Connection {
         }
     }
 
-    /// Says goodbye and closes. Nothing depends on the answer.
+    /// Sends QUIT and closes. The reply does not matter.
     pub async fn quit(mut self) {
         let silent = self.closed && !self.leaving;
         if silent || self.busy || self.announced.is_some() {
@@ -368,7 +372,7 @@ impl Connection {
             }
             self.wire.reply(limit).await
         };
-        // S9: whatever it is, the letters are through
+        // S9: whatever the result, the letters are done
         let _ = timeout(limit, goodbye).await;
     }
 
@@ -421,7 +425,7 @@ impl Connection {
             return verdict;
         }
         if self.wire.has_input() {
-            // more replies than commands: which was whose is not known
+            // more replies than commands: they cannot be matched
             self.closed = true;
             return Verdict::protocol(
                 Outcome::Deferred,
@@ -432,7 +436,7 @@ impl Connection {
         self.deliver(letter, upcoming, before_dot).await
     }
 
-    /// What follows when the server does not wait for the content.
+    /// Judges the replies to an envelope; `None` if the server is ready for the content.
     fn refused(&mut self, replies: &[Reply], broken: Option<Broken>) -> Option<(Verdict, After)> {
         let warm = self.carried > 0;
         let (verdict, after) = judge_envelope(replies, broken, warm).err()?;
@@ -442,7 +446,7 @@ impl Connection {
         Some((verdict, after))
     }
 
-    /// Leaves a refused transaction if there is one and, with PIPELINING, sends the whole group.
+    /// Resets a refused transaction if there is one and, with PIPELINING, sends the whole group.
     async fn open_transaction(&mut self, envelope: &Envelope) -> Result<(), Verdict> {
         let mut group = Vec::with_capacity(512);
         let reset = std::mem::take(&mut self.reset);
@@ -469,13 +473,13 @@ impl Connection {
         Err(verdict)
     }
 
-    /// Reads the replies to MAIL, RCPT and DATA that are still missing.
+    /// Reads the missing replies to MAIL, RCPT and DATA.
     async fn collect(&mut self, replies: &mut Vec<Reply>) -> Result<(), Broken> {
         while self.next_of_group(replies, Duration::MAX).await? {}
         Ok(())
     }
 
-    /// Reads the next of them, within `most`; false: no other one need come.
+    /// Reads the next of them, within `most`; false: no more are expected.
     async fn next_of_group(
         &mut self,
         replies: &mut Vec<Reply>,
@@ -490,7 +494,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// MAIL, RCPT, DATA or the first of them, each after the reply to the one before; stops at the first that is not taken.
+    /// Sends MAIL, RCPT and DATA (or a prefix of them) one by one; stops at the first refusal.
     async fn ask_one_by_one(
         &mut self,
         commands: &[&str],
@@ -512,14 +516,14 @@ impl Connection {
         Ok(())
     }
 
-    /// What has to be done after a refusal, before the next letter.
+    /// Prepares the connection for the next letter after a refusal.
     async fn follow_up(&mut self, after: After) {
         match after {
             After::Nothing => {}
             After::Reset => self.reset = true,
             After::Close => self.closed = true,
             After::LoneDot => {
-                // DATA was taken although no recipient was: end it with nothing in it
+                // DATA was accepted although no recipient was: end it without content
                 self.wire.command(b".\r\n", self.timeouts.block).await;
                 match self.wire.reply(self.timeouts.dot).await {
                     Ok(reply) if reply.code != 421 => self.reset = true,
@@ -529,7 +533,7 @@ impl Connection {
         }
     }
 
-    /// The content, its reply, and the announcement of the upcoming letter.
+    /// Sends the content, reads its reply, and announces the upcoming letter.
     async fn deliver(
         &mut self,
         letter: &Letter,
@@ -552,7 +556,7 @@ impl Connection {
             });
         }
         if !before_dot(letter.id) {
-            // DATA is open: what is said now would be content, a dot would be an empty letter
+            // DATA is open: a command would be content, and a dot an empty letter
             self.closed = true;
             return Verdict::withheld();
         }
@@ -573,7 +577,7 @@ impl Connection {
         let Some(mut announced) = announced else {
             return verdict;
         };
-        // the replies read so far stay in the list when time runs out
+        // replies read so far stay in the list if the time is up
         let _ = timeout(LOOK_AHEAD, self.collect(&mut announced.replies)).await;
         if announced
             .replies

@@ -1,4 +1,4 @@
-//! A server for tests that behaves, or misbehaves, as a script says.
+//! A test server that behaves, or misbehaves, according to a script.
 //!
 //! ```
 //! use skychimp_smtp::testing::{Action, Script, Step};
@@ -16,9 +16,9 @@
 //! # let _ = pool; }
 //! ```
 //!
-//! The script is asked at every [`Step`] of the dialogue. What it answers is
-//! also what happens: a recipient who got a 550 is not in the envelope, a letter
-//! whose dot got no 250 is not among [`ScriptedServer::accepted`].
+//! The script is asked at every [`Step`] of the session, and the server acts on its answer: a
+//! recipient who got a 550 is not in the envelope, and a letter whose dot got no 250 is not among
+//! [`ScriptedServer::accepted`].
 
 mod dialogue;
 mod proxy;
@@ -40,7 +40,7 @@ pub use self::proxy::Proxy;
 pub use self::sink::Sink;
 use crate::server::{Credentials, Login, Roots, Server, Timeouts, Tls};
 
-/// What a good server offers.
+/// EHLO keywords of a well-behaved server.
 const EXTENSIONS: [&str; 5] = [
     "PIPELINING",
     "SIZE 52428800",
@@ -49,106 +49,107 @@ const EXTENSIONS: [&str; 5] = [
     "ENHANCEDSTATUSCODES",
 ];
 
-/// A point of the dialogue at which the script is asked.
+/// A point of the session at which the script is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A new connection; the default is the greeting.
     Connect,
-    /// EHLO
+    /// The EHLO command.
     Ehlo,
-    /// HELO
+    /// The HELO command.
     Helo,
-    /// STARTTLS
+    /// The STARTTLS command.
     StartTls,
-    /// AUTH, before the credentials are looked at
+    /// The AUTH command; the default answer depends on the credentials.
     Auth,
-    /// MAIL
+    /// The MAIL command.
     Mail,
-    /// RCPT
+    /// The RCPT command.
     Rcpt,
-    /// DATA
+    /// The DATA command.
     Data,
-    /// The first octets of the content are there. The default is to go on reading; a reply given here is the reply to the content.
+    /// The first octets of the content have arrived. The default is to keep reading; a reply given
+    /// here is the reply to the content.
     Content,
-    /// The final dot is there.
+    /// The final dot has arrived.
     Dot,
-    /// RSET
+    /// The RSET command.
     Rset,
-    /// QUIT
+    /// The QUIT command.
     Quit,
-    /// NOOP and what is no command
+    /// NOOP and unknown commands.
     Other,
 }
 
-/// What a script is told.
+/// The situation a script is asked about.
 #[derive(Debug, Clone)]
 pub struct At {
-    /// Where in the dialogue.
+    /// The current step.
     pub step: Step,
-    /// How often this step came on all connections, from 1.
+    /// How often this step has occurred on all connections, from 1.
     pub nth: usize,
     /// The number of the connection, from 1.
     pub connection: usize,
-    /// How often this step came on this connection, from 1.
+    /// How often this step has occurred on this connection, from 1.
     pub nth_here: usize,
-    /// Connections that are open, this one included.
+    /// Open connections, including this one.
     pub live: usize,
-    /// The address in MAIL or RCPT; the first recipient at the later steps of a letter.
+    /// The address in MAIL or RCPT; the first recipient at later steps of a letter.
     pub address: String,
 }
 
 /// What the server does at a step.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// What a good server does.
+    /// Behaves well.
     Default,
-    /// These lines; CRLF is added at the end.
+    /// Sends these lines; CRLF is added at the end.
     Reply(String),
-    /// These lines, then the end of the connection.
+    /// Sends these lines, then closes the connection.
     ReplyAndClose(String),
-    /// The end of the connection without a word.
+    /// Closes the connection without a reply.
     Close,
-    /// No reply, but on with the next command, as if it had been answered well.
+    /// Sends no reply, and continues as after a positive one.
     Skip,
-    /// What a good server does, and then these lines too.
+    /// Behaves well, then sends these lines too.
     Extra(String),
-    /// Waits, then does the other thing.
+    /// Waits, then performs the other action.
     Delay(Duration, Box<Action>),
-    /// Neither reads nor writes any more; the replies to earlier commands have left.
+    /// Stops reading and writing; replies to earlier commands have been sent.
     Stall,
-    /// These octets and nothing added; then on.
+    /// Sends exactly these octets, then continues.
     Raw(Vec<u8>),
 }
 
 impl Action {
-    /// Waits, then does what a good server does.
+    /// Waits, then behaves well.
     #[must_use]
     pub fn delay(time: Duration) -> Self {
         Self::Delay(time, Box::new(Self::Default))
     }
 
-    /// [`Action::Reply`]
+    /// Sends `text`, see [`Action::Reply`].
     pub fn reply(text: impl Into<String>) -> Self {
         Self::Reply(text.into())
     }
 }
 
-/// A letter that was answered with a positive reply.
+/// A letter that got a positive reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Envelope sender.
     pub from: String,
     /// Envelope recipients that were accepted.
     pub to: Vec<String>,
-    /// The letter, dots undone; empty when the script does not keep content.
+    /// The letter without dot-stuffing; empty if the script does not keep content.
     pub data: Bytes,
-    /// The connection it came on, from 1.
+    /// The number of its connection, from 1.
     pub connection: usize,
 }
 
 type On = dyn Fn(&At) -> Action + Send + Sync;
 
-/// How a server behaves. Without more it is a good one: PIPELINING and the usual extensions, no TLS, no AUTH.
+/// How a server behaves. By default well: PIPELINING and the usual extensions, no TLS, no AUTH.
 pub struct Script {
     extensions: Vec<String>,
     extensions_after_tls: Option<Vec<String>>,
@@ -178,7 +179,7 @@ impl Default for Script {
 }
 
 impl Script {
-    /// A good server.
+    /// A well-behaved server.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -201,14 +202,14 @@ impl Script {
         self
     }
 
-    /// Offers these keywords in EHLO instead of the usual ones.
+    /// Offers these keywords in EHLO instead of the default ones.
     #[must_use]
     pub fn extensions(mut self, keywords: &[&str]) -> Self {
         self.extensions = keywords.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
-    /// Offers everything but PIPELINING.
+    /// Offers everything except PIPELINING.
     #[must_use]
     pub fn without_pipelining(mut self) -> Self {
         self.extensions.retain(|word| word != "PIPELINING");
@@ -229,21 +230,22 @@ impl Script {
         self
     }
 
-    /// TLS from the first octet.
+    /// Uses TLS from the first octet.
     #[must_use]
     pub fn implicit_tls(mut self) -> Self {
         self.tls = Tls::Implicit;
         self
     }
 
-    /// The certificate expired years ago.
+    /// Uses a certificate that expired in 2001.
     #[must_use]
     pub fn expired_certificate(mut self) -> Self {
         self.expired = true;
         self
     }
 
-    /// Takes no letters without these credentials. Offers AUTH PLAIN and LOGIN, with STARTTLS only after it.
+    /// Requires these credentials. Offers AUTH PLAIN and LOGIN; with STARTTLS only after the
+    /// handshake.
     #[must_use]
     pub fn auth(mut self, user: &str, password: &str) -> Self {
         self.credentials = Some(Credentials {
@@ -253,7 +255,7 @@ impl Script {
         self
     }
 
-    /// As [`Script::auth`], by AUTH XOAUTH2 only.
+    /// Like [`Script::auth`], with AUTH XOAUTH2 only.
     #[must_use]
     pub fn auth_by_token(self, user: &str, token: &str) -> Self {
         Self {
@@ -269,7 +271,7 @@ impl Script {
         self
     }
 
-    /// Asks the kernel for a small receive window, so that a stalled server is felt at once.
+    /// Requests a small receive window from the kernel, so that a stall is noticed quickly.
     #[must_use]
     pub fn receive_buffer(mut self, octets: u32) -> Self {
         self.receive_buffer = Some(octets);
@@ -278,18 +280,16 @@ impl Script {
 
     /// Listens on a random loopback port.
     ///
-    /// # Panics
-    /// When there is no such port: it is a server for tests.
-    #[expect(clippy::unused_async, reason = "it needs a run time, and says so")]
+    /// # Panics If no port is free.
+    #[expect(clippy::unused_async, reason = "needs a runtime")]
     pub async fn start(self) -> ScriptedServer {
         self.start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// Listens there, for tests in which a server comes back.
+    /// Listens on this address, for tests in which a server comes back.
     ///
-    /// # Panics
-    /// When the address is taken, or outside of a run time.
-    #[expect(clippy::expect_used, reason = "a server for tests")]
+    /// # Panics If the address is taken, or outside of a runtime.
+    #[expect(clippy::expect_used, reason = "test support")]
     #[must_use]
     pub fn start_at(self, address: SocketAddr) -> ScriptedServer {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
@@ -327,7 +327,7 @@ impl Script {
     }
 }
 
-/// A running server. It stops when this is dropped.
+/// A running server. Stops when dropped.
 #[derive(Debug)]
 pub struct ScriptedServer {
     address: SocketAddr,
@@ -337,13 +337,14 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Settings that fit: address, TLS, trusted certificate, credentials, time-outs of ten seconds.
+    /// Matching client settings: address, TLS, trusted certificate, credentials, timeouts of ten
+    /// seconds.
     #[must_use]
     pub fn server(&self) -> Server {
         let script = &self.shared.script;
@@ -361,33 +362,33 @@ impl ScriptedServer {
         server
     }
 
-    /// `smtp://127.0.0.1:PORT?tls=none` followed by `&` and `query` if it is not empty.
+    /// `smtp://127.0.0.1:PORT?tls=none`, followed by `&` and `query` if that is not empty.
     #[must_use]
     pub fn url(&self, query: &str) -> String {
         let separator = if query.is_empty() { "" } else { "&" };
         format!("smtp://{}?tls=none{separator}{query}", self.address)
     }
 
-    /// Its certificate, when it has one.
+    /// Its certificate as PEM, if it uses TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
     }
 
-    /// The letters it took, in order.
+    /// The accepted letters, oldest first.
     #[must_use]
     pub fn accepted(&self) -> Vec<Accepted> {
         self.shared.log.lock().accepted.clone()
     }
 
-    /// The recipients of the letters it took, in order.
+    /// The recipients of the accepted letters, oldest first.
     #[must_use]
     pub fn recipients(&self) -> Vec<String> {
         let log = self.shared.log.lock();
         log.accepted.iter().flat_map(|a| a.to.clone()).collect()
     }
 
-    /// How often a step came.
+    /// How often a step has occurred.
     #[must_use]
     pub fn count(&self, step: Step) -> usize {
         self.shared
@@ -399,25 +400,27 @@ impl ScriptedServer {
             .unwrap_or(0)
     }
 
-    /// Connections made so far.
+    /// Number of connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.log.lock().dialogues.len()
     }
 
-    /// The greatest number of connections open at a time.
+    /// Largest number of simultaneous connections.
     #[must_use]
     pub fn most_connections(&self) -> usize {
         self.shared.log.lock().most_live
     }
 
-    /// Commands that had arrived before the reply to the one before was sent: 0 from a strictly serial client.
+    /// Number of commands that arrived before the reply to the previous one was sent: 0 for a
+    /// strictly serial client.
     #[must_use]
     pub fn sent_ahead(&self) -> usize {
         self.shared.log.lock().ahead
     }
 
-    /// What went over a connection (from 1), a line each: `C: MAIL FROM:<a@b>`, `S: 250 ok`; content as its length.
+    /// The transcript of a connection (numbered from 1), in lines such as `C: MAIL FROM:<a@b>` and
+    /// `S: 250 ok`; content is shown as its length.
     #[must_use]
     pub fn dialogue(&self, connection: usize) -> Vec<String> {
         let log = self.shared.log.lock();
@@ -425,19 +428,17 @@ impl ScriptedServer {
         found.cloned().unwrap_or_default()
     }
 
-    /// Waits until a step came so often.
+    /// Waits until a step has occurred this often.
     ///
-    /// # Panics
-    /// After 20 seconds.
+    /// # Panics After 20 seconds.
     pub async fn wait_for(&self, step: Step, times: usize) {
         self.wait(|log| log.steps.get(&step).is_some_and(|n| *n >= times))
             .await;
     }
 
-    /// Waits until it took so many letters.
+    /// Waits until this many letters were accepted.
     ///
-    /// # Panics
-    /// After 20 seconds.
+    /// # Panics After 20 seconds.
     pub async fn wait_for_accepted(&self, letters: usize) {
         self.wait(|log| log.accepted.len() >= letters).await;
     }
@@ -460,13 +461,12 @@ impl ScriptedServer {
 
     /// Waits until no connection is open.
     ///
-    /// # Panics
-    /// After 20 seconds.
+    /// # Panics After 20 seconds.
     pub async fn wait_until_idle(&self) {
         self.wait(|log| log.live == 0).await;
     }
 
-    /// Ends all connections and listens no more.
+    /// Closes all connections and stops listening.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -496,8 +496,8 @@ struct Log {
     ahead: usize,
 }
 
-/// A self-signed certificate for 127.0.0.1 and localhost, and its PEM.
-#[expect(clippy::expect_used, reason = "a server for tests")]
+/// Creates a self-signed certificate for 127.0.0.1 and localhost, and its PEM text.
+#[expect(clippy::expect_used, reason = "test support")]
 fn certificate(expired: bool) -> (Arc<ServerConfig>, String) {
     let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
     let mut parameters = rcgen::CertificateParams::new(names).expect("names of a certificate");

@@ -1,4 +1,4 @@
-//! TLS settings of a server.
+//! TLS configuration of a server.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::server::{Roots, Server, Tls};
 
-/// The settings for this server, or why there cannot be any.
+/// Builds the TLS configuration for this server; the error says why there is none.
 pub(crate) fn config(server: &Server) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -55,7 +55,8 @@ fn roots(roots: &Roots) -> Result<RootCertStore, String> {
     Ok(store)
 }
 
-/// Takes any certificate: encryption against listeners, when the choice is that or clear text (RFC 7435).
+/// Accepts any certificate: protects against eavesdroppers where the alternative is clear text (RFC
+/// 7435).
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,11 +1,11 @@
-//! From replies to outcomes: pure functions without a network.
+//! Maps replies to outcomes: pure functions without I/O.
 
 use crate::letter::Refusal;
 use crate::reply::Reply;
 use crate::report::{Class, Outcome, Phase};
 use crate::wire::Broken;
 
-/// A [`Report`](crate::Report) before the server's name and the duration are added.
+/// A [`Report`](crate::Report) without the server's name and the duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub outcome: Outcome,
@@ -16,13 +16,13 @@ pub(crate) struct Verdict {
     pub reply: String,
 }
 
-/// What a refused transaction leaves to be done.
+/// What to do after a refused transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     Nothing,
     /// RSET before the next MAIL.
     Reset,
-    /// The server waits for content although nobody will get it.
+    /// The server expects content although no recipient was accepted.
     LoneDot,
     Close,
 }
@@ -54,7 +54,7 @@ impl Verdict {
         Self::new(Outcome::NotTried, class, phase, reply)
     }
 
-    /// The server waits for the content, and none of it leaves.
+    /// The server is ready for the content, and none of it is sent.
     pub fn withheld() -> Self {
         Self::not_tried(
             Class::Withheld,
@@ -63,7 +63,7 @@ impl Verdict {
         )
     }
 
-    /// Of a letter that is given up: only what the server said about it is an attempt.
+    /// For a withdrawn letter: only a reply about it counts as an attempt.
     pub fn if_said(mut self) -> Self {
         if self.code.is_none() || self.class == Class::Protocol {
             self.outcome = Outcome::NotTried;
@@ -84,7 +84,7 @@ impl Verdict {
 
     pub fn by_reply(outcome: Outcome, phase: Phase, reply: &Reply) -> Self {
         let class = match class_of(reply) {
-            // 250 where it is no answer
+            // a 250 that does not answer the command
             Class::Accepted if outcome != Outcome::Sent => Class::Protocol,
             class => class,
         };
@@ -120,7 +120,7 @@ fn class_of(reply: &Reply) -> Class {
 /// The verdict of a 4yz or 5yz reply.
 fn refusal(phase: Phase, reply: &Reply) -> Verdict {
     let outcome = match class_of(reply) {
-        // it is our credentials, not the recipient
+        // our credentials are refused, not the recipient
         Class::Auth => Outcome::NotTried,
         Class::Permanent => Outcome::Failed,
         _ => Outcome::Deferred,
@@ -128,9 +128,10 @@ fn refusal(phase: Phase, reply: &Reply) -> Verdict {
     Verdict::by_reply(outcome, phase, reply)
 }
 
-/// Judges the replies to MAIL, RCPT and DATA, as many as came. `Ok` means that the content may be sent.
+/// Judges the replies to MAIL, RCPT and DATA, of which some may be missing. `Ok`: the content may
+/// be sent.
 ///
-/// `warm` says that the connection carried letters before: when it ends at MAIL, the letter was not tried.
+/// `warm`: the connection has carried letters. If it then ends at MAIL, the letter was not tried.
 pub(crate) fn judge_envelope(
     replies: &[Reply],
     broken: Option<Broken>,
@@ -149,7 +150,7 @@ pub(crate) fn judge_envelope(
         .enumerate()
     {
         let Some(reply) = replies.get(n) else {
-            // the connection ended, or nobody asked further after a refusal
+            // the connection ended, or no more commands were sent after a refusal
             let Some(broken) = broken else { break };
             let verdict = refused.unwrap_or_else(|| {
                 let outcome = match broken.class() {
@@ -173,7 +174,7 @@ pub(crate) fn judge_envelope(
             return Err((verdict, After::Close));
         }
         if !reply.is_transient() && !reply.is_permanent() {
-            // 250 to DATA, 354 to RCPT: the replies do not fit the commands
+            // 250 to DATA or 354 to RCPT: the replies do not match the commands
             return Err((
                 Verdict::by_reply(Outcome::Deferred, phase, reply),
                 After::Close,
@@ -188,7 +189,7 @@ pub(crate) fn judge_envelope(
     let after = if verdict.class == Class::Auth {
         After::Close
     } else if replies.get(2).is_some_and(|data| data.code == 354) {
-        // a lone dot would be an empty letter to a recipient who was taken
+        // a lone dot would send an empty letter to an accepted recipient
         if taken(1) {
             After::Close
         } else {
@@ -202,7 +203,7 @@ pub(crate) fn judge_envelope(
     Err((verdict, after))
 }
 
-/// Judges the reply to the content; the flag says whether the connection can go on.
+/// Judges the reply to the content; the flag says whether the connection remains usable.
 pub(crate) fn judge_content(dot_out: bool, result: Result<Reply, Broken>) -> (Verdict, bool) {
     let phase = if dot_out { Phase::Dot } else { Phase::Content };
     let doubt = if dot_out {
@@ -243,7 +244,7 @@ mod tests {
         (verdict.outcome, verdict.class, verdict.phase, after)
     }
 
-    /// S4, R26: the first refusal decides; what follows depends on how far the server went.
+    /// S4, R26: the first refusal decides; what follows depends on which commands were accepted.
     #[test]
     fn first_refusal_decides() {
         use {After as A, Class as C, Outcome as O, Phase as P};
@@ -286,7 +287,7 @@ mod tests {
         );
     }
 
-    /// S8: replies that do not fit their commands are nobody's.
+    /// S8: replies that do not match their commands close the connection and defer the letter.
     #[test]
     fn misplaced_replies_close_the_connection() {
         for texts in [
@@ -305,7 +306,7 @@ mod tests {
         }
     }
 
-    /// S5: 421 or the end of a warm connection at MAIL leaves the letter untried.
+    /// S5: if a warm connection ends at MAIL, with or without 421, the letter was not tried.
     #[test]
     fn end_at_mail_of_a_warm_connection_is_no_attempt() {
         let judge = |texts: &[&str], broken: Option<Broken>, warm| {
@@ -329,7 +330,7 @@ mod tests {
         );
     }
 
-    /// S2: in doubt only when the dot was out and no reply was read.
+    /// S2: a letter is in doubt only if the dot was sent and its reply was not read.
     #[test]
     fn content_is_in_doubt_only_after_the_dot() {
         use {Class as C, Outcome as O};

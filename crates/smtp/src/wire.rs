@@ -1,9 +1,8 @@
-//! The octets between us and the server: write while reading, replies in order.
+//! The octets between us and the server: reads while writing, and returns replies in order.
 //!
-//! *Invariants*: no write waits without reading, so two full windows cannot
-//! block each other; what was received before the connection broke is read
-//! before the break is told; memory does not grow with the letter or with what
-//! the server sends.
+//! *Invariants*: every write also reads, so that two full windows cannot deadlock; what was
+//! received before the connection broke is parsed before the failure is reported; memory use
+//! depends neither on the letter's size nor on what the server sends.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,16 +20,16 @@ use tokio_rustls::client::TlsStream;
 use crate::letter::Stuffer;
 use crate::reply::{self, Reply, ReplyError, ReplyParser};
 
-/// A group up to this length leaves in one write; longer letters go in pieces of it.
+/// Octets per write; longer letters are written in chunks of this size.
 const CHUNK: usize = 64 * 1024;
 
-/// The most that is kept of what the server sends while we write.
+/// Limit for unparsed input while we write, in octets.
 const MAX_INPUT: usize = 4 * reply::MAX_BYTES;
 
-/// How long replies are still awaited after a write failed.
+/// How long replies are still read after a write failed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Why no reply can be had any more.
+/// Why no more replies can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("the server closed the connection")]
@@ -84,7 +83,7 @@ pub(crate) struct Wire {
     stream: Stream,
     input: BytesMut,
     parser: ReplyParser,
-    /// A reply that came before the content was written out.
+    /// A reply that arrived before the content was written.
     early: Option<Reply>,
     out: Vec<u8>,
     /// How much of `out` has been written.
@@ -118,7 +117,7 @@ impl Wire {
         matches!(self.stream, Stream::Tls(_))
     }
 
-    /// Makes the TLS handshake. What the server sent before it in clear text is dropped (S6).
+    /// Makes the TLS handshake. Clear-text octets received before it are dropped (S6).
     pub async fn encrypt(
         self,
         connector: &TlsConnector,
@@ -146,12 +145,12 @@ impl Wire {
         })
     }
 
-    /// Whether something arrived that no command asked for.
+    /// Whether unsolicited input has arrived.
     pub fn has_input(&self) -> bool {
         !self.input.is_empty() || self.early.is_some()
     }
 
-    /// Whether an unused connection still stands and is silent. Never waits.
+    /// Whether an idle connection is open and silent. Does not wait.
     pub async fn is_quiet(&mut self) -> bool {
         if self.broken.is_some() || self.has_input() {
             return false;
@@ -159,14 +158,16 @@ impl Wire {
         poll_fn(|cx| Poll::Ready(self.poll_read(cx).is_pending())).await
     }
 
-    /// Writes commands. A failure shows at the next [`Wire::reply`].
+    /// Writes commands. A failure is reported by the next [`Wire::reply`].
     pub async fn command(&mut self, text: &[u8], block: Duration) {
         self.transmit(None, text, block).await;
     }
 
-    /// Writes a letter's content with its final dot and then `tail`; says whether the dot may have left.
+    /// Writes a letter's content with its final dot and then `tail`; returns whether the dot may
+    /// have been sent.
     ///
-    /// Stops early when a reply comes before the dot was written. A failure shows at the next [`Wire::reply`].
+    /// Stops if a reply arrives before the dot was written. A failure is reported by the next
+    /// [`Wire::reply`].
     pub async fn transmit(&mut self, content: Option<&[u8]>, tail: &[u8], block: Duration) -> bool {
         let mut stuffer = content.map(Stuffer::new);
         let mut tail = Some(tail);
@@ -221,7 +222,7 @@ impl Wire {
         }
     }
 
-    /// The next reply.
+    /// Reads the next reply.
     pub async fn reply(&mut self, limit: Duration) -> Result<Reply, Broken> {
         if let Some(reply) = self.early.take() {
             return Ok(reply);
@@ -244,7 +245,7 @@ impl Wire {
         }
     }
 
-    /// Reads what the server had sent when it stopped listening.
+    /// Reads what the server sent before it stopped reading.
     async fn last_words(&mut self) {
         let deadline = Instant::now() + LAST_WORDS;
         while self.input.len() <= MAX_INPUT {
@@ -255,7 +256,7 @@ impl Wire {
         }
     }
 
-    /// One step forward in either direction; reading goes first.
+    /// Makes progress in either direction; reading goes first.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if let Poll::Ready(step) = self.poll_read(cx) {
             return Poll::Ready(step);

@@ -1,6 +1,6 @@
-// Builds everything the browser loads into dist/: one style sheet, two scripts, the icon sprite and the logo.
-// Names carry a hash of the content, so the server may let browsers keep them for a year; manifest.json maps
-// plain names to hashed ones.
+// Builds everything the browser loads into dist/: a style sheet, two scripts, the icon sprite and
+// the logo. File names contain a content hash, so that browsers may cache them for a year.
+// manifest.json maps plain names to hashed ones.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -46,7 +46,7 @@ function script(name) {
   put(`${name}.js`, result.outputFiles[0].contents);
 }
 
-// The names of the Bootstrap icons that pages use, one a line.
+// Builds the sprite of the Bootstrap icons listed in icons.txt, one name per line.
 function sprite() {
   const names = readFileSync(join(here, "icons.txt"), "utf8").split(/\s+/).filter(Boolean);
   const symbols = names.map((name) => {

@@ -1,6 +1,8 @@
-//! The site alone, with sample data and a filled sandbox, for work on pages: `cargo run -p skychimp-web --example dev`.
+//! The site alone, with sample data and a filled sandbox, for working on pages: `cargo run -p
+//! skychimp-web --example dev`.
 //!
-//! Nothing is sent. Log in as `ann@example.org` with `correct horse ann`. The address is printed; a port can be given.
+//! Nothing is sent. Log in as `ann@example.org` with `correct horse ann`. Prints its URL; the port
+//! can be given as an argument.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
         settings,
         Some(sandbox),
     ));
-    #[expect(clippy::print_stdout, reason = "the address is what it is started for")]
+    #[expect(clippy::print_stdout, reason = "the URL is its only output")]
     {
         println!("{base}");
     }

@@ -1,7 +1,8 @@
-//! The site under load, for `make bench`: a blog, a hundred thousand recipients, and beside the site, outside of all its
-//! layers, bare routes that answer with the very bytes of home page and article.
+//! The site for load tests (`make bench`): a blog, a hundred thousand recipients, and bare routes
+//! outside of all middleware that return the same bytes as home page and article.
 //!
-//! `pages [off]`: `off` keeps no pages. On PostgreSQL when `TEST_DATABASE_URL` is set. Prints its address.
+//! `pages [off]`: `off` disables the page cache. Uses PostgreSQL if `TEST_DATABASE_URL` is set.
+//! Prints its URL.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,7 +24,7 @@ use skychimp_web::kit::client::Proxies;
 use skychimp_web::{AppState, Settings, SiteState};
 use tower::ServiceExt as _;
 
-/// As in the program.
+/// Same as in the real binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -73,11 +74,11 @@ async fn main() -> anyhow::Result<()> {
     ));
     let site = skychimp_web::router(app.clone());
     let (home, post) = (body(&site, "/").await?, body(&site, "/blog/post7").await?);
-    #[expect(clippy::disallowed_methods, reason = "as bare as can be")]
+    #[expect(clippy::disallowed_methods, reason = "no middleware")]
     let bare = Router::new()
         .route("/bare/home", get(move || std::future::ready(home.clone())))
         .route("/bare/post", get(move || std::future::ready(post.clone())));
-    #[expect(clippy::print_stdout, reason = "the address is what it is started for")]
+    #[expect(clippy::print_stdout, reason = "the URL is its only output")]
     {
         println!("{base}");
     }
@@ -95,7 +96,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a browser gets: compressed.
+/// The body as a browser gets it, compressed.
 async fn body(site: &Router, address: &str) -> anyhow::Result<Bytes> {
     let request = Request::get(address)
         .header("accept-encoding", "gzip")

@@ -1,5 +1,5 @@
-//! What every page is made with, and what knows no page: the state of the application, the request, forms, errors,
-//! sentences, limits, tables.
+//! Building blocks for all pages, independent of any single page: application state, request,
+//! forms, errors, translations, rate limits, tables.
 
 pub mod app;
 pub mod assets;

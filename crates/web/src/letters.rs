@@ -1,10 +1,10 @@
-//! The service's own letters: HTML and text, in the reader's language, into the outbox.
+//! The service's own letters: HTML and text, in the reader's language, queued in the outbox.
 //!
-//! They are written in the transaction of what they tell about, so there is no change without its letter and no letter
-//! without its change; workers send them (R28).
+//! They are written in the transaction of the change they report, so that neither exists without
+//! the other. Workers send them (R28).
 //!
-//! *Design note*: letters to addresses that nobody has verified hold nothing that a visitor typed, not even a name:
-//! else the service would carry strangers' words to anybody.
+//! *Design note*: letters to unverified addresses contain nothing that a visitor typed, not even a
+//! name. Otherwise strangers could use the service to send their own text to anyone.
 
 mod summary;
 
@@ -23,33 +23,33 @@ use crate::kit::error::WebError;
 use crate::kit::format;
 use crate::kit::i18n::{Lang, Text};
 
-/// What a letter is about.
+/// Kinds of letters.
 #[derive(Debug)]
 pub(crate) enum Letter<'a> {
     /// Verify your address.
     Verify(&'a Token),
-    /// Somebody, perhaps you, tried to register; you have an account.
+    /// Someone, perhaps you, tried to register, but you already have an account.
     Known(&'a Token),
     /// Set a new password.
     Reset(&'a Token),
     /// Your password was changed.
     PasswordChanged,
-    /// A code is asked for at login from now on.
+    /// Two-step sign-in was turned on.
     SecondFactorOn,
-    /// No code is asked for any more.
+    /// Two-step sign-in was turned off.
     SecondFactorOff,
     /// A passkey was added.
     PasskeyAdded,
-    /// The account is gone.
+    /// The account was deleted.
     AccountDeleted,
-    /// Make this your address.
+    /// Confirm this new address.
     ConfirmEmail(&'a Token),
-    /// This is no longer your address; holds the new one and the way back.
+    /// This is no longer your address. Holds the new address, and a token to undo the change.
     EmailChanged(&'a str, &'a Token),
 }
 
 impl Letter<'_> {
-    /// The kind in the outbox, and in the keys of its sentences.
+    /// Its kind in the outbox and in the keys of its sentences.
     fn kind(&self) -> &'static str {
         match self {
             Self::Verify(_) => "verify",
@@ -65,7 +65,7 @@ impl Letter<'_> {
         }
     }
 
-    /// It tells about something that was just done.
+    /// Whether the letter says when the change was made.
     fn tells_when(&self) -> bool {
         matches!(
             self,
@@ -77,7 +77,7 @@ impl Letter<'_> {
         )
     }
 
-    /// Where its button leads.
+    /// Path of the link behind its button.
     fn path(&self) -> String {
         match self {
             Self::Verify(token) => format!("/verify/{}", token.to_text()),
@@ -117,7 +117,7 @@ struct Content {
     site: String,
 }
 
-/// Subject, HTML and text.
+/// A finished letter.
 struct Written {
     subject: String,
     html: String,
@@ -139,18 +139,18 @@ pub(crate) async fn send(
     enqueue(tx, site, user, email, letter, &written, now).await
 }
 
-/// What programs without a site tell users about.
+/// Changes by an operator that users are told about.
 #[derive(Debug, Clone, Copy)]
 pub enum Told {
     /// The operator set a password.
     PasswordChanged,
-    /// The operator turned the second factor off.
+    /// The operator turned two-step sign-in off.
     SecondFactorOff,
     /// The operator deleted the account.
     AccountDeleted,
 }
 
-/// For programs without a site: queues a letter to `user`. Wake the engine after the commit.
+/// Queues a letter to `user`, for programs without a site. Wake the engine after the commit.
 pub async fn tell(
     tx: &mut Tx,
     base_url: &Url,
@@ -178,7 +178,7 @@ async fn enqueue(
 ) -> Result<(), WebError> {
     let familiar = user.verified_at.is_some() && user.email == email;
     let new = NewOutboxLetter {
-        // it outlives the account that it tells about
+        // without an owner, so that it survives the deletion of the account
         owner: (!matches!(letter, Letter::AccountDeleted)).then_some(user.id),
         kind: letter.kind(),
         email,
@@ -195,13 +195,13 @@ async fn enqueue(
     Ok(())
 }
 
-/// In which letters are written to somebody.
+/// The language of letters to this user. English if none is chosen.
 fn language(user: &User) -> Lang {
     let chosen = user.language.as_deref();
     chosen.and_then(|l| l.parse().ok()).unwrap_or(Lang::En)
 }
 
-/// `familiar`: the reader is known to be the account's holder.
+/// Renders a letter. `familiar`: the reader is known to be the account's holder.
 fn write(
     base_url: &Url,
     user: &User,

@@ -1,10 +1,11 @@
 //! The site: pages, their assets and the public parts.
 //!
-//! Axum handlers are thin: they extract, call one operation of `core` and answer with a page. [`router`] builds the
-//! whole site from a [`SiteState`]; the program serves it. How to write a page stands in `README.md` of this crate.
+//! Axum handlers are thin: they extract, call one operation of `core` and return a page. [`router`]
+//! builds the whole site from a [`SiteState`]. See this crate's `README.md` for how to write a
+//! page.
 //!
-//! *Invariants*: no SQL here; every unsafe request behind the page middleware is checked against forgery; pages run no
-//! inline scripts or styles.
+//! *Invariants*: this crate contains no SQL. Every unsafe request behind the page middleware is
+//! checked for CSRF. Pages contain no inline scripts or styles.
 
 pub mod kit;
 pub mod letters;
@@ -32,20 +33,21 @@ use crate::kit::routes::Route;
 use crate::kit::{headers, middleware};
 pub use crate::site::SiteState;
 
-/// A page that takes longer is answered with an error.
+/// Deadline for a page. After it the request gets 504.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl SiteState {
-    /// The state of a site that has not shown a page yet.
+    /// Creates the state of a site, with empty caches.
     #[must_use]
     pub fn new(app: AppState) -> Self {
         Self::with(app, pages::home::card)
     }
 }
 
-/// The whole site.
+/// Builds the router of the whole site.
 ///
-/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that limits know who asks.
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, because rate limits need
+/// the client's address.
 pub fn router(site: SiteState) -> Router {
     let app = AppState::from_ref(&site);
     let pages = pages::routes()
@@ -58,7 +60,7 @@ pub fn router(site: SiteState) -> Router {
         .merge(pages::long_routes().into_router())
         .fallback(pages::not_found)
         .layer(from_fn_with_state(app.clone(), middleware::serve));
-    // workbooks are compressed already
+    // workbooks are ZIP files, so compressing them again is useless
     let worth = DefaultPredicate::new().and(NotForContentType::const_new(
         "application/vnd.openxmlformats",
     ));
@@ -77,7 +79,7 @@ pub fn router(site: SiteState) -> Router {
         .with_state(site)
 }
 
-/// Every route of the site. A test holds each against the table of rights.
+/// Every route of the site. A test checks each against the table of rights.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     [pages::routes(), pages::long_routes(), pages::bare_routes()]
@@ -86,10 +88,11 @@ pub fn routes() -> Vec<Route> {
         .collect()
 }
 
-/// Paths below these end in a token.
+/// Path prefixes that are followed by a secret token.
 const SECRET_PATHS: [&str; 5] = ["/u/", "/verify/", "/reset/", "/email/undo/", "/email/"];
 
-/// The log of a request: method and path, never the query (tokens, addresses) nor a token in the path.
+/// Tracing span of a request: method and path, but neither the query, which may contain tokens and
+/// addresses, nor a token in the path.
 fn span(request: &Request<axum::body::Body>) -> tracing::Span {
     let path = request.uri().path();
     let secret = SECRET_PATHS.iter().find(|secret| path.starts_with(*secret));
@@ -136,7 +139,8 @@ pub async fn serve(
     served
 }
 
-/// Brings what the site still holds in memory into the database. Call it when the site has ended.
+/// Writes what the site still holds in memory to the database. Call it after [`serve`] has
+/// returned.
 pub async fn finish(app: &AppState) {
     app.background.stop().await;
     app.views.write_last(app).await;

@@ -1,4 +1,4 @@
-//! The pages, a file per area.
+//! The pages of the site, one file per area.
 
 pub mod account;
 pub mod blog;
@@ -24,7 +24,7 @@ use crate::kit::error::WebError;
 use crate::kit::routes::get;
 use crate::site::Routes;
 
-/// Pages that answer at once.
+/// Pages that respond quickly; the usual request time-out applies.
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .merge(home::routes())
@@ -58,7 +58,8 @@ pub(crate) fn long_routes() -> Routes {
         .merge(imports::long_routes())
 }
 
-/// What is no page: links in letters, health, feeds, pictures, assets. No session, no token of forms.
+/// Responses other than pages: links in letters, health, feeds, pictures, assets. They have no
+/// session and no CSRF token.
 pub(crate) fn bare_routes() -> Routes {
     Routes::new()
         .merge(unsubscribe::routes())
@@ -69,7 +70,7 @@ pub(crate) fn bare_routes() -> Routes {
         .route("/assets/{name}", get(assets::serve))
 }
 
-/// Any other address.
+/// The fallback for all other addresses.
 pub(crate) async fn not_found() -> WebError {
     WebError::NotFound
 }

@@ -1,4 +1,4 @@
-//! What several areas of pages and the letters show alike.
+//! Parts shared by several areas of pages and by letters.
 
 pub(crate) mod attempts;
 pub(crate) mod days;

@@ -1,18 +1,23 @@
-//! Public pages: the same for everybody who is not logged in, finished once and kept.
+//! The cache of public pages, which are the same for everyone who is not logged in.
 //!
-//! A handler makes its page as always and marks the answer with [`Public`]. This middleware, the outermost one, keeps it
-//! in memory and, when nodes share a server, there too; the next visitors get it without any handler being asked. What
-//! differs from view to view are *holes* in the kept page: numbers of views, the service's figures, three posts chosen by
-//! chance. They are filled at every view.
+//! A handler renders its page as usual and marks the response with [`Public`]. This middleware, the
+//! outermost one, keeps the page in memory and, if there is one, in the nodes' shared cache. Later
+//! visitors get it without a handler being called. Parts that differ from view to view are *holes*
+//! in the cached page: view counts, the service's statistics, three random posts. They are filled
+//! in at every view.
 //!
 //! *Invariants*
-//! - **Never outdated**: a kept page is shown only while the content's version that holds ([`gate`]) is the one it was
-//!   made from, and not beyond the next scheduled publication. No message has to arrive for that.
-//! - **Never personal**: a page that is kept was made for a request that carries nothing of the visitor but the language
-//!   ([`Ask::clean`]). Whoever is logged in or has a message waiting gets a page of his own, that is not kept.
-//! - **Nobody's words are holes**: see [`kept`].
-//! - **Made once**: of all that want a page that is not there, one makes it and the others wait for it.
-//! - **Never an error**: without the shared server, with a slow one or one full of garbage, pages are made here.
+//! - **Never stale**: a cached page is used only while the content version it was rendered from is
+//!   the current one ([`gate`]), and not beyond the next scheduled publication. This does not
+//!   depend on messages between nodes.
+//! - **Never personal**: a page to be cached is rendered for a request that has nothing of the
+//!   visitor but the language ([`Ask::clean`]). Visitors who are logged in or have a flash message
+//!   get a page that is not cached.
+//! - **User text cannot become a hole**: see [`kept`].
+//! - **Rendered once**: of concurrent requests for a missing page, one renders it and the others
+//!   wait.
+//! - **Never an error**: if the shared cache is absent, slow or holds garbage, pages are rendered
+//!   here.
 
 pub(crate) mod figures;
 mod gate;
@@ -43,32 +48,32 @@ use crate::kit::i18n::Lang;
 use crate::kit::page::{Page, chosen_language, text_of};
 use crate::kit::{cookies, views};
 
-/// Marks an answer that is the same for all strangers.
+/// Marks a response that is the same for all anonymous visitors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Public {
-    /// It is right until then at most: the next scheduled publication.
+    /// Expiry of the page: the next scheduled publication.
     pub(crate) until: Option<Moment>,
-    /// Whoever sees it reads this post.
+    /// The post that a visitor of the page reads.
     pub(crate) post: Option<PostId>,
-    /// The posts among which [`Hole::Posts`](crate::kit::hole::Hole::Posts) chooses.
+    /// The posts from which [`Hole::Posts`](crate::kit::hole::Hole::Posts) chooses.
     pub(crate) choice: Vec<PostId>,
 }
 
 impl Public {
-    /// Marks an answer.
+    /// Adds the mark to a response.
     pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response
     }
 }
 
-/// Draws a post as the home page shows it; `None` when it is not published any more.
+/// Renders a post's card for the home page. `None` if the post is no longer published.
 pub(crate) type DrawCard = for<'a> fn(&'a AppState, &'a Page, PostId) -> Drawn<'a>;
-/// See [`DrawCard`].
+/// Future returned by [`DrawCard`].
 pub(crate) type Drawn<'a> =
     Pin<Box<dyn Future<Output = Result<Option<String>, WebError>> + Send + 'a>>;
 
-/// What the public pages of a process have in common: the pages that are kept, and the service's figures.
+/// State shared by the public pages of a process: cached pages and statistics.
 #[derive(Debug)]
 pub(crate) struct PublicPages {
     pub(crate) store: Store,
@@ -77,7 +82,7 @@ pub(crate) struct PublicPages {
 }
 
 impl PublicPages {
-    /// Nothing is kept yet.
+    /// Creates an empty cache.
     pub(crate) fn new(settings: &Settings, draw_card: DrawCard) -> Self {
         Self {
             store: Store::new(settings),
@@ -86,7 +91,7 @@ impl PublicPages {
         }
     }
 
-    /// A post as the home page shows it; `None` when it is not published any more.
+    /// A post's card for the home page. `None` if the post is no longer published.
     async fn card(
         &self,
         app: &AppState,
@@ -99,29 +104,29 @@ impl PublicPages {
     }
 }
 
-/// A longer page is not kept.
+/// Longer pages are not cached, in bytes.
 const PAGE_MAX: usize = 2 * 1024 * 1024;
-/// A page with a longer address is not kept: nobody links to it.
+/// Pages with longer addresses are not cached, in bytes: nobody links to them.
 const ADDRESS_MAX: usize = 300;
 
-/// The paths whose pages may be kept.
+/// Whether pages at this path may be cached.
 fn is_public(path: &str) -> bool {
     ["/", "/blog", "/sitemap.xml"].contains(&path) || path.starts_with("/blog/")
 }
 
-/// What a request wants, as far as a kept page can give it.
+/// What a request needs from a cached page.
 #[derive(Debug)]
 struct Ask {
     lang: Lang,
     address: Box<str>,
     gzip: bool,
-    /// `ETag`s that the visitor has.
+    /// The client's `If-None-Match` header.
     known: Option<HeaderValue>,
     person: bool,
 }
 
 impl Ask {
-    /// `None`: this visitor wants something of his own.
+    /// `None`: this request needs a personal page, or one that is not public.
     fn of(app: &AppState, head: &Parts) -> Option<Self> {
         let headers = &head.headers;
         let counted = head.method == Method::GET;
@@ -146,8 +151,8 @@ impl Ask {
         })
     }
 
-    /// A request that has nothing of this visitor but the language. What its extensions hold is the router's: the parts
-    /// of the path.
+    /// Builds a request with nothing of this visitor but the language. The extensions contain only
+    /// the path parameters of the router.
     fn clean(&self, head: &Parts, keep: Keep) -> Request {
         let mut clean = nobody(self.lang, keep);
         *clean.uri_mut() = head.uri.clone();
@@ -156,7 +161,7 @@ impl Ask {
     }
 }
 
-/// A request of nobody in particular, whose answer is going to be kept.
+/// An anonymous request for a page that will be cached.
 pub(crate) fn nobody(lang: Lang, keep: Keep) -> Request {
     let mut request = Request::new(Body::empty());
     let cookie = format!("{}={}", cookies::LANGUAGE, lang.as_str());
@@ -167,13 +172,13 @@ pub(crate) fn nobody(lang: Lang, keep: Keep) -> Request {
     request
 }
 
-/// The middleware.
+/// Answers requests for public pages from the cache.
 pub(crate) async fn serve(
     State((app, public)): State<(AppState, Arc<PublicPages>)>,
     request: Request,
     next: Next,
 ) -> Response {
-    // A request's body cannot be shared between threads, its head can.
+    // The body is not `Sync`, so it is kept apart while the head is borrowed across an await.
     let (head, body) = request.into_parts();
     match find(&app, &public, &head, &next).await {
         Some((ask, kept)) => match answer(&app, &public, &ask, &kept).await {
@@ -184,7 +189,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// The kept page for a request, made if need be; `None`: this request is for the handlers.
+/// Finds the cached page for a request, or renders it. `None`: the request goes to the handlers.
 async fn find(
     app: &AppState,
     public: &PublicPages,
@@ -206,7 +211,7 @@ async fn find(
     Some((ask, kept))
 }
 
-/// Makes a kept page of an answer that is marked as public.
+/// Turns a response marked as public into a cached page. `None` if it must not be cached.
 async fn keep(
     version: ContentVersion,
     response: Response,
@@ -230,7 +235,7 @@ async fn keep(
     ))
 }
 
-/// A kept page as this visitor gets it.
+/// The cached page as a response to this visitor.
 async fn answer(
     app: &AppState,
     public: &PublicPages,
@@ -263,7 +268,7 @@ async fn answer(
     Ok(response)
 }
 
-/// `If-None-Match` (RFC 9110 §13.1.2): weak comparison with each of its tags.
+/// `If-None-Match` (RFC 9110 §13.1.2): weak comparison with each tag.
 fn knows(known: &HeaderValue, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.to_str().is_ok_and(|known| {
@@ -271,7 +276,7 @@ fn knows(known: &HeaderValue, tag: &str) -> bool {
     })
 }
 
-/// The language of a request, as [`crate::kit::page::Page`] finds it for strangers.
+/// The language of a request, as [`crate::kit::page::Page`] determines it for anonymous visitors.
 impl Lang {
     fn of(headers: &HeaderMap) -> Self {
         cookies::get(headers, cookies::LANGUAGE)

@@ -1,4 +1,5 @@
-//! The state of the whole site, and which part of it a handler takes: `State<AppState>`, `State<Arc<PublicPages>>`, …
+//! State of the whole site, and the parts that handlers extract: `State<AppState>`,
+//! `State<Arc<PublicPages>>`, …
 
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use crate::kit::routes;
 use crate::parts::run_snapshot::Snapshots;
 use crate::public::{DrawCard, PublicPages};
 
-/// The routes of an area.
+/// Routes of one area of the site.
 pub(crate) type Routes = routes::Routes<SiteState>;
 
-/// Everything handlers work with, and what single pages keep in memory.
+/// Everything handlers work with, and the caches of individual pages.
 #[derive(Debug, Clone)]
 pub struct SiteState {
     app: AppState,
@@ -21,7 +22,7 @@ pub struct SiteState {
 }
 
 impl SiteState {
-    /// Nothing is kept in memory yet.
+    /// Creates a state with empty caches.
     pub(crate) fn with(app: AppState, draw_card: DrawCard) -> Self {
         Self {
             public: Arc::new(PublicPages::new(&app.settings, draw_card)),

@@ -1,9 +1,9 @@
-//! Which folder of a crate may import which: each only what is below it.
+//! Import rules: a folder of a crate may import only the folders below it.
 
 use crate::Problems;
 use crate::tree::{File, Tree};
 
-/// The folders of `core`, each with the ones that it may import.
+/// The folders of `core`, each with those it may import.
 const CORE: &str = "platform:
     accounts: platform
     blog: platform accounts
@@ -11,7 +11,7 @@ const CORE: &str = "platform:
     messages: platform accounts recipients
     sending: platform accounts recipients messages
     oversight: platform accounts blog recipients messages sending";
-/// The same of `web`. Besides, no area of `pages` imports another one.
+/// The folders of `web`. In addition, no area of `pages` may import another.
 const WEB: &str = "kit:
     public: kit
     parts: kit
@@ -20,7 +20,7 @@ const WEB: &str = "kit:
     pages: kit public parts letters site
     templates: kit parts";
 
-/// Imports against the order.
+/// Reports imports that break the order.
 pub fn check(tree: &Tree) -> Problems {
     let refused = |file: &File| {
         let roots = ["crates/core/src/", "crates/web/src/", "crates/web/"];
@@ -36,7 +36,7 @@ pub fn check(tree: &Tree) -> Problems {
     tree.files.iter().filter_map(refused).flatten().collect()
 }
 
-/// The imports that the file of a module may not make.
+/// The imports that this module is not allowed to make.
 fn refused(file: &File, module: &[&str], layers: &str) -> Problems {
     let layers = layers
         .lines()
@@ -46,7 +46,7 @@ fn refused(file: &File, module: &[&str], layers: &str) -> Problems {
         return Problems::new();
     };
     let may = |to: &[&str]| match to {
-        // an area is a module; what else is there is in the file itself, seen from its tests
+        // an area is a module; other names are items of the file itself, used by its tests
         ["pages", area, ..] if *own == "pages" && area.starts_with(char::is_lowercase) => {
             module.get(1).is_none_or(|own| own == area)
         }
@@ -65,7 +65,8 @@ fn refused(file: &File, module: &[&str], layers: &str) -> Problems {
     imports.filter_map(problem).collect()
 }
 
-/// Each path that begins with `crate` or `super`, from the root of the crate, and where it begins.
+/// Returns each path that begins with `crate` or `super`, resolved from the crate root, and its
+/// offset.
 fn imports<'a>(text: &'a str, module: &[&'a str]) -> Vec<(usize, Vec<&'a str>)> {
     let mut found = Vec::new();
     let begins = text.match_indices("crate::");
@@ -81,7 +82,7 @@ fn imports<'a>(text: &'a str, module: &[&'a str]) -> Vec<(usize, Vec<&'a str>)> 
     found
 }
 
-/// Reads a path, or a tree of paths in braces; gives what stands behind it.
+/// Parses a path, or a tree of paths in braces, and returns the rest of the text.
 fn walk<'a>(text: &'a str, mut path: Vec<&'a str>, found: &mut Vec<Vec<&'a str>>) -> &'a str {
     let mut rest = text.trim_start();
     if rest.starts_with('{') {
@@ -102,7 +103,7 @@ fn walk<'a>(text: &'a str, mut path: Vec<&'a str>, found: &mut Vec<Vec<&'a str>>
         Some(rest) if !word.is_empty() => walk(rest, path, found),
         _ => {
             found.push(path);
-            // behind `as name`
+            // skip `as name`
             &rest[rest.find([',', '}', ';', '\n']).unwrap_or(rest.len())..]
         }
     }
@@ -112,7 +113,7 @@ fn walk<'a>(text: &'a str, mut path: Vec<&'a str>, found: &mut Vec<Vec<&'a str>>
 mod tests {
     use super::*;
 
-    /// A file, a line of it, and whether that line is against the order.
+    /// A file, a line of it, and whether that line breaks the order.
     const LINES: &str = "
         core/src/sending/run.rs     | super::delivery; crate::platform::db | no
         core/src/platform/db.rs     | use crate::sending::run; | yes

@@ -1,7 +1,7 @@
-//! The rules of this repository that no other tool knows. `make check` runs it.
+//! Repository rules that no other tool checks. Run by `make check`.
 //!
-//! Every rule is a function from the [`tree::Tree`] to the problems it found. All of them run, each problem is one
-//! line on stdout, and any problem makes the exit code 1.
+//! Every rule is a function from the [`tree::Tree`] to the problems it found. All rules run. Each
+//! problem is one line on stdout, and any problem makes the exit code 1.
 
 #![allow(clippy::print_stdout, reason = "the problems are the output")]
 
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use crate::tree::Tree;
 
-/// One line for the person who broke a rule: where, and what to do.
+/// One line per problem: where it is and what to do.
 type Problems = Vec<String>;
 
 fn main() -> anyhow::Result<ExitCode> {

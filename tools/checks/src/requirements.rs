@@ -1,8 +1,8 @@
-//! The table of requirements against the tests.
+//! Checks the table of requirements against the tests.
 //!
-//! `docs/requirements.md` has one row per requirement: `| R19 | what | state |`. A test says in its doc comment (in
-//! a browser test: in its title or the comment above it) which requirement it proves: `R19`. What is marked `done`
-//! has at least one such test.
+//! `docs/requirements.md` has one row per requirement: `| R19 | what | state |`. A test names the
+//! requirement it proves in its doc comment, for example `R19`; a browser test names it in its
+//! title or the comment above. Every requirement marked `done` needs at least one such test.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::Problems;
 use crate::tree::{File, Tree};
 
 const TABLE: &str = "docs/requirements.md";
-/// There are so many, from R1 on.
+/// Requirements are numbered from R1 to this number.
 const COUNT: u32 = 58;
 
-/// The table is whole, and what it calls done is tested.
+/// Checks that the table is complete and that everything marked `done` has a test.
 pub fn check(tree: &Tree) -> Problems {
     let proven: BTreeSet<u32> = tree.files.iter().flat_map(proven).collect();
     let table = tree.text(TABLE).unwrap_or_default();
@@ -35,7 +35,7 @@ pub fn check(tree: &Tree) -> Problems {
         .collect()
 }
 
-/// The requirements that the tests of a file name.
+/// The requirements named by the tests of a file.
 fn proven(file: &File) -> BTreeSet<u32> {
     if file.extension() == "rs" {
         return in_rust(&file.text);
@@ -48,7 +48,7 @@ fn proven(file: &File) -> BTreeSet<u32> {
         .collect()
 }
 
-/// The requirements in doc comments directly above a test.
+/// The requirements named in doc comments directly above a test.
 fn in_rust(text: &str) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     let mut waiting = BTreeSet::new();
@@ -64,7 +64,7 @@ fn in_rust(text: &str) -> BTreeSet<u32> {
     found
 }
 
-/// `R7`, `R19` … as numbers.
+/// The numbers of all `R7`, `R19` … in a text.
 fn numbers(text: &str) -> impl Iterator<Item = u32> {
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .filter_map(|word| word.strip_prefix('R')?.parse().ok())

@@ -1,11 +1,11 @@
-//! What every source file has to keep to.
+//! Rules for every source file.
 
 use crate::Problems;
 use crate::tree::{File, Tree};
 
-/// Longest source file, in lines.
+/// Maximum length of a source file, in lines.
 const MAX_LINES: usize = 600;
-/// Names that say nothing about what a module is.
+/// Module names that say nothing about the content.
 const EMPTY_NAMES: [&str; 6] = ["utils", "util", "helpers", "helper", "common", "manager"];
 
 fn sources(tree: &Tree) -> impl Iterator<Item = &File> {
@@ -13,7 +13,7 @@ fn sources(tree: &Tree) -> impl Iterator<Item = &File> {
     (tree.files.iter()).filter(move |file| kinds.contains(&file.extension()))
 }
 
-/// A file that grew too long has more than one subject.
+/// Reports files that are too long: they have more than one subject.
 pub fn sizes(tree: &Tree) -> Problems {
     sources(tree)
         .map(|file| (&file.path, file.text.lines().count()))
@@ -22,7 +22,7 @@ pub fn sizes(tree: &Tree) -> Problems {
         .collect()
 }
 
-/// A module has the name of a word of the domain.
+/// Reports modules that are not named after a term of the domain.
 pub fn module_names(tree: &Tree) -> Problems {
     let empty = |part: &str| EMPTY_NAMES.contains(&part.split('.').next().unwrap_or_default());
     sources(tree)
@@ -31,7 +31,7 @@ pub fn module_names(tree: &Tree) -> Problems {
         .collect()
 }
 
-/// Only the program reads the environment; the other crates take arguments. Tests may.
+/// Only the program may read the environment; the other crates take arguments. Tests are exempt.
 pub fn environment(tree: &Tree) -> Problems {
     let exempt = ["crates/skychimp/", "/tests/", "/src/testing", "/build.rs"];
     sources(tree)
@@ -41,7 +41,7 @@ pub fn environment(tree: &Tree) -> Problems {
         .collect()
 }
 
-/// Every library in the workspace table says what it is for.
+/// Every library in the workspace table needs a comment with its purpose.
 pub fn dependencies(tree: &Tree) -> Problems {
     let manifest = tree.text("Cargo.toml").unwrap_or_default();
     let table = manifest

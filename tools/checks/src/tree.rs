@@ -1,34 +1,34 @@
-//! The files of the repository: what git tracks or would track.
+//! The repository's files: those git tracks, and new ones that are not ignored.
 
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-/// A text file.
+/// A UTF-8 text file.
 #[derive(Debug)]
 pub struct File {
-    /// Relative to the root, with `/`.
+    /// Path relative to the repository root, with `/`.
     pub path: String,
-    /// The whole text.
+    /// The whole content.
     pub text: String,
 }
 
 impl File {
-    /// What follows the last dot of the name.
+    /// The file name extension without the dot. Empty if there is none.
     pub fn extension(&self) -> &str {
         (self.path.rsplit_once('.')).map_or("", |(_, extension)| extension)
     }
 }
 
-/// Every text file of the repository.
+/// All text files of the repository.
 #[derive(Debug)]
 pub struct Tree {
-    /// In order of path; binary files are left out.
+    /// Sorted by path. Binary files are left out.
     pub files: Vec<File>,
 }
 
 impl Tree {
-    /// Reads the repository around the working folder.
+    /// Reads the repository that contains the working directory.
     pub fn read() -> anyhow::Result<Self> {
         let root = git(&["rev-parse", "--show-toplevel"])?;
         std::env::set_current_dir(root.trim())?;
@@ -42,7 +42,7 @@ impl Tree {
         let mut files = Vec::new();
         for path in git(&list)?.split_terminator('\0') {
             let Ok(bytes) = std::fs::read(path) else {
-                continue; // removed, and not yet committed
+                continue; // deleted, but not yet committed
             };
             let path = path.to_owned();
             if let Ok(text) = String::from_utf8(bytes)
@@ -56,7 +56,7 @@ impl Tree {
         Ok(Self { files })
     }
 
-    /// The text of one file.
+    /// Content of the file with this path.
     pub fn text(&self, path: &str) -> Option<&str> {
         let file = self.files.iter().find(|file| file.path == path)?;
         Some(&file.text)

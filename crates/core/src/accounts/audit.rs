@@ -1,10 +1,12 @@
 //! The audit log: who moderated what or changed whose role, when and why (R36).
 //!
-//! An operation that moderates adds its entry in its own transaction, so there is no act without an entry and no entry
-//! without an act. Entries name the account and the thing as they were called then, and stay when these go.
+//! A moderating operation adds its entry in the same transaction, so there is no action without an
+//! entry and no entry without an action. Entries keep the names of accounts and things at the time,
+//! and outlive them.
 //!
-//! *Invariants*: append-only, by triggers on both databases. The one change is [`Audit::forget`]: the names of a deleted
-//! account are emptied. `details` hold no names and no addresses, so nothing else has to be emptied.
+//! *Invariants*: append-only, by triggers on both databases. The one exception is
+//! [`Audit::forget`], which clears the names of a deleted account. `details` contain no names and
+//! no addresses, so nothing else has to be cleared.
 
 use serde::Serialize;
 use sqlx::types::Json;
@@ -16,17 +18,17 @@ use crate::platform::ids::{AuditId, MailingId, ServerId, UserId};
 use crate::platform::page::containing;
 use crate::platform::time::Moment;
 
-/// Who acts.
+/// Who performs an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor<'a> {
-    /// The account; `None`: the operator on the command line.
+    /// The account; `None` for the operator on the command line.
     pub id: Option<UserId>,
-    /// Its address, or `command`.
+    /// The account's address, or `command`.
     pub name: &'a str,
 }
 
 impl Actor<'static> {
-    /// The operator, by a command.
+    /// The operator on the command line.
     pub const COMMAND: Self = Self {
         id: None,
         name: "command",
@@ -44,7 +46,7 @@ impl<'a> From<&'a User> for Actor<'a> {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
-        /// What was done.
+        /// The kind of an action.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         #[serde(rename_all = "snake_case")]
         pub enum AuditKind {
@@ -52,10 +54,10 @@ macro_rules! kinds {
         }
 
         impl AuditKind {
-            /// All of them.
+            /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The word in the database, on pages (`audit-…`) and in commands.
+            /// The name in the database, on pages (`audit-…`) and in commands.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -66,37 +68,37 @@ macro_rules! kinds {
     };
 }
 
-// A new kind of act is a line here and a sentence `audit-…` in each language.
+// A new kind needs a line here and a text `audit-…` in each language.
 kinds! {
     /// An account was blocked.
     UserBlocked = "user_blocked",
     /// An account was unblocked.
     UserUnblocked = "user_unblocked",
-    /// An account got another role; the details have `from` and `to`.
+    /// An account's role changed; the details have `from` and `to`.
     RoleChanged = "role_changed",
-    /// An account was made by somebody else than its user.
+    /// An account was created by somebody other than its user.
     UserCreated = "user_created",
-    /// An address was declared verified by somebody else than its user.
+    /// An address was marked as verified by somebody other than its user.
     UserVerified = "user_verified",
-    /// A password was set by somebody else than its user.
+    /// A password was set by somebody other than its user.
     PasswordSet = "password_set",
-    /// The second factor of somebody who lost it was turned off.
+    /// The second factor of a user who lost it was removed.
     SecondFactorRemoved = "second_factor_removed",
     /// An account was deleted.
     UserDeleted = "user_deleted",
-    /// A mailing was switched off.
+    /// A mailing was disabled.
     MailingDisabled = "mailing_disabled",
-    /// A mailing was switched on again.
+    /// A mailing was enabled again.
     MailingEnabled = "mailing_enabled",
-    /// A sending server was made.
+    /// A sending server was created.
     ServerCreated = "server_created",
     /// A sending server was changed.
     ServerChanged = "server_changed",
-    /// A sending server was switched on.
+    /// A sending server was enabled.
     ServerEnabled = "server_enabled",
-    /// A sending server was switched off.
+    /// A sending server was disabled.
     ServerDisabled = "server_disabled",
-    /// A sending server that was left alone is tried again.
+    /// A paused sending server was resumed.
     ServerResumed = "server_resumed",
     /// A sending server was deleted.
     ServerDeleted = "server_deleted",
@@ -120,16 +122,16 @@ impl std::str::FromStr for AuditKind {
     }
 }
 
-/// To what it was done.
+/// What an action was applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// `user`, `mailing`, …
     pub kind: &'static str,
     /// Its id.
     pub id: Option<uuid::Uuid>,
-    /// What it is called.
+    /// Its name.
     pub name: &'a str,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Option<UserId>,
 }
 
@@ -156,7 +158,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// A sending server; it is nobody's.
+    /// A sending server, which has no owner.
     #[must_use]
     pub const fn server(id: ServerId, name: &'a str) -> Self {
         Self {
@@ -168,18 +170,18 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// An entry to be added.
+/// A new entry.
 #[derive(Debug, Clone)]
 pub struct NewAudit<'a> {
-    /// Who.
+    /// Who did it.
     pub actor: Actor<'a>,
-    /// What.
+    /// What was done.
     pub kind: AuditKind,
-    /// To what.
+    /// What it was done to.
     pub subject: Subject<'a>,
     /// Why; may be empty.
     pub reason: &'a str,
-    /// More, for programs: neither names nor addresses.
+    /// Machine-readable details, without names and addresses.
     pub details: serde_json::Value,
 }
 
@@ -188,51 +190,51 @@ pub struct NewAudit<'a> {
 pub struct Audit {
     /// Its id.
     pub id: AuditId,
-    /// When.
+    /// When it was done.
     pub at: Moment,
-    /// Who; `None`: the operator on the command line.
+    /// The actor's account; `None` for the operator on the command line.
     pub actor_id: Option<UserId>,
-    /// What the actor was called; empty: the account was deleted.
+    /// The actor's name; empty if the account was deleted.
     pub actor: String,
-    /// What.
+    /// What was done.
     #[sqlx(try_from = "String")]
     pub kind: AuditKind,
-    /// To what kind of thing.
+    /// Kind of the subject.
     pub subject_kind: String,
-    /// To which.
+    /// Id of the subject.
     pub subject_id: Option<uuid::Uuid>,
-    /// What it was called; empty: the account was deleted.
+    /// Name of the subject; empty if its owner's account was deleted.
     pub subject: String,
-    /// Whose it is.
+    /// Owner of the subject.
     pub owner_id: Option<UserId>,
-    /// Why.
+    /// Why; may be empty.
     pub reason: String,
-    /// More, for programs.
+    /// Machine-readable details.
     #[sqlx(json)]
     pub details: serde_json::Value,
 }
 
-/// Which entries. The default is all of them.
+/// Which entries to read. The default is all of them.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter<'a> {
-    /// A part of actor, subject or reason, in any case; empty: any.
+    /// Part of actor, subject or reason, in any case; empty: any.
     pub search: &'a str,
-    /// A part of the actor's address, in any case; empty: any.
+    /// Part of the actor's address, in any case; empty: any.
     pub actor: &'a str,
     /// Only this kind.
     pub kind: Option<AuditKind>,
-    /// Only about this thing, or about things of this user.
+    /// Only entries about this thing or about things of this user.
     pub about: Option<uuid::Uuid>,
-    /// From this moment on.
+    /// From this time on.
     pub from: Option<Moment>,
-    /// Before this moment.
+    /// Before this time.
     pub to: Option<Moment>,
-    /// The page begins after this one, in the order newest first; `None`: the first page.
+    /// The page starts after this entry, newest first; `None`: the first page.
     pub after: Option<AuditId>,
 }
 
 impl Audit {
-    /// Adds an entry, in the transaction of what it tells about.
+    /// Adds an entry, in the transaction of the action.
     pub async fn record(tx: &mut Tx, new: &NewAudit<'_>, now: Moment) -> Result<AuditId, Error> {
         let id = AuditId::new(now);
         let search = format!("{} {} {}", new.actor.name, new.subject.name, new.reason);
@@ -290,7 +292,7 @@ impl Audit {
         .await)?)
     }
 
-    /// Empties the names of an account that is being deleted, and what its things were called.
+    /// Clears the names of a deleted account and of everything it owned.
     pub async fn forget(tx: &mut Tx, user: UserId) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE audit_log

@@ -1,12 +1,15 @@
-//! Limits against guessing and flooding, shared by all nodes through the database.
+//! Rate limits against guessing and flooding, shared by all nodes through the database.
 //!
-//! A limit lets a subject (an address of the network, an account, both together) try a few times at once; then every
-//! further try makes it wait twice as long, up to a bound. Nothing is ever locked: who waits gets his try.
+//! A limit gives a subject (an IP address, an account, or both together) a few free tries. Then
+//! each further try doubles the wait, up to a maximum. Nothing is ever locked: after the wait the
+//! next try is allowed.
 //!
-//! *Invariant*: a try is counted before it is made, in one statement, so many at once cannot slip through.
+//! *Invariant*: a try is counted before it is made, in one statement, so concurrent tries cannot
+//! slip through.
 //!
-//! *Design note*: in the database and not in the cache, because the cache may be absent and a login writes a session
-//! anyway. Refused tries cost one statement and write nothing; `web` keeps them off the database altogether.
+//! *Design note*: kept in the database and not in the cache, because the cache may be absent and a
+//! login writes a session anyway. A refused try costs two statements and changes nothing; `web`
+//! keeps refused tries off the database altogether.
 
 use std::time::Duration;
 
@@ -19,23 +22,23 @@ use crate::platform::time::Moment;
 /// How often something may be tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// Keeps the subjects of different limits apart.
+    /// Separates the subjects of different limits.
     pub name: &'static str,
-    /// So many tries are not delayed.
+    /// Number of tries without a wait.
     pub free: u32,
-    /// The wait after the last free try; each further one doubles it.
+    /// The wait after the last free try; it doubles with each further one.
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
-    /// All is forgotten this long after the last try. Longer than [`Limit::longest`].
+    /// Tries are forgotten this long after the last one. Must exceed [`Limit::longest`].
     pub window: Duration,
 }
 
-/// What the database knows a subject by.
+/// Identifies a subject in the database: a SHA-256.
 pub type Key = [u8; 32];
 
 impl Limit {
-    /// What the database knows `subject` by.
+    /// The key of `subject` under this limit.
     #[must_use]
     pub fn key(&self, subject: &str) -> Key {
         let mut hash = Sha256::new();
@@ -45,7 +48,7 @@ impl Limit {
         hash.finalize().into()
     }
 
-    /// Counts a try; `Some`: it must not be made before that moment.
+    /// Counts a try. `Some` is the time before which it must not be made.
     pub async fn try_once(
         &self,
         tx: &mut Tx,
@@ -89,7 +92,7 @@ impl Limit {
         Ok(until.filter(|until| *until > now))
     }
 
-    /// Forgets the tries: the last one was right.
+    /// Forgets all tries, after a correct one.
     pub async fn forget(tx: &mut Tx, key: &Key) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM limits WHERE key = $1")
             .bind(key.as_slice())
@@ -99,7 +102,7 @@ impl Limit {
         Ok(())
     }
 
-    /// Takes one try back: it was right, but the subject may try wrong ones beside.
+    /// Uncounts one correct try. The others stay, because the subject may also make wrong ones.
     pub async fn refund(tx: &mut Tx, key: &Key) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("UPDATE limits SET tries = tries - 1 WHERE key = $1 AND tries > 0")
             .bind(key.as_slice())
@@ -109,7 +112,7 @@ impl Limit {
         Ok(())
     }
 
-    /// Removes what is forgotten; returns how many.
+    /// Removes forgotten entries; returns how many.
     pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM limits WHERE forget_at <= $1")

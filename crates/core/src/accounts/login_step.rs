@@ -1,7 +1,9 @@
-//! What a browser has shown so far: between two steps of a login, and between a passkey's question and its answer.
+//! Logins in progress: between the password and the second factor, and between a passkey challenge
+//! and its response.
 //!
-//! *Invariants*: a step opens nothing by itself; it ends after some minutes, with the first right answer, and whenever the
-//! account gets another password. A passkey's question is answered once, whether the answer is right or not.
+//! *Invariants*: a step grants no access. It ends after [`PATIENCE`], with the first correct
+//! answer, and when the account's password changes. A passkey challenge can be answered once, right
+//! or wrong.
 
 use std::time::Duration;
 
@@ -11,17 +13,17 @@ use crate::platform::error::Error;
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
 
-/// How long a step waits for the next one.
+/// Lifetime of a step.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 
-/// What has been shown, and what is to come.
+/// What was proved, and what must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepKind {
-    /// The password was right; a second factor shall follow.
+    /// The password was correct; a second factor must follow.
     Second,
-    /// Nothing was shown; a passkey shall say who it is.
+    /// Nothing was proved; a passkey must identify the user.
     PasskeyLogin,
-    /// Somebody who is logged in has shown the password; a new passkey shall follow.
+    /// A logged-in user has entered the password; a new passkey must follow.
     PasskeyNew,
 }
 
@@ -35,19 +37,19 @@ impl StepKind {
     }
 }
 
-/// A step that waits for the next one.
+/// A pending step.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct LoginStep {
-    /// Whose; `None`: the answer will tell.
+    /// The account; `None` when a passkey must identify it.
     pub user_id: Option<UserId>,
-    /// The login shall last.
+    /// Whether the session should be remembered.
     pub remember: bool,
-    /// What a passkey was asked; empty: nothing.
+    /// The state of the passkey challenge; empty: there is none.
     pub question: String,
 }
 
 impl LoginStep {
-    /// Begins to wait. The browser keeps `token`.
+    /// Stores a step. The browser keeps `token`.
     pub async fn begin(
         tx: &mut Tx,
         token: &Token,
@@ -71,7 +73,7 @@ impl LoginStep {
         Ok(())
     }
 
-    /// The step that the bearer of `token` has reached. Changes nothing.
+    /// The pending step of `token`. Changes nothing.
     pub async fn find(
         tx: &mut Tx,
         token: &Token,
@@ -89,7 +91,7 @@ impl LoginStep {
         .await)?)
     }
 
-    /// Ends the step. Of two who bring the same token at once one gets it.
+    /// Ends the step and returns it. Of two concurrent requests with the same token one gets it.
     pub async fn take(
         tx: &mut Tx,
         token: &Token,
@@ -107,7 +109,7 @@ impl LoginStep {
         .await)?)
     }
 
-    /// Keeps what a passkey was asked in a login that waits for its second factor.
+    /// Stores a passkey challenge in a login that waits for its second factor.
     pub(crate) async fn ask(tx: &mut Tx, token: &Token, question: &str) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE login_steps SET question = $2 WHERE token_hash = $1 AND kind = 'second'",
@@ -120,7 +122,7 @@ impl LoginStep {
         Ok(())
     }
 
-    /// The question is answered, rightly or not; false when it was before.
+    /// Marks the challenge as answered, rightly or not. False if it already was.
     pub(crate) async fn answered(
         tx: &mut Tx,
         token: &Token,
@@ -147,7 +149,7 @@ impl LoginStep {
         Ok(())
     }
 
-    /// Removes what is over; returns how many.
+    /// Removes expired steps; returns how many.
     pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM login_steps WHERE expires_at <= $1")

@@ -1,11 +1,13 @@
-//! Passkeys (`WebAuthn`): keys that a browser or a phone keeps, and shows that it has after its owner was verified by finger,
-//! face or PIN. One opens its account without a password, or stands for the code after it.
+//! Passkeys (`WebAuthn`): keys that a browser or phone stores, and uses after verifying its owner
+//! by finger, face or PIN. A passkey logs in without a password, or serves as the second factor.
 //!
-//! *Invariants*: the origin is the configured base URL and nothing else. A question is asked of one browser, lives for some
-//! minutes and is answered once. An account whose address is not verified gets no passkey: who made it with
-//! another's address would keep the key to it.
+//! *Invariants*: the origin is the configured base URL and nothing else. A challenge is bound to
+//! one browser, expires after some minutes and can be answered once. An account whose address is
+//! not verified gets no passkey: a person who registered somebody else's address would keep a key
+//! to it.
 //!
-//! *Design note*: what was asked is kept in the database ([`LoginStep`]), so the answer may come to another node.
+//! *Design note*: the state of a challenge is kept in the database ([`LoginStep`]), so another node
+//! may receive the response.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -25,28 +27,29 @@ use crate::platform::time::Moment;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 60;
-/// Most passkeys of an account.
+/// Most passkeys per account.
 pub const MOST: usize = 20;
 
-/// A passkey of somebody.
+/// A registered passkey.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Passkey {
-    /// Its id here.
+    /// Its id in this service.
     pub id: PasskeyId,
-    /// What its owner calls it.
+    /// The name its owner gave it.
     pub name: String,
     /// When it was added.
     pub created_at: Moment,
-    /// When it last opened the account.
+    /// When it was last used.
     pub used_at: Option<Moment>,
 }
 
-/// Asks passkeys and checks their answers. Cheap to clone.
+/// Creates challenges and verifies responses. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Passkeys(Option<Webauthn>);
 
 impl Passkeys {
-    /// For the site at `base_url`. Passkeys belong to a domain: a site that has only an IP address gets none.
+    /// For the site at `base_url`. Passkeys belong to a domain: a site with only an IP address has
+    /// none.
     #[must_use]
     pub fn new(base_url: &Url) -> Self {
         let site = base_url
@@ -56,7 +59,7 @@ impl Passkeys {
         Self(site)
     }
 
-    /// Passkeys can be had here.
+    /// Whether this site supports passkeys.
     #[must_use]
     pub fn offered(&self) -> bool {
         self.0.is_some()
@@ -67,11 +70,12 @@ impl Passkeys {
         self.0.as_ref().ok_or_else(none)
     }
 
-    /// Asks a browser to make a new passkey for `user`, who has shown the password. The browser keeps `token`.
+    /// Creates the challenge for a new passkey of `user`, who has entered the password. The browser
+    /// keeps `token`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a wrong name, an account that is not verified or has too many.
+    /// [`Error::Invalid`] for an invalid name, an unverified account, or too many passkeys.
     pub async fn ask_new(
         &self,
         tx: &mut Tx,
@@ -95,7 +99,7 @@ impl Passkeys {
             .start_passkey_registration(user.id.0, &user.email, &user.name, Some(known))
             .map_err(internal)?;
         let mut question = value(&question)?;
-        // one that can say whose it is: signing in asks for no address
+        // discoverable, because passkey login asks for no address
         let wanted = &mut question["publicKey"]["authenticatorSelection"];
         wanted["residentKey"] = json!("required");
         wanted["requireResidentKey"] = json!(true);
@@ -108,12 +112,12 @@ impl Passkeys {
         Ok(question)
     }
 
-    /// Stores the passkey that a browser has made. `None`: the answer is wrong or late. Commit in any case: the question is
-    /// answered.
+    /// Stores the passkey in a browser's response. `None` when it is wrong or late. Commit in any
+    /// case: the challenge is used up.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a wrong name.
+    /// [`Error::Invalid`] for an invalid name.
     pub async fn add(
         &self,
         tx: &mut Tx,
@@ -153,7 +157,8 @@ impl Passkeys {
         Ok((rows == 1).then_some(id))
     }
 
-    /// Asks a browser for any passkey of this site: it will say whose it is. The browser keeps `token`.
+    /// Creates a challenge for any passkey of this site; the response identifies the user. The
+    /// browser keeps `token`.
     pub async fn ask_any(&self, tx: &mut Tx, token: &Token, now: Moment) -> Result<Value, Error> {
         let (question, state) = self
             .site()?
@@ -168,7 +173,8 @@ impl Passkeys {
         value(&question)
     }
 
-    /// Whose passkey has answered; `None`: nobody's, or late. Commit in any case: the question is answered.
+    /// The user whose passkey answered; `None` when it is unknown, wrong or late. Commit in any
+    /// case: the challenge is used up.
     pub async fn recognise(
         &self,
         tx: &mut Tx,
@@ -202,8 +208,8 @@ impl Passkeys {
         }
     }
 
-    /// Asks for a passkey of somebody who has shown the password in the login of `token`. `None`: there is no such login,
-    /// or no passkey.
+    /// Creates a challenge for the second step of the login of `token`. `None` when there is no
+    /// such login or its user has no passkey.
     pub async fn ask_second(
         &self,
         tx: &mut Tx,
@@ -227,7 +233,8 @@ impl Passkeys {
         value(&question).map(Some)
     }
 
-    /// Whether a passkey of the user has answered in the login of `token`. Commit in any case: the question is answered.
+    /// Whether a passkey of the user answered in the login of `token`. Commit in any case: the
+    /// challenge is used up.
     pub async fn prove(
         &self,
         tx: &mut Tx,
@@ -240,7 +247,7 @@ impl Passkeys {
         else {
             return Ok(false);
         };
-        // of two who bring the same answer at once one gets in
+        // of two concurrent requests with the same response one succeeds
         if question.is_empty() || !LoginStep::answered(tx, token, &question).await? {
             return Ok(false);
         }
@@ -277,7 +284,7 @@ impl Passkey {
         Err(Error::Invalid(vec![wrong]))
     }
 
-    /// All passkeys of an account, the oldest first.
+    /// All passkeys of an account, oldest first.
     pub async fn all_of(tx: &mut Tx, user: UserId) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, name, created_at, used_at FROM passkeys WHERE user_id = $1 ORDER BY id",
@@ -287,11 +294,11 @@ impl Passkey {
         .await)?)
     }
 
-    /// Calls a passkey something else; false when it is none of the user's.
+    /// Renames a passkey; false when it is not the user's.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a wrong name.
+    /// [`Error::Invalid`] for an invalid name.
     pub async fn rename(
         tx: &mut Tx,
         user: UserId,
@@ -311,7 +318,7 @@ impl Passkey {
         Ok(rows == 1)
     }
 
-    /// Forgets a passkey: it opens nothing any more. False when it is none of the user's.
+    /// Deletes a passkey; false when it is not the user's.
     pub async fn remove(tx: &mut Tx, user: UserId, id: PasskeyId) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "DELETE FROM passkeys WHERE user_id = $1 AND id = $2",
@@ -324,7 +331,7 @@ impl Passkey {
         Ok(rows == 1)
     }
 
-    /// Forgets all passkeys of an account.
+    /// Deletes all passkeys of an account.
     pub async fn remove_all(tx: &mut Tx, user: UserId) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM passkeys WHERE user_id = $1")
             .bind(user)
@@ -335,7 +342,7 @@ impl Passkey {
     }
 }
 
-/// The keys of an account.
+/// The credentials of an account.
 async fn credentials(tx: &mut Tx, user: UserId) -> Result<Vec<(PasskeyId, Credential)>, Error> {
     let rows: Vec<(PasskeyId, String)> = on_db!(tx, conn => sqlx::query_as(
         "SELECT id, credential FROM passkeys WHERE user_id = $1 ORDER BY id",
@@ -348,7 +355,7 @@ async fn credentials(tx: &mut Tx, user: UserId) -> Result<Vec<(PasskeyId, Creden
         .collect()
 }
 
-/// A key of an account that nobody has blocked.
+/// A credential of an account that is not blocked.
 async fn by_credential(
     tx: &mut Tx,
     user: UserId,
@@ -366,7 +373,7 @@ async fn by_credential(
         .transpose()
 }
 
-/// Keeps the counter of a key, by which a copy of it is noticed, and when it was used.
+/// Stores a credential's counter, by which copies are detected, and when it was used.
 async fn used(
     tx: &mut Tx,
     user: UserId,

@@ -1,10 +1,12 @@
 //! Passwords: the rules for new ones, and their hashes (Argon2id, RFC 9106).
 //!
-//! Length is what makes a password hard to guess, so there are no rules about kinds of characters (NIST SP 800-63B
-//! §5.1.1.2); refused are those that guessers try first: common ones, simple patterns, one's own name or address.
+//! Length makes a password hard to guess, so there are no rules about kinds of characters (NIST SP
+//! 800-63B §5.1.1.2). Refused are those that attackers try first: common ones, simple patterns, the
+//! user's name or address.
 //!
-//! *Invariant*: hashing takes some 20 ms of CPU and 19 MB of memory. It never runs on a thread that answers others, and
-//! [`Hasher`] bounds how many run and wait, so a flood of logins costs the flood its answers and nobody else.
+//! *Invariant*: hashing takes about 20 ms of CPU and 19 MB of memory. It never runs on an async
+//! worker thread, and [`Hasher`] bounds how many run and wait, so a flood of logins slows down
+//! nothing else.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -19,24 +21,24 @@ use crate::platform::error::{Error, FieldError};
 
 /// Shortest password, in characters.
 pub const PASSWORD_MIN: usize = 10;
-/// Longest password, in characters; a bound for the cost of hashing.
+/// Longest password, in characters; bounds the cost of hashing.
 pub const PASSWORD_MAX: usize = 256;
-/// Fewer different characters than this are a pattern.
+/// Fewer distinct characters than this are a pattern.
 const DIFFERENT_MIN: usize = 5;
-/// A password that repeats so few characters is a pattern.
+/// A unit of up to this many characters, repeated, is a pattern.
 const UNIT_MAX: usize = 6;
-/// More passwords than this do not wait for their turn.
+/// At most this many passwords are hashed or wait for it.
 const WAITING_MAX: usize = 64;
 
-/// Common passwords of at least [`PASSWORD_MIN`] characters, in lower case: those among the 20 000 of the list by Royce
-/// Williams that Django ships (BSD licence), and what Russian keyboards add.
+/// Common passwords of at least [`PASSWORD_MIN`] characters, in lower case: those in the list of 20
+/// 000 by Royce Williams that Django ships (BSD licence), plus those of Russian keyboards.
 static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     include_str!("password/weak.txt")
         .split_whitespace()
         .collect()
 });
 
-/// Whose password it is: it must not be their name or address with a few digits behind.
+/// The owner of a password, which must not be their name or address with some digits.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Holder<'a> {
     /// The account's address.
@@ -45,11 +47,11 @@ pub struct Holder<'a> {
     pub name: &'a str,
 }
 
-/// Checks a new password; a wrong one is an error of `field`.
+/// Checks a new password; errors name `field`.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] with the rule that it breaks.
+/// [`Error::Invalid`] with the broken rule.
 pub fn check(field: &'static str, password: &str, holder: Holder<'_>) -> Result<(), Error> {
     let length = password.chars().count();
     let wrong = if length < PASSWORD_MIN {
@@ -66,7 +68,7 @@ pub fn check(field: &'static str, password: &str, holder: Holder<'_>) -> Result<
     Err(Error::Invalid(vec![wrong]))
 }
 
-/// Nothing but name, address and digits.
+/// Whether it is only the name or address, digits and signs.
 fn is_own(password: &str, holder: Holder<'_>) -> bool {
     let password = password.to_lowercase();
     let core = password.trim_matches(|c: char| !c.is_alphabetic());
@@ -79,7 +81,7 @@ fn is_own(password: &str, holder: Holder<'_>) -> bool {
             .any(|word| !word.is_empty() && (word == password || word == core))
 }
 
-/// A common one, also with digits and signs hung on, or a pattern.
+/// Whether it is common, also with digits and signs appended, or a pattern.
 fn is_common(password: &str) -> bool {
     let password = password.to_lowercase();
     let chars: Vec<char> = password.chars().collect();
@@ -104,7 +106,7 @@ fn is_common(password: &str) -> bool {
         || COMMON.contains(stem)
 }
 
-/// A hashed password, ready to be stored.
+/// A password hash, ready to be stored.
 #[derive(Clone)]
 pub struct HashedPassword(String);
 
@@ -115,11 +117,11 @@ impl std::fmt::Debug for HashedPassword {
 }
 
 impl HashedPassword {
-    /// Hashes with a random salt. Check a new password with [`check`] before; here only its length counts.
+    /// Hashes with a random salt. Checks only the length; call [`check`] first for a new password.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a password that is too short or too long.
+    /// [`Error::Invalid`] when the password is too short or too long.
     pub fn new(password: &str) -> Result<Self, Error> {
         let length = password.chars().count();
         if length < PASSWORD_MIN {
@@ -138,10 +140,10 @@ impl HashedPassword {
         Ok(Self(hash.to_string()))
     }
 
-    /// Tells whether `password` is the one that was hashed.
+    /// Whether `password` is the one that was hashed.
     #[must_use]
     pub fn matches(&self, password: &str) -> bool {
-        // nothing longer was ever hashed, and hashing a megabyte costs
+        // nothing longer was ever hashed, and hashing a megabyte is expensive
         password.chars().count() <= PASSWORD_MAX
             && PasswordHash::new(&self.0).is_ok_and(|hash| {
                 Argon2::default()
@@ -150,7 +152,7 @@ impl HashedPassword {
             })
     }
 
-    /// Hashed more cheaply than new ones are: hash it anew when its password is at hand.
+    /// Whether it is cheaper than today's hashes; rehash when the password is at hand.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         let wanted = Argon2::default();
@@ -175,7 +177,7 @@ impl HashedPassword {
     }
 }
 
-/// Hashes and compares on threads of their own, a few at a time.
+/// Hashes and verifies on blocking threads, a few at a time.
 #[derive(Debug)]
 pub struct Hasher {
     turns: Semaphore,
@@ -186,7 +188,7 @@ impl Default for Hasher {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            // one core stays for everything else
+            // leaves one core for everything else
             turns: Semaphore::new(cores.saturating_sub(1).clamp(1, 8)),
             waiting: AtomicUsize::new(0),
         }
@@ -198,16 +200,16 @@ impl Hasher {
     ///
     /// # Errors
     ///
-    /// As [`HashedPassword::new`]; [`Error::Busy`] when too many wait already.
+    /// As [`HashedPassword::new`]; [`Error::Busy`] when too many are waiting.
     pub async fn hash(&self, password: String) -> Result<HashedPassword, Error> {
         self.run(move || HashedPassword::new(&password)).await?
     }
 
-    /// Whether `password` is the one of `hash`. Without a hash the answer is no, after the same work.
+    /// Whether `password` is that of `hash`. Without a hash the answer is no, after the same work.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when too many wait already.
+    /// [`Error::Busy`] when too many are waiting.
     pub async fn matches(
         &self,
         hash: Option<HashedPassword>,
@@ -240,7 +242,7 @@ impl Hasher {
     }
 }
 
-/// One who waits for his turn, or has it.
+/// Counts a password that is hashed or waits for it.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -259,7 +261,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What unknown addresses are compared with. Nobody has an account with it.
+/// Compared with for unknown addresses. No account has this password.
 static NOBODY: LazyLock<Option<HashedPassword>> =
     LazyLock::new(|| HashedPassword::new("no account has this password").ok());
 
@@ -278,7 +280,7 @@ mod tests {
         }
     }
 
-    /// R30: long passwords are fine whatever they are made of; those that guessers try first are not.
+    /// R30: any long password is accepted, except those that attackers try first.
     #[test]
     fn guessable_passwords_are_refused() {
         assert_eq!(refused("short"), "too_short");
@@ -312,7 +314,7 @@ mod tests {
         }
     }
 
-    /// R30: a hash made with cheaper parameters is noticed; a present one is not.
+    /// R30: a hash with cheaper parameters is outdated; a current one is not.
     #[test]
     fn cheap_hashes_are_outdated() {
         let params = Params::new(8, 1, 1, None).unwrap();
@@ -325,7 +327,8 @@ mod tests {
         assert!(HashedPassword("plain".to_owned()).is_outdated());
     }
 
-    /// R30: when too many passwords wait, the next is turned away at once, and its place is free again afterwards.
+    /// R30: when too many passwords wait, the next is refused immediately and does not keep a
+    /// place.
     #[tokio::test]
     async fn a_flood_of_passwords_is_turned_away() {
         let hasher = Hasher::default();

@@ -1,8 +1,9 @@
-//! How an account begins, and how its address and password change.
+//! Registration, and changes of an account's address and password.
 //!
-//! *Invariants*: an address has one account; nothing here tells a visitor whether an address has one. Whoever proves by
-//! a letter that an address is his gets its account, and every browser that was logged in before is logged out: an account
-//! that somebody else made with one's address is worth nothing to him.
+//! *Invariants*: an address has at most one account, and nothing here reveals to a visitor whether
+//! it has one. A person who proves by letter that they own an address gets its account, and all
+//! earlier sessions end: an account that somebody else created with the address is worth nothing to
+//! them.
 
 use crate::accounts::login_step::LoginStep;
 use crate::accounts::passkey::Passkey;
@@ -20,19 +21,19 @@ use crate::platform::time::Moment;
 /// Who may register.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Registration {
-    /// Everybody.
+    /// Everyone.
     #[default]
     Open,
-    /// Nobody: accounts are made by the administrator.
+    /// Nobody; administrators create the accounts.
     Closed,
-    /// Those with an address in one of these domains (A-labels, lower case).
+    /// People with an address in one of these domains (A-labels, lower case).
     Domains(Vec<String>),
 }
 
 impl std::str::FromStr for Registration {
     type Err = String;
 
-    /// Reads `open`, `closed` or domains separated by commas.
+    /// Parses `open`, `closed` or a comma-separated list of domains.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "open" => return Ok(Self::Open),
@@ -65,17 +66,17 @@ fn domain_of(address: &EmailAddress) -> &str {
 }
 
 impl Registration {
-    /// Tells whether anybody may register.
+    /// Whether anybody may register.
     #[must_use]
     pub fn is_open(&self) -> bool {
         *self != Self::Closed
     }
 
-    /// The address, when an account may have it.
+    /// Parses an address and checks that its domain may have accounts.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for what is no address, or in a domain that may not.
+    /// [`Error::Invalid`] when the address is malformed or its domain is not allowed.
     pub fn address(&self, email: &str) -> Result<EmailAddress, Error> {
         let address =
             EmailAddress::parse(email).map_err(|error| Error::invalid("email", error.code()))?;
@@ -91,21 +92,21 @@ impl Registration {
     }
 }
 
-/// What a registration met.
+/// The outcome of a registration.
 #[derive(Debug)]
 pub enum Registered {
-    /// The address was free; this is its account now.
+    /// The address was free; holds its new account.
     New(User),
-    /// The address has this account; nothing was changed.
+    /// The address already has this account; nothing was changed.
     Known(User),
 }
 
 impl User {
-    /// Makes an account that still has to verify its address; or finds the one that the address has.
+    /// Creates an account with an unverified address, or returns the account of the address.
     ///
     /// # Errors
     ///
-    /// As [`User::create`], which says nothing about whether the address is known.
+    /// As [`User::create`], except that a known address is not an error.
     pub async fn register(
         tx: &mut Tx,
         new: &NewUser<'_>,
@@ -126,7 +127,7 @@ impl User {
         })
     }
 
-    /// Takes the address that `grant` is about as verified. False when the account has another one by now.
+    /// Marks the address of `grant` as verified. False when the account has another address by now.
     pub async fn verify(tx: &mut Tx, grant: &Grant, now: Moment) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE users SET verified_at = COALESCE(verified_at, $3) WHERE id = $1 AND email = $2",
@@ -140,7 +141,8 @@ impl User {
         Ok(rows == 1)
     }
 
-    /// Removes an account whose address was never verified: its holder says that he did not make it.
+    /// Deletes an account whose address was never verified, because its owner did not create it.
+    /// False when it is verified or has another address.
     pub async fn disown(tx: &mut Tx, grant: &Grant) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "DELETE FROM users WHERE id = $1 AND email = $2 AND verified_at IS NULL",
@@ -153,7 +155,7 @@ impl User {
         Ok(rows == 1)
     }
 
-    /// Sets a password. Links that set one, and logins under way, are worth nothing from now on.
+    /// Sets a password, and invalidates reset links and logins in progress.
     pub async fn set_password(
         tx: &mut Tx,
         id: UserId,
@@ -164,7 +166,7 @@ impl User {
         Self::store_password(tx, id, password).await
     }
 
-    /// Stores the same password, hashed anew.
+    /// Stores the same password with a new hash.
     pub async fn store_password(
         tx: &mut Tx,
         id: UserId,
@@ -179,7 +181,8 @@ impl User {
         Ok(())
     }
 
-    /// Sets a password for whoever has the letter: his address is verified by that, and all browsers are logged out.
+    /// Sets a password by a link from a letter. This verifies the address and ends all sessions.
+    /// False when the account has another address by now.
     pub async fn reset_password(
         tx: &mut Tx,
         grant: &Grant,
@@ -194,8 +197,8 @@ impl User {
         Ok(true)
     }
 
-    /// Gives the account the address that `grant` is about; returns the one it had. `None` when the address got an
-    /// account of its own meanwhile.
+    /// Changes the account's address to that of `grant`; returns the old one. `None` when the
+    /// account is gone, or another account has the address by now.
     pub async fn change_email(
         tx: &mut Tx,
         grant: &Grant,
@@ -217,15 +220,16 @@ impl User {
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
-        // links that were sent to the address of before
+        // links sent to the old address
         for purpose in [Purpose::Verify, Purpose::Reset, Purpose::ChangeEmail] {
             Grant::withdraw(tx, user.id, purpose).await?;
         }
         Ok((rows == 1).then_some(user.email))
     }
 
-    /// Gives the account back the address it had: somebody else changed it. All browsers are logged out, the second
-    /// factor is off, passkeys are forgotten, and the password opens nothing any more until a new one is set by a letter.
+    /// Restores the account's address after somebody else changed it. Ends all sessions, removes
+    /// second factor and passkeys, and disables the password until a new one is set by letter.
+    /// False as `None` in [`User::change_email`].
     pub async fn undo_email(tx: &mut Tx, grant: &Grant, now: Moment) -> Result<bool, Error> {
         if Self::change_email(tx, grant, now).await?.is_none() {
             return Ok(false);
@@ -247,7 +251,7 @@ impl User {
 mod tests {
     use super::*;
 
-    /// R30: registration is for all, for none, or for addresses of some domains.
+    /// R30: registration can be open, closed, or limited to some domains.
     #[test]
     fn registration_is_limited_by_domain() {
         assert_eq!("open".parse(), Ok(Registration::Open));

@@ -1,13 +1,16 @@
-//! The second factor: six digits of an authenticator (TOTP, RFC 6238), and recovery codes for when it is lost.
+//! The second factor: six-digit codes of an authenticator (TOTP, RFC 6238), and recovery codes for
+//! when it is lost.
 //!
-//! The secret is stored sealed ([`SealingKey`], bound to its account) and the recovery codes as keyed hashes, both
-//! with keys of the service's secret: a stolen copy of the database alone gives neither.
+//! The secret is stored encrypted ([`SealingKey`], bound to its account), the recovery codes as
+//! keyed hashes. Both keys derive from the service's secret, so a stolen copy of the database alone
+//! reveals neither.
 //!
-//! *Invariants*: a second factor counts only after a code has shown that it works. A code is good once: the step of the
-//! last one is kept, and of two who bring the same code at once one gets in. A recovery code is good once, too.
+//! *Invariants*: a second factor counts only after a code has proved that it works. A code works
+//! once: the time step of the last one is stored, and of two concurrent uses one succeeds. A
+//! recovery code works once too.
 //!
-//! *Design note*: the recovery codes are made from the secret, so that they can be shown beside it for as long as it is being
-//! set up, and never again.
+//! *Design note*: recovery codes derive from the secret, so they can be shown during setup, and
+//! only then.
 
 use totp_rs::{Builder, Totp};
 
@@ -17,14 +20,14 @@ use crate::platform::ids::UserId;
 use crate::platform::secret::{SealingKey, SecretKey, SigningKey};
 use crate::platform::time::Moment;
 
-/// How many recovery codes there are.
+/// Number of recovery codes.
 pub const RECOVERY_CODES: u8 = 10;
-/// Bytes of a secret, as RFC 4226 §4 asks for.
+/// Length of a secret in bytes, as RFC 4226 §4 recommends.
 const SECRET: usize = 20;
-/// The digits of RFC 4648's base 32 in lower case; people read and type them.
+/// The base 32 alphabet of RFC 4648 in lower case, because people read and type the codes.
 const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Seals secrets and knows recovery codes.
+/// Encrypts secrets and derives recovery codes.
 #[derive(Clone)]
 pub struct SecondFactorKey {
     seal: SealingKey,
@@ -38,7 +41,7 @@ impl std::fmt::Debug for SecondFactorKey {
 }
 
 impl SecondFactorKey {
-    /// The keys of this service.
+    /// Derives the keys from the service's secret.
     #[must_use]
     pub fn new(secret: &SecretKey) -> Self {
         Self {
@@ -83,33 +86,34 @@ impl SecondFactorKey {
     }
 }
 
-/// A second factor that is being set up; for the eyes of its user.
+/// A second factor during setup, to be shown to its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     /// The secret for typing: base 32, in groups of four.
     pub secret: String,
-    /// The address that authenticators read from a QR code.
+    /// The `otpauth` URL for the QR code.
     pub url: String,
     /// The recovery codes.
     pub codes: Vec<String>,
 }
 
-/// What somebody proved himself with.
+/// What the user identified with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// A code of the authenticator.
     Code,
-    /// A recovery code; so many are left.
+    /// A recovery code; holds how many are left.
     Recovery(i64),
 }
 
-/// See the module.
+/// The second factor of an account.
 #[derive(Debug)]
 pub struct SecondFactor;
 
 impl SecondFactor {
-    /// Begins to set one up, with a new secret. One that is on stays as it is: it is turned off first. False for an account
-    /// whose address is not verified: who made it with another's address would keep the key to it.
+    /// Starts the setup with a new secret, replacing an unfinished one. False when it is already
+    /// on, or when the account's address is not verified: a person who registered somebody else's
+    /// address would keep a key to it.
     pub async fn begin(tx: &mut Tx, key: &SecondFactorKey, user: UserId) -> Result<bool, Error> {
         let secret: [u8; SECRET] = rand::random();
         let rows = on_db!(tx, conn => sqlx::query(
@@ -126,7 +130,7 @@ impl SecondFactor {
         Ok(rows == 1)
     }
 
-    /// What is being set up, if anything. `issuer` and `account` are what the authenticator shows.
+    /// The pending setup, if any. The authenticator shows `issuer` and `account`.
     pub async fn setup(
         tx: &mut Tx,
         key: &SecondFactorKey,
@@ -149,7 +153,7 @@ impl SecondFactor {
         }))
     }
 
-    /// Turns on what was set up, when `code` is right.
+    /// Turns on the pending second factor if `code` is correct.
     pub async fn confirm(
         tx: &mut Tx,
         key: &SecondFactorKey,
@@ -190,7 +194,7 @@ impl SecondFactor {
         Ok(true)
     }
 
-    /// Since when it is on; `None`: it is not.
+    /// When it was turned on; `None` if it is off.
     pub async fn on_since(tx: &mut Tx, user: UserId) -> Result<Option<Moment>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT confirmed_at FROM second_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL",
@@ -200,7 +204,7 @@ impl SecondFactor {
         .await)?)
     }
 
-    /// How many recovery codes are left.
+    /// Number of unused recovery codes.
     pub async fn codes_left(tx: &mut Tx, user: UserId) -> Result<i64, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT count(*) FROM recovery_codes WHERE user_id = $1",
@@ -210,7 +214,7 @@ impl SecondFactor {
         .await)?)
     }
 
-    /// Spends a code of the authenticator or a recovery code; `None` when it is neither, or was used.
+    /// Uses up an authenticator code or a recovery code; `None` when it is wrong or already used.
     pub async fn prove(
         tx: &mut Tx,
         key: &SecondFactorKey,
@@ -246,7 +250,7 @@ impl SecondFactor {
         })
     }
 
-    /// Turns it off, with its recovery codes. False when it was not on.
+    /// Turns it off and deletes its recovery codes. False when it was not on.
     pub async fn remove(tx: &mut Tx, user: UserId) -> Result<bool, Error> {
         let was_on = Self::on_since(tx, user).await?.is_some();
         for sql in [
@@ -279,7 +283,7 @@ impl SecondFactor {
     }
 }
 
-/// As people read letters to each other.
+/// Splits text into groups of four, for reading aloud.
 fn in_groups(text: &str) -> String {
     let groups = text.as_bytes().chunks(4);
     let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
@@ -296,7 +300,7 @@ fn totp(secret: &[u8], issuer: &str, account: &str) -> Result<Totp, Error> {
         .map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// The step whose code this is: the present one, or one beside it, since clocks differ.
+/// The time step of a code: the current one or a neighbour, because clocks differ.
 fn step_of(secret: &[u8], code: &str, now: Moment) -> Result<Option<i64>, Error> {
     let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     let seconds = u64::try_from(now.millis() / 1_000).unwrap_or(0);

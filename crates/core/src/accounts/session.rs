@@ -1,7 +1,7 @@
-//! Sessions: who is logged in, on which browser.
+//! Sessions: who is logged in, in which browser.
 //!
-//! The cookie holds a [`SessionToken`], the database its hash. A session ends some time after its last use, or when
-//! its user ends it, from any browser.
+//! The cookie holds a [`SessionToken`], the database its hash. A session ends some time after its
+//! last use, or when its user ends it from any browser.
 
 use std::time::Duration;
 
@@ -12,40 +12,40 @@ use crate::platform::error::Error;
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
 
-/// A session of a browser that shall remember its user ends this long after its last use.
+/// Idle timeout of a remembered session.
 pub const REMEMBERED: Duration = Duration::from_hours(24 * 30);
-/// Any other one; its cookie goes when the browser is closed.
+/// Idle timeout of any other session; its cookie is gone when the browser closes.
 pub const BRIEF: Duration = Duration::from_hours(24);
 /// The last use is written at most this often.
 const TOUCH: Duration = Duration::from_mins(5);
-/// Longest kept description of a browser, in characters.
+/// Longest stored browser description, in characters.
 const AGENT_MAX: usize = 200;
 
-/// What a session begins with.
+/// The fields of a new session.
 #[derive(Debug, Clone, Copy)]
 pub struct NewSession<'a> {
     /// Who logs in.
     pub user: UserId,
-    /// Where the browser is.
+    /// IP address of the browser.
     pub address: &'a str,
-    /// How it describes itself.
+    /// The browser's `User-Agent`.
     pub agent: &'a str,
-    /// It shall still know its user in a month.
+    /// Whether to use [`REMEMBERED`] as the timeout.
     pub remember: bool,
 }
 
-/// A browser that is logged in.
+/// A logged-in browser.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Session {
-    /// Names it; opens nothing.
+    /// Identifies the session; grants no access.
     pub token_hash: Vec<u8>,
     /// When it began.
     pub created_at: Moment,
-    /// When it was last used, to some minutes.
+    /// When it was last used, to within a few minutes.
     pub seen_at: Moment,
-    /// Where it began.
+    /// IP address at login.
     pub address: String,
-    /// How the browser describes itself.
+    /// The browser's `User-Agent`.
     pub agent: String,
 }
 
@@ -82,7 +82,7 @@ impl Session {
         Ok(())
     }
 
-    /// The browsers in which a user is logged in, the last used first.
+    /// The user's sessions, most recently used first, at most 100.
     pub async fn all_of(tx: &mut Tx, user: UserId, now: Moment) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT token_hash, created_at, seen_at, address, agent
@@ -97,7 +97,7 @@ impl Session {
         .await)?)
     }
 
-    /// Logs one of a user's browsers out; false when it is none of his.
+    /// Ends one of the user's sessions; false when it is not theirs.
     pub async fn end_one(tx: &mut Tx, user: UserId, token_hash: &[u8]) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "DELETE FROM sessions WHERE user_id = $1 AND token_hash = $2",
@@ -110,7 +110,7 @@ impl Session {
         Ok(rows == 1)
     }
 
-    /// Logs a user out everywhere, except in the browser that holds `kept`; returns in how many.
+    /// Ends all of a user's sessions except that of `kept`; returns how many.
     pub async fn end_all(
         tx: &mut Tx,
         user: UserId,
@@ -126,7 +126,8 @@ impl Session {
         .map(|done| done.rows_affected()))?)
     }
 
-    /// The user of a session that is still good, and whether [`Session::touch`] is due. A blocked user has none.
+    /// The user of a valid session, and whether [`Session::touch`] is due. `None` for a blocked
+    /// user.
     pub async fn user(
         tx: &mut Tx,
         token: &SessionToken,
@@ -148,7 +149,7 @@ impl Session {
             .map(|user| (user, now.since(seen_at) >= TOUCH)))
     }
 
-    /// Prolongs a session that is in use, and keeps when its user was last there.
+    /// Extends a session in use, and stores when its user was last active.
     pub async fn touch(tx: &mut Tx, token: &SessionToken, now: Moment) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE sessions SET seen_at = $2, expires_at = $2 + idle_ms WHERE token_hash = $1",
@@ -179,7 +180,7 @@ impl Session {
         Ok(())
     }
 
-    /// Removes sessions that are over; returns how many.
+    /// Removes expired sessions; returns how many.
     pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")

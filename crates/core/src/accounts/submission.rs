@@ -1,11 +1,12 @@
-//! Forms that make something, and arrive more than once: a double click, Back and again, a request that is resent.
+//! Idempotent forms: a form that creates something may arrive more than once, by a double click, by
+//! going back, or as a resent request.
 //!
-//! A form carries an id that is drawn when it is shown. Whoever saves it first, in the transaction that makes the thing, makes
-//! it; an arrival under the same id then finds what was made. On PostgreSQL arrivals at the same moment wait for the first
-//! one's transaction; if that is given up, the next one is the first.
+//! A form carries an id generated when it is shown. The first submission creates the thing, in the
+//! same transaction; later ones with the same id find what it created. On PostgreSQL concurrent
+//! ones wait for the first one's transaction; if that rolls back, the next one is the first.
 //!
-//! *Design note*: the id is the form's and not that of the thing, so what anybody writes into a form never names a row of
-//! somebody else, and a thing that was deleted is not made again by an old page. Rows are kept for [`KEEP`].
+//! *Design note*: the id is that of the form, not of the thing. So a forged id never names somebody
+//! else's row, and an old page does not recreate what was deleted. Rows are kept for [`KEEP`].
 
 use std::time::Duration;
 
@@ -17,32 +18,33 @@ use crate::platform::error::Error;
 use crate::platform::ids::{SubmissionId, UserId};
 use crate::platform::time::Moment;
 
-/// For how long a form that arrives again is known.
+/// How long submitted forms are remembered.
 pub const KEEP: Duration = Duration::from_hours(90 * 24);
 
-/// The id of what a form made, of whatever kind it is.
+/// The id of what a form created, of any kind.
 pub type Made = Uuid;
 
-/// A form that arrived.
+/// A submitted form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
     id: SubmissionId,
     digest: Vec<u8>,
 }
 
-/// What an arrival is.
+/// How a submission relates to earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The first: make what it asks for, and say so with [`Submission::made`] in the same transaction.
+    /// The first: create the thing, and call [`Submission::made`] in the same transaction.
     First,
-    /// The same form was here; holds the id of what it made.
+    /// The same form was submitted before; holds the id of what it created.
     Again(Made),
-    /// A form with this id and other content was here.
+    /// A form with this id and other content was submitted before.
     Other,
 }
 
 impl Submission {
-    /// The form with this id. `fields` are its names and values, without those that differ when the same form is sent again.
+    /// The form with this id. `fields` are its names and values, except those that differ when the
+    /// same form is sent again.
     pub fn new<'a>(id: SubmissionId, fields: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hasher = Sha256::new();
         for field in fields {
@@ -55,7 +57,7 @@ impl Submission {
         }
     }
 
-    /// Takes its place among the owner's forms.
+    /// Records the submission among the owner's forms.
     pub async fn arrive(&self, tx: &mut Tx, owner: UserId, now: Moment) -> Result<Arrival, Error> {
         let first = on_db!(tx, conn => sqlx::query(
             "INSERT INTO submissions (owner_id, id, digest, created_at) VALUES ($1, $2, $3, $4)
@@ -82,7 +84,7 @@ impl Submission {
         Ok(made.flatten().map_or(Arrival::Other, Arrival::Again))
     }
 
-    /// Says what the first arrival made.
+    /// Stores what the first submission created.
     pub async fn made(&self, tx: &mut Tx, owner: UserId, made: Made) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE submissions SET made = $3 WHERE owner_id = $1 AND id = $2",
@@ -96,7 +98,7 @@ impl Submission {
         Ok(())
     }
 
-    /// Forgets forms that arrived before `before`; returns how many.
+    /// Removes forms submitted before `before`; returns how many.
     pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM submissions WHERE created_at < $1")

@@ -1,8 +1,8 @@
-//! Secrets that somebody else keeps: a browser in a cookie, a person in the link of a letter.
+//! Secret tokens: in a browser's cookie, or in the link of a letter.
 //!
-//! They are 256 random bits; the database knows only their SHA-256, so a stolen copy of it opens nothing. A [`Grant`]
-//! says what the bearer of one may do: it is bound to a purpose and an address, ends by itself, and is spent by
-//! the first use.
+//! A token is 256 random bits. The database stores only its SHA-256, so a stolen copy opens
+//! nothing. A [`Grant`] is what the holder of a token may do. It is bound to a purpose and an
+//! address, expires, and is used up by the first use.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::platform::error::Error;
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
 
-/// 256 secret bits.
+/// A secret of 256 bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 
@@ -26,42 +26,42 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
-    /// A new secret from the system's random numbers.
+    /// A new token from the system's random number generator.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// As text in a cookie or a link: 43 characters of base64url.
+    /// The text form for cookies and links: 43 characters of base64url.
     #[must_use]
     pub fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Reads the text.
+    /// Parses the text form.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         Some(Self(bytes.try_into().ok()?))
     }
 
-    /// What the database knows it by.
+    /// The SHA-256 that the database stores.
     #[must_use]
     pub fn hash(&self) -> Vec<u8> {
         Sha256::digest(self.0).to_vec()
     }
 }
 
-/// What a link in a letter is good for.
+/// What a link in a letter does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Shows that the account's address is its holder's.
+    /// Proves that the user owns the account's address.
     Verify,
     /// Sets a new password.
     Reset,
-    /// Makes the address the account's.
+    /// Changes the account's address.
     ChangeEmail,
-    /// Makes the address, which was the account's, the account's again.
+    /// Restores the account's previous address.
     UndoEmail,
 }
 
@@ -77,7 +77,8 @@ impl Purpose {
         }
     }
 
-    /// How long the link works. Whoever lost an account to somebody else has a week to notice.
+    /// How long the link works. Undoing a change of address takes longer to notice, so it has a
+    /// week.
     #[must_use]
     pub const fn lifetime(self) -> Duration {
         match self {
@@ -87,18 +88,18 @@ impl Purpose {
     }
 }
 
-/// What the bearer of a token may do.
+/// What the holder of a token may do.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Grant {
-    /// With which account.
+    /// The account.
     pub user_id: UserId,
-    /// About which address.
+    /// The address that was sent the link.
     pub email: String,
 }
 
 impl Grant {
-    /// Lets the bearer of `token` do something; of several addresses that the account shall change to, the last
-    /// counts. Other links stay good beside each other: who asks for one in another's name must not spoil the one he has.
+    /// Issues a grant for `token`. A new change of address replaces earlier ones. Other links stay
+    /// valid together, so that requesting one in another person's name does not invalidate theirs.
     pub async fn issue(
         tx: &mut Tx,
         token: &Token,
@@ -126,7 +127,7 @@ impl Grant {
         Ok(())
     }
 
-    /// What the bearer of `token` may do, if it still is good for that. Changes nothing.
+    /// The grant of `token`, if it is valid for this purpose. Changes nothing.
     pub async fn find(
         tx: &mut Tx,
         token: &Token,
@@ -143,7 +144,8 @@ impl Grant {
         .await)?)
     }
 
-    /// Spends `token`; `None` when it is not, or no longer, good for that. Of two who try at once one gets it.
+    /// Uses up `token`; `None` when it is not, or no longer, valid for this purpose. Of two
+    /// concurrent uses one succeeds.
     pub async fn redeem(
         tx: &mut Tx,
         token: &Token,
@@ -161,7 +163,7 @@ impl Grant {
         .await)?)
     }
 
-    /// Makes all links of an account for a purpose worthless.
+    /// Invalidates all links of an account for a purpose.
     pub async fn withdraw(tx: &mut Tx, user: UserId, purpose: Purpose) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM grants WHERE user_id = $1 AND purpose = $2")
             .bind(user)
@@ -172,7 +174,7 @@ impl Grant {
         Ok(())
     }
 
-    /// Removes what is over; returns how many.
+    /// Removes expired grants; returns how many.
     pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM grants WHERE expires_at <= $1")

@@ -10,26 +10,26 @@ use crate::platform::time::Moment;
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 200;
 
-/// What a user may do; the table of rights is in `docs/requirements.md`.
+/// What a user may do; `docs/requirements.md` has the table of rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Keeps recipients and sends mailings.
+    /// Manages recipients and sends mailings.
     User,
-    /// Sees everything, blocks users, switches mailings off.
+    /// Sees everything, blocks users, disables mailings.
     Manager,
     /// Writes the blog.
     ContentManager,
-    /// Everything a manager may, roles and settings.
+    /// All of the above, plus roles and settings.
     Admin,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 4] = [Self::User, Self::Manager, Self::ContentManager, Self::Admin];
 
-    /// The name in database, commands and API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,13 +40,13 @@ impl Role {
         }
     }
 
-    /// Keeps recipients and sends mailings.
+    /// Whether the role may manage recipients and send mailings.
     #[must_use]
     pub const fn sends(self) -> bool {
         matches!(self, Self::User | Self::Admin)
     }
 
-    /// Sees everybody's accounts and mailings.
+    /// Whether the role sees everybody's accounts and mailings.
     #[must_use]
     pub const fn moderates(self) -> bool {
         matches!(self, Self::Manager | Self::Admin)
@@ -67,49 +67,50 @@ impl std::str::FromStr for Role {
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct User {
-    /// Its id; the `owner_id` of everything it owns.
+    /// Its id, which is the `owner_id` of everything it owns.
     pub id: UserId,
-    /// The address it logs in with, as typed.
+    /// The login address, as typed.
     pub email: String,
-    /// How it is called on pages.
+    /// The name shown on pages.
     pub name: String,
     /// What it may do.
     pub role: Role,
-    /// `ru` or `en`; `None`: what the browser asks for.
+    /// `ru` or `en`; `None`: as the browser asks for.
     pub language: Option<String>,
-    /// `light` or `dark`; `None`: what the system says.
+    /// `light` or `dark`; `None`: as the system is set.
     pub theme: Option<String>,
-    /// IANA name of the time zone its pages show and its mailings start with.
+    /// IANA name of the time zone for pages and new mailings.
     pub zone: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Moment,
-    /// When its address was verified; `None`: it cannot send.
+    /// When its address was verified; `None`: not yet, it cannot send.
     pub verified_at: Option<Moment>,
-    /// When a manager blocked it; `None`: it is not.
+    /// When a manager blocked it; `None`: it is not blocked.
     pub blocked_at: Option<Moment>,
 }
 
-/// What a new account is made from.
+/// The fields of a new account.
 #[derive(Debug, Clone)]
 pub struct NewUser<'a> {
-    /// The address it will log in with.
+    /// The login address.
     pub email: &'a str,
-    /// How it is called.
+    /// The name shown on pages.
     pub name: &'a str,
     /// What it may do.
     pub role: Role,
-    /// Its address counts as verified.
+    /// Whether its address counts as verified.
     pub verified: bool,
     /// IANA name of its time zone.
     pub zone: &'a str,
 }
 
 impl User {
-    /// Makes an account.
+    /// Creates an account.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the address has an account.
+    /// [`Error::Invalid`] names the invalid fields; [`Error::Duplicate`] when the address has an
+    /// account.
     pub async fn create(
         tx: &mut Tx,
         new: &NewUser<'_>,
@@ -121,7 +122,7 @@ impl User {
             .ok_or(Error::Duplicate)
     }
 
-    /// As [`User::create`], but `None` when the address has an account.
+    /// Like [`User::create`], but `None` when the address has an account.
     pub(crate) async fn insert(
         tx: &mut Tx,
         new: &NewUser<'_>,
@@ -162,7 +163,8 @@ impl User {
         Ok((rows == 1).then_some(id))
     }
 
-    /// Makes the very first account; `None` when there is one already, also when two visitors try at once.
+    /// Creates the very first account; `None` when one exists, also if two visitors try
+    /// concurrently.
     ///
     /// # Errors
     ///
@@ -174,7 +176,7 @@ impl User {
         now: Moment,
     ) -> Result<Option<UserId>, Error> {
         if let Tx::Postgres(tx) = tx {
-            // On SQLite there is one writer anyway.
+            // SQLite has only one writer.
             sqlx::query("LOCK TABLE users IN EXCLUSIVE MODE")
                 .execute(&mut **tx)
                 .await?;
@@ -185,7 +187,7 @@ impl User {
         Self::create(tx, new, password, now).await.map(Some)
     }
 
-    /// Tells whether there is any account.
+    /// Whether any account exists.
     pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
         let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT created_at FROM users LIMIT 1",
@@ -195,7 +197,7 @@ impl User {
         Ok(found.is_some())
     }
 
-    /// The account with this id.
+    /// The account with this id, unless it was deleted.
     pub async fn get(tx: &mut Tx, id: UserId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, email, name, role, language, theme, zone, created_at, verified_at, blocked_at
@@ -207,7 +209,7 @@ impl User {
         .await)?)
     }
 
-    /// The account with this address, however it is written.
+    /// The account with this address, in any spelling.
     pub async fn by_email(tx: &mut Tx, email: &str) -> Result<Option<Self>, Error> {
         let Ok(email) = EmailAddress::parse(email) else {
             return Ok(None);
@@ -222,8 +224,8 @@ impl User {
         .await)?)
     }
 
-    /// The account with this address and its password's hash, in one question, so that the answer takes the same time for
-    /// known and unknown addresses.
+    /// The account with this address and its password hash, read in one query, so that known and
+    /// unknown addresses take the same time.
     pub async fn for_login(
         tx: &mut Tx,
         email: &str,
@@ -246,7 +248,7 @@ impl User {
         Ok(row.map(|row| (row.user, HashedPassword::stored(row.password_hash))))
     }
 
-    /// The password's hash of this account.
+    /// The account's password hash.
     pub async fn password_of(tx: &mut Tx, id: UserId) -> Result<Option<HashedPassword>, Error> {
         let hash: Option<String> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT password_hash FROM users WHERE id = $1",
@@ -257,11 +259,11 @@ impl User {
         Ok(hash.map(HashedPassword::stored))
     }
 
-    /// Changes how the user is called.
+    /// Changes the name shown on pages.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an empty or too long name.
+    /// [`Error::Invalid`] for an empty or too long name, or one with control characters.
     pub async fn rename(tx: &mut Tx, id: UserId, name: &str) -> Result<(), Error> {
         let name = checked_name(name).map_err(|error| Error::Invalid(vec![error]))?;
         on_db!(tx, conn => sqlx::query("UPDATE users SET name = $2 WHERE id = $1")
@@ -273,7 +275,8 @@ impl User {
         Ok(())
     }
 
-    /// Stores what the user chose for pages: language and theme (`None`: automatic) and the IANA time zone.
+    /// Stores language and theme (`None`: automatic) and IANA time zone. [`Error::Invalid`] names
+    /// the unknown choices.
     pub async fn set_preferences(
         tx: &mut Tx,
         id: UserId,
@@ -309,7 +312,7 @@ impl User {
 }
 
 impl User {
-    /// Whether the user gets a letter about each run that is over.
+    /// Whether the user gets a summary letter after each run.
     pub async fn wants_summaries(tx: &mut Tx, id: UserId) -> Result<bool, Error> {
         let wants: Option<bool> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT summaries FROM users WHERE id = $1",
@@ -320,7 +323,7 @@ impl User {
         Ok(wants.unwrap_or(false))
     }
 
-    /// Sets whether the user gets a letter about each run that is over.
+    /// Sets whether the user gets a summary letter after each run.
     pub async fn set_summaries(tx: &mut Tx, id: UserId, wanted: bool) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("UPDATE users SET summaries = $2 WHERE id = $1")
             .bind(id)

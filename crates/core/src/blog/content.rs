@@ -1,16 +1,18 @@
-//! The version of what strangers are shown: posts, pictures, everything of the blog.
+//! The version of the blog's public content: posts, pictures and everything shown with them.
 //!
-//! Each transaction that changes any of it also gives it a new version ([`ContentVersion::changed`]). A page that was
-//! made before is shown only while the version is still the one it was made from, so an edited or withdrawn post is gone
-//! from every node the moment its transaction is over, however pages are kept.
+//! Every transaction that changes this content also sets a new version
+//! ([`ContentVersion::changed`]). A cached page is served only while the version is still the one
+//! it was rendered from. So an edited or withdrawn post disappears from every node as soon as its
+//! transaction commits, wherever pages are cached.
 //!
-//! A version that was read may be believed for [`ContentVersion::HOLDS`], counted from before it was asked for; and who
-//! changes it waits as long after the change is visible, before anybody is told that it is done. So thousands of views a second
-//! cost some dozens of questions, and there is no moment at which a change is done and a node shows what was before. Both
-//! are spans of time, on whatever clock; nodes need not agree what time it is.
+//! A node may reuse a version it has read for [`ContentVersion::HOLDS`], counted from before the
+//! read. A writer waits that long after its commit before it reports success. So thousands of views
+//! per second cost a few dozen queries, and no node shows old content after a change has been
+//! reported as done. Both are durations, so the nodes' clocks need not agree.
 //!
-//! *Invariants*: a version is never used twice, not even after a backup is played back (it is random, not a count); who
-//! makes a page reads the version first and the content after it, so a page is never older than the version it carries.
+//! *Invariants*: a version is never used twice, not even after a backup is restored (it is random,
+//! not a counter). A page reads the version before the content, so it is never older than the
+//! version it carries.
 
 use std::time::Duration;
 
@@ -22,10 +24,10 @@ use crate::platform::time::Moment;
 const READ: &str = "SELECT version FROM content_version WHERE id = 1";
 
 impl ContentVersion {
-    /// How long a version holds after it was asked for.
+    /// How long a version may be reused after it was requested.
     pub const HOLDS: Duration = Duration::from_millis(50);
 
-    /// The version at this moment, in one statement without a transaction around it: it is asked for at every view.
+    /// The current version. Runs on every view, so it is a single statement without a transaction.
     pub async fn current(db: &Db) -> Result<Self, Error> {
         Ok(match db {
             Db::Sqlite { reader, .. } => sqlx::query_scalar(READ).fetch_one(reader).await?,
@@ -33,12 +35,12 @@ impl ContentVersion {
         })
     }
 
-    /// The version that a transaction sees.
+    /// The version as seen inside a transaction.
     pub async fn of(tx: &mut Tx) -> Result<Self, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(READ).fetch_one(conn).await)?)
     }
 
-    /// Makes pages that were made before this transaction's end outdated.
+    /// Sets a new version, which invalidates every page rendered before this transaction commits.
     pub async fn changed(tx: &mut Tx, now: Moment) -> Result<(), Error> {
         tx.changes_content();
         on_db!(tx, conn => sqlx::query("UPDATE content_version SET version = $1 WHERE id = 1")

@@ -1,8 +1,10 @@
-//! The text of a post: Markdown (`CommonMark` with tables, footnotes, task lists, strikethrough) → harmless HTML.
+//! Renders a post's Markdown (`CommonMark` with tables, footnotes, task lists, strikethrough) to
+//! safe HTML.
 //!
-//! Rendered once, when a post is saved. HTML in the text is left out by the renderer, and what it writes goes through
-//! ammonia's allow list all the same: two locks on one door (R47). Only our own pictures are shown, with all their widths;
-//! those of other sites become links, because a page that loads nothing from elsewhere tells nobody who reads it.
+//! Rendering happens once, when a post is saved. The renderer drops raw HTML, and its output still
+//! goes through ammonia's allow list as a second line of defence (R47). Only our own pictures are
+//! shown, in all their widths. Pictures on other sites become links, so a page loads nothing from
+//! third parties who could track its readers.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,29 +19,29 @@ use url::Url;
 use crate::blog::media::Picture;
 use crate::platform::control;
 
-/// Where pictures are found on the site.
+/// URL path prefix of pictures.
 pub const MEDIA: &str = "/media/";
-/// Words read in a minute.
+/// Reading speed, in words per minute.
 const PACE: usize = 190;
 /// Longest excerpt, in characters.
 const EXCERPT: usize = 220;
-/// The column of text: what browsers choose a picture's width by.
+/// The width of the text column, for the `sizes` attribute of pictures.
 const SIZES: &str = "(min-width: 48rem) 46rem, 100vw";
 
-/// A rendered text.
+/// The result of rendering a body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rendered {
-    /// For the page.
+    /// Sanitised HTML for the page.
     pub html: String,
-    /// Without any markup, for the search.
+    /// Plain text for the search.
     pub text: String,
-    /// The beginning of the text.
+    /// The beginning of the text, up to 220 characters.
     pub excerpt: String,
-    /// Minutes to read it, at least one.
+    /// Reading time in minutes, at least 1.
     pub minutes: i64,
 }
 
-/// Names of the picture files that a text shows.
+/// File names of the pictures in a body, sorted and without duplicates.
 #[must_use]
 pub fn pictures(body: &str) -> Vec<String> {
     let arena = Arena::new();
@@ -56,7 +58,7 @@ pub fn pictures(body: &str) -> Vec<String> {
     names
 }
 
-/// Renders a text. `pictures` are those it shows, by the name of any of their files.
+/// Renders a body. `pictures` holds the pictures it shows, keyed by the name of any of their files.
 #[must_use]
 pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
     let arena = Arena::new();
@@ -88,7 +90,8 @@ pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
     }
 }
 
-/// What an older version rendered, as this one would: the post is not saved anew for it.
+/// Cleans HTML that an older version stored, so that posts need not be saved again after an
+/// upgrade.
 #[must_use]
 pub fn stored(html: String) -> String {
     match control::without_in_html(&html) {
@@ -97,12 +100,13 @@ pub fn stored(html: String) -> String {
     }
 }
 
-/// By now references are read (`&#2;` is a character), and what is left out here joins nothing that was judged before.
+/// References are decoded by now (`&#2;` is a character). Removing control characters before the
+/// allow list ensures that nothing it has checked is joined together afterwards.
 fn sanitised(html: &str) -> String {
     SANITISER.clean(&control::without(html)).to_string()
 }
 
-/// A rendered text for readers elsewhere (feeds): every address begins with `base`, pictures have one width.
+/// Rendered HTML for feed readers: URLs are resolved against `base`, pictures have one width.
 #[must_use]
 pub fn absolute(html: &str, base: &Url) -> String {
     let mut sanitiser = sanitiser();
@@ -112,7 +116,7 @@ pub fn absolute(html: &str, base: &Url) -> String {
     sanitiser.clean(html).to_string()
 }
 
-/// The first words, whole ones.
+/// The first whole words of a text, at most 220 characters; an ellipsis marks a cut.
 #[must_use]
 pub fn cut(text: &str) -> String {
     let mut short = String::new();
@@ -210,7 +214,7 @@ fn sanitiser() -> Builder<'static> {
     builder
 }
 
-/// The text below a node; only that of paragraphs when `prose`.
+/// The plain text under a node; only that of paragraphs if `prose`.
 fn plain<'a>(root: &'a AstNode<'a>, prose: bool) -> String {
     let mut text = String::new();
     for node in root.descendants() {
@@ -233,7 +237,7 @@ fn in_paragraph<'a>(node: &'a AstNode<'a>) -> bool {
         .is_some_and(|block| matches!(block.data().value, NodeValue::Paragraph))
 }
 
-/// The title is the page's only first heading, so those of the text begin with the second.
+/// The page's only `h1` is the title, so headings in the body start at `h2`.
 fn shift_headings<'a>(root: &'a AstNode<'a>) {
     let level = |node: &'a AstNode<'a>| match node.data().value {
         NodeValue::Heading(NodeHeading { level, .. }) => Some(level),
@@ -249,7 +253,7 @@ fn shift_headings<'a>(root: &'a AstNode<'a>) {
     }
 }
 
-/// Puts one of our pictures in the place of its node, a link in the place of another site's.
+/// Replaces an image node by one of our pictures, or by a link if it is on another site.
 fn place<'a>(node: &'a AstNode<'a>, pictures: &BTreeMap<String, Picture>) {
     let NodeValue::Image(link) = node.data().value.clone() else {
         return;
@@ -289,7 +293,7 @@ fn outside<'a>(node: &'a AstNode<'a>, link: &NodeLink, alt: String) {
         alt
     };
     if link.url.starts_with(MEDIA) {
-        // a picture that is gone
+        // the picture no longer exists
         return replace(node, NodeValue::Text(Cow::Owned(text)));
     }
     let href = NodeLink {

@@ -1,8 +1,9 @@
-//! Pictures of the blog: what is known of them, and their way from an upload to the store and out of it again.
+//! The blog's pictures: their metadata, and their way from an upload into the store and out of it.
 //!
-//! A picture is decoded and encoded anew (`picture`), so a file never reaches a reader as it came, and kept in several
-//! widths in a store ([`Gallery`]). Its row is made before its files and removed after them: whatever a crash interrupts is
-//! found and finished by [`clean_up`].
+//! A picture is decoded and re-encoded (`picture`), so readers never get the uploaded file itself.
+//! It is kept in several widths in a store ([`Gallery`]). Its row is inserted before its files are
+//! written and deleted after they are removed, so [`clean_up`] can find and finish whatever a crash
+//! interrupted.
 
 mod gallery;
 mod picture;
@@ -20,34 +21,34 @@ use crate::platform::time::Moment;
 pub use gallery::{Gallery, GalleryError};
 pub use picture::{FILE_MAX, Prepared, PreparedFile, prepare};
 
-/// How long a picture that no saved text shows is kept, and a text that was typed and not saved.
+/// How long unused pictures and unsaved drafts are kept.
 pub const GRACE: Duration = Duration::from_hours(14 * 24);
-/// An upload that takes longer was interrupted.
+/// An upload still unfinished after this time counts as interrupted.
 const STORING_MAX: Duration = Duration::from_hours(1);
-/// Longest name of an uploaded file that is kept, in characters.
+/// Longest file name that is kept, in characters.
 const NAME_MAX: usize = 200;
 
-/// A picture with its files.
+/// A picture and its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Its id.
+    /// Identifies the picture in all its widths.
     pub id: MediaId,
-    /// The uploaded file's name.
+    /// The uploaded file's name, without control characters.
     pub name: String,
-    /// From the narrowest to the widest; never empty.
+    /// From narrowest to widest; never empty.
     pub files: Vec<PictureFile>,
 }
 
 /// One width of a picture.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PictureFile {
-    /// In the store and behind `/media/`.
+    /// Name in the store and in its URL, `/media/{name}`.
     pub name: String,
     /// In pixels.
     pub width: i64,
     /// In pixels.
     pub height: i64,
-    /// Its length.
+    /// Size in bytes.
     pub bytes: i64,
 }
 
@@ -60,7 +61,7 @@ struct Row {
 }
 
 impl Picture {
-    /// The narrowest file of at least this width, or the widest.
+    /// The narrowest file at least `width` pixels wide, or the widest.
     #[must_use]
     pub fn file(&self, width: i64) -> &PictureFile {
         self.files
@@ -75,7 +76,7 @@ impl Picture {
         &self.files[self.files.len() - 1]
     }
 
-    /// The choice of files for `srcset`.
+    /// The value of the `srcset` attribute.
     #[must_use]
     pub fn srcset(&self) -> String {
         let sources: Vec<_> = self
@@ -93,7 +94,7 @@ impl Picture {
         sources.join(", ")
     }
 
-    /// Those of `ids` that are stored.
+    /// The stored pictures among `ids`.
     pub async fn by_ids(tx: &mut Tx, ids: &[MediaId]) -> Result<HashMap<MediaId, Self>, Error> {
         let rows: Vec<Row> = match tx {
             Tx::Sqlite(tx) => {
@@ -126,7 +127,7 @@ impl Picture {
         Ok(gather(rows).into_iter().map(|p| (p.id, p)).collect())
     }
 
-    /// Those that have one of these files, by the name of the file.
+    /// The pictures these files belong to, keyed by file name. Unknown names are left out.
     pub async fn by_files(tx: &mut Tx, names: &[String]) -> Result<BTreeMap<String, Self>, Error> {
         let mut found = BTreeMap::new();
         for name in names {
@@ -148,7 +149,7 @@ impl Picture {
         Ok(found)
     }
 
-    /// The pictures that were uploaded for a post, the newest first.
+    /// The pictures uploaded for a post, newest first.
     pub async fn of_post(tx: &mut Tx, post: PostId) -> Result<Vec<Self>, Error> {
         let rows: Vec<Row> = on_db!(tx, conn => sqlx::query_as(
             "SELECT m.id, m.name AS original, f.name, f.width, f.height, f.bytes
@@ -163,7 +164,7 @@ impl Picture {
         Ok(gather(rows))
     }
 
-    /// Notes that a text that is not saved yet shows these pictures.
+    /// Records that an unsaved draft uses these pictures, so that they are not removed yet.
     pub(crate) async fn keep(tx: &mut Tx, ids: &[MediaId], now: Moment) -> Result<(), Error> {
         for id in ids {
             on_db!(tx, conn => sqlx::query("UPDATE media SET used_at = $2 WHERE id = $1")
@@ -177,7 +178,7 @@ impl Picture {
     }
 }
 
-/// Rows in any order of pictures, each picture's in order of width.
+/// Groups rows by picture. The rows of each picture must be in order of width.
 fn gather(rows: Vec<Row>) -> Vec<Picture> {
     let mut pictures: Vec<Picture> = Vec::new();
     for row in rows {
@@ -193,7 +194,8 @@ fn gather(rows: Vec<Row>) -> Vec<Picture> {
     pictures
 }
 
-/// Takes an upload for a post: makes its row, stores its files, then marks it as stored. `None` when there is no such post.
+/// Stores an upload for a post: inserts its row, writes its files, then marks it as stored. `None`
+/// if there is no such post.
 pub async fn store(
     db: &Db,
     gallery: &Gallery,
@@ -278,8 +280,8 @@ async fn begin(
     Ok(true)
 }
 
-/// Removes pictures that no version of any post has shown for [`GRACE`], what interrupted uploads left, and texts that were
-/// typed and not saved for as long. Returns how many pictures went.
+/// Removes pictures that no version of any post has used for [`GRACE`], remains of interrupted
+/// uploads, and unsaved drafts older than [`GRACE`]. Returns the number of pictures removed.
 pub async fn clean_up(db: &Db, gallery: &Gallery, now: Moment) -> Result<u64, Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query("DELETE FROM post_drafts WHERE at < $1")
@@ -287,7 +289,7 @@ pub async fn clean_up(db: &Db, gallery: &Gallery, now: Moment) -> Result<u64, Er
         .execute(conn)
         .await
         .map(|_| ()))?;
-    // `removing` shuts the door before the files go: a text saved from here on does not find the picture any more
+    // set `removing` before deleting files: a post saved from now on no longer finds the picture
     on_db!(&mut tx, conn => sqlx::query(
         "UPDATE media SET state = 'removing'
          WHERE (state = 'storing' AND created_at < $2)

@@ -1,8 +1,9 @@
 //! Posts: the articles of the blog.
 //!
-//! A post belongs to the service. Who may write is an [`Editor`], which only a content manager's or administrator's account
-//! gives; what everybody may read is one rule, in [`public`]. States change in [`publish`] only. Every change makes a
-//! version ([`history`]), and two editors never overwrite each other: a change names the version it was made from.
+//! A post belongs to the service, not to a user. Writing requires an [`Editor`], which only content
+//! managers and administrators get. One rule in [`public`] decides what visitors may read, and only
+//! [`publish`] changes states. Every change creates a version ([`history`]), and names the version
+//! it was based on, so two editors never overwrite each other.
 
 pub mod history;
 pub mod public;
@@ -33,39 +34,39 @@ pub const SUMMARY_MAX: usize = 500;
 pub const BODY_MAX: usize = 500_000;
 /// Longest alt text, in characters.
 pub const ALT_MAX: usize = 300;
-/// Most tags.
+/// Most tags of a post.
 pub const TAGS_MAX: usize = 10;
 /// Longest tag, in characters.
 pub const TAG_MAX: usize = 40;
 
-/// Somebody who may write the blog (R45).
+/// Proof that a user may write the blog (R45).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Editor(UserId);
 
 impl Editor {
-    /// The account as an editor, if its role makes it one.
+    /// An editor if the user's role allows it.
     #[must_use]
     pub fn of(user: &User) -> Option<Self> {
         matches!(user.role, Role::ContentManager | Role::Admin).then_some(Self(user.id))
     }
 }
 
-/// Where a post is on its way to readers.
+/// The publication state of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Never published.
     Draft,
-    /// Published, from a moment in the future on.
+    /// Will be published at a time in the future.
     Scheduled,
-    /// Everybody can read it.
+    /// Visible to everyone.
     Published,
-    /// Was published once.
+    /// Was published and then withdrawn.
     Unpublished,
 }
 
 impl State {
-    /// All of them, in the order of their filter.
+    /// All states, in the order of the filter.
     pub const ALL: [Self; 4] = [
         Self::Draft,
         Self::Scheduled,
@@ -73,7 +74,7 @@ impl State {
         Self::Unpublished,
     ];
 
-    /// The name in addresses and sentences.
+    /// The name in URLs and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,51 +89,51 @@ impl State {
 /// A post as editors see it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Post {
-    /// Its id.
+    /// UUID version 7, so ids sort by creation time.
     pub id: PostId,
-    /// The title.
+    /// At most [`TITLE_MAX`] characters.
     pub title: String,
-    /// Its address: `/blog/{slug}`.
+    /// The last part of its URL, `/blog/{slug}`.
     pub slug: String,
-    /// The name under the title.
+    /// The author's name shown under the title.
     pub author: String,
     /// `ru` or `en`.
     pub language: String,
-    /// In a sentence or two; empty: the beginning of the body.
+    /// One or two sentences; if empty, lists show the beginning of the body.
     pub summary: String,
-    /// Markdown.
+    /// Markdown, at most [`BODY_MAX`] characters.
     pub body: String,
-    /// The picture above it.
+    /// The picture above the text.
     pub cover_id: Option<MediaId>,
-    /// What the picture shows.
+    /// Alt text of the cover picture.
     pub cover_alt: String,
-    /// The body for pages.
+    /// The rendered and sanitised body.
     pub html: String,
-    /// What lists show.
+    /// What lists show: the summary, or the beginning of the body.
     pub excerpt: String,
-    /// Minutes to read it.
+    /// Reading time in minutes.
     pub minutes: i64,
-    /// The published flag.
+    /// Whether it is published or scheduled.
     pub published: bool,
-    /// The publication date, set at the first publication.
+    /// When it was or will be published first; `None` for a draft.
     pub published_at: Option<Moment>,
-    /// How often it was read.
+    /// Number of times it was read.
     pub views: i64,
-    /// Counts its changes.
+    /// Increases with every change by an editor.
     pub version: i64,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Moment,
     /// When its text was last saved.
     pub updated_at: Moment,
 }
 
-/// What an editor's form says about a post; also what a version keeps.
+/// The fields an editor can change; also the content of a version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct PostDraft {
     /// See [`Post::title`].
     pub title: String,
-    /// Empty: made from the title.
+    /// If empty, it is made from the title.
     pub slug: String,
     /// See [`Post::author`].
     pub author: String,
@@ -146,35 +147,35 @@ pub struct PostDraft {
     pub cover_id: Option<MediaId>,
     /// See [`Post::cover_alt`].
     pub cover_alt: String,
-    /// Names of its tags.
+    /// Names of its tags, in order.
     pub tags: Vec<String>,
 }
 
 /// A tag of a post.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Tag {
-    /// In addresses.
+    /// The name in URLs.
     pub slug: String,
-    /// For people.
+    /// The name shown to people.
     pub name: String,
 }
 
-/// A post in the editors' list.
+/// A row of the editors' list of posts.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PostRow {
-    /// Its id.
+    /// UUID version 7.
     pub id: PostId,
-    /// The title.
+    /// See [`Post::title`].
     pub title: String,
-    /// Its address.
+    /// The last part of its URL.
     pub slug: String,
-    /// The name under the title.
+    /// See [`Post::author`].
     pub author: String,
-    /// The published flag.
+    /// See [`Post::published`].
     pub published: bool,
-    /// The publication date.
+    /// See [`Post::published_at`].
     pub published_at: Option<Moment>,
-    /// How often it was read.
+    /// Number of times it was read.
     pub views: i64,
     /// When its text was last saved.
     pub updated_at: Moment,
@@ -190,7 +191,7 @@ fn state(published: bool, at: Option<Moment>, now: Moment) -> State {
 }
 
 impl PostRow {
-    /// Where it is now.
+    /// Its state at the time `now`.
     #[must_use]
     pub fn state(&self, now: Moment) -> State {
         state(self.published, self.published_at, now)
@@ -198,7 +199,8 @@ impl PostRow {
 }
 
 impl PostDraft {
-    /// The fields as they are stored: one kind of line ends, no stray spaces, no control characters.
+    /// The fields in stored form: normalised line ends, no stray spaces, no control characters.
+    /// `Error::Invalid` names the fields that are missing, too long or unknown.
     fn checked(&self) -> Result<Self, Error> {
         let line = |text: &str| {
             let words: Vec<_> = text.split_whitespace().collect();
@@ -260,7 +262,8 @@ impl PostDraft {
         }
     }
 
-    /// The pictures it shows: those in its body by name of a file, and all of them by id.
+    /// The pictures it uses: those in the body keyed by file name, and the ids of all, cover
+    /// included.
     async fn pictures(
         &self,
         tx: &mut Tx,
@@ -275,7 +278,7 @@ impl PostDraft {
         Ok((known, ids))
     }
 
-    /// As the page of the post would show it.
+    /// Renders the body as the post's page would show it.
     pub async fn render(&self, tx: &mut Tx) -> Result<Rendered, Error> {
         let (known, _) = self.pictures(tx).await?;
         Ok(markdown::render(&control::without(&self.body), &known))
@@ -283,13 +286,13 @@ impl PostDraft {
 }
 
 impl Post {
-    /// Where it is now.
+    /// Its state at the time `now`.
     #[must_use]
     pub fn state(&self, now: Moment) -> State {
         state(self.published, self.published_at, now)
     }
 
-    /// Its fields for the form.
+    /// Its fields, for the form.
     #[must_use]
     pub fn draft(&self, tags: &[Tag]) -> PostDraft {
         PostDraft {
@@ -305,11 +308,11 @@ impl Post {
         }
     }
 
-    /// Makes a draft.
+    /// Creates a draft.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields.
+    /// [`Error::Invalid`] names the fields that are wrong.
     pub async fn create(
         tx: &mut Tx,
         editor: Editor,
@@ -318,7 +321,7 @@ impl Post {
     ) -> Result<PostId, Error> {
         let draft = draft.checked()?;
         let id = PostId::new(now);
-        // the slug needs the row, the row a slug: its id is one that nobody else has
+        // the slug refers to the row and the row needs a slug, so it starts with its unique id
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO posts (id, title, slug, author, language, summary, body, cover_alt, html, excerpt, minutes, search,
                                 published, views, version, created_at, updated_at)
@@ -335,7 +338,7 @@ impl Post {
         Ok(id)
     }
 
-    /// The post with this id.
+    /// The post with this id, or `None`.
     pub async fn get(tx: &mut Tx, _: Editor, id: PostId) -> Result<Option<Self>, Error> {
         Self::find(tx, id).await
     }
@@ -356,7 +359,7 @@ impl Post {
         }))
     }
 
-    /// The tags of a post.
+    /// The tags of a post, in order.
     pub async fn tags(tx: &mut Tx, id: PostId) -> Result<Vec<Tag>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT slug, name FROM post_tags WHERE post_id = $1 ORDER BY position",
@@ -366,12 +369,13 @@ impl Post {
         .await)?)
     }
 
-    /// Saves what an editor typed into a post that was read as `version`; returns its new version, `None` when there is no
-    /// such post. A published post shows it at once.
+    /// Saves an edit based on `version`. Returns the new version, or `None` if there is no such
+    /// post. A published post shows the change immediately.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it was changed since (R34); [`Error::Invalid`] names the wrong fields.
+    /// [`Error::Conflict`] if the post was changed since (R34); [`Error::Invalid`] names the fields
+    /// that are wrong.
     pub async fn save(
         tx: &mut Tx,
         editor: Editor,
@@ -384,7 +388,7 @@ impl Post {
         Self::write(tx, editor, id, version, &draft, Act::Saved, now).await
     }
 
-    /// Writes checked fields and all that follows from them.
+    /// Writes checked fields and everything derived from them.
     async fn write(
         tx: &mut Tx,
         editor: Editor,
@@ -402,7 +406,7 @@ impl Post {
         }
         let mut draft = draft.clone();
         if old.published_at.is_some() {
-            // what shows a picture or a text today may not lose it by a slip
+            // a post that was published must not lose its body or alt text by mistake
             draft.ready()?;
         }
         draft.slug = claim(tx, id, &draft).await?;
@@ -457,11 +461,11 @@ impl Post {
         Ok(Some(version))
     }
 
-    /// Removes a post with its history; returns whether there was one.
+    /// Deletes a post and its history. Returns whether it existed.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] while it is published: readers lose it by an act of its own.
+    /// [`Error::State`] while it is published; it must be unpublished first.
     pub async fn delete(tx: &mut Tx, _: Editor, id: PostId, now: Moment) -> Result<bool, Error> {
         let gone = on_db!(tx, conn => sqlx::query(
             "DELETE FROM posts WHERE id = $1 AND NOT (published AND published_at <= $2)",
@@ -478,7 +482,8 @@ impl Post {
         Ok(gone > 0)
     }
 
-    /// Posts whose title, tags or text contain `search`, in a state or in any, the last changed first; `page` counts from 1.
+    /// Posts whose title, tags or text contain `search`, in one state or all, last changed first.
+    /// `page` starts at 1.
     pub async fn page(
         tx: &mut Tx,
         _: Editor,
@@ -509,7 +514,8 @@ impl Post {
     }
 }
 
-/// Takes an address for a post. One that was typed must be free; one made from the title gets a number.
+/// Reserves a slug for a post. A typed one must be free; one made from the title gets a number if
+/// needed.
 async fn claim(tx: &mut Tx, id: PostId, draft: &PostDraft) -> Result<String, Error> {
     let typed = !draft.slug.is_empty();
     let wanted = match slugify(if typed { &draft.slug } else { &draft.title }) {
@@ -542,7 +548,8 @@ async fn claim(tx: &mut Tx, id: PostId, draft: &PostDraft) -> Result<String, Err
     Err(Error::invalid("slug", "slug_taken"))
 }
 
-/// Nobody knows the addresses of a post that was never published; others may have them.
+/// Frees the slugs of a post that was never published, so others can use them. Nobody has links to
+/// them.
 async fn forget_slugs(tx: &mut Tx, id: PostId, but: &str) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query("DELETE FROM post_slugs WHERE post_id = $1 AND slug <> $2")
         .bind(id)

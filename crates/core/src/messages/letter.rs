@@ -1,17 +1,20 @@
-//! Letters: from what somebody wrote to the bytes that go to a mail server.
+//! Turns a message into the bytes that go to a mail server.
 //!
 //! ```text
-//! Content ──Frozen::new──▶ Frozen ──LetterTemplate::compile──▶ LetterTemplate ──render──▶ Rendered ──compose──▶ bytes
-//!  (message)                (run)                                (in memory)      (one person)
+//! Content ──Frozen::new──▶ Frozen ──LetterTemplate::compile──▶ LetterTemplate
+//! (message)                (run)                               (in memory)
+//! LetterTemplate ──render──▶ Rendered ──compose──▶ bytes
+//!                            (one person)
 //! ```
 //!
-//! What costs milliseconds is done once per run, in [`Frozen::new`]: styles go into the elements, the text part is made,
-//! preview text and unsubscribe link are placed. What is done for each letter, [`LetterTemplate::render`] and
-//! [`compose()`], takes some ten microseconds. [`LetterTemplate::write`] is both in one; for letters of text and values
-//! alone it copies what was encoded once.
+//! Work that takes milliseconds is done once per run, in [`Frozen::new`]: it inlines styles, makes
+//! the text part, and adds preview text and unsubscribe link. The work per letter,
+//! [`LetterTemplate::render`] and [`compose()`], takes about ten microseconds.
+//! [`LetterTemplate::write`] does both. For letters without conditions and loops it copies the
+//! parts that are the same for everybody, already encoded.
 //!
-//! *Invariants*: every letter of a mailing has a link to unsubscribe that its reader sees, and a text part; no value of
-//! a person becomes HTML (F13) or a header (F12).
+//! *Invariants*: every letter of a mailing has a visible unsubscribe link and a text part. No
+//! personal value becomes HTML (F13) or a header (F12).
 
 mod compose;
 mod css;
@@ -32,10 +35,10 @@ use prepared::PreparedPart;
 pub use crate::messages::template::Person;
 pub use compose::{ComposeError, Headers, ListHeaders, Mailbox, compose};
 
-/// The name that unsubscribe links go by in templates.
+/// The name of the unsubscribe link in templates.
 const UNSUBSCRIBE: &str = "unsubscribe_url";
 
-/// A language of the few words that are added to letters.
+/// The language of the few words the service adds to letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
@@ -46,7 +49,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// From the code that users choose; `None` for another one.
+    /// The language with this code; `None` if it is not supported.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         match code {
@@ -56,7 +59,8 @@ impl Language {
         }
     }
 
-    /// The language a message is written in: Russian when its subject, or failing that its body, has Cyrillic letters.
+    /// The language a message is written in: Russian if its subject or a body contains Cyrillic
+    /// letters.
     #[must_use]
     pub fn of(content: &Content) -> Self {
         let parts = [Some(&content.subject), content.text(), content.html()];
@@ -76,16 +80,16 @@ impl Language {
     }
 }
 
-/// What somebody wrote: templates, see [`template`].
+/// A message as its author wrote it. All parts are templates, see [`template`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Content {
-    /// The subject.
+    /// The subject line, at most 2 000 bytes.
     pub subject: String,
-    /// What mail programs show behind the subject; may be empty.
+    /// Shown after the subject in the inbox; may be empty.
     pub preview_text: String,
-    /// The HTML part; blank is none.
+    /// The HTML part; a blank one counts as none.
     pub html: Option<String>,
-    /// The text part; blank is none: it is made from the HTML.
+    /// The text part; if it is missing or blank, it is made from the HTML.
     pub text: Option<String>,
 }
 
@@ -100,14 +104,15 @@ impl Content {
 
     /// Everything that is wrong with it, in the order of the form. Warnings do not stop a mailing.
     ///
-    /// A template that compiles is also filled in for somebody of whom nothing is known, because a letter that fails
-    /// for him would fail in the middle of a mailing.
+    /// Every template that compiles is also rendered for a recipient without any data, because a
+    /// letter that fails for them would fail in the middle of a mailing.
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         self.without_control().find_problems()
     }
 
-    /// As it is sent: no control characters, nor references to them. Lines keep their numbers.
+    /// The content as it will be sent: without control characters and references to them. Line
+    /// numbers do not change.
     fn without_control(&self) -> Self {
         Self {
             subject: self.subject.clone(),
@@ -155,7 +160,7 @@ impl Content {
     }
 }
 
-/// Somebody of whom nothing is known.
+/// Values of a recipient without name and attributes.
 fn nobody() -> Values {
     let person = Person {
         email: "somebody@example.org",
@@ -165,18 +170,18 @@ fn nobody() -> Values {
     Values::new(&person, "https://example.org/u/token")
 }
 
-/// What is wrong with a message.
+/// Something wrong with a message.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// The form field.
+    /// Name of the form field.
     pub field: &'static str,
-    /// The line in that field, from 1; `None` when it is about the whole field.
+    /// Line in that field, from 1; `None` if the whole field is meant.
     pub line: Option<usize>,
-    /// Language-neutral code.
+    /// Language-neutral code of the problem.
     pub code: &'static str,
-    /// The word it is about, a limit, or what the template engine said; may be empty.
+    /// The word concerned, a limit, or the template engine's message; may be empty.
     pub detail: String,
-    /// Does not stop a mailing.
+    /// If true, it does not stop a mailing.
     pub warning: bool,
 }
 
@@ -215,19 +220,19 @@ impl From<Problem> for FieldError {
     }
 }
 
-/// A message as a run keeps it: still with personal fields, everything else done.
+/// A message as a run keeps it: ready to send, except for the personal fields.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Frozen {
-    /// The subject.
+    /// The subject, with personal fields.
     pub subject: String,
-    /// The HTML part; empty: the letter is text only.
+    /// The HTML part; if empty, letters have only text.
     pub html: String,
-    /// The text part.
+    /// The text part, never missing.
     pub text: String,
 }
 
 impl Frozen {
-    /// Makes a message ready for a run. Fails with the errors of [`Content::check`].
+    /// Prepares a message for a run. Fails with the errors of [`Content::check`], without warnings.
     pub fn new(content: &Content, language: Language) -> Result<Self, Vec<Problem>> {
         let content = content.without_control();
         let mut problems = content.find_problems();
@@ -261,7 +266,7 @@ impl Frozen {
     }
 }
 
-/// Styles inlined, preview text hidden at the top, a link to unsubscribe at the bottom.
+/// Inlines styles, hides the preview text at the top, and adds an unsubscribe link at the bottom.
 fn freeze_html(source: &str, preview: &str, language: Language) -> Result<String, TemplateError> {
     let pieces = scan::pieces(source)?;
     let protected = css::Protected::new(&pieces);
@@ -272,7 +277,7 @@ fn freeze_html(source: &str, preview: &str, language: Language) -> Result<String
     };
     let html = inlined.as_deref().unwrap_or(&protected.html);
     let (mut top, mut bottom) = body(html);
-    // what is put in must not stand in a condition or loop: it would be missing from some letters
+    // insert outside of conditions and loops, or some letters would miss it
     if scan::open_blocks(&protected.restore(&html[..top]))? > 0 {
         top = 0;
     }
@@ -305,7 +310,7 @@ fn freeze_html(source: &str, preview: &str, language: Language) -> Result<String
     Ok(out)
 }
 
-/// Where the body of HTML begins and ends; also of HTML that does not say.
+/// Start and end of the body, also if the HTML has no body tags.
 fn body(html: &str) -> (usize, usize) {
     let lower = html.to_ascii_lowercase();
     let behind = |tag: &str| {
@@ -341,14 +346,14 @@ fn has_styles(html: &str) -> bool {
     html.to_ascii_lowercase().contains("<style")
 }
 
-/// Whether there are style sheets that cannot go into the elements.
+/// Whether the HTML has style sheets that cannot be inlined.
 fn styles_stay(html: &str) -> bool {
     has_styles(html)
         && scan::pieces(html).is_ok_and(|pieces| css::Protected::new(&pieces).inlined().is_none())
 }
 
-/// The text part of a letter that has only HTML. If a condition or loop came out broken, as one that stood in a comment
-/// of the HTML, the text goes without conditions and loops.
+/// The text part of an HTML-only letter. If a condition or loop comes out broken, e.g. because it
+/// began in an HTML comment, the text is made without conditions and loops.
 fn text_of(html: &str) -> String {
     let Ok(pieces) = scan::pieces(html) else {
         return String::new();
@@ -364,13 +369,13 @@ fn text_of(html: &str) -> String {
     text::from_html(&plain)
 }
 
-/// A frozen message, ready to be filled in for many people. Made once per run and process.
+/// A compiled frozen message, to be rendered for many people. Made once per run and process.
 #[derive(Debug)]
 pub struct LetterTemplate {
     subject: Template,
     html: Option<Template>,
     text: Template,
-    /// All parts, if they are nothing but text and values.
+    /// All parts, if none has conditions or loops.
     prepared: Option<Prepared>,
 }
 
@@ -397,29 +402,30 @@ impl Prepared {
 /// A letter could not be written for one person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// A part could not be filled in.
+    /// A part could not be rendered.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// A header cannot be written.
+    /// A header could not be written.
     #[error(transparent)]
     Compose(#[from] ComposeError),
 }
 
-/// A letter could not be filled in for one person.
+/// A letter could not be rendered for one person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}, {error}", part.field())]
 pub struct RenderError {
-    /// In which part.
+    /// The part that failed.
     pub part: Part,
-    /// What happened, and where.
+    /// What happened, and in which line.
     #[source]
     pub error: TemplateError,
 }
 
-/// One person's letter: what he will read. Also what letters of the service itself are made as.
+/// A letter for one person, before it is encoded. Letters of the service itself are also made as
+/// this.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Rendered {
-    /// One line.
+    /// The subject, a single line.
     pub subject: String,
     /// The HTML part, if there is one.
     pub html: Option<String>,
@@ -444,7 +450,8 @@ impl LetterTemplate {
         })
     }
 
-    /// One person's letter as it goes to a mail server.
+    /// Writes one person's letter as it goes to a mail server. Same result as
+    /// [`LetterTemplate::render`] and [`compose()`], but faster.
     pub fn write(&self, person: &Person<'_>, headers: &Headers<'_>) -> Result<Vec<u8>, WriteError> {
         let url = headers.list.map_or("", |list| list.unsubscribe_url);
         let Some(prepared) = &self.prepared else {
@@ -476,7 +483,7 @@ impl LetterTemplate {
         Ok(assemble(&subject, &text, Some(&html), headers)?)
     }
 
-    /// Fills in one person's values and his link to unsubscribe.
+    /// Fills in one person's values and unsubscribe link.
     pub fn render(
         &self,
         person: &Person<'_>,
@@ -512,13 +519,13 @@ pub fn list_id(mailing: MailingId, domain: &str) -> String {
     format!("{mailing}.{domain}")
 }
 
-/// The Feedback-ID of a mailing: which one, whose, what kind, who sends.
+/// The Feedback-ID of a mailing: mailing, owner, kind of mail, sending service.
 #[must_use]
 pub fn feedback_id(mailing: MailingId, owner: UserId) -> String {
     format!("{}:{}:bulk:skychimp", mailing.0.simple(), owner.0.simple())
 }
 
-/// Whose mailing a Feedback-ID of [`feedback_id`] names.
+/// The owner named in a Feedback-ID made by [`feedback_id`].
 #[must_use]
 pub fn owner_in_feedback_id(text: &str) -> Option<UserId> {
     text.trim().split(':').nth(1)?.parse().ok()

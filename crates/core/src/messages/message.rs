@@ -1,7 +1,8 @@
-//! Messages: what somebody wrote for letters, subject and bodies with personal fields.
+//! Messages: subject and bodies with personal fields, from which letters are made.
 //!
-//! A message may be saved unfinished; what is wrong with it ([`Message::content`], `Content::check`) stops a mailing
-//! before it starts. A run freezes its own copy, so changing or removing a message never touches a letter in flight.
+//! A message may be saved unfinished. What is wrong with it ([`Message::content`],
+//! `Content::check`) stops a mailing before it starts. A run freezes its own copy, so editing or
+//! deleting a message never affects letters already in flight.
 
 use std::collections::BTreeSet;
 
@@ -12,39 +13,39 @@ use crate::platform::ids::{MessageId, UserId};
 use crate::platform::page::containing;
 use crate::platform::time::Moment;
 
-/// Longest subject, in characters. Mail programs show some 60.
+/// Longest subject, in characters. Mail programs show about 60.
 pub const SUBJECT_MAX: usize = 300;
 /// Longest preview text, in characters.
 pub const PREVIEW_MAX: usize = 300;
 /// Longest body, in characters.
 pub const BODY_MAX: usize = 1_000_000;
-/// How many of the latest recipients are asked for the names of their attributes.
+/// How many of the latest recipients are searched for attribute names.
 const ATTRIBUTES_FROM: i64 = 500;
-/// Most names of attributes that are offered.
+/// Most attribute names offered.
 const ATTRIBUTES_MAX: usize = 30;
 
-/// A message.
+/// A message of one owner.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Message {
-    /// Its id.
+    /// UUID version 7, so ids sort by creation time.
     pub id: MessageId,
     /// The subject, with personal fields.
     pub subject: String,
-    /// What mail programs show behind the subject; may be empty.
+    /// Shown after the subject in the inbox; may be empty.
     pub preview_text: String,
-    /// The HTML part; empty: none.
+    /// The HTML part; empty if there is none.
     pub html: String,
-    /// The text part; empty: made from the HTML.
+    /// The text part; if empty, it is made from the HTML.
     pub text: String,
-    /// Counts its changes.
+    /// Increases with every change.
     pub version: i64,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Moment,
-    /// When it was changed.
+    /// Time of the last change.
     pub updated_at: Moment,
 }
 
-/// What a form or command says about a message.
+/// The editable fields of a message, from a form or command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MessageDraft {
     /// See [`Message::subject`].
@@ -57,25 +58,25 @@ pub struct MessageDraft {
     pub text: String,
 }
 
-/// A message in a list.
+/// A row of the list of messages.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct MessageRow {
-    /// Its id.
+    /// UUID version 7.
     pub id: MessageId,
-    /// The subject.
+    /// The subject, with personal fields.
     pub subject: String,
-    /// What mail programs show behind the subject.
+    /// Shown after the subject in the inbox.
     pub preview_text: String,
-    /// It has an HTML part.
+    /// Whether it has an HTML part.
     pub has_html: bool,
-    /// Mailings that use it.
+    /// Number of mailings that use it.
     pub mailings: i64,
-    /// When it was changed.
+    /// Time of the last change.
     pub updated_at: Moment,
 }
 
 impl MessageDraft {
-    /// The text as it is stored: one kind of line ends, no spaces around subject and preview.
+    /// The fields in stored form: normalised line ends, no spaces around subject and preview text.
     #[must_use]
     fn tidy(&self) -> Self {
         let lines = |text: &str| {
@@ -128,7 +129,7 @@ impl MessageDraft {
         }
     }
 
-    /// As letters are made from it.
+    /// The content for making letters.
     #[must_use]
     pub fn content(&self) -> Content {
         let draft = self.tidy();
@@ -154,7 +155,7 @@ impl From<Message> for MessageDraft {
 }
 
 impl Message {
-    /// Saves a new message.
+    /// Saves a new message. [`Error::Invalid`] names the fields that are wrong.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
@@ -181,7 +182,7 @@ impl Message {
         Ok(id)
     }
 
-    /// One message of this owner.
+    /// The owner's message with this id, or `None`.
     pub async fn get(tx: &mut Tx, owner: UserId, id: MessageId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, subject, preview_text, html, text, version, created_at, updated_at
@@ -194,7 +195,8 @@ impl Message {
         .await)?)
     }
 
-    /// Messages whose subject contains `search` (all when empty), the newest first, from below `after` on.
+    /// The owner's messages whose subject contains `search` (all if empty), newest first. `after`
+    /// is the last id of the previous page.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
@@ -220,11 +222,13 @@ impl Message {
         .await)?)
     }
 
-    /// Changes a message; returns its new version, `None` when there is no such message.
+    /// Changes a message based on `version`. Returns its new version, or `None` if there is no such
+    /// message.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it is not in the version any more that the form was made from (R34).
+    /// [`Error::Conflict`] if the message was changed since (R34); [`Error::Invalid`] names the
+    /// fields that are wrong.
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,
@@ -257,7 +261,7 @@ impl Message {
         Ok(changed)
     }
 
-    /// Makes a copy with another subject; `None` when there is no such message.
+    /// Copies a message under another subject. `None` if there is no such message.
     pub async fn copy(
         tx: &mut Tx,
         owner: UserId,
@@ -275,11 +279,12 @@ impl Message {
         Self::create(tx, owner, &draft, now).await.map(Some)
     }
 
-    /// Removes a message; returns whether there was one. Mailings that are over keep their runs and lose the reference.
+    /// Deletes a message and returns whether it existed. Finished mailings keep their runs and lose
+    /// the reference.
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] with the titles of mailings that still need it.
+    /// [`Error::InUse`] with the titles of up to three unfinished mailings that use it.
     pub async fn delete(tx: &mut Tx, owner: UserId, id: MessageId) -> Result<bool, Error> {
         let needed: Vec<String> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT title
@@ -314,13 +319,13 @@ impl Message {
         Ok(removed > 0)
     }
 
-    /// As letters are made from it.
+    /// The content for making letters.
     #[must_use]
     pub fn content(&self) -> Content {
         MessageDraft::from(self.clone()).content()
     }
 
-    /// Names of attributes that the latest recipients have, for the menu of personal fields.
+    /// Attribute names of the latest recipients, for the menu of personal fields.
     pub async fn attribute_names(tx: &mut Tx, owner: UserId) -> Result<Vec<String>, Error> {
         let rows: Vec<sqlx::types::Json<serde_json::Map<String, serde_json::Value>>> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT attributes FROM recipients WHERE owner_id = $1 ORDER BY id DESC LIMIT $2",

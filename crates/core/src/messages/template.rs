@@ -1,19 +1,21 @@
-//! Personal fields: `{{ name }}`, `{{ attributes.city | default("…") }}`, conditions and loops in a letter.
+//! Personal fields: `{{ name }}`, `{{ attributes.city | default("…") }}`, conditions and loops in a
+//! letter.
 //!
-//! A small part of Jinja in a sandbox. What a template may use:
+//! A sandboxed subset of Jinja. A template may use:
 //!
-//! - names: `name`, `first_name` (see [`first_name`]), `email`, `attributes.…` (`attributes["two words"]`),
-//!   `unsubscribe_url`; what a person does not have is empty text;
-//! - `{% if … %} … {% elif … %} … {% else %} … {% endif %}`, `{% for x in attributes.items %} … {% endfor %}`, `{# … #}`;
+//! - names: `name`, `first_name` (see [`first_name`]), `email`, `attributes.…` (`attributes["two
+//!   words"]`), `unsubscribe_url`; a missing value is empty text;
+//! - `{% if … %} … {% elif … %} … {% else %} … {% endif %}`, `{% for x in attributes.items %} … {%
+//!   endfor %}`, `{# … #}`;
 //! - comparison, `and`, `or`, `not`, `in`, `is`, `~`, `+`, `-`, `/`, `%`;
-//! - filters `default`, `upper`, `lower`, `title`, `capitalize`, `trim`, `truncate`, `replace`, `length`, `join`,
-//!   `first`, `last`, `round`, `int`, `float`, `date`, `urlencode`; tests `defined`, `undefined`, `none`, `empty`,
-//!   `string`, `number`, `odd`, `even`.
+//! - filters `default`, `upper`, `lower`, `title`, `capitalize`, `trim`, `truncate`, `replace`,
+//!   `length`, `join`, `first`, `last`, `round`, `int`, `float`, `date`, `urlencode`; tests
+//!   `defined`, `undefined`, `none`, `empty`, `string`, `number`, `odd`, `even`.
 //!
-//! Everything else is refused when a message is saved, not when the letter is made.
+//! Everything else is rejected when a mailing's message is checked, not when a letter is made.
 //!
-//! *Invariants*: values are escaped in HTML and nowhere else (F13), and nothing can switch that off; time, depth,
-//! memory and size of a rendering are bounded whatever template and values are.
+//! *Invariants*: values are escaped in HTML and nowhere else (F13), and a template cannot turn that
+//! off. Time, depth, memory and output size of a rendering are bounded for any template and values.
 
 mod filters;
 mod first_name;
@@ -42,28 +44,28 @@ pub const NAMES: [&str; 5] = [
     "unsubscribe_url",
 ];
 
-/// Most steps of one rendering.
+/// Most engine steps per rendering.
 const FUEL: u64 = 50_000;
 /// Deepest recursion inside the engine.
 const RECURSION: usize = 32;
-/// The name of the one template in its environment.
+/// The name of the only template in its environment.
 const TEMPLATE: &str = "letter";
 
-/// Which part of a letter a template is; decides about escaping and size.
+/// The part of a letter a template is for; determines escaping and size limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// One line of plain text.
+    /// Plain text, one line.
     Subject,
-    /// One line of plain text, shown in the list of letters behind the subject.
+    /// Plain text, one line, shown after the subject in the inbox.
     PreviewText,
-    /// HTML.
+    /// HTML; values are escaped.
     Html,
     /// Plain text.
     Text,
 }
 
 impl Part {
-    /// The form field's name.
+    /// Name of the form field.
     #[must_use]
     pub const fn field(self) -> &'static str {
         match self {
@@ -74,7 +76,7 @@ impl Part {
         }
     }
 
-    /// Longest source in bytes.
+    /// Longest source, in bytes.
     #[must_use]
     pub const fn max_source(self) -> usize {
         match self {
@@ -84,21 +86,21 @@ impl Part {
         }
     }
 
-    /// Longest result in bytes.
+    /// Longest result, in bytes.
     const fn max_output(self) -> usize {
         2 * self.max_source()
     }
 }
 
-/// Why a template cannot be used, or could not be filled in.
+/// Why a template cannot be used or rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {code} {detail}")]
 pub struct TemplateError {
-    /// Where, from 1.
+    /// Line number, from 1.
     pub line: usize,
     /// Language-neutral code, `template_…`.
     pub code: &'static str,
-    /// The word it is about, or what the engine said (English).
+    /// The word concerned, or the engine's message in English.
     pub detail: String,
 }
 
@@ -131,19 +133,19 @@ impl TemplateError {
     }
 }
 
-/// A template that passed all checks, ready to be filled in many times.
+/// A checked and compiled template, to be rendered many times.
 #[derive(Debug)]
 pub struct Template {
     env: Environment<'static>,
     part: Part,
-    /// Without any tag: the source is the result.
+    /// The source, if it has no tags; it is then also the result.
     constant: Option<String>,
-    /// Names used, with the line of their first use, in that order.
+    /// Names used, each with the line of its first use, in that order.
     names: Vec<(String, usize)>,
 }
 
 impl Template {
-    /// Checks and compiles.
+    /// Checks and compiles a template.
     pub fn compile(part: Part, source: &str) -> Result<Self, TemplateError> {
         if source.len() > part.max_source() {
             return Err(TemplateError::new(
@@ -199,7 +201,7 @@ impl Template {
         self.names.iter().any(|(used, _)| used == name)
     }
 
-    /// Names that nobody has, as warnings: they will always be empty.
+    /// Warnings about unknown names, which would always be empty.
     #[must_use]
     pub fn unknown_names(&self) -> Vec<TemplateError> {
         self.names
@@ -209,7 +211,8 @@ impl Template {
             .collect()
     }
 
-    /// Fills in one person's values.
+    /// Renders the template for one person. Fails if a limit is exceeded or a value does not fit an
+    /// operation.
     pub fn render(&self, values: &Values) -> Result<String, TemplateError> {
         if let Some(constant) = &self.constant {
             return Ok(constant.clone());
@@ -233,7 +236,8 @@ impl Template {
     }
 }
 
-/// A single line: control characters and line separators become spaces (F12), runs of white space one space.
+/// Makes a single line: control characters and line separators become spaces (F12), runs of white
+/// space one space.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -249,7 +253,7 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// Whether the letter's reader sees the unsubscribe link that the author placed: outside of conditions, loops and
+/// Whether the author placed this name where every reader sees it: outside of conditions, loops and
 /// HTML comments.
 #[must_use]
 pub(crate) fn always_uses(source: &str, name: &str) -> bool {
@@ -267,7 +271,7 @@ pub(crate) fn always_uses(source: &str, name: &str) -> bool {
     })
 }
 
-/// Writes a value as people read it: nothing for what is missing, lists with commas, HTML escaped where it must be.
+/// Formats a value for people: missing ones as nothing, lists with commas, escaped in HTML.
 fn format(
     out: &mut minijinja::Output<'_>,
     state: &mut State<'_, '_>,
@@ -291,7 +295,7 @@ fn format(
     written.map_err(|_| minijinja::Error::from(ErrorKind::WriteFailure))
 }
 
-/// Escapes text for HTML, in content and in quoted attributes.
+/// Escapes text for HTML content and quoted attributes.
 pub(crate) fn escape_html(out: &mut impl std::fmt::Write, text: &str) -> std::fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
@@ -308,7 +312,7 @@ pub(crate) fn escape_html(out: &mut impl std::fmt::Write, text: &str) -> std::fm
     out.write_str(rest)
 }
 
-/// A buffer that fails when it becomes too long.
+/// A buffer with a maximum length; writing more is an error.
 struct Limited {
     bytes: Vec<u8>,
     limit: usize,

@@ -1,5 +1,5 @@
-//! What the last weeks were like, what comes, and what needs attention: of one user, and of everybody for those who
-//! moderate (R2, R29, R36).
+//! Recent results, upcoming mailings and what needs attention, for one user or, for moderators, for
+//! the whole service (R2, R29, R36).
 
 use std::time::Duration;
 
@@ -9,91 +9,93 @@ use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::mailing::Mailing;
 
-/// How far it looks back.
+/// How far back the dashboard looks.
 pub const BACK: Duration = Duration::from_hours(30 * 24);
-/// How far it looks ahead.
+/// How far ahead it looks.
 pub const AHEAD: Duration = Duration::from_hours(35 * 24);
-/// Most mailings whose next moments it shows.
+/// Most mailings whose upcoming dates are shown.
 const MAILINGS: i64 = 200;
-/// Most moments of one mailing.
+/// Most upcoming dates of one mailing.
 const MOMENTS: usize = 40;
-/// Most lines of what needs attention.
+/// Most entries that need attention.
 const LINES: i64 = 20;
-/// A run of which more than one letter in so many failed needs attention.
+/// A run needs attention if more than one letter in this many failed.
 const MANY: i64 = 10;
 
-/// One user's last weeks and next ones.
+/// The dashboard of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dashboard {
-    /// What became of the runs that began since [`BACK`].
+    /// Results of the runs that began within [`BACK`].
     pub past: Vec<Past>,
-    /// Moments at which mailings begin until [`AHEAD`], the next one first.
+    /// Times at which mailings begin within [`AHEAD`], next first.
     pub upcoming: Vec<Upcoming>,
-    /// What needs attention, the most urgent first.
+    /// What needs attention, most urgent first.
     pub attention: Vec<Attention>,
-    /// Recipients added in each of the last weeks, the oldest first.
+    /// Recipients added per week, as the start of the week and their number. Eight weeks, oldest
+    /// first.
     pub growth: Vec<(Moment, i64)>,
-    /// Addresses that get nothing.
+    /// Suppressed addresses.
     pub suppressed: i64,
-    /// Of these added since [`BACK`].
+    /// Addresses suppressed within [`BACK`].
     pub suppressed_lately: i64,
 }
 
-/// What the runs that began within a quarter of an hour came to; days of every time zone are made of such quarters.
+/// Results of the runs that began in the same quarter of an hour. Quarters can be summed up to days
+/// in every time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct Past {
-    /// When it began.
+    /// Start of the quarter.
     pub at: Moment,
-    /// Letters accepted.
+    /// Letters accepted by the mail server.
     pub sent: i64,
-    /// Letters refused for good.
+    /// Letters that failed permanently.
     pub failed: i64,
 }
 
-/// A moment at which a mailing begins.
+/// A future date of a mailing.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Upcoming {
-    /// The moment.
+    /// When the mailing begins.
     pub at: Moment,
-    /// The mailing.
+    /// Which mailing begins.
     #[sqlx(rename = "mailing_id")]
     pub mailing: MailingId,
-    /// Its title.
+    /// The mailing's title.
     pub title: String,
 }
 
-/// Something that needs attention.
+/// Something that needs the user's attention.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Attention {
-    /// `waiting`, `disabled`, `skipped`, `failed`, `in_doubt`.
+    /// One of `waiting`, `disabled`, `skipped`, `failed`, `in_doubt`.
     pub what: String,
-    /// The mailing.
+    /// The mailing concerned.
     pub mailing_id: MailingId,
-    /// Its title.
+    /// The mailing's title.
     pub title: String,
-    /// Whose it is.
+    /// The mailing's owner.
     pub owner_id: UserId,
-    /// His address.
+    /// The owner's e-mail address.
     pub owner_email: String,
-    /// The run, if it is about one.
+    /// The run, if it concerns a single one.
     pub run_id: Option<RunId>,
-    /// How many letters or dates.
+    /// Number of letters, or of skipped dates.
     pub count: i64,
-    /// Since when.
+    /// When it began.
     pub at: Moment,
 }
 
-/// Whose runs are looked at.
+/// Whose runs are included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Whose {
-    /// One user's.
+    /// Those of one user.
     Of(UserId),
-    /// All users'.
+    /// Those of all users.
     All,
 }
 
 impl Whose {
-    /// What is bound to `$1`.
+    /// The value bound to `$1`.
     const fn owner(self) -> Option<UserId> {
         match self {
             Self::Of(owner) => Some(owner),
@@ -102,7 +104,8 @@ impl Whose {
     }
 }
 
-/// A statement about runs `r`, as the database looks for them by owner or without.
+/// The variant of a statement about runs `r` that can use the right index: by owner, or across all
+/// owners.
 macro_rules! runs_of {
     ($whose:expr, $sql:ident) => {
         match $whose {
@@ -183,7 +186,7 @@ macro_rules! skipped_sql {
 }
 
 impl Dashboard {
-    /// Of one user.
+    /// Loads the dashboard of one user.
     pub async fn of(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Self, Error> {
         let since = now - BACK;
         let (suppressed, suppressed_lately): (i64, i64) = on_db!(tx, conn => sqlx::query_as(
@@ -207,7 +210,7 @@ impl Dashboard {
     }
 }
 
-/// What became of the runs that began since then.
+/// Results of the runs that began since `since`, per quarter of an hour.
 pub(crate) async fn past(tx: &mut Tx, whose: Whose, since: Moment) -> Result<Vec<Past>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(runs_of!(whose, past_sql))
         .bind(whose.owner())
@@ -216,7 +219,8 @@ pub(crate) async fn past(tx: &mut Tx, whose: Whose, since: Moment) -> Result<Vec
         .await)?)
 }
 
-/// Runs that wait, of which many letters failed or some are in doubt, and moments that were missed since then.
+/// Runs that are waiting, runs since `since` with many failed or doubtful letters, and dates
+/// skipped since then.
 pub(crate) async fn attention(
     tx: &mut Tx,
     whose: Whose,
@@ -246,7 +250,7 @@ pub(crate) async fn attention(
     Ok(found)
 }
 
-/// Mailings that managers switched off.
+/// Running or paused mailings that a moderator disabled.
 async fn disabled(tx: &mut Tx, owner: UserId) -> Result<Vec<Attention>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT 'disabled' AS what, m.id AS mailing_id, m.title, u.id AS owner_id, u.email AS owner_email, NULL AS run_id,
@@ -282,7 +286,7 @@ async fn upcoming(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<Upcomin
     Ok(found)
 }
 
-/// Ids begin with the moment at which they were made: what was added in a week is a range of them.
+/// Ids are ordered by creation time, so the recipients added in a week are a range of ids.
 async fn growth(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<(Moment, i64)>, Error> {
     const WEEK: i64 = 7 * 86_400_000;
     let mut weeks = Vec::new();

@@ -1,12 +1,12 @@
-//! The end of an account, and of everything in it.
+//! Deletes an account and everything it owns.
 //!
-//! [`User::delete`] is one short transaction: the account loses its address, name and keys, is logged out everywhere and
-//! blocked, so that its letters stop within a second; from then on nobody finds it. What it owned goes afterwards, in slices
-//! ([`User::erase_deleted`]), and its row last.
+//! [`User::delete`] is one short transaction. It clears the account's address, name and keys, ends
+//! all sessions, and blocks the account, so its letters stop within a second and nobody can find
+//! it. What it owned is deleted afterwards in slices ([`User::erase_deleted`]), and its row last.
 //!
-//! *Design note*: its suppressions go too. They exist so that an owner does not write to somebody again, and this owner writes
-//! to nobody any more. The links in letters already sent still answer that nothing more will come, which is true, and
-//! store nothing.
+//! *Design note*: its suppressions are deleted too. They keep an owner from writing to somebody
+//! again, and this owner sends nothing any more. Unsubscribe links in letters already sent still
+//! confirm that nothing more will come, which is true, but store nothing.
 
 use serde_json::json;
 
@@ -25,31 +25,31 @@ use crate::platform::stored_file::StoredFile;
 use crate::platform::time::Moment;
 use crate::sending::mailing::Mailing;
 
-/// Rows removed in one transaction; keeps other writers waiting for no more than a moment.
+/// Rows deleted per transaction; small, so that other writers do not wait long.
 const SLICE: i64 = 2_000;
-/// Mailings looked at before the next pause.
+/// Mailings deleted per batch.
 const MAILINGS: i64 = 100;
 
-/// What goes with an account.
+/// What is deleted with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Belongings {
-    /// Its recipients.
+    /// Number of its recipients.
     pub recipients: i64,
-    /// Its lists.
+    /// Number of its lists.
     pub lists: i64,
-    /// Its messages.
+    /// Number of its messages.
     pub messages: i64,
-    /// Its mailings.
+    /// Number of its mailings.
     pub mailings: i64,
-    /// Those among them that are running or paused.
+    /// Those of its mailings that are running or paused.
     pub running: i64,
-    /// Letters in the log of its mailings.
+    /// Letters in the logs of its mailings.
     pub letters: i64,
-    /// Addresses that asked for no more letters, or got none for another reason.
+    /// Addresses that unsubscribed or are suppressed for another reason.
     pub suppressions: i64,
 }
 
-/// Large tables, emptied before the account's row takes the small ones with it.
+/// Large tables, emptied in slices before deleting the account's row cascades to the small ones.
 const LARGE: [&str; 4] = [
     "DELETE FROM memberships WHERE owner_id = $1 AND (list_id, recipient_id) IN
          (SELECT list_id, recipient_id FROM memberships WHERE owner_id = $1 LIMIT $2)",
@@ -62,7 +62,7 @@ const LARGE: [&str; 4] = [
 ];
 
 impl User {
-    /// Counts what would go with an account.
+    /// Counts what would be deleted with an account.
     pub async fn belongings(tx: &mut Tx, id: UserId) -> Result<Belongings, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,
@@ -78,7 +78,8 @@ impl User {
         .await)?)
     }
 
-    /// Deletes an account; returns it as it was. Letters about it must be queued before, without an owner.
+    /// Deletes an account and returns it as it was; `None` if there is no such account. Letters
+    /// about the deletion must be queued before, without an owner.
     ///
     /// # Errors
     ///
@@ -142,8 +143,9 @@ impl User {
         Ok(Some(user))
     }
 
-    /// Removes what deleted accounts owned, and then their rows. Each transaction is short; when it is interrupted, the
-    /// next call goes on. Returns how many accounts are gone wholly, and whether some have to wait for letters in flight.
+    /// Deletes what deleted accounts owned, and then their rows, in short transactions. If it is
+    /// interrupted, the next call continues. Returns the number of accounts erased completely, and
+    /// whether some still wait for letters in flight.
     pub async fn erase_deleted(db: &Db, now: Moment) -> Result<(u64, bool), Error> {
         let mut tx = db.read().await?;
         let deleted: Vec<UserId> = on_db!(&mut tx, conn => sqlx::query_scalar(
@@ -176,7 +178,8 @@ impl User {
     }
 }
 
-/// Cancels and removes the mailings of a deleted account; false while letters of one are still in flight.
+/// Cancels and deletes the mailings of a deleted account. `false` while one still has letters in
+/// flight.
 async fn erase_mailings(db: &Db, owner: UserId, now: Moment) -> Result<bool, Error> {
     let mut tx = db.write().await?;
     let open: Vec<MailingId> = on_db!(&mut tx, conn => sqlx::query_scalar(

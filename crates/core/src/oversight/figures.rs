@@ -1,25 +1,25 @@
-//! What the home page tells about the whole service (R52–R54).
+//! The numbers about the whole service on the home page (R52–R54).
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::time::Moment;
 
-/// Numbers over all users.
+/// Totals over all users.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::FromRow,
 )]
 pub struct Figures {
-    /// Mailings in all.
+    /// All mailings.
     pub mailings: i64,
-    /// Running, not paused, not disabled, inside the window.
+    /// Mailings that are running, not paused, not disabled and between their start and end.
     pub active: i64,
-    /// Distinct normalised addresses: a person in the lists of two users is one.
+    /// Distinct normalised addresses: a recipient of two users counts once.
     pub recipients: i64,
 }
 
 impl Figures {
-    /// Counts. Reads every address, so it takes about a second for a million recipients: whoever shows figures at every
-    /// view keeps them for a while.
+    /// Counts them. This scans every address, about a second for a million recipients, so callers
+    /// should cache the result.
     pub async fn count(tx: &mut Tx, now: Moment) -> Result<Self, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM mailings) AS mailings,

@@ -1,12 +1,14 @@
-//! Moderation: what managers and administrators do to others' accounts and mailings (R36–R43).
+//! Moderation: what managers and administrators can do to other users' accounts and mailings
+//! (R36–R43).
 //!
-//! A [`Moderator`] reads everything and changes two facts: whether an account is blocked and whether a mailing is switched
-//! off. An [`Administrator`] changes roles and accounts besides. Neither has an operation that makes, edits or deletes a
-//! mailing or a message. Every change leaves an [`Audit`] entry in its transaction.
+//! A [`Moderator`] can read everything and change two things: whether an account is blocked and
+//! whether a mailing is disabled. An [`Administrator`] can also change roles and accounts. Neither
+//! can create, edit or delete a mailing or a message. Every change adds an [`Audit`] entry in the
+//! same transaction.
 //!
-//! *Invariants*: only these types reach across owners, and only somebody with the role, or the operator on the command
-//! line, becomes one. There is always an administrator who can log in. The database refuses mailings and messages of an
-//! account that does not send.
+//! *Invariants*: only these types cross owner boundaries, and only users with the role or the
+//! operator on the command line can obtain one. There is always an administrator who can log in.
+//! The database rejects mailings and messages of an account whose role does not send.
 
 mod accounts;
 mod mailings;
@@ -35,7 +37,7 @@ use crate::sending::outbox::OutboxLetter;
 /// Longest reason, in characters.
 pub const REASON_MAX: usize = 1_000;
 
-/// Somebody who may moderate.
+/// Proof that somebody may moderate.
 #[derive(Debug, Clone)]
 pub struct Moderator {
     id: Option<UserId>,
@@ -44,7 +46,7 @@ pub struct Moderator {
 }
 
 impl Moderator {
-    /// The operator, by a command.
+    /// The operator, on the command line.
     #[must_use]
     pub fn command() -> Self {
         Self {
@@ -54,7 +56,7 @@ impl Moderator {
         }
     }
 
-    /// A manager or an administrator; `None`: the user is neither, or may do nothing at present.
+    /// A moderator, if the user is a verified and unblocked manager or administrator.
     #[must_use]
     pub fn of(user: &User) -> Option<Self> {
         let may = user.role.moderates() && user.blocked_at.is_none() && user.verified_at.is_some();
@@ -65,7 +67,7 @@ impl Moderator {
         })
     }
 
-    /// Who stands in the audit log.
+    /// The name and id for the audit log.
     #[must_use]
     pub fn actor(&self) -> Actor<'_> {
         Actor {
@@ -74,12 +76,14 @@ impl Moderator {
         }
     }
 
-    /// Blocks an account: its sessions end, its letters stop within a second, nobody logs into it. Returns the account
-    /// as it was, and whether anything changed.
+    /// Blocks an account: its sessions end, its letters stop within a second, and nobody can log
+    /// in. Returns the account as it was and whether anything changed, or `None` if there is no
+    /// such account.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] without a reason, for the moderator's own account and for an administrator's.
+    /// [`Error::Invalid`] without a reason, for the moderator's own account and for an
+    /// administrator.
     pub async fn block(
         &self,
         tx: &mut Tx,
@@ -119,11 +123,11 @@ impl Moderator {
         Ok(Some((user, true)))
     }
 
-    /// Lifts a block; the account goes on where it was stopped. Returns as [`Moderator::block`].
+    /// Lifts a block; the account's mailings continue. Returns the same as [`Moderator::block`].
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a reason that is too long; none is needed.
+    /// [`Error::Invalid`] if the reason is too long; it may be empty.
     pub async fn unblock(
         &self,
         tx: &mut Tx,
@@ -150,8 +154,9 @@ impl Moderator {
         Ok(Some((user, true)))
     }
 
-    /// Switches a mailing off: its letters stop within a second, and its owner sees why and cannot lift it. Returns the
-    /// mailing as it was, its owner, and whether anything changed.
+    /// Disables a mailing: its letters stop within a second; its owner sees the reason and cannot
+    /// undo it. Returns the mailing as it was, its owner and whether anything changed, or `None` if
+    /// there is no such mailing.
     ///
     /// # Errors
     ///
@@ -179,11 +184,12 @@ impl Moderator {
         Ok(Some((mailing, owner, true)))
     }
 
-    /// Switches a mailing on again; it goes on as its owner left it. Returns as [`Moderator::disable`].
+    /// Enables a mailing again, in the status its owner left it in. Returns the same as
+    /// [`Moderator::disable`].
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a reason that is too long; none is needed.
+    /// [`Error::Invalid`] if the reason is too long; it may be empty.
     pub async fn enable(
         &self,
         tx: &mut Tx,
@@ -225,12 +231,12 @@ impl Moderator {
     }
 }
 
-/// An account as the subject of an entry.
+/// An account as the subject of an audit entry.
 fn about(user: &User) -> Subject<'_> {
     Subject::user(user.id, &user.email)
 }
 
-/// A reason that has to be given.
+/// A trimmed reason that must not be empty.
 fn check_reason(reason: &str) -> Result<&str, Error> {
     let reason = check_text(reason)?;
     if reason.is_empty() {

@@ -1,4 +1,4 @@
-//! What a user sees first: how much there is, and how the latest mailings go.
+//! A user's start page: totals and the latest mailings.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -9,51 +9,51 @@ use crate::sending::mailing::Status;
 /// Most mailings in an overview.
 const RECENT: i64 = 5;
 
-/// One user's things in numbers.
+/// The totals of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
-    /// Recipients.
+    /// Number of recipients.
     pub recipients: i64,
-    /// Lists.
+    /// Number of lists.
     pub lists: i64,
-    /// Messages.
+    /// Number of messages.
     pub messages: i64,
-    /// Mailings.
+    /// Number of mailings.
     pub mailings: i64,
-    /// A mailing was started before.
+    /// Whether a mailing was ever started.
     pub started: bool,
-    /// The latest mailings, the newest first.
+    /// The latest mailings, newest first.
     pub recent: Vec<RecentMailing>,
 }
 
-/// A mailing with the numbers of its latest run.
+/// A mailing with the counters of its latest run.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct RecentMailing {
-    /// Its id.
+    /// The mailing's id.
     pub id: MailingId,
-    /// Its title.
+    /// The mailing's title.
     pub title: String,
-    /// How far it is.
+    /// The mailing's current status.
     #[sqlx(try_from = "String")]
     pub status: Status,
-    /// When a moderator switched it off; `None`: not.
+    /// When a moderator disabled it; `None` if it is enabled.
     pub disabled_at: Option<Moment>,
-    /// Its runs that are not over.
+    /// Number of its unfinished runs.
     pub open_runs: i64,
-    /// When it begins next.
+    /// When it is due next, if ever.
     pub next_due_at: Option<Moment>,
-    /// Deliveries of the latest run; 0 without a run.
+    /// Deliveries of the latest run; 0 if there is none.
     pub planned: i64,
-    /// Of these accepted by the mail server.
+    /// Deliveries of the latest run accepted by the mail server.
     pub sent: i64,
-    /// Of these failed.
+    /// Deliveries of the latest run that failed.
     pub failed: i64,
-    /// Of these waiting for another attempt.
+    /// Deliveries of the latest run waiting for a retry.
     pub deferred: i64,
 }
 
 impl Overview {
-    /// The overview of one user.
+    /// Loads the overview of one user.
     pub async fn of(tx: &mut Tx, owner: UserId) -> Result<Self, Error> {
         let (recipients, lists, messages, mailings, started): (i64, i64, i64, i64, i64) = on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1),

@@ -1,14 +1,15 @@
-//! E-mail addresses.
+//! Email addresses.
 //!
-//! An [`EmailAddress`] is one that may go to a mail server: no control character, no quoted local part, no source
-//! route, no IP literal can be one (F12), its domain is a public looking name in A-labels (F7), its lengths fit SMTP (F9).
+//! An [`EmailAddress`] is safe to pass to a mail server. It has no control characters, quoted local
+//! part, source route or IP literal (F12); its domain is a public-looking name in A-labels (F7);
+//! its lengths fit SMTP (F9).
 //!
-//! *Invariants*: [`EmailAddress::as_str`] read again gives the same address; two addresses are the same person's
-//! exactly when their [`EmailAddress::key`] is equal.
+//! *Invariants*: parsing [`EmailAddress::as_str`] gives the same address; two addresses belong to
+//! the same person exactly when their [`EmailAddress::key`] is equal.
 //!
-//! *Design notes*: quoted local parts (`"a b"@example.org`) are legal and practically never real; they are refused as a
-//! whole because every odd byte that ever became an SMTP command came in one. Case is folded letter by letter, not
-//! by [`str::to_lowercase`], whose final sigma depends on the neighbours.
+//! *Design notes*: quoted local parts (`"a b"@example.org`) are legal but practically never used.
+//! They are refused, because they are how odd bytes get into SMTP commands. Case is folded
+//! character by character, because [`str::to_lowercase`] maps a final sigma by its neighbours.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,25 +26,26 @@ const MAX_ADDRESS: usize = 254;
 /// Longest label of a domain (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// A checked address.
+/// A validated address.
 ///
-/// Equality is that of the text; whether two addresses are the same person's says [`EmailAddress::key`].
+/// Equality compares the text. To tell whether two addresses belong to the same person, compare
+/// [`EmailAddress::key`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress {
     text: Box<str>,
-    /// The key where it differs from the text.
+    /// Set only where it differs from the text.
     key: Option<Box<str>>,
-    /// Where the `@` is.
+    /// Byte offset of the `@`.
     at: u8,
 }
 
-/// Why a text is no address.
+/// Why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Nothing there.
+    /// Empty after trimming.
     #[error("the address is empty")]
     Empty,
-    /// No `@`.
+    /// There is no `@`.
     #[error("the address has no @")]
     NoAt,
     /// Nothing before the `@`.
@@ -52,43 +54,43 @@ pub enum AddressError {
     /// More than 64 octets before the `@`.
     #[error("the part before the @ is longer than 64 octets")]
     LocalTooLong,
-    /// A dot at the begin, at the end, or two in a row before the `@`.
+    /// A leading, trailing or doubled dot before the `@`.
     #[error("a dot stands at the wrong place before the @")]
     LocalDot,
-    /// A character that cannot stand before the `@`.
+    /// A character that is not allowed before the `@`.
     #[error("a character that is not allowed stands before the @")]
     LocalCharacter,
     /// A quoted local part.
     #[error("quoted addresses are not supported")]
     Quoted,
-    /// A control character or an invisible one, anywhere.
+    /// A control or invisible character, anywhere.
     #[error("the address contains a control character")]
     Control,
-    /// A space inside.
+    /// White space inside.
     #[error("the address contains a space")]
     Space,
-    /// Nothing behind the `@`.
+    /// Nothing after the `@`.
     #[error("nothing stands behind the @")]
     DomainEmpty,
     /// No dot in the domain.
     #[error("the domain has no dot")]
     DomainDot,
-    /// The domain is longer than a name can be.
+    /// The domain is longer than a DNS name may be.
     #[error("the domain is too long")]
     DomainTooLong,
-    /// A label of the domain is empty, too long, or has a wrong character.
+    /// A label of the domain is empty, too long, or has an invalid character.
     #[error("the domain is not a valid name")]
     DomainInvalid,
-    /// An IP address in place of a domain.
+    /// An IP address instead of a domain name.
     #[error("an IP address is not a domain")]
     DomainIp,
-    /// More than 254 octets in all.
+    /// More than 254 octets in total.
     #[error("the address is longer than 254 octets")]
     TooLong,
 }
 
 impl AddressError {
-    /// The language-neutral code.
+    /// The language-neutral code; pages translate it as `error-{code}`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -112,8 +114,9 @@ impl AddressError {
 }
 
 impl EmailAddress {
-    /// Reads an address as people type or paste it: outer white space is dropped, Unicode brought to NFC, the domain
-    /// to lower-case A-labels; the local part stays as typed.
+    /// Parses an address as people type or paste it: trims white space and invisible characters,
+    /// normalises Unicode to NFC and converts the domain to lower-case A-labels. The local part
+    /// keeps its case.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
         if text.is_ascii() {
@@ -123,7 +126,7 @@ impl EmailAddress {
         }
     }
 
-    /// The way of nearly all addresses: one copy, and a second one only where the key differs.
+    /// The common case: one allocation, and a second only where the key differs.
     fn from_ascii(text: &str) -> Result<Self, AddressError> {
         let (local, domain) = split(text)?;
         check_local(local)?;
@@ -140,7 +143,7 @@ impl EmailAddress {
         Self::assemble(local, &to_a_labels(domain)?)
     }
 
-    /// Puts checked parts together. The domain is ASCII.
+    /// Joins validated parts. The domain must be ASCII.
     fn assemble(local: &str, domain: &str) -> Result<Self, AddressError> {
         if local.len() + 1 + domain.len() > MAX_ADDRESS {
             return Err(AddressError::TooLong);
@@ -166,13 +169,13 @@ impl EmailAddress {
         })
     }
 
-    /// As it is sent to: the local part as typed, the domain in A-labels.
+    /// The form sent to mail servers: the local part as typed, the domain in A-labels.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What uniqueness is on: the local part in lower case, the domain in A-labels.
+    /// The form that uniqueness is based on: the local part in lower case, the domain in A-labels.
     #[must_use]
     pub fn key(&self) -> &str {
         self.key.as_deref().unwrap_or(&self.text)
@@ -190,13 +193,13 @@ impl EmailAddress {
         &self.text[usize::from(self.at) + 1..]
     }
 
-    /// Whether only a server with SMTPUTF8 can take it (F7, RFC 6531).
+    /// Whether only a server with SMTPUTF8 can accept it (F7, RFC 6531).
     #[must_use]
     pub fn needs_smtputf8(&self) -> bool {
         !self.local().is_ascii()
     }
 
-    /// As people read it: the domain in its own letters where that reads back to the same domain.
+    /// For display: the domain in Unicode if it decodes without errors, otherwise in A-labels.
     #[must_use]
     pub fn to_display(&self) -> String {
         let domain = self.domain();
@@ -243,7 +246,7 @@ impl<'de> serde::Deserialize<'de> for EmailAddress {
     }
 }
 
-/// Parts at the last `@`; what is wrong with the text as a whole is said first.
+/// Splits at the last `@`. Errors of the text as a whole take precedence.
 fn split(text: &str) -> Result<(&str, &str), AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);
@@ -272,14 +275,14 @@ fn split(text: &str) -> Result<(&str, &str), AddressError> {
     if domain.is_empty() {
         return Err(AddressError::DomainEmpty);
     }
-    // before any costly step; the limit on the result comes with the labels
+    // before any costly step; `check_domain` applies the exact limit
     if domain.len() > 4 * MAX_DOMAIN {
         return Err(AddressError::DomainTooLong);
     }
     Ok((local, domain))
 }
 
-/// A dot-atom (RFC 5322 §3.2.3), with the letters of RFC 6531.
+/// Checks for a dot-atom (RFC 5322 §3.2.3) with the extra characters of RFC 6531.
 fn check_local(local: &str) -> Result<(), AddressError> {
     let mut after_dot = true;
     for c in local.bytes() {
@@ -308,7 +311,7 @@ const fn is_atext(c: u8) -> bool {
     )
 }
 
-/// Whether a label is already encoded.
+/// Whether any label is already encoded as an A-label.
 fn has_a_label(domain: &str) -> bool {
     domain.split('.').any(|label| {
         label
@@ -333,7 +336,8 @@ fn to_a_labels(domain: &str) -> Result<String, AddressError> {
     Ok(ascii.into_owned())
 }
 
-/// Letters, digits and hyphens in at least two labels, the last of which is no number (RFC 1123 §2.1).
+/// Checks for letters, digits and hyphens in at least two labels, the last one not a number
+/// (RFC 1123 §2.1).
 fn check_domain(domain: &str) -> Result<(), AddressError> {
     if domain.starts_with('[') {
         return Err(AddressError::DomainIp);
@@ -364,7 +368,8 @@ fn check_domain(domain: &str) -> Result<(), AddressError> {
     Ok(())
 }
 
-/// Marks that are not seen: zero-width, direction, byte order, line separators, and what is no character at all.
+/// Invisible characters: zero-width, direction, byte order and line separator marks, and code
+/// points that are not characters.
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -399,7 +404,7 @@ mod tests {
         assert!(!address.needs_smtputf8());
     }
 
-    /// F7: the domain travels in A-labels, whatever it was typed in.
+    /// F7: a domain is converted to A-labels, whatever form it was typed in.
     #[test]
     fn idn_domains_become_a_labels() {
         let typed = ok("info@Пример.РФ");
@@ -407,7 +412,7 @@ mod tests {
         assert_eq!(typed, ok("info@XN--E1AFMKFD.xn--p1ai"));
         assert_eq!(typed.to_display(), "info@пример.рф");
         assert_eq!(ok("a@straße.de").domain(), "xn--strae-oqa.de");
-        // ideographic full stop
+        // with an ideographic full stop
         assert_eq!(ok("a@例え。jp").domain(), "xn--r8jz45g.jp");
     }
 
@@ -421,7 +426,7 @@ mod tests {
         assert_eq!(ok("ΟΔΟΣ@example.org").key(), ok("οδοσ@example.org").key());
     }
 
-    /// F9: lengths are checked on input.
+    /// F9: local parts, labels, domains and addresses that are too long are refused.
     #[test]
     fn lengths_are_limited() {
         let local = "l".repeat(64);
@@ -447,7 +452,7 @@ mod tests {
         );
     }
 
-    /// F12: nothing that could become an SMTP command or a header is an address.
+    /// F12: nothing that could become an SMTP command or a header is accepted as an address.
     #[test]
     fn odd_addresses_are_refused() {
         for (text, expected) in [

@@ -1,20 +1,21 @@
-//! Control characters: what no page, feed or letter shows, wherever it came from.
+//! Removal of control characters, which no page, feed or letter may contain.
 //!
-//! They are the C0 and C1 sets and DEL but for tab and line feed, and the two code points at the end of the plane that XML
-//! has no place for (XML 1.0 §2.2). A line ends with a line feed; a carriage return is another way to write one.
+//! They are C0, C1 and DEL except tab and line feed, and U+FFFE and U+FFFF, which XML does not
+//! allow (XML 1.0 §2.2). Lines end with a line feed; carriage returns are converted.
 //!
-//! *Design note*: texts are freed of them where they are shown, not only where they are saved: what older versions stored, and
-//! what a reference (`&#2;`) becomes when it is read, is then safe too.
+//! *Design note*: texts are cleaned when they are shown, not only when they are saved. That covers
+//! what older versions stored and what a reference (`&#2;`) decodes to.
 
 use std::borrow::Cow;
 
-/// What bytes 0x80–0x9F mean in HTML's references (HTML §13.2.5.80, windows-1252); the others are control characters.
+/// What browsers print for HTML references to 0x80–0x9F (HTML §13.2.5.80, windows-1252); `\0` where
+/// they print nothing.
 const PRINTED: [char; 32] = [
     '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘',
     '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
 ];
 
-/// Tells whether no text may hold this character.
+/// Whether texts must not contain this character.
 #[must_use]
 pub const fn is_control(c: char) -> bool {
     matches!(
@@ -23,7 +24,7 @@ pub const fn is_control(c: char) -> bool {
     )
 }
 
-/// The text without control characters, its lines ended by line feeds.
+/// The text without control characters, with lines ending in line feeds.
 #[must_use]
 pub fn without(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
@@ -41,8 +42,8 @@ pub fn without(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// HTML without control characters, and without references to them. References that browsers print although they name
-/// a control character (`&#150;`, a dash in windows-1252) become what is printed.
+/// HTML without control characters and references to them. A reference that browsers print as
+/// another character (`&#150;`, a dash in windows-1252) becomes that character.
 #[must_use]
 pub fn without_in_html(html: &str) -> Cow<'_, str> {
     let html = without(html);
@@ -53,7 +54,8 @@ pub fn without_in_html(html: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is left of a reference joins what stands around it, so each character is held against all that is written by then.
+/// Removing a reference can join its surroundings to another one, so each character is checked
+/// against everything written so far.
 fn without_references(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
     for c in html.chars() {
@@ -66,7 +68,7 @@ fn without_references(html: &str) -> String {
     out
 }
 
-/// If `out` ends with a reference that `next` ends, and it names a control character: takes it away.
+/// If `next` ends a reference to a control character at the end of `out`, removes or replaces it.
 fn end_reference(out: &mut String, next: char) -> bool {
     let Some((start, code)) = last_reference(out, next) else {
         return false;
@@ -86,12 +88,12 @@ fn end_reference(out: &mut String, next: char) -> bool {
     true
 }
 
-/// Where a reference at the end of the text begins, and which character it names, if `next` does not go on with it.
+/// The start and code point of a reference at the end of the text, unless `next` continues it.
 fn last_reference(text: &str, next: char) -> Option<(usize, u32)> {
     if !next.is_ascii_digit() {
         let start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         if start < text.len() && text[..start].ends_with("&#") {
-            // longer than the number of any character
+            // too large for a code point
             let code = text[start..].parse().unwrap_or(u32::MAX);
             return Some((start - 2, code));
         }
@@ -111,7 +113,7 @@ fn last_reference(text: &str, next: char) -> Option<(usize, u32)> {
 mod tests {
     use super::*;
 
-    /// R47: no control character is left of a text, whatever stands around it; tabs and line feeds are.
+    /// R47: texts lose all control characters and keep tabs and line feeds.
     #[test]
     fn texts_lose_control_characters() {
         let all: String = (0..=0xff)
@@ -125,7 +127,8 @@ mod tests {
         assert!(matches!(without("Ёжик — «да»\n"), Cow::Borrowed(_)));
     }
 
-    /// R47: nor is a reference to one, however it is written, nested in another or cut short.
+    /// R47: HTML loses references to control characters, whether decimal or hexadecimal, nested or
+    /// cut short.
     #[test]
     fn html_loses_references_to_control_characters() {
         for code in (0..0x100_u32).chain([0xfffe, 0xffff]) {

@@ -1,14 +1,15 @@
 //! The database: SQLite for one node, PostgreSQL for many.
 //!
-//! Every statement in this crate is written once and runs on both. [`Tx`] holds an open transaction on whichever
-//! database the operator configured, and the `on_db!` macro runs a statement on it. Where the dialects differ, the
-//! query matches on [`Tx`] and keeps both texts side by side.
+//! Statements are written once and run on both. [`Tx`] is an open transaction on the configured
+//! database, and the `on_db!` macro runs a statement on it. Where the dialects differ, the query
+//! matches on [`Tx`] and keeps both texts side by side.
 //!
-//! A plan depends on the statement alone, never on what was in the tables yesterday: SQLite has no statistics, and
-//! PostgreSQL is told how to read. `tests/plans` explains every statement.
+//! A plan depends on the statement alone, never on earlier table contents: SQLite has no
+//! statistics, and PostgreSQL gets fixed planner settings. `tests/plans` explains every statement.
 //!
-//! *Invariants*: a transaction is opened by the caller, one per unit of work, and never lives across HTTP, SMTP or
-//! file I/O. On SQLite every write goes through one connection (`BEGIN IMMEDIATE`), so writers queue instead of failing.
+//! *Invariants*: the caller opens a transaction, one per unit of work, and never keeps it open
+//! across HTTP, SMTP or file I/O. On SQLite all writes go through one connection
+//! (`BEGIN IMMEDIATE`), so writers queue instead of failing.
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -29,16 +30,16 @@ use crate::platform::ids::ContentVersion;
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// A statement slower than this is logged.
+/// Slower statements are logged.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// Pages of a table of PostgreSQL that may be read whole without anybody noticing.
+/// PostgreSQL may read a table of so few pages whole without a noticeable cost.
 const FEW_PAGES: i64 = 1;
 
-/// What every connection to PostgreSQL is told: rows are found through indexes and joined one by one, in the order in
-/// which a statement names its tables; and a statement is planned each time, for the tables as large as they are then.
-/// What it would choose by its statistics is right for what it last counted, and reads a whole table when an import or
-/// a mailing has filled it since.
+/// Planner settings of every PostgreSQL connection. Rows are found through indexes and joined by
+/// nested loops in the order of the statement, and each execution is planned for the current table
+/// sizes. Plans chosen by statistics fit the last `ANALYZE`, and read a whole table that an import
+/// or a mailing has filled since.
 const POSTGRES_PLANS: &str = "\
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SET enable_material = off; SET enable_memoize = off; SET join_collapse_limit = 1; SET from_collapse_limit = 1;
@@ -49,12 +50,12 @@ const POSTGRES_PLANS: &str = "\
 pub enum Db {
     /// One file, one writer.
     Sqlite {
-        /// Connections that only read; they never wait for the writer.
+        /// Read-only connections; they never wait for the writer.
         reader: SqlitePool,
-        /// The one connection that writes.
+        /// The only connection that writes.
         writer: SqlitePool,
     },
-    /// A server that many nodes share.
+    /// A server shared by many nodes.
     Postgres(PgPool),
 }
 
@@ -67,7 +68,7 @@ pub enum Tx {
     Postgres(Open<Postgres>),
 }
 
-/// The transaction of one database, and what is known of it here. It stands for its connection.
+/// A transaction on one of the databases. Dereferences to its connection.
 #[derive(Debug)]
 pub struct Open<D: Database> {
     inner: Transaction<'static, D>,
@@ -113,7 +114,7 @@ macro_rules! on_db {
     };
 }
 
-/// A statement that both databases need in words of their own.
+/// Expands the macro `$sql` to the text for the database of `$tx`.
 macro_rules! worded {
     ($tx:expr, $sql:ident $(, $more:tt)*) => {
         match $tx {
@@ -129,8 +130,9 @@ macro_rules! worded {
 )]
 pub(crate) use {on_db, worded};
 
-/// Begins a transaction in a task of its own. Who waits for it may go away (a page that is closed, a time-out); were
-/// `BEGIN` given up half-way, the driver would not know that it was sent, and hand the connection on with it.
+/// Begins a transaction in a separate task, because the caller may be cancelled (a closed page, a
+/// timeout). If `BEGIN` were dropped half-way, the driver would not know that it was sent and would
+/// reuse the connection inside that transaction.
 async fn begin(pool: &PgPool, how: &'static str) -> Result<Tx, Error> {
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin_with(how).await });
@@ -140,9 +142,9 @@ async fn begin(pool: &PgPool, how: &'static str) -> Result<Tx, Error> {
     Ok(Tx::Postgres(Open::new(inner)))
 }
 
-/// Removes what `ANALYZE` or an older version of this program left: with statistics of a table that was small, SQLite
-/// reads it whole after it has grown. Without any it takes every table for large. Dropping a table makes all
-/// connections read the schema again, those of other processes too.
+/// Drops statistics left by `ANALYZE` or an older version. With statistics of a small table SQLite
+/// reads it whole even after it has grown; without any it assumes that every table is large.
+/// Dropping a table makes all connections reload the schema, including those of other processes.
 async fn forget_statistics(options: &SqliteConnectOptions) -> Result<(), Error> {
     let mut conn = options.clone().connect().await?;
     let tables: Vec<String> = sqlx::query_scalar(
@@ -161,7 +163,8 @@ async fn forget_statistics(options: &SqliteConnectOptions) -> Result<(), Error> 
 }
 
 impl Db {
-    /// Connects to `sqlite://PATH`, `postgres://…` or `postgresql://…`. The file of SQLite is made when missing.
+    /// Connects to `sqlite://PATH`, `postgres://…` or `postgresql://…`. Creates a missing SQLite
+    /// file.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)?
@@ -181,15 +184,15 @@ impl Db {
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // FULL: a claim is on the disk before a letter of it leaves, also when the power fails.
+            // FULL: a claim must be on disk before its letters are sent, even if the power fails.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(30))
             .pragma("cache_size", "-16384")
             .pragma("temp_store", "memory")
             .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
         forget_statistics(&options).await?;
-        // A full disk makes SQLite end the transaction by itself; the driver does not notice, and could not begin another
-        // one on that connection ever again.
+        // When the disk is full, SQLite rolls back by itself. The driver does not notice and could
+        // never begin another transaction on that connection, so it is discarded.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_mins(1))
@@ -198,13 +201,13 @@ impl Db {
             .await?;
         let reader = SqlitePoolOptions::new()
             .max_connections(8)
-            // eight of them: what they read again is in the system's cache
+            // small, as there are eight; rereads hit the system's cache
             .connect_with(options.read_only(true).pragma("cache_size", "-2048"))
             .await?;
         Ok(Self::Sqlite { reader, writer })
     }
 
-    /// Connects to the SQLite file at `path`.
+    /// Connects to the SQLite file at `path`, created if missing.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         Self::connect(&format!("sqlite://{}", path.display())).await
     }
@@ -218,7 +221,7 @@ impl Db {
         }
     }
 
-    /// Applies the migrations that are still missing. Safe when several processes do it at once.
+    /// Applies pending migrations. Several processes may do so concurrently.
     pub async fn migrate(&self) -> Result<(), Error> {
         match self {
             Self::Sqlite { writer, .. } => SQLITE.run(writer).await?,
@@ -234,7 +237,7 @@ impl Db {
         all.iter().map(|one| one.checksum.to_vec()).collect()
     }
 
-    /// Applies all migrations but one, as a program did that did not know it yet.
+    /// Applies all migrations but one, as a program that did not know it did.
     #[cfg(feature = "testing")]
     pub(crate) async fn migrate_without(&self, version: i64) -> Result<(), Error> {
         let others = |all: &Migrator| {
@@ -248,7 +251,7 @@ impl Db {
         Ok(())
     }
 
-    /// How many migrations of this program the database lacks. Changes nothing.
+    /// The number of pending migrations. Changes nothing.
     pub async fn missing_migrations(&self) -> Result<usize, Error> {
         let known = match self {
             Self::Sqlite { .. } => SQLITE.iter().count(),
@@ -280,7 +283,7 @@ impl Db {
         Ok(known.saturating_sub(usize::try_from(applied).unwrap_or(0)))
     }
 
-    /// Starts a transaction that only reads: the database refuses to write in it.
+    /// Starts a read-only transaction; the database refuses writes in it.
     pub async fn read(&self) -> Result<Tx, Error> {
         tracing::trace!("a transaction begins");
         Ok(match self {
@@ -289,8 +292,8 @@ impl Db {
         })
     }
 
-    /// Starts a transaction that only reads, and whose statements all see the database as it was at the first one. (On SQLite
-    /// every transaction does.)
+    /// Starts a read-only transaction whose statements all see the same state of the database. (On
+    /// SQLite every transaction does.)
     pub async fn snapshot(&self) -> Result<Tx, Error> {
         Ok(match self {
             Self::Sqlite { .. } => self.read().await?,
@@ -304,7 +307,7 @@ impl Db {
     pub async fn write(&self) -> Result<Tx, Error> {
         tracing::trace!("a transaction begins");
         Ok(match self {
-            // Taking the write lock up front: a read that turns into a write fails at once when another process
+            // Takes the write lock first: upgrading a read fails immediately if another process
             // wrote in between.
             Self::Sqlite { writer, .. } => {
                 Tx::Sqlite(Open::new(writer.begin_with("BEGIN IMMEDIATE").await?))
@@ -313,10 +316,10 @@ impl Db {
         })
     }
 
-    /// Has PostgreSQL count the rows of tables that have doubled in size since it last did; returns how many tables.
-    /// By itself it does so a minute later, and believes until then that they are as sparse as they were: with one row
-    /// in a page, any index looks good enough. Counting takes milliseconds: columns have no statistics
-    /// (migration 0097). SQLite plans without any.
+    /// Runs `ANALYZE` on PostgreSQL tables that have doubled in size since the last one; returns
+    /// how many. Autovacuum is up to a minute late, and until then the planner assumes the old row
+    /// density: at one row per page any index looks good enough. It takes milliseconds, because
+    /// columns have no statistics (migration 0097). Does nothing on SQLite.
     pub async fn refresh_statistics(&self) -> Result<usize, Error> {
         let Self::Postgres(pool) = self else {
             return Ok(0);
@@ -331,7 +334,7 @@ impl Db {
         .fetch_all(pool)
         .await?;
         for table in &grown {
-            // another node may be at it
+            // another node may be at work on it
             let analyze = format!("ANALYZE (SKIP_LOCKED) {table}");
             sqlx::raw_sql(sqlx::AssertSqlSafe(analyze))
                 .execute(pool)
@@ -340,14 +343,14 @@ impl Db {
         Ok(grown.len())
     }
 
-    /// Answers whether the database does.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
         let mut tx = self.read().await?;
         on_db!(&mut tx, conn => sqlx::query("SELECT 1").execute(conn).await.map(|_| ()))?;
         Ok(())
     }
 
-    /// Closes all connections after their present statement.
+    /// Closes all connections after their current statement.
     pub async fn close(&self) {
         match self {
             Self::Sqlite { reader, writer } => {
@@ -360,8 +363,9 @@ impl Db {
 }
 
 impl Tx {
-    /// Plans the statements of this transaction once for all values, and keeps the plans: for those that are executed
-    /// for every few letters, and that PostgreSQL must not plan by the number of keys it is given.
+    /// Plans the statements of this transaction once for all values and caches the plans. For
+    /// statements that run for every few letters, and that PostgreSQL must not plan by the number
+    /// of keys.
     pub(crate) async fn by_key(&mut self) -> Result<(), Error> {
         if let Self::Postgres(tx) = self {
             sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan")
@@ -371,8 +375,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes the changes of this transaction durable and visible. If strangers are shown any of them, it is over when
-    /// no node shows what was before ([`ContentVersion::HOLDS`]).
+    /// Commits. If public content changed, returns only when no node shows the old content any more
+    /// ([`ContentVersion::HOLDS`]).
     pub async fn commit(self) -> Result<(), Error> {
         let changes_content = match self {
             Self::Sqlite(tx) => {
@@ -390,7 +394,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Says that strangers are shown something of what this transaction changes.
+    /// Marks this transaction as changing public content.
     pub(crate) const fn changes_content(&mut self) {
         match self {
             Self::Sqlite(tx) => tx.changes_content = true,

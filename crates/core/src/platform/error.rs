@@ -1,31 +1,32 @@
-//! What an operation can fail with.
+//! The error type of all operations.
 
 use std::fmt;
 
-/// A failed operation, by what the caller can do about it. "Not found" is an `Option`, not an error.
+/// A failed operation, by what the caller can do about it. "Not found" is an `Option`, not an
+/// error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A row with the same unique key exists already.
+    /// A row with the same unique key exists.
     #[error("a row with the same key exists already")]
     Duplicate,
 
-    /// What was given breaks a rule; each entry names its field.
+    /// The input breaks rules; each entry names its field.
     #[error("{}", InvalidList(.0))]
     Invalid(Vec<FieldError>),
 
-    /// Somebody else changed the thing since it was read (R34).
+    /// Somebody else changed it since it was read (R34).
     #[error("it was changed by somebody else in the meantime")]
     Conflict,
 
-    /// The thing is in a state in which this cannot be done; holds the state's name.
+    /// Not possible in its current state; holds the state's name.
     #[error("not possible while it is {0}")]
     State(&'static str),
 
-    /// Something else still needs the thing; holds what, for people.
+    /// Something else still needs it; holds what, as text for people.
     #[error("still used by {0}")]
     InUse(String),
 
-    /// Too much of the kind is under way; try again in a moment.
+    /// Too many operations of this kind are running; retry later.
     #[error("too busy")]
     Busy,
 
@@ -33,17 +34,17 @@ pub enum Error {
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
 
-    /// The schema could not be brought up to date.
+    /// A migration of the schema failed.
     #[error("the database schema could not be updated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
 
-    /// Anything nobody acts on.
+    /// Any other error, on which callers cannot act.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Error {
-    /// One wrong field.
+    /// An error of a single field.
     pub fn invalid(field: impl Into<String>, code: &'static str) -> Self {
         Self::Invalid(vec![FieldError::new(field, code)])
     }
@@ -70,17 +71,17 @@ impl From<sqlx::Error> for Error {
 
 /// What is wrong with one field.
 ///
-/// Neutral in language: pages look `code` up in their translations (`error-{code}`) with `params`, commands
-/// print the English of [`fmt::Display`].
+/// It is language-neutral: pages translate `code` (as `error-{code}`) with `params`, commands print
+/// the English of [`fmt::Display`].
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
-    /// The field's name in forms, commands and API: `email`, `start`, `html`.
+    /// The field's name in forms, commands and the API: `email`, `start`, `html`.
     pub field: String,
-    /// Which rule: `required`, `too_long`, `email_syntax`…
+    /// The broken rule: `required`, `too_long`, `email_no_at`…
     pub code: &'static str,
-    /// Values the sentence needs, by name: `("max", "200")`, `("line", "3")`.
+    /// Values for the message, by name: `("max", "200")`, `("line", "3")`.
     pub params: Vec<(&'static str, String)>,
-    /// The whole sentence in English, where name and code say too little.
+    /// The English message, where field and code say too little.
     #[serde(skip)]
     pub sentence: Option<&'static str>,
 }
@@ -96,7 +97,7 @@ impl FieldError {
         }
     }
 
-    /// Adds a value for the sentence.
+    /// Adds a value for the message.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.params.push((name, value.to_string()));

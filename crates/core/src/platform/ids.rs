@@ -1,7 +1,8 @@
 //! Identifiers.
 //!
-//! UUIDs of version 7 (RFC 9562 §5.7): ids made later sort later, so a page in order of id is a page in order of age and
-//! new rows go to the end of an index. The counter in them keeps that true within one millisecond in one process.
+//! UUIDs of version 7 (RFC 9562 §5.7): later ids sort after earlier ones, so ordering by id is
+//! ordering by age, and new rows go to the end of an index. A counter keeps the order within one
+//! millisecond in one process.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::platform::time::Moment;
 
-/// One counter for the process, so that ids of the same millisecond keep their order.
+/// Shared by the process, so that ids of the same millisecond keep their order.
 static CONTEXT: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
 
 fn uuid_v7(now: Moment) -> Uuid {
@@ -30,7 +31,7 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, later than all that this process made before.
+            /// A new id. Sorts after all that this process created up to `now`.
             #[must_use]
             pub fn new(now: Moment) -> Self {
                 Self(uuid_v7(now))
@@ -38,7 +39,7 @@ macro_rules! ids {
         }
 
         impl $name {
-            /// Not later than any id made at this moment or after it: where a range of ids begins.
+            /// A lower bound of the ids created at or after this time, for ranges of ids.
             #[must_use]
             pub fn first_of(moment: Moment) -> Self {
                 let millis = u64::try_from(moment.millis()).unwrap_or(0).min((1 << 48) - 1);
@@ -93,19 +94,19 @@ ids! {
     FileId;
     /// Identifies a post of the blog.
     PostId;
-    /// Identifies a picture of the blog.
+    /// Identifies an image of the blog.
     MediaId;
     /// Identifies a passkey.
     PasskeyId;
-    /// Identifies a process that sends, for as long as it lives.
+    /// Identifies a sending process during its lifetime.
     WorkerId;
     /// Identifies an entry of the audit log.
     AuditId;
-    /// Identifies a state of everything that strangers are shown.
+    /// Identifies a version of all public content.
     ContentVersion;
-    /// Identifies a mail server that letters go over.
+    /// Identifies a sending server.
     ServerId;
-    /// Identifies a form that was shown.
+    /// Identifies one display of a form.
     SubmissionId;
 }
 
@@ -122,11 +123,11 @@ impl From<ArchiveId> for JobId {
 }
 
 impl ServerId {
-    /// The server in the configuration; it has no row of its own.
+    /// The server from the configuration; it has no row.
     pub const CONFIGURATION: Self = Self(Uuid::nil());
 }
 
-/// Identifies a delivery. A number, not a UUID: the two big tables stay small.
+/// Identifies a delivery. An integer, not a UUID, to keep the two largest tables small.
 #[derive(
     Clone,
     Copy,

@@ -1,46 +1,46 @@
-//! Pages by key: a page begins behind a row or ahead of one, not at a number, so it stays quick however far it is and
-//! nothing is shown twice or left out when rows come and go meanwhile.
+//! Keyset pagination: a page starts after or before a row, not at an offset. It stays fast at any
+//! depth, and no row is repeated or skipped while others are inserted or deleted.
 
-/// Where a page begins, in an order in which no two rows have the same key.
+/// Where a page starts, in an order with unique keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Place<K> {
     /// At the first row.
     #[default]
     First,
-    /// Behind the row with this key.
+    /// After the row with this key.
     After(K),
-    /// Ahead of the row with this key: the ones right before it.
+    /// Before the row with this key: the rows that directly precede it.
     Before(K),
 }
 
-/// Some rows in their order, and how to turn the page.
+/// One page of rows in order, and where its neighbours are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T, K> {
-    /// The rows.
+    /// The rows, in order.
     pub rows: Vec<T>,
-    /// Where the rows before these are.
+    /// The page before this one, if there is one.
     pub previous: Option<Place<K>>,
-    /// Where the rows behind these are.
+    /// The page after this one, if there is one.
     pub next: Option<Place<K>>,
 }
 
-/// The order of the rows by their key.
+/// Sort direction of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Ascending,
     Descending,
 }
 
-/// What the statement of a page has behind its conditions.
+/// The parts of a page's SQL that depend on its place.
 pub(crate) struct Step {
-    /// `AND column > $n`, or nothing for the first page.
+    /// `AND column > $n`; empty for the first page.
     pub bound: String,
-    /// `ORDER BY column ASC`. Rows ahead of a key are read away from it; [`Page::new`] turns them round.
+    /// `ORDER BY column ASC`. A page before a key is read backwards; [`Page::new`] reverses it.
     pub order: String,
 }
 
 impl<K> Place<K> {
-    /// The key that the statement is bound by.
+    /// The key to bind, if any.
     pub(crate) const fn key(&self) -> Option<&K> {
         match self {
             Self::First => None,
@@ -48,7 +48,7 @@ impl<K> Place<K> {
         }
     }
 
-    /// How the statement of this page goes on; `parameter` stands for [`Place::key`].
+    /// The SQL for this place; `parameter` is the placeholder of [`Place::key`].
     pub(crate) fn step(&self, column: &str, order: Order, parameter: &str) -> Step {
         let back = matches!(self, Self::Before(_));
         let (compare, direction) = if (order == Order::Ascending) == back {
@@ -66,13 +66,13 @@ impl<K> Place<K> {
     }
 }
 
-/// The `LIMIT` of a page: one row more than it shows says whether there are more.
+/// The `LIMIT` of a page: one extra row tells whether there are more.
 pub(crate) fn with_one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1
 }
 
 impl<T, K> Page<T, K> {
-    /// The page at `place` of what its statement found, [`with_one_more`] than `limit` rows.
+    /// Builds the page at `place` from its rows, read with a limit of [`with_one_more`].
     pub(crate) fn new(
         mut rows: Vec<T>,
         place: &Place<K>,
@@ -103,12 +103,12 @@ impl<T, K> Page<T, K> {
     }
 }
 
-/// A pattern for `LIKE … ESCAPE '\'` that finds `part`, without spaces around it, anywhere in a text of small letters.
+/// A pattern for `LIKE … ESCAPE '\'` that finds `part` (trimmed) anywhere in lower-case text.
 pub(crate) fn containing(part: &str) -> String {
     format!("%{}%", literally(&part.trim().to_lowercase()))
 }
 
-/// Makes a text match itself in `LIKE … ESCAPE '\'`.
+/// Escapes text so that it matches itself in `LIKE … ESCAPE '\'`.
 pub(crate) fn literally(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {

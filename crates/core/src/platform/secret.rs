@@ -1,4 +1,4 @@
-//! The service's secret and the keys made from it.
+//! The service's secret and the keys derived from it.
 
 mod seal;
 
@@ -11,24 +11,24 @@ use sha2::Sha256;
 
 /// The service's secret: 32 random bytes, kept in the configuration or the data folder.
 ///
-/// It signs nothing itself; each purpose has a key of its own ([`SecretKey::derive`]), so that what is signed for one
-/// purpose is worth nothing for another.
+/// It signs nothing directly. Each purpose has a separate key ([`SecretKey::derive`]), so a
+/// signature for one purpose is not valid for another.
 #[derive(Clone)]
 pub struct SecretKey([u8; 32]);
 
-/// A text is no secret key.
+/// The text is not a secret key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the secret key is 64 hexadecimal digits")]
 pub struct SecretKeyError;
 
 impl SecretKey {
-    /// Takes over random bytes.
+    /// Wraps 32 random bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads the text form: 64 hexadecimal digits.
+    /// Parses the text form: 64 hexadecimal digits. White space around them is ignored.
     pub fn parse(text: &str) -> Result<Self, SecretKeyError> {
         let text = text.trim().as_bytes();
         let mut bytes = [0; 32];
@@ -49,7 +49,7 @@ impl SecretKey {
         Ok(Self(bytes))
     }
 
-    /// The text form, to be kept as carefully as the key.
+    /// The text form: 64 hexadecimal digits, as sensitive as the key.
     #[must_use]
     pub fn reveal(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -60,14 +60,14 @@ impl SecretKey {
             .collect()
     }
 
-    /// The key of one purpose.
+    /// The signing key for one purpose.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> SigningKey {
         let bytes = SigningKey(mac(&self.0)).sign(purpose.as_bytes());
         SigningKey(mac(&bytes))
     }
 
-    /// The key that seals what is kept for one purpose.
+    /// The encryption key for one purpose.
     #[must_use]
     pub fn sealing(&self, purpose: &str) -> SealingKey {
         SealingKey::new(SigningKey(mac(&self.0)).sign(purpose.as_bytes()))
@@ -80,12 +80,12 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Signs and checks for one purpose (HMAC-SHA-256, RFC 2104). Made once, cheap to use.
+/// Signs and verifies for one purpose (HMAC-SHA-256, RFC 2104).
 #[derive(Clone)]
 pub struct SigningKey(Hmac<Sha256>);
 
 impl SigningKey {
-    /// The signature of a message.
+    /// The signature of a message, 32 bytes.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 32] {
         let mut mac = self.0.clone();
@@ -93,8 +93,8 @@ impl SigningKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether a signature, or the at least 16 bytes that are left of it, is that of a message. Takes as long for a
-    /// wrong one as for the right one.
+    /// Whether `signature`, which may be truncated to 16 bytes, is that of the message. Takes
+    /// constant time.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let mut mac = self.0.clone();
@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// RFC 4231, test case 2, with its key in place of a derived one.
+    /// Signatures are those of RFC 4231, test case 2, and verify when truncated to 16 bytes.
     #[test]
     fn signature_is_hmac_sha_256() {
         let key = SigningKey(mac(b"Jefe"));

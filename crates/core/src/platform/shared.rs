@@ -1,18 +1,19 @@
-//! What the nodes of one installation share beside the database: a Valkey or Redis server, that may be absent.
+//! A cache shared by the nodes of an installation: a Valkey or Redis server, which may be absent.
 //!
-//! Nothing here is ever needed. Every operation answers `None` (or does nothing) when no server is configured, and just
-//! the same when the server is slow, away, full of somebody else's data or not a Valkey at all: whoever asks has another
-//! way. So no operation has an error, and trouble shows in the log, in [`Counts`] and in `skychimp check`.
+//! Nothing depends on it. Every operation returns `None` or does nothing when no server is
+//! configured, and also when it is slow, unreachable, holds unexpected data or is not Valkey at
+//! all; callers have a fallback. So operations have no errors. Failures show in the log, in
+//! [`Counts`] and in `skychimp check`.
 //!
-//! One connection (RESP3) carries commands and messages. It is kept up in the background ([`line`]): while it is down an
-//! operation answers at once, and an operation on a server that went silent ends after [`PATIENCE`] and takes the
-//! connection down with it, so that the next ones do not wait at all. It comes back by itself, with growing pauses.
+//! One RESP3 connection carries commands and messages. A background task keeps it open ([`line`]).
+//! While it is down, operations return immediately. An operation that exceeds [`PATIENCE`] closes
+//! the connection, so the next ones do not wait. Reconnecting backs off exponentially.
 //!
-//! *Invariants*: an operation takes at most [`PATIENCE`]; nothing here is the only place where something is known;
-//! a message may be lost, which the receiver learns ([`Signal::Gap`]).
+//! *Invariants*: an operation takes at most [`PATIENCE`]; no data is only here; a message may be
+//! lost, and subscribers learn of it ([`Signal::Gap`]).
 //!
-//! *Design note*: names of keys and channels begin with a prefix made from the secret key, so that two installations
-//! on one server never meet.
+//! *Design note*: keys and channels have a prefix derived from the secret key, so that two
+//! installations can share one server.
 
 mod line;
 
@@ -30,14 +31,14 @@ use self::line::Line;
 use crate::platform::error::Error;
 use crate::platform::secret::SecretKey;
 
-/// The longest that an operation takes.
+/// Timeout of an operation.
 pub const PATIENCE: Duration = Duration::from_millis(100);
-/// How long `skychimp check` waits for an answer.
+/// Timeout of `skychimp check`.
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
-/// A larger value is neither written nor read.
+/// Largest value that is written or read, in bytes.
 pub const VALUE_MAX: usize = 4 * 1024 * 1024;
 
-/// The server that nodes share, or nothing. Cheap to clone; the connection ends with the last clone.
+/// The shared cache, or none. Cheap to clone; dropping the last clone closes the connection.
 #[derive(Debug, Clone, Default)]
 pub struct Shared(Option<Arc<Server>>);
 
@@ -52,34 +53,35 @@ struct Server {
     _end: DropGuard,
 }
 
-/// What is heard on a channel.
+/// What a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// What somebody published; this process hears its own messages too.
+    /// A published message; the process that published it receives it too.
     Message(Arc<str>),
-    /// The connection was lost and is back: messages in between are lost.
+    /// The connection was lost and is back; messages in between are lost.
     Gap,
 }
 
-/// How the server did so far.
+/// Operation counters since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Operations that it was asked for.
+    /// Operations sent to the server.
     pub calls: u64,
-    /// Of these, those that got no proper answer in time.
+    /// Those without a valid answer in time.
     pub failures: u64,
-    /// Operations it was not asked for, because the connection was down.
+    /// Operations skipped because the connection was down.
     pub skipped: u64,
-    /// The connection is up.
+    /// Whether the connection is up.
     pub up: bool,
 }
 
-/// A program that the server runs as one step: nobody sees the keys half changed.
+/// A script that the server runs atomically.
 #[derive(Debug, Clone)]
 pub struct Script(redis::Script);
 
 impl Script {
-    /// From its text in Lua, where `KEYS` and `ARGV` are what [`Shared::run`] is given. It returns a list of integers.
+    /// From Lua source, in which `KEYS` and `ARGV` are the arguments of [`Shared::run`]. It must
+    /// return a list of integers.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(redis::Script::new(text))
@@ -87,23 +89,23 @@ impl Script {
 }
 
 impl Shared {
-    /// No server.
+    /// No server: every operation does nothing.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// The server at `url` (`redis://`, `rediss://`, `valkey://`, `valkeys://`), connected to in the background of the
-    /// running tokio.
+    /// Connects to `url` (`redis://`, `rediss://`, `valkey://`, `valkeys://`) in the background.
+    /// Needs a tokio runtime.
     ///
     /// # Errors
     ///
-    /// Only when the URL is wrong.
+    /// Only for an invalid URL.
     pub fn connect(url: &str, secret: &SecretKey) -> Result<Self, Error> {
         Self::with_patience(url, secret, PATIENCE)
     }
 
-    /// As [`Shared::connect`], with another patience than [`PATIENCE`].
+    /// Like [`Shared::connect`], with a timeout other than [`PATIENCE`].
     pub fn with_patience(url: &str, secret: &SecretKey, patience: Duration) -> Result<Self, Error> {
         let client = client(url).map_err(Error::Internal)?;
         let name = secret.derive("shared").sign(b"prefix");
@@ -125,12 +127,12 @@ impl Shared {
         }))))
     }
 
-    /// Tells what is wrong with a URL, without connecting.
+    /// Checks a URL without connecting; the error says what is wrong with it.
     pub fn validate(url: &str) -> Result<(), String> {
         client(url).map(|_| ())
     }
 
-    /// Tries the server at `url` once; tells which one it is.
+    /// Connects to `url` once; returns the server's name and version.
     pub async fn check(url: &str) -> Result<String, Error> {
         let client = client(url).map_err(Error::Internal)?;
         let attempt = async {
@@ -157,13 +159,13 @@ impl Shared {
         })
     }
 
-    /// A server is configured.
+    /// Whether a server is configured.
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.0.is_some()
     }
 
-    /// How the server did so far.
+    /// Operation counters since the start; all zero without a server.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.0
@@ -176,7 +178,7 @@ impl Shared {
             })
     }
 
-    /// Returns when the connection is up; never without a server.
+    /// Waits until the connection is up; forever without a server.
     pub async fn up(&self) {
         match self.0.as_deref() {
             Some(server) => server.line.up().await,
@@ -184,17 +186,17 @@ impl Shared {
         }
     }
 
-    /// The value of a key.
+    /// The value of a key, if it has one of at most [`VALUE_MAX`] bytes.
     pub async fn get(&self, key: &str) -> Option<Vec<u8>> {
         let server = self.0.as_deref()?;
-        // GETRANGE: what somebody else wrote there may be larger than we want to see
+        // GETRANGE: another program may have stored a larger value
         let mut get = server.command("GETRANGE", key);
         get.arg(0).arg(VALUE_MAX);
         let value: Vec<u8> = server.ask(&get).await?;
         (!value.is_empty() && value.len() <= VALUE_MAX).then_some(value)
     }
 
-    /// Keeps a value for a time. Empty ones cannot be kept.
+    /// Stores a value for a time. Does nothing if it is empty or larger than [`VALUE_MAX`].
     pub async fn set(&self, key: &str, value: &[u8], keep: Duration) {
         let Some(server) = self.0.as_deref() else {
             return;
@@ -207,7 +209,8 @@ impl Shared {
         server.ask::<()>(&set).await;
     }
 
-    /// Takes a key that is nobody's, for a time: `Some(true)` means that it is ours now, `Some(false)` that somebody has it.
+    /// Takes a free key for a time, as a lock: `Some(true)` if we got it, `Some(false)` if it is
+    /// taken.
     pub async fn take(&self, key: &str, keep: Duration) -> Option<bool> {
         let server = self.0.as_deref()?;
         let mut set = server.command("SET", key);
@@ -223,7 +226,7 @@ impl Shared {
         }
     }
 
-    /// Runs a script.
+    /// Runs a script; `None` if it failed or did not return a list of integers.
     pub async fn run(&self, script: &Script, keys: &[&str], arguments: &[i64]) -> Option<Vec<i64>> {
         let server = self.0.as_deref()?;
         let mut call = script.0.prepare_invoke();
@@ -238,7 +241,7 @@ impl Shared {
             .await
     }
 
-    /// Tells all processes that listen on a channel, this one included.
+    /// Publishes to all processes that subscribed to a channel, including this one.
     pub async fn publish(&self, channel: &str, message: &str) {
         if let Some(server) = self.0.as_deref() {
             let mut publish = server.command("PUBLISH", channel);
@@ -247,7 +250,7 @@ impl Shared {
         }
     }
 
-    /// Listens on a channel. Without a server nothing is ever heard, and the receiver is closed.
+    /// Subscribes to a channel. Without a server the receiver is closed.
     #[must_use]
     pub fn subscribe(&self, channel: &str) -> broadcast::Receiver<Signal> {
         match self.0.as_deref() {
@@ -269,7 +272,7 @@ impl Server {
             .await
     }
 
-    /// Does something on the connection, within the time there is.
+    /// Runs an operation on the connection, with the timeout.
     async fn on_line<T: FromRedisValue>(
         &self,
         act: impl AsyncFnOnce(&mut line::Connection) -> RedisResult<Value>,
@@ -280,7 +283,7 @@ impl Server {
         };
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = line::within(self.patience, act(&mut connection)).await;
-        // what cannot be understood as a value of ours is somebody else's
+        // a value of another type is not ours
         let value = match answer {
             Ok(value) => T::from_redis_value(value).ok(),
             Err(error) => {

@@ -1,32 +1,32 @@
-//! Moments and clocks.
+//! Timestamps and clocks.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-/// A moment in UTC with the precision of a millisecond.
+/// A UTC timestamp in milliseconds.
 ///
-/// In the database a `BIGINT` of milliseconds since 1970-01-01T00:00:00Z, the same on both databases, so
-/// that comparing and adding is plain arithmetic. In JSON and text RFC 3339 (`2027-01-31T10:00:00Z`).
+/// Stored as a `BIGINT` of milliseconds since 1970-01-01T00:00:00Z on both databases, so that
+/// comparing and adding are plain arithmetic. RFC 3339 in JSON and text (`2027-01-31T10:00:00Z`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Moment(i64);
 
 impl Moment {
-    /// From milliseconds since the epoch.
+    /// From milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// The moment as `jiff` knows it; moments outside its range (years ±9999) become its limits.
+    /// As a `jiff` timestamp, clamped to its range (years ±9999).
     #[must_use]
     pub fn timestamp(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
@@ -36,7 +36,7 @@ impl Moment {
         })
     }
 
-    /// Time passed since `earlier`; zero when `earlier` is later.
+    /// Time elapsed since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -44,7 +44,7 @@ impl Moment {
 }
 
 impl From<jiff::Timestamp> for Moment {
-    /// Cuts to the millisecond.
+    /// Truncates to milliseconds.
     fn from(timestamp: jiff::Timestamp) -> Self {
         Self(timestamp.as_millisecond())
     }
@@ -87,7 +87,7 @@ impl fmt::Debug for Moment {
 impl std::str::FromStr for Moment {
     type Err = jiff::Error;
 
-    /// Reads RFC 3339 with an offset.
+    /// Parses RFC 3339 with an offset.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<jiff::Timestamp>().map(Self::from)
     }
@@ -106,7 +106,7 @@ impl<'de> serde::Deserialize<'de> for Moment {
     }
 }
 
-/// Where the present comes from: the system, or a hand that a test turns.
+/// The source of the current time: the system's clock, or a fixed one that a test sets.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
@@ -117,13 +117,13 @@ impl Clock {
         Self(None)
     }
 
-    /// A clock that stands still until [`Clock::set`] or [`Clock::advance`]. Clones share the hand.
+    /// A fixed clock, changed by [`Clock::set`] and [`Clock::advance`]. Clones share it.
     #[must_use]
     pub fn fixed(now: Moment) -> Self {
         Self(Some(Arc::new(AtomicI64::new(now.0))))
     }
 
-    /// The present moment.
+    /// The current time.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -136,14 +136,14 @@ impl Clock {
         }
     }
 
-    /// Sets a fixed clock; the system's clock stays as it is.
+    /// Sets a fixed clock. Does nothing to the system's clock.
     pub fn set(&self, now: Moment) {
         if let Some(hand) = &self.0 {
             hand.store(now.0, Ordering::SeqCst);
         }
     }
 
-    /// Moves a fixed clock forward; the system's clock stays as it is.
+    /// Moves a fixed clock forward. Does nothing to the system's clock.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }

@@ -1,7 +1,7 @@
-//! "There is work": how pages and commands tell the engine, without knowing it.
+//! Wake-ups: pages and commands tell the engine that there is work, without depending on it.
 //!
-//! In one process a shared counter; between processes on PostgreSQL `NOTIFY`. A lost signal costs at most one tick of
-//! the engine, since every step also runs on a timer.
+//! Within a process this is a shared counter, between processes on PostgreSQL `NOTIFY`. A lost
+//! signal delays work by at most one tick of the engine, because every step also runs on a timer.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::platform::error::Error;
 
 const CHANNEL: &str = "skychimp_wake";
 
-/// Signals that something is due. Cheap to clone.
+/// Signals that work is due. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Wake {
     count: watch::Sender<u64>,
@@ -32,13 +32,13 @@ impl Wake {
         }
     }
 
-    /// Wakes the engine of this process. Call after the commit.
+    /// Wakes the engine of this process. Call it after the commit.
     pub fn here(&self) {
         self.count
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Wakes the engines of all processes on this database. Call after the commit.
+    /// Wakes the engines of all processes on this database. Call it after the commit.
     pub async fn everywhere(&self, db: &Db) -> Result<(), Error> {
         self.here();
         if let Db::Postgres(pool) = db {
@@ -50,13 +50,13 @@ impl Wake {
         Ok(())
     }
 
-    /// A receiver whose `changed()` returns after each signal; signals in between are folded into one.
+    /// A receiver whose `changed()` returns after each signal; several in between count as one.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.count.subscribe()
     }
 
-    /// Passes signals of other processes on to this one until `stop`. On SQLite there is nothing to hear.
+    /// Forwards signals of other processes to this one until `stop`. Returns immediately on SQLite.
     pub async fn listen(&self, db: &Db, stop: CancellationToken) {
         let Db::Postgres(pool) = db else {
             return;

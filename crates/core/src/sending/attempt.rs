@@ -1,7 +1,8 @@
-//! Attempts: every try to hand a delivery to a mail server, with the server's reply (R13, R24).
+//! Attempts: each try to hand a delivery to a mail server, with the server's reply (R13, R24).
 //!
-//! The log of a mailing is read in order of run and time, a page at a time ([`Attempt::page`]), from either end. Exports
-//! read the same pages one after the other, so a million rows never sit in memory.
+//! The log of a mailing is read in order of run and time, one page at a time ([`Attempt::page`]),
+//! oldest or newest first. Exports read the same pages one after another, so a million rows are
+//! never in memory together.
 
 #[macro_use]
 mod sql;
@@ -21,28 +22,28 @@ use crate::platform::ids::{DeliveryId, MailingId, RunId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::delivery::{Attempted, DeliveryState};
 
-/// Rows in one statement on SQLite.
+/// Rows per statement on SQLite.
 pub(crate) const ROWS: usize = 256;
 
-/// What an attempt ended with.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// The server took responsibility.
+    /// The server accepted responsibility for the letter (RFC 5321 §6.1).
     Sent,
-    /// Not accepted now.
+    /// Not accepted for now.
     Deferred,
-    /// Refused for good.
+    /// Permanently refused.
     Failed,
-    /// The final dot was sent and its reply was not read: another attempt may double the letter.
+    /// The final dot was sent and its reply was not read, so a retry may deliver a second copy.
     InDoubt,
 }
 
 impl AttemptOutcome {
-    /// All of them.
+    /// All outcomes.
     pub const ALL: [Self; 4] = [Self::Sent, Self::Deferred, Self::Failed, Self::InDoubt];
 
-    /// The name in database, commands and API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,66 +75,66 @@ impl TryFrom<String> for AttemptOutcome {
     }
 }
 
-/// One line of the log.
+/// One row of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Attempt {
-    /// When it was over.
+    /// When it ended.
     pub at: Moment,
-    /// The address.
+    /// The recipient's address.
     pub recipient: String,
     /// 1, 2, … within the delivery.
     #[serde(rename = "attempt")]
     pub number: i64,
-    /// What it ended with.
+    /// How it ended.
     #[sqlx(try_from = "String")]
     pub outcome: AttemptOutcome,
-    /// The kind of reason: `accepted`, `temporary`, `permanent`, `connection`…
+    /// Class of the reason: `accepted`, `temporary`, `permanent`, `connection`…
     pub class: String,
-    /// Where in the dialogue.
+    /// Phase of the SMTP dialogue: `rcpt`, `dot`…
     pub phase: String,
-    /// The reply code, if a reply decided.
+    /// Reply code, if a reply decided the outcome.
     pub code: Option<i64>,
-    /// The enhanced code (RFC 3463), if there was one.
+    /// Enhanced status code (RFC 3463), if the reply had one.
     pub enhanced_code: Option<String>,
     /// The server's reply, or a sentence that says what happened.
     pub reply: String,
     /// `host:port`.
     pub server: String,
-    /// How long it took.
+    /// Duration, in milliseconds.
     pub duration_ms: i64,
-    /// The run.
+    /// The run the delivery belongs to.
     #[serde(rename = "run")]
     pub run_id: RunId,
-    /// The delivery.
+    /// The delivery that was attempted.
     #[serde(rename = "delivery")]
     pub delivery_id: DeliveryId,
-    /// How far the delivery is now.
+    /// The delivery's current state.
     #[sqlx(try_from = "String")]
     pub state: DeliveryState,
 }
 
-/// Which attempts of a user.
+/// Selects attempts of one mailing or run. All conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptFilter {
-    /// Of this mailing, or of one run of it.
+    /// Whose log to read.
     pub of: AttemptsOf,
-    /// Only with this outcome.
+    /// Only attempts with this outcome.
     pub outcome: Option<AttemptOutcome>,
     /// Only deliveries that are in this state now.
     pub state: Option<DeliveryState>,
-    /// Only with this reply code.
+    /// Only attempts with this reply code.
     pub code: Option<i64>,
-    /// Only with this group of replies, as [`ReplyGroup::group`] names it.
+    /// Only replies of this group, a [`ReplyGroup::group`].
     pub group: Option<String>,
-    /// Only addresses that contain this.
+    /// Only addresses that contain this text.
     pub address: Option<String>,
-    /// From this moment on.
+    /// Only attempts at or after this time.
     pub from: Option<Moment>,
-    /// Before this moment.
+    /// Only attempts before this time.
     pub to: Option<Moment>,
 }
 
-/// The mailing or the run whose log is read.
+/// The mailing or run whose log is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptsOf {
     /// All runs of a mailing.
@@ -143,7 +144,7 @@ pub enum AttemptsOf {
 }
 
 impl AttemptFilter {
-    /// All attempts of a mailing or a run.
+    /// All attempts of a mailing or run, unfiltered.
     #[must_use]
     pub const fn all(of: AttemptsOf) -> Self {
         Self {
@@ -159,54 +160,54 @@ impl AttemptFilter {
     }
 }
 
-/// Where a page ended; the next one starts behind it.
+/// Position of a row in the log. The next page starts after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptCursor {
-    /// Its run.
+    /// The row's run.
     pub run: RunId,
-    /// Its moment.
+    /// When the attempt ended.
     pub at: Moment,
-    /// Its delivery.
+    /// The attempted delivery.
     pub delivery: DeliveryId,
-    /// Its number.
+    /// Number of the attempt within the delivery.
     pub number: i64,
 }
 
-/// Which end of the log comes first.
+/// Sort order of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The oldest first.
+    /// Oldest first.
     Oldest,
-    /// The newest first.
+    /// Newest first.
     Newest,
 }
 
-/// Troubles of a run that the server explained with the same words.
+/// Deliveries of a run that are not sent and got the same kind of reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct ReplyGroup {
-    /// What they have in common: the reply without ids and addresses.
+    /// The reply without ids and addresses, as made by [`reply_group()`].
     #[sqlx(rename = "reply_group")]
     pub group: String,
-    /// The kind of reason.
+    /// Class of the reason, as in [`Attempt::class`].
     pub class: String,
-    /// The reply code.
+    /// Reply code, if there was one.
     pub code: Option<i64>,
-    /// What became of these deliveries up to now: `deferred`, `failed`, `expired`, …
+    /// Current state of these deliveries: `deferred`, `failed`, `expired`…
     #[sqlx(try_from = "String")]
     pub state: DeliveryState,
-    /// How many deliveries.
+    /// Number of deliveries.
     pub count: i64,
-    /// Where in the dialogue, of one of them; empty in reports of older versions.
+    /// SMTP phase of one of the attempts; empty in reports made by older versions.
     #[serde(default)]
     pub phase: String,
     /// One of the replies, in full.
     pub reply: String,
-    /// When it was said last.
+    /// When the last of these attempts ended.
     pub last_at: Moment,
 }
 
 impl Attempt {
-    /// The columns of the log as a table; more may be added at the end.
+    /// Column names of the exported log. New columns are only added at the end.
     pub const COLUMNS: [&str; 10] = [
         "at",
         "recipient",
@@ -220,7 +221,7 @@ impl Attempt {
         "duration_ms",
     ];
 
-    /// A row of that table.
+    /// The row as text, in the order of [`Self::COLUMNS`].
     #[must_use]
     pub fn cells(&self) -> [String; 10] {
         [
@@ -239,7 +240,7 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// Where this attempt stands in the log.
+    /// The row's position in the log.
     #[must_use]
     pub const fn cursor(&self) -> AttemptCursor {
         AttemptCursor {
@@ -250,7 +251,7 @@ impl Attempt {
         }
     }
 
-    /// Up to `limit` attempts behind `after`, in order of run and time.
+    /// Up to `limit` attempts after `after`, in order of run and time.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
@@ -323,7 +324,7 @@ impl Attempt {
             .await)?)
     }
 
-    /// All attempts at one delivery, the first one first.
+    /// All attempts of one delivery, first attempt first.
     pub async fn of_delivery(
         tx: &mut Tx,
         owner: UserId,
@@ -337,7 +338,7 @@ impl Attempt {
         .await)?)
     }
 
-    /// The deliveries of a run that are not sent after their last attempt, grouped by what the server said, the largest
+    /// Deliveries of a run that are not sent after their last attempt, grouped by reply, largest
     /// group first.
     pub async fn groups(
         tx: &mut Tx,
@@ -354,7 +355,7 @@ impl Attempt {
             .await)?)
     }
 
-    /// How many letters of a run were sent since `since`.
+    /// Number of letters of a run accepted since `since`.
     pub async fn sent_since(
         tx: &mut Tx,
         owner: UserId,
@@ -370,7 +371,8 @@ impl Attempt {
         .await)?)
     }
 
-    /// Letters of a run accepted in each second from `since` on, the newest `limit` of them, the oldest second first.
+    /// Accepted letters of a run per second, as (Unix second, letters), oldest first. Counts the
+    /// newest `limit` letters since `since`.
     pub async fn sent_by_second(
         tx: &mut Tx,
         owner: UserId,
@@ -388,7 +390,7 @@ impl Attempt {
         .await)?)
     }
 
-    /// Writes rows for attempts whose deliveries are updated in the same transaction.
+    /// Inserts log rows. The caller updates the deliveries in the same transaction.
     pub(crate) async fn insert(tx: &mut Tx, attempted: &[&Attempted]) -> Result<(), Error> {
         if attempted.is_empty() {
             return Ok(());
@@ -398,7 +400,7 @@ impl Attempt {
             _ => reply_group(&one.reply),
         };
         match tx {
-            // the values one by one: taking them out of JSON costs more than storing them
+            // one placeholder per value: unpacking JSON costs more than storing the rows
             Tx::Sqlite(tx) => {
                 for some in attempted.chunks(ROWS) {
                     let mut insert = QueryBuilder::<Sqlite>::new(

@@ -1,17 +1,21 @@
-//! Deliveries: one recipient in one run, and what became of his letter (R13, R19, R23).
+//! Deliveries: one recipient in one run, and what became of the letter (R13, R19, R23).
 //!
-//! A delivery is `queued` when its run is expanded. A worker claims a batch ([`Delivery::claim_fair`]), commits, sends
-//! without any lock, and records what happened in batches ([`Delivery::record`]). A temporary refusal makes it `deferred`:
-//! it is claimed again when its moment has come. Who has it in hand is said by the queue, for many deliveries in one row.
+//! A delivery is `queued` when its run is expanded. A worker claims a batch
+//! ([`Delivery::claim_fair`]), commits, sends without holding a lock, and records the outcomes in
+//! batches ([`Delivery::record`]). A temporary refusal makes a delivery `deferred`, and it is
+//! claimed again when it is due. The queue says which worker holds which deliveries, with one row
+//! for many of them.
 //!
-//! *Invariants*: only the worker that holds a claim can record or hand back, and only for the attempt it claimed
-//! (its rows of the queue are locked first, and `attempts` is in every `WHERE`), so one that was taken for dead never overwrites its
-//! successor. `queued` means never tried.
-//! The numbers of a run change in the same transaction as its deliveries: planned = sent + failed + skipped + expired + cancelled + still to send.
+//! *Invariants*: only the worker that holds a claim can record or return it, and only for the
+//! attempt that it claimed: its queue rows are locked first, and recording checks `attempts`. So a
+//! worker that was wrongly presumed dead never overwrites what its successor wrote. `queued` means
+//! never tried. A run's counters change in the same transaction as its deliveries: planned = sent +
+//! failed + skipped + expired + cancelled + remaining.
 //!
-//! *Design notes.* Fresh deliveries are due at the run's moment and deferred ones later, so in order of `due_at` retries never
-//! hold fresh letters back. `runs.deferred` counts deliveries that were tried and are not over, also while a worker
-//! holds them: a claim writes nothing but the queue.
+//! *Design notes.* New deliveries are due at the run's due time and deferred ones later, so in
+//! order of `due_at` retries never delay new letters. `runs.deferred` counts deliveries that were
+//! tried and are not over, including those that a worker holds, because a claim writes only to the
+//! queue.
 
 mod claim;
 mod page;
@@ -28,23 +32,23 @@ pub use record::{Attempted, Next, Recorded};
 use crate::platform::ids::{DeliveryId, RecipientId, RunId};
 use crate::platform::time::Moment;
 
-/// How far a delivery is.
+/// State of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// Waits for its first attempt, in the queue or in a worker's hand.
+    /// Waiting for its first attempt, in the queue or claimed by a worker.
     Queued,
-    /// The mail server took responsibility for it.
+    /// The mail server accepted responsibility for it.
     Sent,
-    /// Waits for another attempt.
+    /// Waiting for a retry.
     Deferred,
-    /// Refused for good.
+    /// Permanently refused.
     Failed,
-    /// Was never sent because it must not be: unsubscribed, suppressed or removed since the start.
+    /// Not sent because the recipient unsubscribed, was suppressed or was removed after the start.
     Skipped,
-    /// The mailing's end came first.
+    /// Not sent before the mailing's end.
     Expired,
-    /// The mailing was cancelled first.
+    /// Not sent before the mailing was cancelled.
     Cancelled,
 }
 
@@ -60,7 +64,7 @@ impl DeliveryState {
         Self::Cancelled,
     ];
 
-    /// The name in database, commands and API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,7 +78,7 @@ impl DeliveryState {
         }
     }
 
-    /// That of a delivery that is not over and was tried so often.
+    /// State of an unfinished delivery with this number of attempts.
     pub(crate) const fn waiting(attempts: i64) -> Self {
         if attempts > 0 {
             Self::Deferred
@@ -83,7 +87,7 @@ impl DeliveryState {
         }
     }
 
-    /// Whether nothing more will happen to it.
+    /// Whether the state is final.
     #[must_use]
     pub const fn is_over(self) -> bool {
         !matches!(self, Self::Queued | Self::Deferred)
@@ -115,21 +119,22 @@ impl TryFrom<String> for DeliveryState {
 pub struct Delivery {
     /// Its id.
     pub id: DeliveryId,
-    /// The run it is part of.
+    /// The run it belongs to.
     pub run_id: RunId,
-    /// To whom; the recipient may be removed meanwhile.
+    /// The recipient; may have been removed since.
     pub recipient_id: RecipientId,
-    /// The address as it was when the run was expanded.
+    /// The address when the run was expanded.
     pub email: String,
-    /// How far it is.
+    /// Its current state.
     #[sqlx(try_from = "String")]
     pub state: DeliveryState,
-    /// Of skipped: `unsubscribed`, `suppressed`, `removed`; of failed and deferred: the class of the last attempt.
+    /// The reason: `unsubscribed`, `suppressed` or `removed` if skipped; the class of the last
+    /// attempt if failed or deferred.
     pub why: Option<String>,
-    /// How often it was tried.
+    /// Number of attempts so far.
     pub attempts: i64,
-    /// Not before this moment.
+    /// Not sent before this time.
     pub due_at: Moment,
-    /// When it was over.
+    /// When it reached a final state.
     pub done_at: Option<Moment>,
 }

@@ -1,10 +1,12 @@
-//! Mailings: a message, to whom it goes, when, and how far it is (R7, R9–R11).
+//! Mailings: a message, its audience, its schedule and its status (R7, R9–R11).
 //!
-//! A mailing is made from a [`MailingDraft`], which says everything as people type it. Its way through the states is in
-//! `transitions`, and nowhere else; each step leaves an [`Event`]. When it is due it gets a [`crate::sending::run::Run`].
+//! A mailing is made from a [`MailingDraft`], which holds everything as people type it. Its status
+//! changes only in `transitions`, and each change leaves an [`Event`]. When it is due, it gets a
+//! [`crate::sending::run::Run`].
 //!
-//! *Invariants*: every query names the owner, so another user's mailing is not found. `next_due_at` is set exactly while
-//! there is a moment to come. A run in progress is never changed by an edit: it has frozen what it needs.
+//! *Invariants*: every query on behalf of a user names the owner, so another user's mailing is not
+//! found. `next_due_at` is set exactly while there is a due time to come. An edit never changes a
+//! run in progress, which has frozen what it needs.
 
 mod audience;
 mod bulk;
@@ -34,24 +36,24 @@ use crate::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::schedule::{Every, Schedule};
 
-/// How far a mailing is.
+/// Status of a mailing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// A draft; nothing leaves.
+    /// A draft; nothing is sent.
     Created,
-    /// Started: it sends, or waits for its next moment.
+    /// Started: it is sending, or waiting for its next due time.
     Running,
-    /// Stopped by its owner for a while.
+    /// Paused by its owner, or by the scheduler because its letter has an error.
     Paused,
     /// Nothing is left to do.
     Completed,
-    /// Stopped by its owner for good.
+    /// Cancelled by its owner; cannot be resumed.
     Cancelled,
 }
 
 impl Status {
-    /// All, in the order of a mailing's life.
+    /// All statuses, in the order of a mailing's life.
     pub const ALL: [Self; 5] = [
         Self::Created,
         Self::Running,
@@ -60,7 +62,7 @@ impl Status {
         Self::Cancelled,
     ];
 
-    /// The word of the database, commands and the API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,62 +108,63 @@ impl TryFrom<String> for Every {
     }
 }
 
-/// A word that no state or status has.
+/// A word that is not a state or status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no such state")]
 pub struct UnknownWord;
 
-/// Who a letter says it is from.
+/// The sender that a letter names in `From`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sender {
-    /// The name before the address; may be empty.
+    /// Display name; may be empty.
     pub name: String,
-    /// The address; empty: there is none.
+    /// Address; empty for none.
     pub email: String,
 }
 
 /// A mailing.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Mailing {
-    /// Whose it is.
+    /// The owner.
     pub owner_id: UserId,
     /// Its id.
     pub id: MailingId,
-    /// What its owner calls it; recipients never see it.
+    /// The owner's name for it; recipients never see it.
     pub title: String,
-    /// What is sent; `None`: not chosen yet, or the message was deleted.
+    /// The message to send; `None` if not chosen yet or deleted.
     pub message_id: Option<MessageId>,
-    /// The sender's name; empty: the service's own.
+    /// The sender's name; empty for the service's.
     pub from_name: String,
-    /// The sender's address; empty: the service's own.
+    /// The sender's address; empty for the service's.
     pub from_email: String,
-    /// Where answers go; empty: to the sender.
+    /// Reply-To address; empty for the sender.
     pub reply_to: String,
-    /// How often.
+    /// How often it is sent.
     #[sqlx(try_from = "String")]
     pub every: Every,
-    /// IANA name of the zone its times are meant in.
+    /// IANA name of its time zone.
     pub zone: String,
-    /// The first moment; `None`: when Start is pressed.
+    /// The first due time; `None` to begin when Start is pressed.
     pub start_at: Option<Moment>,
-    /// The wall time in the zone that the recurrence is anchored at.
+    /// The wall time in `zone` that the recurrence is anchored at.
     pub start_wall: Option<String>,
-    /// From here on nothing leaves.
+    /// No letter is sent from this time on; `None` for no end.
     pub end_at: Option<Moment>,
-    /// How far it is.
+    /// Its current status.
     #[sqlx(try_from = "String")]
     pub status: Status,
-    /// The next moment it is due, while there is one.
+    /// The next due time, if there is one.
     pub next_due_at: Option<Moment>,
-    /// Why it gets no run although it is due ([`crate::sending::service::Fault`]); empty: nothing is in its way.
+    /// Why it gets no run although it is due, as a [`crate::sending::service::Fault`] says it;
+    /// empty when nothing prevents it.
     pub waiting: String,
-    /// When a manager switched it off; `None`: it is not.
+    /// When a manager switched it off; `None` when it is on.
     pub disabled_at: Option<Moment>,
     /// Why a manager switched it off.
     pub disabled_reason: Option<String>,
-    /// Grows with each change (R34).
+    /// Incremented with each change, to detect conflicting edits (R34).
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Moment,
     /// When it was last changed.
     pub updated_at: Moment,
@@ -169,7 +172,7 @@ pub struct Mailing {
     pub started_at: Option<Moment>,
 }
 
-/// The columns of [`Mailing`], after a table's name or alias.
+/// Columns of [`Mailing`], prefixed with a table name or alias.
 macro_rules! mailing_columns {
     ($table:literal) => {
         concat!(
@@ -232,7 +235,7 @@ impl Mailing {
         .await)?)
     }
 
-    /// Whose a mailing is, for the operator's commands, which know only its id.
+    /// The owner of a mailing, for the operator's commands, which know only its id.
     pub async fn owner_of(tx: &mut Tx, id: MailingId) -> Result<Option<UserId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT owner_id FROM mailings WHERE id = $1",
@@ -242,11 +245,11 @@ impl Mailing {
         .await)?)
     }
 
-    /// Makes a draft. `actor` stands in the history.
+    /// Creates a draft. `actor` is recorded in the history.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields.
+    /// [`Error::Invalid`] lists the wrong fields.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
@@ -283,15 +286,17 @@ impl Mailing {
         Ok(id)
     }
 
-    /// Changes a mailing that `version` was read of; returns the new version.
+    /// Changes a mailing that is still at `version`. Returns the new version; `None` when there is
+    /// no such mailing.
     ///
-    /// A draft may change in everything. Once started, to whom and when are settled: only the title, the message and
-    /// the sender may change, and they count from the next run on. A mailing that is over may change its title.
+    /// Everything in a draft can change. After the start, audience and schedule are fixed: only
+    /// title, message and sender can change, and take effect with the next run. Of a mailing that
+    /// is over, only the title can change.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields, [`Error::Conflict`] when somebody else changed it,
-    /// [`Error::State`] when the draft changes what is settled, or the mailing is switched off.
+    /// [`Error::Invalid`] lists the wrong fields, [`Error::Conflict`] when somebody else changed
+    /// it, [`Error::State`] when the draft changes what is fixed, or the mailing is switched off.
     pub async fn update(
         tx: &mut Tx,
         owner: UserId,
@@ -361,7 +366,7 @@ impl Mailing {
         Ok(Some(version + 1))
     }
 
-    /// Refuses a draft that changes what cannot change any more.
+    /// Refuses a draft that changes what is fixed.
     fn refuse_settled(&self, stored: &MailingDraft, draft: &MailingDraft) -> Result<(), Error> {
         let sorted = |ids: &[ListId]| {
             let mut ids = ids.to_vec();
@@ -391,11 +396,12 @@ impl Mailing {
         }
     }
 
-    /// Makes a draft with the same letter and audience, called `title`. Times that have passed are left out.
+    /// Creates a draft with the same letter and audience, called `title`. Times in the past are
+    /// left out.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] when it is switched off: a copy would bring it back.
+    /// [`Error::State`] when it is switched off, because a copy would get around that.
     pub async fn copy(
         tx: &mut Tx,
         owner: UserId,
@@ -442,7 +448,7 @@ impl Mailing {
         })
     }
 
-    /// The lists it goes to.
+    /// The lists it goes to, in order of id.
     pub async fn lists(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Vec<ListId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT list_id FROM mailing_lists WHERE owner_id = $1 AND mailing_id = $2 ORDER BY list_id",
@@ -453,7 +459,7 @@ impl Mailing {
         .await)?)
     }
 
-    /// The recipients that were chosen one by one.
+    /// The recipients chosen one by one, in order of id.
     pub async fn recipients(
         tx: &mut Tx,
         owner: UserId,
@@ -470,7 +476,7 @@ impl Mailing {
         .await)?)
     }
 
-    /// The schedule; `None` while the start is "when Start is pressed".
+    /// Its schedule; `None` when it has no start yet, because it begins when Start is pressed.
     pub fn schedule(&self) -> Result<Option<Schedule>, Error> {
         let (Some(start), Some(wall)) = (self.start_at, &self.start_wall) else {
             return Ok(None);
@@ -480,7 +486,7 @@ impl Mailing {
             .map_err(|error| Error::Internal(format!("stored schedule: {error}")))
     }
 
-    /// The next `n` moments it will be due; for a draft those it would be due if Start were pressed now.
+    /// The next `n` due times; for a draft, those it would have if Start were pressed now.
     pub fn upcoming(&self, now: Moment, n: usize) -> Result<Vec<Moment>, Error> {
         match self.status {
             Status::Created => {
@@ -506,7 +512,7 @@ impl Mailing {
         }
     }
 
-    /// The schedule it has when Start is pressed at `now`.
+    /// The schedule it gets when Start is pressed at `now`.
     fn schedule_from(
         &self,
         now: Moment,
@@ -514,7 +520,7 @@ impl Mailing {
         Schedule::starting(now, &self.zone, self.every, self.end_at)
     }
 
-    /// Replaces whom it goes to.
+    /// Replaces its lists and chosen recipients.
     async fn set_audience(
         tx: &mut Tx,
         owner: UserId,

@@ -1,58 +1,59 @@
-//! The outbox: letters of the service itself and test letters.
+//! The outbox: letters of the service, and test letters.
 //!
-//! A page writes a letter here in its own transaction and never waits for a mail server (R28). Workers send these before
-//! the letters of mailings, and try again like those. They are in no statistics.
+//! A page writes a letter here in its transaction and never waits for a mail server (R28). Workers
+//! send these before the letters of mailings, with the same retries. They are not in any
+//! statistics.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{OutboxId, UserId, WorkerId};
 use crate::platform::time::Moment;
 
-/// What a letter in the outbox is made from.
+/// A letter to put into the outbox.
 #[derive(Debug, Clone)]
 pub struct NewOutboxLetter<'a> {
-    /// Whose letter; `None`: the service's.
+    /// The owner; `None` for the service.
     pub owner: Option<UserId>,
-    /// What it is for: `test`, `verification`, …
+    /// Kind of letter: `test`, `verification`…
     pub kind: &'a str,
-    /// The address.
+    /// The recipient's address.
     pub email: &'a str,
-    /// The name shown with the address; may be empty.
+    /// The recipient's name; may be empty.
     pub name: &'a str,
     /// The sender's name; may be empty.
     pub from_name: &'a str,
-    /// The sender's address; empty: the service's own.
+    /// The sender's address; empty for the service's.
     pub from_email: &'a str,
-    /// Where answers go; empty: to the sender.
+    /// Reply-To address; empty for the sender.
     pub reply_to: &'a str,
-    /// The subject, personal fields filled in.
+    /// The subject, with personal fields filled in.
     pub subject: &'a str,
-    /// The HTML part, personal fields filled in; empty: none.
+    /// The HTML part, with personal fields filled in; empty for none.
     pub html: &'a str,
-    /// The text part, personal fields filled in.
+    /// The text part, with personal fields filled in.
     pub text: &'a str,
-    /// What its links to the service begin with; empty: it has none.
+    /// Base URL of its links to the service; empty when it has none.
     pub site: &'a str,
 }
 
-/// How far a letter in the outbox is.
+/// State of a letter in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutboxState {
-    /// Waits for its first attempt.
+    /// Waiting for its first attempt.
     Queued,
-    /// A worker has it in hand.
+    /// Held by a worker.
     Claimed,
-    /// The mail server took responsibility for it.
+    /// The mail server accepted responsibility for it.
     Sent,
-    /// Waits for another attempt.
+    /// Waiting for a retry.
     Deferred,
-    /// Refused for good, or given up.
+    /// Permanently refused, or given up.
     Failed,
 }
 
 impl OutboxState {
-    /// The name in database and API.
+    /// The name in the database and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -87,55 +88,55 @@ impl TryFrom<String> for OutboxState {
 pub struct OutboxLetter {
     /// Its id.
     pub id: OutboxId,
-    /// Whose letter; `None`: the service's.
+    /// The owner; `None` for the service.
     pub owner_id: Option<UserId>,
-    /// What it is for.
+    /// Kind of letter, as in [`NewOutboxLetter::kind`].
     pub kind: String,
-    /// The address.
+    /// The recipient's address.
     pub email: String,
-    /// The name shown with the address.
+    /// The recipient's name; may be empty.
     pub name: String,
-    /// The sender's name.
+    /// The sender's name; may be empty.
     pub from_name: String,
-    /// The sender's address; empty: the service's own.
+    /// The sender's address; empty for the service's.
     pub from_email: String,
-    /// Where answers go; empty: to the sender.
+    /// Reply-To address; empty for the sender.
     pub reply_to: String,
     /// The subject.
     pub subject: String,
-    /// The HTML part.
+    /// The HTML part; removed when the letter is over.
     pub html: String,
-    /// The text part.
+    /// The text part; removed when the letter is over.
     pub text: String,
-    /// What its links to the service begin with; empty: it has none, or nobody knows.
+    /// Base URL of its links to the service; empty when it has none or it is unknown.
     pub site: String,
-    /// How far it is.
+    /// Its current state.
     #[sqlx(try_from = "String")]
     pub state: OutboxState,
-    /// How often it was tried.
+    /// Number of attempts so far.
     pub attempts: i64,
-    /// The last reply code.
+    /// Reply code of the last attempt.
     pub code: Option<i64>,
     /// The last reply, or what happened.
     pub reply: String,
-    /// When it was written.
+    /// When it was queued.
     pub created_at: Moment,
-    /// When it was over.
+    /// When it reached a final state.
     pub done_at: Option<Moment>,
 }
 
-/// What follows from an attempt at a letter in the outbox.
+/// What happens to a letter in the outbox after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutboxNext {
-    /// It is sent.
+    /// It was sent.
     Sent,
-    /// It has failed for good.
+    /// It failed permanently.
     Failed,
-    /// It is tried again, not before this moment.
+    /// It is retried, not before this time.
     Again(Moment),
 }
 
-/// The statement of [`OutboxLetter::claim`], with the row lock that only PostgreSQL has.
+/// Statement of [`OutboxLetter::claim`], with the row lock that only PostgreSQL has.
 macro_rules! claim_sql {
     ($lock:literal) => {
         concat!(
@@ -158,10 +159,11 @@ macro_rules! claim_sql {
 }
 
 impl OutboxLetter {
-    /// The kind of letters that tell what became of a run.
+    /// Kind of the letters that tell owners the results of a run.
     pub const SUMMARY: &'static str = "summary";
 
-    /// Queues a letter. It leaves after the commit; call [`crate::platform::wake::Wake::everywhere`] then.
+    /// Queues a letter. It is sent after the commit; call
+    /// [`crate::platform::wake::Wake::everywhere`] then.
     pub async fn enqueue(
         tx: &mut Tx,
         new: &NewOutboxLetter<'_>,
@@ -192,7 +194,8 @@ impl OutboxLetter {
         Ok(id)
     }
 
-    /// Lets its links begin with `site`: a letter that had to wait until `base_url` was set was written before that.
+    /// Changes the base URL of its links to `site`, because a letter that waited until `base_url`
+    /// was set was written before that.
     #[must_use]
     pub fn moved_to(mut self, site: &str) -> Self {
         let site = site.trim_end_matches('/');
@@ -204,7 +207,7 @@ impl OutboxLetter {
         self
     }
 
-    /// The test letters that a user had sent, for telling them from others' in the sandbox.
+    /// Ids of a user's test letters, to tell them from those of others in the sandbox.
     pub async fn tests_of(tx: &mut Tx, owner: UserId) -> Result<Vec<OutboxId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT id FROM outbox WHERE owner_id = $1 AND kind = 'test'",
@@ -214,7 +217,7 @@ impl OutboxLetter {
         .await)?)
     }
 
-    /// Gives up the letters about a user's mailings that have not left: tests and summaries.
+    /// Gives up unsent letters about a blocked user's mailings: tests and summaries.
     pub(crate) async fn give_up_of(tx: &mut Tx, owner: UserId, now: Moment) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE outbox SET state = 'failed', reply = 'the account is blocked', done_at = $2
@@ -228,7 +231,7 @@ impl OutboxLetter {
         Ok(())
     }
 
-    /// The letter of this owner with this id.
+    /// The owner's letter with this id.
     pub async fn get(tx: &mut Tx, owner: UserId, id: OutboxId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
@@ -253,7 +256,7 @@ impl OutboxLetter {
         Ok(found.is_some())
     }
 
-    /// Claims up to `limit` letters that are due, for `worker`.
+    /// Claims up to `limit` due letters for `worker`, earliest due first.
     pub async fn claim(
         tx: &mut Tx,
         worker: WorkerId,
@@ -272,8 +275,9 @@ impl OutboxLetter {
             .await)?)
     }
 
-    /// Records an attempt at a letter that `worker` holds; false when it does not hold it any more. The text of a
-    /// letter that is over is removed: it may hold a link that opens an account.
+    /// Records an attempt at a letter that `worker` holds; false when it no longer holds it. The
+    /// text of a letter that is over is removed, because it may contain a link that opens an
+    /// account.
     pub async fn record(
         tx: &mut Tx,
         worker: WorkerId,
@@ -307,7 +311,7 @@ impl OutboxLetter {
         Ok(rows == 1)
     }
 
-    /// Returns a claim to the queue untried, not before `due_at`.
+    /// Puts a claimed letter back into the queue without an attempt, due at `due_at`.
     pub async fn hand_back(
         tx: &mut Tx,
         worker: WorkerId,
@@ -328,7 +332,7 @@ impl OutboxLetter {
         Ok(())
     }
 
-    /// Returns everything that `worker` holds to the queue.
+    /// Puts everything that `worker` holds back into the queue. Returns the number of letters.
     pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE outbox
@@ -341,7 +345,7 @@ impl OutboxLetter {
         .map(|done| done.rows_affected()))?)
     }
 
-    /// Removes letters that were over before `before`; returns how many.
+    /// Removes letters that were over before `before`. Returns how many.
     pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM outbox WHERE done_at < $1")
@@ -353,8 +357,8 @@ impl OutboxLetter {
     }
 }
 
-/// The text with another begin of links. An address that only begins like it (`http://host:80` and `http://host:8080/`) is another
-/// one.
+/// Replaces the base URL of links in a text. A URL that only starts with the same characters
+/// (`http://host:80` and `http://host:8080/`) is kept.
 fn moved(text: &str, from: &str, to: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -376,7 +380,7 @@ fn moved(text: &str, from: &str, to: &str) -> String {
 mod tests {
     use super::*;
 
-    /// R31: only links to the service itself are changed.
+    /// R31: only links to the service are changed.
     #[test]
     fn links_begin_with_another_address() {
         let text = "http://127.0.0.1:80/reset/x http://127.0.0.1:8080/ <http://127.0.0.1:80> http://127.0.0.1:80";

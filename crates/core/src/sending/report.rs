@@ -1,14 +1,16 @@
-//! Reports: what became of a run, counted once and kept (R2, R23, R29).
+//! Reports: the results of a run, counted and stored (R2, R23, R29).
 //!
-//! Pages of a run show its report, so they cost the same for ten letters and for a million. The engine makes it from the run's
-//! rows ([`Report::count`]): again and again while the run is open, once for good when it is over. It stays
-//! when the rows are removed.
+//! Pages of a run show its report, so they cost the same for ten letters and for a million. The
+//! engine counts the run's rows ([`Report::count`]) again and again while the run is open, and a
+//! last time when it is over. The report stays when the rows are deleted.
 //!
-//! *Invariants*: totals are the run's counters, and every other sum in a report closes with them: one snapshot of the database
-//! is read ([`crate::platform::db::Db::snapshot`]). A report is made by one process at a time, and becomes final once.
+//! *Invariants*: totals are the run's counters, and every other sum in a report agrees with them,
+//! because one snapshot of the database is read ([`crate::platform::db::Db::snapshot`]). One
+//! process at a time makes a report, and it becomes final once.
 //!
-//! *Design notes.* Nothing is counted while letters are recorded: a report costs the hot path nothing. Making one takes as long as reading the
-//! run's rows, so an open run gets the next one only when fifty times as long has passed.
+//! *Design notes.* Nothing is counted while letters are recorded, so reports cost the hot path
+//! nothing. Making one takes as long as reading the run's rows, so an open run gets the next one
+//! only after fifty times as long.
 
 mod cause;
 mod dead;
@@ -30,73 +32,73 @@ use crate::platform::time::Moment;
 use crate::sending::attempt::{AttemptOutcome, ReplyGroup};
 use crate::sending::run::Totals;
 
-/// An open run's report is at least so old before it is made again.
+/// Minimum age of an open run's report before it is made again.
 const FRESH: Duration = Duration::from_secs(10);
-/// … and so many times older than making it took.
+/// A second minimum age, as a multiple of the time that making the report took.
 const REST: u32 = 50;
-/// A run that ended longer ago is no news, after an upgrade or when nothing ran for long: nobody gets a heap of letters, and what
-/// servers said need not hold any more.
+/// A run that ended longer ago is not news. After an upgrade or a long downtime, owners are not
+/// flooded with letters, and replies of servers, which may be outdated, are not acted on.
 const NEWS: Duration = Duration::from_hours(3 * 24);
-/// Groups of replies in a report.
+/// Maximum number of reply groups in a report.
 const REPLIES: usize = 200;
-/// Domains in a report, apart from all others.
+/// Maximum number of domains in a report; all others are added up.
 const DOMAINS: usize = 200;
-/// Points in a timeline, about.
+/// Approximate maximum number of points in a timeline.
 const POINTS: i64 = 300;
-/// Lengths of a point, in milliseconds.
+/// Possible lengths of a slot, in milliseconds.
 const SLOTS: [i64; 8] = [
     1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000,
 ];
 
-/// What became of a run.
+/// Results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The moment that it tells of.
+    /// When the run was counted.
     pub made_at: Moment,
-    /// Nothing will change any more.
+    /// Whether this report is final.
     pub last: bool,
-    /// When the run's first letter could leave.
+    /// When the run's first letter could be sent.
     pub begun_at: Moment,
     /// The run's counters.
     pub totals: Totals,
     /// Attempts over time.
     pub timeline: Timeline,
-    /// How often letters were tried, the fewest first; those that were never tried included.
+    /// Letters by number of attempts, fewest first, including those that were never tried.
     pub tries: Vec<Tries>,
-    /// How long it took from the run's beginning until a letter was accepted; none: none was.
+    /// How long it took from the run's start until letters were accepted; `None` when none was.
     pub times: Option<Times>,
     /// The domains with the most letters, the largest first.
     pub domains: Vec<Domain>,
-    /// All other domains.
+    /// All other domains, added up.
     pub others: Option<Others>,
-    /// What servers said about letters that are not sent, the largest group first.
+    /// Replies about letters that are not sent, largest group first.
     pub replies: Vec<ReplyGroup>,
 }
 
 /// Attempts over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// How long a point is, in milliseconds.
+    /// Length of a slot, in milliseconds.
     pub slot_ms: i64,
-    /// Those in which something happened, in order.
+    /// Slots in which something happened, in order.
     pub points: Vec<Point>,
 }
 
 /// Attempts that ended within one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
-    /// When it begins, in milliseconds.
+    /// Start of the slot, in Unix milliseconds.
     pub at: i64,
     /// Accepted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sent: i64,
-    /// To be tried again.
+    /// Waiting for a retry.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deferred: i64,
-    /// Refused for good.
+    /// Permanently refused.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: i64,
-    /// Nobody knows; to be tried again.
+    /// In doubt, and waiting for a retry.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub in_doubt: i64,
 }
@@ -106,72 +108,73 @@ const fn is_zero(n: &i64) -> bool {
     *n == 0
 }
 
-/// Letters that were tried equally often.
+/// Letters with the same number of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Tries {
-    /// How often.
+    /// Number of attempts.
     pub attempts: i64,
-    /// How many letters.
+    /// Number of letters.
     pub letters: i64,
-    /// Of these accepted.
+    /// How many of these were accepted.
     pub sent: i64,
 }
 
-/// Milliseconds from the run's beginning until letters were accepted.
+/// Milliseconds from the run's start until this share of the accepted letters was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
-    /// Half of the letters.
+    /// 50 %.
     pub half: i64,
-    /// Nine out of ten.
+    /// 90 %.
     pub most: i64,
-    /// 99 out of 100.
+    /// 99 %.
     pub nearly_all: i64,
-    /// The last one.
+    /// 100 %.
     pub all: i64,
 }
 
-/// Letters to the addresses of a domain.
+/// Letters to the addresses of one domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
-    /// Its name; empty: several.
+    /// Its name; empty for a sum over several domains.
     pub domain: String,
-    /// Letters.
+    /// Number of letters.
     pub planned: i64,
     /// Accepted.
     pub sent: i64,
-    /// Tried, and to be tried again.
+    /// Tried, and waiting for a retry.
     pub deferred: i64,
-    /// Refused for good.
+    /// Permanently refused.
     pub failed: i64,
     /// Skipped, expired or cancelled.
     pub other: i64,
-    /// Of the accepted ones: milliseconds from the run's beginning, on average.
+    /// Average time from the run's start until acceptance, in milliseconds; `None` when none was
+    /// accepted.
     pub average_ms: Option<i64>,
 }
 
-/// The domains that a report does not name.
+/// The domains that a report does not list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Others {
-    /// How many domains.
+    /// Number of domains.
     pub domains: i64,
-    /// Their letters.
+    /// Their letters, added up.
     pub letters: Domain,
 }
 
 impl Report {
-    /// Attempts that ended so.
+    /// Number of attempts with this outcome.
     #[must_use]
     pub fn attempts(&self, outcome: AttemptOutcome) -> i64 {
         self.timeline.points.iter().map(|p| p.count(outcome)).sum()
     }
 
-    /// All attempts.
+    /// Number of all attempts.
     #[must_use]
     pub fn all_attempts(&self) -> i64 {
         self.timeline.points.iter().map(Point::all).sum()
     }
 
-    /// All its domains, the unnamed ones last.
+    /// All its domains. Those that are not listed come last, as one.
     pub fn all_domains(&self) -> impl Iterator<Item = &Domain> {
         let others = self.others.iter().map(|others| &others.letters);
         self.domains.iter().chain(others)
@@ -189,13 +192,13 @@ impl Point {
         }
     }
 
-    /// When it begins.
+    /// Start of the slot.
     #[must_use]
     pub const fn moment(&self) -> Moment {
         Moment::from_millis(self.at)
     }
 
-    /// Attempts that ended so.
+    /// Number of attempts with this outcome.
     #[must_use]
     pub const fn count(&self, outcome: AttemptOutcome) -> i64 {
         match outcome {
@@ -206,7 +209,7 @@ impl Point {
         }
     }
 
-    /// All attempts.
+    /// Number of all attempts.
     #[must_use]
     pub const fn all(&self) -> i64 {
         self.sent + self.deferred + self.failed + self.in_doubt
@@ -223,13 +226,13 @@ impl Point {
 }
 
 impl Timeline {
-    /// The length of a point for so many milliseconds.
+    /// Length of a slot for a run that took `span` milliseconds.
     fn slot_for(span: i64) -> i64 {
         let fits = |slot: &&i64| span / **slot < POINTS;
         SLOTS.iter().find(fits).copied().unwrap_or(SLOTS[7])
     }
 
-    /// All slots from the first point to the last, the empty ones too.
+    /// All slots from the first point to the last, including empty ones.
     pub fn filled(&self) -> impl Iterator<Item = Point> {
         let first = self.points.first().map_or(0, |point| point.at);
         let last = self.points.last().map_or(-1, |point| point.at);
@@ -246,7 +249,7 @@ impl Timeline {
 mod tests {
     use super::*;
 
-    /// R29: a timeline is short enough to be looked at, however long the run took.
+    /// R29: a timeline is short enough to read, however long the run took.
     #[test]
     fn slots_grow_with_the_span() {
         for (span, slot) in [
@@ -262,7 +265,7 @@ mod tests {
         }
     }
 
-    /// R29: what lies between two points is shown as nothing.
+    /// R29: slots between two points are filled with zeros.
     #[test]
     fn gaps_are_filled() {
         let mut last = Point::new(15_000);

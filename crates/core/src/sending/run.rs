@@ -1,17 +1,18 @@
-//! Runs: one due moment of a mailing, with all that it needs and all that came of it (R19–R21, R23).
+//! Runs: one due time of a mailing, with everything it needs and its results (R19–R21, R23).
 //!
-//! [`Run::start_due`] makes one for a mailing that is due, `expand` turns recipients into deliveries, the sender counts
-//! outcomes, and [`Run::finish_if_over`] ends it.
+//! [`Run::start_due`] makes one for a mailing that is due, `expand` turns recipients into
+//! deliveries, the sender counts outcomes, and [`Run::finish_if_over`] ends it.
 //!
 //! ```text
 //! expanding ──first slice──▶ sending ──nothing left──▶ done
 //! expanding, sending ◀──▶ paused            (with its mailing)
 //! expanding, sending, paused ──▶ cancelled, expired
-//! skipped                                   (a moment that was missed; never sends)
+//! skipped                                   (a due time that was missed; never sends)
 //! ```
 //!
-//! *Invariants*: `planned = sent + failed + skipped + expired + cancelled + remaining` at every commit. `finished_at` is
-//! set exactly when nothing remains; a cancelled or expired run may stay open for a moment while its rest is closed.
+//! *Invariants*: `planned = sent + failed + skipped + expired + cancelled + remaining` at every
+//! commit. `finished_at` is set exactly when nothing remains. A cancelled or expired run may stay
+//! open for a short while, until its remaining deliveries are closed.
 
 mod close;
 mod due;
@@ -29,23 +30,23 @@ use crate::platform::ids::{MailingId, RunId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::mailing::{Mailing, UnknownWord};
 
-/// How far a run is.
+/// State of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// Its recipients are being frozen; nothing has left.
+    /// Its recipients are being frozen; nothing has been sent.
     Expanding,
-    /// Letters leave.
+    /// Its letters are being sent.
     Sending,
-    /// Stopped with its mailing.
+    /// Paused with its mailing.
     Paused,
-    /// Each delivery is over.
+    /// All its deliveries are over.
     Done,
-    /// The mailing's end came first; what was left did not leave.
+    /// The mailing's end came first; remaining letters are not sent.
     Expired,
-    /// Its owner cancelled it; what was left did not leave.
+    /// Its owner cancelled the mailing; remaining letters are not sent.
     Cancelled,
-    /// The moment was missed and not caught up.
+    /// The due time was missed and not caught up.
     Skipped,
 }
 
@@ -60,7 +61,7 @@ impl RunState {
         Self::Skipped,
     ];
 
-    /// The word of the database, commands and the API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,61 +93,61 @@ impl TryFrom<String> for RunState {
     }
 }
 
-/// A run, without its letter.
+/// A run, without the bodies of its letter.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Run {
-    /// Whose it is.
+    /// The owner.
     pub owner_id: UserId,
     /// Its id.
     pub id: RunId,
-    /// Of which mailing.
+    /// Its mailing.
     pub mailing_id: MailingId,
-    /// The moment of the schedule it stands for.
+    /// The due time of the schedule that it stands for.
     pub due_at: Moment,
-    /// From here on nothing leaves.
+    /// No letter is sent from this time on; `None` for no end.
     pub end_at: Option<Moment>,
-    /// How far it is.
+    /// Its current state.
     #[sqlx(try_from = "String")]
     pub state: RunState,
-    /// The letter's subject, with personal fields.
+    /// The letter's subject; personal fields are not filled in.
     pub subject: String,
     /// The sender's name.
     pub from_name: String,
     /// The sender's address.
     pub from_email: String,
-    /// Where answers go; empty: to the sender.
+    /// Reply-To address; empty for the sender.
     pub reply_to: String,
-    /// All deliveries exist.
+    /// Whether all deliveries exist.
     pub expanded: bool,
-    /// Recipients looked at so far: in the lists or chosen, distinct.
+    /// Recipients looked at so far: in the lists or chosen, each counted once.
     pub chosen: i64,
-    /// Of these unsubscribed or suppressed before the start; they have no delivery.
+    /// Of these, unsubscribed or suppressed before the start; they have no delivery.
     pub suppressed: i64,
-    /// Deliveries.
+    /// Number of deliveries.
     pub planned: i64,
     /// Accepted by a mail server.
     pub sent: i64,
-    /// Refused for good.
+    /// Permanently refused.
     pub failed: i64,
-    /// Not sent: unsubscribed, suppressed or removed in the meantime.
+    /// Not sent: unsubscribed, suppressed or removed after the start.
     pub skipped: i64,
     /// Not sent before the end.
     pub expired: i64,
-    /// Not sent before it was cancelled.
+    /// Not sent before the cancellation.
     pub cancelled: i64,
-    /// Waiting for another attempt; part of what remains.
+    /// Waiting for a retry; part of what remains.
     pub deferred: i64,
-    /// Why nothing moves, for people; empty: it moves.
+    /// Why it is waiting, for people; empty when it is not.
     pub waiting: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Moment,
-    /// When its first deliveries were there.
+    /// When its first deliveries were created.
     pub started_at: Option<Moment>,
-    /// The last recorded outcome.
+    /// When the last outcome was recorded.
     pub progress_at: Option<Moment>,
     /// When nothing remained.
     pub finished_at: Option<Moment>,
-    /// Since when who got what is not kept any more.
+    /// When its deliveries were deleted; `None` while they are stored.
     pub forgotten_at: Option<Moment>,
 }
 
@@ -155,19 +156,19 @@ pub struct Run {
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::FromRow,
 )]
 pub struct Totals {
-    /// Deliveries.
+    /// Number of deliveries.
     pub planned: i64,
     /// Accepted by a mail server.
     pub sent: i64,
-    /// Waiting for another attempt; part of `remaining`.
+    /// Waiting for a retry; part of `remaining`.
     pub deferred: i64,
-    /// Refused for good.
+    /// Permanently refused.
     pub failed: i64,
-    /// Not sent: unsubscribed, suppressed or removed in the meantime.
+    /// Not sent: unsubscribed, suppressed or removed after the start.
     pub skipped: i64,
     /// Not sent before the end.
     pub expired: i64,
-    /// Not sent before it was cancelled.
+    /// Not sent before the cancellation.
     pub cancelled: i64,
     /// Not over yet.
     pub remaining: i64,
@@ -178,16 +179,16 @@ pub struct Totals {
 pub struct Progress {
     /// The mailing.
     pub mailing: MailingId,
-    /// Its latest run that is no skipped moment; none: it was never due.
+    /// Its latest run that was not skipped; `None` when it was never due.
     pub run: Option<RunId>,
-    /// That run's state.
+    /// State of that run.
     pub state: Option<RunState>,
-    /// That run's counters; zero without a run.
+    /// Counters of that run; zero without one.
     #[serde(flatten)]
     pub totals: Totals,
 }
 
-/// The columns of [`Run`] of the table `runs`.
+/// Columns of [`Run`] in the table `runs`.
 macro_rules! run_columns {
     () => {
         "owner_id, id, mailing_id, due_at, end_at, state, subject, from_name, from_email, reply_to, expanded, chosen, \
@@ -196,7 +197,7 @@ macro_rules! run_columns {
     };
 }
 
-/// The columns of [`Totals`], summed over rows of the table `runs`.
+/// Columns of [`Totals`], summed over rows of the table `runs`.
 macro_rules! sum_columns {
     () => {
         "CAST(coalesce(sum(planned), 0) AS BIGINT) AS planned, CAST(coalesce(sum(sent), 0) AS BIGINT) AS sent,
@@ -210,7 +211,8 @@ macro_rules! sum_columns {
 pub(crate) use {run_columns, sum_columns};
 
 impl Run {
-    /// The runs of all owners that were finished at `since` or later, for commands that tell what they did.
+    /// Runs of all owners that finished at `since` or later, for commands that report what they
+    /// did.
     pub async fn finished_since(tx: &mut Tx, since: Moment) -> Result<Vec<(UserId, RunId)>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id FROM runs WHERE finished_at >= $1 AND state <> 'skipped' ORDER BY id",
@@ -231,7 +233,7 @@ impl Run {
         .await)?)
     }
 
-    /// The latest run of a mailing that is no skipped moment.
+    /// The latest run of a mailing that was not skipped.
     pub async fn latest(
         tx: &mut Tx,
         owner: UserId,
@@ -249,7 +251,7 @@ impl Run {
         .await)?)
     }
 
-    /// A page of a mailing's runs, latest moment first; it begins before `before`.
+    /// Up to `limit` runs of a mailing that were due before `before`, latest first.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
@@ -291,7 +293,7 @@ impl Run {
         }
     }
 
-    /// Nothing of it will change any more.
+    /// Whether it is finished and will not change any more.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.finished_at.is_some()
@@ -299,7 +301,7 @@ impl Run {
 }
 
 impl Progress {
-    /// How far a mailing's latest run is.
+    /// State and counters of a mailing's latest run.
     pub async fn of(tx: &mut Tx, owner: UserId, mailing: MailingId) -> Result<Self, Error> {
         let run = Run::latest(tx, owner, mailing).await?;
         Ok(Self {
@@ -312,7 +314,7 @@ impl Progress {
 }
 
 impl Mailing {
-    /// Counters of all its runs together.
+    /// Counters of all its runs, added up.
     pub async fn totals(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Totals, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", sum_columns!(), "

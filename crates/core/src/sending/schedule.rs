@@ -1,17 +1,19 @@
 //! When a mailing is due (R9, R10).
 //!
-//! A [`Schedule`] is an *anchor* (the wall time of the start in the mailing's zone) and a period. The k-th due moment is
-//! the anchor plus k periods *on the calendar*, read in the zone; it never depends on the moment before it, so the 31st
-//! comes back after February and half past two comes back after the night without one.
+//! A [`Schedule`] is an *anchor* (the wall time of the start in the mailing's zone) and a period.
+//! The k-th due time is the anchor plus k periods *on the calendar*, interpreted in the zone. It
+//! never depends on the due time before it, so the 31st comes back after February, and half past
+//! two comes back after the night without one.
 //!
 //! - A day that a month does not have becomes the month's last day.
 //! - A wall time that does not exist (clocks go forward) becomes the first moment after the gap.
-//! - A wall time that exists twice (clocks go back) is due once, the first time. Only the start itself may be the
-//!   second one, when it was given with that offset.
-//! - The start is always the first moment. The end is no due moment and nothing after it is.
+//! - A wall time that exists twice (clocks go back) is due once, the first time. Only the start may
+//!   be the second one, if it was given with that offset.
+//! - The start is always the first due time. The end is not a due time, and nothing is due after
+//!   it.
 //!
-//! *Invariants*: moments of a schedule strictly increase; everything here is pure and depends on nothing but its
-//! arguments: the time zones are those built into the program, not the machine's.
+//! *Invariants*: the due times of a schedule strictly increase. Everything here is a pure function
+//! of its arguments: time zones are those built into the program, not the machine's.
 
 use std::sync::LazyLock;
 
@@ -21,28 +23,28 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use crate::platform::time::Moment;
 
-/// The zones built into the program.
+/// Time zones built into the program.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// How often a mailing goes out.
+/// How often a mailing is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Every {
-    /// One time only.
+    /// Once.
     Once,
-    /// On each day.
+    /// Every day.
     Day,
-    /// On the same day of each week.
+    /// On the same day of every week.
     Week,
-    /// On the same day of each month.
+    /// On the same day of every month.
     Month,
 }
 
 impl Every {
-    /// All, in the order of forms.
+    /// All values, in the order of forms.
     pub const ALL: [Self; 4] = [Self::Once, Self::Day, Self::Week, Self::Month];
 
-    /// The word of the database, commands and the API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +55,7 @@ impl Every {
         }
     }
 
-    /// The span of `n` periods.
+    /// The span of `n` periods; `None` for [`Every::Once`].
     fn times(self, n: i64) -> Option<Span> {
         match self {
             Self::Once => None,
@@ -81,7 +83,7 @@ impl std::str::FromStr for Every {
     }
 }
 
-/// Why there is no such schedule.
+/// Why a schedule is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// The start is neither RFC 3339 nor a wall time.
@@ -90,10 +92,10 @@ pub enum ScheduleError {
     /// The end is neither RFC 3339 nor a wall time.
     #[error("the end is no date and time, like 2027-01-31T10:00 or 2027-01-31T10:00:00+03:00")]
     End,
-    /// The end is not later than the start.
+    /// The end is not after the start.
     #[error("the end is not after the start")]
     EndBeforeStart,
-    /// No zone of that name.
+    /// There is no zone of that name.
     #[error("there is no time zone of that name")]
     Zone,
     /// None of `once`, `day`, `week`, `month`.
@@ -113,7 +115,7 @@ impl ScheduleError {
         }
     }
 
-    /// The language-neutral code.
+    /// Language-neutral code, as in [`crate::platform::error::FieldError`].
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -131,12 +133,12 @@ impl From<ScheduleError> for crate::platform::error::FieldError {
     }
 }
 
-/// Finds a zone by its IANA name, in any case.
+/// Finds a zone by its IANA name, regardless of case.
 pub fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
     ZONES.get(name).map_err(|_| ScheduleError::Zone)
 }
 
-/// The names of all zones, sorted.
+/// Names of all zones, sorted.
 #[must_use]
 pub fn zone_names() -> Vec<String> {
     let mut names: Vec<_> = ZONES.available().map(|name| name.to_string()).collect();
@@ -144,7 +146,7 @@ pub fn zone_names() -> Vec<String> {
     names
 }
 
-/// The due moments of a mailing, as a pure function of what its owner chose.
+/// The due times of a mailing, as a pure function of its owner's choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     start: Moment,
@@ -155,10 +157,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Reads what a form or a command gives.
+    /// Parses what a form or a command gives.
     ///
-    /// `start` and `end` are RFC 3339 with an offset (`2027-01-31T10:00:00+03:00`, any offset), or a wall time in
-    /// `zone` (`2027-01-31T10:00`, seconds optional).
+    /// `start` and `end` are RFC 3339 with any offset (`2027-01-31T10:00:00+03:00`), or a wall time
+    /// in the zone (`2027-01-31T10:00`, seconds optional).
     pub fn new(
         start: &str,
         zone_name: &str,
@@ -174,7 +176,7 @@ impl Schedule {
         Self::build(start, anchor, zone, every, end)
     }
 
-    /// A schedule whose start is a known moment; the wall time in the zone follows from it.
+    /// A schedule whose start is a known time; the wall time in the zone follows from it.
     pub fn starting(
         start: Moment,
         zone_name: &str,
@@ -186,8 +188,8 @@ impl Schedule {
         Self::build(start, anchor, zone, every, end)
     }
 
-    /// Puts a stored schedule together again: what [`Schedule::start`], [`Schedule::anchor`], [`Schedule::zone`],
-    /// [`Schedule::every`] and [`Schedule::end`] gave.
+    /// Rebuilds a stored schedule from what [`Schedule::start`], [`Schedule::anchor`],
+    /// [`Schedule::zone`], [`Schedule::every`] and [`Schedule::end`] returned.
     pub fn stored(
         start: Moment,
         anchor: &str,
@@ -218,14 +220,14 @@ impl Schedule {
         })
     }
 
-    /// The first moment.
+    /// The first due time.
     #[must_use]
     pub const fn start(&self) -> Moment {
         self.start
     }
 
-    /// The wall time that repeats, `2027-01-31T10:00:00`. It differs from the start's own wall time only when the
-    /// start was given as a wall time that its day did not have.
+    /// The wall time that repeats, `2027-01-31T10:00:00`. It differs from the start's wall time
+    /// only if the start was given as a wall time that did not exist on its day.
     #[must_use]
     pub fn anchor(&self) -> String {
         self.anchor.to_string()
@@ -237,25 +239,25 @@ impl Schedule {
         self.zone.iana_name().unwrap_or("UTC")
     }
 
-    /// How often.
+    /// How often it repeats.
     #[must_use]
     pub const fn every(&self) -> Every {
         self.every
     }
 
-    /// From here on nothing is due.
+    /// Nothing is due from this time on; `None` for no end.
     #[must_use]
     pub const fn end(&self) -> Option<Moment> {
         self.end
     }
 
-    /// A moment as RFC 3339 with the zone's offset: `2027-01-31T10:00:00+03:00`.
+    /// A time in RFC 3339 with the zone's offset: `2027-01-31T10:00:00+03:00`.
     #[must_use]
     pub fn rfc3339(&self, moment: Moment) -> String {
         rfc3339(moment, &self.zone)
     }
 
-    /// The first due moment strictly later than `after`; the start when `after` is `None`.
+    /// The first due time after `after`; the start when `after` is `None`.
     #[must_use]
     pub fn next(&self, after: Option<Moment>) -> Option<Moment> {
         let found = match after {
@@ -265,20 +267,20 @@ impl Schedule {
         self.end.is_none_or(|end| found < end).then_some(found)
     }
 
-    /// The next `n` due moments after `after`; from the start on when `after` is `None`.
+    /// Up to `n` due times after `after`; from the start on when `after` is `None`.
     #[must_use]
     pub fn upcoming(&self, after: Option<Moment>, n: usize) -> Vec<Moment> {
         self.after(after).take(n).collect()
     }
 
-    /// All due moments from `from` to `until`, both included: after downtime those that were missed.
+    /// All due times from `from` to `until`, both included: those missed during a downtime.
     pub fn missed(&self, from: Moment, until: Moment) -> impl Iterator<Item = Moment> + '_ {
         let before = Moment::from_millis(from.millis().saturating_sub(1));
         self.after(Some(before))
             .take_while(move |moment| *moment <= until)
     }
 
-    /// The latest due moment not later than `until`.
+    /// The latest due time at or before `until`.
     #[must_use]
     pub fn latest(&self, until: Moment) -> Option<Moment> {
         let until = match self.end {
@@ -288,7 +290,8 @@ impl Schedule {
         if until < self.start {
             return None;
         }
-        // begins far enough back that at least one repetition lies before, then a few steps forward
+        // start far enough back that at least one repetition is earlier, then take a few steps
+        // forward
         let near = self.nearest(until);
         let found = (near.saturating_sub(3).max(1)..=near + 3)
             .map_while(|n| self.repetition(n))
@@ -301,7 +304,7 @@ impl Schedule {
         std::iter::successors(self.next(after), |last| self.next(Some(*last)))
     }
 
-    /// The first repetition later than `after`, which is not before the start.
+    /// The first repetition after `after`, which must not be before the start.
     fn repeated_after(&self, after: Moment) -> Option<Moment> {
         let first = self.nearest(after).saturating_sub(3).max(1);
         (first..)
@@ -309,7 +312,7 @@ impl Schedule {
             .find(|moment| *moment > after)
     }
 
-    /// About how many periods lie between the anchor and a moment; never off by more than two.
+    /// Approximate number of periods between the anchor and a time, off by two at most.
     fn nearest(&self, moment: Moment) -> i64 {
         let wall = self.zone.to_datetime(moment.timestamp());
         let months = |dt: DateTime| i64::from(dt.year()) * 12 + i64::from(dt.month());
@@ -322,14 +325,14 @@ impl Schedule {
         }
     }
 
-    /// The moment of the `n`-th repetition; `None` past the end of the calendar.
+    /// Time of the `n`-th repetition; `None` past the end of the calendar.
     fn repetition(&self, n: i64) -> Option<Moment> {
         let wall = self.anchor.checked_add(self.every.times(n)?).ok()?;
         resolve(wall, &self.zone)
     }
 }
 
-/// A moment as RFC 3339 with the offset it has in a zone.
+/// A time in RFC 3339 with the offset it has in a zone.
 #[must_use]
 pub fn rfc3339(moment: Moment, zone: &TimeZone) -> String {
     moment
@@ -339,13 +342,13 @@ pub fn rfc3339(moment: Moment, zone: &TimeZone) -> String {
         .to_string()
 }
 
-/// The moment that a text means in a zone: RFC 3339 with an offset, or a wall time.
+/// Parses RFC 3339 with an offset, or a wall time in a zone; `None` when it is neither.
 #[must_use]
 pub fn moment(text: &str, zone: &TimeZone) -> Option<Moment> {
     read(text, zone).map(|(moment, _)| moment)
 }
 
-/// A moment in text: RFC 3339, or a wall time in the zone; and the wall time it stands for.
+/// Parses RFC 3339 or a wall time in the zone. Returns the time and the wall time it stands for.
 fn read(text: &str, zone: &TimeZone) -> Option<(Moment, DateTime)> {
     let text = text.trim();
     if let Some(wall) = wall_time(text) {
@@ -359,7 +362,7 @@ fn read(text: &str, zone: &TimeZone) -> Option<(Moment, DateTime)> {
     in_range(moment).then(|| (moment, zone.to_datetime(moment.timestamp())))
 }
 
-/// `2027-01-31T10:00`, with seconds or without, with `T` or a space.
+/// Parses `2027-01-31T10:00`, with or without seconds, with `T` or a space.
 fn wall_time(text: &str) -> Option<DateTime> {
     let shape = |(i, c): (usize, char)| match i {
         4 | 7 => c == '-',
@@ -375,19 +378,21 @@ fn wall_time(text: &str) -> Option<DateTime> {
     (1970..=2999).contains(&wall.year()).then_some(wall)
 }
 
-/// Within what [`wall_time`] can say, give or take a day.
+/// Whether a time is in the range of [`wall_time`], give or take a day.
 fn in_range(moment: Moment) -> bool {
     (1970..=2999).contains(&moment.timestamp().to_zoned(TimeZone::UTC).year())
 }
 
-/// The moment of a wall time: the first one if there are two, the first one after it if there is none.
+/// The time of a wall time: the first one if there are two, the first one after the gap if there is
+/// none.
 fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Moment> {
     let found = zone.to_ambiguous_timestamp(wall);
     let timestamp = match found.offset() {
         AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok()?,
         AmbiguousOffset::Fold { before, .. } => before.to_timestamp(wall).ok()?,
         AmbiguousOffset::Gap { before, after } => {
-            // the wall time read with the new offset lies before the change, with the old one behind it
+            // read with the new offset, the wall time is before the change; with the old one, after
+            // it
             let earlier = after.to_timestamp(wall).ok()?;
             let later = before.to_timestamp(wall).ok()?;
             zone.following(earlier)

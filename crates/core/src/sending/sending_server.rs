@@ -1,10 +1,12 @@
-//! Sending servers: the mail servers that letters go over, each with its limits and its health (R25, R27).
+//! Sending servers: the mail servers that letters are sent over, with their limits and health (R25,
+//! R27).
 //!
-//! The server in the configuration ([`ServerId::CONFIGURATION`]) has no row in `sending_servers`: it is changed where it stands.
-//! Its health and use are kept like those of the others.
+//! The server in the configuration ([`ServerId::CONFIGURATION`]) has no row in `sending_servers`:
+//! it is changed in the configuration. Its health and usage are stored like those of the others.
 //!
-//! *Invariants*: a password is stored sealed and never leaves this module except to the engine ([`SendingServer::password`]).
-//! A server is deleted only when it is switched off and no letter is in flight with it.
+//! *Invariants*: a password is stored sealed and leaves this module only for the engine
+//! ([`SendingServer::password`]). A server is deleted only when it is switched off and no letter is
+//! in flight on it.
 
 mod alert;
 mod draft;
@@ -31,23 +33,23 @@ use crate::platform::ids::ServerId;
 use crate::platform::secret::{SealingKey, SecretKey, Unsealable};
 use crate::platform::time::Moment;
 
-/// Longest name, in characters.
+/// Maximum length of a name, in characters.
 pub const NAME_MAX: usize = 100;
-/// What the server in the configuration is called.
+/// Name of the server in the configuration.
 pub const CONFIGURATION: &str = "configuration";
-/// What passwords are sealed for.
+/// Purpose that passwords are sealed for.
 const PURPOSE: &str = "password of a sending server";
 
-/// When the connection is encrypted.
+/// When a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsMode {
-    /// STARTTLS with a verified certificate, or no connection.
+    /// STARTTLS with a verified certificate (RFC 3207); otherwise no connection.
     #[default]
     Required,
-    /// TLS from the first octet.
+    /// TLS from the first octet (RFC 8314), usually on port 465.
     Implicit,
-    /// STARTTLS when the server offers it.
+    /// STARTTLS if the server offers it.
     Opportunistic,
     /// Never.
     None,
@@ -62,7 +64,7 @@ impl TlsMode {
         Self::None,
     ];
 
-    /// The name in database, commands and API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,12 +94,12 @@ impl TryFrom<String> for TlsMode {
     }
 }
 
-/// How much a server may get, from all nodes together.
+/// How much may be sent to a server, by all nodes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, sqlx::FromRow)]
 pub struct Limits {
-    /// Connections at a time.
+    /// Connections at the same time.
     pub connections: i64,
-    /// Letters over one connection.
+    /// Letters per connection; `None` for no limit, as below.
     pub per_connection: Option<i64>,
     /// Letters per second, evenly spaced.
     pub per_second: Option<i64>,
@@ -109,52 +111,52 @@ pub struct Limits {
     pub per_day: Option<i64>,
 }
 
-/// A mail server that letters go over. Its password is not in here.
+/// A mail server that letters are sent over, without its password.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct SendingServer {
     /// Its id.
     pub id: ServerId,
-    /// Its name, unique in any case.
+    /// Its name, unique regardless of case.
     pub name: String,
     /// Host name or IP address.
     pub host: String,
     /// TCP port.
     pub port: i64,
-    /// When the connection is encrypted.
+    /// When a connection is encrypted.
     #[sqlx(try_from = "String")]
     pub tls: TlsMode,
-    /// For AUTH; empty: none.
+    /// User name for AUTH; empty for no login.
     pub username: String,
     /// Whether a password is stored.
     pub has_password: bool,
-    /// Our name in EHLO; empty: our address.
+    /// Our name in EHLO; empty for our address.
     pub hello: String,
-    /// Servers with the smallest number are asked first.
+    /// Servers with the smallest number are used first.
     pub priority: i64,
-    /// Its share among servers of the same priority.
+    /// Its share of the letters among servers of the same priority.
     pub weight: i64,
-    /// Whether it gets letters.
+    /// Whether it is switched on and gets letters.
     pub enabled: bool,
-    /// How much it may get.
+    /// Limits of the server as a whole.
     #[sqlx(flatten)]
     pub limits: Limits,
-    /// Limits by domain of the recipient.
+    /// Limits per recipient domain.
     #[sqlx(try_from = "String")]
     pub domains: DomainLimits,
-    /// How many letters it gets in its first days.
+    /// Letters per day while it is warmed up.
     #[sqlx(try_from = "String")]
     pub warm_up: WarmUp,
-    /// When the first of these days began.
+    /// When its warm-up began; `None` without one.
     pub warm_up_from: Option<Moment>,
-    /// Grows with each change (R34).
+    /// Incremented with each change, to detect conflicting edits (R34).
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Moment,
     /// When it was last changed.
     pub updated_at: Moment,
 }
 
-/// The columns of a [`SendingServer`].
+/// Selects the columns of a [`SendingServer`].
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -168,7 +170,7 @@ macro_rules! select {
 }
 
 impl SendingServer {
-    /// All servers, in the order in which they are asked.
+    /// All servers, in the order in which they are used.
     pub async fn all(tx: &mut Tx) -> Result<Vec<Self>, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query_as(select!("ORDER BY priority, weight DESC, name_key"))
@@ -177,7 +179,7 @@ impl SendingServer {
         )
     }
 
-    /// Whether there is one, switched on or off: then nothing goes to the sandbox any more.
+    /// Whether any server exists, switched on or off. If so, nothing goes to the sandbox any more.
     pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
         let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar("SELECT port FROM sending_servers LIMIT 1")
                 .fetch_optional(conn)
@@ -185,7 +187,7 @@ impl SendingServer {
         Ok(found.is_some())
     }
 
-    /// The server with this id.
+    /// The server with this id; never the one in the configuration.
     pub async fn get(tx: &mut Tx, id: ServerId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(select!("WHERE id = $1"))
             .bind(id)
@@ -193,7 +195,7 @@ impl SendingServer {
             .await)?)
     }
 
-    /// The server of this name, in any case.
+    /// The server with this name, regardless of case.
     pub async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<Self>, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query_as(select!("WHERE name_key = $1"))
@@ -203,11 +205,11 @@ impl SendingServer {
         )
     }
 
-    /// Makes a server.
+    /// Creates a server.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields.
+    /// [`Error::Invalid`] lists the wrong fields; a name that is taken is one of them.
     pub async fn create(
         tx: &mut Tx,
         draft: &ServerDraft,
@@ -241,14 +243,15 @@ impl SendingServer {
 
     /// Changes a server that is still at `version`; false when there is none.
     ///
-    /// A warm-up begins now when there was none before; it goes on when its days are changed.
+    /// A warm-up begins now if there was none before; it continues if only its days change.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields; [`Error::Conflict`] when it was changed meanwhile.
+    /// [`Error::Invalid`] lists the wrong fields; [`Error::Conflict`] when somebody else changed
+    /// the server.
     #[expect(
         clippy::too_many_arguments,
-        reason = "what is changed, into what, by whom and when"
+        reason = "the change, its version, who makes it and when"
     )]
     pub async fn update(
         tx: &mut Tx,
@@ -290,14 +293,15 @@ impl SendingServer {
         if name_is_free(changed)? == 0 {
             return Err(Error::Conflict);
         }
-        // it is another server now, or the same one after a fix: either way it is worth a try
+        // it is a different server now, or the same one after a fix: worth a try in both cases
         Health::retry(tx, id, now).await?;
         turns::reset(tx, id).await?;
         audit(tx, actor, AuditKind::ServerChanged, id, &new.name, now).await?;
         Ok(true)
     }
 
-    /// Switches a server on or off; false when there is none. One that is off gets no new letter.
+    /// Switches a server on or off; false when there is none. A server that is off gets no new
+    /// letters.
     pub async fn set_enabled(
         tx: &mut Tx,
         id: ServerId,
@@ -326,7 +330,7 @@ impl SendingServer {
         Ok(true)
     }
 
-    /// Asks the engine to try a server at once that it leaves alone; false when it does not leave it alone.
+    /// Asks the engine to try an open or paused server now; false when it is neither.
     pub async fn resume(
         tx: &mut Tx,
         id: ServerId,
@@ -342,11 +346,11 @@ impl SendingServer {
         Ok(true)
     }
 
-    /// Deletes a server; false when there is none. The log of attempts keeps its name.
+    /// Deletes a server; false when there is none. The log of attempts keeps its address.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] while it is switched on, or letters are in flight with it.
+    /// [`Error::State`] while it is switched on (`enabled`) or letters are in flight (`in_flight`).
     pub async fn delete(
         tx: &mut Tx,
         id: ServerId,
@@ -377,11 +381,11 @@ impl SendingServer {
         Ok(true)
     }
 
-    /// The password of a server, for logging in to it; `None`: it has none.
+    /// The password to log in to a server; `None` when it has none.
     ///
     /// # Errors
     ///
-    /// [`Unsealable`] inside when it was sealed with another secret key.
+    /// The inner [`Unsealable`] when it was sealed with another secret key.
     pub async fn password(
         tx: &mut Tx,
         id: ServerId,
@@ -400,7 +404,8 @@ impl SendingServer {
         Ok(sealed.map(open))
     }
 
-    /// How many letters it may get in 24 hours at `now`, the warm-up included, and whether the warm-up says so.
+    /// How many letters it may get in 24 hours at `now`, and whether the warm-up sets that limit.
+    /// `None` for no limit.
     #[must_use]
     pub fn per_day(&self, now: Moment) -> Option<(i64, bool)> {
         let warming = self
@@ -413,7 +418,7 @@ impl SendingServer {
         }
     }
 
-    /// The day of its warm-up, from 1; `None`: it has none, or it is over.
+    /// Day of its warm-up, from 1; `None` without one or after its end.
     #[must_use]
     pub fn warm_up_day(&self, now: Moment) -> Option<usize> {
         let from = self.warm_up_from?;
@@ -421,7 +426,7 @@ impl SendingServer {
         Some(WarmUp::day(from, now) + 1)
     }
 
-    /// `host:port`, as the log of attempts has it.
+    /// `host:port`, as in the log of attempts. IPv6 addresses are in brackets.
     #[must_use]
     pub fn address(&self) -> String {
         if self.host.contains(':') {
@@ -455,7 +460,7 @@ fn sealing(secret: &SecretKey) -> SealingKey {
     secret.sealing(PURPOSE)
 }
 
-/// The only unique key besides the id is the name.
+/// Reports a duplicate as a wrong `name`, the only unique key besides the id.
 fn name_is_free<T>(result: Result<T, sqlx::Error>) -> Result<T, Error> {
     match result.map_err(Error::from) {
         Err(Error::Duplicate) => Err(Error::invalid("name", "server_exists")),

@@ -1,9 +1,10 @@
-//! What the service is to the world outside: where its visitors find it, whom its letters are from, which mail server its
-//! configuration names; and whether letters may leave like that.
+//! The service as the outside world sees it: its public address, the sender of its letters, the
+//! mail server in its configuration, and whether letters may be sent with these settings.
 //!
-//! *Invariants*: this is the only place that says what a letter to strangers needs. Pages and commands ask it before a mailing
-//! starts, the scheduler before a run is made, the engine before a letter is claimed. Names are not looked up: the answer is the same
-//! with and without a network.
+//! *Invariants*: this is the only place that decides what letters to strangers require. Pages and
+//! commands ask it before a mailing starts, the scheduler before it makes a run, the engine before
+//! it claims a letter. Names are not resolved, so the answer is the same with and without a
+//! network.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,32 +16,33 @@ use crate::platform::error::{Error, FieldError};
 use crate::sending::mailing::Sender;
 use crate::sending::sending_server::SendingServer;
 
-/// See the module.
+/// Settings that decide whether letters may be sent to strangers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
-    /// The sender of mailings that name none, and of the service's own letters.
+    /// Sender of mailings that name none, and of the service's letters.
     pub sender: Sender,
-    /// The public address as it is configured; `None`: it is unset.
+    /// The configured public address; `None` when unset.
     pub base_url: Option<String>,
-    /// The host of the mail server in the configuration; `None`: there is none, or it is the sandbox.
+    /// Host of the mail server in the configuration; `None` when there is none or it is the
+    /// sandbox.
     pub mail_server: Option<String>,
 }
 
-/// Why letters may not leave over a mail server that reaches strangers.
+/// Why letters may not be sent over a mail server that reaches strangers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// `base_url` is unset.
     BaseUrlUnset,
-    /// `base_url` leads nowhere from another machine.
+    /// `base_url` cannot be opened from another machine.
     BaseUrlLocal,
     /// `mail_from` is an address that cannot exist.
     MailFrom,
-    /// The mailing's own sender is one.
+    /// The mailing's sender is an address that cannot exist.
     Sender,
 }
 
 impl Fault {
-    /// All there are.
+    /// All faults.
     pub const ALL: [Self; 4] = [
         Self::BaseUrlUnset,
         Self::BaseUrlLocal,
@@ -48,7 +50,7 @@ impl Fault {
         Self::Sender,
     ];
 
-    /// The setting or field that has to be changed.
+    /// The setting or field to change.
     #[must_use]
     pub const fn field(self) -> &'static str {
         match self {
@@ -58,7 +60,7 @@ impl Fault {
         }
     }
 
-    /// Which rule, as [`FieldError::code`] has it.
+    /// Language-neutral code, as in [`FieldError::code`].
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -69,7 +71,7 @@ impl Fault {
         }
     }
 
-    /// The fault that this sentence is ([`fmt::Display`]), for pages that have it in other languages.
+    /// Finds the fault with this sentence ([`fmt::Display`]), so that pages can translate it.
     #[must_use]
     pub fn told(sentence: &str) -> Option<Self> {
         Self::ALL
@@ -112,7 +114,7 @@ impl From<Fault> for FieldError {
 }
 
 impl From<Sender> for Service {
-    /// A service that only has a sender.
+    /// A service of which only the sender is set.
     fn from(sender: Sender) -> Self {
         Self {
             sender,
@@ -133,7 +135,7 @@ impl Service {
             .any(|host| !is_local(host))
     }
 
-    /// What is wrong with the service itself, whether it matters or not.
+    /// What is wrong with the service's settings, whether or not letters reach strangers.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
         let base_url = match self.base_url.as_deref().map(Url::parse) {
@@ -145,7 +147,7 @@ impl Service {
         base_url.into_iter().chain(sender).collect()
     }
 
-    /// Why nothing at all may leave over these servers; `None`: it may.
+    /// Why no letter may be sent over these servers; `None` when letters may be sent.
     #[must_use]
     pub fn obstacle(&self, servers: &[SendingServer]) -> Option<Fault> {
         if !self.reaches_strangers(servers) {
@@ -154,13 +156,14 @@ impl Service {
         self.faults().into_iter().next()
     }
 
-    /// Why letters of a mailing with this sender of its own (empty: the service's) may not leave now.
+    /// Why letters of a mailing with this sender (empty for the service's) may not be sent now;
+    /// empty when they may.
     pub async fn faults_of(&self, tx: &mut Tx, sender: &str) -> Result<Vec<Fault>, Error> {
         let servers = SendingServer::all(tx).await?;
         Ok(self.faults_over(&servers, sender))
     }
 
-    /// As [`Service::faults_of`], over these servers.
+    /// Like [`Service::faults_of`], with these servers.
     #[must_use]
     pub fn faults_over(&self, servers: &[SendingServer], sender: &str) -> Vec<Fault> {
         if !self.reaches_strangers(servers) {
@@ -174,7 +177,7 @@ impl Service {
     }
 }
 
-/// Whether an address cannot be anybody's: at `.invalid` (RFC 2606) or `localhost`.
+/// Whether an address cannot belong to anybody: it is at `.invalid` or `localhost` (RFC 2606).
 #[must_use]
 pub fn is_nobody(email: &str) -> bool {
     email
@@ -182,7 +185,7 @@ pub fn is_nobody(email: &str) -> bool {
         .is_some_and(|(_, domain)| is_below(domain, "invalid") || is_below(domain, "localhost"))
 }
 
-/// Whether a host is this machine, by its name or address alone.
+/// Whether a host is this machine, judged by its name or address alone.
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.parse()
@@ -194,7 +197,7 @@ fn is_this_machine(address: IpAddr) -> bool {
     address.is_loopback() || address.is_unspecified()
 }
 
-/// Whether an address of the site leads nowhere from another machine.
+/// Whether a URL of the site cannot be opened from another machine.
 fn is_dead(url: &Url) -> bool {
     match url.host() {
         None => true,
@@ -204,7 +207,7 @@ fn is_dead(url: &Url) -> bool {
     }
 }
 
-/// Whether a name is this domain or below it.
+/// Whether the last label of a name is `domain`.
 fn is_below(name: &str, domain: &str) -> bool {
     let name = name.trim_end_matches('.');
     name.rsplit('.')
@@ -231,7 +234,8 @@ mod tests {
         service(base_url, from, Some(host)).obstacle(&[])
     }
 
-    /// R5, R24: a server is on another machine unless its name or address says that it is this one.
+    /// R5, R24: a server is on another machine unless its name or address says that it is on this
+    /// one.
     #[test]
     fn servers_on_this_machine_reach_nobody() {
         for host in [
@@ -260,7 +264,7 @@ mod tests {
         }
     }
 
-    /// R24, R39: links have to lead somewhere from another machine.
+    /// R24, R39: links must be reachable from another machine.
     #[test]
     fn links_lead_somewhere() {
         for url in [
@@ -289,7 +293,7 @@ mod tests {
         }
     }
 
-    /// R24: somebody has to be able to answer.
+    /// R24: somebody must be able to receive replies to the sender.
     #[test]
     fn senders_exist() {
         for email in [
@@ -307,7 +311,7 @@ mod tests {
         }
     }
 
-    /// R5: what is wrong is told by the name of the setting.
+    /// R5: a fault names the setting to change, and is found by its sentence.
     #[test]
     fn faults_name_what_to_change() {
         for fault in Fault::ALL {

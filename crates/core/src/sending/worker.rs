@@ -1,7 +1,7 @@
-//! Workers: processes that send, for as long as they live.
+//! Workers: processes that send letters.
 //!
-//! A worker prolongs its lease every few seconds. When the lease is over, or its journal was found and nobody holds it,
-//! another worker closes it: what it held returns to the queue.
+//! A worker renews its lease every few seconds. When the lease runs out, or its journal is found
+//! and nobody holds it, another worker closes it: what it held returns to the queue.
 
 mod health;
 
@@ -14,16 +14,16 @@ use crate::platform::time::Moment;
 use crate::sending::delivery::Delivery;
 use crate::sending::outbox::OutboxLetter;
 
-/// A process that sends.
+/// A process that sends letters.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Worker {
     /// Its id; the `claimed_by` of what it holds.
     pub id: WorkerId,
-    /// The machine it runs on and its process number, for people.
+    /// Machine and process id, for people.
     pub host: String,
     /// When it started.
     pub started_at: Moment,
-    /// Until when it is taken for alive.
+    /// It is presumed alive until this time.
     pub lease_until: Moment,
 }
 
@@ -49,7 +49,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Prolongs the lease; false when the worker was closed meanwhile and must not send on.
+    /// Renews the lease; false when the worker was closed and must stop sending.
     pub async fn prolong(tx: &mut Tx, id: WorkerId, lease_until: Moment) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query("UPDATE workers SET lease_until = $2 WHERE id = $1")
             .bind(id)
@@ -60,12 +60,12 @@ impl Worker {
         Ok(rows == 1)
     }
 
-    /// Whether nobody has closed the worker; until the end of the transaction nobody does. Asked before each claim: what a
-    /// worker took that was closed meanwhile would stay in its hand for ever.
+    /// Whether the worker is still registered, and so cannot be closed before the transaction ends.
+    /// Checked before each claim, because claims of a closed worker would never be released.
     pub async fn is_open(tx: &mut Tx, id: WorkerId) -> Result<bool, Error> {
         let sql = match tx {
             Tx::Sqlite(_) => "SELECT 1 FROM workers WHERE id = $1",
-            // in the way of its removal only
+            // blocks only the removal of the row
             Tx::Postgres(_) => "SELECT 1 FROM workers WHERE id = $1 FOR KEY SHARE",
         };
         let row = on_db!(tx, conn => sqlx::query(sql)
@@ -76,7 +76,7 @@ impl Worker {
         Ok(row)
     }
 
-    /// All workers, the oldest first.
+    /// All workers, oldest first.
     pub async fn all(tx: &mut Tx) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, host, started_at, lease_until FROM workers ORDER BY id",
@@ -85,7 +85,7 @@ impl Worker {
         .await)?)
     }
 
-    /// Workers whose lease is over at `now`.
+    /// Workers whose lease has run out at `now`, oldest first.
     pub async fn expired(tx: &mut Tx, now: Moment) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, host, started_at, lease_until FROM workers WHERE lease_until <= $1 ORDER BY id",
@@ -95,8 +95,10 @@ impl Worker {
         .await)?)
     }
 
-    /// Takes the worker for dead without knowing which of its letters left: everything it holds is in doubt and is
-    /// tried again at `due_at`. Does nothing when its lease runs (again) at `now`. Returns how many deliveries.
+    /// Closes a worker that is presumed dead, without knowing which of its letters were sent:
+    /// everything it holds is in doubt and is retried at `due_at`. Returns the number of
+    /// deliveries. Does nothing and returns `None` when its lease has not run out at `now`, or it
+    /// is already closed.
     pub async fn bury(
         tx: &mut Tx,
         id: WorkerId,
@@ -104,7 +106,7 @@ impl Worker {
         due_at: Moment,
         now: Moment,
     ) -> Result<Option<u64>, Error> {
-        // the row is taken first: of two that bury, one finds nothing
+        // the row is deleted first, so of two processes that try, one finds nothing
         let rows = on_db!(tx, conn => sqlx::query("DELETE FROM workers WHERE id = $1 AND lease_until <= $2")
             .bind(id)
             .bind(now)
@@ -118,8 +120,8 @@ impl Worker {
         Ok(Some(Delivery::doubt_all(tx, id, reply, due_at, now).await?))
     }
 
-    /// Ends a worker whose letters are all accounted for: what it still holds returns to the queue untried. Returns
-    /// how many deliveries.
+    /// Closes a worker whose letters are all accounted for. What it still holds returns to the
+    /// queue. Returns the number of deliveries.
     pub async fn end(tx: &mut Tx, id: WorkerId) -> Result<u64, Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM workers WHERE id = $1")
             .bind(id)

@@ -1,4 +1,4 @@
-//! Lists, messages and mailings for tests and measurements, made quickly in any number.
+//! Lists, messages and mailings for tests and benchmarks, created quickly in any number.
 
 use crate::platform::db::{Db, on_db};
 use crate::platform::error::Error;
@@ -6,8 +6,8 @@ use crate::platform::ids::{ListId, MailingId, MessageId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::mailing::{Mailing, MailingDraft};
 
-/// Makes a list of `owner` with the recipients `person{n}@example.org` for `count` numbers from `first` on. Recipients
-/// that exist already are only added to the list.
+/// Creates a list with `count` recipients `person{n}@example.org`, numbered from `first` on.
+/// Existing recipients are only added to the list.
 pub async fn list(
     db: &Db,
     owner: UserId,
@@ -34,7 +34,7 @@ pub async fn list(
     Ok(id)
 }
 
-/// Adds the recipients `person{n}@example.org` for `count` numbers from `first` on to a list.
+/// Adds `count` recipients `person{n}@example.org`, numbered from `first` on, to a list.
 pub async fn members(
     db: &Db,
     owner: UserId,
@@ -113,7 +113,7 @@ pub async fn suppress(
     tx.commit().await
 }
 
-/// Makes a text message.
+/// Creates a text message.
 pub async fn message(
     db: &Db,
     owner: UserId,
@@ -139,7 +139,7 @@ pub async fn message(
     Ok(id)
 }
 
-/// Makes a draft from `draft` with a message of its own and these lists.
+/// Creates a draft from `draft` with a new message and these lists.
 pub async fn mailing(
     db: &Db,
     owner: UserId,

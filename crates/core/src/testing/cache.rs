@@ -1,4 +1,4 @@
-//! A Valkey or Redis server that belongs to one test, which may kill it, halt it or fill it.
+//! A Valkey or Redis server for one test, which may kill, stop or corrupt it.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::platform::secret::SecretKey;
 use crate::platform::shared::Shared;
 
-/// The server, in memory only.
+/// A server process without persistence.
 #[derive(Debug)]
 pub struct CacheServer {
     binary: PathBuf,
@@ -17,11 +17,11 @@ pub struct CacheServer {
 }
 
 impl CacheServer {
-    /// Starts one; `None` where neither is installed.
+    /// Starts a server; `None` where neither is installed.
     ///
     /// # Errors
     ///
-    /// It does not start.
+    /// When it does not start.
     pub fn start() -> std::io::Result<Option<Self>> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let binary = std::env::split_paths(&path)
@@ -40,17 +40,17 @@ impl CacheServer {
         Ok(Some(server))
     }
 
-    /// Its address.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Starts it again, empty, at the same address.
+    /// Restarts it, empty, at the same address.
     ///
     /// # Errors
     ///
-    /// It does not start.
+    /// When it does not start.
     pub fn revive(&mut self) -> std::io::Result<()> {
         self.kill();
         let process = Command::new(&self.binary)
@@ -70,29 +70,29 @@ impl CacheServer {
         }
     }
 
-    /// Halts it (`SIGSTOP`): connections stay open, nothing answers.
+    /// Stops it (`SIGSTOP`): connections stay open, nothing answers.
     ///
     /// # Errors
     ///
-    /// There is no such process.
+    /// When there is no such process.
     pub fn halt(&self) -> std::io::Result<()> {
         self.signal("-STOP")
     }
 
-    /// Lets it go on.
+    /// Continues it (`SIGCONT`).
     ///
     /// # Errors
     ///
-    /// There is no such process.
+    /// When there is no such process.
     pub fn go_on(&self) -> std::io::Result<()> {
         self.signal("-CONT")
     }
 
-    /// Writes garbage into every key that is there.
+    /// Overwrites every existing key with garbage.
     ///
     /// # Errors
     ///
-    /// The server does not do as it is told.
+    /// When the server does not run the script.
     pub fn spoil(&self) -> std::io::Result<()> {
         use std::io::{Read as _, Write as _};
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('SET', key, string.rep('garbage', 99)) end";
@@ -122,11 +122,11 @@ impl CacheServer {
         }
     }
 
-    /// A connection that is up, as patient as a busy machine needs.
+    /// A client whose connection is up, with a timeout long enough for a busy machine.
     ///
     /// # Errors
     ///
-    /// It does not come up.
+    /// When the connection is not up within a minute.
     pub async fn shared(&self, secret: [u8; 32]) -> Result<Shared, crate::platform::error::Error> {
         let shared = Shared::with_patience(
             &self.url(),

@@ -1,4 +1,4 @@
-//! A database for each test: a copy of one that was migrated once.
+//! A database for each test, copied from a migrated template.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct TestDb {
 }
 
 impl TestDb {
-    /// Makes it.
+    /// Creates it.
     pub async fn new() -> Result<Self, Error> {
         let dir = folder()?;
         let url = if let Ok(server) = std::env::var("TEST_DATABASE_URL") {
@@ -32,7 +32,7 @@ impl TestDb {
         Self::open(dir, url).await
     }
 
-    /// Makes one as it was before this migration.
+    /// Creates one with all migrations except this one.
     pub async fn before(migration: i64) -> Result<Self, Error> {
         let dir = folder()?;
         let url = match std::env::var("TEST_DATABASE_URL") {
@@ -50,7 +50,7 @@ impl TestDb {
         Ok(Self { db, url, _dir: dir })
     }
 
-    /// Its address, for another handle or process.
+    /// Its URL, for another handle or process.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -82,7 +82,7 @@ fn name() -> String {
     format!("test_{}", id.simple())
 }
 
-/// Names the schema: databases of other migrations are not mixed up with this one.
+/// A hash of the migrations, so that databases of different schemas are not mixed up.
 fn schema(kind: &str) -> String {
     let mut hash = Sha256::new();
     for checksum in Db::migrations(kind) {
@@ -93,7 +93,7 @@ fn schema(kind: &str) -> String {
     hash.fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
 }
 
-/// Puts a migrated file in place. The first test of a schema migrates it; others copy what it left.
+/// Copies a migrated file to `target`. The first test of a schema creates it.
 async fn sqlite_template(target: &Path) -> Result<(), Error> {
     let failed = |error: std::io::Error| Error::Internal(error.to_string());
     let template = std::env::temp_dir().join(format!("skychimp-{}.db", schema("sqlite")));
@@ -102,7 +102,7 @@ async fn sqlite_template(target: &Path) -> Result<(), Error> {
         let db = Db::connect(&sqlite(dir.path())).await?;
         db.migrate().await?;
         db.close().await;
-        // whole at once, whoever else makes it at this moment
+        // renamed into place, because another test may create it too
         let half = template.with_extension(name());
         std::fs::copy(dir.path().join("test.db"), &half).map_err(failed)?;
         std::fs::rename(&half, &template).map_err(failed)?;
@@ -111,7 +111,7 @@ async fn sqlite_template(target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The name of the migrated database that others are copies of.
+/// The name of the migrated template database, which is created if missing.
 async fn postgres_template(server: &str) -> Result<String, Error> {
     let template = format!("template_{}", schema("postgres"));
     let pool = PgPool::connect(server).await?;
@@ -123,7 +123,7 @@ async fn postgres_template(server: &str) -> Result<String, Error> {
         .fetch_one(&pool)
     };
     if !exists().await? {
-        // one test makes it, the others wait
+        // one test creates it, the others wait
         let mut lock = pool.acquire().await?;
         sqlx::query("SELECT pg_advisory_lock(hashtext($1))")
             .bind(&template)
@@ -146,7 +146,7 @@ async fn postgres_template(server: &str) -> Result<String, Error> {
     Ok(template)
 }
 
-/// Makes a database; gives its address back.
+/// Creates a database; returns its URL.
 async fn create(server: &str, name: &str, how: &str) -> Result<String, Error> {
     let pool = PgPool::connect(server).await?;
     let create = AssertSqlSafe(format!("CREATE DATABASE {name} {how}"));

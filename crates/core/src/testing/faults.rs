@@ -1,11 +1,11 @@
-//! What tests do to a database behind the program's back.
+//! Direct access to the database, bypassing the program.
 
 use sqlx::AssertSqlSafe;
 
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 
-/// Runs statements as they are.
+/// Runs SQL as it is.
 pub async fn raw(db: &Db, sql: &str) -> Result<(), Error> {
     let mut tx = db.write().await?;
     let sql = AssertSqlSafe(sql.to_owned());
@@ -13,14 +13,14 @@ pub async fn raw(db: &Db, sql: &str) -> Result<(), Error> {
     tx.commit().await
 }
 
-/// The only number that a query gives.
+/// The single number that a query returns.
 pub async fn count(db: &Db, sql: &str) -> Result<i64, Error> {
     let mut tx = db.read().await?;
     let sql = AssertSqlSafe(format!("/* test */ {sql}"));
     Ok(on_db!(&mut tx, conn => sqlx::query_scalar(sql).fetch_one(conn).await)?)
 }
 
-/// Makes the database fail at each attempt of a delivery, or lets it take them again.
+/// Makes the database refuse attempts of a delivery, or accept them again.
 pub async fn refuse_attempts(db: &Db, delivery: i64, refuse: bool) -> Result<(), Error> {
     let mut tx = db.write().await?;
     let sql = match (&tx, refuse) {

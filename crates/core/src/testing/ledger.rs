@@ -1,9 +1,10 @@
-//! The ledger of a run: every letter is held against what the mail server took.
+//! Reconciles a run with what the mail server accepted.
 //!
-//! Three things are asserted, whatever went wrong on the way. **L**: every letter that was planned is delivered, over, or still
-//! queued; none that counts as sent is missing. **D**: nobody got more copies than the log says, one for an attempt that
-//! was sent and at most one for each that is in doubt. **W**: a row for each attempt, with an outcome, a class and a code that
-//! fit each other. And the numbers of the run are those of its rows.
+//! Three things are asserted, whatever went wrong on the way. **L**: every planned letter is
+//! delivered, over or still queued, and none counted as sent is missing. **D**: nobody got more
+//! copies than the log allows, one for a sent attempt and at most one for each attempt in doubt.
+//! **W**: each attempt has a row with a consistent outcome, class and code. The counters of the run
+//! match its rows.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -15,27 +16,27 @@ use crate::platform::ids::{RunId, UserId};
 use crate::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
 use crate::sending::delivery::{Delivery, DeliveryFilter, DeliveryState};
 
-/// No test has more rows.
+/// More rows than any test has.
 const ALL: usize = 2_000_000;
 
-/// What the ledger of a run came to.
+/// The totals of a reconciled run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Ledger {
     /// Deliveries.
     pub planned: usize,
-    /// Those that are sent.
+    /// Sent deliveries.
     pub sent: usize,
-    /// Letters that the server took.
+    /// Letters that the server accepted.
     pub copies: usize,
     /// Rows in the log.
     pub attempts: usize,
-    /// Those in doubt.
+    /// Attempts in doubt.
     pub in_doubt: usize,
     /// Recipients that got more than one copy.
     pub doubled: usize,
 }
 
-/// Settles the ledger of a run with the copies that the server took of each address's letter.
+/// Reconciles a run with the number of letters that the server accepted for each address.
 ///
 /// # Panics
 /// When L, D or W does not hold.
@@ -89,7 +90,7 @@ pub async fn settle<S: BuildHasher>(
     Ok(found)
 }
 
-/// W: the rows of one delivery.
+/// W: checks the rows of one delivery.
 fn check_log(delivery: &Delivery, log: &[&Attempt]) {
     let email = &delivery.email;
     let numbers: Vec<_> = log.iter().map(|attempt| attempt.number).collect();

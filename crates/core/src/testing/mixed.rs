@@ -1,4 +1,4 @@
-//! A run in which everything happens, for tests of what is told about runs.
+//! A run with every outcome, for tests of what is shown about runs.
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use crate::sending::attempt::AttemptOutcome;
 use crate::sending::delivery::{Attempted, Claim, Delivery, Next};
 use crate::sending::report::{Due, Report};
 
-/// Ten letters to `{name}{0..10}@example.org` and five to `{name}{10..15}@example.net`. Nine are accepted, the last of them at the
-/// second attempt, 700 s after the first one; three mailboxes are unknown, two letters are taken for spam, one waits.
+/// Ten letters to `{name}{0..10}@example.org` and five to `{name}{10..15}@example.net`. Nine are
+/// accepted, the last of them at the second attempt, 700 s after the first. Three mailboxes are
+/// unknown, two letters are rejected as spam, one waits for a retry.
 pub async fn mixed_run(db: &Db, owner: UserId, name: &str, now: Moment) -> Result<TestRun, Error> {
     let domain = |n| if n < 10 { "example.org" } else { "example.net" };
     let addresses: Vec<String> = (0..15)
@@ -34,7 +35,7 @@ pub async fn mixed_run(db: &Db, owner: UserId, name: &str, now: Moment) -> Resul
     Ok(run)
 }
 
-/// Makes the report of a run, as the engine does.
+/// Makes the report of a run as the engine does.
 pub async fn report(db: &Db, run: &TestRun, now: Moment) -> Result<Report, Error> {
     let due = Due {
         owner_id: run.owner,

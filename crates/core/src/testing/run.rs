@@ -1,4 +1,4 @@
-//! Runs for tests of sending: everything that stands before a letter, without going through pages and schedules.
+//! Runs for tests of sending, inserted directly, without pages and schedules.
 
 use serde_json::json;
 use sqlx::types::Json;
@@ -12,18 +12,18 @@ use crate::sending::delivery::queue;
 /// A run in the state `sending`, with its deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestRun {
-    /// Whose.
+    /// Its owner.
     pub owner: UserId,
     /// Its mailing, in the status `running`.
     pub mailing: MailingId,
-    /// The run.
+    /// The run's id.
     pub id: RunId,
     /// Its recipients, in the order of the addresses.
     pub recipients: Vec<RecipientId>,
 }
 
-/// Makes a running mailing of `owner` with one expanded run that is due `now`, with a delivery for each address.
-/// Subject and text hold the address: `Hello {{ email }}`.
+/// Creates a running mailing with one expanded run that is due `now`, and a delivery for each
+/// address. Subject and text contain the address: `Hello {{ email }}`, `Token {{ email }}`.
 pub async fn sending_run(
     db: &Db,
     owner: UserId,
@@ -104,7 +104,7 @@ pub async fn sending_run(
     })
 }
 
-/// Sets the end of a run.
+/// Sets the end of a run and its mailing.
 pub async fn end_run(db: &Db, run: &TestRun, end_at: Moment) -> Result<(), Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query("UPDATE runs SET end_at = $3 WHERE owner_id = $1 AND id = $2")
@@ -124,7 +124,7 @@ pub async fn end_run(db: &Db, run: &TestRun, end_at: Moment) -> Result<(), Error
     tx.commit().await
 }
 
-/// Gives a run another letter, without HTML.
+/// Replaces the text of a run's letter.
 pub async fn set_text(db: &Db, run: &TestRun, text: &str) -> Result<(), Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query("UPDATE runs SET text = $3 WHERE owner_id = $1 AND id = $2")
@@ -137,7 +137,7 @@ pub async fn set_text(db: &Db, run: &TestRun, text: &str) -> Result<(), Error> {
     tx.commit().await
 }
 
-/// Runs one statement of a test, such as removing a recipient behind the engine's back.
+/// Runs one statement with `$1` bound to `owner`, bypassing the engine; returns the affected rows.
 pub async fn execute(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, Error> {
     let mut tx = db.write().await?;
     let rows = on_db!(&mut tx, conn => sqlx::query(sql)
@@ -149,14 +149,14 @@ pub async fn execute(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, E
     Ok(rows)
 }
 
-/// The numbers of a run as its columns say and as its deliveries say: equal at every commit.
+/// The counters of a run, from its columns and from its deliveries: equal at every commit.
 ///
-/// sent, failed, skipped, expired, cancelled, tried and not over, not over.
+/// Sent, failed, skipped, expired, cancelled, deferred after an attempt, remaining.
 pub async fn ledger(db: &Db, run: &TestRun) -> Result<([i64; 7], [i64; 7]), Error> {
     numbers(db, run.owner, run.id).await
 }
 
-/// [`ledger`]
+/// As [`ledger`].
 pub(super) async fn numbers(
     db: &Db,
     owner: UserId,
@@ -188,7 +188,7 @@ pub(super) async fn numbers(
     Ok((array(columns), array(rows)))
 }
 
-/// What identifies the state of everything that a user made: rows and versions of each table.
+/// A fingerprint of all data of a user: rows and a sum of versions for each table.
 pub async fn fingerprint(db: &Db, owner: UserId) -> Result<Vec<(i64, i64)>, Error> {
     let mut tx = db.read().await?;
     let mut found = Vec::new();

@@ -1,7 +1,7 @@
-//! The statements that the suites execute, for the check of their plans (`tests/plans`).
+//! Collects the statements that the suites execute, to check their plans (`tests/plans`).
 //!
-//! With `COLLECT_STATEMENTS` set, each statement becomes a file of that folder, in a sub-folder
-//! named after the database. Statements of the suites themselves begin with [`OF_A_TEST`].
+//! With `COLLECT_STATEMENTS` set, each statement is written to a file in that folder, in a
+//! subfolder named after the database. Statements of the tests themselves begin with [`OF_A_TEST`].
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -16,13 +16,13 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
-/// Begins statements that only tests execute. Their plans do not matter.
+/// Prefix of statements that only tests execute. Their plans are not checked.
 pub const OF_A_TEST: &str = "/* test */";
 
-/// Where sqlx logs statements.
+/// The target under which sqlx logs statements.
 const TARGET: &str = "sqlx::query";
 
-/// Starts collecting, once in a process and only when it is asked for.
+/// Starts collecting, once per process, if it is enabled.
 #[expect(clippy::expect_used, reason = "a suite that cannot collect must fail")]
 pub(super) fn collect(kind: &str) {
     static STARTED: OnceLock<()> = OnceLock::new();
@@ -41,7 +41,7 @@ pub(super) fn collect(kind: &str) {
     });
 }
 
-/// Hears what sqlx logs, and nothing else.
+/// Receives what sqlx logs, and nothing else.
 struct Collector {
     folder: PathBuf,
     known: Mutex<HashSet<String>>,
@@ -67,10 +67,10 @@ impl Collector {
     }
 }
 
-/// Whether a statement has a plan.
+/// Whether a statement has a plan to check.
 fn is_explained(sql: &str) -> bool {
     let first = sql.split_whitespace().next().unwrap_or_default();
-    // others (of the schema, of a transaction, of a test) have none, or one that does not matter
+    // others (schema, transactions, tests) have none, or one that does not matter
     ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&first)
 }
 
@@ -98,7 +98,7 @@ impl Subscriber for Collector {
     fn event(&self, event: &Event<'_>) {
         let mut statement = Statement::default();
         event.record(&mut statement);
-        // a statement of up to four words is its own summary
+        // sqlx logs a statement of up to four words only as the summary
         self.keep(if statement.whole.is_empty() {
             &statement.summary
         } else {

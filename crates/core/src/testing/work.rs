@@ -1,4 +1,4 @@
-//! How much a database did, in its own units: that something stays cheap is tested by counting, not by a clock.
+//! Measures the work of a database in its units, so that tests count cost instead of timing it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::platform::db::{Db, Tx};
 use crate::platform::error::Error;
 
-/// Instructions of SQLite's virtual machine between two looks at the counter.
+/// Instructions of SQLite's virtual machine per callback.
 const STEP: i32 = 10;
 
-/// Counts what the connection that writes does.
+/// Counts the work of the writing connection.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// Of SQLite, so far.
+    /// Callbacks from SQLite so far.
     steps: Arc<AtomicU64>,
-    /// What the last look showed.
+    /// The counter at the last [`Work::take`].
     before: AtomicU64,
 }
 
 impl Work {
-    /// Begins to count.
+    /// Starts counting.
     pub async fn of(db: &Db) -> Result<Self, Error> {
         let work = Self::default();
         if let Db::Sqlite { writer, .. } = db {
@@ -35,12 +35,13 @@ impl Work {
         Ok(work)
     }
 
-    /// What was done since the last call; for PostgreSQL both have to be in one transaction. On SQLite tens of
-    /// instructions, on PostgreSQL rows read: only figures of one database compare.
+    /// The work since the last call: tens of instructions on SQLite, rows read on PostgreSQL, so
+    /// figures compare only within one database. On PostgreSQL both calls must be in one
+    /// transaction.
     pub async fn take(&self, tx: &mut Tx) -> Result<u64, Error> {
         let now = match tx {
             Tx::Sqlite(_) => self.steps.load(Ordering::Relaxed),
-            // of the connection, since it last told the statistics
+            // of this connection, not yet flushed to the statistics
             Tx::Postgres(tx) => {
                 let rows: i64 = sqlx::query_scalar(
                     "SELECT COALESCE(SUM(COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0)), 0)::BIGINT

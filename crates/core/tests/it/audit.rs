@@ -44,7 +44,7 @@ impl World {
     }
 }
 
-/// R36: the log is searched by actor, kind, subject, time and words, and read page by page, newest first.
+/// R36: the log can be searched by actor, kind, subject, time and words, and is paged newest first.
 #[tokio::test]
 async fn log_is_searched_and_paged() {
     let world = World::new().await;
@@ -138,7 +138,7 @@ async fn log_is_searched_and_paged() {
     assert_eq!(world.find(about(world.boss.id)).await.len(), 0);
 }
 
-/// R36: nothing of the log is changed or removed, whatever statement asks for it.
+/// R36: the database refuses to change or remove entries of the log.
 #[tokio::test]
 async fn log_is_append_only() {
     let world = World::new().await;
@@ -164,7 +164,7 @@ async fn log_is_append_only() {
     assert_eq!(world.find(AuditFilter::default()).await[0].reason, "spam");
 }
 
-/// R36: entries outlive the accounts in them, whose names are emptied and found no more.
+/// R36: entries outlive their accounts, whose names are cleared and no longer found.
 #[tokio::test]
 async fn deleted_account_is_forgotten_and_its_entries_stay() {
     let world = World::new().await;

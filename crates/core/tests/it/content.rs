@@ -2,7 +2,7 @@ use skychimp_core::platform::ids::ContentVersion;
 use skychimp_core::platform::time::Moment;
 use skychimp_core::testing::TestDb;
 
-/// R57: the version changes with the end of the transaction that changes the content, and not without it.
+/// R57: the version changes when a transaction that changed content commits, and not otherwise.
 #[tokio::test]
 async fn version_changes_with_the_transaction() {
     let db = TestDb::new().await.unwrap();

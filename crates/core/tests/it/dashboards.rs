@@ -1,4 +1,5 @@
-//! The last weeks and what needs attention: of a user his own, of everybody for those who moderate.
+//! Dashboards: the last weeks and what needs attention, of a user and, for moderators, of
+//! everybody.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ fn sums(past: &[Past]) -> (i64, i64) {
     (sum(|quarter| quarter.sent), sum(|quarter| quarter.failed))
 }
 
-/// R2, R29: the last weeks tell of all letters of the runs that began in them, and of what needs attention.
+/// R2, R29: the dashboard covers all letters of runs that began in the last weeks, and what needs
+/// attention.
 #[tokio::test]
 async fn the_last_weeks_of_a_user() {
     let db = TestDb::new().await.unwrap();
@@ -61,7 +63,7 @@ async fn the_last_weeks_of_a_user() {
     assert_eq!(lines(&later), [line("disabled", 0)]);
 }
 
-/// R2, R29: letters that somebody may have got twice need attention.
+/// R2, R29: letters that may have arrived twice need attention.
 #[tokio::test]
 async fn letters_in_doubt_are_told() {
     let db = TestDb::new().await.unwrap();
@@ -80,7 +82,7 @@ async fn letters_in_doubt_are_told() {
     assert_eq!((line.what.as_str(), line.count), ("in_doubt", 2));
 }
 
-/// R2, R36: moderators see what all users send, who sends the most, and what begins next.
+/// R2, R36: moderators see what all users send, who sends most, and what begins next.
 #[tokio::test]
 async fn the_service_at_a_glance() {
     let db = TestDb::new().await.unwrap();
@@ -157,7 +159,7 @@ async fn the_service_at_a_glance() {
     assert_eq!(next, [(planned, at("2027-01-02T10:00:00Z"), ann.owner)]);
 }
 
-/// R2, R29: a period has the runs that began in it, page by page, and their sums.
+/// R2, R29: a period contains the runs that began in it, page by page, and their totals.
 #[tokio::test]
 async fn runs_of_a_period() {
     let db = TestDb::new().await.unwrap();

@@ -4,7 +4,7 @@ use skychimp_core::testing::{TestDb, user};
 
 use crate::deliveries::run_of;
 
-/// R17: PostgreSQL counts tables that have just been filled, once; and no value of a column ever.
+/// R17: PostgreSQL analyzes newly filled tables, once, and never collects statistics of columns.
 #[tokio::test]
 async fn statistics_follow_what_grows() {
     let db = TestDb::new().await.unwrap();
@@ -36,7 +36,7 @@ async fn statistics_follow_what_grows() {
     }
 }
 
-/// R28: when the disk is full SQLite ends a transaction by itself; writing works again afterwards.
+/// R28: after SQLite rolled back a transaction because the disk was full, writing works again.
 #[tokio::test]
 async fn writing_works_after_a_transaction_that_sqlite_ended() {
     let db = TestDb::new().await.unwrap();
@@ -44,7 +44,7 @@ async fn writing_works_after_a_transaction_that_sqlite_ended() {
     let Tx::Sqlite(sqlite) = &mut tx else {
         return;
     };
-    // behind the driver's back, as a full disk does
+    // without the driver's knowledge, as when the disk is full
     sqlx::query("ROLLBACK")
         .execute(&mut **sqlite)
         .await
@@ -53,7 +53,8 @@ async fn writing_works_after_a_transaction_that_sqlite_ended() {
     user(&db, "ann", Role::User).await.unwrap();
 }
 
-/// R28: who goes away while a transaction begins leaves no connection behind that only reads.
+/// R28: a caller that is cancelled while a transaction begins leaves no read-only connection
+/// behind.
 #[tokio::test]
 async fn connections_are_whole_after_a_transaction_that_nobody_waited_for() {
     let db = TestDb::new().await.unwrap();

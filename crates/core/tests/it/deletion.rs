@@ -1,4 +1,4 @@
-//! The end of an account, and the archive of what it owned.
+//! Deletion of an account, and the archive of what it owned.
 
 use std::io::{Cursor, Read as _};
 
@@ -23,7 +23,7 @@ use crate::support::at;
 
 const NOW: &str = "2027-01-01T00:00:00Z";
 
-/// Everything that somebody can own.
+/// Creates everything that a user can own.
 async fn furnish(db: &Db, owner: UserId, recipients: i64) {
     let now = at(NOW);
     let customers = list(db, owner, "Customers, old", 0, recipients, now)
@@ -44,8 +44,8 @@ async fn delete(db: &Db, id: UserId) -> Result<Option<User>, Error> {
     Ok(deleted)
 }
 
-/// R30, R33: nobody finds a deleted account, its browsers are logged out, and its address is free at once; what it owned goes
-/// in slices, and nothing of anybody else's.
+/// R30, R33: a deleted account cannot be found, its sessions end and its address is free
+/// immediately. What it owned is erased in slices, and nothing of other users changes.
 #[tokio::test]
 async fn deleted_account_is_gone_at_once_and_erased_afterwards() {
     let db = TestDb::new().await.unwrap();
@@ -98,7 +98,8 @@ async fn deleted_account_is_gone_at_once_and_erased_afterwards() {
     assert_eq!(fingerprint(&db, bob).await.unwrap(), of_bob);
 }
 
-/// R20, R39: a run of a deleted account is cancelled; what is in flight is waited for, and then it goes as well.
+/// R20, R39: a run of a deleted account is cancelled; the account is erased once letters in flight
+/// are recorded.
 #[tokio::test]
 async fn runs_of_a_deleted_account_are_cancelled() {
     let db = TestDb::new().await.unwrap();
@@ -120,7 +121,8 @@ async fn runs_of_a_deleted_account_are_cancelled() {
     assert_eq!(erased, (1, false));
 }
 
-/// R36: the last administrator stays; with another one he may go, and the log keeps the act without a name.
+/// R36: the last administrator cannot delete their account. When there is another one they can, and
+/// the log keeps the action without a name.
 #[tokio::test]
 async fn last_administrator_cannot_delete_himself() {
     let db = TestDb::new().await.unwrap();
@@ -144,7 +146,8 @@ async fn last_administrator_cannot_delete_himself() {
     );
 }
 
-/// R8, R29: the archive holds what somebody owns; its recipients are those of the export, which imports back unchanged.
+/// R8, R29: the archive contains everything a user owns; its recipients are in the export format,
+/// which imports back unchanged.
 #[tokio::test]
 async fn archive_holds_everything() {
     let db = TestDb::new().await.unwrap();

@@ -86,7 +86,7 @@ async fn closes(db: &Db, run: &TestRun) -> [i64; 7] {
     rows
 }
 
-/// R19, R23: every delivery is claimed once, recorded once, and the numbers close.
+/// R19, R23: every delivery is claimed once and recorded once, and the counters add up.
 #[tokio::test]
 async fn claims_are_disjoint_and_numbers_close() {
     let db = TestDb::new().await.unwrap();
@@ -118,7 +118,7 @@ async fn claims_are_disjoint_and_numbers_close() {
     );
 }
 
-/// R13: an outcome is recorded only by the worker that holds the claim, and only once.
+/// R13: only the worker that holds the claim can record an outcome, and only once.
 #[tokio::test]
 async fn stale_worker_cannot_record() {
     let db = TestDb::new().await.unwrap();
@@ -139,7 +139,8 @@ async fn stale_worker_cannot_record() {
     assert_eq!(closes(&db, &run).await, [2, 0, 0, 0, 0, 0, 1]);
 }
 
-/// R27, S3: a deferred delivery comes back when its moment has come, as the next attempt, and is counted once.
+/// R27, S3: a deferred delivery is claimed again when its retry is due, as the next attempt, and is
+/// counted once.
 #[tokio::test]
 async fn deferred_comes_back() {
     let db = TestDb::new().await.unwrap();
@@ -196,7 +197,7 @@ async fn deferred_comes_back() {
     );
 }
 
-/// R27: fresh letters leave before retries.
+/// R27: fresh letters are claimed before retries.
 #[tokio::test]
 async fn retries_do_not_hold_back_fresh_letters() {
     let db = TestDb::new().await.unwrap();
@@ -219,7 +220,8 @@ async fn retries_do_not_hold_back_fresh_letters() {
     assert!(next.iter().all(|claim| claim.attempts == 0));
 }
 
-/// R25: one user's big mailing never starves another's small one; what one leaves the other gets.
+/// R25: a large mailing of one user never starves a small one of another; what one does not use
+/// goes to the other.
 #[tokio::test]
 async fn claims_are_fair_between_owners() {
     let db = TestDb::new().await.unwrap();
@@ -235,7 +237,8 @@ async fn claims_are_fair_between_owners() {
     assert!(of(&big) >= 10 && of(&second) >= 10);
 }
 
-/// R3, R14: who unsubscribed or was removed after the start gets nothing, and the numbers say so.
+/// R3, R14: recipients that unsubscribed or were removed after the start are skipped, and the
+/// counters show it.
 #[tokio::test]
 async fn removed_and_suppressed_are_skipped() {
     let db = TestDb::new().await.unwrap();
@@ -283,7 +286,8 @@ async fn removed_and_suppressed_are_skipped() {
     );
 }
 
-/// R22, R39, R40: nothing is claimed of a mailing that is paused or disabled, of a blocked owner, after the end.
+/// R22, R39, R40: nothing is claimed when the mailing is paused or disabled, its owner blocked, or
+/// the end reached.
 #[tokio::test]
 async fn closed_runs_are_not_claimed() {
     for (close, open) in [
@@ -326,7 +330,7 @@ async fn closed_runs_are_not_claimed() {
     }
 }
 
-/// Ann's run of 25 letters, tried once: every fifth failed, every fifth is deferred.
+/// Ann's run of 25 letters, each tried once: every fifth failed, every fifth is deferred.
 async fn tried_run(db: &Db) -> TestRun {
     let run = run_of(db, "ann", 25).await;
     let worker = WorkerId::new(at(NOW));
@@ -354,7 +358,7 @@ async fn tried_run(db: &Db) -> TestRun {
     run
 }
 
-/// R24, R32: the log is read in pages from either end, by its owner alone.
+/// R24, R32: the log is paged from either end, and only by its owner.
 #[tokio::test]
 async fn log_is_read_in_pages() {
     let db = TestDb::new().await.unwrap();
@@ -393,7 +397,7 @@ async fn log_is_read_in_pages() {
     );
 }
 
-/// R24: the log is filtered by outcome, state, code, address and time.
+/// R24: the log can be filtered by outcome, state, code, address and time.
 #[tokio::test]
 async fn log_has_filters() {
     let db = TestDb::new().await.unwrap();
@@ -485,7 +489,7 @@ async fn log_has_filters() {
     );
 }
 
-/// R29: troubles are grouped by what the server said.
+/// R29: failures are grouped by the server's reply.
 #[tokio::test]
 async fn troubles_are_grouped() {
     let db = TestDb::new().await.unwrap();

@@ -43,7 +43,7 @@ async fn page(
         .unwrap()
 }
 
-/// All pages one after the other.
+/// Reads all pages in sequence.
 async fn all(db: &Db, owner: UserId, filter: &LogFilter, limit: usize) -> Vec<LogCursor> {
     let mut found: Vec<LogCursor> = Vec::new();
     let mut after = None;
@@ -61,7 +61,8 @@ async fn all(db: &Db, owner: UserId, filter: &LogFilter, limit: usize) -> Vec<Lo
     }
 }
 
-/// R13, R24: the log of all mailings is complete, the newest first, however long its pages are, and only its owner's.
+/// R13, R24: the log of all mailings is complete, newest first, whatever the page size, and
+/// contains only its owner's attempts.
 #[tokio::test]
 async fn the_log_is_complete_and_in_order() {
     let db = TestDb::new().await.unwrap();
@@ -122,7 +123,8 @@ async fn filters_find_what_they_name() {
     assert!(first.rows.iter().all(|row| own(&row.attempt.recipient)));
 }
 
-/// R13: a page looks at so many attempts and no more, says how far it came, and the next one goes on there.
+/// R13: a page scans a bounded number of attempts and says where it stopped; the next one continues
+/// there.
 #[tokio::test]
 async fn a_long_search_goes_on() {
     let db = TestDb::new().await.unwrap();

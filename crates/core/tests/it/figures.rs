@@ -9,8 +9,8 @@ use skychimp_core::testing::{TestDb, list, mailing, user};
 use crate::mailings::start;
 use crate::support::at;
 
-/// R52, R53, R54: mailings in all; those that run, are neither paused nor disabled, and inside their window; addresses,
-/// each once, whoever keeps it.
+/// R52, R53, R54: the figures are all mailings; those that run, are neither paused nor disabled,
+/// and inside their window; and distinct addresses of all owners.
 #[tokio::test]
 async fn figures_count_by_their_definitions() {
     let db = TestDb::new().await.unwrap();
@@ -25,7 +25,7 @@ async fn figures_count_by_their_definitions() {
     let bob = user(&db, "bob", Role::User).await.unwrap();
     user(&db, "mia", Role::Manager).await.unwrap();
     let people = list(&db, ann, "People", 0, 150, now).await.unwrap();
-    // fifty of them are Ann's too
+    // fifty of them are also Ann's
     list(&db, bob, "Others", 100, 70, now).await.unwrap();
     let plan = async |start: &str, end: &str| {
         let draft = MailingDraft {

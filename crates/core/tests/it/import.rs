@@ -71,7 +71,7 @@ async fn members(db: &Db, owner: UserId, list: ListId) -> i64 {
     List::members(&mut tx, owner, list).await.unwrap().members
 }
 
-/// R8: the columns of Russian and English tables are recognised in any case, whatever the delimiter.
+/// R8: columns of Russian and English tables are recognised in any case, whatever the delimiter.
 #[test]
 fn columns_are_recognised() {
     use Target::{Attribute, Comment, Email, Name};
@@ -122,7 +122,7 @@ fn columns_are_recognised() {
     }
 }
 
-/// R8: files of old and new spreadsheets are read with their letters intact.
+/// R8: files of old and new spreadsheet programs are decoded correctly.
 #[tokio::test]
 async fn encodings_are_recognised() {
     let text = "почта;имя\r\nivan@example.org;Иван Ёлкин\r\n";
@@ -154,7 +154,7 @@ async fn encodings_are_recognised() {
     }
 }
 
-/// R8: every row is in one group; bad lines are named by their physical line and stop nothing.
+/// R8: every row is in one group; bad rows are named by their physical line and stop nothing.
 #[tokio::test]
 async fn rows_are_in_groups() {
     let db = TestDb::new().await.unwrap();
@@ -216,7 +216,7 @@ async fn rows_are_in_groups() {
     assert_eq!(recipient(&db, owner, "new2@example.org").await.name, "New");
 }
 
-/// R3: an import stores what is new about an unsubscribed person and leaves it unsubscribed.
+/// R3: an import updates the data of unsubscribed people and leaves them unsubscribed.
 #[tokio::test]
 async fn import_never_subscribes_again() {
     let db = TestDb::new().await.unwrap();
@@ -241,7 +241,7 @@ async fn import_never_subscribes_again() {
     assert!(kept.is_some());
 }
 
-/// R8: cells that are empty change nothing, attributes are merged by name and typed.
+/// R8: empty cells change nothing; attributes are merged by name and typed.
 #[tokio::test]
 async fn empty_cells_change_nothing() {
     let db = TestDb::new().await.unwrap();
@@ -270,7 +270,7 @@ async fn empty_cells_change_nothing() {
     );
 }
 
-/// R8: everybody in the file becomes a member of the list, known or new, also over several batches.
+/// R8: everyone in the file becomes a member of the list, known or new, across several batches.
 #[tokio::test]
 async fn imported_are_members_of_the_list() {
     let db = TestDb::new().await.unwrap();
@@ -315,7 +315,7 @@ async fn imported_are_members_of_the_list() {
     assert_eq!(members(&db, owner, list).await, 12_000);
 }
 
-/// R8: recipients are in the order of the file.
+/// R8: recipients keep the order of the file.
 #[tokio::test]
 async fn order_of_the_file_is_kept() {
     let db = TestDb::new().await.unwrap();
@@ -325,7 +325,7 @@ async fn order_of_the_file_is_kept() {
     assert_eq!(emails, ["z@x.org", "a@x.org", "m@x.org"]);
 }
 
-/// R33: an import touches nobody else's recipients, and cannot fill another's list.
+/// R33: an import changes only its owner's recipients and cannot fill another user's list.
 #[tokio::test]
 async fn import_stays_with_its_owner() {
     let db = TestDb::new().await.unwrap();
@@ -347,7 +347,7 @@ async fn import_stays_with_its_owner() {
     assert_eq!(members(&db, ann, list).await, 0);
 }
 
-/// R8: a mapping without address, or with two columns for one thing, is refused.
+/// R8: a mapping without address, or with two columns for one field, is refused.
 #[tokio::test]
 async fn wrong_mapping_is_refused() {
     let db = TestDb::new().await.unwrap();
@@ -384,7 +384,7 @@ async fn wrong_mapping_is_refused() {
     );
 }
 
-/// R8: an import that is cancelled keeps what it stored and can be run again.
+/// R8: a cancelled import keeps what it stored and can be run again.
 #[tokio::test]
 async fn cancelled_import_can_be_run_again() {
     let db = TestDb::new().await.unwrap();
@@ -412,7 +412,7 @@ async fn cancelled_import_can_be_run_again() {
     assert_eq!((again.groups.added, again.groups.unchanged), (14_500, 500));
 }
 
-/// R8: an export imports back unchanged: types of attributes, line ends, formulas, quotes.
+/// R8: an export imports back unchanged: types of attributes, line endings, formulas, quotes.
 #[tokio::test]
 async fn export_imports_back_unchanged() {
     let db = TestDb::new().await.unwrap();
@@ -483,7 +483,7 @@ async fn export_imports_back_unchanged() {
     }
 }
 
-/// R8: an export holds exactly what matches, in pieces.
+/// R8: an export contains exactly the matching recipients, in pieces.
 #[tokio::test]
 async fn export_holds_what_matches() {
     let db = TestDb::new().await.unwrap();

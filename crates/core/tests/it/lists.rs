@@ -17,7 +17,7 @@ fn named(name: &str) -> Draft {
     }
 }
 
-/// R8: a list's name is unique for its owner in any case.
+/// R8: list names are unique per owner, ignoring case.
 #[tokio::test]
 async fn name_is_unique_in_any_case() {
     let db = TestDb::new().await.unwrap();
@@ -36,7 +36,7 @@ async fn name_is_unique_in_any_case() {
     assert!(matches!(twice, Err(Error::Duplicate)));
 }
 
-/// R34: two tabs do not overwrite each other's change of a list.
+/// R34: a change based on an old version of a list is refused.
 #[tokio::test]
 async fn old_version_does_not_overwrite() {
     let db = TestDb::new().await.unwrap();
@@ -56,7 +56,7 @@ async fn old_version_does_not_overwrite() {
     assert_eq!((list.name.as_str(), list.version), ("B", 2));
 }
 
-/// R8: a list says how many members it has and how many of them are suppressed.
+/// R8: a list shows how many members it has and how many of them are suppressed.
 #[tokio::test]
 async fn members_are_counted() {
     let db = TestDb::new().await.unwrap();
@@ -101,7 +101,7 @@ async fn members_are_counted() {
     );
 }
 
-/// R7: lists are paged by name, both ways.
+/// R7: lists are paged by name, in both directions.
 #[tokio::test]
 async fn lists_are_paged_by_name() {
     let db = TestDb::new().await.unwrap();

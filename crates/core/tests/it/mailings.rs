@@ -12,7 +12,7 @@ use skychimp_core::testing::{TestDb, list, mailing, message, suppress, user};
 
 use crate::support::at;
 
-/// The service's own sender in tests.
+/// The service's sender in tests.
 pub fn service() -> Service {
     Service::from(Sender {
         name: "Skychimp".to_owned(),
@@ -20,7 +20,7 @@ pub fn service() -> Service {
     })
 }
 
-/// Presses Start.
+/// Starts a mailing.
 pub async fn start(
     db: &Db,
     owner: UserId,
@@ -46,7 +46,7 @@ async fn wrong_fields(db: &Db, owner: UserId, draft: &MailingDraft, now: Moment)
     }
 }
 
-/// R7: each wrong field of a mailing is named.
+/// R7: each invalid field of a mailing is named.
 #[tokio::test]
 async fn wrong_fields_are_named() {
     let db = TestDb::new().await.unwrap();
@@ -84,7 +84,7 @@ async fn wrong_fields_are_named() {
     );
 }
 
-/// R9, R10: times are meant in the mailing's zone and come back as they were typed.
+/// R9, R10: times are read in the mailing's time zone and come back as typed.
 #[tokio::test]
 async fn times_come_back_as_typed() {
     let db = TestDb::new().await.unwrap();
@@ -117,7 +117,8 @@ async fn times_come_back_as_typed() {
     );
 }
 
-/// R22, R27: a mailing to strangers needs an address for its links and a sender who can be answered; the refusal names the setting.
+/// R22, R27: a mailing to outside addresses needs a public address for its links and a sender who
+/// can be answered; the refusal names the setting.
 #[tokio::test]
 async fn start_is_refused_when_links_lead_nowhere() {
     let db = TestDb::new().await.unwrap();
@@ -156,7 +157,7 @@ async fn start_is_refused_when_links_lead_nowhere() {
     assert!(matches!(started, Ok(Some(Started::Due(_)))), "{started:?}");
 }
 
-/// R22: Start says what is missing, part by part.
+/// R22: Start names everything that is missing.
 #[tokio::test]
 async fn start_says_what_is_missing() {
     let db = TestDb::new().await.unwrap();
@@ -187,7 +188,7 @@ async fn start_says_what_is_missing() {
     assert_eq!(get(&db, ann, id).await.status, Status::Created);
 }
 
-/// R12, R22: a message with an error in its template does not start.
+/// R12, R22: a message with a template error does not start.
 #[tokio::test]
 async fn broken_message_does_not_start() {
     let db = TestDb::new().await.unwrap();
@@ -212,7 +213,7 @@ async fn broken_message_does_not_start() {
     assert_eq!(problems[0].field, "text");
 }
 
-/// R22: Start pressed twice starts once.
+/// R22: pressing Start twice starts once.
 #[tokio::test]
 async fn start_twice_starts_once() {
     let db = TestDb::new().await.unwrap();
@@ -232,7 +233,7 @@ async fn start_twice_starts_once() {
     assert_eq!(what, ["started", "created"]);
 }
 
-/// R11: a transition that does not fit the status changes nothing.
+/// R11: a transition that the status does not allow changes nothing.
 #[tokio::test]
 async fn transitions_are_guarded() {
     let db = TestDb::new().await.unwrap();
@@ -282,7 +283,7 @@ async fn transitions_are_guarded() {
     assert!(matches!(result, Err(Error::State("cancelled"))));
 }
 
-/// R32: another user's mailing is not found, whatever is tried.
+/// R32: no operation finds another user's mailing.
 #[tokio::test]
 async fn foreign_mailing_is_not_found() {
     let db = TestDb::new().await.unwrap();
@@ -351,7 +352,7 @@ async fn second_tab_does_not_overwrite() {
     assert_eq!(get(&db, ann, id).await.title, "First tab");
 }
 
-/// R7, R11: once started, to whom and when are settled; title, message and sender may change.
+/// R7, R11: audience and times are fixed after the start; title, message and sender may change.
 #[tokio::test]
 async fn running_mailing_keeps_audience_and_times() {
     let db = TestDb::new().await.unwrap();
@@ -382,7 +383,7 @@ async fn running_mailing_keeps_audience_and_times() {
     assert_eq!(after.next_due_at, running.next_due_at);
 }
 
-/// R7: a copy is a draft with the same audience and without the times that have passed.
+/// R7: a copy is a draft with the same audience and without past times.
 #[tokio::test]
 async fn copy_is_a_draft() {
     let db = TestDb::new().await.unwrap();
@@ -437,7 +438,7 @@ async fn audience_adds_up() {
     );
 }
 
-/// R7: pages of mailings are searched in any case and any language, filtered, and turned by key.
+/// R7: mailings can be searched in any case and any language, filtered, and paged by key.
 #[tokio::test]
 async fn page_is_searched_and_turned() {
     let db = TestDb::new().await.unwrap();
@@ -488,7 +489,7 @@ async fn page_is_searched_and_turned() {
     assert_eq!(counts, [(Status::Created, 5)]);
 }
 
-/// R15: a mailing's form makes message and list along the way; what is wrong with them is named.
+/// R15: the mailing form creates message and list along the way, and names what is wrong with them.
 #[tokio::test]
 async fn message_and_list_are_made_in_place() {
     let db = TestDb::new().await.unwrap();

@@ -1,4 +1,5 @@
-//! Tests of the operations on a real database. They run on SQLite, and on PostgreSQL when `TEST_DATABASE_URL` is set.
+//! Tests of the operations on a real database: SQLite, or PostgreSQL when `TEST_DATABASE_URL` is
+//! set.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod audit;

@@ -23,7 +23,8 @@ async fn upload(db: &TestDb, gallery: &Gallery, post: PostId, name: &str) -> Pic
         .unwrap()
 }
 
-/// R48: a picture is kept as long as any version of a post shows it, or somebody is typing; then it goes, files and all.
+/// R48: an image is kept as long as any version or unsaved text of a post shows it; then it is
+/// removed with its files.
 #[tokio::test]
 async fn unused_pictures_are_cleaned_up() {
     let db = TestDb::new().await.unwrap();
@@ -53,7 +54,7 @@ async fn unused_pictures_are_cleaned_up() {
     Post::save(&mut tx, ann, id, 1, &with_both, at(NOW))
         .await
         .unwrap();
-    // the next version shows none of them, but the one before can be restored
+    // the next version shows none of them, but the previous one can be restored
     Post::save(&mut tx, ann, id, 2, &draft("News"), at(NOW))
         .await
         .unwrap();
@@ -76,7 +77,7 @@ async fn unused_pictures_are_cleaned_up() {
     let after = at(NOW) + GRACE + Duration::from_secs(1);
     assert_eq!(media::clean_up(&db, &gallery, after).await.unwrap(), 1);
     assert_eq!(gallery.get(&unused.files[0].name).await.unwrap(), None);
-    // typed, never saved, and long ago: text and picture go together
+    // the unsaved text is old: it is removed together with its image
     assert_eq!(
         media::clean_up(&db, &gallery, later + GRACE + Duration::from_secs(1))
             .await
@@ -101,7 +102,7 @@ async fn unused_pictures_are_cleaned_up() {
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
-/// R48: an upload that ends half-way leaves nothing behind, and a post that is not there takes none.
+/// R48: an interrupted upload leaves nothing behind, and a missing post accepts none.
 #[tokio::test]
 async fn interrupted_uploads_leave_nothing() {
     let db = TestDb::new().await.unwrap();
@@ -117,7 +118,7 @@ async fn interrupted_uploads_leave_nothing() {
     let nowhere = media::store(&db, &gallery, PostId::new(at(NOW)), "x", prepared, at(NOW)).await;
     assert_eq!(nowhere.unwrap(), None);
 
-    // the store takes nothing
+    // the store refuses writes
     std::fs::remove_dir_all(folder.path().join("media")).unwrap();
     std::fs::write(folder.path().join("media"), "").unwrap();
     let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
@@ -136,7 +137,7 @@ async fn interrupted_uploads_leave_nothing() {
     assert_eq!(media::clean_up(&db, &gallery, later).await.unwrap(), 1);
 }
 
-/// R48: pictures live in an S3-compatible store as they do in a folder.
+/// R48: images can be kept in an S3-compatible store instead of a folder.
 #[tokio::test]
 async fn pictures_live_in_an_s3_store() {
     // `tests/services.sh` starts one; plain `cargo test` has none

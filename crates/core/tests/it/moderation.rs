@@ -16,7 +16,7 @@ use skychimp_core::testing::{TestDb, execute, list, mailing, sending_run, user};
 use crate::mailings::start;
 use crate::support::at;
 
-/// What a case sets in a filter.
+/// Sets one field of a filter.
 type Change<T> = Box<dyn Fn(&mut T)>;
 
 struct World {
@@ -118,7 +118,7 @@ fn code(result: Result<impl std::fmt::Debug, Error>) -> &'static str {
     }
 }
 
-/// R36: only managers and administrators moderate, and only while they may log in.
+/// R36: only managers and administrators moderate, and only while they can log in.
 #[tokio::test]
 async fn only_managers_and_administrators_moderate() {
     let world = World::new().await;
@@ -139,8 +139,8 @@ async fn only_managers_and_administrators_moderate() {
     }
 }
 
-/// R39: a block needs a reason, ends the sessions and stops test letters; it leaves the verification alone, stands in
-/// the log, and is lifted again.
+/// R39: a block needs a reason, ends sessions and stops test letters. It leaves the verification
+/// alone, is logged, and can be lifted.
 #[tokio::test]
 async fn block_ends_sessions_and_is_logged() {
     let world = World::new().await;
@@ -209,7 +209,7 @@ async fn block_ends_sessions_and_is_logged() {
     assert!(changed);
     tx.commit().await.unwrap();
     assert_eq!(world.user(world.ann).await.blocked_at, None);
-    // the session of before stays over
+    // the old session stays ended
     let mut tx = world.db.read().await.unwrap();
     assert!(
         Session::user(&mut tx, &token, world.now)
@@ -233,7 +233,7 @@ async fn block_ends_sessions_and_is_logged() {
     assert_eq!(log[1].subject, "ann@example.org");
 }
 
-/// R39: nobody blocks himself or an administrator; who is not there is not found.
+/// R39: nobody can block themselves or an administrator; an unknown user is not found.
 #[tokio::test]
 async fn managers_and_administrators_are_safe_from_blocks() {
     let world = World::new().await;
@@ -252,8 +252,8 @@ async fn managers_and_administrators_are_safe_from_blocks() {
     assert!(world.block(other, "x").await.unwrap().unwrap().1);
 }
 
-/// R40: what a manager switched off its owner can neither start, resume, edit nor copy; it goes on where it was when the
-/// manager lifts it.
+/// R40: the owner can neither start, resume, edit nor copy a mailing that a manager disabled; it
+/// continues where it was when the manager enables it.
 #[tokio::test]
 async fn owner_cannot_lift_what_a_manager_switched_off() {
     let world = World::new().await;
@@ -287,7 +287,7 @@ async fn owner_cannot_lift_what_a_manager_switched_off() {
         code(Mailing::copy(&mut tx, *ann, running, "Copy", "ann", *now).await),
         "disabled"
     );
-    // stopping it for good is the owner's right
+    // the owner may still cancel it
     assert_eq!(
         Mailing::cancel(&mut tx, *ann, running, "ann", "", *now)
             .await
@@ -320,8 +320,8 @@ async fn owner_cannot_lift_what_a_manager_switched_off() {
     );
 }
 
-/// R41, R42, R43: an account that does not send owns neither mailings nor messages, by whatever way; a transaction that
-/// reads, which is all that the pages of others' mailings have, cannot change or delete anything.
+/// R41, R42, R43: the database refuses mailings and messages of accounts that do not send. It also
+/// refuses changes in read-only transactions, which are all that pages of others' mailings use.
 #[tokio::test]
 async fn database_refuses_what_managers_may_not() {
     let world = World::new().await;
@@ -374,7 +374,7 @@ async fn database_refuses_what_managers_may_not() {
     );
 }
 
-/// R36, R37: managers find every mailing by words, owner, state and time, and turn the pages.
+/// R36, R37: managers find every mailing by words, owner, state and time, page by page.
 #[tokio::test]
 async fn all_mailings_are_found() {
     let world = World::new().await;
@@ -496,7 +496,7 @@ async fn all_users_are_found() {
     assert_eq!((volume.recipients, volume.sent_lately), (1, 1));
 }
 
-/// R36: a role is changed by administrators and leaves an entry; there is always one who can log in.
+/// R36: administrators change roles, which is logged; one who can log in always remains.
 #[tokio::test]
 async fn last_administrator_stays() {
     let world = World::new().await;
@@ -514,7 +514,7 @@ async fn last_administrator_stays() {
     );
     assert_eq!(set(world.boss_id, Role::Admin).await.unwrap(), Some(true));
     assert_eq!(set(world.boss_id, Role::Admin).await.unwrap(), Some(false));
-    // a blocked or unverified one does not count
+    // blocked or unverified ones do not count
     execute(
         &world.db,
         "UPDATE users SET verified_at = NULL WHERE id = $1",
@@ -540,7 +540,7 @@ async fn last_administrator_stays() {
     assert_eq!(log.len(), 2);
 }
 
-/// R36: of two administrators who take each other's role away at the same time, one stays.
+/// R36: when two administrators demote each other concurrently, one remains.
 #[tokio::test(flavor = "multi_thread")]
 async fn administrators_cannot_depose_each_other_at_once() {
     let world = World::new().await;
@@ -562,7 +562,7 @@ async fn administrators_cannot_depose_each_other_at_once() {
     assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
 }
 
-/// R36: nobody gets a role in which his own mailings could not be stopped any more.
+/// R36: nobody gets a role in which they could no longer stop their mailings.
 #[tokio::test]
 async fn role_waits_for_open_mailings() {
     let world = World::new().await;

@@ -8,7 +8,8 @@ use skychimp_core::testing::{TestDb, user};
 use crate::deliveries::NOW;
 use crate::support::at;
 
-/// R22, R28: a letter in the outbox is claimed by one worker, retried, and its text is removed when it is over.
+/// R22, R28: a letter in the outbox is claimed by one worker and retried, and its text is removed
+/// when it is over.
 #[tokio::test]
 async fn letter_goes_through_the_outbox() {
     let db = TestDb::new().await.unwrap();

@@ -1,4 +1,4 @@
-//! Who is behind a number.
+//! The people behind a number.
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
@@ -46,7 +46,7 @@ fn fate(fate: Fate) -> PeopleFilter {
     }
 }
 
-/// R2, R29: behind every number of a report stand as many people, and the right ones.
+/// R2, R29: every number of a report lists as many people, and the right ones.
 #[tokio::test]
 async fn every_number_has_its_people() {
     let db = TestDb::new().await.unwrap();
@@ -208,7 +208,7 @@ async fn those_who_failed_get_a_draft() {
     assert_eq!(nobody.unwrap(), None);
 }
 
-/// R29: more than can be chosen one by one become a list.
+/// R29: an audience too large to be chosen one by one becomes a list.
 #[tokio::test]
 async fn many_people_become_a_list() {
     let db = TestDb::new().await.unwrap();
@@ -242,7 +242,7 @@ async fn many_people_become_a_list() {
     assert_eq!(members.active(), 1_001);
 }
 
-/// R2, R33: a recipient's letters are his owner's alone, the latest first.
+/// R2, R33: a recipient's letters are shown to their owner alone, latest first.
 #[tokio::test]
 async fn a_recipients_letters() {
     let db = TestDb::new().await.unwrap();

@@ -29,7 +29,7 @@ pub fn draft(title: &str) -> PostDraft {
     }
 }
 
-/// A post, published at `from`.
+/// Creates a post that is published at `from`.
 async fn published(tx: &mut Tx, editor: Editor, draft: &PostDraft, from: Moment) -> PostId {
     let id = Post::create(tx, editor, draft, from).await.unwrap();
     Post::publish(tx, editor, id, 1, None, from)
@@ -48,7 +48,7 @@ async fn titles(tx: &mut Tx, filter: &Filter, now: &str) -> Vec<String> {
     cards.into_iter().map(|card| card.title).collect()
 }
 
-/// R45: only the accounts of content managers and administrators make an editor.
+/// R45: only content managers and administrators can be editors.
 #[tokio::test]
 async fn editors_have_a_role() {
     let db = TestDb::new().await.unwrap();
@@ -67,7 +67,8 @@ async fn editors_have_a_role() {
     }
 }
 
-/// R50, R51: a post goes from draft to readers and away again; the publication date is that of the first time.
+/// R50, R51: a post goes from draft to published and back; the publication date is that of the
+/// first time.
 #[tokio::test]
 async fn states_follow_their_transitions() {
     let db = TestDb::new().await.unwrap();
@@ -84,7 +85,7 @@ async fn states_follow_their_transitions() {
     let none = Post::unpublish(&mut tx, ann, id, 1, at(NOW)).await;
     assert!(matches!(none, Err(Error::State("draft"))));
 
-    // planned, and visible at its moment without anybody doing anything
+    // scheduled, then visible when due without further action
     let version = Post::publish(&mut tx, ann, id, 1, Some(at(LATER)), at(NOW))
         .await
         .unwrap();
@@ -106,7 +107,7 @@ async fn states_follow_their_transitions() {
         None
     );
 
-    // the plan is dropped, then it is published at once
+    // the schedule is dropped, then it is published immediately
     Post::unpublish(&mut tx, ann, id, 2, at(NOW)).await.unwrap();
     assert_eq!(state(&mut tx, LATER).await, (State::Draft, None));
     Post::publish(&mut tx, ann, id, 3, None, at(NOW))
@@ -115,7 +116,7 @@ async fn states_follow_their_transitions() {
     let twice = Post::publish(&mut tx, ann, id, 4, None, at(LATER)).await;
     assert!(matches!(twice, Err(Error::State("published"))));
 
-    // away and back: as old as it was
+    // unpublished and published again: the date stays
     Post::unpublish(&mut tx, ann, id, 4, at(LATER))
         .await
         .unwrap();
@@ -152,8 +153,8 @@ async fn states_follow_their_transitions() {
     );
 }
 
-/// R51: one rule for list, article, neighbours, related posts, feed, tags, map and chance: what is not published, or not yet,
-/// is nowhere.
+/// R51: one visibility rule for list, article, neighbours, related posts, feed, tags, sitemap and
+/// random posts: what is not published, or not yet, appears nowhere.
 #[tokio::test]
 async fn only_published_posts_are_found() {
     let db = TestDb::new().await.unwrap();
@@ -220,7 +221,7 @@ async fn only_published_posts_are_found() {
     }
 }
 
-/// R44: the list is searched by words in any case, by tag, and paged from the newest on.
+/// R44: the list can be searched by words in any case and by tag, and is paged newest first.
 #[tokio::test]
 async fn list_is_searched_and_paged() {
     let db = TestDb::new().await.unwrap();
@@ -283,7 +284,8 @@ async fn list_is_searched_and_paged() {
     assert!(page.is_empty());
 }
 
-/// R46: an address is unique; one that was published leads to the new one for ever, one that was not is free again.
+/// R46: slugs are unique. The old slug of a published post redirects forever; that of a post never
+/// published is free again.
 #[tokio::test]
 async fn old_addresses_lead_to_the_new_one() {
     let db = TestDb::new().await.unwrap();
@@ -310,7 +312,7 @@ async fn old_addresses_lead_to_the_new_one() {
     let taken = Post::save(&mut tx, ann, two, 1, &typed("Новости", "Novosti"), at(NOW)).await;
     assert!(matches!(taken, Err(Error::Invalid(wrong)) if wrong[0].code == "slug_taken"));
 
-    // never published: nobody knows the old address
+    // never published, so nobody knows the old slug
     Post::save(&mut tx, ann, one, 1, &typed("Новости", "first"), at(NOW))
         .await
         .unwrap();
@@ -328,7 +330,7 @@ async fn old_addresses_lead_to_the_new_one() {
     assert_eq!(moved, Some(Found::Moved("second".to_owned())));
     let taken = Post::save(&mut tx, ann, one, 2, &typed("Новости", "novosti"), at(NOW)).await;
     assert!(matches!(taken, Err(Error::Invalid(wrong)) if wrong[0].code == "slug_taken"));
-    // back to the old address, which is the post's own
+    // a post may take back its old slug
     Post::save(&mut tx, ann, two, 4, &typed("Новости", "novosti"), at(NOW))
         .await
         .unwrap();
@@ -345,7 +347,7 @@ async fn old_addresses_lead_to_the_new_one() {
     );
 }
 
-/// R34: two editors never overwrite each other; what each typed is kept apart.
+/// R34: two editors never overwrite each other; unsaved text is kept per editor.
 #[tokio::test]
 async fn editors_do_not_overwrite_each_other() {
     let db = TestDb::new().await.unwrap();
@@ -383,7 +385,7 @@ async fn editors_do_not_overwrite_each_other() {
     );
 }
 
-/// R45: every saved version can be looked at and brought back, as a new version; the address stays.
+/// R45: every saved version can be viewed and restored, as a new version; the slug stays.
 #[tokio::test]
 async fn versions_can_be_restored() {
     let db = TestDb::new().await.unwrap();
@@ -432,7 +434,8 @@ async fn versions_can_be_restored() {
     );
 }
 
-/// R45: what readers need is asked for before they get it, and cannot be taken from them by a slip afterwards.
+/// R45: a post cannot be published without what readers need, and cannot lose it or be deleted
+/// while it is published.
 #[tokio::test]
 async fn unfinished_posts_are_not_published() {
     let db = TestDb::new().await.unwrap();
@@ -468,7 +471,7 @@ async fn unfinished_posts_are_not_published() {
     assert!(!Post::delete(&mut tx, ann, id, at(NOW)).await.unwrap());
 }
 
-/// R57: every change that readers could see moves the version that caches compare; views do not.
+/// R57: every change that readers could see changes the content version; views do not.
 #[tokio::test]
 async fn changes_are_noted() {
     let db = TestDb::new().await.unwrap();
@@ -501,7 +504,7 @@ async fn changes_are_noted() {
     assert!(moved(&mut tx).await);
 }
 
-/// R55: chance chooses different posts, all of them in time, and again the same with the same seed.
+/// R55: random posts are distinct, all are chosen eventually, and a seed always gives the same.
 #[tokio::test]
 async fn random_posts_are_different() {
     let db = TestDb::new().await.unwrap();

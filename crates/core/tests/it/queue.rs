@@ -29,7 +29,8 @@ async fn closes(db: &Db, run: &TestRun) -> [i64; 7] {
     rows
 }
 
-/// R6, R13: what is handed back out of the middle of a claim goes to others, and only they can record it.
+/// R6, R13: letters handed back from the middle of a claim go to another worker, and only that one
+/// can record them.
 #[tokio::test]
 async fn part_of_a_claim_is_handed_back() {
     let db = TestDb::new().await.unwrap();
@@ -63,7 +64,7 @@ async fn part_of_a_claim_is_handed_back() {
     assert_eq!(closes(&db, &run).await, [50, 0, 0, 0, 0, 0, 0]);
 }
 
-/// R27: a deferred delivery comes back at its moment, not with the rest of the claim it was in.
+/// R27: a deferred delivery comes back at its retry time, not with the rest of its claim.
 #[tokio::test]
 async fn deferred_leaves_the_range_it_came_from() {
     let db = TestDb::new().await.unwrap();
@@ -90,7 +91,7 @@ async fn deferred_leaves_the_range_it_came_from() {
         (again.len(), again[0].id, again[0].attempts),
         (1, claims[3].id, 1)
     );
-    // the second worker's range lies around it and does not mean it
+    // the second worker's range encloses it but does not include it
     assert_eq!(record(&db, two, &[sent(&again[0])]).await, 0);
     assert_eq!(hand_back(&db, one, &again).await, 1);
     assert_eq!(claim(&db, two, later, 20).await, again);
@@ -102,7 +103,7 @@ async fn deferred_leaves_the_range_it_came_from() {
     assert_eq!(closes(&db, &run).await, [10, 0, 0, 0, 0, 0, 0]);
 }
 
-/// R16: of a worker that was not heard of any more only what it still had in hand is in doubt.
+/// R16: when a worker disappears, only what it still held is in doubt.
 #[tokio::test]
 async fn handed_back_letters_are_not_in_doubt() {
     let db = TestDb::new().await.unwrap();
@@ -138,7 +139,7 @@ async fn handed_back_letters_are_not_in_doubt() {
     assert_eq!(closes(&db, &run).await, [10, 0, 0, 0, 0, 0, 0]);
 }
 
-/// A run of an older version, half-way; its ids are those of its owner. `$1`
+/// A half-finished run of an older version; mailing and run have the owner's id, `$1`.
 const OLDER: [&str; 5] = [
     "INSERT INTO mailings (owner_id, id, title, from_name, from_email, reply_to, every, zone, status, version, created_at, updated_at)
      VALUES ($1, $1, 'Test', 'Sender', 'sender@example.org', '', 'once', 'UTC', 'running', 1, 0, 0)",
@@ -158,8 +159,8 @@ const OLDER: [&str; 5] = [
      WHERE owner_id = $1",
 ];
 
-/// R6, R14: an upgrade in the middle of a run keeps every delivery: what waits goes on, and what a worker of the older version
-/// had in hand stays his until he is settled.
+/// R6, R14: an upgrade in the middle of a run keeps every delivery. Queued letters continue; claims
+/// of an older version's worker stay with it until they are returned.
 #[tokio::test]
 async fn upgrade_keeps_every_delivery() {
     let db = TestDb::before(40).await.unwrap();
@@ -193,12 +194,12 @@ async fn upgrade_keeps_every_delivery() {
     assert_eq!(closes(&db, &run).await, [40, 0, 0, 0, 0, 0, 0]);
 }
 
-/// R23: runs that are expanded at the same moment have their ids in between each other's; each keeps to its own.
+/// R23: the id ranges of concurrently expanded runs overlap, but each claims only its deliveries.
 #[tokio::test]
 async fn ranges_of_two_runs_may_overlap() {
     let db = TestDb::new().await.unwrap();
     let run = run_of(&db, "ann", 30).await;
-    // as if the other run had been expanded meanwhile: its range covers this one's, and begins with it
+    // as if the other run was expanded concurrently: its range encloses this one's
     let other = run_of(&db, "bob", 5).await;
     let sql = "/* test */ UPDATE queue SET first_id = (SELECT min(first_id) FROM queue) WHERE owner_id = $1";
     execute(&db, sql, other.owner).await.unwrap();
@@ -230,7 +231,7 @@ async fn ranges_of_two_runs_may_overlap() {
     assert_eq!(closes(&db, &other).await, [5, 0, 0, 0, 0, 0, 0]);
 }
 
-/// S10: a letter that is handed back until a moment is not claimed before it; its neighbours are.
+/// S10: a letter handed back with a delay is not claimed before it; its neighbours are.
 #[tokio::test]
 async fn letters_wait_for_their_moment() {
     let db = TestDb::new().await.unwrap();

@@ -62,7 +62,7 @@ async fn found(db: &Db, owner: UserId, filter: &Filter) -> Vec<String> {
     page.rows.into_iter().map(|(r, _)| r.email).collect()
 }
 
-/// R8, R14: what is stored comes back, attributes with their types.
+/// R8, R14: recipients are read back as stored, attributes with their types.
 #[tokio::test]
 async fn recipient_comes_back_as_stored() {
     let db = TestDb::new().await.unwrap();
@@ -93,7 +93,7 @@ async fn recipient_comes_back_as_stored() {
     assert_eq!(by.unwrap(), Some(read));
 }
 
-/// R8: wrong fields are all named at once.
+/// R8: all invalid fields are named together.
 #[tokio::test]
 async fn wrong_fields_are_named() {
     let db = TestDb::new().await.unwrap();
@@ -142,7 +142,7 @@ async fn address_is_unique_per_owner() {
     assert!(matches!(again, Err(Error::Duplicate)));
 }
 
-/// R34: an update made from an old version is refused.
+/// R34: an update based on an old version is refused.
 #[tokio::test]
 async fn old_version_does_not_overwrite() {
     let db = TestDb::new().await.unwrap();
@@ -162,7 +162,7 @@ async fn old_version_does_not_overwrite() {
     assert_eq!((read.name.as_str(), read.version), ("Ivan the First", 2));
 }
 
-/// R33: another user's recipients cannot be read, changed, deleted or put into a list.
+/// R33: another user's recipients cannot be read, changed, deleted or added to a list.
 #[tokio::test]
 async fn recipients_of_others_are_out_of_reach() {
     let db = TestDb::new().await.unwrap();
@@ -220,7 +220,7 @@ async fn search_finds_parts() {
     }
 }
 
-/// R8: the list and the state narrow the page.
+/// R8: filters by list and state narrow the page.
 #[tokio::test]
 async fn list_and_state_narrow_the_page() {
     let db = TestDb::new().await.unwrap();
@@ -259,7 +259,7 @@ async fn list_and_state_narrow_the_page() {
     }
 }
 
-/// R8: pages turn forward and back without gaps and repeats.
+/// R8: pages turn forward and back without gaps or repeats.
 #[tokio::test]
 async fn pages_turn_both_ways() {
     let db = TestDb::new().await.unwrap();
@@ -291,7 +291,7 @@ async fn pages_turn_both_ways() {
     assert_eq!(back, None);
 }
 
-/// R7, R8: an action on all that match reaches exactly those, over several slices.
+/// R7, R8: a bulk action reaches exactly the matching recipients, in several slices.
 #[tokio::test]
 async fn bulk_reaches_all_that_match() {
     let db = TestDb::new().await.unwrap();
@@ -327,7 +327,8 @@ async fn bulk_reaches_all_that_match() {
     assert_eq!(found(&db, other, &Filter::default()).await.len(), 1);
 }
 
-/// R3: a suppression outlives the recipient; adding it again changes nothing; removing it subscribes again.
+/// R3: a suppression outlives the recipient; adding it again changes nothing; removing it
+/// subscribes the address again.
 #[tokio::test]
 async fn suppression_outlives_the_recipient() {
     let db = TestDb::new().await.unwrap();
@@ -346,7 +347,7 @@ async fn suppression_outlives_the_recipient() {
     assert_eq!(Suppression::count(&mut tx, owner).await.unwrap(), 0);
 }
 
-/// R3: suppressions are found by a part of the address and paged both ways.
+/// R3: suppressions are found by a part of the address and paged in both directions.
 #[tokio::test]
 async fn suppressions_are_paged() {
     let db = TestDb::new().await.unwrap();
@@ -359,7 +360,7 @@ async fn suppressions_are_paged() {
     let page = Suppression::page(&mut tx, owner, "A", &first, 2)
         .await
         .unwrap();
-    // "example" has an "a" too: all four match.
+    // "example" has an "a" too, so all four match
     let next = page.next.unwrap();
     assert_eq!(page.previous, None);
     let second = Suppression::page(&mut tx, owner, "A", &next, 2)

@@ -1,4 +1,4 @@
-//! Reports: their sums close with the run's counters, and they are made once.
+//! Reports: they add up to the run's counters, and are made once.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn count(db: &Db, run: &TestRun) -> Report {
         .unwrap()
 }
 
-/// Every sum of a report is the run's counter.
+/// Asserts that every sum of a report equals the run's counter.
 fn closes(report: &Report) {
     let totals = report.totals;
     let sum = |of: fn(&skychimp_core::sending::report::Domain) -> i64| {
@@ -58,7 +58,7 @@ fn closes(report: &Report) {
     );
 }
 
-/// R2, R29: what a report says is what happened, and closes with the run's counters.
+/// R2, R29: a report shows what happened and adds up to the run's counters.
 #[tokio::test]
 async fn a_report_closes() {
     let db = TestDb::new().await.unwrap();
@@ -117,7 +117,7 @@ async fn a_report_closes() {
     );
 }
 
-/// R29: more domains than a report names are summed up, and nothing is lost.
+/// R29: domains beyond those that a report names are summed up, and nothing is lost.
 #[tokio::test]
 async fn many_domains_close_too() {
     let db = TestDb::new().await.unwrap();
@@ -136,7 +136,7 @@ async fn many_domains_close_too() {
     assert!(report.last, "the run is over");
 }
 
-/// R29: a report of nothing is empty, and a stranger's is none.
+/// R29: the report of an empty run is empty, and other users get none.
 #[tokio::test]
 async fn an_empty_run_and_a_strangers() {
     let db = TestDb::new().await.unwrap();
@@ -172,7 +172,8 @@ async fn kept(db: &Db, run: &TestRun, due: Due) -> bool {
     kept.unwrap()
 }
 
-/// R29: one process makes a report at a time, an open run's again only after a rest, the final one once.
+/// R29: one process at a time makes a report; that of an open run is remade only after a pause, the
+/// final one is made once.
 #[tokio::test]
 async fn reports_are_made_by_one_and_finished_once() {
     let db = TestDb::new().await.unwrap();
@@ -189,7 +190,7 @@ async fn reports_are_made_by_one_and_finished_once() {
     assert_eq!(due(&db, 19).await, [], "50 times 400 ms have not passed");
     assert_eq!(due(&db, 21).await, [one]);
 
-    // the rest is given up, and the run ends
+    // the remaining letter fails, and the run ends
     execute(&db, "UPDATE deliveries SET state = 'failed', done_at = 1 WHERE owner_id = $1 AND done_at IS NULL", run.owner)
         .await
         .unwrap();
@@ -215,7 +216,7 @@ async fn reports_are_made_by_one_and_finished_once() {
     assert!(report.last);
 }
 
-/// R14, R29: of an old run who got what is removed, slice by slice; its counters and its report stay.
+/// R14, R29: the deliveries of an old run are removed in slices; its counters and its report stay.
 #[tokio::test]
 async fn old_runs_are_forgotten_and_their_reports_stay() {
     let db = TestDb::new().await.unwrap();

@@ -63,7 +63,8 @@ fn closes(totals: Totals) {
     );
 }
 
-/// R19: a mailing whose time has come gets one run with its letter and sender frozen, and each recipient one delivery.
+/// R19: a due mailing gets one run with its letter and sender frozen, and one delivery per
+/// recipient.
 #[tokio::test]
 async fn due_mailing_gets_one_run_and_its_deliveries() {
     let db = TestDb::new().await.unwrap();
@@ -103,7 +104,7 @@ async fn due_mailing_gets_one_run_and_its_deliveries() {
     assert_eq!(addresses.len(), 44, "one delivery per address");
 }
 
-/// R19: recipients that come after the start are not in the run.
+/// R19: recipients added after the start are not in the run.
 #[tokio::test]
 async fn recipients_added_after_the_start_are_not_in_the_run() {
     let db = TestDb::new().await.unwrap();
@@ -120,7 +121,7 @@ async fn recipients_added_after_the_start_are_not_in_the_run() {
     assert_eq!(run(&db, ann, made).await.planned, 5);
 }
 
-/// R19: a run whose audience is all suppressed is done at once, and its mailing completed.
+/// R19: a run whose whole audience is suppressed is done immediately, and its mailing completed.
 #[tokio::test]
 async fn run_without_deliveries_is_done() {
     let db = TestDb::new().await.unwrap();
@@ -163,7 +164,7 @@ async fn future_start_begins_by_itself() {
     assert_eq!(get(&db, ann, id).await.next_due_at, None);
 }
 
-/// R21: after downtime the latest missed moment is caught up once, older ones are recorded as skipped.
+/// R21: after downtime only the latest missed run is made; older ones are recorded as skipped.
 #[tokio::test]
 async fn downtime_is_caught_up_once() {
     let db = TestDb::new().await.unwrap();
@@ -223,7 +224,7 @@ async fn long_downtime_leaves_few_rows() {
     assert_eq!(runs.len(), 51);
 }
 
-/// R20: when the end has passed during downtime, nothing is caught up and the mailing is completed.
+/// R20: when the end passed during downtime, no run starts and the mailing is completed.
 #[tokio::test]
 async fn nothing_begins_after_the_end() {
     let db = TestDb::new().await.unwrap();
@@ -243,7 +244,7 @@ async fn nothing_begins_after_the_end() {
     assert_eq!(get(&db, ann, id).await.status, Status::Completed);
 }
 
-/// R20: at the end what is left becomes expired, and the numbers close.
+/// R20: at the end the remaining deliveries expire, and the counters add up.
 #[tokio::test]
 async fn rest_expires_at_the_end() {
     let db = TestDb::new().await.unwrap();
@@ -292,7 +293,7 @@ async fn rest_expires_at_the_end() {
     assert_eq!(get(&db, ann, id).await.status, Status::Completed);
 }
 
-/// R20, R23: everybody who was chosen is in the report, also when the end came before the run was expanded.
+/// R20, R23: everyone chosen is counted, even when the end comes before the run is expanded.
 #[tokio::test]
 async fn end_before_the_expansion_counts_everybody() {
     let db = TestDb::new().await.unwrap();
@@ -335,7 +336,8 @@ async fn end_before_the_expansion_counts_everybody() {
     assert_eq!(get(&db, ann, id).await.status, Status::Completed);
 }
 
-/// R22: pause stops runs at once, resume puts them back, cancel closes what is left; the numbers close all the time.
+/// R22: pause stops a run immediately, resume restores it, cancel closes what is left; the counters
+/// always add up.
 #[tokio::test]
 async fn pause_resume_cancel_add_up() {
     let db = TestDb::new().await.unwrap();
@@ -383,7 +385,8 @@ async fn pause_resume_cancel_add_up() {
     assert_eq!(expand(&db, 10, now).await, 0);
 }
 
-/// R12: a letter that got an error after the start pauses its mailing and says why; nothing is sent halfway.
+/// R12: a template error made after the start pauses the mailing and gives the reason; nothing is
+/// sent.
 #[tokio::test]
 async fn broken_letter_pauses_the_mailing() {
     let db = TestDb::new().await.unwrap();
@@ -418,7 +421,7 @@ async fn broken_letter_pauses_the_mailing() {
     assert!(history[0].detail.contains("text"), "{}", history[0].detail);
 }
 
-/// R40: a mailing that a manager switched off is not due until he lifts it.
+/// R40: a mailing that a manager disabled is not due until they enable it.
 #[tokio::test]
 async fn disabled_mailing_is_not_due() {
     let db = TestDb::new().await.unwrap();
@@ -443,7 +446,8 @@ async fn disabled_mailing_is_not_due() {
     assert!(due(&db, now).await.is_some());
 }
 
-/// R7, R14: a mailing is deleted with its runs and deliveries, not while it runs; what goes is said before.
+/// R7, R14: a mailing is deleted with its runs and deliveries, but not while it runs; what will go
+/// is shown first.
 #[tokio::test]
 async fn deletion_takes_everything_along() {
     let db = TestDb::new().await.unwrap();
@@ -475,7 +479,8 @@ async fn deletion_takes_everything_along() {
     assert!(left.unwrap().is_empty());
 }
 
-/// R17: however many processes look at once, a due moment has one run and a recipient one delivery.
+/// R17: however many processes work concurrently, a due time has one run and a recipient one
+/// delivery.
 #[tokio::test]
 async fn many_processes_make_one_run() {
     let db = TestDb::new().await.unwrap();
@@ -507,7 +512,7 @@ async fn many_processes_make_one_run() {
     };
     let (a, b, c) = tokio::join!(process(), process(), process());
     assert_eq!(a.unwrap() + b.unwrap() + c.unwrap(), 5);
-    // a process skips what another one has locked: the last may have left something behind
+    // a process skips rows that another has locked, so something may be left
     while due(&db, now).await.is_some() {}
     expand(&db, 50, now).await;
     for id in mailings {

@@ -45,7 +45,7 @@ fn columns(sql: &str) -> BTreeMap<String, Vec<String>> {
     tables
 }
 
-/// All migrations of a database, one after the other.
+/// All migrations of a database, concatenated.
 fn all(kind: &str) -> String {
     let folder = format!("{}/migrations/{kind}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = std::fs::read_dir(folder)

@@ -58,7 +58,7 @@ fn codes(error: &Error) -> Vec<(String, &'static str)> {
     errors.iter().map(|e| (e.field.clone(), e.code)).collect()
 }
 
-/// R25, S10: a server comes back as it was saved; its password is readable with the right key and nowhere else.
+/// R25, S10: a server is read back as it was saved; only the right key opens its password.
 #[tokio::test]
 async fn server_is_kept_with_its_password_sealed() {
     let db = TestDb::new().await.unwrap();
@@ -98,8 +98,8 @@ async fn server_is_kept_with_its_password_sealed() {
     );
 }
 
-/// R34: an edit keeps the password unless one is given, drops it without a user name, and is refused when it was made on an old
-/// version.
+/// R34: an edit keeps the password unless a new one is given, drops it without a user name, and is
+/// refused on an old version.
 #[tokio::test]
 async fn edit_keeps_the_password_and_minds_the_version() {
     let db = TestDb::new().await.unwrap();
@@ -144,7 +144,7 @@ async fn edit_keeps_the_password_and_minds_the_version() {
     assert_eq!(get(&db, id).await.priority, 2);
 }
 
-/// R5, S7: wrong fields are named, all at once.
+/// R5, S7: all invalid fields are named together.
 #[tokio::test]
 async fn wrong_fields_are_named() {
     let db = TestDb::new().await.unwrap();
@@ -195,7 +195,7 @@ async fn wrong_fields_are_named() {
     assert_eq!(codes(&error), [("name".to_owned(), "server_exists")]);
 }
 
-/// A server is deleted only when it is off and nothing is in flight with it.
+/// A server can be deleted only when it is disabled and has no letters in flight.
 #[tokio::test]
 async fn delete_waits_for_letters_in_flight() {
     let db = TestDb::new().await.unwrap();
@@ -247,7 +247,7 @@ async fn delete_waits_for_letters_in_flight() {
     assert!(log.iter().all(|entry| entry.subject == "One"));
 }
 
-/// R27, scenario 20: a pause is told once, whoever asks, and again only after the server worked in between.
+/// R27, scenario 20: a pause is alerted once, and again only after the server worked in between.
 #[tokio::test]
 async fn pause_is_told_once() {
     let db = TestDb::new().await.unwrap();
@@ -294,7 +294,8 @@ fn granted(taken: Taken) -> Grant {
     }
 }
 
-/// S10: turns of all nodes are one row: each begins where the one before it ends, and a pause is not made up for.
+/// S10: nodes share one sequence of turns: each begins where the previous one ends, and idle time
+/// is not made up for.
 #[tokio::test]
 async fn turns_are_shared_and_spaced() {
     let db = TestDb::new().await.unwrap();
@@ -313,7 +314,7 @@ async fn turns_are_shared_and_spaced() {
         tx.commit().await.unwrap();
         granted(taken)
     };
-    // PostgreSQL counts by its own clock, which goes on meanwhile
+    // PostgreSQL uses the server's clock, which keeps running
     let close = |grant: Grant, seconds| {
         let off = grant.starts_in.abs_diff(Duration::from_secs(seconds));
         assert!(off < Duration::from_secs(50), "{grant:?}");
@@ -325,7 +326,8 @@ async fn turns_are_shared_and_spaced() {
     assert_eq!(take("", 4).await.count, 4);
 }
 
-/// S10: two nodes that ask at the same time never get more than the day's limit together, and what was not used comes back.
+/// S10: two nodes that ask concurrently never exceed the daily limit together, and unused turns can
+/// be given back.
 #[tokio::test(flavor = "multi_thread")]
 async fn daily_limit_is_exact_for_nodes_that_ask_at_once() {
     let db = TestDb::new().await.unwrap();
@@ -361,7 +363,7 @@ async fn daily_limit_is_exact_for_nodes_that_ask_at_once() {
     assert_eq!(later.count, 5, "a node leaves something for the others");
 }
 
-/// R2: what a server did today, and in the last minute.
+/// R2: a server's outcomes are counted for today and for the last minute.
 #[tokio::test]
 async fn outcomes_are_counted_by_minute() {
     let db = TestDb::new().await.unwrap();
@@ -393,7 +395,7 @@ async fn outcomes_are_counted_by_minute() {
     );
 }
 
-/// S10: with a Valkey or Redis turns are shared there: each begins where the one before it ends, on whatever node.
+/// S10: with Valkey or Redis, nodes share turns there: each begins where the previous one ends.
 #[tokio::test]
 async fn turns_are_shared_beside_the_database() {
     let Some(server) = CacheServer::start().unwrap() else {

@@ -1,5 +1,5 @@
-//! The shared server, as it should be and as it should not. Without Valkey or Redis on this machine there is nothing
-//! to try; tests/install.sh installs one.
+//! The shared cache, working and failing. The tests do nothing without Valkey or Redis on the
+//! machine; tests/install.sh installs one.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ fn server() -> Option<CacheServer> {
     CacheServer::start().unwrap()
 }
 
-/// Waits until an operation says what is expected of it.
+/// Waits until an operation returns the expected value.
 async fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut ask: impl AsyncFnMut() -> T) {
     let until = Instant::now() + Duration::from_mins(1);
     loop {
@@ -28,7 +28,7 @@ async fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut ask: impl A
     }
 }
 
-/// R4: values are kept for a time, shared between processes, and apart from those of another installation.
+/// R4: values expire, are shared between processes, and are separate from other installations'.
 #[tokio::test]
 async fn values_are_shared_within_an_installation() {
     let Some(server) = server() else { return };
@@ -45,7 +45,7 @@ async fn values_are_shared_within_an_installation() {
     eventually(None, async || two.get("short").await).await;
 }
 
-/// R57: of many that want to take a key, one gets it.
+/// R57: of many that try to take a key, one gets it.
 #[tokio::test]
 async fn a_key_is_taken_once() {
     let Some(server) = server() else { return };
@@ -61,7 +61,7 @@ async fn a_key_is_taken_once() {
     assert_eq!(taken, 1);
 }
 
-/// R4: a script changes keys in one step, also after the server forgot it.
+/// R4: a script changes keys atomically, also after the server forgot it.
 #[tokio::test]
 async fn scripts_are_one_step() {
     let Some(mut server) = server() else { return };
@@ -84,7 +84,8 @@ async fn scripts_are_one_step() {
     .await;
 }
 
-/// R57: what one process tells, all hear; after an interruption they know that they may have missed something.
+/// R57: a published message reaches all processes; after an interruption they learn that they may
+/// have missed some.
 #[tokio::test]
 async fn messages_reach_all_processes_and_gaps_are_told() {
     let Some(mut server) = server() else { return };
@@ -92,7 +93,7 @@ async fn messages_reach_all_processes_and_gaps_are_told() {
     let two = server.shared([1; 32]).await.unwrap();
     let (mut here, mut there) = (one.subscribe("news"), two.subscribe("news"));
     let mut elsewhere = two.subscribe("other");
-    // a subscription is made in the background: tell until both heard it
+    // subscribing happens in the background: publish until both have received it
     let heard = async {
         let message = Ok(Signal::Message("hello".into()));
         assert_eq!(here.recv().await, message);
@@ -110,7 +111,7 @@ async fn messages_reach_all_processes_and_gaps_are_told() {
     assert_eq!(elsewhere.recv().await, Ok(Signal::Gap));
 }
 
-/// R4: without a server every operation answers at once that there is nothing.
+/// R4: without a server every operation immediately returns nothing.
 #[tokio::test]
 async fn nothing_is_configured() {
     let shared = Shared::none();
@@ -124,7 +125,7 @@ async fn nothing_is_configured() {
     );
 }
 
-/// R57: a killed server costs nothing but its values, and is used again when it is back.
+/// R57: a killed server loses only its values, and is used again when it is back.
 #[tokio::test]
 async fn a_killed_server_is_gone_until_it_is_back() {
     let Some(mut server) = server() else { return };
@@ -135,7 +136,7 @@ async fn a_killed_server_is_gone_until_it_is_back() {
         (shared.get("page").await, shared.counts().up)
     })
     .await;
-    // no longer asked at all
+    // the server is no longer asked
     let before = shared.counts();
     for _ in 0..1_000 {
         assert_eq!(shared.get("page").await, None);
@@ -153,7 +154,7 @@ async fn a_killed_server_is_gone_until_it_is_back() {
     .await;
 }
 
-/// R57: a halted server costs those that wait one patience, and everybody after them nothing.
+/// R57: a stopped server makes waiting operations time out once, and delays no later ones.
 #[tokio::test]
 async fn a_silent_server_is_waited_for_once() {
     let Some(server) = server() else { return };
@@ -170,7 +171,7 @@ async fn a_silent_server_is_waited_for_once() {
             "an operation on a halted server came to something"
         );
     }
-    // the first one waited; while it stays halted no connection comes up, so no other did
+    // only the first one waited: no connection comes up while the server is stopped
     assert!(
         failures <= 1,
         "{failures} operations waited for {PATIENCE:?}"
@@ -183,7 +184,7 @@ async fn a_silent_server_is_waited_for_once() {
     .await;
 }
 
-/// R57: somebody else's data under our names is nothing, however large and of whatever kind.
+/// R57: foreign data under our keys is ignored, whatever its size and type.
 #[tokio::test]
 async fn foreign_data_is_nothing() {
     let Some(server) = server() else { return };
@@ -208,7 +209,7 @@ async fn foreign_data_is_nothing() {
     assert_eq!(shared.get("list").await.as_deref(), Some(&b"ours"[..]));
 }
 
-/// R57: something else that listens at the address is no server.
+/// R57: another service at the address is not taken for a server.
 #[tokio::test]
 async fn a_stranger_at_the_address_is_nothing() {
     let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -227,14 +228,14 @@ async fn a_stranger_at_the_address_is_nothing() {
     let shared = Shared::connect(&url, &SecretKey::new([1; 32])).unwrap();
     let visits =
         tokio::task::spawn_blocking(move || (visits.recv().unwrap(), visits.recv().unwrap()));
-    // tried twice, and never taken for one
+    // contacted twice, and never accepted
     let _open = visits.await.unwrap();
     assert_eq!(shared.get("page").await, None);
     assert!(!shared.counts().up);
     assert!(Shared::check(&url).await.is_err());
 }
 
-/// R5: an address that can be none is told before anything is connected to.
+/// R5: an invalid URL is reported before connecting.
 #[test]
 fn wrong_addresses_are_told() {
     assert!(Shared::validate("redis://localhost").is_ok());

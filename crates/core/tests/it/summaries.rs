@@ -1,4 +1,4 @@
-//! The letter after a run: who gets one, and what it is made from.
+//! The summary letter after a run: who gets one, and what it is made from.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn summary(db: &Db, run: &TestRun, now: Moment) -> Option<Summary> {
     Summary::of(&mut tx, due, &report, now).await.unwrap()
 }
 
-/// R2, R29: owners who can send and want letters are told about a run that is over, while it is news.
+/// R2, R29: owners who can send and want summaries get one for a finished run, while it is recent.
 #[tokio::test]
 async fn owners_are_told_about_their_runs() {
     let db = TestDb::new().await.unwrap();
@@ -70,7 +70,7 @@ async fn owners_are_told_about_their_runs() {
     }
 }
 
-/// R2, R29: who cancels a run before anything left needs no letter about it; who cancels it later gets one.
+/// R2, R29: a run cancelled before anything was sent gets no summary; one cancelled later does.
 #[tokio::test]
 async fn a_run_cancelled_at_once_is_not_told_about() {
     let db = TestDb::new().await.unwrap();
@@ -86,13 +86,13 @@ async fn a_run_cancelled_at_once_is_not_told_about() {
         .unwrap();
     execute(&db, cancelled, bob).await.unwrap();
     assert!(summary(&db, &unsent, at(NOW)).await.is_none());
-    // an end that came first is worth a letter
+    // a run that expired first gets a summary
     let expired = "UPDATE runs SET state = 'expired' WHERE owner_id = $1";
     execute(&db, expired, bob).await.unwrap();
     assert!(summary(&db, &unsent, at(NOW)).await.is_some());
 }
 
-/// R2: who never said anything gets the letters, and the choice is kept.
+/// R2: summaries are on by default, and the user's choice is stored.
 #[tokio::test]
 async fn the_choice_is_kept() {
     let db = TestDb::new().await.unwrap();

@@ -1,8 +1,8 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 use skychimp_core::platform::time::Moment;
 
-/// The moment of an RFC 3339 text.
+/// Parses an RFC 3339 timestamp.
 pub fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }

@@ -6,7 +6,7 @@ use skychimp_core::testing::{TestDb, user};
 
 use crate::support::at;
 
-/// R30: an address has one account, however it is written.
+/// R30: an address has one account, however it is spelled.
 #[tokio::test]
 async fn address_has_one_account() {
     let db = TestDb::new().await.unwrap();
@@ -18,7 +18,7 @@ async fn address_has_one_account() {
     assert_eq!(found.unwrap().name, "ann");
 }
 
-/// R30: a password is kept as a hash that only it matches.
+/// R30: a password is stored as a hash that only it matches.
 #[tokio::test]
 async fn password_matches_its_hash() {
     let db = TestDb::new().await.unwrap();
@@ -33,7 +33,7 @@ async fn password_matches_its_hash() {
     ));
 }
 
-/// R31: a session ends when its time is over and when its user logs out.
+/// R31: a session ends when it expires and when its user logs out.
 #[tokio::test]
 async fn session_ends() {
     let db = TestDb::new().await.unwrap();

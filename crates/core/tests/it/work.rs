@@ -1,4 +1,4 @@
-//! What a step of sending and a page of the log cost does not depend on how large the run is.
+//! The cost of a sending step and of a page of the log does not depend on the size of the run.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::deliveries::{NOW, attempted, run_of, sent};
 use crate::mailings::{service, start};
 use crate::support::at;
 
-/// One step in a transaction of its own, and what it cost.
+/// Runs one step in a separate transaction and measures its cost.
 async fn step<T>(db: &Db, work: &Work, step: impl AsyncFnOnce(&mut Tx) -> T) -> (T, u64) {
     let mut tx = db.write().await.unwrap();
     work.take(&mut tx).await.unwrap();
@@ -36,7 +36,7 @@ async fn claim(tx: &mut Tx, worker: WorkerId, now: Moment) -> Vec<Claim> {
         .unwrap()
 }
 
-/// Of ten letters nine are accepted and one is due again at `due_at`.
+/// Of ten letters nine are accepted and one is to be retried at `due_at`.
 fn outcome(n: usize, claim: &Claim, due_at: Moment) -> Attempted {
     if n.is_multiple_of(10) {
         attempted(
@@ -50,7 +50,7 @@ fn outcome(n: usize, claim: &Claim, due_at: Moment) -> Attempted {
     }
 }
 
-/// A database in which a trial was counted yesterday: one letter, of somebody else.
+/// A database with the statistics of a trial: one letter, of another user.
 async fn after_a_trial(made: &TestDb) -> Db {
     run_of(made, "trial", 1).await;
     let count = "ANALYZE";
@@ -62,14 +62,14 @@ async fn after_a_trial(made: &TestDb) -> Db {
     Db::connect(made.url()).await.unwrap()
 }
 
-/// The steps of sending in a run of `n`, each with its cost.
+/// Runs the sending steps on a run of `n` letters; returns the cost of each.
 async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
     let run = run_of(db, "ann", n).await;
     // as a worker does
     db.refresh_statistics().await.unwrap();
     let work = Work::of(db).await.unwrap();
     let worker = WorkerId::new(at(NOW));
-    // before the fresh ones, so that the second claim holds both
+    // earlier than the fresh letters, so that the second claim includes both
     let due_at = at(NOW) - Duration::from_mins(1);
     let mut costs = Vec::new();
 
@@ -130,7 +130,7 @@ async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
     assert_eq!(count, 200);
     costs.push(("hand back all", cost));
 
-    // the letters that wait are closed in slices
+    // queued letters are closed in slices
     execute(
         db,
         "UPDATE runs SET state = 'cancelled' WHERE owner_id = $1",
@@ -144,13 +144,14 @@ async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
             .unwrap()
     };
     let (closed, cost) = step(db, &work, close).await;
-    // what is over already leaves holes in the slice
+    // finished letters leave gaps in the slice
     assert!(closed > 0);
     costs.push(("close a slice", cost));
     costs
 }
 
-/// What reading the log of a run of `n` costs while PostgreSQL has counted another owner's rows only.
+/// The cost of reading the log of a run of `n` letters while PostgreSQL's statistics cover only
+/// another owner's rows.
 async fn reads(n: i64) -> Vec<(&'static str, u64)> {
     let db = TestDb::new().await.unwrap();
     let now = at(NOW);
@@ -260,20 +261,22 @@ fn assert_same(small: Vec<(&str, u64)>, large: Vec<(&str, u64)>) {
     }
 }
 
-/// R19: a claim, its outcomes and its return cost as much in a run of a million as in one of a thousand.
+/// R19: a claim, its outcomes and its return cost about as much in a run of 6 000 letters as in one
+/// of 500.
 #[tokio::test]
 async fn steps_cost_the_same_in_a_large_run() {
     let (small, large) = (TestDb::new().await.unwrap(), TestDb::new().await.unwrap());
     assert_same(costs(&small, 500).await, costs(&large, 6_000).await);
 }
 
-/// R24: a page of the log costs as much in a run of a million as in one of a thousand, and this at once after it.
+/// R24: a page of the log costs about as much in a run of 6 000 letters as in one of 500, even
+/// right after it.
 #[tokio::test]
 async fn reading_costs_the_same_in_a_large_run() {
     assert_same(reads(500).await, reads(6_000).await);
 }
 
-/// R17: … and this also on the day after a trial with one letter, whatever the database counted then.
+/// R17: sending costs the same in both runs even with the statistics of a trial of one letter.
 #[tokio::test]
 async fn steps_cost_the_same_after_a_trial() {
     let (small, large) = (TestDb::new().await.unwrap(), TestDb::new().await.unwrap());

@@ -8,7 +8,7 @@ use skychimp_core::testing::{TestDb, ledger};
 use crate::deliveries::{NOW, claim, record, run_of, sent};
 use crate::support::at;
 
-/// R16, R17: when a lease is over, what the worker held is in doubt, logged as such, and comes back once.
+/// R16, R17: when a worker's lease expires, its claims are logged as in doubt and come back once.
 #[tokio::test]
 async fn letters_of_a_silent_worker_are_in_doubt() {
     let db = TestDb::new().await.unwrap();
@@ -63,7 +63,7 @@ async fn letters_of_a_silent_worker_are_in_doubt() {
     assert_eq!(next.len(), 4);
 }
 
-/// R6: a worker that ends returns what it holds at once and untried.
+/// R6: a worker that shuts down returns its claims immediately and untried.
 #[tokio::test]
 async fn ended_worker_returns_its_claims() {
     let db = TestDb::new().await.unwrap();

@@ -54,7 +54,7 @@ pub const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Statements for which an index is as good as another, by the size of the tables, and why.
+/// Statements that may use different indexes, depending on the size of the tables, and why.
 pub const EITHER: &[(&str, &str)] = &[
     (
         "FROM memberships WHERE owner_id = $1 AND list_id = $2 AND recipient_id > $3 AND recipient_id <= $4",
@@ -110,7 +110,7 @@ pub const EITHER: &[(&str, &str)] = &[
     ),
 ];
 
-/// Statements about the schema, which has no size.
+/// Statements about the schema, which does not grow.
 pub const STRAY: &[&str] = &[
     "sqlite_master",
     "to_regclass",

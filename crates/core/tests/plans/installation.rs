@@ -1,17 +1,17 @@
-//! What a database knew of its tables when it last looked at them.
+//! What the statistics of a database say about its tables.
 
 /// The statistics that a plan must not depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Installation {
-    /// Nothing was there.
+    /// No rows.
     Empty,
-    /// A trial with one of each.
+    /// One row in every table, as after a trial.
     OneRow,
     /// Ten million rows in every table.
     Large,
 }
 
 impl Installation {
-    /// From small to large.
+    /// All of them, smallest first.
     pub const ALL: [Self; 3] = [Self::Empty, Self::OneRow, Self::Large];
 }

@@ -1,7 +1,8 @@
-//! The plans of all statements that the suites executed: each reads by key, and the same way
-//! whatever was in the tables when the database last looked at them.
+//! Checks the plans of all statements that the suites executed: each reads by key, and the same way
+//! whatever the statistics say about the tables.
 //!
-//! `tests/run.sh` runs the suites with `COLLECT_STATEMENTS` set to a folder, and this with that folder in `EXPLAIN_STATEMENTS`.
+//! `tests/run.sh` runs the suites with `COLLECT_STATEMENTS` set to a folder, and this with that
+//! folder in `EXPLAIN_STATEMENTS`.
 
 #![allow(
     missing_docs,
@@ -28,15 +29,15 @@ use crate::installation::Installation;
 /// How one statement is executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Plan {
-    /// The steps, in the order in which they are taken, for people.
+    /// The steps in the order of execution, for people.
     paths: Vec<String>,
-    /// By which index each table is entered.
+    /// The index by which each table is read.
     indexes: BTreeSet<String>,
-    /// Tables that are read from one end to the other.
+    /// Tables that are read whole.
     scanned: Vec<String>,
 }
 
-/// What the suites executed on this database, by the name of the file.
+/// The statements that the suites executed on this database, by file name.
 fn statements(kind: &str) -> BTreeMap<String, String> {
     let folder = std::env::var("EXPLAIN_STATEMENTS")
         .expect("EXPLAIN_STATEMENTS names the folder that the suites filled");
@@ -64,7 +65,7 @@ async fn plans(
     }
 }
 
-/// Which of `listed` a statement is.
+/// The position in `listed` of the entry that a statement matches.
 fn listed(listed: &[(&str, &str)], sql: &str) -> Option<usize> {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let sql = words(sql);
@@ -73,8 +74,8 @@ fn listed(listed: &[(&str, &str)], sql: &str) -> Option<usize> {
         .position(|(part, _)| sql.contains(&words(part)))
 }
 
-/// R17, R25: what a statement costs depends on what it reads, never on what the tables held when the database last
-/// counted them: nothing, one row, or ten million.
+/// R17, R25: the cost of a statement depends on what it reads, never on whether the statistics are
+/// of no rows, one row, or ten million.
 #[tokio::test]
 async fn every_statement_reads_by_key_whatever_was_there_before() {
     let kind = TestDb::new().await.unwrap().kind();

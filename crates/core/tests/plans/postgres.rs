@@ -1,4 +1,4 @@
-//! PostgreSQL: statistics are what `ANALYZE` counted before today's rows came.
+//! PostgreSQL: statistics are what `ANALYZE` counted before the current rows were inserted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 use crate::Plan;
 use crate::installation::Installation;
 
-/// Rows in each table today.
+/// Rows in each table.
 const ROWS: u32 = 10_000;
 
-/// Types that a parameter is tried with when the statement alone does not tell.
+/// Types tried for a parameter whose type the statement does not determine.
 const TYPES: [&str; 6] = ["bigint", "text", "uuid", "boolean", "bytea", "text[]"];
 
-/// The first of them.
+/// The number of `bigint` in [`TYPES`], from 1.
 const BIGINT: usize = 1;
 
-/// Makes the installation, opens it as the program does, and explains.
+/// Fills the tables, opens the database as the program does, and explains the statements.
 pub async fn plans(
     db: &TestDb,
     installation: Installation,
@@ -59,7 +59,7 @@ async fn run(conn: &mut PgConnection, sql: String) {
         .unwrap_or_else(|error| panic!("{error}: {sql}"));
 }
 
-/// Counts the tables as they were yesterday, then fills them as they are today.
+/// Gathers statistics of the installation, and fills the tables.
 async fn fill(pool: &PgPool, installation: Installation) {
     let mut conn = pool.acquire().await.unwrap();
     run(
@@ -96,11 +96,11 @@ async fn fill(pool: &PgPool, installation: Installation) {
                     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'i')";
         run(&mut conn, many.to_owned()).await;
     }
-    // the connection goes back to the pool of the test
+    // the connection goes back to the test's pool
     run(&mut conn, "RESET session_replication_role".to_owned()).await;
 }
 
-/// Puts rows of any content into every table.
+/// Inserts rows with arbitrary content into every table.
 async fn insert(conn: &mut PgConnection, from: u32, to: u32) {
     let columns: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
@@ -127,7 +127,8 @@ async fn insert(conn: &mut PgConnection, from: u32, to: u32) {
     }
 }
 
-/// What a column holds in row `i`: few owners, more runs, some states, and otherwise something of each row's own.
+/// The SQL of a column's value in row `i`: few owners, more runs, some states, otherwise mostly
+/// distinct values.
 fn value(column: &str, kind: &str) -> String {
     match (kind, column) {
         ("uuid", "owner_id" | "user_id") => "md5((i % 7)::text)::uuid".to_owned(),
@@ -141,13 +142,13 @@ fn value(column: &str, kind: &str) -> String {
         ("text", _) => "'x' || i".to_owned(),
         ("boolean", _) => "i % 2 = 0".to_owned(),
         ("bytea", _) => "decode(md5(i::text), 'hex')".to_owned(),
-        // an empty object, an empty array
+        // an empty object or array
         ("json" | "jsonb" | "ARRAY", _) => "'{}'".to_owned(),
         other => panic!("what does a column of this kind hold? {other:?}"),
     }
 }
 
-/// With all values given, and without those that a statement can do without.
+/// Explains a statement with all values, and without its optional ones.
 async fn explain(conn: &mut PgConnection, sql: &str, partial: &[String]) -> Result<Plan, String> {
     prepare(conn, sql, parameters(sql)).await?;
     let types: Vec<String> = sqlx::query_scalar(
@@ -174,7 +175,7 @@ async fn explain(conn: &mut PgConnection, sql: &str, partial: &[String]) -> Resu
         scanned: Vec::new(),
     };
     let mut failed = None;
-    // as most statements are planned, and as those of the sending path are (`Tx::by_key`)
+    // `custom` as for most statements, `generic` as when sending (`Tx::by_key`)
     for (mode, values) in [("custom", &all), ("custom", &needed), ("generic", &needed)] {
         if mode == "custom" && !found.paths.is_empty() && all == needed {
             continue;
@@ -217,11 +218,11 @@ fn argument(kind: &str) -> String {
     }
 }
 
-/// Prepares the statement as `p`; parameters whose type it does not tell are tried.
+/// Prepares the statement as `p`, trying types for parameters that it does not determine.
 async fn prepare(conn: &mut PgConnection, sql: &str, count: usize) -> Result<(), String> {
     let mut types = vec![0; count];
     let mut guessed = None;
-    // an operator needs to know one of its sides
+    // an operator needs one operand of known type
     let words: Vec<_> = sql.split_whitespace().map(parameter).collect();
     for (n, sign) in sql.split_whitespace().enumerate() {
         if ["+", "-"].contains(&sign)
@@ -249,14 +250,15 @@ async fn prepare(conn: &mut PgConnection, sql: &str, count: usize) -> Result<(),
             return Ok(());
         };
         let text = error.to_string();
-        // "could not determine data type of parameter $1", "inconsistent types deduced for parameter $1"
+        // "could not determine data type of parameter $1", "inconsistent types deduced for
+        // parameter $1"
         let unknown = text.split("parameter $").nth(1).and_then(|rest| {
             rest.split(|c: char| !c.is_ascii_digit())
                 .next()?
                 .parse::<usize>()
                 .ok()
         });
-        // the last guess was wrong, or another one is wanted
+        // the last guess was wrong, or another parameter needs one
         let guess = unknown.or(guessed).filter(|n| types[n - 1] < TYPES.len());
         let Some(n) = guess else {
             return Err(text);
@@ -266,7 +268,7 @@ async fn prepare(conn: &mut PgConnection, sql: &str, count: usize) -> Result<(),
     }
 }
 
-/// The number of the parameter that a word is.
+/// The number of a placeholder.
 fn parameter(word: &str) -> Option<usize> {
     let word = word.trim_matches(|c: char| "(),".contains(c));
     word.strip_prefix('$')?.parse().ok()
@@ -280,7 +282,7 @@ fn parameters(sql: &str) -> usize {
     numbers.max().unwrap_or(0)
 }
 
-/// Notes the ways into tables below a node. `bounded`: a LIMIT ends the reading.
+/// Collects the table accesses below a node. `bounded`: a LIMIT ends the reading.
 fn walk(node: &Value, bounded: bool, partial: &[String], plan: &mut Plan) {
     let text = |key: &str| node[key].as_str().unwrap_or_default();
     let kind = text("Node Type");
@@ -295,7 +297,7 @@ fn walk(node: &Value, bounded: bool, partial: &[String], plan: &mut Plan) {
         plan.indexes
             .insert(format!("{table} by {}", text("Index Name")));
         let is_cut = bounded && text("Filter").is_empty() && kind != "Seq Scan";
-        // a partial index holds only what is wanted
+        // a partial index contains only wanted rows
         let is_partial = partial.iter().any(|index| index == text("Index Name"));
         let is_place = kind == "Tid Scan";
         if condition.is_empty() && !is_cut && !is_partial && !is_place {

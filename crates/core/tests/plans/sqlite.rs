@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 use crate::Plan;
 use crate::installation::Installation;
 
-/// Writes the statistics, opens the database as the program does, and explains.
+/// Writes the statistics, opens the database as the program does, and explains the statements.
 pub async fn plans(
     db: &TestDb,
     installation: Installation,
@@ -57,7 +57,7 @@ async fn write_statistics(writer: &SqlitePool, installation: Installation) {
     .fetch_all(writer)
     .await
     .unwrap();
-    // makes the table
+    // creates the table
     sqlx::raw_sql("ANALYZE").execute(writer).await.unwrap();
     sqlx::raw_sql("DELETE FROM sqlite_stat1")
         .execute(writer)
@@ -92,7 +92,7 @@ async fn explain(
         .map_err(|error| error.to_string())?;
     let paths: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
     let names = names(sql);
-    // the result of a sub-query is scanned under its own name
+    // the result of a subquery is scanned under its name
     let mut results: Vec<&str> = paths
         .iter()
         .filter_map(|path| {
@@ -102,7 +102,7 @@ async fn explain(
         .collect();
     let mut scanned = Vec::new();
     for path in &paths {
-        // an automatic index is made by reading the whole table
+        // building an automatic index reads the whole table
         let made = path.contains(" USING AUTOMATIC ");
         let scan = path.strip_prefix("SCAN ");
         let scan = scan.or_else(|| path.strip_prefix("SEARCH ").filter(|_| made));
@@ -115,7 +115,7 @@ async fn explain(
             results.remove(n);
             continue;
         }
-        // a partial index holds only what is wanted
+        // a partial index contains only wanted rows
         let index = words.skip_while(|word| *word != "INDEX").nth(1);
         let is_partial = index.is_some_and(|index| partial.iter().any(|one| one == index));
         if let Some(table) = names
@@ -133,7 +133,7 @@ async fn explain(
     })
 }
 
-/// The tables of a statement by the names it gives them.
+/// Maps the names used in a statement, including aliases, to its tables.
 fn names(sql: &str) -> BTreeMap<String, String> {
     let spaced = sql.replace(['(', ')', ','], " , ");
     let words: Vec<&str> = spaced.split_whitespace().collect();

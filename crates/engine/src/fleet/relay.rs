@@ -15,41 +15,41 @@ use tokio::time::Instant;
 use crate::health::{Health, State};
 use crate::meter::Meter;
 
-/// The server of the configuration stands among the others like this: priority and weight.
+/// Priority and weight of the server from the configuration.
 const CONFIGURED: (i64, i64) = (10, 100);
 
-/// How long a letter to a domain that allows only so many connections is thought to take.
+/// Assumed duration of a letter to a domain that limits connections.
 const LETTER: Duration = Duration::from_millis(100);
 
 /// Where a server comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
-    /// From the configuration, or the sandbox.
+    /// The configuration, or the sandbox.
     Configured(Server),
-    /// From the database, with its password read.
+    /// The database, with its password decrypted.
     Kept(Box<SendingServer>, Server),
 }
 
-/// A server, with all that this node knows about it.
+/// A server, with everything this node knows about it.
 #[derive(Debug)]
 pub struct Relay {
-    /// Which.
+    /// Identity in the database, or [`ServerId::CONFIGURATION`].
     pub id: ServerId,
-    /// What it is called.
+    /// Display name.
     pub name: String,
     /// Where it comes from.
     pub origin: Origin,
-    /// Its connections.
+    /// The pool of its connections.
     pub pool: Pool,
-    /// Whether it works.
+    /// Circuit breaker.
     pub health: Health,
     /// Its turns; `None`: no limit.
     pub meter: Option<Meter>,
     /// Limits by domain.
     pub domains: HashMap<String, Arc<DomainGate>>,
-    /// A meter needs turns.
+    /// Notified when a meter needs turns.
     pub asked: Arc<Notify>,
-    /// It is not what it was any more: letters in flight are waited for, no new ones begin.
+    /// Removed or changed in the database: letters in flight are awaited, no new ones start.
     removed: AtomicBool,
     pub(super) priority: i64,
     pub(super) weight: i64,
@@ -69,10 +69,10 @@ struct Counts {
     failed: AtomicI64,
 }
 
-/// What recipients of one domain may get over one server.
+/// The limits of one recipient domain over one server.
 #[derive(Debug)]
 pub struct DomainGate {
-    /// The limit.
+    /// The limit as configured.
     pub limit: DomainLimit,
     /// Its turns; `None`: no rate.
     pub meter: Option<Meter>,
@@ -86,13 +86,13 @@ impl DomainGate {
         (self.room() > 0).then(|| self.meter.as_ref().map_or(now, |meter| meter.free_at(now)))
     }
 
-    /// Letters that may be on their way beside those that are.
+    /// How many more letters may be in flight.
     pub(super) fn room(&self) -> usize {
         let live = self.live.load(Ordering::Relaxed);
         self.most.load(Ordering::Relaxed).saturating_sub(live)
     }
 
-    /// How far letters of all nodes are apart, about.
+    /// Approximate time between two letters of all nodes together.
     pub(super) fn pace(&self) -> Duration {
         match (self.limit.rate, self.limit.connections) {
             (Some(rate), _) => rate.interval(),
@@ -102,13 +102,13 @@ impl DomainGate {
     }
 }
 
-/// The time between two letters at so many per second: 2 % more than evenly, as rates in the database.
+/// Time between two letters at `rate` per second, plus 2 % as for rates in the database.
 fn of_configured(rate: f64) -> Duration {
     Duration::from_secs_f64(1.02 / rate)
 }
 
 impl Relay {
-    /// A server that nobody uses yet.
+    /// A server that is not in use yet.
     pub fn new(origin: Origin) -> Self {
         let (id, name, (priority, weight), mut server) = match &origin {
             Origin::Configured(server) => (
@@ -124,7 +124,7 @@ impl Relay {
                 server.clone(),
             ),
         };
-        // all nodes' letters count, not only those of this pool
+        // the rate applies to all nodes together, not to this pool alone
         let rate = server.rate.take();
         let asked = Arc::new(Notify::new());
         let (limited, interval) = match &origin {
@@ -174,7 +174,7 @@ impl Relay {
         }
     }
 
-    /// What it may get at `now`.
+    /// Its limits at `now`.
     pub fn allowance(&self, now: Moment) -> Allowance {
         match &self.origin {
             Origin::Configured(server) => Allowance {
@@ -185,12 +185,12 @@ impl Relay {
         }
     }
 
-    /// Whether letters are with it.
+    /// Whether letters are being sent over it.
     pub fn is_busy(&self) -> bool {
         self.seats.load(Ordering::Acquire) > 0
     }
 
-    /// Whether it is out of the fleet.
+    /// Whether it has left the fleet.
     pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
     }
@@ -201,7 +201,7 @@ impl Relay {
         self.asked.notify_one();
     }
 
-    /// A letter was answered, or was not.
+    /// Counts an outcome.
     pub fn count(&self, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Sent => &self.counts.sent,
@@ -211,12 +211,12 @@ impl Relay {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if self.meter.is_none() {
-            // nobody took it out of a limit, and there may be one tomorrow
+            // not taken from a limit yet, and one may be set tomorrow
             self.counts.taken.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What was counted since the last call.
+    /// Counts since the last call.
     pub fn take_counts(&self) -> Outcomes {
         let take = |counter: &AtomicI64| counter.swap(0, Ordering::Relaxed);
         Outcomes {
@@ -227,7 +227,7 @@ impl Relay {
         }
     }
 
-    /// Counts again what could not be written.
+    /// Restores counts that could not be written.
     pub fn put_back(&self, outcomes: &Outcomes) {
         let add = |counter: &AtomicI64, n| counter.fetch_add(n, Ordering::Relaxed);
         add(&self.counts.taken, outcomes.taken);
@@ -241,7 +241,7 @@ impl Relay {
         self.meter.as_ref().and_then(|meter| meter.exhausted(now))
     }
 
-    /// Whether letters to this domain have a rate of their own.
+    /// Whether this domain has a rate limit here.
     pub fn has_rate(&self, domain: &str) -> bool {
         !self.domains.is_empty()
             && self
@@ -255,7 +255,7 @@ impl Relay {
         self.meter.as_ref().map_or(now, |meter| meter.free_at(now))
     }
 
-    /// Whether it works and has a connection to spare; `Some(true)`: for a trial.
+    /// Whether it works and has a free connection; `Some(true)`: for a trial letter.
     pub(super) fn has_room(&self) -> Option<bool> {
         let seats = self.seats.load(Ordering::Acquire);
         if self.is_removed() {

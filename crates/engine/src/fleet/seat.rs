@@ -1,4 +1,4 @@
-//! Leave to carry letters.
+//! Permits to send letters, released on drop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 use super::relay::{DomainGate, Relay};
 use super::{EARLY, Fleet};
 
-/// Leave to carry letters over a server.
+/// Permit to send letters over a server.
 #[derive(Debug)]
 pub struct Seat {
     pub(super) fleet: Arc<Fleet>,
-    /// The server.
+    /// The server it is for.
     pub relay: Arc<Relay>,
-    /// Only one letter: the server is being tried.
+    /// One letter only: the server is being tried.
     pub trial: bool,
-    /// It was taken for a turn that has not come yet.
+    /// Taken ahead of its turn, which has not come yet.
     pub(super) in_line: AtomicBool,
 }
 
@@ -28,12 +28,12 @@ impl Drop for Seat {
     }
 }
 
-/// Leave to send one letter to a domain with a limit.
+/// Permit to send one letter to a domain with a limit.
 #[derive(Debug)]
 pub struct Pass {
     pub(super) fleet: Arc<Fleet>,
     pub(super) gate: Arc<DomainGate>,
-    /// The turn has not come yet.
+    /// Its turn has not come yet.
     in_line: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ impl Drop for Pass {
 }
 
 impl Pass {
-    /// Waits for the turn of the domain; the error is when it lets go.
+    /// Waits for the domain's turn; the error is when its limit is free again.
     pub async fn turn(&self) -> Result<(), Instant> {
         if let Some(meter) = &self.gate.meter {
             meter.turn().await?;
@@ -55,7 +55,7 @@ impl Pass {
         Ok(())
     }
 
-    /// Whether the turn is further away than a connection should wait for it.
+    /// Whether its turn is too far away for a connection to wait.
     pub fn is_far(&self) -> bool {
         let now = Instant::now();
         let meter = self.gate.meter.as_ref();
@@ -72,12 +72,12 @@ impl Pass {
     }
 }
 
-/// The limit of a domain is used up for the moment.
+/// The domain is at its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotNow;
 
 impl Seat {
-    /// The turn for which it was taken has come, or is not waited for any more.
+    /// The turn it was taken for has come, or is no longer awaited.
     pub fn leave_line(&self) {
         if self.in_line.swap(false, Ordering::AcqRel)
             && let Some(meter) = &self.relay.meter
@@ -86,8 +86,8 @@ impl Seat {
         }
     }
 
-    /// Whether the connection may carry another letter: the server is still wanted, has not too many seats taken, and
-    /// none that is to be asked first has room.
+    /// Whether the connection may send another letter: the server is still in the fleet, not over
+    /// its seats or rate, and no preferred server has room.
     pub fn stays(&self) -> bool {
         let relay = &self.relay;
         if self.trial

@@ -1,4 +1,5 @@
-//! Letters that were ready and do not leave now: paused, unsubscribed, over a limit, or the worker stops.
+//! Letters that were ready but are not sent now: paused, unsubscribed, over a limit, or the worker
+//! is stopping.
 
 use skychimp_smtp::{Class, Lease, Outcome};
 
@@ -7,7 +8,8 @@ use crate::fleet::Seat;
 use crate::shared::Shared;
 
 impl Shared {
-    /// Gives a letter up. If it was announced on the connection, the server's answer is waited for, and counts when it refuses the letter.
+    /// Withdraws a letter. If it was announced on the connection, waits for the server's replies; a
+    /// refusal counts as an attempt.
     pub(super) async fn withdraw(&self, lease: &mut Lease, ready: Ready, fate: Fate, seat: &Seat) {
         let report = match lease.announced() {
             Some(id) if id == ready.letter.id => lease.withdraw().await,
@@ -26,7 +28,7 @@ impl Shared {
         self.untouched(ready, fate, seat);
     }
 
-    /// Hands on a letter that no server knows of, and gives its turn back.
+    /// Passes on a letter of which no server knows, and returns its turn to the meter.
     pub(super) fn untouched(&self, ready: Ready, fate: Fate, seat: &Seat) {
         if let Some(meter) = &seat.relay.meter
             && ready.counted

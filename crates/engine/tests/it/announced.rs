@@ -1,4 +1,4 @@
-//! Letters that were announced on a connection and do not leave: what the server said about them is in the log, once.
+//! Announced letters that are then not sent: what the server said about them is logged, once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use skychimp_smtp::testing::{Action, At, Script, ScriptedServer, Step};
 use crate::servers::draft;
 use crate::support::World;
 
-/// What the server said to RCPT when it refused it, by address and in order.
+/// The codes of the server's RCPT refusals, by address and in order.
 type Refused = Arc<Mutex<BTreeMap<String, Vec<i64>>>>;
 
-/// Takes a letter every 30 ms per connection; of four recipients one does not exist, and one is there at the second try.
-/// `more` goes before that.
+/// A server that takes 30 ms per letter and connection; of four recipients one does not exist, and
+/// one is accepted at the second try. `more` is asked first.
 async fn server(more: impl Fn(&At) -> Action + Send + Sync + 'static) -> (ScriptedServer, Refused) {
     let refused = Refused::default();
     let said = Arc::clone(&refused);
@@ -59,8 +59,8 @@ async fn wait_until_nothing_is_in_hand(world: &World, run: &TestRun) {
     }
 }
 
-/// Every refusal that the server uttered is an attempt, and every refused attempt was uttered; nobody who does not exist was asked for
-/// twice.
+/// Checks that the logged refusals are exactly those the server sent, and that no recipient who
+/// does not exist was asked for twice.
 async fn check(world: &World, run: &TestRun, server: &ScriptedServer, refused: &Refused) {
     let mut logged: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for attempt in world.attempts(run).await {
@@ -75,7 +75,7 @@ async fn check(world: &World, run: &TestRun, server: &ScriptedServer, refused: &
     world.settle(run, server).await;
 }
 
-/// R13, R22, R39, R40: pauses, switch-offs and blocks in the middle of a run cost no reply.
+/// R13, R22, R39, R40: pausing, disabling or blocking during a run loses no reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reply_is_lost_when_a_run_is_paused() {
     for (close, open) in [
@@ -110,7 +110,7 @@ async fn no_reply_is_lost_when_a_run_is_paused() {
     }
 }
 
-/// R13: a worker that stops waits for what the server has to say about the letters that it announced.
+/// R13: a worker that stops reads the replies to its announced letters.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reply_is_lost_when_a_worker_stops() {
     let world = World::new().await;
@@ -129,7 +129,8 @@ async fn no_reply_is_lost_when_a_worker_stops() {
     check(&world, &run, &server, &refused).await;
 }
 
-/// R3, R13: who unsubscribes while his letter is announced gets nothing, and what the server said about him is kept.
+/// R3, R13: recipients who unsubscribe while their letter is announced get nothing, and the
+/// server's replies about them are logged.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reply_is_lost_when_people_unsubscribe() {
     let world = World::new().await;
@@ -152,7 +153,7 @@ async fn no_reply_is_lost_when_people_unsubscribe() {
     check(&world, &run, &server, &refused).await;
 }
 
-/// R13, S10: a limit that is used up in the middle of a run costs no reply.
+/// R13, S10: a limit that is reached during a run loses no reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reply_is_lost_when_a_limit_is_used_up() {
     let world = World::new().await;
@@ -170,17 +171,17 @@ async fn no_reply_is_lost_when_a_limit_is_used_up() {
         .await;
     engine.stop().await;
     check(&world, &run, &small, &refused).await;
-    // a turn that was taken and not used may still be there
+    // some turns may have been taken but not used
     let asked = world.attempts(&run).await.len();
     assert!((40..=60).contains(&asked), "{asked}");
 }
 
-/// R13, R27: a server that ends connections, gets a pause and is tried again costs no reply.
+/// R13, R27: a server that ends connections, is paused and tried again loses no reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reply_is_lost_when_a_server_is_tried_again() {
     let world = World::new().await;
     let (server, refused) = server(|at| match (at.step, at.nth, at.nth_here) {
-        // broken conversations in a row are an outage
+        // several broken sessions in a row are an outage
         (Step::Connect, 6..=11, _) => Action::Close,
         (Step::Mail, _, 8) => Action::ReplyAndClose("421 4.7.0 enough for now".into()),
         _ => Action::Default,

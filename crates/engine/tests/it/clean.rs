@@ -11,7 +11,7 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::{Ledger, World, now};
 
-/// R13, R19, scenario 1: every letter once, every attempt in the log, the run is done.
+/// R13, R19, scenario 1: every letter is sent once, every attempt is logged, and the run is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_letter_leaves_once() {
     let world = World::new().await;
@@ -52,7 +52,8 @@ async fn every_letter_leaves_once() {
     );
 }
 
-/// R12, R19: the letter is the recipient's own: his address only, the personal fields, the way to unsubscribe.
+/// R12, R19: each letter has only that recipient's address, their personal fields and unsubscribe
+/// link.
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_is_the_recipients_own() {
     let world = World::new().await;
@@ -93,7 +94,7 @@ async fn letter_is_the_recipients_own() {
     assert_eq!(ids.len(), 20);
 }
 
-/// R19: the first letter leaves when somebody presses Start, not when the engine looks for work the next time.
+/// R19: the first letter is sent when a user presses Start, without waiting for the next tick.
 #[tokio::test(flavor = "multi_thread")]
 async fn first_letter_leaves_at_once() {
     let world = World::new().await;
@@ -109,7 +110,7 @@ async fn first_letter_leaves_at_once() {
     engine.stop().await;
 }
 
-/// R22, R28: letters of the outbox leave before those of mailings and are in no statistics.
+/// R22, R28: outbox letters are sent before those of mailings and appear in no statistics.
 #[tokio::test(flavor = "multi_thread")]
 async fn outbox_goes_first() {
     let world = World::new().await;
@@ -138,7 +139,7 @@ async fn outbox_goes_first() {
         .recipients()
         .iter()
         .position(|to| to == "tester@example.org");
-    // others overtake it on other connections, but most of the mailing comes after
+    // some letters overtake it on other connections, but most of the mailing comes later
     assert!(position.unwrap() < 100, "{position:?}");
     let mut tx = world.db.read().await.unwrap();
     let letter = OutboxLetter::get(&mut tx, world.owner, id)
@@ -165,7 +166,7 @@ async fn two_engines_share_the_work() {
     assert_eq!((ledger.sent, ledger.copies), (2_000, 2_000));
 }
 
-/// R25: a small mailing is not kept waiting by another user's big one.
+/// R25: a small mailing does not wait for another user's big one.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_mailing_passes_a_big_one() {
     let world = World::new().await;
@@ -193,7 +194,8 @@ async fn small_mailing_passes_a_big_one() {
     engine.stop().await;
 }
 
-/// R6: stopping finishes the letters in flight and returns the rest untried; the next engine goes on.
+/// R6: stopping finishes the letters in flight and returns the rest untried; the next engine
+/// continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_returns_the_rest() {
     let world = World::new().await;

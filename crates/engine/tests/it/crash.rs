@@ -8,8 +8,8 @@ use skychimp_smtp::testing::{Action, Proxy, Script, Step};
 
 use crate::support::World;
 
-/// R16, R17, scenario 17: an engine that vanishes again and again loses nothing; second copies are at most one per
-/// connection each time, and all are logged in doubt.
+/// R16, R17, scenario 17: an engine that is killed repeatedly loses no letter; there is at most one
+/// second copy per connection and kill, and all of them are logged in doubt.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_engines_lose_nothing() {
     let world = World::new().await;
@@ -29,7 +29,7 @@ async fn killed_engines_lose_nothing() {
             .await;
         drop(engine);
         kills += 1;
-        // its tasks end at their next step, as with a process whose sockets the system closes
+        // its tasks end at their next step, like a process whose sockets the kernel closes
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let engine = world.engine(&server);
@@ -53,8 +53,8 @@ async fn killed_engines_lose_nothing() {
     );
 }
 
-/// R17: letters of a worker on another machine, whose journal nobody here can read, come back in doubt when its lease
-/// is over.
+/// R17: letters of a worker on another machine, whose journal cannot be read here, return in doubt
+/// when its lease expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn lease_of_a_vanished_worker_runs_out() {
     let world = World::new().await;
@@ -82,7 +82,8 @@ async fn lease_of_a_vanished_worker_runs_out() {
     assert_eq!(ledger.copies, 300);
 }
 
-/// R17: a worker that was taken for dead stops, begins again, and no letter is doubled behind the log's back.
+/// R17: a worker that is declared dead stops and restarts, and every second copy is logged in
+/// doubt.
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_taken_for_dead_begins_again() {
     let world = World::new().await;
@@ -98,7 +99,7 @@ async fn worker_taken_for_dead_begins_again() {
     config.lease = Duration::from_secs(3);
     let engine = Engine::start(config);
     world.wait(&run, "it began", |run| run.sent > 50).await;
-    // as if the machine had slept
+    // as if the machine had been suspended
     execute(
         &world.db,
         "UPDATE workers SET lease_until = 0 WHERE id <> $1",
@@ -118,7 +119,8 @@ async fn worker_taken_for_dead_begins_again() {
     assert!(ledger.doubled <= ledger.in_doubt, "{ledger:?}");
 }
 
-/// R28, scenario 17: while the database takes no outcomes sending pauses; they are kept and recorded later.
+/// R28, scenario 17: sending pauses while the database accepts no outcomes; they are kept and
+/// recorded later.
 #[tokio::test(flavor = "multi_thread")]
 async fn outcomes_wait_for_the_database() {
     let world = World::new().await;
@@ -126,7 +128,7 @@ async fn outcomes_wait_for_the_database() {
     let run = world.run(1_500).await;
     let engine = world.engine(&server);
     world.wait(&run, "it began", |run| run.sent > 50).await;
-    // the run's numbers are locked, as by a long transaction
+    // lock the run's counters, as a long transaction would
     let mut tx = world.db.write().await.unwrap();
     skychimp_core::sending::delivery::Delivery::set_waiting(
         &mut tx,
@@ -151,8 +153,8 @@ async fn outcomes_wait_for_the_database() {
     assert_eq!((ledger.copies, ledger.attempts), (1_500, 1_500));
 }
 
-/// R28, scenario 17: connections to the database that break again and again, in the middle of a commit or not, cost nobody his
-/// letter: what was claimed without an answer comes back.
+/// R28, scenario 17: database connections that break repeatedly, even during a commit, lose no
+/// letter: claims whose answer was lost return to the queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_database_connections_lose_nothing() {
     let world = World::new().await;
@@ -194,7 +196,7 @@ async fn broken_database_connections_lose_nothing() {
     assert_eq!(ledger.copies, 3_000, "{ledger:?}");
 }
 
-/// R6: letters whose reply does not come in time when the engine stops are in doubt, and logged so at once.
+/// R6: letters not answered before the stop timeout are logged in doubt immediately.
 #[tokio::test(flavor = "multi_thread")]
 async fn unanswered_letters_are_in_doubt_after_a_stop() {
     let world = World::new().await;

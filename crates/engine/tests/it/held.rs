@@ -1,4 +1,4 @@
-//! Letters that must not leave to strangers as the service is configured.
+//! Letters that must not be sent to external recipients with the present configuration.
 
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use skychimp_core::sending::run::RunState;
@@ -11,7 +11,8 @@ use skychimp_smtp::testing::{Script, ScriptedServer};
 use crate::servers::draft;
 use crate::support::World;
 
-/// A server on another machine that nobody asks as long as the one here has room (RFC 5737: it does not exist).
+/// A remote server that is not used while the local one has room (RFC 5737: the address does not
+/// exist).
 fn far_away() -> ServerDraft {
     let mut draft = ServerDraft {
         name: "Far away".to_owned(),
@@ -24,7 +25,7 @@ fn far_away() -> ServerDraft {
     draft
 }
 
-/// A world whose letters go over a server here and may go over one far away.
+/// A world with one local and one remote server.
 async fn reaching_strangers(server: &ScriptedServer) -> (World, EngineConfig) {
     let world = World::new().await;
     world.add(&draft("Here", server), "").await;
@@ -54,8 +55,9 @@ async fn letter(world: &World) {
     tx.commit().await.unwrap();
 }
 
-/// R5, R27, R31: without an address for links nothing leaves to strangers, letters of the service neither; the run says why. When the
-/// address is set it goes on by itself, and links that were written before lead there.
+/// R5, R27, R31: without a base URL nothing is sent to external recipients, not even outbox
+/// letters, and the run says why. Once it is set sending continues, and links written earlier use
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_without_an_address_for_links() {
     let server = Script::new().start().await;
@@ -93,7 +95,8 @@ async fn nothing_leaves_without_an_address_for_links() {
     assert!(!text.contains("127.0.0.1"), "{text}");
 }
 
-/// R27: the server in the configuration counts as those in the database do, and is not even connected to.
+/// R27: a remote server in the configuration counts like one in the database, and is not connected
+/// to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_far_server_in_the_configuration_counts_too() {
     let world = World::new().await;
@@ -109,8 +112,8 @@ async fn a_far_server_in_the_configuration_counts_too() {
     assert!(world.attempts(&run).await.is_empty());
 }
 
-/// R27: a run that froze a sender who is nobody gets the one that its mailing has by now; one whose mailing has no better one waits and
-/// says why, and holds no other up.
+/// R27: a run with an unusable sender gets its mailing's present one. If that is unusable too, the
+/// run waits, says why, and delays no other run.
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_from_nobody_are_mended_or_wait() {
     let server = Script::new().start().await;
@@ -142,7 +145,7 @@ async fn runs_from_nobody_are_mended_or_wait() {
     assert_eq!(server.accepted().last().unwrap().from, "me@example.org");
 }
 
-/// R28: letters that reach nobody but this machine need neither address nor sender.
+/// R28: letters that stay on this machine need neither a base URL nor a valid sender.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_on_this_machine_need_nothing() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! The engine against a mail server that behaves as scripted, on a real database: a file per kind of scenario.
+//! The engine with a scripted mail server and a real database, one file per kind of scenario.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod announced;

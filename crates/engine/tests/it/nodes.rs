@@ -1,4 +1,4 @@
-//! Several processes on one database, as far as they can be had in one test: nothing but the database is shared.
+//! Several nodes in one test process, sharing only the database.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ enum Stop {
     End,
 }
 
-/// R20, R22, R39, R40, scenario 21: pause, switch-off, block, cancellation and the end reach every node within a second, without
-/// any of them being told.
+/// R20, R22, R39, R40, scenario 21: pausing, disabling, blocking, cancelling and the end take
+/// effect on every node within a second, without a wake-up.
 #[tokio::test(flavor = "multi_thread")]
 async fn stops_reach_every_node_within_a_second() {
     for stop in [
@@ -41,7 +41,7 @@ async fn stops_reach_every_node_within_a_second() {
             world.node(server.server()).await,
         ];
         server.wait_for_accepted(100).await;
-        // they share the five connections
+        // the nodes share the five connections
         assert!(server.most_connections() >= 4);
         match stop {
             Stop::Sql(sql) => {

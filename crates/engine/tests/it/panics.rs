@@ -1,4 +1,5 @@
-//! Tasks that panic. Each test has its engine on its own thread, where the hook of `skychimp_engine::testing` reaches it.
+//! Tasks that panic. Each test runs its engine on the test's thread, where
+//! `skychimp_engine::testing` can reach it.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::{World, now};
 
-/// R28, S2: whichever task of the engine panics, it is started again, the process is not ready meanwhile, and every letter leaves once.
+/// R28, S2: whichever task panics, it is restarted, the process is not ready meanwhile, and every
+/// letter is sent once.
 #[tokio::test]
 async fn every_task_that_panics_begins_again() {
     for task in [
@@ -47,7 +49,7 @@ async fn every_task_that_panics_begins_again() {
     }
 }
 
-/// R28: a task that has run for a while after a panic is no problem any more.
+/// R28: a task that has run for a while after a panic counts as recovered.
 #[tokio::test]
 async fn what_panicked_recovers() {
     for task in ["scheduler", "claimer"] {
@@ -68,7 +70,7 @@ async fn what_panicked_recovers() {
     }
 }
 
-/// S2: a panic in the middle of a run loses no letter and doubles none but those that are logged in doubt.
+/// S2: a panic during a run loses no letter, and second copies are logged in doubt.
 #[tokio::test]
 async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
     for task in ["recorder", "claimer", "sender", "lease", "gate"] {
@@ -82,7 +84,7 @@ async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
             .await;
         let run = world.run(400).await;
         let mut config = world.config(server.server());
-        // so that its task has something to do before the run is over
+        // gives the lease task something to do before the run is over
         config.lease = Duration::from_secs(2);
         let engine = skychimp_engine::Engine::start(config);
         world.wait(&run, "it began", |run| run.sent > 20).await;
@@ -96,7 +98,7 @@ async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
     }
 }
 
-/// R6, R28: an engine that was stopped, or is gone in any other way, is no engine that works.
+/// R6, R28: an engine that was stopped or dropped is reported as not working.
 #[tokio::test]
 async fn an_engine_that_is_gone_is_a_problem() {
     let world = World::new().await;

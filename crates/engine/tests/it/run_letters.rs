@@ -1,4 +1,4 @@
-//! The letter to the owner about a run that is over.
+//! The summary letter to the owner of a finished run.
 
 use skychimp_core::platform::error::Error;
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxState};
@@ -11,7 +11,7 @@ use crate::support::World;
 
 const ANN: &str = "ann@example.org";
 
-#[expect(clippy::unnecessary_wraps, reason = "it is a `Wording`")]
+#[expect(clippy::unnecessary_wraps, reason = "must match `Wording`")]
 fn wording(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error> {
     let totals = summary.report.totals;
     Ok(SummaryLetter {
@@ -32,7 +32,7 @@ fn telling(config: EngineConfig) -> EngineConfig {
     }
 }
 
-/// The letters about runs, when there are `count` and all have left.
+/// The summary letters, once there are `count` and all have been sent.
 async fn summaries(world: &World, count: usize) -> Vec<OutboxLetter> {
     let start = tokio::time::Instant::now();
     loop {
@@ -47,7 +47,7 @@ async fn summaries(world: &World, count: usize) -> Vec<OutboxLetter> {
     }
 }
 
-/// Waits until all runs have their last report.
+/// Waits until all runs have their final report.
 async fn reported(world: &World) {
     let start = tokio::time::Instant::now();
     let open = "UPDATE runs SET waiting = '' WHERE owner_id = $1 AND NOT reported";
@@ -65,7 +65,7 @@ fn to_ann(server: &ScriptedServer) -> Vec<String> {
         .collect()
 }
 
-/// R2, R29: the owner gets one letter for each run, from whichever of several nodes, also when a process is killed in the middle.
+/// R2, R29: the owner gets one letter per run, even with several nodes and a killed process.
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_get_one_letter_about_each_run() {
     let world = World::new().await;
@@ -107,7 +107,8 @@ async fn owners_get_one_letter_about_each_run() {
     assert!(arrived[0].contains("9 of 10 https://skychimp.example.org"));
 }
 
-/// R2, R29: who switched the letters off gets none; and a letter that cannot be written costs no report.
+/// R2, R29: owners who switched the letters off get none, and a letter that cannot be rendered does
+/// not prevent the report.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_told_against_the_will() {
     let world = World::new().await;

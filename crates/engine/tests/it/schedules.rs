@@ -1,4 +1,4 @@
-//! Mailings begin and end by themselves (R17, R19–R21).
+//! Mailings start and end without user action (R17, R19–R21).
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ async fn status(db: &Db, owner: UserId, id: MailingId) -> Status {
         .status
 }
 
-/// R19, R21: nothing happens before the start; at the start one run begins and gets all its deliveries.
+/// R19, R21: nothing happens before the start; then one run is created and gets all its deliveries.
 #[tokio::test]
 async fn start_in_the_future_begins_on_the_dot() {
     let db = TestDb::new().await.unwrap();
@@ -91,7 +91,7 @@ async fn start_in_the_future_begins_on_the_dot() {
     assert_eq!((runs[0].planned, runs[0].state), (2_500, RunState::Sending));
 }
 
-/// R17: the loops find a due moment by themselves and stop when they are told to.
+/// R17: the loops find a due time without a wake-up, and stop when cancelled.
 #[tokio::test]
 async fn loops_begin_a_mailing_within_a_second() {
     let db = TestDb::new().await.unwrap();
@@ -131,7 +131,8 @@ async fn loops_begin_a_mailing_within_a_second() {
     expander.await.unwrap();
 }
 
-/// R17: two schedulers and expanders on one database make one run per moment and one delivery per recipient.
+/// R17: two schedulers and expanders on one database create one run per due time and one delivery
+/// per recipient.
 #[tokio::test]
 async fn two_schedulers_make_one_run() {
     let db = TestDb::new().await.unwrap();
@@ -160,7 +161,8 @@ async fn two_schedulers_make_one_run() {
     }
 }
 
-/// R20: at the end the rest expires, whoever looks first, and the mailing is completed; the numbers close.
+/// R20: at the end of a mailing its remaining deliveries expire, it is completed, and the numbers
+/// add up.
 #[tokio::test]
 async fn end_closes_what_is_left() {
     let db = TestDb::new().await.unwrap();
@@ -194,7 +196,7 @@ async fn end_closes_what_is_left() {
     assert_eq!(status(&db, ann, id).await, Status::Completed);
 }
 
-/// R22: a large cancelled mailing is closed by the engine; the numbers close.
+/// R22: the engine closes a large cancelled mailing, and the numbers add up.
 #[tokio::test]
 async fn cancelled_rest_is_closed() {
     let db = TestDb::new().await.unwrap();
@@ -218,8 +220,8 @@ async fn cancelled_rest_is_closed() {
     assert!(run.is_over());
 }
 
-/// R17, R21: what is due and may not leave to strangers is held with the reason on record; it goes on by itself when the service is
-/// configured, once, and holds no other mailing up.
+/// R17, R21: a due mailing that may not go to external recipients is held with the reason. It
+/// starts once when the service is configured, and delays no other mailing.
 #[tokio::test]
 async fn mailings_that_may_not_leave_are_held_until_they_may() {
     let db = TestDb::new().await.unwrap();

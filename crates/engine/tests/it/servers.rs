@@ -1,4 +1,4 @@
-//! Several sending servers: which takes a letter, what becomes of letters when one does not work.
+//! Several sending servers: which takes a letter, and what happens when one fails.
 
 mod limits;
 
@@ -95,7 +95,7 @@ impl World {
         health.is_some_and(|health| health.state == HealthState::Closed)
     }
 
-    /// How many letters each server took, by the log of attempts.
+    /// Number of attempts per server, from the log.
     async fn shares(&self, run: &skychimp_core::testing::TestRun) -> HashMap<String, usize> {
         let mut shares = HashMap::new();
         for attempt in self.attempts(run).await {
@@ -105,7 +105,8 @@ impl World {
     }
 }
 
-/// R27: letters of a server that cannot be reached go over the next one; nobody is tried twice, and the log names the server.
+/// R27: letters of an unreachable server go over the next one at the first attempt, and the log
+/// names the server used.
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_server_is_replaced_by_the_next() {
     let world = World::new().await;
@@ -139,8 +140,8 @@ async fn broken_server_is_replaced_by_the_next() {
     );
 }
 
-/// S7, scenario 20: a refused login pauses that server and fails nobody; administrators get one letter, over another server;
-/// after the fix it works again by itself.
+/// S7, scenario 20: a refused login pauses that server and fails no letter. Administrators get one
+/// letter, over another server. Once corrected, the server is used again.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_login_pauses_one_server_and_tells_once() {
     let world = World::new().await;
@@ -204,7 +205,7 @@ async fn refused_login_pauses_one_server_and_tells_once() {
     );
 }
 
-/// R25, scenario 10: a server that takes seconds for each letter does not hold the other one back.
+/// R25, scenario 10: a server that takes seconds per letter does not delay the other one.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_server_never_slows_another() {
     let world = World::new().await;
@@ -220,7 +221,7 @@ async fn slow_server_never_slows_another() {
     world.add(&draft("Quick", &quick), "").await;
     let run = world.run(300).await;
     let engine = Engine::start(world.without_server());
-    // all but those that the slow one has in hand, before it has answered twice
+    // all but those that the slow server has in hand until its second reply
     quick.wait_for_accepted(300 - 3 * 4).await;
     assert!(slow.accepted().len() <= 4, "{}", slow.accepted().len());
     let over = world.wait_over(&run).await;
@@ -229,7 +230,8 @@ async fn slow_server_never_slows_another() {
     assert_eq!(world.attempts(&run).await.len(), 300);
 }
 
-/// S10: beside a heavier server one uses that much less of its connections, also when all are busy.
+/// S10: next to a heavier server a lighter one uses proportionally fewer connections, even under
+/// load.
 #[tokio::test(flavor = "multi_thread")]
 async fn weights_share_the_work() {
     let world = World::new().await;
@@ -256,7 +258,7 @@ async fn weights_share_the_work() {
     assert!(shares.0 > shares.1 && shares.1 > 0, "{shares:?}");
 }
 
-/// The sandbox takes letters only while there is no server at all: with all switched off letters wait.
+/// The sandbox is used only if there is no server at all; with all servers disabled letters wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn sandbox_is_for_those_without_a_server() {
     let world = World::new().await;
@@ -288,7 +290,7 @@ async fn sandbox_is_for_those_without_a_server() {
     engine.stop().await;
 }
 
-/// R28: a test that a page asked for is carried out by the engine, of servers that are switched off too.
+/// R28: the engine runs a test requested by a page, also of a disabled server.
 #[tokio::test(flavor = "multi_thread")]
 async fn tests_are_carried_out() {
     let world = World::new().await;
@@ -318,7 +320,7 @@ async fn tests_are_carried_out() {
     assert!(server.accepted().is_empty());
 }
 
-/// A server that is switched off in the middle of a run finishes what it has and gets nothing more; then it can be deleted.
+/// A server disabled during a run finishes its letters and gets no more; then it can be deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn server_leaves_in_good_order() {
     let world = World::new().await;

@@ -8,7 +8,7 @@ use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
 
 use crate::support::{World, now};
 
-/// Takes a letter every 20 ms per connection.
+/// A server that takes 20 ms per letter and connection.
 async fn slow_server() -> ScriptedServer {
     Script::new()
         .on(|at| match at.step {
@@ -19,7 +19,7 @@ async fn slow_server() -> ScriptedServer {
         .await
 }
 
-/// Commits `sql` while the run is under way, and tells what had left a second later and what leaves after that.
+/// Runs `sql` during the run; returns the number of MAIL commands after one and after two seconds.
 async fn forbid(
     world: &World,
     run: &TestRun,
@@ -34,7 +34,8 @@ async fn forbid(
     (then, server.count(Step::Mail))
 }
 
-/// R22, R39, R40, S21: pause, switch-off and block stop the letters within a second, without a wake-up, and nothing is lost.
+/// R22, R39, R40, S21: pausing, disabling and blocking stop the letters within a second without a
+/// wake-up, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_a_second_after_it_was_forbidden() {
     for (close, open) in [
@@ -67,7 +68,8 @@ async fn nothing_leaves_a_second_after_it_was_forbidden() {
     }
 }
 
-/// R22, scenario 21: a letter whose recipient the server is still thinking about does not leave after the pause either.
+/// R22, scenario 21: a letter waiting for a slow reply to RCPT when the mailing is paused is not
+/// sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_at_a_slow_recipient_is_held_back() {
     let world = World::new().await;
@@ -83,7 +85,7 @@ async fn letter_at_a_slow_recipient_is_held_back() {
     server.wait_for(Step::Rcpt, 5).await;
     let pause = "UPDATE mailings SET status = 'paused' WHERE owner_id = $1";
     execute(&world.db, pause, run.owner).await.unwrap();
-    // the 354 comes to those five, and nothing follows it
+    // the five get their 354, and no content follows
     server.wait_for(Step::Data, 5).await;
     server.wait_until_idle().await;
     assert_eq!(server.count(Step::Content), 0);
@@ -95,12 +97,12 @@ async fn letter_at_a_slow_recipient_is_held_back() {
     assert_eq!((ledger.copies, ledger.attempts), (30, 30));
 }
 
-/// R3, S21: who unsubscribes while his letter waits in a worker's hand does not get it.
+/// R3, S21: recipients who unsubscribe while a worker holds their letter do not get it.
 #[tokio::test(flavor = "multi_thread")]
 async fn unsubscribed_in_the_meantime_gets_nothing() {
     let world = World::new().await;
     let server = slow_server().await;
-    // 5 connections hold 100 letters: the last of the first claim leave after 400 ms
+    // 5 connections hold 100 letters: the last of the first claim are sent after 400 ms
     let run = world.run(400).await;
     let engine = world.engine(&server);
     world.wait(&run, "it began", |run| run.sent > 0).await;
@@ -121,7 +123,7 @@ async fn unsubscribed_in_the_meantime_gets_nothing() {
     assert_eq!(ledger.copies, ledger.sent);
 }
 
-/// R20: nothing leaves after the end; what is left is expired.
+/// R20: nothing is sent after the end, and what is left expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_after_the_end() {
     let world = World::new().await;
@@ -146,7 +148,7 @@ async fn nothing_leaves_after_the_end() {
     assert!(last < end + Duration::from_millis(200), "{last} {end}");
 }
 
-/// R20, S3: a deferred letter whose next attempt would come after the end expires.
+/// R20, S3: a deferred letter whose next attempt would be after the end expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_end_with_the_mailing() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Reports are made by the engine, by one process each, and outlive what they were made of.
+//! Reports are created by the engine, each by one process, and outlive the data they are based on.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn report(world: &World, run: &TestRun) -> Option<Report> {
     Report::get(&mut tx, run.owner, run.id).await.unwrap()
 }
 
-/// Waits for the report that is made when the run is over.
+/// Waits for the final report of a run.
 async fn last(world: &World, run: &TestRun) -> Report {
     let start = tokio::time::Instant::now();
     loop {
@@ -31,7 +31,8 @@ async fn last(world: &World, run: &TestRun) -> Report {
     }
 }
 
-/// R2, R29: each step makes what is due; of two processes one does, and an open run rests before the next time.
+/// R2, R29: a due report is created by one of two processes, and that of an open run not again
+/// until later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_made_by_one() {
     let world = World::new().await;
@@ -61,7 +62,8 @@ async fn a_report_is_made_by_one() {
     assert_eq!(made(going.clone()).await, 0, "and nothing did in an hour");
 }
 
-/// R13, R29: what a report of a run that is over says is what the server saw; it stays when who got what is removed.
+/// R13, R29: the final report matches what the server saw, and survives the removal of the
+/// deliveries.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_report_outlives_the_letters() {
     let world = World::new().await;
@@ -96,7 +98,8 @@ async fn the_last_report_outlives_the_letters() {
     assert_eq!(last(&world, &run).await, made);
 }
 
-/// The addresses that get nothing, after a run of ten letters of which those to `refused` were refused with `reply`.
+/// The suppressed addresses after a run of ten letters, of which those to `refused` addresses got
+/// `reply`.
 async fn suppressed(refused: fn(&str) -> bool, reply: &'static str) -> Vec<(String, Reason)> {
     suppressed_of(10, move |at| {
         (at.step == Step::Rcpt && refused(&at.address)).then_some(reply)
@@ -104,7 +107,7 @@ async fn suppressed(refused: fn(&str) -> bool, reply: &'static str) -> Vec<(Stri
     .await
 }
 
-/// The same of a run of so many letters, with any replies.
+/// The same for a run of `letters` letters with any replies.
 async fn suppressed_of(
     letters: usize,
     refusal: impl Fn(&At) -> Option<&'static str> + Send + Sync + 'static,
@@ -125,7 +128,8 @@ async fn suppressed_of(
     rows.map(|row| (row.email, row.reason)).collect()
 }
 
-/// R3: who does not exist gets no more letters; who refused one for another reason does.
+/// R3: recipients who do not exist are suppressed; those whose letter was refused for another
+/// reason are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_addresses_are_suppressed() {
     let two = |address: &str| address.starts_with("to3@") || address.starts_with("to7@");
@@ -138,15 +142,16 @@ async fn dead_addresses_are_suppressed() {
     assert_eq!(suppressed(two, "550 5.2.2 Mailbox full").await, []);
 }
 
-/// R3: a server that knows hardly anybody is not believed.
+/// R3: if a server rejects most recipients as unknown, none is suppressed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_knows_nobody_suppresses_nobody() {
     let most = |address: &str| address > "to3@";
     assert_eq!(suppressed(most, "550 5.1.1 User unknown").await, []);
 }
 
-/// R3: a server that verifies our own sender and says so of a thousand letters kills nobody, neither with the words that it has for
-/// recipients nor at MAIL; those who really do not exist beside them get nothing more.
+/// R3: a server that refuses our sender address for a thousand letters causes no suppressions,
+/// neither with its texts for unknown recipients nor at MAIL; recipients who really do not exist
+/// are still suppressed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_sender_suppresses_nobody() {
     const EXIM: &str = "550-Verification failed for <sender@example.org>\r\n550-No Such User Here\r\n550 Sender verify failed";
@@ -165,7 +170,7 @@ async fn a_refused_sender_suppresses_nobody() {
     .await;
     let bounced = (1_100..1_105).map(|n| (format!("to{n}@example.org"), Reason::Bounced));
     assert_eq!(dead, bounced.collect::<Vec<_>>());
-    // more are accepted than refused: the server is believed
+    // more letters are accepted than refused, so the server is trusted
     let dead = suppressed_of(220, move |at| {
         (at.step == Step::Rcpt && number(at) < 100).then_some(EXIM)
     });

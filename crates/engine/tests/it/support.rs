@@ -1,4 +1,5 @@
-//! What the tests share: a world with a database, a run and an engine, and the ledger that every letter is held against.
+//! Shared by the tests: a world with a database, a run and an engine, and a ledger that accounts
+//! for every letter.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub struct World {
     pub wake: Wake,
     pub owner: UserId,
     pub dir: tempfile::TempDir,
-    /// The longest time anything may take.
+    /// Upper limit for any wait.
     pub patience: Duration,
 }
 
@@ -94,7 +95,7 @@ impl World {
         Engine::start(self.config(server.server()))
     }
 
-    /// Another process's engine: nothing but the database is shared.
+    /// Starts an engine that, like one in another process, shares only the database.
     pub async fn node(&self, server: Server) -> Node {
         let folder = tempfile::tempdir().unwrap();
         let mut config = self.config(server);
@@ -123,7 +124,7 @@ impl World {
         Run::get(&mut tx, run.owner, run.id).await.unwrap().unwrap()
     }
 
-    /// Waits until `done` says so about the run.
+    /// Waits until `done` returns true for the run.
     pub async fn wait(&self, run: &TestRun, what: &str, done: impl Fn(&Run) -> bool) -> Run {
         let start = tokio::time::Instant::now();
         loop {
@@ -165,8 +166,8 @@ impl World {
             .unwrap()
     }
 
-    /// Holds every letter against what the server took: L, D and W of the fault scenarios; and F4, one Message-ID for each
-    /// letter however often it was sent.
+    /// Compares every letter with what the server accepted: L, D and W of the fault scenarios, and
+    /// F4, one Message-ID per letter however often it was sent.
     pub async fn settle(&self, run: &TestRun, server: &ScriptedServer) -> Ledger {
         let mut copies: HashMap<String, usize> = HashMap::new();
         let mut ids: HashMap<String, String> = HashMap::new();

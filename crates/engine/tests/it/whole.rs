@@ -11,7 +11,7 @@ use skychimp_smtp::testing::Script;
 
 use crate::support::{World, now};
 
-/// A mailing to a list of its own, started.
+/// A started mailing to a new list.
 async fn started(world: &World, list: &str, first: i64, count: i64, start: &str) -> MailingId {
     let list = testing::list(&world.db, world.owner, list, first, count, now())
         .await
@@ -59,7 +59,7 @@ async fn wait_done(world: &World, mailing: MailingId) -> Progress {
     panic!("{:?}", progress(world, mailing).await);
 }
 
-/// R19, R22: from Start to the last letter without any other action.
+/// R19, R22: a started mailing is sent to the last letter without any other action.
 #[tokio::test(flavor = "multi_thread")]
 async fn started_mailing_is_sent() {
     let world = World::new().await;
@@ -81,7 +81,7 @@ async fn started_mailing_is_sent() {
     );
 }
 
-/// R21: a start in the future begins by itself, within a second of its moment and not before.
+/// R21: a future start happens within a second of its time, and not before.
 #[tokio::test(flavor = "multi_thread")]
 async fn future_start_begins_by_itself() {
     let world = World::new().await;
@@ -97,7 +97,7 @@ async fn future_start_begins_by_itself() {
     engine.stop().await;
 }
 
-/// R16: an engine for one mailing sends that one and leaves everything else alone.
+/// R16: an engine for one mailing sends only that mailing.
 #[tokio::test(flavor = "multi_thread")]
 async fn engine_for_one_mailing_leaves_others_alone() {
     let world = World::new().await;
@@ -116,7 +116,7 @@ async fn engine_for_one_mailing_leaves_others_alone() {
     assert_eq!(server.recipients().len(), 100);
 }
 
-/// S10: letters leave no faster than the server's rate.
+/// S10: letters are sent no faster than the server's rate.
 #[tokio::test(flavor = "multi_thread")]
 async fn rate_is_kept() {
     let world = World::new().await;

@@ -1,7 +1,7 @@
-//! The scenarios of `tests/it/faults` that need minutes, in full, with the time-outs of RFC 5321: `make soak`. They run side
-//! by side and take eleven minutes.
+//! The scenarios of `tests/it/faults` that take minutes, in full and with the timeouts of RFC 5321:
+//! `make soak`. They run in parallel and take eleven minutes.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
-#![allow(dead_code, reason = "the other suite uses more of what they share")]
+#![allow(dead_code, reason = "the other suite uses more of the shared code")]
 
 #[path = "../it/support.rs"]
 mod support;
@@ -16,7 +16,7 @@ use skychimp_smtp::testing::{Action, Script, ScriptedServer, Sink, Step};
 
 use crate::support::World;
 
-/// Longer than anything here takes.
+/// Longer than any test here takes.
 const PATIENCE: Duration = Duration::from_mins(20);
 
 async fn world() -> World {
@@ -26,14 +26,14 @@ async fn world() -> World {
     }
 }
 
-/// With the time-outs that an operator gets who sets none.
+/// Uses the default timeouts.
 fn patient(world: &World, server: &ScriptedServer) -> EngineConfig {
     let mut server = server.server();
     server.timeouts = Timeouts::default();
     world.config(server)
 }
 
-/// Scenario 1: 20 000 letters.
+/// Scenario 1: 20 000 letters are sent once each.
 #[tokio::test(flavor = "multi_thread")]
 async fn clean_run_of_20_000() {
     let world = world().await;
@@ -55,7 +55,7 @@ async fn clean_run_of_20_000() {
     assert!(log.iter().all(|attempt| attempt.code == Some(250)));
 }
 
-/// Scenario 10: 3 s on RCPT, 20 s on the dot.
+/// Scenario 10: delays of 3 s at RCPT and 20 s at the dot cause no timeout and no second copy.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_server_is_waited_for() {
     let world = world().await;
@@ -76,7 +76,7 @@ async fn slow_server_is_waited_for() {
     assert_eq!((ledger.copies, ledger.attempts), (60, 60));
 }
 
-/// Scenario 11: the reply to the dot after nine minutes.
+/// Scenario 11: a reply to the dot after nine minutes is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn reply_after_nine_minutes_is_heard() {
     let world = world().await;
@@ -96,7 +96,8 @@ async fn reply_after_nine_minutes_is_heard() {
     assert_eq!((ledger.copies, ledger.attempts), (10, 10));
 }
 
-/// Scenario 11 and S1: no reply to the dot at all: in doubt after ten minutes, and sent again.
+/// Scenario 11 and S1: without a reply to the dot a letter is in doubt after ten minutes, and is
+/// sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_at_the_dot_is_doubt_after_ten_minutes() {
     let world = world().await;

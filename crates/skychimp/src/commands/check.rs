@@ -13,10 +13,10 @@ use crate::out;
 use crate::program::Program;
 use crate::servers;
 
-/// Try everything the configuration names: data folder, database, cache, mail server.
+/// Test everything the configuration names: data directory, database, cache, mail server.
 ///
-/// Changes nothing and sends nothing: the mail server is greeted, encrypted, logged in to, and asked whether it would take a
-/// letter from `mail_from`, then left. Ends with 1 when something does not work.
+/// Changes nothing and sends nothing. On the mail server it connects, negotiates TLS, logs in and
+/// asks whether a letter from `mail_from` would be accepted. Exits with 1 if any check fails.
 #[derive(Debug, clap::Args)]
 pub struct Check {}
 
@@ -36,7 +36,7 @@ struct Finding {
 }
 
 impl Check {
-    /// Runs it.
+    /// Runs every check. Returns [`Exit::Failed`] if one of them fails.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let (servers, kept) = kept_servers(program).await.unwrap_or_default();
         let mut findings = vec![
@@ -147,7 +147,7 @@ async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<Strin
         .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))
 }
 
-/// What letters need to leave this machine: links that lead somewhere, and a sender who can be answered.
+/// Checks what letters to other people need: a base URL that visitors can open, and a real sender.
 fn letters(program: &Program, servers: &[SendingServer]) -> [Finding; 2] {
     let service = program.service();
     let matters = service.reaches_strangers(servers);
@@ -184,7 +184,7 @@ fn letters(program: &Program, servers: &[SendingServer]) -> [Finding; 2] {
     ]
 }
 
-/// The servers in the database that are switched on, and how they do.
+/// Tests the enabled servers in the database. Does not create a database that is missing.
 async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, Vec<Finding>)> {
     let has_database = program.config.database_url.is_some()
         || program.config.data_dir.join("skychimp.db").exists();

@@ -5,24 +5,24 @@ use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
 
-/// Show the settings, or what settings there are.
+/// Show the settings in effect, or list all settings.
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigCommand {
-    /// Each setting in force and where it came from; secrets hidden.
+    /// Show each setting in effect and its source, with secrets hidden.
     Show,
-    /// An example of skychimp.toml with every setting.
+    /// Print an example skychimp.toml with every setting.
     Example,
-    /// Every setting as a table in Markdown.
+    /// Print all settings as a Markdown table.
     Table,
 }
 
 impl ConfigCommand {
-    /// Whether it needs the configuration.
+    /// Whether the subcommand has to load the configuration.
     pub fn reads(&self) -> bool {
         matches!(self, Self::Show)
     }
 
-    /// Runs what needs no configuration.
+    /// Runs a subcommand that does not load the configuration.
     pub fn run_without(&self) -> anyhow::Result<Exit> {
         match self {
             Self::Example => out::write(&example::file())?,
@@ -32,7 +32,7 @@ impl ConfigCommand {
         Ok(Exit::Done)
     }
 
-    /// Runs `show`.
+    /// Prints each setting with its value and source, as JSON or as a table.
     pub fn show(program: &Program) -> anyhow::Result<Exit> {
         let shown = program.config.shown();
         if program.json {

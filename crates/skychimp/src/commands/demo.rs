@@ -28,38 +28,40 @@ use crate::out;
 use crate::program::{Program, private_folder};
 use crate::stop;
 
-/// Who logs in.
+/// Login of the demo user.
 const EMAIL: &str = "demo@example.org";
-/// Who writes the blog.
+/// Login of the blog's author.
 const WRITER: &str = "editor@example.org";
-/// Recipients of the mailing.
+/// Number of recipients.
 const PEOPLE: usize = 1_000;
 const SUBJECT: &str = "{{ first_name | default(\"Друг\") }}, новости из города {{ attributes.city | default(\"вашего\") }}";
 
-/// See it work: a mailing of 1 000 letters with sample data, sent through the sandbox.
+/// Try Skychimp with sample data: send a mailing of 1 000 letters through the sandbox.
 ///
-/// Makes a fresh database in the folder demo of the data folder (the one of the demo before is thrown away), a user, 1 000
-/// recipients, a message with personal fields, a mailing and a few articles of the blog, sends it over SMTP to the built-in sandbox, and then keeps the
-/// site running, so that you can look around, until Ctrl+C. A configured database or mail server is not touched.
+/// Creates a new database in the subdirectory demo of the data directory, replacing that of an
+/// earlier demo, with a user, 1 000 recipients, a message with personal fields, a mailing and a few
+/// blog articles. Sends the mailing over SMTP to the built-in sandbox, then keeps the site running
+/// until Ctrl+C. A configured database or mail server is not touched.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
-    /// End after sending instead of keeping the site running.
+    /// Exit after sending instead of keeping the site running.
     #[arg(long)]
     exit: bool,
 
-    /// Address and port to listen on; without one, another free port when the configured one is taken.
+    /// Address and port to listen on. Without it, any free port is used if the configured one is
+    /// taken.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 }
 
 impl Demo {
-    /// Its flags that are settings.
+    /// The settings given by flags: the flag, the key, the value.
     pub fn flags(&self) -> Option<(String, String, String)> {
         let listen = self.listen.clone()?;
         Some(("--listen".to_owned(), "listen".to_owned(), listen))
     }
 
-    /// Runs it.
+    /// Runs the demo until it is stopped, or with `--exit` until everything is sent.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let stop = stop::on_signal(program)?;
         let folder = program.config.data_dir.join("demo");
@@ -123,7 +125,7 @@ impl Demo {
     }
 }
 
-/// Makes the folder empty, and locks it as long as the file that is returned lives.
+/// Empties the directory and locks it for as long as the returned file is open.
 fn clear(folder: &Path) -> anyhow::Result<File> {
     let lock = folder.join("lock");
     let strange = !lock.exists()
@@ -161,7 +163,7 @@ fn clear(folder: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The configured address, or another port of it when that one is taken.
+/// Binds the configured address, or any free port if that port is taken.
 async fn listen_somewhere(program: &Program) -> anyhow::Result<TcpListener> {
     let mut address = program.config.listen;
     match TcpListener::bind(address).await {
@@ -174,7 +176,7 @@ async fn listen_somewhere(program: &Program) -> anyhow::Result<TcpListener> {
     }
 }
 
-/// Four groups of letters and digits that nobody mixes up: 80 random bits.
+/// Returns a password of 16 unambiguous letters and digits in groups of four: 80 random bits.
 fn password() -> String {
     const SIGNS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let random: [u8; 16] = rand::random();
@@ -211,7 +213,7 @@ async fn account(
     Ok(id)
 }
 
-/// Recipients, message, mailing; and starts it.
+/// Creates the list, message and mailing, and starts the mailing.
 async fn fill(
     program: &Program,
     db: &Db,
@@ -266,7 +268,7 @@ async fn fill(
     Ok(id)
 }
 
-/// Shows progress until the mailing is through or the stop.
+/// Shows progress until the mailing is finished or `stop` is cancelled.
 async fn watch(
     program: &Program,
     db: &Db,

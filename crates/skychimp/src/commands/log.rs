@@ -8,25 +8,26 @@ use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
 
-/// Attempts read at a time; an export of millions never sits in memory.
+/// Attempts per page, so that an export of millions never has to fit in memory.
 const PAGE: usize = 1_000;
 
-/// Every attempt of a mailing, the oldest first: when, to whom, what the mail server said.
+/// List every attempt of a mailing, oldest first: time, recipient, the server's reply.
 #[derive(Debug, clap::Args)]
 pub struct Log {
-    /// The mailing.
+    /// ID of the mailing.
     #[arg(value_name = "MAILING")]
     id: MailingId,
 
-    /// Only of deliveries in this state now: sent, deferred, failed, skipped, expired, cancelled, queued.
+    /// Only deliveries now in this state: sent, deferred, failed, skipped, expired, cancelled,
+    /// queued.
     #[arg(long, value_parser = state)]
     state: Option<DeliveryState>,
 
-    /// Only attempts that ended so: sent, deferred, failed, in_doubt.
+    /// Only attempts with this outcome: sent, deferred, failed, in_doubt.
     #[arg(long, value_parser = outcome)]
     outcome: Option<AttemptOutcome>,
 
-    /// How to write them; --json is the same as json.
+    /// Output format. --json is the same as --format json.
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
 }
@@ -40,7 +41,7 @@ enum Format {
 }
 
 impl Log {
-    /// Runs it.
+    /// Writes the attempts to stdout, page by page.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
         let owner = program.owner_of(&db, self.id).await?;
@@ -53,7 +54,7 @@ impl Log {
         let mut sheet = Sheet::begin(json)?;
         let mut after = None;
         loop {
-            // a page, a transaction: a slow reader of our output holds nothing open
+            // one transaction per page: a slow reader of stdout must not keep one open
             let mut tx = db.read().await?;
             let page = Attempt::page(&mut tx, owner, &filter, Order::Oldest, after, PAGE).await?;
             drop(tx);
@@ -69,7 +70,7 @@ impl Log {
     }
 }
 
-/// Attempts on their way to stdout.
+/// Writes attempts to stdout as one CSV table or one JSON array.
 struct Sheet {
     json: bool,
     any: bool,

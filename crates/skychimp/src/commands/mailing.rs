@@ -13,111 +13,111 @@ use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
 
-/// Who did it, in a mailing's history.
+/// Recorded as the actor in a mailing's history.
 const ACTOR: &str = "command";
-/// Due moments that `show` tells.
+/// Number of due times shown by `show`.
 const NEXT: usize = 5;
-/// Mailings read at a time.
+/// Mailings read per page.
 const PAGE: i64 = 200;
 
-/// Plan mailings and steer them.
+/// Create and control mailings.
 #[derive(Debug, clap::Subcommand)]
 pub enum MailingCommand {
-    /// Plan a mailing.
+    /// Create a mailing.
     Create(Box<Create>),
-    /// All mailings, the newest first.
+    /// List a user's mailings, newest first.
     List(ListCommand),
-    /// How far a mailing is, and when it is due next.
+    /// Show a mailing's progress and its next due times.
     Show(One),
-    /// Start it: due now, or at its start.
+    /// Start a mailing: now, or at its start time.
     Start(One),
-    /// Stop it for a while, within a second.
+    /// Pause a mailing within a second.
     Pause(One),
-    /// Go on with a paused mailing.
+    /// Resume a paused mailing.
     Resume(One),
-    /// Stop it for good; what has not left is marked cancelled.
+    /// Cancel a mailing permanently. Letters not yet sent are marked cancelled.
     Cancel(One),
 }
 
-/// Plan a mailing.
+/// Create a mailing.
 ///
-/// Times are RFC 3339 with an offset, or a wall time in the zone: 2027-01-31T10:00
+/// Times are RFC 3339 with an offset, or local time in the mailing's zone: 2027-01-31T10:00
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// Whose it is, by address.
+    /// E-mail address of the owner.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 
-    /// What is sent.
+    /// ID of the message to send.
     #[arg(long, value_name = "ID")]
     message: MessageId,
 
-    /// To which list, by name (may be repeated).
+    /// Name of a list to send to (repeatable).
     #[arg(long = "list", value_name = "NAME", required = true)]
     lists: Vec<String>,
 
-    /// What its owner calls it.
+    /// Title of the mailing, seen only by its owner.
     #[arg(long)]
     title: String,
 
-    /// The first moment; without one, when it is started.
+    /// First due time. Default: the time when the mailing is started.
     #[arg(long, value_name = "T", value_parser = NonEmptyStringValueParser::new())]
     start: Option<String>,
 
-    /// Nothing leaves from here on.
+    /// Nothing is sent at or after this time.
     #[arg(long, value_name = "T", value_parser = NonEmptyStringValueParser::new())]
     end: Option<String>,
 
-    /// once, day, week or month
+    /// How often to send: once, day, week or month.
     #[arg(long, value_name = "PERIOD", default_value = "once", value_parser = super::every)]
     every: Every,
 
-    /// IANA name of the time zone; without one, the owner's.
+    /// IANA time zone, for example Europe/Moscow. Default: the owner's.
     #[arg(long)]
     zone: Option<String>,
 
-    /// Sender's name; without one, the service's.
+    /// Sender name. Default: the service's.
     #[arg(long, value_name = "NAME", default_value = "")]
     from_name: String,
 
-    /// Sender's address; without one, the service's.
+    /// Sender address. Default: the service's.
     #[arg(long, value_name = "EMAIL", default_value = "")]
     from_email: String,
 
-    /// Where answers go; without one, to the sender.
+    /// Address for replies. Default: the sender's.
     #[arg(long, value_name = "EMAIL", default_value = "")]
     reply_to: String,
 
-    /// Start it at once.
+    /// Start the mailing immediately.
     #[arg(long)]
     run: bool,
 }
 
-/// All mailings of a user.
+/// List a user's mailings.
 #[derive(Debug, clap::Args)]
 pub struct ListCommand {
-    /// Whose, by address.
+    /// E-mail address of the owner.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 
-    /// Only in this status: created, running, paused, completed, cancelled.
+    /// Only mailings with this status: created, running, paused, completed, cancelled.
     #[arg(long, value_parser = status)]
     status: Option<Status>,
 }
 
-/// One mailing of a user.
+/// Arguments that name one mailing of a user.
 #[derive(Debug, clap::Args)]
 pub struct One {
-    /// The mailing.
+    /// ID of the mailing.
     #[arg(value_name = "MAILING")]
     id: MailingId,
 
-    /// Whose it is, by address.
+    /// E-mail address of the owner.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 }
 
-/// What `show` and the steering commands tell.
+/// Output of `show`, and of the commands that start, pause, resume or cancel.
 #[derive(Debug, serde::Serialize)]
 struct Shown {
     title: String,
@@ -126,14 +126,14 @@ struct Shown {
     zone: String,
     disabled: bool,
     next: Vec<String>,
-    /// Why the latest run does not move; empty: it does, or is over.
+    /// Why the latest run is not progressing. Empty if it is, or if it is over.
     waiting: String,
     #[serde(flatten)]
     progress: Progress,
 }
 
 impl MailingCommand {
-    /// Runs it.
+    /// Runs the subcommand.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
         match self {
@@ -178,7 +178,7 @@ impl Create {
         };
         let id = Mailing::create(&mut tx, owner.id, &draft, ACTOR, now).await?;
         if self.run {
-            // in the same transaction: a mailing that cannot start is not made either
+            // same transaction: if the mailing cannot start, it is not created either
             Mailing::start(&mut tx, owner.id, id, &program.service(), ACTOR, now).await?;
         }
         tx.commit().await?;
@@ -312,7 +312,7 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         Some(run) => Run::get(tx, owner, run).await?,
         None => None,
     };
-    // held before it got a run: what an earlier run waited for is over
+    // the mailing itself is held, so the reason of an earlier run no longer applies
     let held =
         Some(mailing.waiting).filter(|why| mailing.status == Status::Running && !why.is_empty());
     let shown = Shown {

@@ -10,28 +10,28 @@ use crate::exit::{Exit, WrongUse};
 use crate::out;
 use crate::program::Program;
 
-/// Messages.
+/// Create messages.
 #[derive(Debug, clap::Subcommand)]
 pub enum MessageCommand {
-    /// Save a message.
+    /// Create a message.
     Create(Create),
 }
 
-/// Save a message.
+/// Create a message.
 ///
-/// Subject and files may hold personal fields: {{ name }}, {{ attributes.city | default("…") }}. What is wrong with them
-/// is told here, not when the mailing runs.
+/// The subject and the files may contain personal fields: {{ name }} or
+/// {{ attributes.city | default("…") }}. Errors are reported now, not when the mailing runs.
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// Whose it is, by address.
+    /// E-mail address of the owner.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 
-    /// The subject.
+    /// Subject line.
     #[arg(long)]
     subject: String,
 
-    /// What mail programs show behind the subject.
+    /// Preview text that mail programs show after the subject.
     #[arg(long, value_name = "TEXT", default_value = "")]
     preview: String,
 
@@ -39,13 +39,13 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// File with the text part; without one it is made from the HTML.
+    /// File with the text part. Default: generated from the HTML.
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
 }
 
 impl MessageCommand {
-    /// Runs it.
+    /// Runs the subcommand.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         match self {
             Self::Create(create) => create.run(program).await,
@@ -65,7 +65,7 @@ impl Create {
             html: read(self.html.as_deref())?,
             text: read(self.text.as_deref())?,
         };
-        // the site keeps drafts with errors; whoever runs a command wants to know at once
+        // the site saves drafts with errors, but a command should fail immediately
         let (warnings, wrong): (Vec<_>, Vec<_>) = draft
             .content()
             .check()

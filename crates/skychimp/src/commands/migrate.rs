@@ -4,15 +4,15 @@ use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
 
-/// Bring the database schema up to date.
+/// Update the database schema.
 ///
-/// Every command that needs the database does this by itself; run it alone to upgrade at a moment of your choice, before
-/// the new version starts.
+/// Every command that uses the database does this automatically. Run it separately to choose when
+/// the upgrade happens, before starting the new version.
 #[derive(Debug, clap::Args)]
 pub struct Migrate {}
 
 impl Migrate {
-    /// Runs it.
+    /// Migrates the database and reports its kind.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
         if program.json {

@@ -16,59 +16,60 @@ use crate::out;
 use crate::program::Program;
 use crate::stop;
 
-/// Bring recipients in and out as CSV.
+/// Import and export recipients as CSV.
 #[derive(Debug, clap::Subcommand)]
 pub enum RecipientsCommand {
     /// Import recipients from a CSV file.
     Import(Import),
-    /// Write recipients to stdout as CSV, in a form that imports back unchanged.
+    /// Export recipients to stdout as CSV that can be imported back unchanged.
     Export(Export),
 }
 
 /// Import recipients from a CSV file.
 ///
-/// The first line names the columns, in English or Russian: email, name, comment; all others become attributes. A wrong
-/// line never stops the rest, a person who unsubscribed stays unsubscribed, and the same file can be imported again.
+/// The first line names the columns, in English or Russian: email, name, comment; all others become
+/// attributes. Invalid lines are reported and skipped, people who unsubscribed stay unsubscribed,
+/// and the same file can be imported again.
 #[derive(Debug, clap::Args)]
 pub struct Import {
-    /// The file; separators and encoding are recognised.
+    /// The CSV file. Its delimiter and encoding are detected.
     file: PathBuf,
 
-    /// Whose recipients they become, by address.
+    /// E-mail address of the owner.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 
-    /// The list they join; made when it is missing.
+    /// List to add them to. Created if it does not exist.
     #[arg(long, value_name = "NAME")]
     list: String,
 
-    /// Write every refused line with its reason to this CSV file.
+    /// Write every rejected line and the reason to this CSV file.
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
 
-    /// What stands between cells, when it is not recognised: comma, semicolon, tab.
+    /// Delimiter, if detection fails: comma, semicolon, tab.
     #[arg(long, value_parser = delimiter)]
     delimiter: Option<Delimiter>,
 
-    /// How the text is coded, when it is not recognised: utf-8, windows-1251, …
+    /// Encoding, if detection fails: utf-8, windows-1251, …
     #[arg(long, value_parser = encoding)]
     encoding: Option<Encoding>,
 }
 
-/// Write recipients to stdout as CSV, in a form that imports back unchanged.
+/// Export recipients to stdout as CSV that can be imported back unchanged.
 #[derive(Debug, clap::Args)]
 pub struct Export {
-    /// Whose, by address.
+    /// E-mail address of the owner.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 
-    /// Only the members of this list.
+    /// Only members of this list.
     #[arg(long, value_name = "NAME")]
     list: Option<String>,
 }
 
 impl RecipientsCommand {
-    /// Runs it.
+    /// Runs the subcommand.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
         let exit = match self {
@@ -100,7 +101,7 @@ impl Import {
             format: preview.format,
             list: None,
         };
-        // a file that cannot be imported makes no list
+        // do not create the list for a file that cannot be imported
         let wrong = options.errors();
         if !wrong.is_empty() {
             return Err(skychimp_core::platform::error::Error::Invalid(wrong).into());

@@ -5,34 +5,35 @@ use skychimp_core::sending::schedule::{Every, Schedule};
 use crate::exit::{Exit, WrongUse};
 use crate::out;
 
-/// Show the moments that a schedule gives, the start first.
+/// Show the due times of a schedule, starting with the first.
 ///
-/// Needs neither configuration nor database. Prints JSON with --json and when stdout is not a terminal.
+/// Needs neither configuration nor database. Prints JSON with --json or if stdout is not a
+/// terminal.
 #[derive(Debug, clap::Args)]
 pub struct ScheduleCommand {
-    /// RFC 3339 with an offset, or a wall time in the zone: 2027-01-31T10:00
+    /// First due time, RFC 3339 with an offset or local time in the zone: 2027-01-31T10:00
     #[arg(long, value_name = "T")]
     start: String,
 
-    /// once, day, week or month
+    /// How often: once, day, week or month.
     #[arg(long, value_name = "PERIOD", value_parser = super::every)]
     every: Every,
 
-    /// Nothing is due from here on.
+    /// Nothing is due at or after this time.
     #[arg(long, value_name = "T")]
     end: Option<String>,
 
-    /// IANA name of the time zone, like Europe/Moscow.
+    /// IANA time zone, for example Europe/Moscow.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     zone: String,
 
-    /// How many moments.
+    /// Number of due times to show.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     count: u16,
 }
 
 impl ScheduleCommand {
-    /// Runs it.
+    /// Prints the due times. An invalid schedule is a [`WrongUse`] that names the flag.
     pub fn run(&self, json: bool) -> anyhow::Result<Exit> {
         let schedule = Schedule::new(&self.start, &self.zone, self.every, self.end.as_deref())
             .map_err(|error| WrongUse(format!("--{}: {error}", error.field())))?;

@@ -24,25 +24,25 @@ use crate::program::Program;
 use crate::sandbox;
 use crate::stop;
 
-/// How often progress is read.
+/// How often progress is read from the database.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Send now, from here.
+/// Send letters from this process.
 #[derive(Debug, clap::Subcommand)]
 pub enum Send {
-    /// Send one mailing; a draft is started.
+    /// Send one mailing. A draft is started first.
     Mailing(One),
     /// Send everything that is due.
     Due(Due),
 }
 
-/// Send one mailing; a draft is started.
+/// Send one mailing. A draft is started first.
 ///
-/// This process is a worker of its own for the mailing: it needs no running service and is safe beside one, each letter
-/// leaves once. Ends with 3 when deliveries failed.
+/// Runs a worker for this mailing only. It needs no running service and is safe next to one: each
+/// letter is sent once. Exits with 3 if deliveries failed.
 #[derive(Debug, clap::Args)]
 pub struct One {
-    /// The mailing.
+    /// ID of the mailing.
     #[arg(value_name = "MAILING")]
     id: MailingId,
 
@@ -53,14 +53,15 @@ pub struct One {
     #[command(flatten)]
     patience: Patience,
 
-    /// Only tell who would get it and what is missing; nothing is started or sent.
+    /// Only show who would receive it and what is missing. Starts and sends nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Send everything that is due, then end: for cron or a systemd timer, instead of a running service or beside it.
+/// Send everything that is due, then exit. For cron or a systemd timer, with or without a running
+/// service.
 ///
-/// Ends with 3 when deliveries failed.
+/// Exits with 3 if deliveries failed.
 #[derive(Debug, clap::Args)]
 pub struct Due {
     /// Also wait for letters that the mail server deferred, until nothing is left to send.
@@ -73,34 +74,34 @@ pub struct Due {
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 struct Patience {
-    /// Without --wait: give up when the mail server does not answer for so long.
+    /// Without --wait: give up after the mail server has not answered for this long.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     patience: Duration,
 }
 
-/// When to end.
+/// When to stop working.
 #[derive(Debug, Clone, Copy)]
 struct Until {
     wait: bool,
     patience: Duration,
 }
 
-/// What `send` tells.
+/// Output of `send`.
 #[derive(Debug, Serialize)]
 struct Sent {
-    /// The mailing; none for `send due`.
+    /// `None` for `send due`.
     mailing: Option<MailingId>,
     run: Option<RunId>,
     state: Option<RunState>,
     #[serde(flatten)]
     totals: Totals,
-    /// For `send due`: each run.
+    /// Each run, for `send due`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     runs: Vec<Progress>,
 }
 
 impl Send {
-    /// Runs it.
+    /// Runs the subcommand.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
         let exit = match self {
@@ -192,7 +193,7 @@ impl One {
         Ok(ended.how.exit(&sent.totals, self.wait))
     }
 
-    /// Starts a draft; tells why nothing can be sent.
+    /// Starts a draft. Fails with the reason if the mailing cannot be sent.
     async fn start(&self, program: &Program, db: &Db, owner: UserId) -> anyhow::Result<()> {
         let now = program.clock.now();
         let mut tx = db.write().await?;
@@ -225,7 +226,7 @@ impl One {
     }
 }
 
-/// Letters that would have to wait for a setting are not waited for.
+/// Fails if letters from `sender` would be held until a setting is fixed.
 async fn refuse_held(program: &Program, tx: &mut Tx, sender: &str) -> anyhow::Result<()> {
     let faults = program.service().faults_of(tx, sender).await?;
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -236,9 +237,9 @@ async fn refuse_held(program: &Program, tx: &mut Tx, sender: &str) -> anyhow::Re
 /// How the work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// Nothing is left that could be sent now.
+    /// Nothing is left that can be sent now.
     Done,
-    /// Ctrl+C or SIGTERM.
+    /// Stopped by Ctrl+C or SIGTERM.
     Stopped,
     /// The mail server does not answer.
     Waiting,
@@ -270,7 +271,7 @@ struct Ended {
     runs: Vec<Progress>,
 }
 
-/// Works until nothing in `scope` is left, showing progress.
+/// Sends until nothing in `scope` is left, and shows progress.
 async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow::Result<Ended> {
     let stop = stop::on_signal(program)?;
     let began = program.clock.now();
@@ -285,11 +286,11 @@ async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow:
     };
     engine.stop().await;
     let (how, mut seen) = watched?;
-    // what the last letters came to is recorded now
+    // the engine has stopped, so the outcomes of the last letters are recorded
     let mut runs = Vec::new();
     let mut tx = db.read().await?;
     if scope == Scope::All {
-        // a small run begins and ends between two looks
+        // include runs that started and ended between two polls
         let finished = Run::finished_since(&mut tx, began).await?;
         seen.extend(finished.into_iter().map(|(owner, run)| (run, owner)));
     }
@@ -335,12 +336,12 @@ async fn watch(
     }
 }
 
-/// Everything in scope at one moment.
+/// Everything in scope at one time.
 struct State {
     totals: Totals,
     /// There is something that this process can do or wait for.
     busy: bool,
-    /// Why nothing moves.
+    /// Why nothing is progressing.
     waiting: Option<String>,
 }
 
@@ -353,7 +354,7 @@ async fn look(
 ) -> anyhow::Result<State> {
     let now = program.clock.now();
     let mut tx = db.read().await?;
-    // due moments first: what becomes a run in between is found below
+    // due times first: a run created in between is found by the next query
     let due = match scope {
         Scope::All => Run::next_moment(&mut tx).await?,
         Scope::Mailing(id) => due_moment(&mut tx, id).await?,
@@ -384,7 +385,7 @@ async fn look(
     })
 }
 
-/// When a mailing becomes due that may run.
+/// Returns the mailing's next due time, unless the mailing or its owner may not send.
 async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Moment>> {
     let Some(owner) = Mailing::owner_of(tx, id).await? else {
         return Ok(None);
@@ -417,7 +418,7 @@ fn show(bar: &ProgressBar, state: &State) {
     let mut message = String::new();
     for (count, word) in [(totals.failed, "failed"), (totals.deferred, "deferred")] {
         if count > 0 {
-            // writing to a text cannot fail
+            // writing to a String cannot fail
             let _ = write!(message, "{count} {word}  ");
         }
     }

@@ -28,35 +28,35 @@ use crate::sandbox;
 use crate::servers;
 use crate::stop;
 
-/// How long a stopping site may still answer requests, after the engine has stopped.
+/// How long the site may finish open requests after the engine has stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
-/// How long writing the last views may take.
+/// How long writing the last page views may take.
 const LAST_VIEWS: Duration = Duration::from_secs(2);
 
-/// Run the site, the API and the engine that sends.
+/// Run the site and the sending engine.
 ///
-/// Ctrl+C or SIGTERM stops it: letters in flight are waited for, the rest goes back to the queue. A second one ends it at
-/// once; its letters return to the queue when its lease runs out.
+/// Stop it with Ctrl+C or SIGTERM: letters in flight are finished, the rest goes back to the queue.
+/// A second signal ends it immediately, and its letters return to the queue when its lease expires.
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    /// Only site and API; `skychimp worker` sends elsewhere.
+    /// Run only the site; `skychimp worker` sends elsewhere.
     #[arg(long)]
     no_worker: bool,
 
-    /// Address and port to listen on; port 0 takes any free one.
+    /// Address and port to listen on. Port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 }
 
 impl Serve {
-    /// Its flags that are settings.
+    /// The settings given by flags: the flag, the key, the value.
     pub fn flags(&self) -> Option<(String, String, String)> {
         let listen = self.listen.clone()?;
         Some(("--listen".to_owned(), "listen".to_owned(), listen))
     }
 
-    /// Runs it.
+    /// Runs until it is stopped, or the site or the engine fails.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let stop = stop::on_signal(program)?;
         program.tighten(true);
@@ -76,23 +76,23 @@ impl Serve {
     }
 }
 
-/// A site and, if wanted, an engine beside it.
+/// A running site and, unless switched off, the engine in the same process.
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
     app: SiteState,
     site: tokio::task::JoinHandle<std::io::Result<()>>,
     engine: Option<Running>,
-    /// Where letters go while there is no mail server.
+    /// The sandbox as a mail server, for when there is no other.
     server: Option<Server>,
     stop: CancellationToken,
-    /// Listens as long as this lives.
+    /// The sandbox listens until this is dropped.
     sandbox: Option<Sandbox>,
 }
 
 impl Service {
-    /// Starts the site, and the sandbox when no mail server is configured. The site is not ready while `engine` does not work;
-    /// `None`: there will be none.
+    /// Starts the site, and the sandbox if no mail server is configured. Until `engine` works, the
+    /// readiness endpoint reports that the site is not ready. `None`: this process has no engine.
     pub async fn start(
         program: &Program,
         db: &Db,
@@ -167,12 +167,12 @@ impl Service {
         Ok(())
     }
 
-    /// The site's address on this machine.
+    /// URL of the site: the base URL if configured, else made from the address it listens on.
     pub fn url(&self, program: &Program) -> String {
         program.config.base_url(self.address)
     }
 
-    /// Tells where it is.
+    /// Prints the site's URL.
     fn announce(&self, program: &Program) {
         let url = self.url(program);
         if program.json {
@@ -194,7 +194,8 @@ impl Service {
         }
     }
 
-    /// Runs until the stop, then ends in good order. It is an error when site or engine end by themselves.
+    /// Runs until `stop` is cancelled, then shuts down in order: engine, site, page views. Fails if
+    /// the site or the engine ends without being stopped.
     pub async fn run(mut self, program: &Program) -> anyhow::Result<()> {
         let mut site = self.site;
         let mut broken = None;
@@ -220,7 +221,7 @@ impl Service {
         } else if let Ok(ended) = tokio::time::timeout(patience, &mut site).await {
             ended
         } else {
-            // an open page with live progress never ends by itself
+            // a page with a live event stream never closes its connection
             site.abort();
             Ok(Ok(()))
         };
@@ -238,7 +239,8 @@ impl Service {
     }
 }
 
-/// Names this very program: its bytes. Only nodes that share a cache need it.
+/// Identifies this exact build by a hash of the binary. Empty without a shared cache, where it is
+/// not needed.
 fn build(config: &Config) -> String {
     if config.cache_url.is_none() {
         return String::new();
@@ -253,7 +255,7 @@ fn build(config: &Config) -> String {
         .fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
 }
 
-/// The settings as the administrator's page shows them.
+/// The settings as the administrators' page shows them.
 fn shown(config: &Config) -> Vec<SettingLine> {
     let lines = config.shown().into_iter();
     lines
@@ -265,7 +267,7 @@ fn shown(config: &Config) -> Vec<SettingLine> {
         .collect()
 }
 
-/// Listens for visitors.
+/// Binds a TCP listener. The error names the setting to change if the port is taken.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await

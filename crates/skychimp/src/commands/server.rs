@@ -18,48 +18,50 @@ use crate::out;
 use crate::program::Program;
 use crate::servers;
 
-/// Longest password that is read.
+/// Longest password that is read, in bytes.
 const PASSWORD_MAX: u64 = 10_000;
 
-/// The mail servers that letters go over.
+/// Manage the mail servers that letters are sent through.
 ///
-/// The one in the settings (smtp_url) is among them, as `configuration`; it is changed where it stands.
+/// The server from the settings (smtp_url) is listed as `configuration`. It can only be changed
+/// there.
 #[derive(Debug, clap::Subcommand)]
 pub enum ServerCommand {
-    /// All servers, with how they do and what they did in the last 24 hours.
+    /// List all servers with their health and their activity in the last 24 hours.
     List,
-    /// One server.
+    /// Show one server.
     Show(One),
     /// Add a server.
     Create(Box<Create>),
-    /// Change a server; what is not given stays.
+    /// Change a server. Options that are not given keep their value.
     Edit(Box<Edit>),
-    /// Let a server get letters again.
+    /// Enable a server.
     Enable(One),
-    /// Give a server no more letters; those in flight are waited for.
+    /// Disable a server. Letters in flight are finished.
     Disable(One),
-    /// Try a server at once that is left alone, for instance after its password was refused.
+    /// Retry a paused server now, for example after its password was rejected.
     Resume(One),
-    /// Connect, encrypt, log in and ask whether letters would be taken, from here; nothing is sent.
+    /// Connect, negotiate TLS, log in and ask whether letters would be accepted. Sends nothing.
     Test(One),
-    /// Delete a server that is disabled.
+    /// Delete a disabled server.
     Delete(One),
 }
 
-/// One server.
+/// Arguments that name one server.
 #[derive(Debug, clap::Args)]
 pub struct One {
-    /// Its name or id.
+    /// Name or ID of the server.
     #[arg(value_name = "SERVER")]
     server: String,
 }
 
 /// Add a server.
 ///
-/// The password is read from stdin or a file, so that it stands neither in the list of processes nor in the shell's history.
+/// The password is read from stdin or a file, so that it appears neither in the process list nor in
+/// the shell history.
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// What it is called.
+    /// Name of the server.
     #[arg(long)]
     name: String,
 
@@ -67,7 +69,7 @@ pub struct Create {
     #[arg(long)]
     host: String,
 
-    /// Add it without giving it letters yet.
+    /// Add it without enabling it.
     #[arg(long)]
     disabled: bool,
 
@@ -75,13 +77,13 @@ pub struct Create {
     settings: Settings,
 }
 
-/// Change a server; what is not given stays.
+/// Change a server. Options that are not given keep their value.
 #[derive(Debug, clap::Args)]
 pub struct Edit {
     #[command(flatten)]
     one: One,
 
-    /// What it is called.
+    /// New name of the server.
     #[arg(long)]
     name: Option<String>,
 
@@ -93,46 +95,46 @@ pub struct Edit {
     settings: Settings,
 }
 
-/// What `create` and `edit` both take.
+/// Options shared by `create` and `edit`.
 #[derive(Debug, clap::Args)]
 struct Settings {
-    /// TCP port; without one 465 with --tls implicit, 587 with --user, else 25.
+    /// TCP port. Default: 465 with --tls implicit, 587 with --user, else 25.
     #[arg(long)]
     port: Option<i64>,
 
-    /// required (STARTTLS), implicit (TLS from the first byte), opportunistic, none.
+    /// TLS: required (STARTTLS), implicit (TLS from the first byte), opportunistic, none.
     #[arg(long, value_parser = tls)]
     tls: Option<TlsMode>,
 
-    /// User name; empty: no login.
+    /// User name. Empty: no login.
     #[arg(long)]
     user: Option<String>,
 
-    /// Read the password from stdin; the end of the line does not belong to it.
+    /// Read the password from stdin, without the final newline.
     #[arg(long, conflicts_with = "password_file")]
     password_stdin: bool,
 
-    /// Read the password from a file; the end of its line does not belong to it.
+    /// Read the password from a file, without the final newline.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 
-    /// Our name in EHLO; empty: our address.
+    /// Our name in EHLO. Empty: our IP address.
     #[arg(long)]
     hello: Option<String>,
 
-    /// Servers with the smallest number are asked first; the configuration's is 10.
+    /// Servers with the lowest number are used first; `configuration` has 10.
     #[arg(long)]
     priority: Option<i64>,
 
-    /// The share among servers of the same priority.
+    /// Share of letters among servers with the same priority.
     #[arg(long)]
     weight: Option<i64>,
 
-    /// Connections at a time, of all nodes together, as all limits.
+    /// Maximum simultaneous connections. All limits apply to all nodes together.
     #[arg(long)]
     connections: Option<i64>,
 
-    /// Letters over one connection; 0: no limit.
+    /// Letters per connection; 0: no limit.
     #[arg(long, value_name = "LETTERS")]
     per_connection: Option<i64>,
 
@@ -152,18 +154,18 @@ struct Settings {
     #[arg(long, value_name = "LETTERS")]
     per_day: Option<i64>,
 
-    /// Limits for recipients of a domain, in place of all there were (may be repeated; empty: none): "gmail.com 20/s 5" is
-    /// 20 letters per second and 5 connections.
+    /// Limits per recipient domain, replacing all previous ones (repeatable; empty: none).
+    /// "gmail.com 20/s 5" means 20 letters per second and 5 connections.
     #[arg(long = "domain", value_name = "LIMIT")]
     domains: Vec<String>,
 
-    /// Letters on its first days: "50 100 200 400"; empty: no warm-up.
+    /// Daily limits for the first days: "50 100 200 400". Empty: no warm-up.
     #[arg(long, value_name = "DAYS")]
     warm_up: Option<String>,
 }
 
 impl ServerCommand {
-    /// Runs it.
+    /// Runs the subcommand.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
         let exit = match self {
@@ -216,7 +218,7 @@ async fn list(program: &Program, db: &Db) -> anyhow::Result<Exit> {
 }
 
 impl One {
-    /// The server; `None` for the one in the configuration.
+    /// Finds the server by id or name. [`WrongUse`] if it is the one in the configuration.
     async fn find(&self, tx: &mut Tx) -> anyhow::Result<SendingServer> {
         if let Ok(id) = self.server.parse()
             && let Some(server) = SendingServer::get(tx, id).await?

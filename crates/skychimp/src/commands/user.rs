@@ -16,10 +16,10 @@ use skychimp_core::platform::error::Error;
 use crate::exit::{Exit, WrongUse};
 use crate::program::Program;
 
-/// Accounts.
+/// Manage accounts.
 #[derive(Debug, clap::Subcommand)]
 pub enum UserCommand {
-    /// Make an account.
+    /// Create an account.
     Create(Create),
     List(list::List),
     Show(list::Show),
@@ -34,7 +34,7 @@ pub enum UserCommand {
 }
 
 impl UserCommand {
-    /// Runs it.
+    /// Runs the subcommand.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         match self {
             Self::Create(create) => create.run(program).await,
@@ -52,33 +52,34 @@ impl UserCommand {
     }
 }
 
-/// Make an account.
+/// Create an account.
 ///
-/// The password is read from stdin, so that it stands neither in the list of processes nor in the shell's history:
-/// printf %s "$PASSWORD" | skychimp user create --email ann@example.org --role user --name Ann --password-stdin
+/// The password is read from stdin, so that it appears neither in the process list nor in the shell
+/// history: printf %s "$PASSWORD" | skychimp user create --email ann@example.org --role user --name
+/// Ann --password-stdin
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// The address it logs in with.
+    /// E-mail address used to log in.
     #[arg(long)]
     email: String,
 
-    /// What it may do: user, manager, content_manager or admin.
+    /// Role: user, manager, content_manager or admin.
     #[arg(long, default_value = "user", value_parser = role)]
     role: Role,
 
-    /// How it is called on pages.
+    /// Display name.
     #[arg(long)]
     name: String,
 
-    /// Read the password from stdin; the end of the line does not belong to it.
+    /// Read the password from stdin, without the final newline.
     #[arg(long, required = true)]
     password_stdin: bool,
 
-    /// The address counts as verified: the account may send.
+    /// Treat the address as verified, so that the account may send.
     #[arg(long)]
     verified: bool,
 
-    /// IANA name of its time zone.
+    /// IANA time zone, for example Europe/Moscow.
     #[arg(long, default_value = "UTC")]
     zone: String,
 }
@@ -118,14 +119,14 @@ impl Create {
     }
 }
 
-/// The account with an address that was given as an argument.
+/// Finds the account with the e-mail address given as an argument.
 async fn by_email(tx: &mut Tx, email: &str) -> anyhow::Result<User> {
     User::by_email(tx, email)
         .await?
         .with_context(|| format!("there is no user {email}"))
 }
 
-/// A new password, by the same rules as on the pages.
+/// Hashes a new password that passes the same rules as on the site.
 async fn hashed(email: &str, name: &str, password: String) -> anyhow::Result<HashedPassword> {
     password::check("password", &password, Holder { email, name })?;
     Ok(tokio::task::spawn_blocking(move || HashedPassword::new(&password)).await??)
@@ -137,7 +138,7 @@ fn role(text: &str) -> Result<Role, &'static str> {
 }
 
 fn read_password() -> anyhow::Result<String> {
-    // four bytes per character, the end of the line, and one more to see that it is too long
+    // four bytes per character, CRLF, and one more byte to notice that it is too long
     let most = PASSWORD_MAX * 4 + 3;
     let mut text = String::new();
     std::io::stdin()

@@ -9,14 +9,15 @@ use crate::program::Program;
 use crate::sandbox;
 use crate::stop;
 
-/// Run the engine alone, without the site.
+/// Run the sending engine without the site.
 ///
-/// Any number of workers and sites share one PostgreSQL; none of them leads. Stops like `serve`.
+/// Any number of workers and sites can share one PostgreSQL database. None of them is a leader.
+/// Stops like `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Worker {}
 
 impl Worker {
-    /// Runs it.
+    /// Runs until it is stopped or the engine fails.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let stop = stop::on_signal(program)?;
         program.tighten(true);

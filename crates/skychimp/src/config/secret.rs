@@ -1,4 +1,4 @@
-//! Secrets, and the key that the program makes for itself.
+//! Secrets, and the generated secret key.
 
 use std::fmt;
 use std::fs;
@@ -8,20 +8,20 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use skychimp_core::platform::secret::SecretKey;
 
-/// The least number of characters of a secret key: 128 random bits in hexadecimal.
+/// Minimum length of a secret key in characters: 128 random bits in hexadecimal.
 pub const MIN: usize = 32;
 
-/// A text that logs and errors never show.
+/// Text that is never shown in logs and errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one who needs it.
+    /// Returns the text. Do not log it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -34,16 +34,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The key as 32 bytes: 64 hexadecimal digits are the bytes themselves, any other text counts by its SHA-256.
+/// Derives the 32-byte key: 64 hexadecimal digits are decoded, any other text is hashed with
+/// SHA-256.
 #[must_use]
 pub fn key(secret: &Secret) -> SecretKey {
     SecretKey::parse(secret.reveal())
         .unwrap_or_else(|_| SecretKey::new(Sha256::digest(secret.reveal()).into()))
 }
 
-/// The key kept in the data folder; made at the first call, readable by its owner only.
+/// Reads the key from the data directory, or generates it on the first call. Only its owner can
+/// read the file.
 ///
-/// Several processes may start at once: the file appears whole or not at all, and the first one wins.
+/// Safe for processes that start at the same time: the file appears atomically, and the first one
+/// wins. `InvalidData` if the file holds fewer than [`MIN`] characters.
 pub fn kept_key(data_dir: &Path) -> io::Result<Secret> {
     let path = data_dir.join("secret.key");
     match fs::read_to_string(&path) {

@@ -1,4 +1,4 @@
-//! Where settings come from: the file, `.env`, the environment, flags; each later one outweighs those before.
+//! Sources of settings: the file, `.env`, the environment, flags. Later ones override earlier ones.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use super::keys::{self, Key, PREFIX};
 
-/// Where one value was found, for people.
+/// Where a value was found. Its `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody gave it.
+    /// The default of the setting.
     Default,
-    /// In a TOML file.
+    /// A TOML file.
     File(PathBuf),
     /// A variable in `.env`.
     DotEnv(String),
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(String),
-    /// A flag of the command.
+    /// A command-line flag.
     Flag(String),
 }
 
@@ -33,25 +33,25 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value as text and where it came from.
+/// A value as text, with its source.
 #[derive(Debug, Clone)]
 pub struct Value {
-    /// The text; empty counts as not given.
+    /// The text. Empty counts as unset.
     pub text: String,
-    /// Where from.
+    /// Where it was found.
     pub source: Source,
 }
 
-/// Values by key, and everything that is wrong with them.
+/// Values by key, and all errors in them.
 #[derive(Debug, Default)]
 pub struct Values {
     found: BTreeMap<&'static str, Value>,
-    /// One sentence each, naming the key and where it stands.
+    /// Error messages, each with the key and its source.
     pub wrong: Vec<String>,
 }
 
 impl Values {
-    /// The value of a key: given or default; `None` when it has neither.
+    /// The value of a key, or its default. `None` if it has neither.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Value> {
         match self.found.get(key.name) {
@@ -63,7 +63,7 @@ impl Values {
         }
     }
 
-    /// Takes in a TOML file.
+    /// Reads a TOML file.
     pub fn file(&mut self, path: &Path) {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -106,7 +106,7 @@ impl Values {
         self.merge(level);
     }
 
-    /// Takes in the `SKYCHIMP_*` of a `.env` file.
+    /// Reads the `SKYCHIMP_*` variables of a `.env` file.
     pub fn dot_env(&mut self, path: &Path) {
         let entries = match dotenvy::from_path_iter(path) {
             Ok(entries) => entries,
@@ -122,7 +122,7 @@ impl Values {
                 Ok((variable, text)) => {
                     self.variable(&mut level, &variable, text, Source::DotEnv);
                 }
-                // the line itself may hold a secret: only its number of characters is harmless, so none of it is shown
+                // do not show the line, which may contain a secret; the position is harmless
                 Err(dotenvy::Error::LineParse(_, at)) => self.wrong.push(format!(
                     "{}: a line is not NAME=value (character {at}); values with spaces or $ go between '…'",
                     path.display()
@@ -133,7 +133,7 @@ impl Values {
         self.merge(level);
     }
 
-    /// Takes in the `SKYCHIMP_*` of an environment.
+    /// Reads the `SKYCHIMP_*` variables of an environment.
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         let mut level = Level::default();
         for (variable, text) in variables {
@@ -142,7 +142,7 @@ impl Values {
         self.merge(level);
     }
 
-    /// Takes in flags: the flag as typed, the key's name, the value.
+    /// Reads flags: the flag as typed, the key, the value.
     pub fn flags(&mut self, flags: &[(String, String, String)]) {
         let mut level = Level::default();
         for (flag, name, text) in flags {
@@ -219,7 +219,7 @@ impl Values {
     }
 }
 
-/// The values of one source, before they outweigh those of the sources before.
+/// The values of one source, before they are merged over those of earlier sources.
 #[derive(Debug, Default)]
 struct Level(BTreeMap<&'static str, Value>);
 

@@ -26,7 +26,7 @@ fn wrong(environment: &[(&str, &str)]) -> String {
         .join("\n")
 }
 
-/// R5: with nothing given there is a working configuration, and every key is one that is read.
+/// R5: the defaults alone are a valid configuration, and every key is read.
 #[test]
 fn defaults_are_valid() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ fn defaults_are_valid() {
     assert_eq!(config.base_url(config.listen), "http://127.0.0.1:8080");
 }
 
-/// R5: file < .env < environment < flags.
+/// R5: precedence is file < .env < environment < flags.
 #[test]
 fn later_sources_outweigh_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ fn later_sources_outweigh_earlier_ones() {
     );
 }
 
-/// R5: a mistyped key is an error that names it and the nearest valid one.
+/// R5: an unknown key is an error that names it and suggests the nearest valid one.
 #[test]
 fn unknown_keys_are_errors() {
     assert_eq!(
@@ -96,12 +96,12 @@ fn unknown_keys_are_errors() {
     assert!(text.contains("unknown key listne (in "), "{text}");
     assert!(text.contains("did you mean listen?"), "{text}");
     assert!(text.contains("unknown key smtp (in "), "{text}");
-    // only secrets can be given as files
+    // only secrets can be read from files
     let text = wrong(&[("SKYCHIMP_LISTEN_FILE", "x")]);
     assert!(text.contains("did you mean SKYCHIMP_LISTEN?"), "{text}");
 }
 
-/// R5: sizes are read with their unit, and within their limits.
+/// R5: sizes are parsed with their unit and checked against their limits.
 #[test]
 fn sizes_have_units() {
     let sizes = ["1kB", "500MB", "500 mb", "10GB"].map(|text| size(text, 1_000, 10_000_000_000));
@@ -121,7 +121,7 @@ fn sizes_have_units() {
     }
 }
 
-/// R5: a wrong value is told with its key and its source; all of them at once.
+/// R5: all invalid values are reported together, each with its key and source.
 #[test]
 fn wrong_values_name_key_and_source() {
     let text = wrong(&[
@@ -139,7 +139,7 @@ fn wrong_values_name_key_and_source() {
     assert!(!text.contains("s3cret"), "{text}");
 }
 
-/// R5: secrets can stand in files of their own, and are never shown.
+/// R5: secrets can be read from files and are never shown.
 #[test]
 fn secrets_come_from_files_and_stay_hidden() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ fn secrets_come_from_files_and_stay_hidden() {
     );
 }
 
-/// R5: an empty variable is the same as none, as in many container files.
+/// R5: an empty variable counts as unset, because container setups often produce one.
 #[test]
 fn empty_values_are_unset() {
     let folder = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ fn empty_values_are_unset() {
     assert_eq!(config.listen.port(), 8080);
 }
 
-/// R5: the sender follows from the public address.
+/// R5: the sender is derived from the public URL.
 #[test]
 fn sender_follows_the_public_address() {
     let folder = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ fn sender_follows_the_public_address() {
     assert_eq!(from(&given), expected);
 }
 
-/// R5: the example in the repository is the one this program makes, and it is valid.
+/// R5: the example file in the repository is up to date and valid.
 #[test]
 fn example_file_is_fresh_and_valid() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../skychimp.example.toml");
@@ -216,7 +216,7 @@ fn example_file_is_fresh_and_valid() {
     load(folder.path(), &[], &[]).unwrap();
 }
 
-/// R5: the table in the documentation is the one this program makes.
+/// R5: the table of settings in the documentation is up to date.
 #[test]
 fn table_of_settings_is_fresh() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
@@ -224,7 +224,7 @@ fn table_of_settings_is_fresh() {
     assert!(page.contains(&example::table()), "run `make generate`");
 }
 
-/// R5: the program's own key is made once and only its owner can read it.
+/// R5: the secret key is generated once, and only its owner can read it.
 #[test]
 fn secret_key_is_made_once() {
     let folder = tempfile::tempdir().unwrap();

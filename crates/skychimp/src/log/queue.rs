@@ -1,7 +1,8 @@
-//! Lines on their way to stderr.
+//! Queue of lines for stderr.
 //!
-//! A thread writes them; everybody else lays them down and goes on. What cannot be written is lost, and so is what comes while
-//! [`MOST`] bytes wait for a reader that stands still; the next line that gets through says how many.
+//! A background thread writes them, so callers never block. Lines that cannot be written are
+//! dropped, and so are new lines while [`MOST`] bytes are waiting for a slow reader. The next line
+//! that gets through says how many were dropped.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,13 +10,13 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Most bytes that wait.
+/// Maximum number of queued bytes.
 const MOST: usize = 4 << 20;
 
-/// See the module.
+/// A bounded queue with its own writer thread.
 pub struct Queue {
     inner: Mutex<Inner>,
-    /// Something was laid down.
+    /// A line was queued.
     filled: Condvar,
     /// Everything is written.
     emptied: Condvar,
@@ -25,7 +26,7 @@ struct Inner {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     lost: u64,
-    /// The thread: none yet, at rest, or writing.
+    /// State of the thread.
     writer: Writer,
 }
 
@@ -37,7 +38,7 @@ enum Writer {
 }
 
 impl Queue {
-    /// An empty one, whose thread starts with the first line.
+    /// An empty queue. Its thread starts with the first line.
     pub const fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
@@ -51,7 +52,7 @@ impl Queue {
         }
     }
 
-    /// Lays a line down.
+    /// Queues a line, or drops it if the queue is full.
     pub fn push(&'static self, line: Vec<u8>) {
         let mut inner = self.inner.lock();
         if inner.bytes + line.len() > MOST {
@@ -66,7 +67,7 @@ impl Queue {
                 .name("stderr".to_owned())
                 .spawn(|| self.write(&mut io::stderr()));
             if started.is_err() {
-                // the next line tries again
+                // try again with the next line
                 inner.writer = Writer::None;
             }
         }
@@ -74,7 +75,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Waits until everything is written, but no longer than `most`.
+    /// Waits until everything is written, at most `most`.
     pub fn flush(&self, most: Duration) {
         let mut inner = self.inner.lock();
         let waits = |inner: &mut Inner| {
@@ -99,7 +100,7 @@ impl Queue {
             inner.writer = Writer::Writing;
             drop(inner);
             for line in lines {
-                // there is nobody to tell
+                // there is nowhere to report an error of stderr
                 let _ = to.write_all(&line);
             }
             if lost > 0 {

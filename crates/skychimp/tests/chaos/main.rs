@@ -1,11 +1,11 @@
-//! The long faults of the network, the machine and the database, against the real program: `make chaos`. Each prints its ledger.
-//! It ends by itself after a few minutes.
+//! Long-running faults of network, machine and database, against the real program: `make chaos`.
+//! Each test prints its ledger. The whole takes a few minutes.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "in a test the place is what one wants to know; the ledger is the purpose"
+    reason = "a panic points to the place where a test failed; the ledger is the output"
 )]
-#![allow(dead_code, reason = "the other suite uses more of what they share")]
+#![allow(dead_code, reason = "the other suite uses more of the shared modules")]
 
 #[path = "../it/service.rs"]
 mod service;
@@ -23,12 +23,12 @@ use skychimp_smtp::testing::{Action, Proxy, Script, ScriptedServer, Step};
 use crate::service::Service;
 use crate::support::Home;
 
-/// Nothing takes longer.
+/// Time limit of every wait.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Connections of the program.
+/// Number of the program's SMTP connections.
 const CONNECTIONS: usize = 20;
 
-/// Takes a letter in some milliseconds, as a server does that writes it down.
+/// Starts a mail server that needs 40 ms per letter, like one that writes to disk.
 async fn server() -> ScriptedServer {
     Script::new()
         .without_content()
@@ -40,7 +40,8 @@ async fn server() -> ScriptedServer {
         .await
 }
 
-/// A home whose program talks to this port, and a started mailing to so many people.
+/// Prepares a program that sends to this port, and a started mailing to `people` recipients.
+/// Returns the mailing's id.
 async fn home(port: u16, people: usize) -> (Home, String) {
     let mut home = Home::new().await;
     let url = format!("smtp://127.0.0.1:{port}?tls=none&connections={CONNECTIONS}");
@@ -88,7 +89,7 @@ fn told(what: &str, ledger: Ledger) {
     );
 }
 
-/// Scenario 17: killed twenty times in a run.
+/// Scenario 17: a service killed twenty times in a row loses no letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills() {
     const PEOPLE: usize = 12_000;
@@ -109,8 +110,8 @@ async fn twenty_kills() {
     assert!(ledger.doubled <= ledger.in_doubt && ledger.in_doubt <= KILLS * CONNECTIONS);
 }
 
-/// Scenario 17: the database is shut down at once, and comes back after three seconds; three times. It keeps what it has committed
-/// (`tests/services.sh run --durable`).
+/// Scenario 17: PostgreSQL is stopped immediately and restarted after three seconds, three times,
+/// and no letter is lost. Needs a durable PostgreSQL (`tests/services.sh run --durable`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn database_restarts() {
     const PEOPLE: usize = 6_000;
@@ -134,7 +135,7 @@ async fn database_restarts() {
     assert_eq!((ledger.sent, ledger.doubled), (PEOPLE, 0));
 }
 
-/// A small file system of its own, which can be filled without harm.
+/// A small separate file system that can be filled without harm.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -148,7 +149,7 @@ impl Disk {
         mounted.then_some(Self(folder))
     }
 
-    /// Fills it to the last octet, also what is freed meanwhile.
+    /// Fills it to the last byte, including space freed meanwhile.
     fn fill(&self) {
         let ballast = self.0.join("ballast");
         let mut file = std::fs::File::options()
@@ -171,7 +172,8 @@ impl Drop for Disk {
     }
 }
 
-/// Scenario 17: the disk of database and journal fills, and is emptied again.
+/// Scenario 17: sending survives a full disk under database and journal, and continues when there
+/// is space again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disk_fills() {
     const PEOPLE: usize = 6_000;
@@ -210,13 +212,13 @@ async fn disk_fills() {
     assert!(Path::new(&disk.0).exists());
 }
 
-/// Waits until nothing leaves any more because the disk is full; how many had left.
+/// Waits until sending stops because the disk is full. Returns how many letters had been sent.
 async fn stands_still(server: &ScriptedServer, disk: &Disk) -> usize {
     let waiting = Instant::now();
     let mut before = server.count(Step::Dot);
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        // a check point of the database may have made room
+        // a database checkpoint may have freed space
         disk.fill();
         let now = server.count(Step::Dot);
         if now == before {
@@ -227,7 +229,8 @@ async fn stands_still(server: &ScriptedServer, disk: &Disk) -> usize {
     }
 }
 
-/// Scenario 18: resets for ten seconds, a slow link for ten, nothing for ten; a minute later at the latest all is as before.
+/// Scenario 18: after ten seconds each of connection resets, a slow link and no network, sending is
+/// back to its old speed within a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn network_breaks() {
     const PEOPLE: usize = 30_000;
@@ -272,7 +275,7 @@ async fn network_breaks() {
     assert!(ledger.doubled <= ledger.in_doubt && ledger.in_doubt <= cuts * CONNECTIONS);
 }
 
-/// Letters per second, over two seconds.
+/// Letters per second, measured over two seconds.
 #[expect(clippy::cast_precision_loss, reason = "a few thousand letters")]
 async fn rate(server: &ScriptedServer) -> f64 {
     let (letters, since) = (server.count(Step::Dot), Instant::now());

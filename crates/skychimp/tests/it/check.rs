@@ -3,7 +3,7 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::Home;
 
-/// R5: `check` greets, encrypts and logs in to the mail server, and sends nothing.
+/// R5: `check` connects to the mail server, negotiates TLS and logs in, but sends nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_tries_the_mail_server() {
     let server = Script::new()
@@ -39,7 +39,7 @@ async fn check_tries_the_mail_server() {
     assert_eq!(server.accepted().len(), 0);
 }
 
-/// R4, R5: `check` tries the cache server; without Valkey or Redis on this machine there is none to try.
+/// R4, R5: `check` tests the cache. Skipped if Valkey and Redis are not installed.
 #[tokio::test]
 async fn check_tries_the_cache() {
     let Some(server) = CacheServer::start().unwrap() else {
@@ -55,8 +55,8 @@ async fn check_tries_the_cache() {
     );
 }
 
-/// R5: a server that greets and then takes no letters, as a submission port without a login, is noticed; one that only does
-/// not like an address or the moment is not complained about.
+/// R5: `check` reports a server that accepts no letters, such as a submission port without a login,
+/// but not one that only rejects an address or defers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_notices_a_server_that_takes_no_letters() {
     for (step, reply, code) in [
@@ -89,7 +89,7 @@ async fn check_notices_a_server_that_takes_no_letters() {
     }
 }
 
-/// R5: the same with a real Postfix, whose submission port wants a login.
+/// R5: `check` reports a real Postfix submission port without a login.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_notices_a_submission_port_without_a_login() {
     let Ok(submission) = std::env::var("TEST_POSTFIX_SUBMISSION") else {

@@ -10,7 +10,7 @@ fn run(folder: &std::path::Path, arguments: &[&str], variables: &[(&str, &str)])
     ended(command, "")
 }
 
-/// R5: defaults < skychimp.toml < .env < environment < flags, as `config show` tells.
+/// R5: `config show` shows the precedence: defaults < skychimp.toml < .env < environment < flags.
 #[test]
 fn precedence_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ fn precedence_is_told() {
         of("smtp_url"),
         "\"…\" from SKYCHIMP_SMTP_URL in the environment"
     );
-    // another file by flag, and a missing one is an error
+    // --config names another file, which must exist
     write("other.toml", "retry_max = \"3h\"\n");
     let other = run(
         folder.path(),
@@ -75,7 +75,7 @@ fn precedence_is_told() {
     assert!(none.stderr.contains("none.toml cannot be read"), "{none:?}");
 }
 
-/// R5: wrong settings stop every command with 2, before it does anything, and are named.
+/// R5: invalid settings stop every command with exit code 2 before it does anything, and are named.
 #[test]
 fn wrong_settings_stop_the_program() {
     let folder = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ fn wrong_settings_stop_the_program() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// R5: `check` tries everything without changing anything.
+/// R5: `check` tests everything without changing anything.
 #[test]
 fn check_tries_everything() {
     let folder = tempfile::tempdir().unwrap();
@@ -103,7 +103,7 @@ fn check_tries_everything() {
         .collect();
     insta::assert_snapshot!(checks.join("\n"));
 
-    // a port that nobody listens on
+    // a port without a listener
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -132,13 +132,13 @@ fn check_tries_everything() {
     )
     .with_code(1);
     assert!(missing.stdout.contains("(database_url)"), "{missing:?}");
-    // a file where the data folder should be
+    // a file in place of the data directory
     std::fs::write(folder.path().join("file"), "").unwrap();
     let unusable = run(folder.path(), &["check", "--data-dir", "file"], &[]).with_code(1);
     assert!(unusable.stdout.contains("data_dir file"), "{unusable:?}");
 }
 
-/// R4, R5: `check` sees the database that is in use.
+/// R4, R5: `check` reports the state of the database in use.
 #[tokio::test]
 async fn check_sees_the_schema() {
     let home = Home::new().await;
@@ -148,7 +148,7 @@ async fn check_sees_the_schema() {
     assert_eq!(home.json(&["migrate", "--json"])["up_to_date"], true);
 }
 
-/// R6: what the program offers, in its own words.
+/// R6: the help lists the commands, and wrong commands exit with 2.
 #[test]
 fn help_is_stable() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
 use crate::service::eventually;
 use crate::support::{bare, ended};
 
-/// R1, R6: one command, and 1 000 letters went over SMTP into the sandbox; again and again, wherever the settings point.
+/// R1, R6: one command sends 1 000 letters over SMTP into the sandbox. It can be repeated, and
+/// ignores the configured mail server and database.
 #[test]
 fn demo_sends_a_mailing() {
     let folder = tempfile::tempdir().unwrap();
@@ -10,7 +11,7 @@ fn demo_sends_a_mailing() {
             folder.path(),
             &["demo", "--exit", "--json", "--listen", "127.0.0.1:0"],
         );
-        // neither is touched
+        // neither is used
         command.env("SKYCHIMP_SMTP_URL", "smtp://127.0.0.1:1");
         command.env("SKYCHIMP_DATABASE_URL", "postgres://127.0.0.1:1/none");
         let told = ended(command, "").done().json();
@@ -23,7 +24,7 @@ fn demo_sends_a_mailing() {
     }
 }
 
-/// R6: without --exit the demo keeps the site running and tells how to get in, until it is stopped.
+/// R6: without --exit, the demo keeps the site running and prints the login until it is stopped.
 #[test]
 fn demo_keeps_the_site_running() {
     let folder = tempfile::tempdir().unwrap();
@@ -33,7 +34,7 @@ fn demo_keeps_the_site_running() {
     );
     let mut demo = crate::service::Service::start(child);
     eventually("the site answers", || demo.get("/healthz").contains("200"));
-    // the folder is in use
+    // the directory is locked
     let other = ended(
         bare(
             folder.path(),
@@ -44,7 +45,7 @@ fn demo_keeps_the_site_running() {
     assert!(other.with_code(1).stderr.contains("another demo"));
     demo.signal("INT");
     demo.wait().done();
-    // and somebody's own folder is not thrown away
+    // a directory that is not a demo's is not emptied
     std::fs::remove_dir_all(folder.path().join("data/demo")).unwrap();
     std::fs::create_dir(folder.path().join("data/demo")).unwrap();
     std::fs::write(folder.path().join("data/demo/precious"), "").unwrap();

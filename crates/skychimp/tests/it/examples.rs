@@ -12,7 +12,7 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// Finds a program of the system.
+/// Finds an installed program in `PATH`.
 fn which(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -20,7 +20,7 @@ fn which(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// R18: systemd takes the unit files of the manual.
+/// R18: systemd accepts the unit files in the manual.
 #[test]
 fn units_are_valid() {
     let Some(analyze) = which("systemd-analyze") else {
@@ -42,7 +42,7 @@ fn units_are_valid() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&verified.stderr);
-    // only what is said about our files; a machine may have troubles of its own
+    // only messages about our files; the machine may have other invalid units
     let ours: Vec<_> = said
         .lines()
         .filter(|line| line.contains("skychimp"))
@@ -50,7 +50,7 @@ fn units_are_valid() {
     assert_eq!(ours, Vec::<&str>::new());
 }
 
-/// R16, R18: the commands of the timer's unit and of the crontab send what is due, once.
+/// R16, R18: the commands in the timer's unit and in the crontab send what is due, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn timer_and_crontab_send_what_is_due() {
     let server = Script::new().start().await;

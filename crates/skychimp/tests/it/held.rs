@@ -1,4 +1,4 @@
-//! Letters to strangers need an address for their links and a sender who can be answered.
+//! Letters to other people need a public URL for their links and a real sender.
 
 use serde_json::Value;
 use skychimp_smtp::testing::Script;
@@ -14,8 +14,8 @@ fn check<'a>(told: &'a Value, name: &str) -> &'a Value {
     checks.iter().find(|check| check["check"] == name).unwrap()
 }
 
-/// R5: `check` fails with a server that reaches strangers while links in letters lead nowhere, or nobody can answer, and names the
-/// setting; the server may be in the configuration or in the database.
+/// R5: with a server that reaches other people, in the configuration or in the database, `check`
+/// fails and names the setting if the links in letters or the sender are not usable.
 #[tokio::test(flavor = "multi_thread")]
 async fn check_names_what_letters_to_strangers_lack() {
     for of_database in [false, true] {
@@ -63,7 +63,8 @@ fn refused(ended: &Ended, reason: &str) {
     assert!(ended.stderr.contains(reason), "{ended:?}");
 }
 
-/// R22: no command starts a mailing to strangers whose links lead nowhere or whose sender is nobody; nothing has changed after it.
+/// R22: no command starts a mailing to other people with unusable links or sender, and a refused
+/// command changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_refuse_letters_with_dead_links() {
     let mut home = Home::new().await;
@@ -112,7 +113,8 @@ async fn commands_refuse_letters_with_dead_links() {
     home.run(&start).done();
 }
 
-/// R21, R27: what was started before the setting changed is held with the reason, not failed, and goes on by itself when it is mended.
+/// R21, R27: a mailing started before such a change of settings is held with a reason, does not
+/// fail, and continues when the setting is fixed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_started_before_is_held_and_goes_on() {
     let server = Script::new().start().await;

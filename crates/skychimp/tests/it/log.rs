@@ -1,4 +1,4 @@
-//! The log when nobody reads it, and the engine when it does not work.
+//! The log without a reader, and the health of an engine that cannot work.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -11,13 +11,13 @@ use skychimp_smtp::testing::{Script, ScriptedServer};
 use crate::service::{Service, eventually, get};
 use crate::support::{Home, assert_once_each};
 
-/// A port that is free at this moment.
+/// Returns a port that is free now.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// `serve` that logs as much as it can, on a port that is known before.
+/// Prepares `serve` on a known port, for tests that discard its output.
 async fn talkative(server: &ScriptedServer) -> (Home, String) {
     let mut home = Home::sending_to(server).await;
     let listen = format!("127.0.0.1:{}", free_port());
@@ -25,7 +25,7 @@ async fn talkative(server: &ScriptedServer) -> (Home, String) {
     (home, listen)
 }
 
-/// Sends a mailing of 200 with a service whose log nobody reads, then stops it.
+/// Sends a mailing of 200 letters with a service whose log is not read, then stops it.
 fn sends_and_stops(home: &Home, listen: &str, mut child: Child, server: &ScriptedServer) {
     let ready = || get(listen, "/readyz").is_some_and(|answer| answer.contains(" 200 "));
     eventually("it is ready", ready);
@@ -46,8 +46,8 @@ fn sends_and_stops(home: &Home, listen: &str, mut child: Child, server: &Scripte
     assert_eq!(code.unwrap().code(), Some(0));
 }
 
-/// R6, R28: a reader that closes stderr after 300 bytes, and one that closed stdout before, cost log lines and nothing else: the
-/// mailing is sent, the process is ready, and SIGTERM ends it with 0.
+/// R6, R28: closing stdout, and stderr after 300 bytes, loses only log lines: the mailing is sent,
+/// the process stays ready, and SIGTERM ends it with 0.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn closed_log_costs_no_letter() {
     let server = Script::new().start().await;
@@ -66,7 +66,7 @@ async fn closed_log_costs_no_letter() {
     sends_and_stops(&home, &listen, child, &server);
 }
 
-/// R6, R28: nor does a log on a full disk.
+/// R6, R28: neither does a log on a full disk lose a letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn full_log_costs_no_letter() {
     let server = Script::new().start().await;
@@ -83,12 +83,12 @@ async fn full_log_costs_no_letter() {
     sends_and_stops(&home, &listen, child, &server);
 }
 
-/// R6, R28: nor does a reader that stands still.
+/// R6, R28: neither does a log reader that has stopped reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn log_that_nobody_reads_costs_no_letter() {
     let server = Script::new().start().await;
     let (mut home, listen) = talkative(&server).await;
-    // more than a pipe holds
+    // more than a pipe buffers
     home.set("LOG", "trace");
     let mut child = home
         .command(&["serve", "--json"])
@@ -101,7 +101,8 @@ async fn log_that_nobody_reads_costs_no_letter() {
     sends_and_stops(&home, &listen, child, &server);
 }
 
-/// Keeps the only worker from renewing its lease, and on SQLite everybody from writing, as long as what is returned lives.
+/// Keeps the only worker from renewing its lease, and on SQLite everyone from writing, until the
+/// returned transaction is dropped.
 async fn hold_worker(home: &Home) -> Tx {
     let began = Instant::now();
     loop {
@@ -118,8 +119,8 @@ async fn hold_worker(home: &Home) -> Tx {
     }
 }
 
-/// R28: a process whose worker cannot renew its lease is not ready and says why; it is again when that is over. A site without an
-/// engine is ready all the time.
+/// R28: a process whose worker cannot renew its lease is not ready and says why, until it can
+/// again. A site without an engine is always ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn lease_that_is_not_renewed_is_not_ready() {
     let server = Script::new().start().await;
@@ -142,7 +143,7 @@ async fn lease_that_is_not_renewed_is_not_ready() {
     site.stop().done();
 }
 
-/// R6: a stop ends in time even when the database takes nothing.
+/// R6: a shutdown ends in time even when the database accepts no writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stop_ends_whatever_the_database_does() {
     let server = Script::new().start().await;

@@ -1,6 +1,6 @@
 use crate::support::Home;
 
-/// R32: a mailing that is not there is told, with exit code 1; what is no id at all, with 2.
+/// R32: an unknown mailing is reported with exit code 1, a malformed id with 2.
 #[tokio::test]
 async fn unknown_mailings_are_told() {
     let home = Home::new().await;

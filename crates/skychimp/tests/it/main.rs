@@ -1,8 +1,8 @@
-//! The program as its users meet it: the real binary, real databases, real signals.
+//! End-to-end tests of the program: real binary, real databases, real signals.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test the place is what one wants to know"
+    reason = "a panic points to the place where a test failed"
 )]
 
 mod browser;

@@ -5,11 +5,11 @@ use skychimp_smtp::testing::Script;
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home, assert_once_each};
 
-/// Where Debian's `libnss-wrapper` is found by the loader.
+/// File name of Debian's `libnss-wrapper`, as the dynamic loader finds it.
 const WRAPPER: &str = "libnss_wrapper.so";
 
-/// R27, scenario 19: while the name of the mail server does not resolve the run waits, says so, and costs nobody an attempt;
-/// when it does, the run goes on by itself.
+/// R27, scenario 19: while the mail server's host name does not resolve, the run waits, says so,
+/// and uses up no attempts. It continues as soon as the name resolves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn name_that_resolves_later_is_waited_for() {
     let server = Script::new().start().await;
@@ -22,9 +22,9 @@ async fn name_that_resolves_later_is_waited_for() {
     home.set("BASE_URL", "https://news.example.org");
     home.set("MAIL_FROM", "news@example.org");
     let mailing = home.mailing(&home.fill(20), &["--run"]);
-    // the only hosts that the process knows
+    // the only hosts that the process can resolve
     let hosts = home.file("hosts", "127.0.0.1 localhost\n");
-    // the wrapper reads the file again when its time is another one, in whole seconds
+    // the wrapper reloads the file when its mtime, in whole seconds, has changed
     let old = std::time::UNIX_EPOCH + Duration::from_hours(1);
     let file = std::fs::File::options().write(true).open(&hosts).unwrap();
     file.set_modified(old).unwrap();

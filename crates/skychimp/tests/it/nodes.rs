@@ -5,7 +5,7 @@ use skychimp_smtp::testing::{Action, Script, Step};
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home, assert_once_each};
 
-/// R17, R21: two services on one database: one run, one letter per recipient, and both work.
+/// R17, R21: two services on one database share a run and send one letter per recipient.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_services_never_double() {
     let server = Script::new()
@@ -33,7 +33,7 @@ async fn two_services_never_double() {
     );
 }
 
-/// R16: `send due` beside a running service, and a second one beside it, never double a letter.
+/// R16: two `send due` next to a running service never double a letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn send_due_beside_a_service_never_doubles() {
     let server = Script::new()
@@ -62,7 +62,7 @@ async fn send_due_beside_a_service_never_doubles() {
     assert_once_each(&server, 300);
 }
 
-/// A site without engine sends nothing; a worker without site does.
+/// A site without an engine sends nothing; a worker without a site does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn worker_sends_for_a_site_without_engine() {
     let server = Script::new().start().await;
@@ -79,8 +79,9 @@ async fn worker_sends_for_a_site_without_engine() {
     assert_once_each(&server, 5);
 }
 
-/// R17, S2, scenario 17: three workers, one killed again and again and one frozen beyond its lease: nobody is forgotten, second
-/// copies are in doubt in the log, and the frozen one records nothing over its successor when it thaws.
+/// R17, S2, scenario 17: with three workers, one killed repeatedly and one frozen beyond its lease,
+/// no recipient is forgotten, second copies are logged as in doubt, and the frozen worker does not
+/// overwrite its successor's results when it resumes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn workers_are_killed_and_frozen() {
     const PEOPLE: usize = 3_000;
@@ -94,7 +95,7 @@ async fn workers_are_killed_and_frozen() {
         .await;
     let mut home = Home::sending_to(&server).await;
     if home.database().url().starts_with("sqlite") {
-        // one machine, one process: see `docs/operating.md`
+        // SQLite is for one process on one machine: see `docs/operating.md`
         return;
     }
     home.set("SECRET_KEY", "0123456789abcdef0123456789abcdef");
@@ -127,7 +128,7 @@ async fn workers_are_killed_and_frozen() {
     let ledger = home.settle(&mailing, &server).await;
     assert_eq!(ledger.sent, PEOPLE);
     assert!(ledger.in_doubt > 0, "{ledger:?}");
-    // what is in doubt because of a kill is what the journal says was in flight
+    // letters left in doubt by a kill are those in flight according to the journal
     let interrupted = home
         .log(&mailing)
         .iter()

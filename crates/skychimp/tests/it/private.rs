@@ -1,4 +1,4 @@
-//! Files of the service are their owner's alone.
+//! The service's files are accessible only to their owner.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::service::Service;
 use crate::support::{Ended, bare, ended};
 
-/// The program in a folder with a data folder, started with a umask.
+/// Prepares the program in a directory, started with a umask.
 fn with_umask(folder: &Path, umask: &str, arguments: &[&str]) -> Command {
     let program = bare(folder, arguments);
     let mut command = Command::new("sh");
@@ -42,7 +42,7 @@ fn create_user(folder: &Path, umask: &str) -> Ended {
     ended(with_umask(folder, umask, &arguments), "correct horse\n")
 }
 
-/// Everything in a folder, itself included.
+/// Lists a directory and everything in it, recursively.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in fs::read_dir(folder).unwrap() {
@@ -77,7 +77,8 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// R5: whatever the umask, everything that the program makes is its owner's alone, also in a folder that was made for it.
+/// R5: everything the program creates is private whatever the umask, even in an existing data
+/// directory with mode 755.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_files_are_private_whatever_the_umask() {
     for umask in ["022", "000"] {
@@ -101,7 +102,7 @@ async fn new_files_are_private_whatever_the_umask() {
     }
 }
 
-/// R5: an installation of an older version is tightened when the service starts, and one line says so.
+/// R5: the files of an older installation are tightened at start, and one log line says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_installations_are_tightened_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,8 +119,8 @@ async fn older_installations_are_tightened_at_the_start() {
     assert_eq!(said.matches("their owner's alone").count(), 1, "{said}");
 }
 
-/// R5: what is somebody else's is told and left as it is; the service starts all the same. The program looks at a file behind a
-/// link as at somebody else's, so this needs no other user.
+/// R5: other people's files are reported and left unchanged, and the service starts anyway. Link
+/// targets are treated the same way, so the test needs no second user.
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_files_are_told_and_left() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,7 +130,7 @@ async fn foreign_files_are_told_and_left() {
     fs::rename(data.join("skychimp.db"), &foreign).unwrap();
     chmod(&foreign, 0o644);
     std::os::unix::fs::symlink(&foreign, data.join("skychimp.db")).unwrap();
-    // only the superuser gives files away
+    // only root can give files away
     let given = data.join("secret.key.old");
     fs::write(&given, "x").unwrap();
     chmod(&given, 0o644);

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::support::{ANN, Home};
 
-/// R8: what an import tells, and that an export imports back unchanged.
+/// R8: an import reports its result, and an export can be imported back unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn import_tells_and_export_imports_back() {
     let home = Home::new().await;
@@ -59,7 +59,7 @@ async fn import_tells_and_export_imports_back() {
     );
 }
 
-/// R8: a file that cannot be imported is refused with a reason and changes nothing.
+/// R8: a file that cannot be imported is rejected with a reason and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn useless_files_are_refused() {
     let home = Home::new().await;

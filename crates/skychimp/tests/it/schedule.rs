@@ -9,7 +9,8 @@ fn schedule(arguments: &[&str]) -> Ended {
     ended(bare(folder.path(), &all), "")
 }
 
-/// R10: month ends come from the anchor, and come back.
+/// R10: a monthly schedule that starts on the 31st uses the last day of shorter months and then
+/// returns to the 31st.
 #[test]
 fn months_keep_their_last_day() {
     let moments = schedule(&[
@@ -32,7 +33,8 @@ fn months_keep_their_last_day() {
     );
 }
 
-/// R10: across a change of the clocks the wall time stays; one that does not exist moves to the first moment after.
+/// R10: local time stays the same when clocks change. A time that does not exist moves to the first
+/// that does.
 #[test]
 fn days_follow_the_wall_clock() {
     let moments = schedule(&[
@@ -56,7 +58,8 @@ fn days_follow_the_wall_clock() {
     );
 }
 
-/// R9, R20: a start with an offset is read in the zone; nothing is due at or after the end.
+/// R9, R20: a start with an offset is converted to the zone, and nothing is due at or after the
+/// end.
 #[test]
 fn the_end_is_the_end() {
     let moments = schedule(&[
@@ -75,7 +78,8 @@ fn the_end_is_the_end() {
     );
 }
 
-/// R10: wrong use ends with 2 and names the flag; a wrong configuration does not matter to a pure command.
+/// R10: wrong usage exits with 2 and names the flag. An invalid configuration does not matter to
+/// this command.
 #[test]
 fn wrong_schedules_are_refused() {
     let wrong = |arguments: &[&str]| schedule(arguments).with_code(2).stderr;

@@ -7,13 +7,14 @@ use skychimp_smtp::testing::{Action, Script, Step};
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home, assert_once_each, copies};
 
-/// R12, R13, R16, R24: from the message to the log by commands; failed deliveries give exit code 3.
+/// R12, R13, R16, R24: commands lead from the message to the log; failed deliveries give exit code
+/// 3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mailing_is_sent_by_commands() {
     let server = Script::new()
         .on(|at| match (at.step, at.address.as_str()) {
             (Step::Rcpt, "r2@example.com") => Action::reply("550 5.1.1 no such mailbox"),
-            // greylisting: the second try is taken
+            // greylisting: accepted on the second try
             (Step::Rcpt, "r3@example.com") if at.nth <= 5 => {
                 Action::reply("450 4.2.0 come back later")
             }
@@ -80,13 +81,13 @@ async fn mailing_is_sent_by_commands() {
     let failed = home.json(&["log", &mailing, "--state", "failed", "--format", "json"]);
     assert_eq!(failed.as_array().unwrap().len(), 1);
     assert_eq!(failed[0]["recipient"], "r2@example.com");
-    // again: nothing happens
+    // repeating the command sends nothing
     home.run(&["send", "mailing", &mailing, "--wait", "--json"])
         .with_code(3);
     assert_once_each(&server, 4);
 }
 
-/// R13: the columns of the log.
+/// R13: the log has its columns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn log_has_its_columns() {
     let server = Script::new().start().await;
@@ -104,7 +105,7 @@ async fn log_has_its_columns() {
     assert_eq!(log.lines().count(), 2);
 }
 
-/// R16, R17: without --wait what the mail server deferred stays in the queue; `send due` takes it up when it is due.
+/// R16, R17: without --wait, deferred letters stay in the queue, and a later `send due` sends them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deferred_letters_stay_for_the_next_time() {
     let server = Script::new()
@@ -135,11 +136,12 @@ async fn deferred_letters_stay_for_the_next_time() {
     );
     assert_eq!(second["runs"][0]["mailing"], mailing.as_str());
     assert_once_each(&server, 3);
-    // nothing is due any more
+    // nothing more is due
     assert_eq!(home.json(&["send", "due", "--json"])["planned"], 0);
 }
 
-/// R16, R27: a mail server that is down does not hold `send due` for ever, and nobody fails.
+/// R16, R27: a mail server that is down neither blocks `send due` forever nor makes deliveries
+/// fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_fails_when_the_mail_server_is_down() {
     let server = Script::new().start().await;
@@ -150,7 +152,7 @@ async fn nobody_fails_when_the_mail_server_is_down() {
     let due = due.with_code(1);
     assert!(due.stderr.contains("does not answer"), "{due:?}");
     assert_eq!(due.json()["remaining"], 3);
-    // with --wait it waits, until it is told to stop
+    // with --wait it waits until it is stopped
     let mut child = home
         .command(&["send", "mailing", &mailing, "--wait"])
         .stdout(std::process::Stdio::null())
@@ -172,7 +174,7 @@ async fn nobody_fails_when_the_mail_server_is_down() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
-/// R9, R19, R21: a start ahead begins by itself, within a second.
+/// R9, R19, R21: a mailing with a future start begins within a second of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn future_start_begins_within_a_second() {
     let server = Script::new().start().await;
@@ -204,20 +206,21 @@ async fn future_start_begins_within_a_second() {
     assert_once_each(&server, 2);
 }
 
-/// R17, R21: what became due while nothing ran is caught up once, however many moments were missed.
+/// R17, R21: due times missed while nothing ran are caught up with one run, however many there
+/// were.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn missed_moments_are_caught_up_once() {
     let server = Script::new().start().await;
     let home = Home::sending_to(&server).await;
     let message = home.fill(2);
     let clock = Clock::system();
-    // a service that was stopped before the start
+    // a service stopped before the start
     Service::start(home.command(&["serve", "--json"]))
         .stop()
         .done();
     let start = clock.now() + Duration::from_secs(1);
     let once = home.mailing(&message, &["--start", &start.to_string(), "--run"]);
-    // and one that missed three days
+    // and a daily mailing that missed three days
     let daily = clock.now() - Duration::from_hours(75);
     let daily = home.mailing(
         &message,
@@ -240,7 +243,7 @@ async fn missed_moments_are_caught_up_once() {
     );
 }
 
-/// R11, R22: pause stops, resume goes on, cancel ends; by command, while the service runs.
+/// R11, R22: commands pause, resume and cancel a mailing while the service runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mailing_is_steered_by_commands() {
     let server = Script::new()
@@ -284,7 +287,7 @@ async fn mailing_is_steered_by_commands() {
     );
 }
 
-/// R30: the mailing of somebody who may not send neither leaves nor holds the command.
+/// R30: the mailing of a user who may not send is neither sent nor does it block the command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn unverified_users_do_not_send() {
     let server = Script::new().start().await;
@@ -337,7 +340,7 @@ async fn unverified_users_do_not_send() {
         arguments.extend(more);
         home.run(&arguments)
     };
-    // R32: another's message is as good as none
+    // R32: someone else's message does not exist for this user
     create(&message, &[]).with_code(2);
     create(&own, &["--run"]).with_code(2);
     let mailing = create(&own, &[]).done().json()["id"]
@@ -352,7 +355,7 @@ async fn unverified_users_do_not_send() {
     assert_eq!(server.accepted().len(), 0);
 }
 
-/// R12: a message with a wrong personal field is refused where it is, with exit code 2.
+/// R12: a message with an invalid personal field is rejected with its position and exit code 2.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_messages_are_refused() {
     let home = Home::new().await;
@@ -373,7 +376,7 @@ async fn wrong_messages_are_refused() {
     create("x", &["--html", "none.html"]).with_code(1);
 }
 
-/// Without a mail server letters go to the sandbox, from where a later site takes them.
+/// Without a mail server, letters go to the sandbox, and a site started later shows them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn letters_without_mail_server_wait_for_the_site() {
     let home = Home::new().await;
@@ -394,7 +397,7 @@ async fn letters_without_mail_server_wait_for_the_site() {
     service.stop().done();
 }
 
-/// Memory stays flat while a big mailing goes out.
+/// Memory stays bounded while a large mailing is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn memory_stays_flat() {
     const PEOPLE: usize = 20_000;

@@ -25,7 +25,8 @@ fn create<'a>(name: &'a str, port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     arguments
 }
 
-/// R5, R25: a server is added, shown, changed, tested, switched off and deleted by commands; its password never comes back.
+/// R5, R25: commands add, show, change, test, disable and delete a server, and never show its
+/// password.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_kept_by_commands() {
     let server = Script::new().auth("robot", "s3cret").start().await;
@@ -102,7 +103,7 @@ async fn servers_are_kept_by_commands() {
     );
 }
 
-/// The server in the configuration is among the others, and is not changed by commands.
+/// The server in the configuration is listed with the others and cannot be changed by commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn configuration_is_shown_and_not_changed() {
     let server = Script::new().start().await;
@@ -117,7 +118,8 @@ async fn configuration_is_shown_and_not_changed() {
     home.run(&["server", "test", "configuration"]).done();
 }
 
-/// R16, R25: without `smtp_url` letters go over the servers in the database, and not into the sandbox.
+/// R16, R25: without `smtp_url`, letters are sent through the servers in the database, not to the
+/// sandbox.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn letters_go_over_the_servers_in_the_database() {
     let server = Script::new().start().await;
@@ -134,7 +136,7 @@ async fn letters_go_over_the_servers_in_the_database() {
     assert_eq!(list[0]["today"]["sent"], 20);
 }
 
-/// S10: the rate of a server holds for two processes together.
+/// S10: the rate limit of a server applies to two processes together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_processes_keep_one_rate() {
     let arrivals: std::sync::Arc<Mutex<Vec<Instant>>> = std::sync::Arc::default();
@@ -162,6 +164,6 @@ async fn two_processes_keep_one_rate() {
     assert_once_each(&server, 120);
     let arrivals = arrivals.lock();
     let span = *arrivals.iter().max().unwrap() - *arrivals.iter().min().unwrap();
-    // 119 intervals of 25 ms; a busy machine only makes it longer, but for the first one
+    // 119 intervals of 25 ms; a busy machine only makes it longer, except for the first one
     assert!(span >= Duration::from_millis(119 * 25 * 9 / 10), "{span:?}");
 }

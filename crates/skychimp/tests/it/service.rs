@@ -1,4 +1,4 @@
-//! A running `serve` or `worker`.
+//! A running `serve` or `worker` process.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -9,20 +9,20 @@ use serde_json::Value;
 
 use crate::support::Ended;
 
-/// Nothing in these tests takes longer.
+/// Time limit of every wait.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A process of the program that runs until it is told to stop, or killed when the test ends.
+/// A process of the program that runs until it is stopped. Dropping it kills it.
 pub struct Service {
     child: Child,
     stderr: Receiver<String>,
     said: String,
-    /// The site's address, `http://127.0.0.1:PORT`.
+    /// URL of the site, `http://127.0.0.1:PORT`.
     pub url: String,
 }
 
 impl Service {
-    /// Starts `serve --json` on any free port and waits until it answers.
+    /// Starts `serve --json` on any free port and waits until it has printed its URL.
     #[track_caller]
     pub fn start(mut command: Command) -> Self {
         let mut child = command
@@ -51,9 +51,9 @@ impl Service {
         service
     }
 
-    /// What it said on stderr up to now.
+    /// Everything it has written to stderr so far.
     pub fn listen(&mut self) -> &str {
-        // a process that ended says its last words within moments
+        // the last lines of a process that has ended arrive with a short delay
         while let Ok(line) = self.stderr.recv_timeout(Duration::from_millis(50)) {
             self.said.push_str(&line);
             self.said.push('\n');
@@ -70,14 +70,14 @@ impl Service {
         assert!(sent.success());
     }
 
-    /// Asks it to stop and waits until it has; returns how.
+    /// Sends SIGTERM, waits for the end and returns how it ended.
     #[track_caller]
     pub fn stop(mut self) -> Ended {
         self.signal("TERM");
         self.wait()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends.
     #[track_caller]
     pub fn wait(&mut self) -> Ended {
         let started = Instant::now();
@@ -99,13 +99,13 @@ impl Service {
         }
     }
 
-    /// Ends it as a power failure would.
+    /// Kills it, as a power failure would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// The most memory it ever held, in MiB.
+    /// Peak memory, in MiB.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status
@@ -116,7 +116,7 @@ impl Service {
         kib / 1024
     }
 
-    /// A page of the site, without its headers; the status code stands in front.
+    /// Gets a page of the site: status line, headers and body.
     pub fn get(&self, path: &str) -> String {
         get(self.url.strip_prefix("http://").unwrap(), path).unwrap()
     }
@@ -130,7 +130,7 @@ impl Drop for Service {
     }
 }
 
-/// What a site answers; nothing while nobody listens there.
+/// Gets a page: status line, headers and body. `None` while nothing listens there.
 pub fn get(address: &str, path: &str) -> Option<String> {
     use std::io::Write as _;
     let mut stream = std::net::TcpStream::connect(address).ok()?;
@@ -153,7 +153,7 @@ fn follow(stderr: ChildStderr) -> Receiver<String> {
     receiver
 }
 
-/// Asks again and again until the answer is yes.
+/// Polls until the condition holds; fails the test after [`PATIENCE`].
 #[track_caller]
 pub fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let started = Instant::now();

@@ -6,7 +6,7 @@ use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
 use crate::service::{Service, eventually};
 use crate::support::{Home, assert_once_each, copies};
 
-/// A mail server that takes its time at the final dot.
+/// Starts a mail server that is slow to acknowledge letters.
 async fn slow(time: Duration) -> ScriptedServer {
     Script::new()
         .on(move |at| match at.step {
@@ -17,7 +17,8 @@ async fn slow(time: Duration) -> ScriptedServer {
         .await
 }
 
-/// R6: SIGTERM hands back what has not left; another process goes on, and no letter is doubled.
+/// R6: SIGTERM returns unsent letters to the queue, another process continues, and no letter is
+/// doubled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sigterm_hands_letters_back() {
     let server = slow(Duration::from_millis(50)).await;
@@ -33,7 +34,7 @@ async fn sigterm_hands_letters_back() {
     assert_once_each(&server, 300);
 }
 
-/// R6: the second signal ends at once.
+/// R6: a second signal ends the program immediately.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn second_signal_ends_at_once() {
     let server = slow(Duration::from_mins(1)).await;
@@ -47,7 +48,8 @@ async fn second_signal_ends_at_once() {
     assert_eq!(service.wait().code, 130);
 }
 
-/// S2: killed in the middle, a run finishes by itself after the restart; only letters in doubt may be doubled.
+/// S2: a run interrupted by kills finishes after a restart, and only letters in doubt may be
+/// doubled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_run_finishes_after_restart() {
     let server = slow(Duration::from_millis(30)).await;
@@ -87,7 +89,7 @@ async fn killed_run_finishes_after_restart() {
     assert_eq!((&shown["sent"], &shown["failed"]), (&300.into(), &0.into()));
 }
 
-/// R6: a port that is taken is told, with exit code 1.
+/// R6: a port that is in use is reported with exit code 1.
 #[tokio::test(flavor = "multi_thread")]
 async fn taken_port_is_told() {
     let home = Home::new().await;
@@ -100,7 +102,7 @@ async fn taken_port_is_told() {
     );
 }
 
-/// R28: the health pages answer, with a mail server that is silent and a run under way.
+/// R28: the health endpoints answer while the mail server is silent and a run is in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn health_is_told_while_the_mail_server_is_silent() {
     let server = Script::new()

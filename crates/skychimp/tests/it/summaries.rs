@@ -2,7 +2,7 @@ use crate::service::{Service, eventually};
 use crate::support::{ANN, Home};
 use skychimp_smtp::testing::{Action, Script, Step};
 
-/// R2, R29: after a run the service writes to the owner, over the same mail server, exactly once.
+/// R2, R29: after a run, the service sends its owner one summary through the same mail server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_owner_reads_what_became_of_a_run() {
     let server = Script::new()
@@ -26,7 +26,7 @@ async fn the_owner_reads_what_became_of_a_run() {
     eventually("there is another one", || to_ann().len() == 2);
     service.stop().done();
     let letters = to_ann();
-    // who does not exist gets no second letter
+    // a recipient who does not exist gets no second letter
     let told = ["4 of 5 letters", "4 of 4 letters"];
     for ((mailing, letter), told) in [first, second].iter().zip(&letters).zip(told) {
         let text = String::from_utf8_lossy(&letter.data).replace("=\r\n", "");

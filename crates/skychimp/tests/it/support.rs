@@ -1,4 +1,4 @@
-//! Running the program.
+//! Helpers for running the program.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::testing::{Ledger, TestDb, settle};
 use skychimp_smtp::testing::ScriptedServer;
 
-/// A folder and an empty database in which the program is run.
+/// A directory and an empty database for the program to use.
 pub struct Home {
     folder: tempfile::TempDir,
     database: TestDb,
@@ -22,16 +22,16 @@ pub struct Home {
 /// How a command ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The exit code; `-1` after a signal.
+    /// Exit code; `-1` after a signal.
     pub code: i32,
-    /// What stood on stdout.
+    /// Everything written to stdout.
     pub stdout: String,
-    /// What stood on stderr.
+    /// Everything written to stderr.
     pub stderr: String,
 }
 
 impl Home {
-    /// On SQLite, or on PostgreSQL when `TEST_DATABASE_URL` names a server.
+    /// On SQLite, or on PostgreSQL if `TEST_DATABASE_URL` names a server.
     pub async fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -40,7 +40,7 @@ impl Home {
         }
     }
 
-    /// With a mail server, quick retries and a short lease.
+    /// With a mail server, short retry delays and a short lease.
     pub async fn sending_to(server: &ScriptedServer) -> Self {
         let mut home = Self::new().await;
         home.set("SMTP_URL", &server.url("connections=4"));
@@ -50,30 +50,30 @@ impl Home {
         home
     }
 
-    /// A setting of every command that follows.
+    /// Sets a setting, named without its prefix, for all following commands.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings
             .push((format!("SKYCHIMP_{name}"), value.into()));
     }
 
-    /// A file in the working folder of the program.
+    /// Path of a file in the program's working directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Writes a file there.
+    /// Writes a file there and returns its path.
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    /// The database, for looking behind the program's back.
+    /// The database, for direct access.
     pub fn database(&self) -> &TestDb {
         &self.database
     }
 
-    /// The program, ready to be run with arguments.
+    /// The program with these arguments, ready to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare(self.folder.path(), arguments);
         command.env("SKYCHIMP_DATABASE_URL", self.database.url());
@@ -91,12 +91,12 @@ impl Home {
         ended(self.command(arguments), stdin)
     }
 
-    /// Runs it, expects 0, and reads its stdout as JSON.
+    /// Runs it, expects exit code 0, and parses its stdout as JSON.
     pub fn json(&self, arguments: &[&str]) -> Value {
         self.run(arguments).done().json()
     }
 
-    /// Makes a verified user.
+    /// Creates a verified user.
     pub fn user(&self, email: &str) {
         let arguments = [
             "user",
@@ -113,7 +113,8 @@ impl Home {
         self.run_with(&arguments, "correct horse\n").done();
     }
 
-    /// Makes Ann, a list of `count` people `r1@example.com`, … and a message; returns the message's id.
+    /// Creates Ann, a list with `count` recipients `r1@example.com`, … and a message. Returns the
+    /// message's id.
     pub fn fill(&self, count: usize) -> String {
         self.user(ANN);
         let mut csv = String::from("email,name,city\n");
@@ -149,7 +150,7 @@ impl Home {
         self.json(&create)["id"].as_str().unwrap().to_owned()
     }
 
-    /// Plans a mailing of that message to that list; returns its id.
+    /// Creates a mailing of that message to that list and returns its id.
     pub fn mailing(&self, message: &str, more: &[&str]) -> String {
         let mut arguments = vec![
             "mailing",
@@ -167,17 +168,17 @@ impl Home {
         self.json(&arguments)["id"].as_str().unwrap().to_owned()
     }
 
-    /// What `mailing show` tells.
+    /// Output of `mailing show`.
     pub fn show(&self, mailing: &str) -> Value {
         self.json(&["mailing", "show", mailing, "--owner", ANN, "--json"])
     }
 
-    /// Holds every letter of a mailing's only run against what the server took.
+    /// Compares every letter of a mailing's only run with what the server accepted.
     pub async fn settle(&self, mailing: &str, server: &ScriptedServer) -> Ledger {
         self.settle_in(&self.database, mailing, server).await
     }
 
-    /// The same in another database than this home's.
+    /// Does the same in a database other than this home's.
     pub async fn settle_in(&self, db: &Db, mailing: &str, server: &ScriptedServer) -> Ledger {
         let run = self.show(mailing)["run"].as_str().unwrap().parse().unwrap();
         let mut tx = db.read().await.unwrap();
@@ -187,7 +188,7 @@ impl Home {
         settle(db, ann.id, run, copies).await.unwrap()
     }
 
-    /// The rows of `log --format csv`, each a map by column.
+    /// Rows of `log --format csv`, each as a map by column name.
     pub fn log(&self, mailing: &str) -> Vec<HashMap<String, String>> {
         let log = self.run(&["log", mailing, "--format", "csv"]).done().stdout;
         csv::Reader::from_reader(log.as_bytes())
@@ -197,10 +198,10 @@ impl Home {
     }
 }
 
-/// The owner of everything in these tests.
+/// Owner of everything in these tests.
 pub const ANN: &str = "ann@example.org";
 
-/// How often each recipient got a letter. What the owner gets is about runs, and none of them.
+/// Letters accepted per recipient. Summaries to the owner are not counted.
 pub fn copies(server: &ScriptedServer) -> BTreeMap<String, usize> {
     let mut copies = BTreeMap::new();
     for recipient in server.recipients() {
@@ -210,7 +211,7 @@ pub fn copies(server: &ScriptedServer) -> BTreeMap<String, usize> {
     copies
 }
 
-/// Asserts that `count` people got exactly one letter each.
+/// Asserts that exactly `count` recipients got exactly one letter each.
 #[track_caller]
 pub fn assert_once_each(server: &ScriptedServer, count: usize) {
     let copies = copies(server);
@@ -219,7 +220,7 @@ pub fn assert_once_each(server: &ScriptedServer, count: usize) {
     assert_eq!(copies.len(), count);
 }
 
-/// The program in a folder, with nothing of our own environment's settings.
+/// The program in a directory, without the settings in our own environment.
 pub fn bare(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skychimp"));
     command.args(arguments).current_dir(folder);
@@ -239,7 +240,7 @@ pub fn ended(mut command: Command, stdin: &str) -> Ended {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // a program that does not read it may be gone already
+    // a program that does not read stdin may have ended already
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     child.wait_with_output().unwrap().into()
 }
@@ -255,20 +256,20 @@ impl From<Output> for Ended {
 }
 
 impl Ended {
-    /// Expects 0.
+    /// Expects exit code 0.
     #[track_caller]
     pub fn done(self) -> Self {
         self.with_code(0)
     }
 
-    /// Expects a code.
+    /// Expects an exit code.
     #[track_caller]
     pub fn with_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// The data on stdout.
+    /// Parses stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))

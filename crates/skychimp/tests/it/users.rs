@@ -4,7 +4,7 @@ use skychimp_core::testing::outbox;
 
 use crate::support::Home;
 
-/// R30: an account made by the command, its password from stdin.
+/// R30: a command creates an account once, with its password from stdin.
 #[tokio::test]
 async fn user_is_created_once() {
     let home = Home::new().await;
@@ -50,7 +50,7 @@ async fn user_is_created_once() {
     assert!(bob.verified_at.is_some() && bob.role == Role::User);
 }
 
-/// R30: what is wrong is named, with exit code 2.
+/// R30: invalid values are named, with exit code 2.
 #[tokio::test]
 async fn wrong_accounts_are_refused() {
     let home = Home::new().await;
@@ -81,7 +81,8 @@ async fn wrong_accounts_are_refused() {
     assert!(create("x@example.org", "king", "correct horse").contains("content_manager"));
 }
 
-/// R36, R38, R39: the operator lists, blocks, unblocks and verifies accounts and gives roles; each act is in the log.
+/// R36, R38, R39: the operator lists, blocks, unblocks and verifies accounts and changes roles.
+/// Each action is in the audit log.
 #[tokio::test]
 async fn operator_moderates() {
     let home = Home::new().await;
@@ -183,7 +184,7 @@ async fn log(home: &Home) -> Vec<Audit> {
     Audit::page(&mut tx, &all, 50).await.unwrap()
 }
 
-/// Makes an account that is not verified.
+/// Creates an unverified account.
 fn create(home: &Home, email: &str, role: &str) {
     let create = "user create --name Bob --password-stdin --email";
     let mut arguments: Vec<_> = create.split(' ').collect();
@@ -191,7 +192,8 @@ fn create(home: &Home, email: &str, role: &str) {
     home.run_with(&arguments, "correct horse\n").done();
 }
 
-/// R30: the operator sets a password by the rules of the pages; browsers are logged out, and a letter tells.
+/// R30: the operator sets a password by the same rules as on the site. Browsers are logged out, and
+/// the user gets a letter.
 #[tokio::test]
 async fn operator_sets_a_password() {
     let home = Home::new().await;
@@ -214,7 +216,8 @@ async fn operator_sets_a_password() {
     assert_eq!(letters.last().unwrap().kind, "password-changed");
 }
 
-/// R8, R30: the operator exports what an account owns and deletes it, after reading what goes with it.
+/// R8, R30: the operator exports what an account owns, sees what a deletion would remove, and
+/// deletes it.
 #[tokio::test]
 async fn operator_exports_and_deletes() {
     let home = Home::new().await;

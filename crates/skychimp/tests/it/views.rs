@@ -1,4 +1,4 @@
-//! Two processes of the site on one database, as their readers meet them.
+//! Two processes of the site on one database, as their readers see them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -47,7 +47,7 @@ impl<'a> Author<'a> {
         id
     }
 
-    /// Changes the text, or takes the post down.
+    /// Changes the text, or unpublishes the post.
     async fn change(&self, id: PostId, body: Option<&str>) {
         let now = Clock::system().now();
         let mut tx = self.0.write().await.unwrap();
@@ -77,7 +77,7 @@ impl<'a> Author<'a> {
     }
 }
 
-/// Reads a page so many times on one connection.
+/// Requests a page `times` times over one connection.
 fn read(url: &str, path: &str, times: usize) {
     let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -98,7 +98,8 @@ fn read(url: &str, path: &str, times: usize) {
     }
 }
 
-/// R49: ten thousand views at once on two nodes are ten thousand, also those of the last moment before the stop.
+/// R49: ten thousand concurrent views on two nodes are counted exactly, including the last ones
+/// before the shutdown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_views_are_ten_thousand() {
     let mut home = Home::new().await;
@@ -122,7 +123,7 @@ async fn ten_thousand_views_are_ten_thousand() {
     assert_eq!(author.views(id).await, 10_000);
 }
 
-/// R57: what one process changes, the other shows at once, and no longer shows at once.
+/// R57: a change made by one process is visible in the other immediately.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn changes_hold_in_other_processes_at_once() {
     let mut home = Home::new().await;

@@ -1,4 +1,4 @@
-//! The reply parser: any octets, in pieces of any size.
+//! The reply parser, with any octets in chunks of any size.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {

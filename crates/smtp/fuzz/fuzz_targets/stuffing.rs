@@ -1,4 +1,4 @@
-//! The writer that doubles dots: any octets, in pieces of any size.
+//! Dot-stuffing, with any octets in chunks of any size.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {

@@ -7,16 +7,16 @@ use url::Url;
 
 use super::{Credentials, Login, Server, Timeouts, Tls};
 
-/// What may follow the `?` of a URL.
+/// Permitted query keys.
 const KEYS: &str = "tls, connections, rate, messages, hello, pipelining, auth, token_file, \
     timeout_connect, timeout_greeting, timeout_command, timeout_mail, timeout_rcpt, timeout_data, \
     timeout_block, timeout_dot, timeout_quit";
 
-/// A mail server URL that cannot be used. The message names the part and never shows the password.
+/// An invalid mail server URL. The message names the part and never contains the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("mail server URL, {part}: {reason}")]
 pub struct UrlError {
-    /// The part that is wrong, such as `port` or `query key "rate"`.
+    /// The invalid part, such as `port` or `query key "rate"`.
     pub part: String,
     /// What is wrong with it.
     pub reason: String,
@@ -32,22 +32,23 @@ impl UrlError {
 }
 
 impl Server {
-    /// Reads `smtp://user:pass@host:587?tls=required&connections=50&rate=100` or `smtps://…`.
+    /// Parses `smtp://user:pass@host:587?tls=required&connections=50&rate=100` or `smtps://…`.
     ///
-    /// | part | meaning, and its value when it is missing |
-    /// |---|---|
-    /// | port | 587 with credentials, else 25; `smtps` 465 |
-    /// | `tls` | `required`, `opportunistic`, `none`; credentials to another machine require it, else opportunistic |
-    /// | `connections` | at a time, 1 to 1000; 20 |
-    /// | `rate` | letters per second, decimals allowed; no limit |
-    /// | `messages` | letters per connection; no limit |
-    /// | `hello` | our name in EHLO; our address |
-    /// | `pipelining` | `off` for a server that offers it and cannot do it; `on` |
-    /// | `auth` | `password`, or `xoauth2`: the password is an access token; `password` |
-    /// | `token_file` | a file that holds the access token, in place of a password |
-    /// | `timeout_connect`, `_greeting`, `_command`, `_mail`, `_rcpt`, `_data`, `_block`, `_dot`, `_quit` | `90s`, `10m`; those of [`Timeouts`] |
+    /// | part | meaning | default |
+    /// |---|---|---|
+    /// | port | TCP port | 587 with credentials, otherwise 25; `smtps`: 465 |
+    /// | `tls` | `required`, `opportunistic` or `none` | see below |
+    /// | `connections` | simultaneous connections, 1 to 1000 | 20 |
+    /// | `rate` | letters per second, may be a fraction | no limit |
+    /// | `messages` | letters per connection | no limit |
+    /// | `hello` | the name sent in EHLO | our address |
+    /// | `pipelining` | `off` for a server that offers it but fails at it | `on` |
+    /// | `auth` | `password`, or `xoauth2` if the password is an access token | `password` |
+    /// | `token_file` | file with the access token, instead of a password | none |
+    /// | `timeout_*` | e.g. `90s`, `10m`; one per field of [`Timeouts`] | as there |
     ///
-    /// User name and password are percent-encoded. Unknown keys are errors.
+    /// `tls` defaults to `required` with credentials for another host, otherwise to
+    /// `opportunistic`. User name and password are percent-encoded. Unknown keys are errors.
     pub fn from_url(text: &str) -> Result<Self, UrlError> {
         let url =
             Url::parse(text).map_err(|error| UrlError::new("as a whole", error.to_string()))?;
@@ -114,7 +115,7 @@ impl Server {
         Ok(server)
     }
 
-    /// One query key; the error is what is wrong with its value.
+    /// Sets one query key; the error says what is wrong with its value.
     fn set(&mut self, key: &str, value: &str, implicit: bool) -> Result<(), String> {
         match key {
             "tls" => {
@@ -201,7 +202,7 @@ impl Server {
 }
 
 impl Timeouts {
-    /// That of a phase, by the name of its field.
+    /// The timeout of a phase, by field name.
     fn phase(&mut self, name: &str) -> Option<&mut Duration> {
         Some(match name {
             "connect" => &mut self.connect,
@@ -218,7 +219,7 @@ impl Timeouts {
     }
 }
 
-/// A whole number with its unit: `500ms`, `90s`, `10m`, `1h`.
+/// Parses an integer with its unit: `500ms`, `90s`, `10m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
@@ -262,7 +263,7 @@ fn host_of(url: &Url) -> Result<String, UrlError> {
     }
 }
 
-/// `token_file`: there is no password.
+/// `token_file`: no password is expected.
 fn credentials_of(url: &Url, token_file: bool) -> Result<Option<Credentials>, UrlError> {
     let decode = |part: &'static str, text: &str| {
         percent_decode_str(text)
@@ -300,7 +301,7 @@ fn credentials_of(url: &Url, token_file: bool) -> Result<Option<Credentials>, Ur
 mod tests {
     use super::*;
 
-    /// R5, S7
+    /// R5, S7: a URL can set every option of a server.
     #[test]
     fn url_gives_every_setting() {
         let server = Server::from_url(
@@ -318,7 +319,7 @@ mod tests {
         assert_eq!(server.hello.as_deref(), Some("out.example.org"));
     }
 
-    /// S1, hazard 7: what a server needs beyond the usual.
+    /// S1, hazard 7: timeouts can be set and pipelining switched off for servers that need it.
     #[test]
     fn url_gives_time_outs_and_switches() {
         let server = Server::from_url(
@@ -342,7 +343,7 @@ mod tests {
         }
     }
 
-    /// S7
+    /// S7: an access token is given in the URL or in a file.
     #[test]
     fn url_gives_tokens() {
         let token =
@@ -359,7 +360,7 @@ mod tests {
         assert_eq!(file.credentials.unwrap().user, "me@example.org");
     }
 
-    /// S7
+    /// S7: port and encryption default by scheme and credentials.
     #[test]
     fn defaults_follow_scheme_and_credentials() {
         let relay = Server::from_url("smtp://relay.lan").unwrap();
@@ -372,7 +373,7 @@ mod tests {
         assert_eq!((six.name().as_str(), six.tls), ("[::1]:2525", Tls::None));
     }
 
-    /// S7: credentials in clear text only to this machine, and only when asked for.
+    /// S7: clear-text credentials need both a loopback address and `tls=none`.
     #[test]
     fn clear_text_credentials_need_loopback_and_tls_none() {
         assert!(
@@ -392,7 +393,7 @@ mod tests {
         );
     }
 
-    /// R5: the error names the part.
+    /// R5: the error names the invalid part.
     #[test]
     fn errors_name_the_part() {
         let part = |text: &str| Server::from_url(text).unwrap_err().part;
@@ -436,7 +437,7 @@ mod tests {
         assert_eq!(part("smtp://u:p@host?token_file=/t"), "password");
     }
 
-    /// R5: a log of the settings shows no secret.
+    /// R5: logged settings contain no secret.
     #[test]
     fn debug_hides_credentials() {
         let server = Server::from_url("smtp://robot:s3cret@mail.example.org").unwrap();

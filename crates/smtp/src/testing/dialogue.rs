@@ -1,4 +1,4 @@
-//! What the scripted server does on its connections.
+//! The scripted server's side of a session.
 
 use std::collections::HashMap;
 use std::io;
@@ -60,10 +60,10 @@ struct Session<'a> {
     to: Vec<String>,
 }
 
-/// What became of a step.
+/// The result of a step.
 #[derive(PartialEq, Eq)]
 enum Done {
-    /// It was answered with this code; 0 when no reply was given that could be one.
+    /// It was answered with this code; 0 without a valid reply.
     Code(u16),
     End,
 }
@@ -255,7 +255,7 @@ impl Session<'_> {
             "535 5.7.8 wrong user name or password"
         };
         if script_token && !right {
-            // the reason in JSON, which the client answers with an empty line
+            // the reason in JSON, to which the client responds with an empty line
             let reason = STANDARD.encode(r#"{"status":"401"}"#);
             peer.say(format!("334 {reason}\r\n").as_bytes());
             if peer.line().await?.is_none_or(|line| !line.is_empty()) {
@@ -267,7 +267,7 @@ impl Session<'_> {
         Ok(done)
     }
 
-    /// DATA, content and dot; false when the connection ends.
+    /// Handles DATA, content and dot; false if the connection ends.
     async fn data(&mut self, peer: &mut Peer) -> io::Result<bool> {
         let address = self.to.first().cloned().unwrap_or_default();
         let default = if self.to.is_empty() {
@@ -317,7 +317,7 @@ impl Session<'_> {
         Ok(done != Done::End)
     }
 
-    /// Asks the script and does what it says. An empty default is no reply at all.
+    /// Asks the script and acts on its answer. An empty default means no reply.
     async fn step(
         &mut self,
         peer: &mut Peer,
@@ -329,7 +329,8 @@ impl Session<'_> {
         *here += 1;
         let at = {
             let mut log = self.shared.log.lock();
-            // content behind DATA is no command, the next group behind content is ahead of the dot's reply
+            // content behind DATA is not a command; a group behind content is ahead of the dot's
+            // reply
             log.ahead += usize::from(peer.ahead() > 0 && step != Step::Content);
             let nth = log.steps.entry(step).or_default();
             *nth += 1;

@@ -1,4 +1,4 @@
-//! A network between two that is slow or breaks, where the kernel has no means for it.
+//! A proxy that simulates a slow or broken network.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Octets taken at a time.
+/// Octets per read.
 const PIECE: usize = 16 * 1024;
 
-/// Passes connections on to another address. It stops when this is dropped.
+/// Forwards connections to another address. Stops when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -27,7 +27,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Link {
     weather: Mutex<Weather>,
-    /// Counts the cuts: a connection that saw an earlier number is broken.
+    /// Counts the cuts: connections from before the last one are broken.
     cuts: watch::Sender<u64>,
 }
 
@@ -40,11 +40,10 @@ struct Weather {
 }
 
 impl Proxy {
-    /// Listens on a random loopback port and passes on to `target`.
+    /// Listens on a random loopback port and forwards to `target`.
     ///
-    /// # Panics
-    /// When there is no such port: it is for tests.
-    #[expect(clippy::expect_used, reason = "a proxy for tests")]
+    /// # Panics If no port is free.
+    #[expect(clippy::expect_used, reason = "test support")]
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the address of a listener");
@@ -60,28 +59,28 @@ impl Proxy {
         }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Everything takes so long in each direction; half a round trip.
+    /// Sets the delay in each direction, half a round trip.
     pub fn delay(&self, delay: Duration) {
         self.link.weather.lock().delay = delay;
     }
 
-    /// Each connection passes so many octets per second in each direction; `None`: as fast as it goes.
+    /// Limits each connection to this many octets per second in each direction; `None`: no limit.
     pub fn bandwidth(&self, octets: Option<u32>) {
         self.link.weather.lock().bandwidth = octets;
     }
 
-    /// Resets all connections (RST); what was on the way is lost.
+    /// Resets all connections (RST); data in transit is lost.
     pub fn cut(&self) {
         self.link.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Resets all connections, and new ones at once, until [`Proxy::up`].
+    /// Resets all connections, and new ones as soon as they are accepted, until [`Proxy::up`].
     pub fn down(&self) {
         self.link.weather.lock().down = true;
         self.cut();
@@ -128,16 +127,16 @@ async fn connect(mut client: TcpStream, target: SocketAddr, link: &Link) -> io::
         }
     };
     if is_cut {
-        // the end comes as a reset, not as a goodbye
+        // close with a reset instead of a FIN
         client.set_zero_linger()?;
         server.set_zero_linger()?;
     }
     Ok(())
 }
 
-/// One direction, to its end.
+/// Forwards one direction until it ends.
 async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, link: &Link) {
-    // what is on the way; as much as fits into the pipe of a fast and distant link
+    // data in transit; as much as fits into a fast link with a long delay
     let (sender, mut receiver) = mpsc::channel::<(Instant, Bytes)>(64);
     let read = async move {
         let mut buffer = vec![0; PIECE];
@@ -161,7 +160,7 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, link: &Link) {
                 sleep(Duration::from_secs(1) * length / octets.max(1)).await;
             }
         }
-        // the orderly end of one direction; the other one goes on for a while
+        // orderly end of one direction; the other one continues for a while
         let _ = timeout(Duration::from_secs(1), to.shutdown()).await;
     };
     tokio::join!(read, write);

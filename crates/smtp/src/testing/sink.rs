@@ -1,4 +1,4 @@
-//! Postfix's `smtp-sink`: a server that is not ours.
+//! Postfix's `smtp-sink`, an independent server.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ use crate::server::{Server, Tls};
 
 const PROGRAM: &str = "/usr/sbin/smtp-sink";
 
-/// A running `smtp-sink`; it ends when this is dropped.
+/// A running `smtp-sink`. Ends when dropped.
 #[derive(Debug)]
 pub struct Sink {
     child: Child,
@@ -24,9 +24,8 @@ pub struct Sink {
 impl Sink {
     /// Starts it with these options on a random loopback port.
     ///
-    /// # Panics
-    /// When it does not start: it is for tests.
-    #[expect(clippy::expect_used, reason = "a server for tests")]
+    /// # Panics If it does not start.
+    #[expect(clippy::expect_used, reason = "test support")]
     pub async fn start(options: &[&str]) -> Self {
         assert!(
             std::path::Path::new(PROGRAM).exists(),
@@ -38,7 +37,7 @@ impl Sink {
             .port();
         let folder = std::env::temp_dir().join(format!("sink-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for the letters");
-        // as root it wants to become somebody else, who must be able to write here
+        // started as root, it switches to another user, who must be able to write here
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777))
             .expect("the rights of the folder");
         let mut command = Command::new(PROGRAM);
@@ -81,7 +80,7 @@ impl Sink {
         Self::start(&["-D", "letters"]).await
     }
 
-    /// Settings that fit.
+    /// Matching client settings.
     #[must_use]
     pub fn server(&self) -> Server {
         let mut server = Server::new("127.0.0.1", self.port);
@@ -89,7 +88,7 @@ impl Sink {
         server
     }
 
-    /// How many letters each address got. Counts refused ones too: it knows nothing of its own replies.
+    /// Number of letters per address. Includes refused ones: the dump does not record replies.
     #[must_use]
     pub fn copies(&self) -> HashMap<String, usize> {
         let mut copies = HashMap::new();

@@ -1,4 +1,4 @@
-//! A server that misbehaves at random, and a ledger that must close.
+//! A server that misbehaves at random must not upset the accounting.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use skychimp_smtp::{Connection, Outcome};
 
 use crate::letter;
 
-/// What the server of this seed does here: mostly what a good server does.
+/// What the server with this seed does here; mostly it behaves well.
 fn mischief(seed: u64, at: &At) -> Action {
-    // a small mixer (splitmix64): the same seed gives the same server
+    // splitmix64: the same seed gives the same server
     let mut x = seed
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add((at.step as u64) << 32)
@@ -34,7 +34,8 @@ fn mischief(seed: u64, at: &At) -> Action {
     }
 }
 
-/// L, D, R26, R28: whatever the server does, what is said to be sent was taken once, and what was taken is sent or in doubt.
+/// L, D, R26, R28: whatever the server does, a letter reported as sent was accepted once, and an
+/// accepted letter is reported as sent or in doubt.
 #[tokio::test(flavor = "multi_thread")]
 async fn ledger_closes_whatever_the_server_does() {
     let mut seen: HashMap<Outcome, usize> = HashMap::new();

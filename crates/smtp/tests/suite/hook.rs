@@ -1,11 +1,11 @@
-//! The last word of the caller, and asking without sending.
+//! The hook before the content, and probing without sending.
 
 use skychimp_smtp::testing::{Action, Script, Step};
 use skychimp_smtp::{Class, Outcome, Phase};
 
 use crate::{SENT, connect, letter, send, summary};
 
-/// The hook comes once per letter, just before its content, and not for refused ones.
+/// The hook is called once per letter, just before its content, and not for refused letters.
 #[tokio::test]
 async fn hook_comes_just_before_the_content() {
     let server = Script::new()
@@ -29,7 +29,7 @@ async fn hook_comes_just_before_the_content() {
     assert_eq!(called, [(1, 0), (3, 1)]);
 }
 
-/// Scenario 21: a letter that is held back after its 354 leaves nothing behind: no content, no dot, no word.
+/// Scenario 21: a letter withheld after its 354 sends nothing: no content, no dot, no command.
 #[tokio::test]
 async fn letter_that_is_held_back_never_leaves() {
     for script in [Script::new(), Script::new().without_pipelining()] {
@@ -51,7 +51,7 @@ async fn letter_that_is_held_back_never_leaves() {
     }
 }
 
-/// R5: a server is asked whether it would take a letter, without sending one.
+/// R5: a server can be asked whether it would accept a letter, without sending one.
 #[tokio::test]
 async fn probe_sends_nothing() {
     let server = Script::new()
@@ -76,7 +76,7 @@ async fn probe_sends_nothing() {
         probe("stranger@example.org", "near@example.org").await,
         Some((Outcome::Failed, Phase::Mail, Some(553)))
     );
-    // and the connection is as good as before
+    // the connection remains usable
     let report = send(&mut connection, &letter(1)).await;
     assert_eq!(summary(&report), SENT);
     assert_eq!(

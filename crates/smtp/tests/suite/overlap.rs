@@ -1,4 +1,5 @@
-//! The upcoming letter's envelope behind the present content: the hazards of full pipelining.
+//! The envelope of the upcoming letter is sent behind the current content: the hazards of full
+//! pipelining.
 
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{SENT, big_letter, connect, letter, outcomes, send_all, summary};
 
-/// One round trip per letter: all commands of a letter arrive before the reply to the content before it.
+/// One round trip per letter: all commands of a letter arrive before the reply to the previous
+/// content.
 #[tokio::test]
 async fn one_round_trip_per_letter() {
     let server = Script::new()
         .on(|at| match at.step {
-            // the dot's reply lags: what the client waits for must not be sent after it
+            // delays the dot's reply: commands that waited for it would arrive after it
             Step::Dot => Action::delay(Duration::from_millis(20)),
             _ => Action::Default,
         })
@@ -27,11 +29,11 @@ async fn one_round_trip_per_letter() {
     for (accepted, letter) in server.accepted().iter().zip(&letters) {
         assert_eq!(accepted.data, letter.data);
     }
-    // MAIL and RCPT of every letter and the dots of all but the last had something behind them
+    // MAIL and RCPT of every letter and every dot but the last had input behind them
     assert_eq!(server.sent_ahead(), 2 * 10 + 9);
 }
 
-/// Hazard 1, S8: one reply missing: nobody's acceptance is given to a neighbour.
+/// Hazard 1, S8: if a reply is missing, no acceptance is attributed to the wrong letter.
 #[tokio::test]
 async fn missing_reply_puts_the_letter_in_doubt() {
     let server = Script::new()
@@ -74,7 +76,7 @@ async fn missing_reply_in_the_group_closes() {
         let mut connection = connect(&server).await;
         let letters: Vec<_> = (0..3).map(letter).collect();
         let reports = send_all(&mut connection, &letters).await;
-        // which reply is missing cannot be known, so the letter before is in doubt too
+        // it is unknown which reply is missing, so the previous letter is in doubt too
         assert_eq!(
             outcomes(&reports),
             [Outcome::InDoubt, Outcome::NotTried, Outcome::NotTried],
@@ -84,7 +86,7 @@ async fn missing_reply_in_the_group_closes() {
     }
 }
 
-/// Hazard 1: one reply too many closes the connection before another content leaves.
+/// Hazard 1: an extra reply closes the connection before more content is sent.
 #[tokio::test]
 async fn extra_reply_closes() {
     for step in [Step::Mail, Step::Rcpt, Step::Dot] {
@@ -115,7 +117,8 @@ async fn extra_reply_closes() {
     }
 }
 
-/// Hazard 2, fault 4: 250, then 421 for the next MAIL: sent, and the next one untouched.
+/// Hazard 2, fault 4: after a 250 and a 421 for the next MAIL, the letter is sent and the next one
+/// untouched.
 #[tokio::test]
 async fn limit_of_letters_leaves_the_next_untouched() {
     for action in [
@@ -148,7 +151,7 @@ async fn limit_of_letters_leaves_the_next_untouched() {
     }
 }
 
-/// Hazard 3: 421 or the end instead of the reply to the dot: that letter alone is affected.
+/// Hazard 3: 421 or a close instead of the reply to the dot affects that letter only.
 #[tokio::test]
 async fn end_at_the_dot_leaves_the_next_untouched() {
     for (action, outcome) in [
@@ -175,7 +178,8 @@ async fn end_at_the_dot_leaves_the_next_untouched() {
     }
 }
 
-/// Hazard 5: the announced recipient is refused, DATA is taken: lone dot, then on.
+/// Hazard 5: if the announced recipient is refused but DATA accepted, a lone dot ends the
+/// transaction.
 #[tokio::test]
 async fn refused_announcement_ends_with_a_lone_dot() {
     let server = Script::new()
@@ -200,7 +204,8 @@ async fn refused_announcement_ends_with_a_lone_dot() {
     );
 }
 
-/// Hazard 5: MAIL refused but RCPT and DATA taken: a lone dot would be an empty letter to somebody.
+/// Hazard 5: if MAIL is refused but RCPT and DATA accepted, no lone dot is sent: it would be an
+/// empty letter.
 #[tokio::test]
 async fn no_lone_dot_to_an_accepted_recipient() {
     let server = Script::new()
@@ -222,7 +227,7 @@ async fn no_lone_dot_to_an_accepted_recipient() {
     assert_eq!(server.accepted().len(), 1);
 }
 
-/// Hazard 6: a group that is refused as a whole is left by RSET.
+/// Hazard 6: RSET follows a group that was refused as a whole.
 #[tokio::test]
 async fn refused_group_is_left_by_reset() {
     for step in [Step::Mail, Step::Rcpt, Step::Data] {
@@ -253,7 +258,7 @@ async fn refused_group_is_left_by_reset() {
     }
 }
 
-/// Hazard 8: DATA is the last of its group: content follows its 354 only.
+/// Hazard 8: DATA is the last of its group, and content follows only its 354.
 #[tokio::test]
 async fn content_waits_for_the_354() {
     let server = Script::new()
@@ -270,7 +275,7 @@ async fn content_waits_for_the_354() {
     assert_eq!(server.sent_ahead(), 2 * 3 + 2, "nothing behind DATA");
 }
 
-/// Hazard 9: windows full in both directions do not block, and the replies are still in order.
+/// Hazard 9: full windows in both directions do not deadlock, and replies stay in order.
 #[tokio::test]
 async fn full_windows_do_not_block() {
     let long = vec!["250-".to_owned() + &"x".repeat(120); 150].join("\r\n") + "\r\n250 done";
@@ -289,7 +294,8 @@ async fn full_windows_do_not_block() {
     assert!(reports[0].reply.len() <= skychimp_smtp::reply::MAX_TEXT);
 }
 
-/// Hazard 10: the last letter of a connection carries QUIT, and nothing is announced behind it.
+/// Hazard 10: the last letter of a connection is followed by QUIT, and nothing is announced behind
+/// it.
 #[tokio::test]
 async fn last_letter_carries_quit() {
     let server = Script::new().start().await;
@@ -306,7 +312,7 @@ async fn last_letter_carries_quit() {
     assert_eq!(server.count(Step::Mail), 2);
 }
 
-/// Hazard 12, fault 11: the time-outs run per reply, also when replies of a group come one by one.
+/// Hazard 12, fault 11: timeouts run per reply, also if the replies of a group come one by one.
 #[tokio::test]
 async fn timeouts_run_per_reply() {
     let server = Script::new()
@@ -329,7 +335,7 @@ async fn timeouts_run_per_reply() {
     assert_eq!(outcomes(&reports), [Outcome::Sent; 2]);
 }
 
-/// A letter is reported as sent soon after its 250 even when the next recipient is slow.
+/// A letter is reported as sent soon after its 250, even if the next recipient is slow.
 #[tokio::test]
 async fn slow_recipient_does_not_hold_the_report_back() {
     let server = Script::new()
@@ -348,7 +354,7 @@ async fn slow_recipient_does_not_hold_the_report_back() {
     assert_eq!(summary(&report), SENT);
 }
 
-/// The letter after an announcement must be the announced one: any other leaves the connection unused.
+/// After an announcement only the announced letter is sent; any other is not tried.
 #[tokio::test]
 async fn another_letter_than_announced_is_not_sent() {
     let server = Script::new().start().await;
@@ -363,7 +369,7 @@ async fn another_letter_than_announced_is_not_sent() {
     assert_eq!(server.recipients(), ["r1@example.org"]);
 }
 
-/// An announced letter that is given up after all is no empty delivery.
+/// Dropping an announced letter does not deliver an empty one.
 #[tokio::test]
 async fn dropped_announcement_delivers_nothing() {
     let server = Script::new().start().await;
@@ -382,7 +388,7 @@ async fn dropped_announcement_delivers_nothing() {
     );
 }
 
-/// Scenario 21: a letter that was announced behind another one is held back by closing; the one before it is sent.
+/// Scenario 21: an announced letter is withheld by closing; the one before it is sent.
 #[tokio::test]
 async fn announced_letter_can_be_held_back() {
     let server = Script::new().start().await;
@@ -406,7 +412,7 @@ async fn announced_letter_can_be_held_back() {
     );
 }
 
-/// Hazard 11: content, dot, MAIL, RCPT and DATA leave in one write.
+/// Hazard 11: content, dot, MAIL, RCPT and DATA are sent in one write.
 #[tokio::test]
 async fn group_leaves_in_one_write() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! The pool: caps, idle connections, what it learns, rate.
+//! The pool: cap, idle connections, learned limits, rate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,8 @@ use skychimp_smtp::{Class, Outcome, Pool, Report};
 
 use crate::letter;
 
-/// Sends letters `0..count` over `workers` tasks, taking a new lease whenever one ends; untried letters are tried again.
+/// Sends letters `0..count` from `workers` tasks, with a new lease whenever a connection ends;
+/// letters not tried are retried.
 async fn send_many(pool: &Pool, workers: usize, count: u64) -> Vec<Report> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
@@ -68,7 +69,7 @@ fn assert_each_once(server: &ScriptedServer, letters: u64) {
     assert_eq!(found, wanted);
 }
 
-/// S10: never more connections than the cap, and they are used again.
+/// S10: the cap is never exceeded, and connections are reused.
 #[tokio::test(flavor = "multi_thread")]
 async fn cap_holds_and_connections_are_used_again() {
     let server = Script::new().start().await;
@@ -85,7 +86,7 @@ async fn cap_holds_and_connections_are_used_again() {
     assert_eq!(pool.lease().await.unwrap_err().class, Class::Connection);
 }
 
-/// A connection that the server closed while it was idle is not used again.
+/// A connection that the server closed while idle is not reused.
 #[tokio::test]
 async fn closed_idle_connection_is_replaced() {
     let server = Script::new()
@@ -112,7 +113,7 @@ async fn closed_idle_connection_is_replaced() {
     assert_eq!(server.connections(), 2);
 }
 
-/// Idle connections leave by themselves.
+/// Idle connections are closed after a while.
 #[tokio::test]
 async fn idle_connections_are_closed_in_time() {
     let server = Script::new().start().await;
@@ -125,7 +126,7 @@ async fn idle_connections_are_closed_in_time() {
     assert_eq!(pool.status().live, 0);
 }
 
-/// S9: a pool that is dropped says goodbye in the background.
+/// S9: dropping a pool sends QUIT in the background.
 #[tokio::test]
 async fn dropped_pool_says_goodbye() {
     let server = Script::new().start().await;
@@ -135,7 +136,7 @@ async fn dropped_pool_says_goodbye() {
     server.wait_for(Step::Quit, 1).await;
 }
 
-/// Fault 9: the 6th connection is refused: five go on, nobody fails.
+/// Fault 9: if the 6th connection is refused, five continue and no letter fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_connections_lower_the_cap() {
     for refusal in [
@@ -160,7 +161,7 @@ async fn refused_connections_lower_the_cap() {
     }
 }
 
-/// A server that refuses the only connection is an error, not a wait.
+/// If the server refuses the only connection, the lease fails instead of waiting.
 #[tokio::test]
 async fn refusal_without_others_is_told() {
     let server = Script::new()
@@ -173,7 +174,7 @@ async fn refusal_without_others_is_told() {
     assert_eq!(pool.status().live, 0);
 }
 
-/// Faults 4 and 5: a limit of letters per connection is remembered; no letter is deferred.
+/// Faults 4 and 5: a limit of letters per connection is learned, and no letter is deferred.
 #[tokio::test(flavor = "multi_thread")]
 async fn limit_of_letters_is_learned() {
     for cut in [
@@ -200,7 +201,7 @@ async fn limit_of_letters_is_learned() {
     }
 }
 
-/// S10: a configured number of letters per connection.
+/// S10: a configured number of letters per connection is kept.
 #[tokio::test]
 async fn letters_per_connection_are_kept() {
     let server = Script::new().start().await;
@@ -213,7 +214,7 @@ async fn letters_per_connection_are_kept() {
     assert_eq!(server.connections(), 4);
 }
 
-/// S10: the rate is that of the server, not of a connection.
+/// S10: the rate applies to the server, not to each connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn rate_is_kept_over_all_connections() {
     let server = Script::new().start().await;
@@ -227,7 +228,8 @@ async fn rate_is_kept_over_all_connections() {
     assert!(took >= Duration::from_millis(480), "{took:?}");
 }
 
-/// Fault 2: the server dies at every 7th dot: in doubt once each, everything else exactly once.
+/// Fault 2: a server that dies at every 7th dot leaves those letters in doubt; all others are sent
+/// exactly once.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_letters_at_the_dot_are_in_doubt() {
     let server = Script::new()
@@ -246,7 +248,7 @@ async fn only_letters_at_the_dot_are_in_doubt() {
     assert_eq!(count(&reports, Outcome::Deferred), 0);
 }
 
-/// A caller that gives up half-way leaves no broken connection behind.
+/// Dropping a send breaks only its connection, which is not reused.
 #[tokio::test]
 async fn dropped_send_spoils_only_its_connection() {
     let server = Script::new()

@@ -1,4 +1,4 @@
-//! Against a real Postfix, where `tests/services.sh` started one; without it there is nothing to try.
+//! Tests against the real Postfix started by `tests/services.sh`; skipped without it.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn postfix(variable: &str, tls: Tls) -> Option<Server> {
     Some(server)
 }
 
-/// Letters with this word in them among those that Postfix delivered.
+/// Number of letters containing this word that Postfix has delivered.
 fn delivered(word: &str) -> usize {
     let folder = std::env::var("TEST_POSTFIX_MAILDIR").unwrap();
     let Ok(entries) = std::fs::read_dir(folder) else {
@@ -47,7 +47,8 @@ fn marked(word: &str, letter: Letter) -> Letter {
     }
 }
 
-/// S6, S7, hazards: clear text and STARTTLS, overlapped, every letter once.
+/// S6, S7, hazards: with full pipelining, in clear text and with STARTTLS, every letter arrives
+/// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn postfix_takes_every_letter_once() {
     for (tls, word) in [(Tls::None, "mark-clear"), (Tls::Required, "mark-tls")] {
@@ -82,7 +83,7 @@ async fn postfix_takes_every_letter_once() {
     }
 }
 
-/// S4, R26: what Postfix refuses for one recipient is his alone.
+/// S4, R26: Postfix's refusal of one recipient does not affect the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn postfix_refusals_are_told_apart() {
     let Some(server) = postfix("TEST_POSTFIX", Tls::Opportunistic) else {
@@ -126,7 +127,7 @@ async fn postfix_refusals_are_told_apart() {
     );
 }
 
-/// S7: submission with a login; a wrong password is an error of the connection.
+/// S7: submission works with a login; a wrong password is an error of the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn postfix_takes_credentials() {
     let Some(mut server) = postfix("TEST_POSTFIX_SUBMISSION", Tls::Required) else {

@@ -1,4 +1,4 @@
-//! The sandbox takes letters and hands them over.
+//! The sandbox accepts letters and passes them on.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{big_letter, letter, outcomes, send_all};
 
-/// Letters arrive as given, over every way of sending.
+/// Letters arrive unchanged, serial and pipelined.
 #[tokio::test]
 async fn sandbox_hands_letters_over() {
     let found = Arc::new(Mutex::new(Vec::new()));
@@ -40,7 +40,7 @@ async fn sandbox_hands_letters_over() {
     }
 }
 
-/// Strict: the order of commands, bare line feeds.
+/// The sandbox refuses commands out of order and bare line feeds.
 #[tokio::test]
 async fn sandbox_is_strict() {
     let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), |_, _| panic!("a letter"))

@@ -5,7 +5,7 @@ use skychimp_smtp::{Class, Connection, Credentials, Login, Outcome, Phase, Roots
 
 use crate::{connect, letter, outcomes, send_all};
 
-/// S7: STARTTLS and TLS from the first octet, with a verified certificate.
+/// S7: letters are sent over STARTTLS and over implicit TLS, with a verified certificate.
 #[tokio::test]
 async fn letters_go_over_tls() {
     for script in [Script::new().starttls(), Script::new().implicit_tls()] {
@@ -25,7 +25,8 @@ async fn letters_go_over_tls() {
     }
 }
 
-/// S6, fault 16: what was injected before the handshake is dropped, the old capabilities are forgotten.
+/// S6, fault 16: replies injected before the handshake are dropped, and the old capabilities are
+/// forgotten.
 #[tokio::test]
 async fn injected_octets_before_tls_are_dropped() {
     let server = Script::new()
@@ -52,7 +53,7 @@ async fn injected_octets_before_tls_are_dropped() {
     );
 }
 
-/// S7, fault 16: required TLS that cannot be had is an error with its reason, and nothing is sent.
+/// S7, fault 16: if required TLS is not possible, the error gives the reason and nothing is sent.
 #[tokio::test]
 async fn required_tls_is_required() {
     let plain = Script::new().start().await;
@@ -84,7 +85,7 @@ async fn required_tls_is_required() {
     assert_eq!((error.class, error.phase), (Class::Tls, Phase::Tls));
 }
 
-/// Opportunistic TLS takes any certificate and falls back to clear text when it does not work.
+/// Opportunistic TLS accepts any certificate and falls back to clear text if it fails.
 #[tokio::test]
 async fn opportunistic_tls_is_better_than_nothing() {
     let server = Script::new().starttls().expired_certificate().start().await;
@@ -107,7 +108,7 @@ async fn opportunistic_tls_is_better_than_nothing() {
     assert!(!connection.is_encrypted());
 }
 
-/// S7: PLAIN and LOGIN.
+/// S7: AUTH PLAIN and AUTH LOGIN work.
 #[tokio::test]
 async fn credentials_are_taken() {
     let server = Script::new()
@@ -125,7 +126,7 @@ async fn credentials_are_taken() {
             .any(|line| line.starts_with("C: AUTH PLAIN "))
     );
 
-    // the keyword written as some old servers do
+    // the keyword as some old servers write it
     let login = Script::new()
         .auth("user", "secret")
         .on(|at| match at.step {
@@ -157,7 +158,7 @@ async fn wrong_credentials_fail_the_connection() {
     assert!(!error.to_string().contains("wrong\u{0}"));
 }
 
-/// S7: never in clear text, unless it is this machine and was asked for.
+/// S7: credentials are never sent in clear text, except to a loopback address on request.
 #[tokio::test]
 async fn credentials_never_go_in_clear_text() {
     let server = Script::new().auth("user", "secret").start().await;
@@ -175,7 +176,8 @@ async fn credentials_never_go_in_clear_text() {
     );
 }
 
-/// S7: an access token by AUTH XOAUTH2; a refused one is heard out and is an error of the connection.
+/// S7: AUTH XOAUTH2 sends an access token; a refusal is read to its end and is an error of the
+/// connection.
 #[tokio::test]
 async fn tokens_are_taken() {
     let server = Script::new()
@@ -201,7 +203,7 @@ async fn tokens_are_taken() {
     assert_eq!((error.class, error.phase), (Class::Auth, Phase::Auth));
 }
 
-/// S7: the token's file is read for every login, and once more after a 535.
+/// S7: the token file is read at every login, and again after a 535.
 #[tokio::test]
 async fn token_file_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -212,7 +214,7 @@ async fn token_file_is_read_again() {
         .auth_by_token("me@example.org", "fresh")
         .on(move |at| {
             if (at.step, at.nth) == (Step::Auth, 1) {
-                // whoever keeps the file does so while the server thinks
+                // the file is refreshed while the server is checking the old token
                 std::fs::write(&renewed, "fresh\n").unwrap();
             }
             Action::Default

@@ -1,4 +1,4 @@
-//! One letter after the other, serial and in groups.
+//! One letter after another, serial and pipelined.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use skychimp_smtp::{Class, Connection, Outcome, Phase};
 
 use crate::{SENT, big_letter, connect, letter, letter_to, outcomes, send, send_all, summary};
 
-/// R13, F6: the server's words are in the report, the letter arrives as it was given.
+/// R13, F6: the report contains the server's reply, and the letter arrives unchanged.
 #[tokio::test]
 async fn letter_arrives_as_given() {
     let server = Script::new().start().await;
@@ -26,7 +26,7 @@ async fn letter_arrives_as_given() {
     server.wait_for(Step::Quit, 1).await;
 }
 
-/// Hazard 7: no command leaves before the reply to the one before.
+/// Hazard 7: without PIPELINING no command is sent before the reply to the previous one.
 #[tokio::test]
 async fn serial_without_pipelining() {
     for script in [
@@ -35,7 +35,7 @@ async fn serial_without_pipelining() {
             Step::Ehlo => Action::reply("502 5.5.1 what?"),
             _ => Action::Default,
         }),
-        // Cisco PIX masks what it does not like
+        // Cisco PIX masks keywords it does not know
         Script::new().extensions(&["XXXXXXXXXX", "SIZE 1000000"]),
     ] {
         let server = script.start().await;
@@ -48,7 +48,7 @@ async fn serial_without_pipelining() {
     }
 }
 
-/// S8: HELO when EHLO is not known.
+/// S8: HELO follows an EHLO that the server does not know.
 #[tokio::test]
 async fn helo_follows_a_refused_ehlo() {
     let server = Script::new()
@@ -75,7 +75,7 @@ async fn helo_follows_a_refused_ehlo() {
     );
 }
 
-/// S4, R26: refusals are told apart and never touch the neighbours, in every way of sending.
+/// S4, R26: refusals are distinguished and do not affect other letters, serial or pipelined.
 #[tokio::test]
 async fn one_bad_recipient_never_touches_the_others() {
     for pipelining in [true, false] {
@@ -124,7 +124,8 @@ async fn one_bad_recipient_never_touches_the_others() {
     }
 }
 
-/// Fault 8, hazard 5: all recipients refused, DATA taken: a lone dot that is nobody's delivery.
+/// Fault 8, hazard 5: if all recipients are refused but DATA is accepted, a lone dot follows, whose
+/// 250 is not a delivery.
 #[tokio::test]
 async fn lone_dot_is_nobodys_delivery() {
     let server = Script::new()
@@ -148,7 +149,7 @@ async fn lone_dot_is_nobodys_delivery() {
     assert!(dialogue.contains(&"C: RSET".to_owned()), "{dialogue:?}");
 }
 
-/// Hazard 6: after a refused DATA no content leaves, RSET goes before the next MAIL.
+/// Hazard 6: after a refused DATA no content is sent, and RSET precedes the next MAIL.
 #[tokio::test]
 async fn refused_data_is_followed_by_reset() {
     let server = Script::new()
@@ -183,7 +184,7 @@ async fn refused_reset_costs_no_delivery() {
     assert!(!connection.is_usable());
 }
 
-/// Fault 2, S2: a connection lost after the dot leaves the letter in doubt, before it deferred.
+/// Fault 2, S2: a connection lost after the dot leaves the letter in doubt; before it, deferred.
 #[tokio::test]
 async fn lost_after_the_dot_is_in_doubt() {
     for (step, outcome) in [
@@ -238,7 +239,7 @@ async fn closing_at_the_dot_defers_that_letter_only() {
     assert!(server.accepted().is_empty());
 }
 
-/// Fault 14, hazard 4: a refusal while the content is being written is read and believed.
+/// Fault 14, hazard 4: a refusal during the content is read and decides.
 #[tokio::test]
 async fn refusal_during_the_content_is_read() {
     for action in [
@@ -260,7 +261,7 @@ async fn refusal_during_the_content_is_read() {
     }
 }
 
-/// S8: a 250 before the dot was written is never a delivery.
+/// S8: a 250 before the dot was written is not a delivery.
 #[tokio::test]
 async fn acceptance_before_the_dot_is_not_believed() {
     let server = Script::new()
@@ -278,7 +279,7 @@ async fn acceptance_before_the_dot_is_not_believed() {
     );
 }
 
-/// F6: also over many buffers, with replies and content crossing.
+/// F6: letters spanning many chunks arrive unchanged while replies and content overlap.
 #[tokio::test]
 async fn big_letters_arrive_as_given() {
     let server = Script::new().start().await;
@@ -291,7 +292,7 @@ async fn big_letters_arrive_as_given() {
     }
 }
 
-/// Fault 12: a server that reads no more is given up after the block time-out, the letter deferred.
+/// Fault 12: if the server stops reading, the block timeout expires and the letter is deferred.
 #[tokio::test]
 async fn stalled_reader_times_out() {
     let server = Script::new()
@@ -313,7 +314,7 @@ async fn stalled_reader_times_out() {
     assert!(report.duration < Duration::from_secs(5));
 }
 
-/// Hazard 9: a server that only writes and a client that only writes do not block each other.
+/// Hazard 9: a server that only writes and a client that only writes do not deadlock.
 #[tokio::test]
 async fn endless_chatter_is_bounded() {
     let server = Script::new()
@@ -332,7 +333,7 @@ async fn endless_chatter_is_bounded() {
     );
 }
 
-/// R25, S1: each phase has its own time-out and says where it was.
+/// R25, S1: each phase has a timeout, and the report names the phase.
 #[tokio::test]
 async fn silence_is_a_timeout_of_its_phase() {
     for (step, phase, outcome) in [
@@ -418,7 +419,7 @@ async fn garbage_is_never_an_acceptance() {
     }
 }
 
-/// F2, F7, F8, F12: what must not go on the wire does not, and the connection stays usable.
+/// F2, F7, F8, F12: a letter refused locally sends nothing, and the connection stays usable.
 #[tokio::test]
 async fn local_refusals_never_reach_the_wire() {
     let server = Script::new()
@@ -459,7 +460,7 @@ async fn local_refusals_never_reach_the_wire() {
     assert_eq!(server.count(Step::Mail), 1);
 }
 
-/// S7: a server that suddenly wants credentials fails no recipient.
+/// S7: a server that suddenly requires credentials fails no recipient.
 #[tokio::test]
 async fn missing_credentials_fail_no_recipient() {
     let server = Script::new()
@@ -478,7 +479,7 @@ async fn missing_credentials_fail_no_recipient() {
     assert!(!connection.is_usable());
 }
 
-/// R25: what cannot be reached is told apart.
+/// R25: connection errors are distinguished by class and phase.
 #[tokio::test]
 async fn connect_errors_are_told_apart() {
     let refused = Script::new().start().await;
@@ -528,7 +529,7 @@ async fn connect_errors_are_told_apart() {
     }
 }
 
-/// Hazard 7: a server that offers PIPELINING and cannot do it is spoken to strictly serially when the settings say so.
+/// Hazard 7: pipelining can be switched off for a server that offers it but fails at it.
 #[tokio::test]
 async fn pipelining_can_be_switched_off() {
     let server = Script::new().start().await;

@@ -1,11 +1,11 @@
-//! Against Postfix's `smtp-sink`, a server that is not ours.
+//! Tests against Postfix's `smtp-sink`, an independent server.
 
 use skychimp_smtp::testing::Sink;
 use skychimp_smtp::{Connection, Outcome, Pool};
 
 use crate::{big_letter, letter, outcomes, send_all};
 
-/// S-rules against a real peer: serial (`-p`: no PIPELINING) and with the full overlap.
+/// Letters reach a real peer serially (`-p`: no PIPELINING) and with full pipelining.
 #[tokio::test(flavor = "multi_thread")]
 async fn sink_takes_letters_serially_and_pipelined() {
     for (options, pipelining) in [(&["-p"][..], false), (&[][..], true)] {
@@ -20,7 +20,7 @@ async fn sink_takes_letters_serially_and_pipelined() {
     }
 }
 
-/// S4: the sink's 4yz (`-r`) and 5yz (`-f`) replies are told apart.
+/// S4: the sink's 4yz (`-r`) and 5yz (`-f`) replies are distinguished.
 #[tokio::test(flavor = "multi_thread")]
 async fn sink_that_refuses_is_told_apart() {
     let sink = Sink::start(&["-r", "RCPT"]).await;
@@ -33,7 +33,7 @@ async fn sink_that_refuses_is_told_apart() {
     assert_eq!(outcomes(&reports), [Outcome::Failed; 2], "{reports:?}");
 }
 
-/// Many connections of the pool into one sink.
+/// The pool sends over many connections to one sink.
 #[tokio::test(flavor = "multi_thread")]
 async fn sink_takes_letters_from_the_pool() {
     let sink = Sink::start(&[]).await;

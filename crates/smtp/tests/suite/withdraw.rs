@@ -1,4 +1,4 @@
-//! Giving up a letter that was announced: its replies are read, and none of it leaves.
+//! Withdrawing an announced letter: its replies are read and no content is sent.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use skychimp_smtp::{Class, Connection, Outcome, Phase, Report};
 
 use crate::{SENT, connect, letter, send, summary};
 
-/// A server that does `action` when letter 2 comes to `step`.
+/// A server that does `action` when letter 2 reaches `step`.
 async fn server(step: Step, action: Action) -> ScriptedServer {
     Script::new()
         .on(move |at| {
@@ -21,7 +21,7 @@ async fn server(step: Step, action: Action) -> ScriptedServer {
         .await
 }
 
-/// Sends letter 1, announces letter 2 and gives that one up.
+/// Sends letter 1, announces letter 2 and withdraws it.
 async fn withdraw(server: &ScriptedServer) -> (Connection, Report) {
     let mut connection = connect(server).await;
     let first = connection
@@ -34,7 +34,7 @@ async fn withdraw(server: &ScriptedServer) -> (Connection, Report) {
     (connection, report)
 }
 
-/// R13, R26: a refusal is the letter's outcome as if it had been sent, and the connection carries on.
+/// R13, R26: the refusal of a withdrawn letter is its outcome, and the connection remains usable.
 #[tokio::test]
 async fn refusal_of_a_letter_that_is_given_up_is_its_outcome() {
     for (step, phase) in [
@@ -58,7 +58,8 @@ async fn refusal_of_a_letter_that_is_given_up_is_its_outcome() {
     }
 }
 
-/// R22, scenario 21: a letter whose envelope was taken leaves nothing behind: no content, no dot, no word.
+/// R22, scenario 21: after an accepted envelope nothing more is sent: no content, no dot, no
+/// command.
 #[tokio::test]
 async fn accepted_letter_that_is_given_up_never_leaves() {
     let server = Script::new().start().await;
@@ -74,7 +75,7 @@ async fn accepted_letter_that_is_given_up_never_leaves() {
     assert_eq!(server.recipients(), ["r1@example.org"]);
 }
 
-/// Hazard 5: a refused recipient and an open DATA: the refusal counts, and no dot is sent for nobody.
+/// Hazard 5: with a refused recipient and an open DATA, the refusal counts and no lone dot is sent.
 #[tokio::test]
 async fn open_data_is_left_by_closing() {
     let server = Script::new()
@@ -96,7 +97,7 @@ async fn open_data_is_left_by_closing() {
     assert_eq!(server.count(Step::Dot), 1);
 }
 
-/// S5, hazard 2: the end of the connection is no answer; 421 to the recipient is one.
+/// S5, hazard 2: the end of the connection is not a reply; a 421 to RCPT is one.
 #[tokio::test]
 async fn end_of_the_connection_is_no_answer() {
     let closing = || Action::ReplyAndClose("421 4.3.2 shutting down".into());
@@ -116,7 +117,7 @@ async fn end_of_the_connection_is_no_answer() {
     }
 }
 
-/// Hazard 12: a reply that takes its time is waited for; what would come behind a refusal is not.
+/// Hazard 12: slow replies are awaited, but not those after a refusal.
 #[tokio::test]
 async fn slow_replies_are_waited_for() {
     let later = Action::Delay(
@@ -142,7 +143,7 @@ async fn slow_replies_are_waited_for() {
     assert!(!connection.is_usable());
 }
 
-/// Hazard 1: replies that do not fit their commands are nobody's.
+/// Hazard 1: replies that do not match their commands are attributed to no letter.
 #[tokio::test]
 async fn misplaced_replies_are_nobodys() {
     let server = server(Step::Data, Action::reply("250 what?")).await;
@@ -154,7 +155,7 @@ async fn misplaced_replies_are_nobodys() {
     assert!(!connection.is_usable());
 }
 
-/// Where nothing was announced there is nothing to give up.
+/// Without an announcement there is nothing to withdraw.
 #[tokio::test]
 async fn nothing_is_given_up_where_nothing_was_announced() {
     let server = Script::new().without_pipelining().start().await;

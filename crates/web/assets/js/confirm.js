@@ -1,4 +1,5 @@
-// Asks before a form with data-confirm="question" (on the form or on its button) is sent. data-confirm-ok names the act.
+// Asks for confirmation before a form with data-confirm="question" (on the form or its button) is
+// submitted. data-confirm-ok is the label of the button that confirms.
 const dialog = document.getElementById("confirm");
 
 document.addEventListener(

@@ -1,5 +1,6 @@
-// The editor of messages: line numbers, tabs, personal fields at the cursor, problems and preview while typing.
-// Without this script the same form has plain text areas and buttons that show the preview in the frame.
+// Message editor: line numbers, tabs, inserting personal fields at the cursor, and problems and
+// preview while typing. Without this script the form has plain text areas, and buttons that show
+// the preview in the frame.
 
 function gutter(area) {
   const numbers = document.createElement("div");
@@ -18,7 +19,7 @@ function gutter(area) {
   draw();
 }
 
-// Goes to the line of a problem.
+// Selects the line of a problem.
 function goto(area, line) {
   const tab = document.querySelector(`[data-tab="${area.closest("[data-pane]")?.dataset.pane}"]`);
   tab?.click();
@@ -61,7 +62,8 @@ function insert(field, text) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// The form is sent into the frame. A fresh frame each time keeps the browser's history clean.
+// Submits the form into the frame. A new frame each time keeps the preview out of the browser
+// history.
 function preview(form, frame) {
   const next = frame.cloneNode();
   frame.replaceWith(next);
@@ -116,7 +118,7 @@ function editor(form) {
       }
     }
   });
-  // Leaving with unsaved text asks first.
+  // Warn before leaving with unsaved changes.
   const typed = () => ["subject", "preview_text", "html", "text"].map((name) => form.elements[name]?.value).join("\0");
   const start = typed();
   let leaving = false;

@@ -1,11 +1,11 @@
-// Small helps in forms.
-//   data-count on a field: its length goes to the output named in aria-describedby that has data-count-of
-//   data-autosubmit on a form: sent as soon as a choice changes
+// Small form helpers.
+//   data-count on a field: shows its length in the element with data-count-of="ID of the field"
+//   data-autosubmit on a form: submits it as soon as a choice changes
 //   data-show-when="name=value" (several values: a|b): shown while the form's field has that value
-//   data-required-when="name=value": must be filled in while the form's field has that value
-//   data-zone on a hidden input: gets the browser's time zone
-//   data-keep on a hidden input: a page that is come back to, or loaded again, has the value of the first time
-// A form is sent once: a second click while the answer is awaited does nothing.
+//   data-required-when="name=value": required while the form's field has that value
+//   data-zone on a hidden input: set to the browser's time zone
+//   data-keep on a hidden input: keeps its first value when the page is reloaded or revisited
+// Forms are submitted once: a second click while the response is pending does nothing.
 function count(field) {
   const out = document.querySelector(`[data-count-of="${field.id}"]`);
   if (out) out.textContent = [...field.value].length;

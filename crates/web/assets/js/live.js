@@ -1,12 +1,12 @@
-// Live values. An element with data-live-src="/address" opens a stream of server-sent events; each message is a JSON
-// object. Inside (or on) that element:
-//   data-live="name"             gets the value as its text
-//   data-live-attr="width:name"  gets the value as that attribute (several, separated by spaces)
+// Live values. An element with data-live-src="/address" opens a stream of server-sent events. Each
+// message is a JSON object. Inside (or on) that element:
+//   data-live="name"             shows the value as text
+//   data-live-attr="width:name"  sets the attribute to the value (several, separated by spaces)
 //   data-live-show="name"        is hidden while the value is empty, zero or false
-// An event named "reload" loads the page again: the state changed so much that other parts are shown. Not while the visitor
-// is on the way to another page (his own press of a button is often what changed the state: the answer to it is coming), and not before
-// a sentence about what he did could be read.
-// The browser connects again by itself when the stream breaks; the stream pauses while the page is hidden.
+// An event named "reload" reloads the page to show other parts. It is delayed while the visitor is
+// leaving for another page (often the response to the button that changed the state), and until a
+// flash message could be read. The browser reconnects when the stream breaks. The stream is closed
+// while the page is hidden.
 function apply(box, values) {
   for (const el of [box, ...box.querySelectorAll("[data-live],[data-live-attr],[data-live-show]")]) {
     const { live, liveAttr, liveShow } = el.dataset;
@@ -17,7 +17,7 @@ function apply(box, values) {
     }
     if (liveShow in values) el.hidden = !values[liveShow] || values[liveShow] === "0";
   }
-  // for what is more than a text: plots
+  // for values shown as more than text: plots
   box.dispatchEvent(new CustomEvent("live", { detail: values, bubbles: true }));
 }
 
@@ -28,7 +28,7 @@ addEventListener("beforeunload", () => {
   leaving = performance.now();
 });
 
-/** Milliseconds until the page may be loaded again. */
+/** Milliseconds until the page may be reloaded. */
 function patience() {
   const now = performance.now();
   const reading = document.querySelector("#flashes [role=status]") ? READING - now : 0;
@@ -47,7 +47,7 @@ function open(box) {
     });
     source.addEventListener("end", stop);
     source.addEventListener("error", () => {
-      // Refused for good (a proxy's error page, a restart): try again later.
+      // The browser gave up after an HTTP error (a proxy's error page, a restart): reconnect later.
       if (source?.readyState === EventSource.CLOSED) {
         source = undefined;
         setTimeout(start, 5000);

@@ -1,7 +1,8 @@
-// Passkeys. A button with data-passkey="create" or "get" asks data-passkey-begin for a question (sending the fields named in
-// data-passkey-send), lets the browser answer it, and sends the form to the button's address with the answer in the field
-// `credential`. What went wrong stands in [data-passkey-error]. Elements with data-passkey-only, and the buttons, are
-// shown only to browsers that know passkeys.
+// Passkeys. A button with data-passkey="create" or "get" fetches a challenge from
+// data-passkey-begin (sending the fields named in data-passkey-send), lets the browser answer it,
+// and submits the form with the answer in the field `credential`. Errors are shown in
+// [data-passkey-error]. These buttons, and elements with data-passkey-only, are shown only by
+// browsers that support passkeys.
 const known = window.isSecureContext && window.PublicKeyCredential?.parseRequestOptionsFromJSON;
 
 async function question(form, button) {
@@ -22,7 +23,7 @@ async function answer(form, button) {
     create: () => navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(asked) }),
     get: () => navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked) }),
   };
-  // whoever closes the browser's window, or has no passkey here, reads the same
+  // the same message whether the visitor cancelled or has no passkey here
   return ask[button.dataset.passkey]().catch(() => {
     throw new Error(button.dataset.passkeyFailed);
   });
@@ -48,7 +49,8 @@ async function submit(event) {
   }
 }
 
-// before the script that marks forms as sent: this one is sent only when there is an answer
+// in the capture phase, before the script that marks forms as submitted: this one is submitted only
+// when there is an answer
 document.addEventListener("submit", submit, true);
 
 if (known) for (const element of document.querySelectorAll("[data-passkey], [data-passkey-only]")) element.hidden = false;

@@ -1,9 +1,10 @@
-// Plots. <figure data-plot='{"kind": "bars", "x": [seconds, …], "series": [{"name", "tone", "values"}, …]}'> is drawn by uPlot.
-//   kind   bars: the series lie on top of each other · line: each for itself
-//   days   x are whole days: no time of day is shown
-//   tone   good, bad, wait, rest or main: the colours of the theme
-// The same values stand in a table behind each plot; without scripts that is all there is.
-// An element [data-live-plot="name"] is such a figure that gets new values from the stream of live values around it.
+// Plots, drawn by uPlot:
+// <figure data-plot='{"kind": "bars", "x": [seconds, …], "series": [{"name", "tone", "values"}]}'>
+//   kind   bars: series are stacked · line: each series separately
+//   days   x values are whole days: no time of day is shown
+//   tone   good, bad, wait, rest or main: a colour of the theme
+// The same values are in a table after each plot, which is all there is without scripts.
+// [data-live-plot="name"] on such a figure updates it from the surrounding stream of live values.
 import uPlot from "uplot";
 
 const HEIGHT = 220;
@@ -14,7 +15,7 @@ function colour(name) {
 
 const tones = { good: "--sc-good", bad: "--sc-bad", wait: "--sc-wait", rest: "--sc-rest", main: "--bs-link-color" };
 
-// Each series becomes the sum of itself and those before it.
+// Stacks series: each becomes the sum of itself and those before it.
 function stack(rows) {
   const sums = [];
   for (const values of rows) {
@@ -34,14 +35,14 @@ function draw(figure) {
   const day = { timeZone: plot.days ? "UTC" : zone, day: "numeric", month: "short" };
   const tick = new Intl.DateTimeFormat(lang, plot.days || span > 2 * 86400 ? day : clock);
   const full = new Intl.DateTimeFormat(lang, plot.days ? day : { ...day, ...clock, second: "2-digit" });
-  // bars are as wide as the shortest time between two of them, the outer ones too
+  // bars are as wide as the shortest interval, the outer ones too
   const gaps = plot.x.slice(1).map((seconds, i) => seconds - plot.x[i]);
   const half = !bars ? 0 : gaps.length > 0 ? Math.min(...gaps) / 2 : 1;
-  // some of the days, not moments between them
+  // label some of the days, not times between them
   const days = ({ width }) => plot.x.filter((_, i) => i % Math.ceil((plot.x.length * 90) / width) === 0);
   const at = (format, seconds) => format.format(new Date(seconds * 1000));
 
-  // What is painted first is covered by the next: the whole, then what lies lower.
+  // Later series are painted over earlier ones, so stacks start with the largest sum.
   const shown = bars ? plot.series.toReversed() : plot.series;
   const raw = shown.map((series) => series.values);
   const values = bars ? stack(plot.series.map((series) => series.values)).toReversed() : raw;
@@ -105,7 +106,7 @@ function again() {
   }
 }
 
-// Colours are read when a plot is drawn: with another theme it is drawn again.
+// Colours are read when a plot is drawn, so redraw it when the theme changes.
 new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
 document.addEventListener("live", (event) => {
   for (const figure of event.target.querySelectorAll("[data-live-plot]")) {

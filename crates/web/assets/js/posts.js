@@ -1,11 +1,11 @@
-// The editor of posts: the buttons above the text, and pictures that are chosen, pasted or dropped.
-// Without this script the text is the same text area, and pictures have a form of their own.
+// Post editor: formatting buttons, and pictures that are chosen, pasted or dropped. Without this
+// script the text is a plain text area, and pictures have a separate form.
 import htmx from "htmx.org";
 import { token } from "./requests.js";
 
 const typed = (area) => area.dispatchEvent(new Event("input", { bubbles: true }));
 
-// Puts marks around what is chosen; takes them off when they are there.
+// Wraps the selection in marks, or removes them if it is wrapped already.
 function around(area, mark) {
   const { selectionStart: from, selectionEnd: to, value } = area;
   const inside = value.slice(from, to);
@@ -17,7 +17,7 @@ function around(area, mark) {
   }
 }
 
-// Puts something before each chosen line; takes it off when every line has it.
+// Adds a prefix to each selected line, or removes it if every line has it.
 function before(area, prefix) {
   const { selectionStart, selectionEnd, value } = area;
   const from = value.lastIndexOf("\n", selectionStart - 1) + 1;
@@ -37,7 +37,7 @@ function link(area) {
   area.setSelectionRange(at, text ? at + 8 : at);
 }
 
-// A picture stands in a paragraph of its own; its description is what comes next.
+// Inserts a picture as a separate paragraph, with the cursor in its description.
 function picture(area, markdown) {
   const { selectionStart: from, value } = area;
   const gap = (text) => (text === "" || text.endsWith("\n\n") ? "" : text.endsWith("\n") ? "\n" : "\n\n");
@@ -71,7 +71,7 @@ function editor(form) {
     told.className = wrong ? "invalid-feedback mb-2" : "muted small mb-2";
   };
 
-  // One after the other; each is in the text as soon as it is stored.
+  // Upload one after another, and insert each as soon as it is stored.
   const upload = async (list, insert) => {
     for (const file of list) {
       tell(`${file.name}…`);

@@ -1,5 +1,5 @@
-// htmx: partial updates. Nothing is evaluated, nothing is kept in the browser's storage, every unsafe request
-// carries the page's token.
+// htmx: partial updates. No eval, nothing in the browser's storage, and the CSRF token in every
+// unsafe request.
 import htmx from "htmx.org";
 
 Object.assign(htmx.config, {
@@ -23,7 +23,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get" && token()) event.detail.headers["X-CSRF-Token"] = token();
 });
 
-// A failed partial update is said aloud instead of leaving a silent page.
+// Announce a failed partial update instead of leaving the page silent.
 const tell = () => {
   const note = document.getElementById("request-failed");
   if (note) note.hidden = false;

@@ -1,5 +1,6 @@
-// Tables with a box in every row. data-select on the form; data-select-all on the box in the head; rows' boxes are
-// input[name=id]; data-select-bar is shown while something is chosen, data-select-count holds how many.
+// Tables with a checkbox in every row. data-select is on the form, data-select-all on the checkbox
+// in the header. Rows' checkboxes are input[name=id]. data-select-bar is shown while rows are
+// selected, and data-select-count shows how many.
 function refresh(form) {
   const boxes = [...form.querySelectorAll("input[type=checkbox][name=id]")];
   const chosen = boxes.filter((box) => box.checked).length;

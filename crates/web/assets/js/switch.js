@@ -1,4 +1,5 @@
-// The theme buttons: data-theme-set="light|dark|auto". The choice is kept in a cookie that the server reads.
+// Theme buttons: data-theme-set="light|dark|auto". The choice is stored in a cookie read by the
+// server.
 const root = document.documentElement;
 
 function mark() {

@@ -1,5 +1,5 @@
-// Runs before the first paint: without a chosen theme the page follows the system. Pages that are the same for everybody
-// do not say what was chosen; the cookie does.
+// Runs before the first paint. Without a chosen theme, the page follows the system. Cached public
+// pages do not contain the choice, so it is read from the cookie.
 const root = document.documentElement;
 root.dataset.bsTheme ||= /(?:^|; )theme=(light|dark)/.exec(document.cookie)?.[1] ?? "";
 if (!root.dataset.bsTheme) {
@@ -14,7 +14,7 @@ if (!root.dataset.bsTheme) {
 }
 root.classList.add("js");
 
-// Paper is light.
+// Always print in the light theme.
 let onScreen;
 addEventListener("beforeprint", () => {
   onScreen = root.dataset.bsTheme;

@@ -1,5 +1,6 @@
-// Files: a label with data-drop around an input[type=file] takes dropped files and shows the name of the chosen one in
-// data-drop-name. A progress element with data-upload shows how much of an htmx upload has left.
+// File uploads. A label with data-drop around an input[type=file] accepts dropped files and shows
+// the name of the chosen one in data-drop-name. A progress element with data-upload shows how much
+// of an htmx upload has been sent.
 document.addEventListener("dragover", (event) => {
   const zone = event.target.closest?.("[data-drop]");
   if (!zone) return;

@@ -1,4 +1,5 @@
-//! What handlers work with: the database, the clock, the settings, keys and limits. Nothing of single pages.
+//! State shared by handlers: database, clock, settings, keys and limits. Nothing specific to one
+//! page.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,50 +28,52 @@ use crate::kit::limit::Limit;
 use crate::kit::sandbox::SandboxStore;
 use crate::kit::views::Views;
 
-/// Longest body of a form. A message has up to a million characters, which a form writes three times as long.
+/// Maximum body of a form, in bytes. A message has up to a million characters, and URL encoding
+/// triples the length.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
 
-/// What the site is told at its start.
+/// Configuration of the site.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where visitors find the site; links in letters start with it.
+    /// Public URL of the site. Links in letters start with it.
     pub base_url: Url,
     /// Folder for temporary files. Older versions kept uploads in it.
     pub data_dir: PathBuf,
     /// Largest file that may be uploaded, in bytes.
     pub upload_limit: u64,
-    /// Where the blog's pictures are.
+    /// Store for the blog's pictures.
     pub gallery: Gallery,
     /// Signs forms and links.
     pub secret: SecretKey,
-    /// All settings of the process, for its administrators to look at.
+    /// All settings of the process, for the administrators' page.
     pub shown: Vec<SettingLine>,
-    /// The mail server of the configuration, as pages show it.
+    /// The mail server from the configuration, as pages show it.
     pub mail_server: Option<SendingServer>,
-    /// The server that nodes share; it may be none.
+    /// Cache shared by the nodes. May be [`Shared::none`].
     pub shared: Shared,
     /// Who may register.
     pub registration: Registration,
-    /// Whom to believe about where visitors come from.
+    /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
-    /// Bytes of memory for finished public pages; 0: each is made anew.
+    /// Memory for cached public pages, in bytes; 0 turns the cache off.
     pub page_memory: u64,
-    /// Names this program among its versions: nodes share pages only with their like.
+    /// Identifies this build. Nodes share cached pages only with nodes of the same build.
     pub build: String,
-    /// What letters to strangers are held against.
+    /// Settings that must be in order before letters go to other people.
     pub service: Service,
-    /// How the engine of this process does; `None`: it has none, and is ready without.
+    /// Health of the engine in this process. `None`: there is no engine, and the site is ready
+    /// without.
     pub engine: Option<EngineHealth>,
 }
 
-/// A setting in force, as the administrator's page shows it.
+/// A setting in effect, as the administrators' page shows it.
 #[derive(Debug, Clone)]
 pub struct SettingLine {
-    /// Its name.
+    /// Name of the setting.
     pub key: &'static str,
-    /// Its value, secrets hidden; `None`: unset.
+    /// Its value, with secrets hidden. `None`: unset.
     pub value: Option<String>,
-    /// Where it comes from.
+    /// Where the value came from.
     pub source: String,
 }
 
@@ -79,19 +82,19 @@ pub struct SettingLine {
 pub struct App {
     /// The database.
     pub db: Db,
-    /// Tells the engine that there is work.
+    /// Wakes the engine when there is work.
     pub wake: Wake,
-    /// Where the present comes from.
+    /// Source of the current time.
     pub clock: Clock,
-    /// What the site was told.
+    /// Configuration of the site.
     pub settings: Settings,
-    /// The letters of the sandbox, when it is on.
+    /// Letters in the sandbox, if it is on.
     pub sandbox: Option<Arc<SandboxStore>>,
-    /// Makes and reads the links that unsubscribe.
+    /// Makes and verifies unsubscribe links.
     pub unsubscribe_key: UnsubscribeKey,
-    /// Hashes and compares passwords.
+    /// Hashes and verifies passwords.
     pub hasher: Hasher,
-    /// How often posts were read.
+    /// View counts of blog posts.
     pub views: Arc<Views>,
     /// What no request waits for.
     pub background: Background,
@@ -105,20 +108,20 @@ pub struct App {
 }
 
 impl App {
-    /// Visitors come over https.
+    /// Whether visitors use https, so that cookies can be `Secure`.
     #[must_use]
     pub fn secure(&self) -> bool {
         self.settings.base_url.scheme() == "https"
     }
 
-    /// Scheme, host and port of the site, as browsers write them in `Origin`.
+    /// Scheme, host and port of the site, as browsers send them in `Origin`.
     #[must_use]
     pub fn origin(&self) -> String {
         self.settings.base_url.origin().ascii_serialization()
     }
 }
 
-/// [`App`], shared.
+/// Shared handle to [`App`].
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<App>);
 
@@ -131,7 +134,7 @@ impl std::ops::Deref for AppState {
 }
 
 impl AppState {
-    /// Puts the parts together.
+    /// Creates the state, and derives its keys from the secret.
     #[must_use]
     pub fn new(
         db: Db,

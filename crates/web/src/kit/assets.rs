@@ -1,6 +1,6 @@
-//! Style sheets, scripts, icons: built by `make assets`, kept inside the program.
+//! Style sheets, scripts and icons: built by `make assets`, embedded into the program.
 //!
-//! Their names carry a hash of their content, so browsers may keep them for a year.
+//! File names contain a content hash, so browsers may cache them for a year.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::kit::gzip::{Piece, Sheet, accepts_gzip};
 
 #[derive(RustEmbed)]
 #[cfg_attr(bundle, folder = "assets/dist")]
-#[cfg_attr(not(bundle), folder = "assets/static")] // nothing is built yet: see build.rs
+#[cfg_attr(not(bundle), folder = "assets/static")] // no bundle yet: see build.rs
 struct Dist;
 
 static MANIFEST: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -26,28 +26,28 @@ static MANIFEST: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
         .unwrap_or_default()
 });
 
-/// The address of an asset by its plain name: `app.css` → `/assets/app-2181fa6e7d26.css`.
+/// URL of an asset by its plain name: `app.css` → `/assets/app-2181fa6e7d26.css`.
 #[must_use]
 pub fn url(name: &str) -> String {
     let name = MANIFEST.get(name).map_or(name, String::as_str);
     format!("/assets/{name}")
 }
 
-/// Whether there is an asset of this name, hash included.
+/// Whether there is an asset with this name, including the hash.
 #[cfg(test)]
 pub(crate) fn exists(name: &str) -> bool {
     ASSETS.contains_key(name)
 }
 
-/// A file as it is sent.
+/// A file in the forms in which it is sent.
 struct Asset {
     kind: &'static str,
     plain: Bytes,
-    /// Of texts only: pictures are compressed already.
+    /// For text only; pictures are compressed already.
     gzip: Option<Bytes>,
 }
 
-/// All of them, compressed once.
+/// All assets, compressed once.
 static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
     let asset = |name: &str| {
         let kind = match name.rsplit_once('.')?.1 {
@@ -73,7 +73,7 @@ static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
         .collect()
 });
 
-/// `GET /assets/{name}`.
+/// `GET /assets/{name}`. [`WebError::NotFound`] for an unknown name.
 pub(crate) async fn serve(
     Path(name): Path<String>,
     headers: HeaderMap,

@@ -1,7 +1,7 @@
-//! Who may come in: extractors for handlers.
+//! Access control by extractors.
 //!
-//! A handler that takes [`CurrentUser`] or [`Sender`] is closed to everybody else; there is no other way to learn the
-//! owner's id, so a page cannot forget it.
+//! A handler that takes one of these is closed to everyone else. It has no other source for the
+//! owner's id, so it cannot forget the check.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,15 +13,17 @@ use skychimp_core::platform::ids::UserId;
 use crate::kit::error::WebError;
 use crate::kit::page::Page;
 
-/// Anybody who is logged in.
+/// Any logged-in user. Others are sent to the login page.
 #[derive(Debug, Clone)]
 pub struct CurrentUser(pub User);
 
-/// A user who keeps recipients and sends mailings; everything on these pages is the user's own.
+/// A user who keeps recipients and sends mailings. Pages that take this show only the user's own
+/// data.
 #[derive(Debug, Clone)]
 pub struct Sender(pub User);
 
-/// A manager or an administrator, and the account. Pages that take this see everybody's accounts and mailings.
+/// A manager or administrator, with the account. Pages that take this show everyone's accounts and
+/// mailings.
 #[derive(Debug, Clone)]
 pub struct Manager(pub Moderator, pub User);
 
@@ -30,14 +32,14 @@ pub struct Manager(pub Moderator, pub User);
 pub struct Admin(pub Administrator);
 
 impl Sender {
-    /// The owner of all that the handler touches.
+    /// Owner of everything the handler touches.
     #[must_use]
     pub fn id(&self) -> UserId {
         self.0.id
     }
 }
 
-/// Somebody who writes the blog: a content manager or an administrator (R45).
+/// Someone who writes the blog: a content manager or an administrator (R45).
 #[derive(Debug, Clone)]
 pub struct Writer(pub Editor);
 
@@ -48,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
         let page = Page::from_request_parts(parts, state).await?;
         match &page.user {
             Some(user) => Ok(Self(user.clone())),
-            // Only a page that can be asked for again is worth coming back to.
+            // Return to this page after login only if it can be requested again.
             None if parts.method == axum::http::Method::GET && !page.partial => {
                 Err(WebError::Login(page.address.clone()))
             }
@@ -66,7 +68,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
         if page.sends() {
             Ok(Self(user))
         } else {
-            // a section that a role does not have is not there for it
+            // a section that the role does not have does not exist for it
             Err(WebError::NotFound)
         }
     }

@@ -1,4 +1,4 @@
-//! What the state of something is called and which colour it has: in one place, so that it is the same on every page.
+//! Label and colour of every state, defined once so that all pages agree.
 
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::post::State as PostState;
@@ -10,20 +10,20 @@ use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::mailing::{MailingSummary, Status};
 use skychimp_core::sending::run::RunState;
 
-/// The state of something: the sentence `{area}{name}`, and a colour. `ui::badge` writes it.
+/// A state: the sentence `{area}{name}` and a colour. `ui::badge` renders it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusBadge {
-    /// What the keys of its sentences begin with.
+    /// Prefix of its sentence keys.
     pub area: &'static str,
-    /// The state's name.
+    /// Name of the state.
     pub name: &'static str,
-    /// `good`, `live`, `wait`, `bad`, or nothing of these.
+    /// `good`, `live`, `wait`, `bad`, or empty for neutral.
     pub tone: &'static str,
 }
 
-/// What has a state that pages show: `ui::badge(page, run.state)`.
+/// Something whose state pages show: `ui::badge(page, run.state)`.
 pub trait HasStatus {
-    /// Its word and colour.
+    /// Label and colour of the state.
     fn badge(&self) -> StatusBadge;
 }
 
@@ -32,7 +32,7 @@ const fn badge(area: &'static str, name: &'static str, tone: &'static str) -> St
 }
 
 impl StatusBadge {
-    /// A mailing's; `open_runs` of it are not over.
+    /// Badge of a mailing with `open_runs` unfinished runs.
     #[must_use]
     pub const fn mailing(status: Status, disabled: bool, open_runs: i64) -> Self {
         let (name, tone) = match status {
@@ -47,7 +47,7 @@ impl StatusBadge {
         badge("status-", name, tone)
     }
 
-    /// A sending server's, by the word that `core` has for it.
+    /// Badge of a sending server, by the name that `core` uses for its state.
     #[must_use]
     pub fn server(state: &'static str) -> Self {
         let tone = match state {

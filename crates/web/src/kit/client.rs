@@ -1,7 +1,8 @@
-//! Where a visitor's connection comes from, when proxies stand before us.
+//! The visitor's IP address, also behind reverse proxies.
 //!
-//! *Invariant*: a header is believed only from the networks that the operator named, and read from its end: what stands
-//! left of the last address that is no proxy of ours was written by the visitor himself.
+//! *Invariant*: the header is used only if the request comes from a configured network, and is read
+//! from its end. Everything left of the last address that is not a trusted proxy may be forged by
+//! the visitor.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
-/// A network: an address and how many bits of it count.
+/// A network: an address, and how many of its bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Network {
     base: u128,
@@ -20,7 +21,7 @@ struct Network {
 impl FromStr for Network {
     type Err = String;
 
-    /// Reads `10.0.0.0/8`, `fd00::/8` or a single address.
+    /// Parses `10.0.0.0/8`, `fd00::/8` or a single address.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, length) = text.split_once('/').unwrap_or((text, ""));
         let ip: IpAddr = address
@@ -49,7 +50,7 @@ impl Network {
     }
 }
 
-/// IPv4 addresses in the form that IPv6 has for them.
+/// IPv4 addresses are mapped to IPv6 (`::ffff:0:0/96`).
 fn number(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
@@ -57,7 +58,7 @@ fn number(ip: IpAddr) -> u128 {
     }
 }
 
-/// The header in which proxies say whom they speak for.
+/// The header in which proxies report the visitor's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProxyHeader {
     /// `X-Forwarded-For: client, proxy`.
@@ -79,18 +80,18 @@ impl FromStr for ProxyHeader {
     }
 }
 
-/// Which proxies are believed, and which of their headers.
+/// Which proxies are trusted, and the header they set.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     networks: Vec<Network>,
-    /// The one header that is read; a proxy passes others through as the visitor wrote them.
+    /// The only header that is read; a proxy may pass on any other one unchecked.
     pub header: ProxyHeader,
 }
 
 impl FromStr for Proxies {
     type Err = String;
 
-    /// Reads networks separated by commas; `none` or nothing: no proxy is believed.
+    /// Parses networks separated by commas. `none` or an empty text: no proxy is trusted.
     fn from_str(text: &str) -> Result<Self, String> {
         let networks = text
             .split(',')
@@ -106,7 +107,7 @@ impl FromStr for Proxies {
 }
 
 impl Proxies {
-    /// The address of the visitor who sent a request; `unknown` without a connection.
+    /// IP address of the visitor who sent a request. `unknown` without connection info.
     #[must_use]
     pub fn client(&self, head: &Parts) -> String {
         head.extensions
@@ -125,7 +126,7 @@ impl Proxies {
             }
             match ip {
                 Some(ip) => client = ip,
-                // whoever hides behind a name of its own stays behind the proxy
+                // an obfuscated identifier (RFC 7239 §6.3): use the proxy's address
                 None => break,
             }
         }
@@ -136,7 +137,7 @@ impl Proxies {
         self.networks.iter().any(|network| network.contains(ip))
     }
 
-    /// The addresses in the header, the visitor's first.
+    /// Addresses in the header, the visitor's first. `None` for one that cannot be parsed.
     fn chain(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let name = match self.header {
             ProxyHeader::XForwardedFor => "x-forwarded-for",
@@ -159,7 +160,7 @@ impl Proxies {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`.
+/// Parses `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let ip = text.parse::<IpAddr>().ok();
@@ -173,7 +174,8 @@ fn address(text: &str) -> Option<IpAddr> {
         .map(|ip| ip.to_canonical())
 }
 
-/// The network that a visitor can be told by: providers give a household a whole /64 of IPv6.
+/// The network that identifies a visitor in rate limits: the /64 of an IPv6 address, which
+/// providers assign to one household, or the IPv4 address.
 #[must_use]
 pub fn network(client: &str) -> String {
     match client.parse() {
@@ -198,7 +200,7 @@ mod tests {
             .to_string()
     }
 
-    /// R30: only proxies that the operator named are believed, and only about what they saw themselves.
+    /// R30: only configured proxies are trusted, and only for the address they saw themselves.
     #[test]
     fn visitors_cannot_choose_their_address() {
         let x = |trusted, peer, values: &[&str]| client(trusted, "x-forwarded-for", peer, values);
@@ -208,14 +210,14 @@ mod tests {
             x("127.0.0.0/8", "198.51.100.7", &["192.0.2.1"]),
             "198.51.100.7"
         );
-        // the visitor wrote the first address himself
+        // the visitor forged the first address
         let forged = ["10.9.9.9, 192.0.2.1"];
         assert_eq!(x("127.0.0.1", "127.0.0.1", &forged), "192.0.2.1");
         assert_eq!(
             x("127.0.0.1", "127.0.0.1", &["10.9.9.9", "192.0.2.1"]),
             "192.0.2.1"
         );
-        // two proxies of ours
+        // two trusted proxies
         let two = ["192.0.2.1, 10.0.0.2"];
         assert_eq!(x("127.0.0.1, 10.0.0.0/8", "127.0.0.1", &two), "192.0.2.1");
         assert_eq!(x("127.0.0.1", "127.0.0.1", &["nonsense"]), "127.0.0.1");
@@ -227,7 +229,8 @@ mod tests {
         assert_eq!(x("127.0.0.1", "127.0.0.1", &[]), "127.0.0.1");
     }
 
-    /// R30: the standard header is read when it is the one that the proxy writes; the other one is not then.
+    /// R30: the `Forwarded` header is read if it is the configured one, and then the other one is
+    /// not.
     #[test]
     fn one_header_is_read() {
         let f = |values: &[&str]| client("127.0.0.1", "forwarded", "127.0.0.1", values);

@@ -1,6 +1,7 @@
-//! Cookies: names, attributes.
+//! Names and attributes of cookies.
 //!
-//! Over https their names carry the `__Host-` prefix (RFC 6265bis §4.1.3.2), so no neighbour domain can set them.
+//! Over https, names of secret cookies have the `__Host-` prefix (RFC 6265bis §4.1.3.2), so that
+//! other hosts of the domain cannot set them.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
@@ -17,7 +18,7 @@ pub(crate) const LANGUAGE: &str = "lang";
 pub(crate) const THEME: &str = "theme";
 const YEAR: u64 = 365 * 24 * 3_600;
 
-/// Who is logged in.
+/// Cookie with the session token.
 pub(crate) fn session_name(app: &App) -> &'static str {
     if app.secure() {
         "__Host-session"
@@ -26,12 +27,12 @@ pub(crate) fn session_name(app: &App) -> &'static str {
     }
 }
 
-/// A login that is under way.
+/// Cookie of a login in progress.
 pub(crate) fn step_name(app: &App) -> &'static str {
     if app.secure() { "__Host-step" } else { "step" }
 }
 
-/// Names this browser to accounts that were logged in here.
+/// Cookie that identifies this browser to accounts that have logged in here.
 pub(crate) fn device_name(app: &App) -> &'static str {
     if app.secure() {
         "__Host-device"
@@ -40,7 +41,7 @@ pub(crate) fn device_name(app: &App) -> &'static str {
     }
 }
 
-/// Binds the forms of visitors who are not logged in.
+/// Cookie that binds the forms of visitors who are not logged in.
 pub(crate) fn guest_name(app: &App) -> &'static str {
     if app.secure() {
         "__Host-guest"
@@ -49,7 +50,7 @@ pub(crate) fn guest_name(app: &App) -> &'static str {
     }
 }
 
-/// The value of a cookie.
+/// The value of a cookie in the request.
 pub(crate) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
@@ -61,31 +62,31 @@ pub(crate) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// Adds a `Set-Cookie`.
+/// Adds a `Set-Cookie` header.
 pub(crate) fn put(response: &mut Response, cookie: String) {
     if let Ok(value) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
 }
 
-/// Logs in: until the browser is closed, or for as long as a remembered session can last.
+/// Logs in: until the browser is closed, or for the maximum life of a remembered session.
 pub(crate) fn session(app: &App, token: &SessionToken, remember: bool) -> String {
     let seconds = remember.then_some(REMEMBERED.as_secs());
     secret(app, session_name(app), &token.to_text(), seconds)
 }
 
-/// Keeps how far a login has come.
+/// Remembers how far a login has come.
 pub(crate) fn step(app: &App, token: &Token) -> String {
     let seconds = Some(PATIENCE.as_secs());
     secret(app, step_name(app), &token.to_text(), seconds)
 }
 
-/// Ends it.
+/// Removes that cookie.
 pub(crate) fn no_step(app: &App) -> String {
     secret(app, step_name(app), "", Some(0))
 }
 
-/// Makes this browser known.
+/// Marks this browser as known, for a year.
 pub(crate) fn device(app: &App, value: &str) -> String {
     secret(app, device_name(app), value, Some(YEAR))
 }
@@ -95,22 +96,22 @@ pub(crate) fn no_session(app: &App) -> String {
     secret(app, session_name(app), "", Some(0))
 }
 
-/// Binds forms to this browser.
+/// Binds forms to this browser, for a day.
 pub(crate) fn guest(app: &App, value: &str) -> String {
     secret(app, guest_name(app), value, Some(24 * 3_600))
 }
 
-/// Keeps a language.
+/// Stores a language for a year.
 pub(crate) fn language(lang: Lang) -> String {
     plain(LANGUAGE, lang.as_str(), YEAR)
 }
 
-/// Keeps a theme; `None`: the system's.
+/// Stores a theme for a year. `None`: follow the system.
 pub(crate) fn theme(theme: Option<&str>) -> String {
     plain(THEME, theme.unwrap_or("auto"), YEAR)
 }
 
-/// A cookie without a secret.
+/// A cookie without a secret, readable by scripts.
 pub(crate) fn plain(name: &str, value: &str, seconds: u64) -> String {
     format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Lax")
 }

@@ -1,9 +1,10 @@
-//! Unsafe requests must come from our own pages.
+//! CSRF protection: unsafe requests must come from our own pages.
 //!
-//! Two independent checks, for every route behind the page middleware, so that no handler can forget them: the browser's
-//! own word (`Sec-Fetch-Site`, else `Origin`) and a token bound by HMAC to the session, or to a guest cookie before
-//! login. The token is in the form's field `csrf`, in the header `X-CSRF-Token` (htmx), or, where the body is a stream
-//! of files, in the query. It is masked anew on every page, so compression leaks nothing of it (BREACH).
+//! Every route behind the page middleware gets two independent checks, so that no handler can
+//! forget them: the browser's own headers (`Sec-Fetch-Site`, else `Origin`), and a token bound by
+//! HMAC to the session, or to a guest cookie before login. The token is in the form field `csrf`,
+//! in the header `X-CSRF-Token` (htmx), or in the query if the body is a stream of files. It is
+//! masked with a new random value on every page, so that compression does not leak it (BREACH).
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -18,7 +19,7 @@ use crate::kit::page::{Page, text_of};
 
 const LENGTH: usize = 32;
 
-/// A fresh token for the holder of a session or guest cookie.
+/// Returns a newly masked token for the holder of a session or guest cookie.
 pub(crate) fn token(key: &SigningKey, holder: &str) -> String {
     let mask: [u8; LENGTH] = rand::random();
     let mut bytes = mask.to_vec();
@@ -30,7 +31,7 @@ pub(crate) fn token(key: &SigningKey, holder: &str) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Tells whether a token was made for this holder.
+/// Whether a token was made for this holder.
 pub(crate) fn matches(key: &SigningKey, holder: &str, token: &str) -> bool {
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
         return false;
@@ -40,14 +41,15 @@ pub(crate) fn matches(key: &SigningKey, holder: &str, token: &str) -> bool {
     }
     let (mask, masked) = bytes.split_at(LENGTH);
     let given = mask.iter().zip(masked).map(|(m, s)| m ^ s);
-    // Every byte is compared, so the time tells nothing.
+    // Compares every byte, in constant time.
     given
         .zip(key.sign(holder.as_bytes()))
         .fold(0, |different, (a, b)| different | (a ^ b))
         == 0
 }
 
-/// Lets safe requests and those from our own pages pass.
+/// Checks an unsafe request; safe ones pass. [`WebError::Forged`] if it does not come from our
+/// pages.
 pub(crate) async fn check(
     app: &AppState,
     page: &Page,
@@ -89,12 +91,13 @@ pub(crate) async fn check(
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
-/// Tells whether a form or an address has the character NUL, which no text has and PostgreSQL refuses to store.
+/// Whether a form or URL contains NUL, which PostgreSQL refuses to store.
 pub(crate) fn has_nul(encoded: &[u8]) -> bool {
     encoded.contains(&0) || encoded.windows(3).any(|three| three == b"%00")
 }
 
-/// What the browser says about where the request comes from. Programs say nothing; they need the token anyway.
+/// Whether the browser says that the request comes from our origin. Clients that are not browsers
+/// send neither header, and need the token anyway.
 fn same_origin(app: &AppState, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
@@ -114,7 +117,7 @@ fn same_origin(app: &AppState, headers: &HeaderMap) -> bool {
     }
 }
 
-/// The value of the field `csrf`. Tokens are base64url, so nothing in them is ever escaped.
+/// The value of the field `csrf`. Tokens are base64url, so they are never percent-encoded.
 fn field(form: &[u8]) -> Option<String> {
     form.split(|byte| *byte == b'&')
         .find_map(|pair| pair.strip_prefix(b"csrf="))
@@ -127,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// R22: a token is good for its holder only, and looks different every time.
+    /// R22: a token is valid for its holder only, and looks different every time.
     #[test]
     fn token_belongs_to_its_holder() {
         let key = |byte| SecretKey::new([byte; 32]).derive("csrf");

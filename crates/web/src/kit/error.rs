@@ -1,7 +1,7 @@
-//! What a handler can fail with, and the page it becomes.
+//! Errors of handlers, and the pages they become.
 //!
-//! The error only carries its case; the page middleware writes it in the visitor's language. What went wrong inside is
-//! logged once, with its causes, and the visitor sees none of it.
+//! An error carries only its case; the page middleware renders it in the visitor's language.
+//! Internal errors are logged once with their causes and never shown to the visitor.
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,46 +11,46 @@ use skychimp_core::platform::error::Error;
 use crate::kit::i18n::Text;
 use crate::kit::page::{Page, html};
 
-/// A failed request.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// There is no such thing, or it belongs to somebody else (R32).
+    /// It does not exist, or belongs to someone else (R32).
     #[error("not found")]
     NotFound,
-    /// The visitor must log in first; holds the address to come back to.
+    /// The visitor must log in first. Holds the address to return to.
     #[error("login needed")]
     Login(String),
     /// The visitor's role may not do this.
     #[error("forbidden")]
     Forbidden,
-    /// The request does not come from one of our pages, or its page is too old.
+    /// The request does not come from one of our pages, or that page is too old.
     #[error("no valid form token")]
     Forged,
-    /// The request cannot be read.
+    /// The request cannot be parsed.
     #[error("bad request")]
     BadRequest,
     /// The request's body is too long.
     #[error("body too long")]
     TooLarge,
-    /// Fields are wrong, where no form shows them.
+    /// Fields are invalid, and there is no form to show them in.
     #[error("invalid fields")]
     Invalid,
-    /// Somebody else changed the thing meanwhile (R34).
+    /// Someone else changed it in the meantime (R34).
     #[error("conflict")]
     Conflict,
-    /// Too many tries; holds the seconds to wait.
+    /// Too many attempts. Holds the seconds to wait.
     #[error("too many tries")]
     TooMany(u64),
-    /// Too much is under way; the next try in a moment may work.
+    /// The server is busy; a retry shortly after may work.
     #[error("busy")]
     Busy,
-    /// Anything nobody acts on. Logged in full.
+    /// Any error that callers cannot handle. Logged in full.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
 }
 
 impl WebError {
-    /// Something that cannot be.
+    /// An error that should be impossible.
     pub fn internal(what: impl std::fmt::Display) -> Self {
         Self::Internal(anyhow::anyhow!("{what}"))
     }
@@ -129,7 +129,7 @@ fn to_login(next: &str) -> Response {
     let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
     let to = format!("/login?next={next}");
     let mut response = Redirect::to(&to).into_response();
-    // A partial request must move the whole page, not put the login form into a corner of it.
+    // A partial request must redirect the whole page, not put the login form into a part of it.
     if let Ok(value) = HeaderValue::try_from(to) {
         response.headers_mut().insert("hx-redirect", value);
     }
@@ -152,7 +152,7 @@ fn case_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// Tells whether a response is an error without a page of its own.
+/// Whether a response is an error without an error page yet.
 pub(crate) fn needs_page(response: &Response) -> bool {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
@@ -169,11 +169,11 @@ struct ErrorPage {
     page: Page,
     status: u16,
     case: &'static str,
-    /// When to come back.
+    /// When to retry.
     wait: Option<Text>,
 }
 
-/// How long to wait, as people say it.
+/// How long to wait, as text.
 fn wait(page: &Page, seconds: u64) -> Text {
     if seconds <= 90 {
         page.t("error-wait-seconds").with("count", seconds)
@@ -183,7 +183,7 @@ fn wait(page: &Page, seconds: u64) -> Text {
     }
 }
 
-/// The error as a page, or as one sentence for a part of a page.
+/// Renders the error as a page, or as one sentence for a partial request.
 pub(crate) fn page(page: &Page, response: &Response) -> Response {
     let status = response.status();
     let case = response

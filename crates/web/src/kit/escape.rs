@@ -1,13 +1,14 @@
-//! How texts are put into HTML and XML: as templates do by themselves, and without control characters.
+//! Escaping for HTML and XML that also removes control characters.
 //!
-//! All templates use this one (`askama.toml`), so no page and no feed holds a control character, whatever the database holds.
+//! All templates use it (`askama.toml`), so no page or feed contains control characters, whatever
+//! the database holds.
 
 use std::fmt::{self, Write};
 
 use askama::filters::{Escaper, Html as Plain};
 use skychimp_core::platform::control;
 
-/// Escapes for content and attributes.
+/// Escapes text for element content and attributes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Html;
 

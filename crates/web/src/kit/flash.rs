@@ -1,6 +1,6 @@
-//! One sentence for the page after a redirect: "Message saved."
+//! Flash messages: one sentence on the page after a redirect, such as "Message saved."
 //!
-//! It travels in a cookie as the key of a sentence and its values, never as text of its own.
+//! The cookie holds the key of a sentence and its variables, never free text.
 
 use axum::http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -27,19 +27,19 @@ enum Tone {
 }
 
 impl Flash {
-    /// Something was done.
+    /// Reports success.
     #[must_use]
     pub fn done(key: &str) -> Self {
         Self::new(Tone::Done, key)
     }
 
-    /// Something to know.
+    /// Reports something the visitor should know.
     #[must_use]
     pub fn note(key: &str) -> Self {
         Self::new(Tone::Note, key)
     }
 
-    /// Something did not work.
+    /// Reports something that did not work.
     #[must_use]
     pub fn warn(key: &str) -> Self {
         Self::new(Tone::Warn, key)
@@ -53,7 +53,7 @@ impl Flash {
         }
     }
 
-    /// Fills a variable of the sentence.
+    /// Sets a variable of the sentence. Values are cut to 200 characters.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         let value: String = value.to_string().chars().take(200).collect();
@@ -61,7 +61,7 @@ impl Flash {
         self
     }
 
-    /// The sentence in the visitor's language.
+    /// The sentence in the visitor's language. `None` if there is no sentence with its key.
     #[must_use]
     pub fn text(&self, page: &Page) -> Option<String> {
         let mut text: Text = page.lang.t(self.key.clone());
@@ -74,7 +74,7 @@ impl Flash {
         text.find()
     }
 
-    /// The class of its alert: `success`, `info` or `warning`.
+    /// Bootstrap class of its alert: `success`, `info` or `warning`.
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self.tone {
@@ -84,7 +84,7 @@ impl Flash {
         }
     }
 
-    /// The icon of its alert.
+    /// Bootstrap icon of its alert.
     #[must_use]
     pub fn icon(&self) -> &'static str {
         match self.tone {

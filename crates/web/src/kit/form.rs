@@ -1,4 +1,4 @@
-//! Forms: what is wrong with them.
+//! Forms: extractors, validation errors, and protection from double submission.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path as AxumPath, Request};
@@ -12,48 +12,48 @@ use skychimp_core::platform::time::Moment;
 
 use crate::kit::error::WebError;
 
-/// What is wrong with a form, by field.
+/// Validation errors of a form, by field.
 #[derive(Debug, Clone, Default)]
 pub struct Errors(Vec<FieldError>);
 
 impl Errors {
-    /// Nothing is wrong (yet).
+    /// No errors.
     #[must_use]
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// One wrong field.
+    /// An error in one field.
     #[must_use]
     pub fn one(field: &str, code: &'static str) -> Self {
         Self(vec![FieldError::new(field, code)])
     }
 
-    /// The form was here before and has made something of other content.
+    /// The form was submitted before, and created something with different content.
     #[must_use]
     pub fn sent_before() -> Self {
         Self::one(ID, "sent_before")
     }
 
-    /// What is wrong with a field.
+    /// The first error of a field.
     #[must_use]
     pub fn of(&self, field: &str) -> Option<&FieldError> {
         self.0.iter().find(|error| error.field == field)
     }
 
-    /// Tells whether a field is wrong.
+    /// Whether a field has an error.
     #[must_use]
     pub fn has(&self, field: &str) -> bool {
         self.of(field).is_some()
     }
 
-    /// Tells whether nothing is wrong.
+    /// Whether there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them.
+    /// All errors, in the order of validation.
     pub fn iter(&self) -> std::slice::Iter<'_, FieldError> {
         self.0.iter()
     }
@@ -74,18 +74,19 @@ impl From<Vec<FieldError>> for Errors {
     }
 }
 
-/// What became of a form.
+/// Result of a form's operation.
 #[derive(Debug)]
 pub enum Outcome<T> {
-    /// It was done.
+    /// It succeeded.
     Done(T),
-    /// Fields are wrong: show the form again with [`crate::kit::page::html_wrong`].
+    /// Fields are invalid: show the form again with [`crate::kit::page::html_wrong`].
     Wrong(Errors),
-    /// Somebody changed the thing meanwhile: show both with [`crate::kit::page::html_changed`].
+    /// Someone changed it in the meantime: show both versions with
+    /// [`crate::kit::page::html_changed`].
     Changed,
 }
 
-/// Sorts the result of an operation into what a form's page must show; all other errors are pages of their own.
+/// Separates results that the form's page shows from other errors, which become error pages.
 pub fn outcome<T>(result: Result<T, Error>) -> Result<Outcome<T>, WebError> {
     match result {
         Ok(value) => Ok(Outcome::Done(value)),
@@ -95,7 +96,7 @@ pub fn outcome<T>(result: Result<T, Error>) -> Result<Outcome<T>, WebError> {
     }
 }
 
-/// A form's fields. A form that cannot be read is a page 400.
+/// The fields of a form. A body that cannot be parsed is answered with 400.
 #[derive(Debug)]
 pub struct Form<T>(pub T);
 
@@ -114,21 +115,22 @@ where
     }
 }
 
-/// A form that makes something, and makes it once however often it arrives: its template has `ui::once`.
+/// A form that creates something at most once, however often it is submitted. Its template needs
+/// `ui::once`.
 #[derive(Debug)]
 pub struct Once<T> {
-    /// Its fields.
+    /// The fields.
     pub form: T,
     submission: Option<Submission>,
 }
 
-/// The field with the id of a form.
+/// The field with the form's id.
 const ID: &str = "form_id";
-/// Fields that differ when the same form arrives again: its token may be a new one, another of its buttons may be pressed.
+/// Fields that may differ when the same form is submitted again: a new token, another button.
 const ASIDE: [&str; 4] = [ID, "csrf", "action", "close"];
 
 impl<T> Once<T> {
-    /// Whether it was here before. A form without an id, as programs send it, never was.
+    /// Whether the form was submitted before. One without an id, as API clients send it, never was.
     pub async fn arrive(&self, tx: &mut Tx, owner: UserId, now: Moment) -> Result<Arrival, Error> {
         match &self.submission {
             Some(submission) => submission.arrive(tx, owner, now).await,
@@ -136,7 +138,7 @@ impl<T> Once<T> {
         }
     }
 
-    /// Says what it made, in the transaction in which it [arrived](Self::arrive) first.
+    /// Records what was created, in the transaction in which it first [arrived](Self::arrive).
     pub async fn made(&self, tx: &mut Tx, owner: UserId, made: Made) -> Result<(), Error> {
         match &self.submission {
             Some(submission) => submission.made(tx, owner, made).await,
@@ -168,7 +170,7 @@ where
             Submission::new(id, std::iter::once(address.as_str()).chain(told))
         });
         if bytes.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) {
-            // a button's form, sent by a program
+            // the form of a single button, sent by a program
             let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
             parts.headers.insert(header::CONTENT_TYPE, kind);
         }
@@ -182,7 +184,7 @@ where
 #[derive(Debug, serde::Deserialize)]
 pub struct NoFields {}
 
-/// The ids in a path. What is no id is a page 404.
+/// The ids in a path. A malformed id is answered with 404.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
@@ -201,7 +203,7 @@ where
     }
 }
 
-/// The fields of a query. A query that cannot be read is a page 400.
+/// The fields of a query. A query that cannot be parsed is answered with 400.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 

@@ -1,4 +1,4 @@
-//! How numbers, sizes and moments are written for people.
+//! Formats numbers, sizes and times for people.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -24,7 +24,7 @@ const MONTHS_RU: [&str; 12] = [
     "декабря",
 ];
 
-/// With separators of thousands: `1,240`, in Russian with a no-break space.
+/// A number with thousands separators: `1,240`, in Russian with a no-break space.
 #[must_use]
 pub fn number(n: i64, lang: Lang) -> String {
     let digits = n.unsigned_abs().to_string();
@@ -36,7 +36,8 @@ pub fn number(n: i64, lang: Lang) -> String {
     if n < 0 {
         text.push('−');
     }
-    // Russian typography leaves four digits together only in tables of years; counters are grouped from 1 000 on.
+    // Counters are grouped from 1 000 on, also in Russian, whose typography often leaves four
+    // digits together.
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(separator);
@@ -46,20 +47,20 @@ pub fn number(n: i64, lang: Lang) -> String {
     text
 }
 
-/// Tenths as a number with one digit: `2.5`.
+/// Tenths as a number with one decimal: `2.5`.
 #[must_use]
 pub fn tenths(n: i64, lang: Lang) -> String {
     let point = if lang == Lang::Ru { ',' } else { '.' };
     format!("{}{point}{}", n / 10, n % 10)
 }
 
-/// A share of a whole in per cent with one digit, or without when it is whole: `98.7 %`, `100 %`.
+/// A percentage with at most one decimal: `98.7%`, `100%`. `–` if there is no whole.
 #[must_use]
 pub fn percent(part: i64, whole: i64, lang: Lang) -> String {
     if whole <= 0 {
         return "–".to_owned();
     }
-    // Cut, not rounded: 99.96 % is not "100 %".
+    // Truncate, do not round: 99.96 % is not "100 %".
     let tenths = i128::from(part.max(0)) * 1_000 / i128::from(whole);
     let (whole, tenth) = (tenths / 10, tenths % 10);
     match (tenth, lang) {
@@ -70,7 +71,7 @@ pub fn percent(part: i64, whole: i64, lang: Lang) -> String {
     }
 }
 
-/// A share for an attribute of a drawing: `12.5%`. Nothing of nothing is `0%`.
+/// A percentage for an attribute of a drawing: `12.5%`. `0%` if there is no whole.
 #[must_use]
 pub fn share(part: i64, whole: i64) -> String {
     if whole <= 0 || part <= 0 {
@@ -80,7 +81,7 @@ pub fn share(part: i64, whole: i64) -> String {
     format!("{}.{:02}%", hundredths / 100, hundredths % 100)
 }
 
-/// A number of bytes: `14 kB`.
+/// A size in decimal units: `14 kB`.
 #[must_use]
 pub fn size(bytes: u64, lang: Lang) -> String {
     let units = match lang {
@@ -102,7 +103,7 @@ pub fn size(bytes: u64, lang: Lang) -> String {
     }
 }
 
-/// A time that passed, in its two largest units: `3 min 12 s`.
+/// A duration in its two largest units: `3 min 12 s`.
 pub(crate) fn span(lang: Lang, millis: i64) -> String {
     let part = millis.max(0) / 100;
     if part < 100 && part % 10 > 0 {
@@ -130,7 +131,7 @@ pub(crate) fn span(lang: Lang, millis: i64) -> String {
     text.join("\u{a0}")
 }
 
-/// A day and its month: `12 Mar`, `12 марта`.
+/// A day and month: `12 Mar`, `12 марта`.
 #[must_use]
 pub fn day(date: jiff::civil::Date, lang: Lang) -> String {
     let month = usize::from(date.month().unsigned_abs()).saturating_sub(1);
@@ -141,7 +142,7 @@ pub fn day(date: jiff::civil::Date, lang: Lang) -> String {
     format!("{}\u{a0}{}", date.day(), names[month.min(11)])
 }
 
-/// A day of the week: `Mon`, `пн`.
+/// A weekday: `Mon`, `пн`.
 #[must_use]
 pub fn weekday(date: jiff::civil::Date, lang: Lang) -> &'static str {
     let names = match lang {
@@ -152,7 +153,7 @@ pub fn weekday(date: jiff::civil::Date, lang: Lang) -> &'static str {
     names[usize::from(n) % names.len()]
 }
 
-/// A day: `12 Mar 2027`, `12 марта 2027`.
+/// A date: `12 Mar 2027`, `12 марта 2027`.
 #[must_use]
 pub fn date(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
     let at = zoned(moment, zone);
@@ -164,7 +165,7 @@ pub fn date(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
     format!("{}\u{a0}{month}\u{a0}{}", at.day(), at.year())
 }
 
-/// A moment to the minute: `12 Mar 2027, 10:05`.
+/// A time to the minute: `12 Mar 2027, 10:05`.
 #[must_use]
 pub fn time(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
     let at = zoned(moment, zone);
@@ -176,7 +177,7 @@ pub fn time(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
     )
 }
 
-/// A moment to the second: `12 Mar 2027, 10:05:09`.
+/// A time to the second: `12 Mar 2027, 10:05:09`.
 #[must_use]
 pub fn time_exact(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
     format!(
@@ -186,13 +187,13 @@ pub fn time_exact(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
     )
 }
 
-/// For `<input type="datetime-local">`: `2027-03-12T10:05`.
+/// A value for `<input type="datetime-local">`: `2027-03-12T10:05`.
 #[must_use]
 pub fn wall(moment: Moment, zone: &TimeZone) -> String {
     zoned(moment, zone).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
-/// How long ago, in the largest fitting unit: `3 s ago`, `5 min ago`; the date when it is more than a week.
+/// How long ago, in the largest unit that fits: `3 s ago`, `5 min ago`; the date after a week.
 #[must_use]
 pub fn ago(moment: Moment, now: Moment, zone: &TimeZone, lang: Lang) -> String {
     let seconds = i64::try_from(now.since(moment).as_secs()).unwrap_or(i64::MAX);
@@ -211,7 +212,7 @@ fn zoned(moment: Moment, zone: &TimeZone) -> Zoned {
     Timestamp::to_zoned(moment.timestamp(), zone.clone())
 }
 
-/// The time zones of the world, for a list of suggestions.
+/// IANA time zone names, for a list of suggestions.
 pub(crate) fn zones() -> Vec<String> {
     let mut zones: Vec<String> = jiff::tz::db()
         .available()
@@ -227,7 +228,7 @@ pub(crate) fn zones() -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Design "Pages": numbers and moments are written as the language does.
+    /// Numbers and times follow the conventions of the language.
     #[test]
     fn values_are_written_as_the_language_does() {
         let zone = TimeZone::get("Europe/Moscow").unwrap();

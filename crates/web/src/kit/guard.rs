@@ -1,12 +1,13 @@
-//! Limits on what strangers may try: logging in, registering, asking for letters, guessing codes.
+//! Rate limits for strangers: logging in, registering, requesting letters, guessing codes.
 //!
-//! Each try counts for several subjects, and the strictest decides. The counts are in the database, so all nodes share
-//! them ([`skychimp_core::accounts::limit`]); refusals are remembered here, so that a flood does not reach the database.
+//! Each attempt counts for several subjects, and the strictest limit decides. Counts are in the
+//! database, so all nodes share them ([`skychimp_core::accounts::limit`]). Refusals are cached
+//! here, so that a flood does not reach the database.
 //!
-//! *Invariant*: nobody can lock somebody else out. A guesser is stopped by the limits of his network, alone and together
-//! with the account. Against guessing from many networks there is a limit of the account, but it does not count for a
-//! browser in which the account was logged in before: that one brings a signed cookie and has a limit of its own
-//! (OWASP "device cookies").
+//! *Invariant*: nobody can lock out someone else. An attacker is stopped by limits on the network,
+//! alone and combined with the account. The limit on the account, against attacks from many
+//! networks, does not apply to browsers in which the account has logged in before: these have a
+//! signed cookie and a limit of their own (OWASP "device cookies").
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -44,7 +45,7 @@ const fn limit(
     }
 }
 
-/// Logging in to an account from a network.
+/// Login to an account from a network.
 const LOGIN: Limit = limit(
     "login",
     10,
@@ -52,9 +53,9 @@ const LOGIN: Limit = limit(
     Duration::from_mins(15),
     HOUR,
 );
-/// Logging in to any account from a network.
+/// Login to any account from a network.
 const LOGIN_NETWORK: Limit = limit("login-network", 100, Duration::from_secs(2), MINUTE, HOUR);
-/// Logging in to an account from anywhere, in a browser that it does not know.
+/// Login to an account from anywhere, in a browser unknown to it.
 const LOGIN_ACCOUNT: Limit = limit(
     "login-account",
     50,
@@ -62,7 +63,7 @@ const LOGIN_ACCOUNT: Limit = limit(
     Duration::from_mins(5),
     HOUR,
 );
-/// Logging in to an account in a browser that it knows.
+/// Login to an account in a browser known to it.
 const LOGIN_DEVICE: Limit = limit(
     "login-device",
     20,
@@ -70,7 +71,7 @@ const LOGIN_DEVICE: Limit = limit(
     Duration::from_mins(5),
     HOUR,
 );
-/// Bringing a code after the password, from a network.
+/// Code after the password, from a network.
 const CODE: Limit = limit(
     "code",
     5,
@@ -78,19 +79,19 @@ const CODE: Limit = limit(
     Duration::from_mins(15),
     DAY,
 );
-/// Bringing a code from anywhere, in a browser that the account does not know.
+/// Code after the password from anywhere, in a browser unknown to the account.
 const CODE_ACCOUNT: Limit = limit("code-account", 20, MINUTE, Duration::from_mins(30), DAY);
-/// Asking for a passkey from a network: each question is kept for some minutes.
+/// Passkey challenges for a network; each is stored for some minutes.
 const PASSKEY: Limit = limit("passkey", 60, Duration::from_secs(2), MINUTE, HOUR);
-/// Registering from a network.
+/// Registration from a network.
 const REGISTER: Limit = limit("register", 10, MINUTE, HOUR, DAY);
-/// Asking for letters to an address from a network.
+/// Letters to an address requested from a network.
 const LETTER: Limit = limit("letter", 4, Duration::from_mins(2), HOUR, DAY);
-/// Asking for letters to an address from anywhere.
+/// Letters to an address requested from anywhere.
 const LETTER_ADDRESS: Limit = limit("letter-address", 12, Duration::from_mins(5), HOUR, DAY);
-/// Asking for letters to any address from a network.
+/// Letters to any address requested from a network.
 const LETTER_NETWORK: Limit = limit("letter-network", 30, MINUTE, HOUR, DAY);
-/// Giving one's password or a code again while logged in.
+/// Confirmation with a password or code by a logged-in user.
 const CONFIRM: Limit = limit(
     "confirm",
     10,
@@ -99,12 +100,12 @@ const CONFIRM: Limit = limit(
     HOUR,
 );
 
-/// Refusals that are still in force.
+/// Refusals still in effect.
 #[derive(Debug, Default)]
 pub(crate) struct Refused(Mutex<HashMap<Key, Moment>>);
 
 impl Refused {
-    /// More are not kept: the database knows them all.
+    /// Maximum number of entries. The database has the complete list.
     const MOST: usize = 20_000;
 
     fn until(&self, key: &Key, now: Moment) -> Option<Moment> {
@@ -130,13 +131,14 @@ impl Refused {
     }
 }
 
-/// A try that was allowed; call [`Try::succeeded`] when it was right.
+/// An allowed attempt. Call [`Try::succeeded`] if it was correct.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Try(Vec<Key>);
 
 impl App {
-    /// Allows a login, or says when to come back. `user` is the account that the address has, if any.
+    /// Allows a login, or returns [`WebError::TooMany`]. `user` is the account with this address,
+    /// if any.
     pub(crate) async fn try_login(
         &self,
         page: &Page,
@@ -158,7 +160,7 @@ impl App {
         self.attempt(&subjects, page.now).await
     }
 
-    /// Allows a code of the second factor.
+    /// Allows a second-factor code, or returns [`WebError::TooMany`].
     pub(crate) async fn try_code(
         &self,
         page: &Page,
@@ -176,7 +178,7 @@ impl App {
         self.attempt(&subjects, page.now).await
     }
 
-    /// Allows a question to any passkey.
+    /// Allows a passkey challenge for a visitor who is not logged in.
     pub(crate) async fn try_passkey(&self, page: &Page) -> Result<(), WebError> {
         let subjects = [(&PASSKEY, network(&page.peer))];
         self.attempt(&subjects, page.now).await.map(drop)
@@ -188,7 +190,7 @@ impl App {
         self.attempt(&subjects, page.now).await.map(drop)
     }
 
-    /// Allows a letter to `email`, whether it has an account or not.
+    /// Allows a letter to `email`, whether or not it has an account.
     pub(crate) async fn try_letter(&self, page: &Page, email: &str) -> Result<(), WebError> {
         let email = email.trim().to_lowercase();
         let network = network(&page.peer);
@@ -200,7 +202,7 @@ impl App {
         self.attempt(&subjects, page.now).await.map(drop)
     }
 
-    /// Allows somebody who is logged in to show again who he is.
+    /// Allows a logged-in user to confirm their identity.
     pub(crate) async fn try_confirm(&self, page: &Page, user: UserId) -> Result<Try, WebError> {
         let subjects = [(&CONFIRM, user.to_string())];
         self.attempt(&subjects, page.now).await
@@ -221,7 +223,7 @@ impl App {
         let mut tx = self.db.write().await?;
         for ((limit, _), key) in subjects.iter().zip(&keys) {
             if let Some(until) = limit.try_once(&mut tx, key, now).await? {
-                // dropped without a commit: what is refused counts for nobody
+                // dropped without a commit: a refused attempt counts for no subject
                 self.refused.remember(*key, until, now);
                 return Err(too_many(until, now));
             }
@@ -230,7 +232,7 @@ impl App {
         Ok(Try(keys))
     }
 
-    /// The name of this browser, when `user` was logged in here before.
+    /// The id of this browser, if `user` has logged in here before.
     fn known_device(&self, headers: &HeaderMap, user: UserId) -> Option<String> {
         let cookie = cookies::get(headers, cookies::device_name(self))?;
         let (nonce, mark) = cookie.split_once('.')?;
@@ -238,7 +240,7 @@ impl App {
             .then(|| nonce.to_owned())
     }
 
-    /// Lets this browser be known to `user` from now on.
+    /// Marks this browser as known to `user`.
     pub(crate) fn know_device(&self, response: &mut Response, user: UserId) {
         let nonce = format!("{:032x}", rand::random::<u128>());
         let mark = crate::kit::csrf::token(&self.device_key, &format!("{user}|{nonce}"));
@@ -247,7 +249,7 @@ impl App {
 }
 
 impl Try {
-    /// It was right: the first subject starts anew, the others get this try back.
+    /// The attempt was correct: resets the first subject and refunds this attempt to the others.
     pub(crate) async fn succeeded(self, app: &App) -> Result<(), WebError> {
         let mut tx = app.db.write().await?;
         for (n, key) in self.0.iter().enumerate() {

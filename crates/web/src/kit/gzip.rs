@@ -1,9 +1,10 @@
-//! Pages put together from pieces that were compressed once.
+//! Assembles gzip pages from pieces that were compressed once.
 //!
-//! A deflate stream (RFC 1951) that ends with a full flush refers to nothing before it and ends at a whole byte, so such
-//! streams can stand behind each other in any choice and order. Between them short texts stand uncompressed. What gzip
-//! (RFC 1952) adds is a checksum over everything; that of a piece is known, and a linear map, kept with the piece, moves
-//! the checksum of what stands before it past its length. So a view costs copying, not compressing.
+//! A deflate stream (RFC 1951) that ends with a full flush does not refer to earlier data and ends
+//! at a byte boundary, so such streams can be concatenated in any order. Short texts are put
+//! between them as uncompressed blocks. Gzip (RFC 1952) adds a CRC-32 over everything. Each piece
+//! stores its own checksum and a linear map that extends the preceding checksum by the piece's
+//! length. A view therefore costs copying, not compressing.
 
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -11,18 +12,18 @@ use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// An empty last block.
+/// An empty final block.
 const END: [u8; 2] = [3, 0];
-/// The longest uncompressed block.
+/// The longest uncompressed block, in bytes.
 const BLOCK_MAX: usize = 0xffff;
 
-/// A part of pages that stays as it is.
+/// A fixed part of pages.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
     text: Bytes,
     deflated: Bytes,
     crc: u32,
-    /// What becomes of each bit of a checksum that this text is appended to.
+    /// For each bit of a checksum, its value after appending as many zero bytes as this text has.
     shift: [u32; 32],
 }
 
@@ -38,7 +39,7 @@ impl Piece {
         }
     }
 
-    /// The text itself.
+    /// The uncompressed text.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
@@ -58,7 +59,7 @@ impl Piece {
     }
 
     fn after(&self, crc: u32) -> u32 {
-        // all ones where the bit is set: without branches, so that it is done for several bits at once
+        // a mask of ones where the bit is set: no branches, so that it vectorises
         let columns = self.shift.iter().enumerate();
         let moved = columns.map(|(bit, column)| column & (crc >> bit & 1).wrapping_neg());
         moved.fold(self.crc, |sum, column| sum ^ column)
@@ -70,9 +71,9 @@ fn deflated(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() / 2 + 64);
     loop {
         let rest = usize::try_from(compress.total_in()).map_or(&[][..], |done| &text[done..]);
-        // memory is the only thing that could fail, and that ends the program anyway
+        // only running out of memory could fail, and that aborts the program
         let _ = compress.compress_vec(rest, &mut out, FlushCompress::Full);
-        // room was left: everything is written
+        // there is room left, so everything is written
         if out.len() < out.capacity() {
             return out;
         }
@@ -80,7 +81,7 @@ fn deflated(text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The checksum is linear: what appending `length` zero bytes makes of each single bit.
+/// The effect on each bit of a checksum of appending `length` zero bytes. CRC-32 is linear.
 fn shift(length: usize) -> [u32; 32] {
     let zeros = vec![0; length];
     let of_nothing = crc32fast::hash(&zeros);
@@ -91,17 +92,17 @@ fn shift(length: usize) -> [u32; 32] {
     })
 }
 
-/// A page in the making.
+/// A page being assembled.
 #[derive(Debug)]
 pub(crate) enum Sheet {
-    /// As it is.
+    /// Uncompressed.
     Plain(Vec<u8>),
     /// As gzip: the bytes, the checksum and the length so far.
     Gzip(Vec<u8>, u32, u32),
 }
 
 impl Sheet {
-    /// An empty page, with room for so many bytes of pieces.
+    /// An empty page, with capacity for `pieces` bytes of pieces.
     pub(crate) fn new(gzip: bool, pieces: usize) -> Self {
         let mut bytes = Vec::with_capacity(pieces + 256);
         if !gzip {
@@ -143,7 +144,7 @@ impl Sheet {
         }
     }
 
-    /// The whole page.
+    /// Returns the finished page.
     pub(crate) fn finish(self) -> Bytes {
         match self {
             Self::Plain(bytes) => bytes.into(),
@@ -157,13 +158,13 @@ impl Sheet {
     }
 }
 
-/// gzip counts modulo 2³².
-#[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+/// Gzip stores the length modulo 2³².
+#[expect(clippy::cast_possible_truncation, reason = "gzip does the same")]
 const fn wrapped(length: usize) -> u32 {
     length as u32
 }
 
-/// Tells whether the visitor reads gzip.
+/// Whether the client accepts gzip.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT_ENCODING)
@@ -185,7 +186,8 @@ mod tests {
 
     use super::*;
 
-    /// R57: pieces and short texts in any order are one valid gzip stream, checksum and length included.
+    /// R57: pieces and short texts in any order make one valid gzip stream, with correct checksum
+    /// and length.
     #[test]
     fn pieces_make_one_stream() {
         let long = (0..9_000).fold(String::new(), |text, n| text + &format!("<p>{n}</p>"));
@@ -209,7 +211,7 @@ mod tests {
         assert!(pieces[0].deflated.len() * 3 < long.len());
     }
 
-    /// R57: random bytes do not compress; their piece is whole all the same.
+    /// R57: a piece of random, incompressible bytes is complete.
     #[test]
     fn incompressible_pieces_are_whole() {
         let noise: Vec<u8> = (0..200_000).map(|_| rand::random()).collect();

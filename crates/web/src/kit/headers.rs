@@ -1,4 +1,4 @@
-//! Headers that every response carries.
+//! Security headers of every response.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -7,11 +7,11 @@ use axum::response::Response;
 
 use crate::kit::app::AppState;
 
-/// Only our own files run, load and style; no inline scripts or styles anywhere.
+/// Scripts, styles and other files only from our own origin, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
      connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'";
 
-/// For a letter in a frame: it shows pictures and its own styles, runs nothing, reaches nothing of ours.
+/// For a letter in a frame: pictures and its own styles, but no scripts and no access to our site.
 pub const LETTER_POLICY: &str = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline' 'self'; \
      font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 

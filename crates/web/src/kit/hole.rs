@@ -1,21 +1,21 @@
-//! The parts of a kept page that are filled at every view.
+//! Holes: the parts of a cached page that are filled in at every view.
 //!
-//! While a page is made, such a hole is a *mark* in its text. The mark begins with a number that was drawn for this one making
-//! of the page ([`Keep`]), so nothing that people wrote or asked for can be one.
+//! While a page is rendered, a hole is a *mark* in its text. Marks contain a random number drawn
+//! for each rendering ([`Keep`]), so no text that users wrote or sent can be mistaken for one.
 
 use skychimp_core::platform::ids::PostId;
 
-/// Says to handlers that the page they make will be kept: holes stay open, nobody is counted.
+/// Tells handlers that the page will be cached: holes stay open, and no view is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keep(u128);
 
 impl Keep {
-    /// For one making of a page.
+    /// For one rendering of a page.
     pub(crate) fn new() -> Self {
         Self(rand::random())
     }
 
-    /// How a hole stands in the page that is being made.
+    /// The mark for a hole in the page being rendered.
     pub(crate) fn mark(self, hole: Hole) -> String {
         let (open, close) = (self.open(), Self::CLOSE);
         match hole {
@@ -25,14 +25,14 @@ impl Keep {
         }
     }
 
-    /// Escaping for HTML leaves a mark as it is.
+    /// Contains only characters that HTML escaping leaves unchanged.
     fn open(self) -> String {
         format!("hole-{:032x}-", self.0)
     }
 
     const CLOSE: char = '.';
 
-    /// The text without its marks, and where they stood.
+    /// The text without its marks, with the holes and their byte offsets.
     pub(crate) fn take_out(self, text: &str) -> (String, Vec<(usize, Hole)>) {
         let open = self.open();
         let mut rest = text;
@@ -41,7 +41,7 @@ impl Keep {
         while let Some((before, after)) = rest.split_once(&open) {
             left.push_str(before);
             let (name, after) = after.split_once(Self::CLOSE).unwrap_or((after, ""));
-            // only we know the number, and we name what there is
+            // only we know the number, so the name is one of ours
             holes.extend(Hole::parse(name).map(|hole| (left.len(), hole)));
             rest = after;
         }
@@ -50,14 +50,14 @@ impl Keep {
     }
 }
 
-/// What is different at every view.
+/// A part that differs from view to view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Hole {
-    /// How often a post was read.
+    /// View count of a post.
     Views(PostId),
-    /// The service's figures.
+    /// Statistics of the service.
     Figures,
-    /// Posts chosen by chance.
+    /// Randomly chosen posts.
     Posts,
 }
 

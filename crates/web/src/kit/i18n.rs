@@ -1,8 +1,8 @@
-//! Russian and English.
+//! Translations: Russian and English.
 //!
-//! The sentences live in `locales/{en,ru}/*.ftl` (Fluent: plurals and cases of Russian), a file per area. A page asks
-//! for a sentence by its key, `page.t("messages-title")`, and fills its variables with [`Text::with`]. Numbers get the
-//! separators of the language.
+//! Sentences are in `locales/{en,ru}/*.ftl` (Fluent, for Russian plurals and cases), one file per
+//! area. A page gets a sentence by its key, `page.t("messages-title")`, and sets its variables with
+//! [`Text::with`]. Numbers are formatted for the language.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ fn number_ru<M>(value: &FluentValue, _: &M) -> Option<String> {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "only whole numbers are given to sentences"
+    reason = "sentences are given only whole numbers"
 )]
 fn number(value: &FluentValue, lang: Lang) -> Option<String> {
     match value {
@@ -50,7 +50,7 @@ fn number(value: &FluentValue, lang: Lang) -> Option<String> {
     }
 }
 
-/// A language of the pages.
+/// A language of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lang {
     /// English.
@@ -60,7 +60,7 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// The tag in HTML, cookies and the database.
+    /// The language tag in HTML, cookies and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,7 +69,8 @@ impl Lang {
         }
     }
 
-    /// The one of our languages that `Accept-Language` (RFC 9110 §12.5.4) wants most; English when it wants none.
+    /// The supported language with the highest weight in `Accept-Language` (RFC 9110 §12.5.4).
+    /// English if there is none.
     #[must_use]
     pub fn accepted(header: &str) -> Self {
         let mut best = (0.0_f32, Self::En);
@@ -99,7 +100,7 @@ impl Lang {
         }
     }
 
-    /// The sentence whose key is put together; see [`crate::kit::page::Page::dynamic`].
+    /// The sentence whose key is composed at run time; see [`crate::kit::page::Page::dynamic`].
     #[must_use]
     pub fn dynamic(self, prefix: &str, name: &str) -> Text {
         self.t(format!("{prefix}{}", name.replace('_', "-")))
@@ -125,7 +126,7 @@ impl FromStr for Lang {
     }
 }
 
-/// A sentence in a language, with its variables. `Display` writes it; a template escapes it like any text.
+/// A sentence in a language, with its variables. `Display` renders it; templates escape it.
 #[derive(Debug, Clone)]
 pub struct Text {
     lang: Lang,
@@ -134,21 +135,21 @@ pub struct Text {
 }
 
 impl Text {
-    /// Fills a variable: a number (plurals, separators) or a text.
+    /// Sets a variable: a number, which selects plurals and is formatted, or a text.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Arg) -> Self {
         self.args.insert(Cow::Borrowed(name), value.arg());
         self
     }
 
-    /// As [`Text::with`], for a name that is known only at run time.
+    /// Like [`Text::with`], for a name known only at run time.
     #[must_use]
     pub fn with_name(mut self, name: String, value: impl Arg) -> Self {
         self.args.insert(Cow::Owned(name), value.arg());
         self
     }
 
-    /// The sentence, or `None` when no translation has its key.
+    /// The sentence, or `None` if no translation has its key.
     #[must_use]
     pub fn find(&self) -> Option<String> {
         LOCALES.try_lookup_with_args(self.lang.id(), &self.key, &self.args)
@@ -164,9 +165,9 @@ impl fmt::Display for Text {
     }
 }
 
-/// A value for a sentence.
+/// A value for a variable of a sentence.
 pub trait Arg {
-    /// As Fluent takes it.
+    /// Converts it to a Fluent value.
     fn arg(&self) -> FluentValue<'static>;
 }
 

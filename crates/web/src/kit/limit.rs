@@ -1,7 +1,7 @@
-//! Limits against guessing: so many tries per key in a window of time.
+//! In-memory rate limits: a number of attempts per key in a time window.
 //!
-//! In memory and bounded. When the table is full, keys whose window is over go first; if none is, the whole table goes:
-//! an attacker with that many addresses is a matter for the proxy in front.
+//! The table is bounded. If it is full, expired keys are removed; if none has expired, the whole
+//! table is cleared. An attacker with that many addresses has to be stopped by the proxy.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Nothing seen yet.
+    /// A limit without any recorded attempts.
     #[must_use]
     pub fn new(tries: u32, window: Duration) -> Self {
         Self {
@@ -32,11 +32,11 @@ impl Limit {
         }
     }
 
-    /// Counts a try.
+    /// Counts an attempt.
     ///
     /// # Errors
     ///
-    /// [`WebError::TooMany`] when the key had all of its tries.
+    /// [`WebError::TooMany`] when the key has used all of its attempts.
     pub fn try_once(&self, key: &str, now: Moment) -> Result<(), WebError> {
         let mut seen = self.seen.lock();
         if seen.len() >= KEYS_MAX && !seen.contains_key(key) {
@@ -57,7 +57,7 @@ impl Limit {
         Ok(())
     }
 
-    /// Forgets the tries of a key: the last one was right.
+    /// Forgets the attempts of a key, for use after a success.
     pub fn forget(&self, key: &str) {
         self.seen.lock().remove(key);
     }
@@ -67,7 +67,7 @@ impl Limit {
 mod tests {
     use super::*;
 
-    /// R30: tries are limited per key, and the window passes.
+    /// R30: attempts are limited per key until the window has passed.
     #[test]
     fn tries_are_limited_per_key() {
         let limit = Limit::new(2, Duration::from_mins(1));
@@ -79,7 +79,7 @@ mod tests {
         assert!(limit.try_once("a", start + Duration::from_mins(1)).is_ok());
     }
 
-    /// R30: the table never grows beyond its bound.
+    /// R30: the table never exceeds its maximum size.
     #[test]
     fn table_is_bounded() {
         let limit = Limit::new(1, Duration::from_hours(1));

@@ -17,10 +17,10 @@ use crate::kit::i18n::Lang;
 use crate::kit::page::{Page, Servers, chosen_language};
 use crate::kit::{cookies, csrf};
 
-/// Makes the [`Page`], checks the token of unsafe requests, writes error pages in
-/// the visitor's language and sets the cookies that came up.
+/// Creates the [`Page`], checks the token of unsafe requests, renders error pages in the visitor's
+/// language and sets cookies.
 pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    // A request's body cannot be shared between threads, its head can.
+    // The body is not `Sync`, so it is kept apart while the head is borrowed across an await.
     let (head, body) = request.into_parts();
     let page = match visitor(&app, &head).await {
         Ok(page) => page,
@@ -59,7 +59,7 @@ fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, respons
     if shown && !page.flashes.is_empty() {
         cookies::put(response, Flash::clear());
     }
-    // Personal pages are kept by nobody.
+    // Personal pages must not be cached.
     response
         .headers_mut()
         .entry(header::CACHE_CONTROL)

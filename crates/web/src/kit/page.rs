@@ -1,7 +1,7 @@
-//! What every page knows about its visitor: who it is, in which language, zone and theme.
+//! What every page knows about its visitor: account, language, time zone and theme.
 //!
-//! A middleware makes one [`Page`] per request; handlers take it as an argument and put it into their template as
-//! `page`, where its methods write sentences, numbers and moments.
+//! A middleware creates one [`Page`] per request. Handlers take it as an argument and pass it to
+//! their template as `page`, whose methods format sentences, numbers and times.
 
 use std::sync::{Arc, OnceLock};
 
@@ -31,40 +31,40 @@ use crate::kit::i18n::{Arg, Lang, Text};
 use crate::kit::views::{self, Views};
 use crate::kit::{assets, cookies, csrf, format};
 
-/// The visitor of a request. Cheap to clone.
+/// The visitor of a request. A shared handle, cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Page(Arc<Visitor>);
 
-/// See [`Page`], which is the shared handle.
+/// The data behind [`Page`].
 #[derive(Debug)]
 pub struct Visitor {
-    /// The account, when logged in.
+    /// The account, if logged in.
     pub user: Option<User>,
-    /// The language of the page.
+    /// Language of the page.
     pub lang: Lang,
-    /// The zone moments are shown in.
+    /// Time zone in which times are shown.
     pub zone: TimeZone,
-    /// When the request came.
+    /// Time of the request.
     pub now: Moment,
-    /// `light` or `dark` when chosen.
+    /// `light` or `dark`, if chosen.
     pub theme: Option<&'static str>,
-    /// Path of the request, without its query.
+    /// Path of the request, without the query.
     pub path: String,
     /// Path and query of the request.
     pub address: String,
-    /// The request comes from htmx and wants a part of a page.
+    /// The request comes from htmx and expects only a part of a page.
     pub partial: bool,
     /// Letters go to the sandbox.
     pub sandbox: bool,
-    /// For administrators: a mail server that needs them, with its name.
+    /// For administrators: id and name of a mail server that needs their attention.
     pub paused_server: Option<(ServerId, String)>,
-    /// Messages left by the page before.
+    /// Flash messages from the previous page.
     pub flashes: Vec<Flash>,
-    /// Where the visitor's connection comes from.
+    /// IP address of the visitor.
     pub peer: String,
-    /// The page will be shown to others too: what differs from view to view stays open.
+    /// The page will be cached for other visitors, so its holes stay open.
     keep: Option<Keep>,
-    /// A person looks, no crawler.
+    /// The visitor is a person, not a crawler.
     person: bool,
     views: Arc<Views>,
     pub(crate) session: Option<SessionToken>,
@@ -82,7 +82,7 @@ impl std::ops::Deref for Page {
 }
 
 impl Page {
-    /// The page of somebody whose account, if any, does not matter: public pages outside of the page routes.
+    /// The page of an anonymous visitor, for public pages outside of the page routes.
     pub(crate) fn stranger(app: &AppState, head: &Parts) -> Self {
         Self::new(app, head, None, None, Servers::default())
     }
@@ -143,19 +143,19 @@ impl Page {
         self.lang.t(key)
     }
 
-    /// The sentence whose key is put together: `page.dyn("state-", mailing.status.as_str())`.
+    /// The sentence whose key is composed at run time: `page.dynamic("state-", status.as_str())`.
     #[must_use]
     pub fn dynamic(&self, prefix: &str, name: &str) -> Text {
         self.lang.dynamic(prefix, name)
     }
 
-    /// The word and colour of a state.
+    /// Label and colour of a state.
     #[must_use]
     pub fn badge(&self, of: impl HasStatus) -> StatusBadge {
         of.badge()
     }
 
-    /// What is wrong with a field, as a sentence: `error-{code}` with the parameters.
+    /// A validation error as a sentence: `error-{code}` with its parameters.
     #[must_use]
     pub fn field_error(&self, error: &FieldError) -> Text {
         let params = error.params.iter();
@@ -187,7 +187,8 @@ impl Page {
         }
     }
 
-    /// Why something waits; what core says in English of its own is said in the visitor's language.
+    /// Why something is waiting. Faults of the configuration, which `core` stores in English, are
+    /// translated.
     #[must_use]
     pub fn waiting(&self, why: &str) -> String {
         Fault::told(why).map_or_else(
@@ -196,49 +197,49 @@ impl Page {
         )
     }
 
-    /// A number with separators.
+    /// A number with thousands separators.
     #[must_use]
     pub fn num(&self, n: impl Arg) -> Text {
         self.t("number").with("n", n)
     }
 
-    /// A share in per cent.
+    /// A percentage of a whole.
     #[must_use]
     pub fn percent(&self, part: impl Whole, whole: impl Whole) -> String {
         format::percent(part.whole(), whole.whole(), self.lang)
     }
 
-    /// A share in per cent for an attribute of a drawing: `12.5%`.
+    /// A percentage for an attribute of a drawing: `12.5%`.
     #[must_use]
     pub fn share(&self, part: impl Whole, whole: impl Whole) -> String {
         format::share(part.whole(), whole.whole())
     }
 
-    /// The share of two parts together.
+    /// The percentage of two parts together, for a drawing.
     #[must_use]
     pub fn share2(&self, one: impl Whole, other: impl Whole, whole: impl Whole) -> String {
         format::share(one.whole() + other.whole(), whole.whole())
     }
 
-    /// A number of bytes.
+    /// A size in bytes, in the unit that fits.
     #[must_use]
     pub fn size(&self, bytes: impl Whole) -> String {
         format::size(u64::try_from(bytes.whole()).unwrap_or(0), self.lang)
     }
 
-    /// A day in the visitor's zone.
+    /// A date in the visitor's zone.
     #[must_use]
     pub fn date(&self, moment: impl At) -> String {
         format::date(moment.at(), &self.zone, self.lang)
     }
 
-    /// A day and its month: `12 Mar`.
+    /// A day and month: `12 Mar`.
     #[must_use]
     pub fn day(&self, date: impl std::borrow::Borrow<jiff::civil::Date>) -> String {
         format::day(*date.borrow(), self.lang)
     }
 
-    /// A day of the week, its month and its day: `Mon, 12 Mar`.
+    /// A weekday with day and month: `Mon, 12 Mar`.
     #[must_use]
     pub fn weekday(&self, date: impl std::borrow::Borrow<jiff::civil::Date>) -> String {
         let date = *date.borrow();
@@ -249,13 +250,13 @@ impl Page {
         )
     }
 
-    /// A moment in the visitor's zone, to the minute.
+    /// A time in the visitor's zone, to the minute.
     #[must_use]
     pub fn time(&self, moment: impl At) -> String {
         format::time(moment.at(), &self.zone, self.lang)
     }
 
-    /// A moment in the visitor's zone, to the second.
+    /// A time in the visitor's zone, to the second.
     #[must_use]
     pub fn time_exact(&self, moment: impl At) -> String {
         format::time_exact(moment.at(), &self.zone, self.lang)
@@ -267,37 +268,37 @@ impl Page {
         format::ago(moment.at(), self.now, &self.zone, self.lang)
     }
 
-    /// A time that passed, in milliseconds, in its two largest units.
+    /// A duration in milliseconds, in its two largest units.
     #[must_use]
     pub fn span(&self, millis: impl Whole) -> String {
         format::span(self.lang, millis.whole())
     }
 
-    /// The IANA name of the visitor's zone.
+    /// IANA name of the visitor's zone.
     #[must_use]
     pub fn zone_name(&self) -> &str {
         self.zone.iana_name().unwrap_or("UTC")
     }
 
-    /// The address of an asset.
+    /// URL of an asset.
     #[must_use]
     pub fn asset(&self, name: &str) -> String {
         assets::url(name)
     }
 
-    /// The secret that a form of this visitor must bring back.
+    /// A CSRF token for a form of this visitor.
     #[must_use]
     pub fn csrf(&self) -> String {
         csrf::token(&self.csrf_key, &self.holder())
     }
 
-    /// A fresh id for a form that makes something: see [`crate::kit::form::Once`].
+    /// A new id for a form that creates something; see [`crate::kit::form::Once`].
     #[must_use]
     pub fn form_id(&self) -> SubmissionId {
         SubmissionId::new(self.now)
     }
 
-    /// Tells whether a form's token is this visitor's.
+    /// Whether a CSRF token belongs to this visitor.
     #[must_use]
     pub fn csrf_matches(&self, token: &str) -> bool {
         let holder = match (&self.session, &self.guest) {
@@ -319,7 +320,7 @@ impl Page {
         }
     }
 
-    /// Marks a link of the navigation: the current section starts with `path`.
+    /// Whether the current page is in the section at `path`, to mark its link in the navigation.
     #[must_use]
     pub fn within(&self, path: &str) -> bool {
         self.path == path
@@ -329,32 +330,32 @@ impl Page {
                 .is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// The address of this page in another language.
+    /// URL of this page in another language.
     #[must_use]
     pub fn in_language(&self, lang: &str) -> String {
         format!("{}?lang={lang}", self.path)
     }
 
-    /// The account keeps recipients and sends mailings.
+    /// Whether the account keeps recipients and sends mailings.
     #[must_use]
     pub fn sends(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.role.sends())
     }
 
-    /// The account has the managers' section.
+    /// Whether the account has the managers' section.
     #[must_use]
     pub fn moderates(&self) -> bool {
         self.user.as_ref().and_then(Moderator::of).is_some()
     }
 
-    /// The account has the administrators' part of it.
+    /// Whether the account has the administrators' part of it.
     #[must_use]
     pub fn administrates(&self) -> bool {
         let moderator = self.user.as_ref().and_then(Moderator::of);
         moderator.is_some_and(|moderator| moderator.administrator().is_some())
     }
 
-    /// The account's address is not verified: it can look around, but not send.
+    /// Whether the account's address is unverified: it can look around, but not send.
     #[must_use]
     pub fn unverified(&self) -> bool {
         self.user
@@ -362,7 +363,7 @@ impl Page {
             .is_some_and(|user| user.verified_at.is_none())
     }
 
-    /// The account writes the blog.
+    /// Whether the account writes the blog.
     #[must_use]
     pub fn writes(&self) -> bool {
         self.user
@@ -370,12 +371,12 @@ impl Page {
             .is_some_and(|user| Editor::of(user).is_some())
     }
 
-    /// The page will be shown to others too, and its holes stay open: see [`crate::kit::hole`].
+    /// The marks for holes, if the page will be cached; see [`crate::kit::hole`].
     pub(crate) fn kept(&self) -> Option<Keep> {
         self.keep
     }
 
-    /// How often a post was read; `total` is what the database says.
+    /// View count of a post, or a hole in a cached page. `total` is the count in the database.
     #[must_use]
     pub fn views(&self, post: &PostId, total: impl Whole) -> String {
         if let Some(keep) = self.keep {
@@ -384,15 +385,15 @@ impl Page {
         format::number(total.whole() + self.views.unwritten(*post), self.lang)
     }
 
-    /// Counts that this visitor reads a post: not those who write it, and not for a page that is going to be kept, whose
-    /// readers are counted when they get it.
+    /// Counts a view of a post. Not counted are authors of the blog, crawlers, and the rendering of
+    /// a page to be cached, whose views are counted when it is served.
     pub(crate) fn read(&self, post: PostId) {
         if self.person && self.keep.is_none() && !self.writes() {
             self.views.add(post);
         }
     }
 
-    /// The first letters of the account's name.
+    /// Initials of the account's name, at most two.
     #[must_use]
     pub fn initials(&self) -> String {
         let name = self.user.as_ref().map_or("", |user| user.name.as_str());
@@ -403,7 +404,7 @@ impl Page {
             .collect()
     }
 
-    /// Goes to `to` after a form was done (303), where `flash` is shown.
+    /// Redirects to `to` after a form was processed (303), and shows `flash` there.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "callers build it in place")]
     pub fn redirect(&self, to: &str, flash: Flash) -> Response {
@@ -425,24 +426,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     }
 }
 
-/// Writes a page.
+/// Renders a page.
 pub fn html(template: &impl Template) -> Result<Response, WebError> {
     Ok(Html(template.render()?).into_response())
 }
 
-/// Writes a form's page again, with what is wrong with it (422).
+/// Renders a form's page again with its validation errors (422).
 pub fn html_wrong(template: &impl Template) -> Result<Response, WebError> {
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(template)?).into_response())
 }
 
-/// Writes a form's page again because the thing was changed meanwhile (409).
+/// Renders a form's page again because someone else changed the data (409).
 pub fn html_changed(template: &impl Template) -> Result<Response, WebError> {
     Ok((StatusCode::CONFLICT, html(template)?).into_response())
 }
 
-/// A moment or a reference to one, as templates pass it.
+/// A time or a reference to one, as templates pass it.
 pub trait At {
-    /// The moment.
+    /// The time.
     fn at(&self) -> Moment;
 }
 
@@ -460,7 +461,7 @@ impl<T: At> At for &T {
 
 /// A whole number or a reference to one, as templates pass it.
 pub trait Whole {
-    /// The number.
+    /// The number, at most `i64::MAX`.
     fn whole(&self) -> i64;
 }
 
@@ -488,16 +489,16 @@ pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
     value.parse().ok()
 }
 
-/// What all pages tell about mail servers.
+/// What all pages show about mail servers.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
-    /// There is none: letters go to the sandbox.
+    /// There is no mail server: letters go to the sandbox.
     pub(super) sandbox: bool,
-    /// For administrators: one that needs them.
+    /// For administrators: a server that needs their attention.
     pub(super) paused: Option<(ServerId, String)>,
 }
 
-/// A header as text; empty when missing or not text.
+/// A header as text. Empty if it is missing or not text.
 pub(crate) fn text_of(headers: &HeaderMap, name: &header::HeaderName) -> String {
     headers
         .get(name)
@@ -508,7 +509,7 @@ pub(crate) fn text_of(headers: &HeaderMap, name: &header::HeaderName) -> String 
 
 /// Parts of pages that several areas use.
 impl Page {
-    /// All that is wrong with a form except what is shown at a field of `known` (names separated by spaces).
+    /// All errors of a form except those shown at a field in `known` (names separated by spaces).
     #[must_use]
     pub fn other_errors(&self, errors: &Errors, known: &str) -> Vec<String> {
         errors

@@ -1,13 +1,13 @@
-//! Addresses of lists: filters, days, the next page.
+//! URLs of lists: filters, days, the next page.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use skychimp_core::platform::time::Moment;
 
-/// Lists offered in a choice.
+/// Maximum number of lists offered in a select box.
 pub(crate) const LIST_CHOICES: i64 = 500;
 
-/// The address of a list with its filters; empty ones are left out.
+/// URL of a list with its filters. Empty filters are left out.
 pub(crate) fn address(path: &str, filters: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in filters.iter().filter(|(_, value)| !value.is_empty()) {
@@ -19,7 +19,7 @@ pub(crate) fn address(path: &str, filters: &[(&str, &str)]) -> String {
     }
 }
 
-/// When a day begins, or when it is over, in the visitor's zone.
+/// Start of a day in the visitor's zone, or its end if `over`. `None` for an invalid date.
 pub(crate) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Moment> {
     let mut date: Date = text.parse().ok()?;
     if over {
@@ -29,7 +29,8 @@ pub(crate) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Moment> {
     Some(begin.timestamp().into())
 }
 
-/// Takes the line beyond `most` that tells that there is another page; gives the last line's key then.
+/// Removes rows beyond `most`. If there were any, returns the last remaining row's key, the cursor
+/// of the next page.
 pub(crate) fn cut<T, K>(rows: &mut Vec<T>, most: i64, key: impl Fn(&T) -> K) -> Option<K> {
     let most = usize::try_from(most).unwrap_or(0);
     let more = rows.len() > most;
@@ -41,7 +42,7 @@ pub(crate) fn cut<T, K>(rows: &mut Vec<T>, most: i64, key: impl Fn(&T) -> K) -> 
 mod tests {
     use super::*;
 
-    /// R36: a day of a filter is a day of the visitor, to its last moment.
+    /// R36: a day in a filter is a whole day in the visitor's zone.
     #[test]
     fn days_are_the_visitors() {
         let zone = TimeZone::get("Europe/Moscow").unwrap();

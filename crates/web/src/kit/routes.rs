@@ -1,8 +1,8 @@
-//! Routes that can be listed.
+//! A router whose routes can be listed.
 //!
-//! Axum's router does not tell what it was given. [`Routes`] is filled in the same words (`.route("/lists", get(index))`)
-//! and keeps the list, so that a test can hold every route against the table of rights: a route that is missing there
-//! fails the suite. Clippy forbids axum's own `route`.
+//! Axum's router cannot list its routes. [`Routes`] has the same interface and keeps a list, so
+//! that a test can check every route against the table of rights and fail on one that is missing
+//! there. Clippy forbids axum's own `route`.
 
 use std::convert::Infallible;
 
@@ -17,13 +17,13 @@ use tower::{Layer, Service};
 /// A method at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The method.
+    /// HTTP method.
     pub method: Method,
-    /// The path, parameters in braces.
+    /// Path, with parameters in braces.
     pub path: &'static str,
 }
 
-/// The routes of an area, whose handlers work with `S`.
+/// Routes of one area, whose handlers use the state `S`.
 #[derive(Debug)]
 pub struct Routes<S> {
     router: Router<S>,
@@ -40,7 +40,7 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    /// None yet.
+    /// No routes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -50,7 +50,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that keeps the list"
+        reason = "the only place that records routes"
     )]
     pub fn route(mut self, path: &'static str, methods: Methods<S>) -> Self {
         let routes = methods.list.into_iter();
@@ -68,7 +68,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    /// Puts a layer around the routes added so far.
+    /// Wraps the routes added so far in a layer.
     #[must_use]
     pub fn layer<L>(mut self, layer: L) -> Self
     where
@@ -82,19 +82,19 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    /// What is there.
+    /// All routes, in the order in which they were added.
     #[must_use]
     pub fn list(&self) -> &[Route] {
         &self.list
     }
 
-    /// Axum's router.
+    /// Returns the axum router.
     pub fn into_router(self) -> Router<S> {
         self.router
     }
 }
 
-/// The handlers of a path, by method.
+/// Handlers of a path, by method.
 #[derive(Debug)]
 pub struct Methods<S> {
     router: MethodRouter<S>,
@@ -133,7 +133,7 @@ macro_rules! methods {
                 }
             )+
 
-            /// Puts a layer around the handlers added so far.
+            /// Wraps the handlers added so far in a layer.
             #[must_use]
             pub fn layer<L>(mut self, layer: L) -> Self
             where

@@ -1,6 +1,8 @@
-//! The sandbox: the last letters of a service without a mail server, for reading in the browser.
+//! The sandbox: keeps the last letters of a service without a mail server, for viewing in the
+//! browser.
 //!
-//! *Invariant*: memory is bounded in letters and in bytes, whatever is sent; the count of all letters goes on.
+//! *Invariant*: memory is bounded in letters and in bytes. The total count includes dropped
+//! letters.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,27 +11,27 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use skychimp_core::platform::time::Moment;
 
-/// Most letters that are kept.
+/// Maximum number of letters kept.
 const LETTERS_MAX: usize = 500;
-/// Most bytes that are kept.
+/// Maximum size of all letters kept, in bytes.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A letter as a mail server gets it.
+/// A letter as a mail server receives it.
 #[derive(Debug, Clone)]
 pub struct SandboxLetter {
-    /// 1, 2, … in the order of arrival.
+    /// 1, 2, … in order of arrival.
     pub number: u64,
-    /// When it came.
+    /// Time of arrival.
     pub at: Moment,
-    /// The envelope's sender.
+    /// Sender in the envelope.
     pub from: String,
-    /// The envelope's recipients.
+    /// Recipients in the envelope.
     pub to: Vec<String>,
-    /// The whole letter, dots unstuffed.
+    /// The complete letter, without dot-stuffing.
     pub raw: Bytes,
 }
 
-/// Keeps the last letters. Shared between the sandbox's SMTP server and the pages.
+/// Keeps the last letters. Shared by the sandbox's SMTP server and the pages.
 #[derive(Debug, Default)]
 pub struct SandboxStore(RwLock<Kept>);
 
@@ -41,13 +43,13 @@ struct Kept {
 }
 
 impl SandboxStore {
-    /// Nothing kept yet.
+    /// An empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps a letter; the oldest ones make room.
+    /// Adds a letter, dropping the oldest ones if necessary.
     pub fn push(&self, at: Moment, from: String, to: Vec<String>, raw: Bytes) {
         let mut kept = self.0.write();
         kept.count += 1;
@@ -68,13 +70,13 @@ impl SandboxStore {
         }
     }
 
-    /// How many letters came since the start or the last [`SandboxStore::clear`].
+    /// Letters received since the start or the last [`SandboxStore::clear`].
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.read().count
     }
 
-    /// The letter with this number, while it is kept.
+    /// The letter with this number. `None` if it was dropped.
     #[must_use]
     pub fn get(&self, number: u64) -> Option<Arc<SandboxLetter>> {
         let kept = self.0.read();
@@ -83,13 +85,13 @@ impl SandboxStore {
         kept.letters.get(index).cloned()
     }
 
-    /// All kept letters, the newest first. Cheap: the letters themselves are shared.
+    /// All letters kept, newest first. Cheap, because letters are shared.
     #[must_use]
     pub fn newest(&self) -> Vec<Arc<SandboxLetter>> {
         self.0.read().letters.iter().rev().cloned().collect()
     }
 
-    /// Forgets all letters and starts counting again.
+    /// Deletes all letters and restarts the numbering.
     pub fn clear(&self) {
         *self.0.write() = Kept::default();
     }
@@ -108,7 +110,7 @@ mod tests {
         );
     }
 
-    /// R28: the sandbox keeps the last letters only, and counts all.
+    /// R28: the sandbox keeps only the last letters, but counts all.
     #[test]
     fn sandbox_is_bounded() {
         let store = SandboxStore::new();

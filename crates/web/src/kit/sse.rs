@@ -1,4 +1,4 @@
-//! Server-sent events: looks at something that changes, and tells the page when there is news.
+//! Server-sent events: polls a value and sends the page its changes.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use serde_json::Value;
 
 use crate::kit::error::WebError;
 
-/// A stream ends after this many looks and the browser asks again, so that a restart never waits for it.
+/// Polls per stream. After that the browser reconnects, so that a restart never waits for a stream.
 const LOOKS: u32 = 30;
-/// Through what lies between, a silent stream is kept open by a comment now and then.
+/// Interval of comments that keep a silent stream open through proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// What a look found.
+/// Result of a poll.
 pub(crate) enum Seen {
-    /// What the page shows already.
+    /// Nothing changed.
     Same,
-    /// Other values.
+    /// New values.
     News(Value),
-    /// Something that needs other parts: the page is to be loaded again, and nothing follows.
+    /// The page has to be reloaded to show other parts. The stream ends.
     Over,
 }
 
-/// Something that is looked at again and again.
+/// A value that is polled.
 pub(crate) trait Look: Send + 'static {
-    /// Between two looks.
+    /// Interval between polls.
     const EVERY: Duration;
 
-    /// Looks once.
+    /// Polls once.
     fn look(&mut self) -> impl Future<Output = Result<Seen, WebError>> + Send;
 }
 
-/// The news as they come, the first at once.
+/// A stream of changes. The first event is sent immediately.
 pub(crate) fn watch<L: Look>(look: L) -> Response {
     let events = stream::unfold((look, 0), |(mut look, mut looks)| async move {
         while looks < LOOKS {
@@ -47,7 +47,7 @@ pub(crate) fn watch<L: Look>(look: L) -> Response {
                 Ok(Seen::News(values)) => Event::default().data(values.to_string()),
                 Ok(Seen::Over) => {
                     looks = LOOKS;
-                    // An event without data is not delivered by browsers.
+                    // Browsers do not deliver events without data.
                     Event::default().event("reload").data("now")
                 }
                 Err(error) => {

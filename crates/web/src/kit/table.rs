@@ -1,7 +1,7 @@
-//! Tables to take away, as CSV or as an Excel workbook, of any length in little memory.
+//! Downloads of tables as CSV or Excel workbook, streamed with bounded memory.
 //!
-//! *Invariant*: no value is run as a formula. In CSV what a spreadsheet would take for one gets an apostrophe before it; in a
-//! workbook a text is a text.
+//! *Invariant*: no value is run as a formula. In CSV, a value that a spreadsheet would take for a
+//! formula is prefixed with an apostrophe; in a workbook, text is stored as text.
 
 mod workbook;
 
@@ -20,11 +20,11 @@ use crate::kit::page::Page;
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cell {
-    /// A text; never a formula.
+    /// A text, never a formula.
     Text(String),
     /// A whole number.
     Number(i64),
-    /// A moment.
+    /// A time.
     Time(Moment),
 }
 
@@ -58,21 +58,22 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// The lines of a table, a slice after the other.
+/// Rows of a table, fetched in batches.
 pub(crate) trait Lines: Send + 'static {
-    /// The columns.
+    /// Column names.
     fn head(&self) -> Vec<String>;
 
-    /// The next lines; `None` at the end.
+    /// The next batch of rows. `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Vec<Vec<Cell>>>, Error>> + Send;
 }
 
-/// Columns with names that are always the same.
+/// Column names that are not translated.
 pub(crate) fn columns(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A table as a file named `name`, which gets the ending of the address that was asked for: `.xlsx` is a workbook.
+/// Sends a table as a file called `name`, with the extension of the requested URL: `.xlsx` is a
+/// workbook.
 pub(crate) fn download<L: Lines>(page: &Page, app: &App, name: &str, lines: L) -> Response {
     let (kind, ending, body) = if Path::new(&page.path).extension() == Some("xlsx".as_ref()) {
         let body = workbook::body(lines, page.zone.clone(), &app.settings.data_dir);
@@ -110,7 +111,7 @@ fn csv<L: Lines>(lines: L) -> Body {
             Err(error) => Some((Err(error), (None, true))),
         }
     });
-    // compression asks once more behind the end
+    // the compression layer polls again after the end
     Body::from_stream(pieces.fuse())
 }
 
@@ -128,7 +129,8 @@ fn line(out: &mut String, cells: &[Cell]) {
     out.push_str("\r\n");
 }
 
-/// One value (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe before it.
+/// Writes one value (RFC 4180), with an apostrophe before what a spreadsheet would take for a
+/// formula.
 fn cell(out: &mut String, field: &str) {
     let formula = field.starts_with(['=', '+', '-', '@', '\t']);
     if formula || field.contains(['"', ',', '\r', '\n']) {
@@ -147,7 +149,7 @@ fn cell(out: &mut String, field: &str) {
 mod tests {
     use super::*;
 
-    /// R13: values come through CSV as they are, and no spreadsheet runs them.
+    /// R13: CSV values keep their text, and spreadsheets do not run them.
     #[test]
     fn csv_values_are_quoted() {
         for (value, written) in [

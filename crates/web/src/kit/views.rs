@@ -1,12 +1,13 @@
-//! How often posts were read (R49).
+//! View counts of blog posts (R49).
 //!
-//! A view is counted in memory, and all of the last second are added to the database in one transaction; so are the last
-//! ones when the site stops. A number that is shown is what the database said at most a few seconds ago, and the views that this
-//! process has not written yet: one's own view is in it at once, those on other nodes after at most that time.
+//! Views are counted in memory and added to the database once per second in one transaction, and
+//! again when the site stops. A displayed count is what the database had at most a few seconds ago
+//! plus the views this process has not written yet. So visitors see their own view immediately, and
+//! those on other nodes within that time.
 //!
-//! *Invariants*: adding happens in the database (`views + n`), so any number of nodes lose nothing to each other; a view
-//! leaves memory only after its transaction is over. A process that is killed (`SIGKILL`, power) loses those of its last
-//! second.
+//! *Invariants*: the database does the addition (`views + n`), so concurrent nodes lose nothing. A
+//! view leaves memory only after its transaction has committed. A killed process (`SIGKILL`, power
+//! failure) loses the views of its last second.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,29 +20,29 @@ use skychimp_core::platform::ids::PostId;
 use skychimp_core::platform::time::Moment;
 use tokio_util::sync::CancellationToken;
 
-/// How often views are written.
+/// Interval at which views are written.
 const EVERY: Duration = Duration::from_secs(1);
-/// How old a number may be that is shown.
+/// Maximum age of a displayed count.
 const FRESH: Duration = Duration::from_secs(2);
-/// A number that nobody looked at for so long is forgotten.
+/// Counts that were not read for this long are dropped from memory.
 const FORGET: Duration = Duration::from_mins(1);
-/// Tries to write the last views before the site ends.
+/// Attempts to write the last views before the site ends.
 const LAST_TRIES: u32 = 5;
 
-/// See the module.
+/// View counts that are not yet written, and a short-lived cache of those in the database.
 #[derive(Debug, Default)]
 pub struct Views {
     counts: Mutex<HashMap<PostId, Count>>,
-    /// Held while the database is asked: what it said takes effect in the order in which it said it.
+    /// Held during database access, so that results are applied in order.
     asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
-    /// What the database said, and when.
+    /// Count in the database at `read_at`.
     total: i64,
     read_at: Moment,
-    /// Views that are not in it.
+    /// Views not included in `total`.
     more: i64,
 }
 
@@ -51,7 +52,7 @@ impl Views {
         self.counts.lock().entry(post).or_insert(Count::UNREAD).more += 1;
     }
 
-    /// Views of a post, as far as is known here.
+    /// View count of a post, as far as this process knows it.
     #[must_use]
     pub fn number(&self, post: PostId) -> i64 {
         self.counts
@@ -60,19 +61,19 @@ impl Views {
             .map_or(0, |count| count.total + count.more)
     }
 
-    /// Views of a post that are not in the database yet.
+    /// Views of a post not yet written to the database.
     #[must_use]
     pub fn unwritten(&self, post: PostId) -> i64 {
         self.counts.lock().get(&post).map_or(0, |count| count.more)
     }
 
-    /// Reads the numbers of these posts when they are too old to be shown.
+    /// Reads the counts of these posts from the database if the cached ones are too old.
     pub async fn refresh(&self, db: &Db, posts: &[PostId], now: Moment) -> Result<(), Error> {
         if self.old(posts, now).is_empty() {
             return Ok(());
         }
         let _order = self.asking.lock().await;
-        // those who waited here find what the first one read
+        // another task may have read them while this one waited
         let old = self.old(posts, now);
         if old.is_empty() {
             return Ok(());
@@ -94,7 +95,7 @@ impl Views {
         posts.iter().filter(old).copied().collect()
     }
 
-    /// Writes all views that are not in the database yet.
+    /// Writes all pending views to the database. On an error they stay pending.
     pub async fn write(&self, db: &Db, now: Moment) -> Result<(), Error> {
         let _order = self.asking.lock().await;
         let news: Vec<(PostId, i64)> = {
@@ -116,7 +117,7 @@ impl Views {
         Ok(())
     }
 
-    /// Takes over totals in which the views of `written` are.
+    /// Stores totals that include the views in `written`.
     fn learn(
         &self,
         written: impl IntoIterator<Item = (PostId, i64)>,
@@ -126,7 +127,7 @@ impl Views {
         let mut counts = self.counts.lock();
         for (post, views) in written {
             let count = counts.entry(post).or_insert(Count::UNREAD);
-            // a deleted post has no total, and its views went with it
+            // a deleted post has no total, and its views are gone
             *count = Count {
                 total: totals.get(&post).copied().unwrap_or(0),
                 read_at: now,
@@ -135,7 +136,7 @@ impl Views {
         }
     }
 
-    /// Writes every second until `stop`.
+    /// Writes pending views every second until `stop` is cancelled.
     pub(crate) async fn keep_writing(&self, app: &crate::kit::app::App, stop: CancellationToken) {
         while stop
             .run_until_cancelled(tokio::time::sleep(EVERY))
@@ -148,7 +149,7 @@ impl Views {
         }
     }
 
-    /// Writes the last ones.
+    /// Writes the last views, with a few retries.
     pub(crate) async fn write_last(&self, app: &crate::kit::app::App) {
         for _ in 0..LAST_TRIES {
             match self.write(&app.db, app.clock.now()).await {
@@ -169,7 +170,7 @@ impl Count {
     };
 }
 
-/// Words in the names of programs that read pages for no person.
+/// Substrings of user agents that are not people.
 const ROBOTS: [&str; 13] = [
     "bot",
     "crawl",
@@ -186,7 +187,7 @@ const ROBOTS: [&str; 13] = [
     "validator",
 ];
 
-/// Tells whether a person looks, as far as the request says: neither a crawler nor a browser that loads ahead.
+/// Whether the request looks like a person's: neither a crawler nor a prefetch.
 pub(crate) fn is_a_person(headers: &axum::http::HeaderMap) -> bool {
     let text = |name: &str| {
         headers
@@ -200,7 +201,7 @@ pub(crate) fn is_a_person(headers: &axum::http::HeaderMap) -> bool {
     {
         return false;
     }
-    // CUBOT makes phones
+    // CUBOT is a brand of phones
     let agent = text("user-agent").to_ascii_lowercase().replace("cubot", "");
     !ROBOTS.iter().any(|word| agent.contains(word))
 }
@@ -211,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// R49: crawlers and pages loaded ahead are told from readers.
+    /// R49: crawlers and prefetches are not counted as readers.
     #[test]
     fn crawlers_are_no_readers() {
         let agent = |text: &'static str| {

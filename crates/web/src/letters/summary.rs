@@ -1,4 +1,4 @@
-//! The letter after a run: what its report says, and the way to it.
+//! The letter after a run: a summary of its report, with a link to it.
 
 use askama::Template;
 use jiff::tz::TimeZone;
@@ -26,18 +26,19 @@ struct TextPart<'a> {
     told: &'a Told,
 }
 
-/// What this letter tells beside [`Content`].
+/// What this letter shows in addition to [`Content`].
 struct Told {
-    /// The numbers of the run, which close: their names, the numbers, who is behind them.
+    /// Totals of the run, which add up to the planned number: label, number, link to these
+    /// recipients.
     figures: Vec<(Text, Text, String)>,
     cause: Option<WorstCause>,
-    /// When the mailing's next run is due.
+    /// Due time of the mailing's next run.
     next: Option<Text>,
-    /// Where the owner switches these letters off.
+    /// URL where the owner turns these letters off.
     profile: String,
 }
 
-/// Why most of those letters failed that did.
+/// The most frequent cause of failure.
 struct WorstCause {
     title: Text,
     text: Text,
@@ -46,7 +47,7 @@ struct WorstCause {
     people: String,
 }
 
-/// Writes it, in the owner's language and time zone.
+/// Renders the summary in the owner's language and time zone.
 pub fn summary(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error> {
     let lang = language(&summary.user);
     let site = base_url.trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! Accounts: coming in, and everything about oneself under `/account`.
+//! Accounts: registration, login, and the user's own account under `/account`.
 
 mod data;
 mod email;
@@ -35,7 +35,8 @@ pub(crate) fn routes() -> Routes {
         .merge(data::routes())
 }
 
-/// An answer that must not tell by its time what was found: it comes this long after the request, whatever was done.
+/// A response with constant time: it is sent [`Even::TIME`] after the request, so that its timing
+/// does not reveal whether an account exists.
 struct Even(Instant);
 
 impl Even {

@@ -1,4 +1,4 @@
-//! The blog as everybody reads it: list, tag, search, article (R44).
+//! The public blog: list, tags, search and articles (R44).
 
 mod feeds;
 
@@ -20,9 +20,9 @@ use crate::parts::post_view::{PostPage, Tile, base, tiles};
 use crate::public::Public;
 use crate::site::Routes;
 
-/// Posts on a page of the list: one large one and three rows of three.
+/// Posts per page of the list: a large one and three rows of three.
 const PAGE_SIZE: i64 = 10;
-/// Tags above the list.
+/// Tags shown above the list.
 const TAGS: i64 = 20;
 pub(crate) fn routes() -> Routes {
     Routes::new()
@@ -48,7 +48,7 @@ struct ListPage {
     q: String,
     tag: Option<Tag>,
     tags: Vec<TagCount>,
-    /// The newest one, on the first page.
+    /// The newest post; only on the first page.
     lead: Option<Tile>,
     tiles: Vec<Tile>,
     total: i64,
@@ -101,7 +101,7 @@ async fn show_list(
     let tags = Post::published_tags(&mut tx, TAGS, page.now).await?;
     let tag = match filter.tag.as_str() {
         "" => None,
-        // rare tags are not above the list
+        // rare tags are not among those above the list
         slug => Some(
             Post::tag(&mut tx, slug, page.now)
                 .await?

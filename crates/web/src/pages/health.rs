@@ -1,5 +1,5 @@
-//! `/healthz`: the process runs. `/readyz`: it does its work: the database answers, and its engine, if it has one, holds its
-//! lease and all of its tasks run.
+//! `/healthz`: the process runs. `/readyz`: it can work, i.e. the database answers and its engine,
+//! if it has one, holds its lease and all of its tasks run.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::kit::app::AppState;
 use crate::kit::routes::get;
 use crate::site::Routes;
 
-/// A database that needs longer is not ready.
+/// Timeout for the database check.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn routes() -> Routes {

@@ -1,4 +1,5 @@
-//! `/`: for strangers what the service is, with its figures and three posts; for users the overview of their own things.
+//! `/`: for visitors a description of the service with its figures and three posts; for users their
+//! overview.
 
 mod dashboard;
 mod shots;
@@ -42,7 +43,7 @@ struct LandingPage {
     phone: Shot,
 }
 
-/// What everybody sees of the service: its figures and three posts, as HTML.
+/// The public part, as HTML: figures and three posts.
 struct Service {
     figures: String,
     posts: String,
@@ -61,7 +62,7 @@ struct OverviewPage {
     page: Page,
     user: User,
     overview: Overview,
-    /// Of somebody who sent something.
+    /// Only for users who have sent something.
     dashboard: Option<DashboardView>,
     steps: Vec<Step>,
     service: Service,
@@ -73,7 +74,7 @@ struct Step {
     text: &'static str,
     href: &'static str,
     done: bool,
-    /// The first one that is not done.
+    /// The first step not done yet.
     now: bool,
 }
 
@@ -166,7 +167,7 @@ async fn landing(
 }
 
 impl Service {
-    /// Filled at each view.
+    /// Placeholders in a cached page, filled on every view.
     fn open(keep: Keep, choice: &[PostId]) -> Self {
         let posts = if choice.is_empty() {
             String::new()
@@ -179,7 +180,7 @@ impl Service {
         }
     }
 
-    /// For this view.
+    /// Rendered for this view, without caching.
     async fn now(
         app: &AppState,
         public: &PublicPages,
@@ -199,7 +200,7 @@ impl Service {
     }
 }
 
-/// A post as this page shows it; `None` when it is not published any more.
+/// A post as this page shows it; `None` if it is no longer published.
 pub(crate) fn card<'a>(app: &'a AppState, page: &'a Page, post: PostId) -> Drawn<'a> {
     Box::pin(draw_card(app, page, post))
 }

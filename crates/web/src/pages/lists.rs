@@ -1,4 +1,4 @@
-//! Lists: names, comments, and who is in them.
+//! Lists: names, comments and members.
 
 use askama::Template;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::kit::page::{Page, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
 
-/// Rows of a page.
+/// Lists per page.
 const ROWS: usize = 50;
 
 pub(crate) fn routes() -> Routes {
@@ -141,7 +141,7 @@ impl FormPage {
     }
 }
 
-/// A name that the owner uses already is an error of its field.
+/// Turns a duplicate name into an error of its field.
 fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
     match result {
         Err(Error::Duplicate) => Err(Error::invalid("name", "list_exists")),
@@ -239,7 +239,7 @@ async fn update(
                 changed: true,
                 ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
             };
-            // Saving again replaces the other version knowingly.
+            // Saving again deliberately overwrites the other version.
             again.form.version = again.known.as_ref().map_or(0, |(list, ..)| list.version);
             html_changed(&again)
         }

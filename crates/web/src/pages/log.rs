@@ -1,4 +1,4 @@
-//! The log of all mailings of a user: every attempt, with filters that stand in the address.
+//! The log of all mailings of a user: every attempt, with filters in the query string.
 
 use askama::Template;
 use axum::extract::State;
@@ -22,11 +22,11 @@ use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::attempts::{cells, moment};
 use crate::site::Routes;
 
-/// Attempts on one page.
+/// Attempts per page.
 const PAGE: usize = 50;
 /// Attempts read at a time for an export.
 const SLICE: usize = 1_000;
-/// Mailings offered in a choice.
+/// Most mailings offered in the filter.
 const MAILINGS: i64 = 200;
 
 pub(crate) fn routes() -> Routes {
@@ -56,12 +56,12 @@ pub(crate) struct LogQuery {
     q: String,
     from: String,
     to: String,
-    /// Where the page before ended: milliseconds, delivery, number, with dots between.
+    /// Cursor of the previous page: milliseconds, delivery and attempt number, separated by dots.
     after: String,
 }
 
 impl LogQuery {
-    /// What the address says; a mailing that is no id finds nothing.
+    /// The filter from the query string; invalid values are ignored.
     fn filter(&self, zone: &str) -> LogFilter {
         let text = |text: &str| Some(text.trim().to_lowercase()).filter(|text| !text.is_empty());
         LogFilter {
@@ -102,7 +102,7 @@ impl LogQuery {
         ]
     }
 
-    /// The address of `path` with these filters.
+    /// The URL of `path` with these filters.
     fn href(&self, path: &str, after: Option<LogCursor>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.fields() {
@@ -129,7 +129,7 @@ impl LogQuery {
 #[template(path = "log/index.html")]
 struct LogPage {
     page: Page,
-    /// Whose log a moderator looks at.
+    /// Whose log it is, if a moderator reads it.
     owner: Option<User>,
     base: String,
     query: LogQuery,
@@ -142,11 +142,11 @@ struct LogPage {
     next: String,
     csv: String,
     xlsx: String,
-    /// The page ends here because so much was looked at.
+    /// Set if the search stopped here because it had scanned too many rows.
     cut: Option<Moment>,
 }
 
-/// Classes of attempts, as they are offered.
+/// Classes of attempts offered in the filter.
 const CLASSES: [&str; 12] = [
     "accepted",
     "temporary",
@@ -163,7 +163,7 @@ const CLASSES: [&str; 12] = [
 ];
 
 impl LogPage {
-    /// Where a mailing is shown.
+    /// The path of a mailing's page.
     fn mailing(&self, id: &MailingId) -> String {
         match self.owner {
             Some(_) => format!("/manage/mailings/{id}"),
@@ -189,7 +189,7 @@ async fn log(
     .await
 }
 
-/// Another's log, for moderators.
+/// Another user's log, for moderators.
 async fn of_user(
     State(app): State<AppState>,
     page: Page,
@@ -239,7 +239,7 @@ async fn show(
     })
 }
 
-/// A log on its way out.
+/// A log being exported.
 struct LogLines {
     app: AppState,
     owner: UserId,
@@ -248,7 +248,7 @@ struct LogLines {
     over: bool,
 }
 
-/// The log as a file, the newest attempt first.
+/// The log as a file, newest attempt first.
 async fn table(
     State(app): State<AppState>,
     page: Page,

@@ -1,4 +1,4 @@
-//! Mailings: the list, the mailing's page with its checklist and its runs, the form, the log.
+//! Mailings: the list, a mailing's page with checklist and runs, the form, the log.
 
 mod bulk;
 mod files;
@@ -36,7 +36,7 @@ use crate::kit::page::{Page, html};
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
 
-/// Mailings on one page.
+/// Mailings per page.
 const PAGE: i64 = 30;
 
 pub(crate) fn routes() -> Routes {
@@ -81,7 +81,7 @@ pub(crate) fn routes() -> Routes {
         .merge(moderated::routes())
 }
 
-/// Streams: live numbers and exports.
+/// Live numbers and exports.
 pub(crate) fn long_routes() -> Routes {
     Routes::new()
         .route("/mailings/{id}/runs/{run}/live", get(live::live))
@@ -99,18 +99,18 @@ pub(crate) fn long_routes() -> Routes {
         .merge(moderated::long_routes())
 }
 
-/// The service's own sender.
+/// The service's own sender address.
 fn service(app: &AppState) -> From {
     app.settings.service.sender.clone()
 }
 
-/// A moment as it is read in a mailing's zone; in the visitor's zone while that one is not known.
+/// A time in the mailing's zone, or in the visitor's if that is unknown.
 fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
     let zone = skychimp_core::sending::schedule::zone(zone).unwrap_or_else(|_| page.zone.clone());
     crate::kit::format::time(at, &zone, page.lang)
 }
 
-/// One line of the list.
+/// A row of the list.
 struct Row {
     summary: MailingSummary,
     badge: StatusBadge,
@@ -137,7 +137,7 @@ struct ListPage {
 }
 
 impl ListPage {
-    /// The address of this list with another status.
+    /// The URL of this list with another status.
     fn filtered(&self, status: &str) -> String {
         address(&self.query.q, status, None)
     }
@@ -199,12 +199,12 @@ impl Row {
     }
 }
 
-/// Goes back to the mailing with a sentence.
+/// Redirects to the mailing with a flash message.
 fn back(page: &Page, id: MailingId, flash: Flash) -> Response {
     page.redirect(&format!("/mailings/{id}"), flash)
 }
 
-/// The sentence about what cannot be done in a state.
+/// The message about an action that is not possible in this state.
 fn not_possible(state: &str) -> Flash {
     match state {
         "disabled" => Flash::warn("mailing-disabled-refused"),
@@ -222,7 +222,7 @@ async fn start(
     Ok(back(&page, id, flash))
 }
 
-/// Presses Start and says what came of it.
+/// Starts a mailing and returns the message about the result.
 async fn start_now(
     app: &AppState,
     page: &Page,
@@ -250,7 +250,7 @@ async fn start_now(
             })
         }
         Ok(Some(Started::Already)) => {
-            // ends the row's lock at once, not when the connection is cleaned up
+            // releases the row lock now, not when the connection is returned
             tx.commit().await?;
             Ok(Flash::note("mailing-started-before"))
         }
@@ -261,7 +261,7 @@ async fn start_now(
     }
 }
 
-/// Pause, Resume and Cancel.
+/// Pause, resume and cancel.
 async fn step(
     State(app): State<AppState>,
     page: Page,
@@ -320,7 +320,7 @@ async fn copy(
     ))
 }
 
-/// The owner's mailing, or a page 404.
+/// The owner's mailing, or a 404 page.
 pub(crate) async fn found(
     tx: &mut skychimp_core::platform::db::Tx,
     owner: UserId,

@@ -1,8 +1,9 @@
-//! The managers' and administrators' section: everybody's mailings and accounts, the audit log, the
-//! mail servers, the settings.
+//! The section of managers and administrators: all mailings and accounts, the audit log, sending
+//! servers, settings.
 //!
-//! *Invariant*: nothing here makes, edits or deletes a mailing, a message or a recipient. Pages of others' things read in
-//! transactions that cannot write; what is changed is changed by a [`skychimp_core::oversight::moderation::Moderator`].
+//! *Invariant*: nothing here creates, edits or deletes a mailing, a message or a recipient. Pages
+//! about other users read in read-only transactions; all changes go through a
+//! [`skychimp_core::oversight::moderation::Moderator`].
 
 mod audit;
 mod overview;

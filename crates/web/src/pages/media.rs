@@ -1,4 +1,4 @@
-//! Pictures of the blog, from their store to readers.
+//! Serves the blog's pictures from their store.
 
 use axum::extract::State;
 use axum::http::header;
@@ -14,8 +14,8 @@ pub(crate) fn routes() -> Routes {
     Routes::new().route("/media/{name}", get(serve))
 }
 
-/// A name never means another picture, so browsers keep it for a year. A draft's picture can be seen by whoever knows its
-/// name, which nobody can guess.
+/// A name never refers to another picture, so browsers may cache it for a year. A draft's picture
+/// is public to anyone who knows its name, which cannot be guessed.
 async fn serve(
     State(app): State<AppState>,
     Path(name): Path<String>,

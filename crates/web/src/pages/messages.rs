@@ -20,7 +20,7 @@ use crate::kit::page::{Page, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
 
-/// Messages on a page of the list.
+/// Messages per page.
 const PAGE_SIZE: usize = 50;
 
 pub(crate) fn routes() -> Routes {
@@ -79,7 +79,7 @@ async fn list(
     })
 }
 
-/// The editor's fields.
+/// The fields of the editor.
 #[derive(Debug, Default, Clone, Deserialize)]
 struct MessageForm {
     #[serde(default)]
@@ -92,18 +92,18 @@ struct MessageForm {
     text: String,
     #[serde(default)]
     version: i64,
-    /// Pressed "save and close".
+    /// Present if "save and close" was pressed.
     close: Option<String>,
-    /// Where to go after "save and close"; empty: the list.
+    /// Where to go after "save and close"; empty for the list.
     #[serde(default)]
     back: String,
-    /// The preview: whose eyes; empty: somebody made up.
+    /// Preview: the recipient to render for; empty for a sample one.
     #[serde(default)]
     recipient: String,
-    /// The preview: `html`, `text` or `source`.
+    /// Preview: `html`, `text` or `source`.
     #[serde(default)]
     part: String,
-    /// Addresses of a test letter.
+    /// Addresses for a test letter.
     #[serde(default)]
     to: String,
 }
@@ -118,7 +118,7 @@ impl MessageForm {
         }
     }
 
-    /// The page after saving.
+    /// The page to show after saving.
     fn next(&self, id: MessageId) -> String {
         match (&self.close, self.back.as_str()) {
             (None, _) => format!("/messages/{id}"),
@@ -148,11 +148,11 @@ struct EditPage {
     id: Option<MessageId>,
     form: MessageForm,
     errors: Errors,
-    /// Names of fields that somebody changed meanwhile.
+    /// Fields that somebody else changed in the meantime.
     changed: Option<Vec<&'static str>>,
     attributes: Vec<String>,
     recipients: Vec<preview::Choice>,
-    /// The tab that is open first.
+    /// The tab opened first.
     tab: &'static str,
 }
 
@@ -284,7 +284,7 @@ async fn update(
     }
 }
 
-/// Two tabs: what was typed stays, and the form now stands on the other version.
+/// Two tabs edited the message: keeps what was typed, and bases the form on the other version.
 async fn changed(
     app: &AppState,
     page: Page,

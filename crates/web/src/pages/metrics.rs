@@ -1,6 +1,6 @@
-//! `/metrics`: how the cache does, in the text format of Prometheus.
+//! `/metrics`: cache statistics in the Prometheus text format.
 //!
-//! Only for programs on this machine: a request from elsewhere, also through a proxy, finds nothing here.
+//! Only for local clients: a request from another machine, or through a proxy, gets a 404.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ async fn metrics(
     }
     let mut text = String::new();
     let mut line = |name: &str, kind: &str, value: u64| {
-        // a String takes everything
+        // writing to a String never fails
         let _ = writeln!(
             text,
             "# TYPE skychimp_{name} {kind}\nskychimp_{name} {value}"

@@ -1,4 +1,4 @@
-//! The content manager's panel: the posts, their editor, their states (R45).
+//! The content manager's section: posts, their editor and their states (R45).
 
 mod form;
 mod pictures;
@@ -28,7 +28,7 @@ use crate::kit::routes::{get, post};
 use crate::parts::post_view::PostPage;
 use crate::site::Routes;
 
-/// Posts on a page of the list.
+/// Posts per page.
 const PAGE_SIZE: i64 = 50;
 
 pub(crate) fn routes() -> Routes {
@@ -66,7 +66,7 @@ struct ListPage {
     page: Page,
     q: String,
     state: Option<PostState>,
-    /// The choices of the filter.
+    /// The states offered in the filter.
     states: [PostState; 4],
     rows: Vec<PostRow>,
     first: String,
@@ -123,7 +123,7 @@ async fn list(
     })
 }
 
-/// What a new post needs to be there.
+/// The fields needed to create a post.
 #[derive(Debug, Default, Deserialize)]
 struct NewForm {
     #[serde(default)]
@@ -242,7 +242,7 @@ async fn save(
     }
 }
 
-/// Saves the form, and publishes if a button says so; `None` when there is no such post.
+/// Saves the form, and publishes if the button says so. `None` if there is no such post.
 async fn keep(
     tx: &mut Tx,
     editor: Editor,
@@ -265,7 +265,7 @@ async fn keep(
     }))
 }
 
-/// The text as readers will see it, beside the editor.
+/// Renders the text for the preview next to the editor.
 async fn render(
     State(app): State<AppState>,
     Writer(_): Writer,
@@ -277,7 +277,7 @@ async fn render(
     Ok(axum::response::Html(rendered.html).into_response())
 }
 
-/// Keeps what is typed while it is typed, apart from the post.
+/// Saves what is being typed as an unsaved draft, separate from the post.
 async fn typed(
     State(app): State<AppState>,
     page: Page,
@@ -339,7 +339,7 @@ async fn preview(
     html(&PostPage::draft(&app, &mut tx, page, article).await?)
 }
 
-/// The version that a button was pressed on.
+/// The version of the page on which a button was pressed.
 #[derive(Debug, Deserialize)]
 struct VersionForm {
     #[serde(default)]
@@ -382,7 +382,7 @@ async fn delete(
     }
 }
 
-/// An empty answer with a status.
+/// An empty response.
 fn bare(status: StatusCode) -> Response {
     status.into_response()
 }

@@ -27,7 +27,7 @@ use crate::kit::sandbox::{SandboxLetter, SandboxStore};
 use crate::site::Routes;
 use crate::site::SiteState;
 
-/// Letters on a page of the list.
+/// Letters per page.
 const PAGE_SIZE: usize = 50;
 
 pub(crate) fn routes() -> Routes {
@@ -39,11 +39,12 @@ pub(crate) fn routes() -> Routes {
         .route("/sandbox/{number}/source", get(source))
 }
 
-/// The sandbox, when it is on, with the letters that the visitor may read: an administrator all of them, a user those of
-/// his own mailings, his test letters, and what is addressed to him. System letters of others hold keys to their accounts.
+/// The sandbox, if enabled, limited to what the visitor may read: for administrators all letters;
+/// for users those of their mailings, their test letters and letters addressed to them. System
+/// letters to others contain links that give access to their accounts.
 struct Sandbox {
     store: Arc<SandboxStore>,
-    /// `None`: an administrator.
+    /// `None` for administrators.
     reader: Option<Reader>,
 }
 
@@ -81,7 +82,7 @@ impl Sandbox {
         }
     }
 
-    /// All that the visitor may read, the newest first.
+    /// All letters the visitor may read, newest first.
     fn letters(&self) -> Vec<Arc<SandboxLetter>> {
         let mut letters = self.store.newest();
         if let Some(reader) = &self.reader {
@@ -242,7 +243,7 @@ async fn show(page: Page, sandbox: Sandbox, Path(number): Path<u64>) -> Result<R
     })
 }
 
-/// The HTML part for the frame, under a policy of its own.
+/// The HTML part for the frame, with its own content security policy.
 async fn html_part(sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
     let letter = sandbox.letter(number)?;
     let parsed = MessageParser::default().parse(letter.raw.as_ref());

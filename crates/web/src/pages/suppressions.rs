@@ -1,4 +1,4 @@
-//! Suppressions: addresses that get nothing more (R3).
+//! Suppressed addresses, which get no more letters (R3).
 
 use askama::Template;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use crate::kit::page::{Page, html, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
 
-/// Rows of a page.
+/// Addresses per page.
 const ROWS: usize = 50;
 
 pub(crate) fn routes() -> Routes {
@@ -99,7 +99,7 @@ async fn index(
     html(&IndexPage::new(&app, page, user.id, view, AddressForm::default()).await?)
 }
 
-/// An address, and the recipient's page to go back to.
+/// An address, and the recipient whose page to return to.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct AddressForm {
     #[serde(default)]

@@ -1,8 +1,9 @@
-//! The public page behind the unsubscribe link of every letter (RFC 8058, F11).
+//! The public page behind the unsubscribe link in every letter (RFC 8058, F11).
 //!
-//! GET shows a button and changes nothing, because mail scanners follow links. POST ends the subscription, whether a
-//! person presses the button or a mail provider does it for him: no cookies, no redirect, whatever the body says, as
-//! often as they like. The token names owner and address itself, so the link works years later.
+//! GET shows a button and changes nothing, because mail scanners follow links. POST unsubscribes,
+//! whether a person presses the button or a mail provider does it for them: without cookies or
+//! redirects, with any body, any number of times. The token contains owner and address, so the link
+//! works for years.
 
 use askama::Template;
 use axum::extract::{FromRequestParts, State};
@@ -22,7 +23,7 @@ use crate::kit::routes::{get, post};
 use crate::site::Routes;
 use crate::site::SiteState;
 
-/// The link in test letters and previews.
+/// The token in links of test letters and previews.
 const TEST: &str = "test";
 
 pub(crate) fn routes() -> Routes {
@@ -32,7 +33,7 @@ pub(crate) fn routes() -> Routes {
         .layer(from_fn(no_trace))
 }
 
-/// The token stays between the reader and us: no cache keeps the page, no other site learns its address.
+/// Keeps the token private: the page is not cached, and other sites do not get its URL as referrer.
 async fn no_trace(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -45,7 +46,7 @@ async fn no_trace(request: axum::extract::Request, next: Next) -> Response {
     response
 }
 
-/// A visitor without an account.
+/// A visitor without a session.
 struct Stranger(Page);
 
 impl FromRequestParts<SiteState> for Stranger {
@@ -71,7 +72,7 @@ struct UnsubscribePage {
     token: String,
     email: String,
     owner: String,
-    /// The owner is still here and could send letters again.
+    /// The owner's account still exists, so letters could be sent again.
     returns: bool,
     state: Step,
 }
@@ -116,8 +117,8 @@ async fn resubscribe(
     }
 }
 
-/// The token, or `None` for the link of test letters. Only wrong tokens are counted: mail providers unsubscribe many
-/// people from one address.
+/// The token, or `None` for the link in test letters. Only invalid tokens count towards the rate
+/// limit, because mail providers unsubscribe many people from one IP address.
 fn read(app: &AppState, page: &Page, text: &str) -> Result<Option<UnsubscribeToken>, WebError> {
     if text == TEST {
         return Ok(None);
@@ -135,7 +136,7 @@ async fn unsubscribe(
     token: &UnsubscribeToken,
 ) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
-    // The account may be gone; then nothing is sent anyway.
+    // The account may be deleted; then nothing is sent anyway.
     if User::get(&mut tx, token.owner).await?.is_some() {
         let (email, mailing) = (&token.email, Some(token.mailing));
         Suppression::add(
@@ -152,7 +153,7 @@ async fn unsubscribe(
     Ok(())
 }
 
-/// Takes back what the reader did himself; what the owner or a mail server decided stays.
+/// Lifts a suppression that the reader requested; those from the owner or a mail server stay.
 async fn lift(app: &AppState, token: &UnsubscribeToken) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
     let found = Suppression::get(&mut tx, token.owner, &token.email).await?;
@@ -199,7 +200,7 @@ async fn shown(
     })
 }
 
-/// These routes stand outside of the page middleware, so they write their errors themselves.
+/// These routes are outside the page middleware, so they render errors themselves.
 fn answer(page: &Page, result: Result<Response, WebError>) -> Response {
     result.unwrap_or_else(|error| error::page(page, &error.into_response()))
 }

@@ -1,4 +1,4 @@
-//! Attempts and deliveries as tables show them.
+//! Attempts and deliveries in tables.
 
 use skychimp_core::platform::time::Moment;
 use skychimp_core::sending::attempt::Attempt;
@@ -6,14 +6,14 @@ use skychimp_core::sending::schedule::{Every, Schedule};
 
 use crate::kit::table::Cell;
 
-/// A wall time of a form in the visitor's zone.
+/// Parses local time from a form, in the visitor's zone. `None` if it is invalid.
 pub(crate) fn moment(text: &str, zone: &str) -> Option<Moment> {
     Schedule::new(text, zone, Every::Once, None)
         .ok()
         .map(|schedule| schedule.start())
 }
 
-/// A line of a log, as [`Attempt::COLUMNS`] names it.
+/// A row of the log, with the columns [`Attempt::COLUMNS`].
 pub(crate) fn cells(attempt: &Attempt) -> Vec<Cell> {
     vec![
         attempt.at.into(),

@@ -1,4 +1,4 @@
-//! The last weeks, as a user's overview and the moderators' one show them.
+//! Letters per day over the last weeks, for the overviews of users and moderators.
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
@@ -9,10 +9,10 @@ use skychimp_core::platform::time::Moment;
 use crate::kit::i18n::Text;
 use crate::kit::page::Page;
 
-/// Letters by day, the oldest day first.
+/// Letters per day, oldest first.
 pub(crate) struct Days(pub Vec<Day>);
 
-/// What became of the runs that began on a day.
+/// Results of the runs that began on a day.
 pub(crate) struct Day {
     pub date: Date,
     pub sent: i64,
@@ -20,7 +20,7 @@ pub(crate) struct Day {
 }
 
 impl Days {
-    /// The last days until today, where the visitor lives.
+    /// The last days up to today, in the visitor's zone.
     pub(crate) fn of(page: &Page, past: &[Past]) -> Self {
         let today = day_of(page, page.now);
         let count = i64::try_from(BACK.as_secs() / 86_400).unwrap_or(30);
@@ -51,7 +51,7 @@ impl Days {
         self.0.iter().map(|day| day.failed).sum()
     }
 
-    /// As a plot.
+    /// The data of a plot, as JSON.
     pub(crate) fn plot(&self, page: &Page) -> String {
         let x: Vec<i64> = self.0.iter().map(|day| seconds(day.date)).collect();
         let of = |key: &'static str, tone: &str, value: fn(&Day) -> i64| {
@@ -66,24 +66,24 @@ impl Days {
     }
 }
 
-/// The visitor's day.
+/// The date in the visitor's zone.
 pub(crate) fn day_of(page: &Page, moment: Moment) -> Date {
     moment.timestamp().to_zoned(page.zone.clone()).date()
 }
 
-/// The beginning of a day, for plots that show days.
+/// Start of a day as a Unix time in UTC, for plots of whole days.
 pub(crate) fn seconds(date: Date) -> i64 {
     let midnight = date.to_zoned(jiff::tz::TimeZone::UTC);
     midnight.map_or(0, |at| at.timestamp().as_second())
 }
 
-/// What a line of attention says.
+/// The text of an attention line.
 pub(crate) fn say(page: &Page, line: &Attention) -> Text {
     page.dynamic("dash-attention-", &line.what)
         .with("count", line.count)
 }
 
-/// Where it leads: `base` is "", or where moderators look at mailings.
+/// URL of an attention line. `base` is empty, or the moderators' prefix.
 pub(crate) fn href(base: &str, line: &Attention) -> String {
     match line.run_id {
         Some(run) => format!("{base}/mailings/{}/runs/{run}", line.mailing_id),

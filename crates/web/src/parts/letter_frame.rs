@@ -1,5 +1,5 @@
-//! A letter to look at, in a sandboxed frame with a policy of its own: it runs nothing and reaches nothing of ours, whatever
-//! the message holds.
+//! Shows a letter in a sandboxed frame with its own content security policy: whatever the message
+//! holds, it runs no scripts and has no access to our site.
 
 use askama::Template;
 use axum::http::{HeaderName, header};
@@ -16,14 +16,14 @@ use crate::kit::error::WebError;
 use crate::kit::headers;
 use crate::kit::page::Page;
 
-/// Somebody a letter is made for.
+/// The person a letter is rendered for.
 pub(crate) struct Reader {
     pub(crate) email: EmailAddress,
     pub(crate) name: String,
     pub(crate) attributes: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Somebody who is not there.
+/// A made-up reader.
 pub(crate) fn sample(page: &Page) -> Result<Reader, WebError> {
     Ok(Reader {
         email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
@@ -32,7 +32,8 @@ pub(crate) fn sample(page: &Page) -> Result<Reader, WebError> {
     })
 }
 
-/// Makes the letter for one person, away from the threads that answer requests.
+/// Renders the letter for one person, outside of the async worker threads. The inner error lists
+/// what is wrong with the message.
 pub(crate) async fn render(
     letter: Letter,
     reader: &Reader,
@@ -75,7 +76,7 @@ pub(crate) fn freeze(content: &Content) -> Result<Frozen, Vec<FieldError>> {
     })
 }
 
-/// The link in letters that are only looked at: it leads to an explanation.
+/// The unsubscribe link in previews. It leads to an explanation.
 pub(crate) fn sample_link(app: &AppState) -> String {
     format!(
         "{}/u/test",
@@ -91,7 +92,7 @@ struct PlainFrame {
     text: String,
 }
 
-/// A letter made for a person who is not there, in a frame.
+/// Renders a letter for a made-up reader, in a frame.
 pub(crate) async fn show(
     app: &AppState,
     page: Page,
@@ -127,8 +128,7 @@ pub(crate) fn frame(page: Page, note: String, text: String) -> Result<Response, 
     Ok((letter_headers(), body).into_response())
 }
 
-/// The letter as a mail server will get it.
-/// What is wrong with one field, and where.
+/// A validation error of a message as text, with the field's label.
 pub(crate) fn sentence(page: &Page, error: &FieldError) -> String {
     format!(
         "{}: {}",

@@ -1,4 +1,4 @@
-//! What the pages of moderators have in common.
+//! Parts shared by the moderators' pages.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -9,17 +9,18 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::page::Page;
 
-/// Lines of a list on one page.
+/// Rows per page of a list.
 pub(crate) const PAGE: i64 = 30;
 
-/// Why a moderator does something.
+/// A moderator's reason for an action.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ReasonForm {
     pub(crate) reason: String,
 }
 
-/// A moderator's step is done: it is kept and told to every node; the page at `path` says whether it changed anything.
+/// Commits a moderator's action, wakes all nodes and redirects to `path`. `changed` is the flash
+/// message if anything changed.
 pub(crate) async fn stepped(
     app: &AppState,
     page: &Page,

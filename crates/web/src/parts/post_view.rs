@@ -1,4 +1,4 @@
-//! Posts as strangers see them: as a tile of a list, and as a page.
+//! Posts as the public sees them: as a tile in a list, and as a page.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use skychimp_core::platform::time::Moment;
 use crate::kit::app::AppState;
 use crate::kit::page::Page;
 
-/// Posts to read next.
+/// Number of related posts below an article.
 const RELATED: i64 = 3;
-/// Colours of covers without a picture.
+/// Number of colours for covers without a picture.
 const HUES: u32 = 5;
 
 /// A post with its picture.
@@ -35,7 +35,7 @@ impl Tile {
             .map_or_else(String::new, |c| c.to_uppercase().collect())
     }
 
-    /// The colour of a cover without a picture: always the same for a post.
+    /// The colour of a cover without a picture. Depends only on the slug.
     pub(crate) fn hue(&self) -> u32 {
         self.card.slug.bytes().fold(0_u32, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())
@@ -43,7 +43,7 @@ impl Tile {
     }
 }
 
-/// Finds the pictures of posts.
+/// Adds the pictures to posts.
 pub(crate) async fn tiles(tx: &mut Tx, cards: Vec<Card>) -> Result<Vec<Tile>, Error> {
     let covers: Vec<MediaId> = cards.iter().filter_map(|card| card.cover_id).collect();
     let pictures = if covers.is_empty() {
@@ -58,7 +58,7 @@ pub(crate) async fn tiles(tx: &mut Tx, cards: Vec<Card>) -> Result<Vec<Tile>, Er
     Ok(cards.into_iter().map(tile).collect())
 }
 
-/// The site's address without a slash at its end.
+/// Public URL of the site, without a trailing slash.
 pub(crate) fn base(app: &AppState) -> String {
     app.settings
         .base_url
@@ -81,7 +81,7 @@ pub(crate) struct PostPage {
     base: String,
     canonical: String,
     json_ld: String,
-    /// Only editors see it yet: the id of the post.
+    /// The id of a post that only editors can see yet.
     draft: Option<PostId>,
 }
 
@@ -101,7 +101,7 @@ impl PostPage {
         Ok(page)
     }
 
-    /// The article without what surrounds it.
+    /// The article without related posts.
     async fn alone(
         app: &AppState,
         tx: &mut Tx,
@@ -129,7 +129,7 @@ impl PostPage {
         })
     }
 
-    /// A post that is not published, as its page will look.
+    /// The preview of an unpublished post.
     pub(crate) async fn draft(
         app: &AppState,
         tx: &mut Tx,
@@ -144,10 +144,10 @@ impl PostPage {
     }
 }
 
-/// What search engines read (schema.org `BlogPosting`). Nothing in it can end the script element.
+/// Structured data for search engines (schema.org `BlogPosting`). Cannot close the script element.
 fn json_ld(tile: &Tile, tags: &[Tag], updated: Moment, base: &str, canonical: &str) -> String {
     let card = &tile.card;
-    // the form of JSON would hide control characters, not leave them out
+    // JSON would escape control characters instead of removing them
     let text = |text: &str| control::without(text).into_owned();
     let mut data = json!({
         "@context": "https://schema.org",

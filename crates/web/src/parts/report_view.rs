@@ -1,4 +1,4 @@
-//! What became of a run, for people: a sentence, figures that close, and what to do about what failed.
+//! The report of a run for people: a summary sentence, totals that add up, and advice on failures.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::kit::format;
 use crate::kit::i18n::{Lang, Text};
 use crate::kit::page::{Page, Whole};
 
-/// Lines of a table that are shown before the rest is asked for.
+/// Rows of a table shown before the rest is expanded.
 const SHOWN: usize = 10;
 
-/// A report as its page needs it.
+/// A report in the form its page needs.
 pub(crate) struct ReportView {
     pub report: Report,
-    /// Letters that failed, by why.
+    /// Failed letters, by cause.
     pub failed: Vec<Group>,
-    /// Letters that wait for another attempt, by why.
+    /// Letters waiting for another attempt, by cause.
     pub waiting: Vec<Group>,
-    /// Letters that ended otherwise after an attempt, by why.
+    /// Letters that ended in another state after an attempt, by cause.
     pub given_up: Vec<Group>,
 }
 
@@ -30,14 +30,14 @@ pub(crate) struct ReportView {
 pub(crate) struct Group {
     pub cause: Cause,
     pub letters: i64,
-    /// What the servers said, the largest group first.
+    /// Server replies, largest group first.
     pub replies: Vec<ReplyGroup>,
 }
 
-/// What became of letters, in a line of a table.
+/// Results for one recipient domain, as a table row.
 pub(crate) struct Line<'a> {
     pub domain: &'a Domain,
-    /// It stands for several.
+    /// Number of domains, if the row combines several.
     pub others: Option<i64>,
 }
 
@@ -54,7 +54,7 @@ impl ReportView {
         }
     }
 
-    /// What happened when: a plot.
+    /// The timeline as plot data, in JSON.
     pub(crate) fn plot(&self, page: &Page) -> String {
         let points: Vec<_> = self.report.timeline.filled().collect();
         let series = [
@@ -76,17 +76,17 @@ impl ReportView {
         json!({ "kind": "bars", "x": x, "series": series }).to_string()
     }
 
-    /// There is more than one moment to show.
+    /// Whether the timeline has more than one point.
     pub(crate) fn has_plot(&self) -> bool {
         self.report.timeline.points.len() > 1
     }
 
-    /// How long a point is.
+    /// Duration of one point, as text.
     pub(crate) fn slot(&self, page: &Page) -> String {
         page.span(self.report.timeline.slot_ms)
     }
 
-    /// The time until the last letter was accepted, as a share, for a bar.
+    /// A time as a percentage of the time until the last letter was accepted, for a bar.
     pub(crate) fn share(&self, page: &Page, millis: impl Whole) -> String {
         let all = self.report.times.map_or(0, |times| times.all);
         page.share(millis, all.max(1))
@@ -96,7 +96,7 @@ impl ReportView {
         self.report.times
     }
 
-    /// After how long how many letters were accepted: the name of the share, milliseconds.
+    /// Times in milliseconds after which shares of the letters were accepted, each with its name.
     pub(crate) fn times_rows(&self) -> Option<[(&'static str, i64); 4]> {
         self.report.times.map(|times| {
             [
@@ -108,7 +108,8 @@ impl ReportView {
         })
     }
 
-    /// Letters that were tried and not accepted: what is told about them, how their people are found, the groups.
+    /// Letters that were tried and not accepted: name of the section, state to filter recipients
+    /// by, groups.
     pub(crate) fn whys(&self) -> [(&'static str, &'static str, &[Group]); 3] {
         [
             ("failed", "failed", &self.failed),
@@ -126,12 +127,12 @@ impl ReportView {
         self.report.attempts(AttemptOutcome::InDoubt)
     }
 
-    /// The domains that are shown at once.
+    /// The domains shown at first.
     pub(crate) fn first_domains(&self) -> Vec<Line<'_>> {
         self.lines().take(SHOWN).collect()
     }
 
-    /// All others.
+    /// The remaining domains.
     pub(crate) fn more_domains(&self) -> Vec<Line<'_>> {
         self.lines().skip(SHOWN).collect()
     }
@@ -149,7 +150,7 @@ impl ReportView {
     }
 }
 
-/// Groups of replies with one cause are one, the largest first.
+/// Groups replies by cause, largest group first.
 fn by_cause<'a>(replies: impl Iterator<Item = &'a ReplyGroup>) -> Vec<Group> {
     let mut causes: BTreeMap<Cause, Vec<ReplyGroup>> = BTreeMap::new();
     for reply in replies {
@@ -175,8 +176,8 @@ fn by_cause<'a>(replies: impl Iterator<Item = &'a ReplyGroup>) -> Vec<Group> {
     groups
 }
 
-/// What became of letters in one sentence. `took`: milliseconds until the last one was accepted; `failed`: why letters failed, the
-/// most frequent cause first.
+/// Summarises a run in one sentence. `took`: milliseconds until the last letter was accepted.
+/// `failed`: causes of failure, the most frequent first.
 pub(crate) fn sentence(
     lang: Lang,
     totals: &Totals,
@@ -240,7 +241,7 @@ fn refused(lang: Lang, count: i64, causes: &[(Cause, i64)]) -> Text {
 }
 
 impl ReportView {
-    /// Why letters failed, the most frequent cause first.
+    /// Causes of failure, the most frequent first.
     pub(crate) fn causes(&self) -> Vec<(Cause, i64)> {
         let groups = self.failed.iter();
         groups.map(|group| (group.cause, group.letters)).collect()

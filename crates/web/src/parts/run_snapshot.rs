@@ -1,4 +1,5 @@
-//! What is known of a run that goes on: looked at once a second in a process, whatever the number of viewers.
+//! State of a running mailing: read at most about once per second in a process, however many people
+//! watch.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,46 +21,46 @@ use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::page::Page;
 
-/// A look is not older.
+/// Maximum age of a snapshot.
 const FRESH: Duration = Duration::from_millis(900);
-/// How long the letters per second of a run that nobody looks at are kept.
+/// How long the pace of a run without viewers is kept.
 const KEPT: Duration = Duration::from_mins(5);
-/// The rate is measured over this time.
+/// Time over which the rate is measured.
 const RATE_OVER: Duration = Duration::from_secs(10);
 
-/// Seconds of a plot.
+/// Seconds shown in a plot.
 const SECONDS: i64 = 120;
-/// Most letters that are counted again when a process sees a run for the first time.
+/// Maximum number of letters counted when a process sees a run for the first time.
 const COUNTED: i64 = 20_000;
 
-/// A run and its mailing at a moment.
+/// A run and its mailing at one time.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub status: Status,
     pub run: Run,
-    /// Letters per second, lately.
+    /// Recent rate, in letters per second.
     pub rate: i64,
-    /// What is to be told about servers.
+    /// What the page shows about servers.
     pub sending: Sending,
-    /// Seconds and the letters accepted in each, the oldest first.
+    /// Unix seconds with the letters accepted in each, oldest first.
     pub pace: Vec<(i64, i64)>,
 }
 
-/// A run, and how its viewer reads: language and zone.
+/// A run with the viewer's language and time zone.
 type Key = (RunId, &'static str, String);
 
-/// The runs that somebody looks at.
+/// Snapshots of the runs that are being watched.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     latest: Cache<Key, Option<Arc<Snapshot>>>,
     paces: Cache<RunId, Arc<Mutex<Pace>>>,
 }
 
-/// How many letters were accepted when.
+/// Letters accepted per second.
 #[derive(Debug, Default)]
 struct Pace {
     seconds: VecDeque<(i64, i64)>,
-    /// The moment of the last look, and the letters accepted by then.
+    /// Time of the last look, and the letters accepted by then.
     last: Option<(Moment, i64)>,
 }
 
@@ -79,7 +80,7 @@ impl Default for Snapshots {
 }
 
 impl Snapshots {
-    /// The run as it is now; those who ask at once are answered by one look. `None`: it is gone.
+    /// The current state of a run. Concurrent callers share one read. `None`: it does not exist.
     pub(crate) async fn get(
         &self,
         app: &AppState,
@@ -96,7 +97,7 @@ impl Snapshots {
         };
         let found = self.latest.try_get_with(key, look).await;
         let found = found.map_err(|error| WebError::internal(error.to_string()))?;
-        // ids are unguessable, but an owner's run is his alone all the same
+        // check the owner although ids are unguessable
         Ok(found.filter(|found| found.run.owner_id == owner && found.run.mailing_id == mailing))
     }
 
@@ -132,7 +133,7 @@ impl Snapshots {
 }
 
 impl Pace {
-    /// Takes down what was accepted since the last look.
+    /// Records the letters accepted since the last call.
     async fn see(&mut self, tx: &mut Tx, run: &Run, now: Moment) -> Result<(), WebError> {
         let second = now.millis().div_euclid(1_000);
         match self.last {
@@ -142,7 +143,7 @@ impl Pace {
                     Attempt::sent_by_second(tx, run.owner_id, run.id, since, COUNTED).await?;
                 self.seconds = counted.into();
             }
-            // somebody who reads another language looked just now
+            // a viewer with another language looked just before
             Some((at, _)) if now.since(at) < FRESH / 2 => return Ok(()),
             Some((at, sent)) => {
                 let passed = i64::try_from(now.since(at).as_millis())
@@ -165,13 +166,13 @@ impl Pace {
     }
 }
 
-/// Letters per second, as a plot.
+/// Letters per second as plot data.
 pub(crate) fn plot(name: &str, pace: &[(i64, i64)]) -> Value {
     let (x, values): (Vec<i64>, Vec<i64>) = pace.iter().copied().unzip();
     json!({ "kind": "line", "x": x, "series": [{ "name": name, "tone": "good", "values": values }] })
 }
 
-/// Letters per second of a run, lately.
+/// Letters per second of a run over the last [`RATE_OVER`].
 pub(crate) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, WebError> {
     if run.is_over() || run.state != RunState::Sending {
         return Ok(0);
@@ -182,7 +183,7 @@ pub(crate) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, Web
     Ok(sent / i64::try_from(over).unwrap_or(1))
 }
 
-/// Why a server gets nothing: what it said, and when it is tried again.
+/// Why a server is not used: its last reply, and when it is tried again. `None` if it is in use.
 pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
     let health = seen.health.as_ref()?;
     if !seen.server.enabled {
@@ -214,17 +215,17 @@ pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
     )
 }
 
-/// What a run's page tells about servers.
+/// What a run's page shows about servers.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
-    /// Why nothing moves; empty: it moves.
+    /// Why nothing is progressing. Empty if it is.
     pub waiting: String,
-    /// Over which servers letters go at present; empty: over none, or over the only one there is.
+    /// Names of the servers in use. Empty if there is none, or only one exists.
     pub servers: String,
 }
 
 impl Sending {
-    /// For a run in progress, whose own word for why nothing moves is `waiting`.
+    /// For a run in progress. `waiting` is the run's own reason for not progressing.
     pub(crate) async fn of(
         app: &AppState,
         page: &Page,

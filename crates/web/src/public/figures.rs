@@ -1,9 +1,9 @@
-//! The service's figures, as the home page shows them at every view.
+//! The service's statistics on the home page.
 //!
-//! Counting reads every address (about a second for a million), so what was counted is shown for a while: a second, and at
-//! least [`REST`] times as long as counting took. Then the next view starts a new count in the background, one at a time
-//! and one for all nodes that share a server. Where counting is quick, that view waits for it; where it is not, views go
-//! on with the old figures until the new ones are there.
+//! Counting reads every address (about a second per million), so a result is shown for at least a
+//! second, and at least [`REST`] times as long as counting took. The next view then starts one
+//! count in the background, for all nodes that share a cache. If counting is fast, that view waits
+//! for it. Otherwise views show the old numbers until the new ones are ready.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -25,23 +25,24 @@ use crate::kit::hole::Keep;
 use crate::kit::i18n::Lang;
 use crate::kit::page::Page;
 
-/// The least time figures are shown.
+/// Minimum time for which statistics are shown.
 const LEAST: Duration = Duration::from_secs(1);
-/// The longest.
+/// Maximum time for which they are shown.
 const MOST: Duration = Duration::from_mins(5);
-/// Counting takes at most one part in so many of the time.
+/// Counting may take at most one part in this many of the time.
 const REST: u32 = 20;
-/// A count that takes no longer than this is waited for.
+/// Views wait for a count that takes at most this long.
 const QUICK: Duration = Duration::from_millis(50);
-/// How long another node is given to count for us.
+/// How long to wait for another node's count.
 const OTHERS: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 const NAME: &str = "figures";
-/// Whoever has this key counts; longer than a count may take, should he die over it.
+/// Lock in the shared cache: its holder counts. [`HELD`] is longer than a count may take, in case
+/// the holder dies.
 const IN_HAND: &str = "figures in hand";
 const HELD: Duration = Duration::from_secs(30);
 
-/// Figures, ready to be put into a page.
+/// Statistics, rendered as parts of a page.
 #[derive(Debug)]
 pub(crate) struct Shown {
     counted: Counted,
@@ -50,7 +51,7 @@ pub(crate) struct Shown {
     pub(crate) tag: u64,
 }
 
-/// What is shared between nodes.
+/// What nodes share.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Counted {
     figures: Figures,
@@ -58,12 +59,12 @@ struct Counted {
     took: Duration,
 }
 
-/// See the module.
+/// Caches the statistics of this process.
 #[derive(Debug)]
 pub(crate) struct LiveFigures {
     sealed: Sealed,
     last: Mutex<Option<Arc<Shown>>>,
-    /// A count is under way; changes to `false` when it is over, however it ended.
+    /// Whether a count is in progress. Becomes `false` when it ends, also after an error.
     counting: watch::Sender<bool>,
 }
 
@@ -74,7 +75,7 @@ struct FiguresPart<'a> {
     figures: Figures,
 }
 
-/// Figures as a part of a page.
+/// Renders statistics as a part of a page.
 pub(crate) fn html(page: &Page, figures: Figures) -> Result<String, WebError> {
     Ok(FiguresPart { page, figures }.render()?)
 }
@@ -88,7 +89,7 @@ impl LiveFigures {
         }
     }
 
-    /// The figures to show now.
+    /// The statistics to show now.
     pub(crate) async fn shown(self: &Arc<Self>, app: &AppState) -> Result<Arc<Shown>, WebError> {
         let last = self.last.lock().clone();
         if let Some(last) = &last
@@ -110,7 +111,7 @@ impl LiveFigures {
             Some(last) if last.counted.took > QUICK => return Ok(last),
             _ => {}
         }
-        // the sender is in `self`
+        // cannot fail: the sender is in `self`
         let _ = counting.wait_for(|counting| !counting).await;
         let shown = self.last.lock().clone();
         shown.ok_or_else(|| WebError::internal("no figures"))
@@ -141,7 +142,7 @@ impl LiveFigures {
         Ok(())
     }
 
-    /// What another node has counted, or is counting at this moment.
+    /// A count that another node has finished or is just doing. `None`: count here.
     async fn shared(&self, app: &AppState) -> Option<Counted> {
         if !self.sealed.is_shared() {
             return None;
@@ -154,7 +155,7 @@ impl LiveFigures {
             {
                 return Some(counted);
             }
-            // the one who gets it counts; after that time somebody else may
+            // whoever gets the lock counts; after the timeout anyone may
             if self.sealed.take(IN_HAND, HELD).await || Instant::now() > until {
                 return None;
             }
@@ -192,12 +193,12 @@ impl Shown {
         })
     }
 
-    /// The figures themselves.
+    /// The numbers.
     pub(crate) fn figures(&self) -> Figures {
         self.counted.figures
     }
 
-    /// As a part of a page in this language.
+    /// The rendered part of a page in this language.
     pub(crate) fn piece(&self, lang: Lang) -> &Piece {
         let [english, russian] = &self.pieces;
         match lang {

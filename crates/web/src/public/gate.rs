@@ -1,8 +1,9 @@
-//! What the content's version is at this moment, asked at every view and yet cheap.
+//! Reads the current content version for every view, cheaply.
 //!
-//! A version that was read holds for a while ([`ContentVersion::HOLDS`]): no change is said to be done before that time is
-//! over everywhere. In its second half it is read anew beside the views. A view that finds none that holds waits for the next
-//! answer, together with all others, so that a thousand views a second cost the database no more than a few dozen do.
+//! A version is valid for [`ContentVersion::HOLDS`] after it was read, because no change is
+//! reported as done before that time has passed on all nodes. In its second half it is renewed in
+//! the background. A view without a valid version waits for the next read together with all others,
+//! so a thousand views per second cost the database only a few dozen queries.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -17,12 +18,12 @@ use crate::kit::app::App;
 
 /// A database that needs longer is asked again by the page itself, which has its own time-out and error page.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Most requests that one query answers.
+/// Maximum number of requests answered by one query.
 const TOGETHER: usize = 4_096;
 
 type Answer = oneshot::Sender<Option<ContentVersion>>;
 
-/// See the module.
+/// Caches the content version and combines queries for it.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     queue: OnceLock<mpsc::UnboundedSender<Answer>>,
@@ -33,9 +34,9 @@ pub(crate) struct Gate {
 #[derive(Debug, Clone, Copy)]
 struct Read {
     version: ContentVersion,
-    /// When it was asked for.
+    /// Start of the query.
     began: Instant,
-    /// It is being read anew.
+    /// It is being renewed.
     renewing: bool,
 }
 
@@ -54,7 +55,7 @@ impl Gate {
         version.await.ok()?
     }
 
-    /// The version that holds, and whether it is time to read it anew; that is said once.
+    /// The version that is still valid, and whether to renew it now, which is said once.
     fn held(&self) -> Option<(ContentVersion, bool)> {
         let mut held = self.read.lock();
         let read = held.as_mut()?;
@@ -70,7 +71,7 @@ impl Gate {
             app.background.start("content version", answers);
             queue
         });
-        // the receiver lives as long as this
+        // the receiver lives as long as `self`
         let _ = queue.send(answer);
     }
 }
@@ -100,7 +101,7 @@ async fn answer_all(gate: Weak<Gate>, db: Db, mut asking: mpsc::UnboundedReceive
             renewing: false,
         });
         for answer in waiting.drain(..) {
-            // who asked may be gone
+            // the requester may be gone
             let _ = answer.send(version);
         }
     }

@@ -1,10 +1,12 @@
-//! A finished page with its holes, and the page that a visitor gets.
+//! A cached page with holes, and the page that a visitor gets.
 //!
-//! A handler writes a page as one text, in which a hole is a *mark*. The mark begins with a number that was drawn for this one
-//! making of the page ([`Keep`]), so nothing that people wrote or asked for can be one. The text is taken apart once; from then
-//! on a page is its text and the places of its holes, also on the way to other nodes, and nothing is looked for in it again.
+//! A handler renders a page as one text in which holes are *marks*. Marks contain a random number
+//! drawn for each rendering ([`Keep`]), so no text that users wrote or sent can be mistaken for
+//! one. The text is split at its marks once. From then on a page is its text and the offsets of its
+//! holes, also when it is shared with other nodes, and is never searched for marks again.
 //!
-//! *Invariant*: what fills a hole is written as it is. A card has numbers of views in it and no other holes.
+//! *Invariant*: what fills a hole is inserted unchanged. A card contains view counts, but no other
+//! holes.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use crate::kit::hole::{Hole, Keep};
 use crate::kit::i18n::Lang;
 use crate::public::figures::Shown;
 
-/// Posts on the home page (R55).
+/// Number of posts on the home page (R55).
 pub(crate) const POSTS: usize = 3;
 
 #[derive(Debug)]
@@ -33,25 +35,25 @@ enum Part {
     Open(Hole),
 }
 
-/// A finished page.
+/// A cached page.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// What it was made from.
+    /// The content version it was rendered from.
     pub(super) version: ContentVersion,
-    /// What its handler said about it.
+    /// Its handler's mark.
     pub(super) public: Public,
-    /// What goes with it.
+    /// Its response headers.
     pub(super) headers: HeaderMap,
-    /// When it was made.
+    /// When it was rendered.
     pub(super) made_at: Moment,
     parts: Vec<Part>,
-    /// The posts whose views it shows.
+    /// The posts whose view counts it shows.
     posts: Vec<PostId>,
     tag: u64,
 }
 
 impl Kept {
-    /// Takes a page apart that was made with `keep`.
+    /// Splits a page that was rendered with `keep`.
     pub(super) fn new(
         version: ContentVersion,
         public: Public,
@@ -62,7 +64,7 @@ impl Kept {
     ) -> Self {
         headers.remove("x-request-id");
         headers.remove(header::CONTENT_LENGTH);
-        // everybody may keep it, and must ask each time whether it is still right
+        // may be stored anywhere, but must be revalidated at each use
         headers.insert(
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, no-cache"),
@@ -81,7 +83,7 @@ impl Kept {
         )
     }
 
-    /// A post as the home page shows it: of the holes only numbers of views.
+    /// A post's card for the home page. Keeps only the holes for view counts.
     pub(super) fn card(version: ContentVersion, text: &str, keep: Keep, made_at: Moment) -> Self {
         let (public, headers) = (Public::default(), HeaderMap::new());
         let mut card = Self::new(version, public, headers, text, keep, made_at);
@@ -90,7 +92,7 @@ impl Kept {
         card
     }
 
-    /// The page that another node made; `None`: its holes are not in its text.
+    /// A page rendered by another node. `None` if the holes do not fit its text.
     pub(super) fn made(
         version: ContentVersion,
         public: Public,
@@ -132,7 +134,7 @@ impl Kept {
         }
     }
 
-    /// The page as its handler wrote it, and where its holes are.
+    /// The page as rendered, without marks, with its holes and their byte offsets.
     pub(super) fn text(&self) -> (Vec<u8>, Vec<(usize, Hole)>) {
         let mut text = Vec::new();
         let mut holes = Vec::new();
@@ -164,18 +166,18 @@ impl Kept {
             .any(|part| matches!(part, Part::Open(hole) if *hole == wanted))
     }
 
-    /// Some of the posts among which this page chooses: all of them when there are no more than it shows.
+    /// Randomly chosen posts of this page, or all if it has no more than it shows.
     fn chosen(&self) -> Vec<PostId> {
         let all = &self.public.choice;
         let mut places =
             index::sample(&mut rand::rng(), all.len(), POSTS.min(all.len())).into_vec();
-        // in their own order: the same three are the same page
+        // keep their order, so that the same posts give the same page and `ETag`
         places.sort_unstable();
         places.into_iter().map(|place| all[place]).collect()
     }
 }
 
-/// A text cut at its holes, which come in the order of their places; `None`: they do not, or are not in it.
+/// Splits a text at its holes. `None` if offsets are not ascending or not inside the text.
 fn parts(text: &str, holes: &[(usize, Hole)]) -> Option<Vec<Part>> {
     let mut parts = Vec::with_capacity(2 * holes.len() + 1);
     let mut begin = 0;
@@ -190,7 +192,7 @@ fn parts(text: &str, holes: &[(usize, Hole)]) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-/// A kept page and what goes into its holes at one view.
+/// A cached page with the contents of its holes for one view.
 #[derive(Debug)]
 pub(super) struct Filled<'a> {
     kept: &'a Kept,
@@ -200,7 +202,7 @@ pub(super) struct Filled<'a> {
 }
 
 impl<'a> Filled<'a> {
-    /// Finds what belongs into the holes.
+    /// Fetches the contents of the holes.
     pub(super) async fn new(
         app: &AppState,
         public: &PublicPages,
@@ -218,7 +220,7 @@ impl<'a> Filled<'a> {
         }
         if kept.has(Hole::Posts) {
             for post in kept.chosen() {
-                // withdrawn a moment ago, after this view began
+                // a post unpublished after this view began has no card
                 filled
                     .cards
                     .extend(public.card(app, kept.version, lang, post).await?);
@@ -236,7 +238,7 @@ impl<'a> Filled<'a> {
         std::iter::once(self.kept).chain(self.cards.iter().map(Arc::as_ref))
     }
 
-    /// Its `ETag`: weak, because numbers of views are not part of it.
+    /// Its `ETag`: weak, because view counts are not part of it.
     pub(super) fn tag(&self) -> String {
         let figures = self.figures.as_ref().map(|shown| shown.tag);
         let tag = self
@@ -249,7 +251,7 @@ impl<'a> Filled<'a> {
         format!("W/\"{tag:016x}\"")
     }
 
-    /// Writes it.
+    /// Renders the page.
     pub(super) fn write(&self, app: &AppState, gzip: bool) -> Bytes {
         let figures = self
             .figures
@@ -270,7 +272,7 @@ impl<'a> Filled<'a> {
         sheet.finish()
     }
 
-    /// Writes what is in no other part.
+    /// Renders one part.
     fn write_part(&self, part: &Part, app: &AppState, sheet: &mut Sheet) {
         match part {
             Part::Fixed(piece) => sheet.piece(piece),
@@ -298,7 +300,7 @@ mod tests {
         Kept::new(version, public, HeaderMap::new(), text, keep, now)
     }
 
-    /// R57: a page is taken apart at its holes and nowhere else, and is the same on the next node.
+    /// R57: a page is split at its holes and nowhere else, and is the same on another node.
     #[test]
     fn pages_are_taken_apart_at_their_holes() {
         let keep = Keep::new();
@@ -333,7 +335,7 @@ mod tests {
         assert!(made(&[(9, Hole::Posts), (5, Hole::Posts)]).is_none());
     }
 
-    /// R57: a mark of another making, or one that somebody made up, is text like all other.
+    /// R57: marks of another rendering, or made up by someone, are plain text.
     #[test]
     fn marks_cannot_be_written_by_people() {
         let keep = Keep::new();
@@ -350,7 +352,7 @@ mod tests {
         }
     }
 
-    /// R57: what fills a hole has no holes but numbers of views, so filling ends.
+    /// R57: cards have no holes except view counts, so filling terminates.
     #[test]
     fn cards_have_no_further_holes() {
         let keep = Keep::new();
@@ -361,7 +363,8 @@ mod tests {
         assert_eq!(card.text().1, [(0, Hole::Views(post))]);
     }
 
-    /// R55: three different posts of many, all of a few; each has its chance.
+    /// R55: three different posts are chosen from many, all if there are few, and each with equal
+    /// chance.
     #[test]
     fn three_different_posts_are_chosen() {
         let ids: Vec<_> = (0..7)
@@ -384,7 +387,7 @@ mod tests {
                 *seen.entry(id).or_insert(0) += 1;
             }
         }
-        // 857 of each are to be expected; ten deviations off is no chance
+        // 857 each are expected; ten standard deviations off is no coincidence
         assert!(
             ids.iter().all(|id| (640..1_080).contains(&seen[id])),
             "{seen:?}"

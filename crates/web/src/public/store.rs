@@ -1,7 +1,8 @@
-//! Where finished pages are kept: in memory, and on the server that nodes share.
+//! Stores cached pages in memory and in the nodes' shared cache.
 //!
-//! What comes from that server is believed only when it carries our signature over its name and content, so whoever else
-//! writes there can cost us a page's making, and never put a word into it.
+//! Values from the shared cache are used only if our signature over their name and content is
+//! valid. Someone else who writes there can make us render a page again, but cannot change its
+//! content.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -23,9 +24,9 @@ use crate::kit::hole::{Hole, Keep};
 use crate::kit::i18n::Lang;
 use crate::kit::page::Page;
 
-/// A page that nobody wanted for so long is dropped.
+/// Pages that were not requested for this long are dropped.
 const IDLE: Duration = Duration::from_mins(10);
-/// How long other nodes may find a page.
+/// How long a page stays in the shared cache.
 const SHARE: Duration = Duration::from_mins(30);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,11 +40,11 @@ struct Key {
 enum What {
     /// The page at an address.
     Page(Box<str>),
-    /// A post as the home page shows it.
+    /// A post's card for the home page.
     Card(PostId),
 }
 
-/// See the module.
+/// The cached pages of a process.
 #[derive(Debug)]
 pub(crate) struct Store {
     pages: Option<Cache<Key, Arc<Kept>>>,
@@ -52,16 +53,16 @@ pub(crate) struct Store {
     pub(crate) counts: Counts,
 }
 
-/// What the metrics tell.
+/// Counters for metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Views of pages that were there.
+    /// Pages served from memory.
     pub(crate) hits: AtomicU64,
-    /// Pages that were made.
+    /// Pages rendered.
     pub(crate) made: AtomicU64,
-    /// Pages that another node had made.
+    /// Pages taken from another node.
     pub(crate) shared: AtomicU64,
-    /// Age of the page shown last, in milliseconds.
+    /// Age of the page served last, in milliseconds.
     pub(crate) age: AtomicI64,
 }
 
@@ -82,12 +83,12 @@ impl Store {
         }
     }
 
-    /// Pages are kept at all.
+    /// Whether the cache is on.
     pub(crate) fn keeps(&self) -> bool {
         self.pages.is_some()
     }
 
-    /// Pages and bytes in memory.
+    /// Number of pages in memory, and their size in bytes.
     pub(crate) fn size(&self) -> (u64, u64) {
         self.pages
             .as_ref()
@@ -99,7 +100,8 @@ impl Store {
         self.gate.version(app).await
     }
 
-    /// The page at an address, from memory, from another node, or made; `None` when it is not one to keep.
+    /// The page at an address: from memory, from another node, or rendered by `make`. `None` if it
+    /// must not be cached.
     pub(crate) async fn page(
         &self,
         version: ContentVersion,
@@ -138,7 +140,7 @@ impl Store {
         pages.try_get_with(key, fill).await.ok()
     }
 
-    /// A post as the home page shows it; `None` when it is not published any more.
+    /// A post's card for the home page. `None` if the post is no longer published.
     pub(super) async fn card(
         &self,
         app: &AppState,
@@ -219,17 +221,17 @@ impl Store {
 #[derive(Debug)]
 struct NotForKeeping;
 
-/// What stands before the text of a shared page.
+/// Header of a page in the shared cache; its text follows.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Parcel {
     public: Public,
     made_at: Moment,
-    /// Where they are in the text.
+    /// Byte offsets of the holes in the text.
     holes: Vec<(usize, Hole)>,
     headers: Vec<(String, String)>,
 }
 
-/// Values on the shared server that only we can have written, and only the same program.
+/// Signed values in the shared cache, readable only by the same build of the program.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     shared: Shared,
@@ -250,7 +252,7 @@ impl Sealed {
         self.shared.is_configured()
     }
 
-    /// The value of that name, if it is ours.
+    /// The value with this name. `None` if it is missing or its signature is invalid.
     pub(crate) async fn get(&self, name: &str) -> Option<Vec<u8>> {
         if !self.is_shared() {
             return None;
@@ -263,7 +265,7 @@ impl Sealed {
             .then(|| content.to_vec())
     }
 
-    /// Keeps a value for a time.
+    /// Stores a value for a time.
     pub(crate) async fn set(&self, name: &str, content: &[u8], keep: Duration) {
         let name = self.name(name);
         let mut value = self.key.sign(&signed(&name, content)).to_vec();
@@ -271,7 +273,8 @@ impl Sealed {
         self.shared.set(&name, &value, keep).await;
     }
 
-    /// Of all nodes one gets `true` within a time; without a server each does.
+    /// Takes a lock: of all nodes, one gets `true` until it expires. Without a shared cache, every
+    /// caller does.
     pub(crate) async fn take(&self, name: &str, keep: Duration) -> bool {
         self.shared
             .take(&self.name(name), keep)
@@ -279,21 +282,21 @@ impl Sealed {
             .unwrap_or(true)
     }
 
-    /// Gives back what [`Sealed::take`] got.
+    /// Releases a lock taken by [`Sealed::take`].
     pub(crate) async fn give_back(&self, name: &str) {
         self.shared.delete(&self.name(name)).await;
     }
 
-    /// Pages of another program name other style sheets.
+    /// Includes the build, because pages of another one link to other style sheets.
     fn name(&self, name: &str) -> String {
         format!("{}:{name}", self.build)
     }
 }
 
-/// What a signature is over: a value is worth nothing under another name.
+/// The signed content. Includes the name, so that a value is not valid under another one.
 fn signed(name: &str, content: &[u8]) -> Vec<u8> {
     [name.as_bytes(), b"\0", content].concat()
 }
 
-/// Bytes of a signature.
+/// Length of a signature, in bytes.
 const SEAL: usize = 32;

@@ -10,7 +10,7 @@ const SETUP: [(&str, &str); 4] = [
     ("zone", "Europe/Moscow"),
 ];
 
-/// R31, R45: the first page on an empty database makes the administrator, once.
+/// R31, R45: the first page on an empty database creates the administrator, once.
 #[tokio::test]
 async fn first_administrator_is_made_once() {
     let site = Site::new().await;
@@ -51,7 +51,7 @@ async fn first_administrator_is_made_once() {
     );
 }
 
-/// R31: login leads back to the page that was asked for; logout ends the session.
+/// R31: login leads back to the requested page; logout ends the session.
 #[tokio::test]
 async fn login_leads_back_and_logout_ends() {
     let site = Site::new().await;
@@ -76,7 +76,7 @@ async fn login_leads_back_and_logout_ends() {
     assert_eq!(browser.get("/messages").await.status, StatusCode::SEE_OTHER);
 }
 
-/// R31: a known and an unknown address get the same answer.
+/// R31: a wrong login gets the same response for known and unknown addresses.
 #[tokio::test]
 async fn wrong_logins_are_alike() {
     let site = Site::new().await;
@@ -101,7 +101,7 @@ async fn wrong_logins_are_alike() {
     }
 }
 
-/// R31: logging in gives a new session; one that was planted before is worth nothing.
+/// R31: login starts a new session; a session cookie planted before is useless.
 #[tokio::test]
 async fn login_makes_a_new_session() {
     let site = Site::new().await;

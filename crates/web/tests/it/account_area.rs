@@ -1,4 +1,4 @@
-//! What a user does with the own account.
+//! What users do with their own account.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use skychimp_core::accounts::user::{Role, User};
 
 use crate::browser::Site;
 
-/// Design "Pages": name, language, theme and zone are the user's choice; the address of before leads here.
+/// Users choose name, language, theme and time zone; the old address of the page redirects here.
 #[tokio::test]
 async fn profile_keeps_name_language_theme_and_zone() {
     let site = Site::new().await;
@@ -40,7 +40,8 @@ async fn profile_keeps_name_language_theme_and_zone() {
     assert!(page.contains("Анна &#60;b&#62;"), "{page}");
 }
 
-/// R30: a new password needs the present one, ends other sessions, and is told by a letter.
+/// R30: changing the password requires the current one, ends other sessions, and is reported by
+/// letter.
 #[tokio::test]
 async fn password_changes_and_others_are_logged_out() {
     let site = Site::new().await;
@@ -88,7 +89,8 @@ async fn password_changes_and_others_are_logged_out() {
     }
 }
 
-/// R30: a new address counts when it is verified; the old one is told and can take it back, which logs everybody out.
+/// R30: a new address takes effect when it is verified. The old address is notified and can undo
+/// the change, which logs everybody out.
 #[tokio::test]
 async fn address_changes_when_verified_and_can_be_taken_back() {
     let site = Site::new().await;
@@ -134,7 +136,7 @@ async fn address_changes_when_verified_and_can_be_taken_back() {
     assert!(reset.starts_with("/reset/"), "{reset}");
 }
 
-/// R30: whether another's address has an account is told to its holder only.
+/// R30: only the holder of an address learns that it already has an account.
 #[tokio::test]
 async fn taken_addresses_look_like_free_ones() {
     let site = Site::new().await;
@@ -168,7 +170,7 @@ async fn taken_addresses_look_like_free_ones() {
     assert!(!to_eve[0].text.contains("Hello, ann"));
 }
 
-/// R31: one sees where one is logged in, and ends it there; another's session is not found.
+/// R31: users see their sessions and can end them; another user's session is not found.
 #[tokio::test]
 async fn sessions_are_listed_and_ended() {
     let site = Site::new().await;
@@ -212,7 +214,8 @@ async fn sessions_are_listed_and_ended() {
     assert_eq!(bob.get("/account").await.status, StatusCode::OK);
 }
 
-/// R31: a session lasts a day without use, a remembered one a month; only the latter outlives the browser.
+/// R31: a session expires after a day of inactivity, a remembered one after a month; only the
+/// latter survives closing the browser.
 #[tokio::test]
 async fn remembered_sessions_last() {
     let site = Site::new().await;

@@ -7,8 +7,9 @@ use skychimp_core::testing::{list, message};
 
 use crate::browser::Site;
 
-/// R22: a mailing's state has one word and one colour on the home page, in the list, on its own page and in the moderators' list:
-/// while a weekly mailing waits for its day it is scheduled, and it is running while one of its runs is open.
+/// R22: a mailing's state has the same word and colour on the home page, in the list, on its page
+/// and in the moderators' list: "scheduled" while a weekly mailing waits for its day, "running"
+/// while a run is open.
 #[tokio::test]
 async fn state_of_a_mailing_is_the_same_everywhere() {
     let site = Site::new().await;

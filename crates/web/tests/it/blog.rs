@@ -42,7 +42,8 @@ async fn publish(
     id
 }
 
-/// R44: a post has a page with all that readers, search engines and social networks want; its text cannot leave its place.
+/// R44: a post's page has everything that readers, search engines and social networks need; its
+/// text cannot break out of its element.
 #[tokio::test]
 async fn post_has_a_page() {
     let site = Site::new().await;
@@ -90,7 +91,7 @@ async fn post_has_a_page() {
     );
 }
 
-/// R46: an old address answers 301 with the new one.
+/// R46: an old URL redirects to the new one with 301.
 #[tokio::test]
 async fn old_address_redirects() {
     let site = Site::new().await;
@@ -112,7 +113,8 @@ async fn old_address_redirects() {
     );
 }
 
-/// R44, R51: feeds and the map of the site show what the blog shows, when it does: a planned post appears at its moment.
+/// R44, R51: feeds and sitemap show the same posts as the blog; a scheduled post appears in all of
+/// them at its time.
 #[tokio::test]
 async fn planned_post_appears_everywhere_at_its_moment() {
     let site = Site::new().await;
@@ -159,7 +161,7 @@ async fn planned_post_appears_everywhere_at_its_moment() {
         atom.header("content-type"),
         "application/atom+xml; charset=utf-8"
     );
-    // well-formed, and the text of the post is text of the element
+    // well-formed, and the post's HTML is escaped text
     assert!(
         atom.body.contains("http://mail.example.org/blog/other"),
         "{}",
@@ -185,7 +187,7 @@ async fn planned_post_appears_everywhere_at_its_moment() {
     );
 }
 
-/// R44: the list is paged, and every page has an address of its own.
+/// R44: the list is paged, and every page has a canonical URL.
 #[tokio::test]
 async fn list_is_paged() {
     let site = Site::new().await;

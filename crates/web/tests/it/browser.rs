@@ -1,4 +1,5 @@
-//! A visitor that keeps cookies and posts forms with the token of the page before, as a browser does.
+//! A test client that keeps cookies and posts forms with the CSRF token of the previous page, as a
+//! browser does.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,14 +27,14 @@ use skychimp_web::{AppState, Settings, SiteState, router};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-/// A site with a database of its own.
+/// A site with its own database.
 pub struct Site {
     pub db: TestDb,
     pub clock: Clock,
     pub sandbox: Arc<SandboxStore>,
     pub app: SiteState,
     router: Router,
-    /// Its data folder.
+    /// The data folder.
     pub data: TempDir,
 }
 
@@ -64,7 +65,7 @@ impl Site {
         Self::with(|settings| settings.base_url = base.parse().unwrap()).await
     }
 
-    /// A site with other settings.
+    /// A site with changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let db = TestDb::new().await.unwrap();
         let clock = Clock::fixed(Moment::from_millis(1_800_000_000_000));
@@ -112,7 +113,7 @@ impl Site {
         }
     }
 
-    /// Another process that serves the same site.
+    /// Another process serving the same site.
     pub fn another_node(&self) -> Node {
         let (app, _) = self.node(|_| {});
         Node(router(app))
@@ -126,14 +127,14 @@ impl Site {
         Browser::new(self.router.clone())
     }
 
-    /// The letters that the service has written to `email`, oldest first.
+    /// The letters the service has written to `email`, oldest first.
     pub async fn letters_to(&self, email: &str) -> Vec<OutboxLetter> {
         let mut letters = outbox(&self.db).await.unwrap();
         letters.retain(|letter| letter.email == email);
         letters
     }
 
-    /// The path that the button of the last letter to `email` leads to.
+    /// The path of the button's link in the latest letter to `email`.
     pub async fn link_to(&self, email: &str) -> String {
         let letters = self.letters_to(email).await;
         let letter = letters.last().unwrap();
@@ -146,7 +147,7 @@ impl Site {
         format!("/{link}")
     }
 
-    /// A browser in which the user `name` is logged in.
+    /// A browser logged in as the user `name`.
     pub async fn login(&self, name: &str) -> Browser {
         let mut browser = self.stranger();
         browser.get("/login").await;
@@ -175,7 +176,7 @@ pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     pub token: String,
     pub language: &'static str,
-    /// The address its connection comes from.
+    /// The IP address it connects from.
     pub peer: &'static str,
 }
 
@@ -208,7 +209,7 @@ impl Browser {
         }
     }
 
-    /// Goes to another process of the site.
+    /// Switches to another process of the site.
     pub fn visit(&mut self, router: Router) {
         self.router = router;
     }
@@ -217,7 +218,7 @@ impl Browser {
         self.send("GET", address, &[], String::new()).await
     }
 
-    /// Posts a form with the token of the last page that had one.
+    /// Posts a form with the CSRF token of the last page that had one.
     pub async fn post(&mut self, address: &str, fields: &[(&str, &str)]) -> Answer {
         let token = self.token.clone();
         let mut all = vec![("csrf", token.as_str())];
@@ -225,7 +226,7 @@ impl Browser {
         self.post_raw(address, &[], &all).await
     }
 
-    /// Posts a form as it is given.
+    /// Posts a form without adding anything.
     pub async fn post_raw(
         &mut self,
         address: &str,
@@ -241,7 +242,7 @@ impl Browser {
                 );
                 format!("{name}={value}")
             })
-            // tokens are base64url; browsers leave that as it is
+            // tokens are base64url; browsers do not escape these characters
             .map(|pair| pair.replace("%2D", "-").replace("%5F", "_"))
             .collect();
         let mut headers = headers.to_vec();
@@ -249,7 +250,7 @@ impl Browser {
         self.send("POST", address, &headers, body.join("&")).await
     }
 
-    /// Asks and reads the answer whole.
+    /// Sends a request and reads the complete response.
     pub async fn send(
         &mut self,
         method: &str,
@@ -268,7 +269,7 @@ impl Browser {
         answer
     }
 
-    /// Asks and does not wait for the body, which of a live stream does not end soon.
+    /// Sends a request without reading the body, which for a live stream does not end soon.
     pub async fn status(
         &mut self,
         method: &str,
@@ -279,7 +280,7 @@ impl Browser {
         self.ask(method, address, headers, body).await.0
     }
 
-    /// Asks, and gives the body apart.
+    /// Sends a request, and returns the body separately.
     pub async fn ask(
         &mut self,
         method: &str,

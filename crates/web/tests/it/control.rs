@@ -1,4 +1,5 @@
-//! Control characters in what people write or ask for: no page, feed or letter shows one, and none of them means anything.
+//! Control characters in user input: no page, feed or letter shows one, and none has a special
+//! meaning.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ use skychimp_core::testing::store_as_before;
 
 use crate::browser::{Browser, Site};
 
-/// Where everybody sees something of a post.
+/// All public places that show something of a post.
 const PLACES: [&str; 7] = [
     "/",
     "/blog",
@@ -24,7 +25,7 @@ const PLACES: [&str; 7] = [
     "/sitemap.xml",
 ];
 
-/// The marks of holes as they were once, and all control characters that a database takes.
+/// Old placeholder marks, and all control characters that a database accepts.
 fn marks_and_controls() -> String {
     let controls: String = (1..0xa0_u32)
         .chain([0xfffe, 0xffff])
@@ -33,7 +34,7 @@ fn marks_and_controls() -> String {
     format!("\u{2}posts\u{3} \u{2}figures\u{3} {controls} end")
 }
 
-/// The same as references.
+/// The same as character references.
 fn references() -> String {
     let mut text = "&#2;posts&#3; &#x2;figures&#x3; ".to_owned();
     for code in (0..0xa0_u32).chain([0xfffe, 0xffff]) {
@@ -65,7 +66,7 @@ async fn publish(site: &Site, draft: PostDraft) -> PostId {
     id
 }
 
-/// Fails unless it is XML as XML 1.0 defines it, as far as a reader goes.
+/// Panics unless the text is well-formed XML 1.0.
 fn assert_well_formed(place: &str, xml: &str) {
     let mut reader = Reader::from_str(xml);
     let mut depth = 0;
@@ -90,7 +91,7 @@ fn assert_well_formed(place: &str, xml: &str) {
     assert_eq!(depth, 0, "{place}");
 }
 
-/// Everybody sees everything, twice: made and kept.
+/// Every reader gets every place twice: rendered and from the cache.
 async fn assert_shown(site: &Site, readers: &mut [Browser]) {
     for reader in readers {
         for place in PLACES.into_iter().chain(PLACES) {
@@ -122,15 +123,15 @@ async fn assert_shown(site: &Site, readers: &mut [Browser]) {
     assert!(list.body.contains("Spring"));
 }
 
-/// Strangers on a node that keeps pages and on one that does not, and somebody who is logged in.
+/// Visitors of a node with and of one without page cache, and a logged-in user.
 async fn readers(site: &Site) -> [Browser; 3] {
     site.user("ann", Role::User).await;
     let (_, without) = site.node(|settings| settings.page_memory = 0);
     [site.stranger(), without, site.login("ann").await]
 }
 
-/// R47, R57: a post with every control character, as it is and as a reference, in each of its texts: home page, lists, article,
-/// feeds and the map of the site are there, whole, and show none.
+/// R47, R57: a post with every control character in each of its texts, raw and as references: home
+/// page, lists, article, feeds and sitemap are complete and show none.
 #[tokio::test]
 async fn no_control_character_of_a_post_is_shown() {
     let site = Site::new().await;
@@ -153,7 +154,7 @@ async fn no_control_character_of_a_post_is_shown() {
     assert!(article.contains("posts figures"), "{article}");
 }
 
-/// R47, R57: what an older version stored is shown as safely, without being saved again.
+/// R47, R57: HTML stored by an older version is shown just as safely, without being saved again.
 #[tokio::test]
 async fn posts_of_older_versions_are_shown_safely() {
     let site = Site::new().await;
@@ -176,7 +177,8 @@ async fn posts_of_older_versions_are_shown_safely() {
     assert_shown(&site, &mut readers(&site).await).await;
 }
 
-/// R57: what is searched for is text, whatever characters it has, and as much of it as is searched for.
+/// R57: a search text is treated as plain text, whatever characters it contains, and cut to the
+/// maximum length.
 #[tokio::test]
 async fn search_of_a_kept_page_is_text() {
     let site = Site::new().await;

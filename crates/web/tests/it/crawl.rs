@@ -1,4 +1,4 @@
-//! Everybody walks the whole site and sends each form that is there with what no honest visitor would send.
+//! Every kind of visitor crawls the whole site and submits each form with hostile input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use crate::browser::{Answer, Browser};
 use crate::html::{self, Form};
 use crate::world::{Things, Who, World};
 
-/// Stands in everything of the victim, and nowhere else.
+/// Contained in everything the victim owns, and nowhere else.
 const MARK: &str = "Zanzibar";
 
-/// What goes into every field, one after the other.
+/// Hostile values, tried in every field.
 const EVIL: [&str; 14] = [
     "",
     "-1",
@@ -30,19 +30,19 @@ const EVIL: [&str; 14] = [
     "00000000-0000-0000-0000-000000000000",
 ];
 
-/// A visitor on the way.
+/// A visitor crawling the site.
 struct Crawler<'a> {
     who: Who,
     browser: Browser,
     victim: &'a Things,
-    /// How many addresses of each kind were seen: a few are enough.
+    /// Addresses seen per kind; a few of each are enough.
     kinds: BTreeMap<String, usize>,
     seen: BTreeSet<String>,
     forms: BTreeMap<String, Form>,
     asked: usize,
 }
 
-/// An address without what tells one thing from another.
+/// An address without ids and other values.
 fn kind(address: &str) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let path: Vec<_> = path
@@ -69,7 +69,8 @@ fn is_id(value: &str) -> bool {
 }
 
 impl Crawler<'_> {
-    /// Whatever is asked: no error of ours, and nothing of others unless it is the visitor's office to see it.
+    /// For any request: no server error, and nothing of other users unless the visitor's role may
+    /// see it.
     fn check(&mut self, what: &str, answer: &Answer) {
         self.asked += 1;
         let who = self.who.name();
@@ -88,7 +89,7 @@ impl Crawler<'_> {
         }
     }
 
-    /// Follows links, and keeps the forms.
+    /// Follows links and collects forms.
     async fn walk(&mut self) {
         let mut waiting = vec!["/".to_owned()];
         while let Some(address) = waiting.pop() {
@@ -132,7 +133,7 @@ impl Crawler<'_> {
         }
     }
 
-    /// Sends a form.
+    /// Submits a form.
     async fn send(&mut self, form: &Form, fields: &[(String, String)]) -> Answer {
         let what = format!("{} {fields:?}", form.action);
         let fields: Vec<_> = fields
@@ -152,7 +153,7 @@ impl Crawler<'_> {
         answer
     }
 
-    /// Sends a form in all wrong ways.
+    /// Submits a form in all wrong ways.
     async fn attack(&mut self, form: &Form, deep: bool) {
         if form.files {
             return self.attack_upload(form).await;
@@ -186,7 +187,7 @@ impl Crawler<'_> {
             }
             self.send(form, &[("csrf".to_owned(), token.clone())]).await;
         }
-        // an address has its limits
+        // URLs have a maximum length
         let long = "Ж".repeat(if form.post { 20_000 } else { 200 });
         let values = EVIL.iter().copied().chain([long.as_str()]);
         for evil in values.clone() {
@@ -213,7 +214,7 @@ impl Crawler<'_> {
         self.attack_with_foreign_ids(form, &honest).await;
     }
 
-    /// Puts ids of the victim's things where ids are, or are taken.
+    /// Replaces ids by those of the victim's things.
     async fn attack_with_foreign_ids(&mut self, form: &Form, honest: &[(String, String)]) {
         const TAKES_ID: [&str; 12] = [
             "id",
@@ -237,7 +238,7 @@ impl Crawler<'_> {
             });
             let mut fields: Vec<_> = swapped.collect();
             self.send(form, &fields).await;
-            // and where the page has no such field at present
+            // also in id fields that the page does not show now
             for name in TAKES_ID {
                 if honest.iter().all(|(other, _)| other != name) {
                     fields.push((name.to_owned(), foreign.clone()));
@@ -247,7 +248,7 @@ impl Crawler<'_> {
         }
     }
 
-    /// Files that are none.
+    /// Uploads invalid files.
     async fn attack_upload(&mut self, form: &Form) {
         let kind = ("content-type", "multipart/form-data; boundary=x");
         let part = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"../../evil\0.csv\"\r\n\r\n";
@@ -268,7 +269,7 @@ impl Crawler<'_> {
         }
     }
 
-    /// Asks every address of the site with what is no id, and with ids of others.
+    /// Requests every route with invalid ids and with those of the victim.
     async fn attack_paths(&mut self, all: &[&'static str]) {
         let long = "x".repeat(2_000);
         for path in all {
@@ -280,7 +281,7 @@ impl Crawler<'_> {
                     self.victim.list
                 ),
             ] {
-                // streams do not end at once: their head is enough
+                // streams do not end soon, so do not read their body
                 let answer = self
                     .browser
                     .status("GET", &address, &[], String::new())
@@ -307,8 +308,8 @@ impl Crawler<'_> {
     }
 }
 
-/// R32, R33, R34, R39: whatever anybody sends to whatever form or address, the site answers without an error of its own, takes
-/// no forged form, shows nothing of others and changes nothing of theirs.
+/// R32, R33, R34, R39: whatever anybody submits to any form or URL, the site responds without a
+/// server error, rejects forged forms, and neither shows nor changes other users' things.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_breaks_leaks_or_is_forged() {
     let mut world = World::new().await;
@@ -342,7 +343,7 @@ async fn nothing_breaks_leaks_or_is_forged() {
             crawler.attack_paths(&paths).await;
         }
         for (key, form) in std::mem::take(&mut crawler.forms) {
-            // who is logged out attacks nothing more
+            // a logged-out visitor cannot attack any more forms
             if form.action != "/logout" {
                 let deep = attacked.insert(key);
                 crawler.attack(&form, deep).await;
@@ -356,7 +357,7 @@ async fn nothing_breaks_leaks_or_is_forged() {
         );
         let mut after = fingerprint(&world.site.db, victim.owner).await.unwrap();
         if matches!(who, Who::Manager | Who::Admin) {
-            // the switch of mailings is theirs
+            // moderators may disable mailings
             after[3..5].clone_from_slice(&before[3..5]);
         }
         assert_eq!(after, before, "{} changed what is another's", who.name());

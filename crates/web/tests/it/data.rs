@@ -1,4 +1,4 @@
-//! One's data: the archive, and the end of the account.
+//! A user's data: the archive, and deleting the account.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use skychimp_core::testing::{do_jobs, list};
 use crate::browser::Site;
 use crate::second_factor::Ann;
 
-/// R30, R33: the page says what goes; it goes with the password only, everywhere at once, and a letter tells. Links in letters
-/// already sent still answer, and store nothing.
+/// R30, R33: the page says what will be deleted. Deletion requires the password, takes effect
+/// everywhere immediately, and is confirmed by letter. Links in letters already sent still respond,
+/// but store nothing.
 #[tokio::test]
 async fn account_is_deleted_with_the_password() {
     let site = Site::new().await;
@@ -66,7 +67,7 @@ async fn account_is_deleted_with_the_password() {
     assert_eq!(stored, None);
 }
 
-/// R30: where a code is asked for at login, it is asked for here.
+/// R30: with a second factor, deletion also requires a code.
 #[tokio::test]
 async fn deletion_asks_for_the_code_too() {
     let mut ann = Ann::new().await;
@@ -81,7 +82,7 @@ async fn deletion_asks_for_the_code_too() {
     assert_eq!(gone.location(), "/login", "{}", gone.body);
 }
 
-/// R36: the last administrator reads why he cannot go.
+/// R36: the last administrator cannot delete their account, and reads why.
 #[tokio::test]
 async fn last_administrator_reads_why_he_stays() {
     let site = Site::new().await;

@@ -1,31 +1,31 @@
-//! Reads links and forms out of a page: enough HTML for pages that we write ourselves.
+//! Reads links and forms from a page. Supports just the HTML that our own pages use.
 
 /// A form as a browser would send it.
 #[derive(Debug, Clone, Default)]
 pub struct Form {
-    /// It is posted.
+    /// Whether its method is POST.
     pub post: bool,
-    /// Where to; without the query of a link it may have.
+    /// The target URL; for links without the query.
     pub action: String,
-    /// It carries files.
+    /// Whether it uploads files.
     pub files: bool,
-    /// Names and values of all its fields, chosen or not.
+    /// Names and values of all its fields, selected or not.
     pub fields: Vec<(String, String)>,
 }
 
-/// What a page leads to.
+/// Links and forms of a page.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Addresses of links, frames and parts, on this site.
+    /// URLs of links, frames and partial pages on this site.
     pub links: Vec<String>,
-    /// Its forms; a button that leads elsewhere makes a form of its own.
+    /// Its forms; a button with another target counts as a form.
     pub forms: Vec<Form>,
 }
 
 struct Tag<'a> {
     name: &'a str,
     attributes: Vec<(&'a str, String)>,
-    /// What stands between it and the next tag.
+    /// The text up to the next tag.
     text: &'a str,
 }
 
@@ -36,7 +36,7 @@ impl Tag<'_> {
     }
 }
 
-/// Reads a page.
+/// Parses a page.
 pub fn read(page: &str) -> Found {
     let mut found = Found::default();
     let mut form: Option<Form> = None;
@@ -45,13 +45,13 @@ pub fn read(page: &str) -> Found {
     for tag in tags(page) {
         for name in ["href", "src", "hx-get", "data-live-src"] {
             let link = tag.get(name).filter(|link| link.starts_with('/'));
-            // a stream of events does not end for a while
+            // an event stream does not end soon
             if let Some(link) = link.filter(|_| name != "data-live-src") {
                 found.links.push(link.to_owned());
             }
         }
         match tag.name {
-            // scripts take a dialog's answer
+            // answers of dialogs are handled by scripts
             "form" if tag.get("method") != Some("dialog") => {
                 form = Some(Form {
                     post: tag.get("method") == Some("post"),
@@ -139,7 +139,7 @@ fn tags(page: &str) -> Vec<Tag<'_>> {
     tags
 }
 
-/// Characters for their references.
+/// Decodes character references.
 fn plain(text: &str) -> String {
     let mut text = text.to_owned();
     for (reference, character) in [
@@ -158,7 +158,7 @@ fn plain(text: &str) -> String {
     text
 }
 
-/// The test's own eyes see.
+/// This parser finds forms and links.
 #[test]
 fn forms_and_links_are_read() {
     let found = read(
@@ -180,7 +180,7 @@ fn forms_and_links_are_read() {
     assert_eq!(found.forms[0].action, "/other");
 }
 
-/// What people read on a page: its text without tags, words with one space between.
+/// The visible text of a page: without tags, words separated by single spaces.
 pub fn text(page: &str) -> String {
     let body = page.split_once("<main").map_or(page, |(_, body)| body);
     let mut text = String::new();

@@ -10,7 +10,7 @@ async fn guess(browser: &mut Browser, email: &str) -> Answer {
     browser.post("/login", &form).await
 }
 
-/// Guesses until it is refused; returns how often it was let.
+/// Guesses passwords until throttled; returns the number of attempts allowed.
 async fn guesses(browser: &mut Browser, email: &str) -> usize {
     browser.get("/login").await;
     for count in 0..1_000 {
@@ -21,8 +21,8 @@ async fn guesses(browser: &mut Browser, email: &str) -> usize {
     panic!("nobody stopped the guessing");
 }
 
-/// R30: guessing is slowed down, more with every wrong try, and the page says when to come back; known and unknown
-/// addresses alike.
+/// R30: guessing is throttled, longer with each wrong attempt, and the page says when to retry; for
+/// known and unknown addresses alike.
 #[tokio::test]
 async fn guessing_is_slowed_down() {
     let site = Site::new().await;
@@ -47,8 +47,8 @@ async fn guessing_is_slowed_down() {
     assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
 }
 
-/// R30: guessing locks nobody out: not the user elsewhere, and against guesses from everywhere not the user in a
-/// browser that was logged in before.
+/// R30: guessing locks nobody out: not the user on another network, and not, if guesses come from
+/// everywhere, the user in a browser that was logged in before.
 #[tokio::test]
 async fn guessing_locks_nobody_out() {
     let site = Site::new().await;
@@ -90,7 +90,7 @@ async fn guessing_locks_nobody_out() {
         known.post("/login", &login).await.status,
         StatusCode::SEE_OTHER
     );
-    // a cookie that somebody made up, or that is another account's, helps nobody
+    // an invented device cookie, or that of another account, does not help
     mallory
         .cookies
         .insert("device".to_owned(), format!("{:032x}.AAAA", 7));
@@ -100,7 +100,7 @@ async fn guessing_locks_nobody_out() {
     );
 }
 
-/// R30: the counts are shared by all nodes.
+/// R30: all nodes share the counters.
 #[tokio::test]
 async fn nodes_share_the_counts() {
     let one = Site::new().await;
@@ -111,7 +111,7 @@ async fn nodes_share_the_counts() {
     assert_eq!(guesses(&mut beside, "ann@example.org").await, 0);
 }
 
-/// R30: neighbours in one /64 of IPv6 are one household.
+/// R30: addresses in the same IPv6 /64 count as one.
 #[tokio::test]
 async fn ipv6_networks_count_together() {
     let site = Site::new().await;
@@ -125,7 +125,7 @@ async fn ipv6_networks_count_together() {
     assert_eq!(guesses(&mut browser, "ann@example.org").await, 10);
 }
 
-/// R30, R31: nobody's mailbox is flooded, whether it has an account or not.
+/// R30, R31: letters to one mailbox are limited, whether it has an account or not.
 #[tokio::test]
 async fn letters_are_limited_per_address() {
     let site = Site::new().await;
@@ -143,7 +143,7 @@ async fn letters_are_limited_per_address() {
     assert_eq!(site.letters_to("ann@example.org").await.len(), 4);
 }
 
-/// R30: many accounts from one network are slowed down.
+/// R30: registrations from one network are throttled.
 #[tokio::test]
 async fn registrations_are_limited_per_network() {
     let site = Site::new().await;
@@ -178,7 +178,8 @@ async fn registrations_are_limited_per_network() {
     );
 }
 
-/// R30: one's own password cannot be guessed in a browser that was left open, and being right starts anew.
+/// R30: password prompts in an open session are throttled too; a correct password resets the
+/// counter.
 #[tokio::test]
 async fn asking_for_the_password_again_is_limited() {
     let site = Site::new().await;

@@ -27,7 +27,7 @@ async fn create(browser: &mut Browser, fields: &[(&str, &str)]) -> String {
     done.location().to_owned()
 }
 
-/// Makes the run of a started mailing and its deliveries.
+/// Creates the run of a started mailing and its deliveries.
 async fn expand(db: &Db, now: Moment) {
     let from = Service::from(Sender {
         name: String::new(),
@@ -39,7 +39,7 @@ async fn expand(db: &Db, now: Moment) {
     tx.commit().await.unwrap();
 }
 
-/// R7, R15, R22: a draft is saved, its page is a checklist, its button names the act and starts it once.
+/// R7, R15, R22: a draft is saved, its page shows a checklist, and its button starts it once.
 #[tokio::test]
 async fn draft_becomes_a_running_mailing() {
     let site = Site::new().await;
@@ -99,7 +99,8 @@ async fn draft_becomes_a_running_mailing() {
     assert!(none.body.contains("Nothing found"));
 }
 
-/// R22: saving with the button that starts does both; what is missing is said and nothing starts.
+/// R22: "Save and start" does both; if something is missing, the page says what, and nothing
+/// starts.
 #[tokio::test]
 async fn save_and_start_says_what_is_missing() {
     let site = Site::new().await;
@@ -117,7 +118,7 @@ async fn save_and_start_says_what_is_missing() {
     }
 }
 
-/// R15: message and list are made on the mailing's form, and the mailing starts at once.
+/// R15: message and list can be created in the mailing form, and the mailing starts immediately.
 #[tokio::test]
 async fn everything_is_made_on_one_form() {
     let site = Site::new().await;
@@ -149,7 +150,7 @@ async fn everything_is_made_on_one_form() {
     assert_eq!(run.planned, 2);
 }
 
-/// R7: wrong fields come back with what was typed.
+/// R7: a form with errors keeps what was typed.
 #[tokio::test]
 async fn wrong_fields_come_back() {
     let site = Site::new().await;
@@ -175,7 +176,7 @@ async fn wrong_fields_come_back() {
     }
 }
 
-/// R10: the next five dates and the audience are shown while the form is filled in.
+/// R10: the next five dates and the audience are shown while the form is being filled in.
 #[tokio::test]
 async fn plan_is_shown_before_saving() {
     let site = Site::new().await;
@@ -210,8 +211,9 @@ async fn plan_is_shown_before_saving() {
     }
 }
 
-/// R10, R22: what is chosen decides: a date that is chosen and not given, or half given, is an error of its field; the choice and
-/// all that was typed stay, and nothing is saved or sent. The plan beside the form and its button say the same.
+/// R10, R22: if "at a date" is selected, a missing or incomplete date is an error of its field.
+/// Selection and input are kept, and nothing is saved or sent. The plan next to the form and its
+/// button say the same.
 #[tokio::test]
 async fn chosen_date_must_be_given() {
     let site = Site::new().await;
@@ -302,8 +304,8 @@ async fn chosen_date_must_be_given() {
     assert!(ann.get("/messages").await.body.matches("Typed").count() == 0);
 }
 
-/// R10: the other choice makes a date that was left in its field count for nothing; without a choice the date is one; what is
-/// no choice is none.
+/// R10: with the other option selected, a date left in its field is ignored; with no option a date
+/// counts; an unknown option is rejected.
 #[tokio::test]
 async fn choice_decides_about_the_date() {
     let site = Site::new().await;
@@ -335,7 +337,7 @@ async fn choice_decides_about_the_date() {
     }
 }
 
-/// R34: of two tabs the second is told, and what it typed is kept.
+/// R34: when two tabs edit a mailing, the second is told and keeps its input.
 #[tokio::test]
 async fn second_tab_is_told() {
     let site = Site::new().await;
@@ -364,7 +366,7 @@ async fn second_tab_is_told() {
     assert_eq!(stored(&site.db, owner, id).await.title, "First tab");
 }
 
-/// R7, R22: pause, resume, cancel, copy and delete, each by its button.
+/// R7, R22: the buttons pause, resume, cancel, copy and delete work.
 #[tokio::test]
 async fn buttons_of_a_running_mailing_work() {
     let site = Site::new().await;
@@ -401,7 +403,7 @@ async fn buttons_of_a_running_mailing_work() {
     assert_eq!(ann.get(&address).await.status, StatusCode::NOT_FOUND);
 }
 
-/// R32: every address of another user's mailing is a page 404, and nothing changes.
+/// R32: every URL of another user's mailing is a 404 page and changes nothing.
 #[tokio::test]
 async fn foreign_mailing_is_not_found() {
     let site = Site::new().await;
@@ -438,7 +440,7 @@ async fn foreign_mailing_is_not_found() {
     assert_eq!(stored(&site.db, owner, id).await.status, Status::Running);
 }
 
-/// R13, R24: the log takes its filters from its address, and its export has the columns of the contract.
+/// R13, R24: the log is filtered by its query string, and its export has the documented columns.
 #[tokio::test]
 async fn log_is_filtered_and_exported() {
     let site = Site::new().await;
@@ -461,7 +463,7 @@ async fn log_is_filtered_and_exported() {
         csv.body,
         "at,recipient,attempt,outcome,class,code,enhanced_code,reply,server,duration_ms\r\n"
     );
-    // as browsers ask for it
+    // as browsers request it
     let gzip = [("accept-encoding", "gzip")];
     let address = format!("/mailings/{id}/log.csv");
     let answer = ann.send("GET", &address, &gzip, Vec::new()).await;
@@ -469,7 +471,7 @@ async fn log_is_filtered_and_exported() {
     assert!(!answer.body.is_empty());
 }
 
-/// Design "Pages": the pages of mailings are in Russian for who reads Russian.
+/// The mailing pages are available in Russian.
 #[tokio::test]
 async fn pages_are_in_russian() {
     let site = Site::new().await;
@@ -492,8 +494,9 @@ async fn pages_are_in_russian() {
     }
 }
 
-/// R22, R27: no page starts a mailing to strangers whose links would lead nowhere; the page says which setting is missing. One that was
-/// started before says so too, in both languages, and runs again when it is set.
+/// R22, R27: a mailing to real recipients cannot be started while its links would lead nowhere; the
+/// page names the missing setting. A mailing started before says so too, in both languages, and
+/// continues when the setting is made.
 #[tokio::test]
 async fn dead_links_are_refused_and_told() {
     let reaching = |settings: &mut Settings| {

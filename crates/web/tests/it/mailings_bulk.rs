@@ -7,7 +7,7 @@ use skychimp_core::testing::sending_run;
 
 use crate::browser::{Answer, Browser, Site};
 
-/// Running mailings, each with a run of two letters.
+/// Creates running mailings, each with a run of two letters.
 async fn running(site: &Site, owner: UserId, count: usize) -> Vec<MailingId> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -24,7 +24,7 @@ async fn status(db: &Db, owner: UserId, id: MailingId) -> Option<Status> {
     mailing.map(|mailing| mailing.status)
 }
 
-/// Presses a button of the list with these mailings chosen, and gives the page that follows.
+/// Submits a bulk action for these mailings, and returns the page that follows.
 async fn press(browser: &mut Browser, path: &str, action: &str, ids: &[MailingId]) -> Answer {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let mut fields = vec![("action", action)];
@@ -35,7 +35,8 @@ async fn press(browser: &mut Browser, path: &str, action: &str, ids: &[MailingId
     browser.get(&next).await
 }
 
-/// R7, R11, R22: several mailings are paused, resumed and cancelled at once; what one does not allow stops no other.
+/// R7, R11, R22: several mailings can be paused, resumed or cancelled together; one that cannot
+/// does not stop the others.
 #[tokio::test]
 async fn several_mailings_take_a_step_at_once() {
     let site = Site::new().await;
@@ -72,7 +73,8 @@ async fn several_mailings_take_a_step_at_once() {
     );
 }
 
-/// R7: what goes with several mailings is said before they are deleted; those that run stay.
+/// R7: before several mailings are deleted, the page says what is deleted with them; running ones
+/// are kept.
 #[tokio::test]
 async fn several_mailings_are_deleted_after_a_question() {
     let site = Site::new().await;
@@ -99,7 +101,7 @@ async fn several_mailings_are_deleted_after_a_question() {
     }
 }
 
-/// R32, R34: mailings of somebody else are neither changed nor deleted nor told of.
+/// R32, R34: other users' mailings are neither changed, deleted nor mentioned.
 #[tokio::test]
 async fn mailings_of_others_are_passed_over() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! Tests of the site through its router, without a network. They run on SQLite, and on PostgreSQL when
+//! Tests of the site through its router, without a network. They run on SQLite, or on PostgreSQL if
 //! `TEST_DATABASE_URL` is set.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 

@@ -27,7 +27,8 @@ async fn log(world: &World) -> Vec<Audit> {
         .unwrap()
 }
 
-/// R36, R37: a manager finds any mailing and reads its page, letter, runs and log, with no control of the owner on it.
+/// R36, R37: a manager can find any mailing and read its page, letter, runs and log, without the
+/// owner's controls.
 #[tokio::test]
 async fn manager_reads_any_mailing() {
     let mut world = World::new().await;
@@ -103,7 +104,8 @@ async fn manager_reads_any_mailing() {
     assert!(csv.body.starts_with("at,recipient,"));
 }
 
-/// R38, R39: users are listed with what they do, blocked with a reason and unblocked; the blocked user is out at once.
+/// R38, R39: users are listed with their activity, and can be blocked with a reason and unblocked;
+/// a blocked user is logged out immediately.
 #[tokio::test]
 async fn manager_blocks_and_unblocks() {
     let mut world = World::new().await;
@@ -168,7 +170,7 @@ async fn manager_blocks_and_unblocks() {
     assert_eq!(kinds, [AuditKind::UserUnblocked, AuditKind::UserBlocked]);
 }
 
-/// R39: nobody blocks himself or an administrator; the page offers no such button.
+/// R39: nobody can block themselves or an administrator; the page shows no such button.
 #[tokio::test]
 async fn administrators_and_oneself_are_not_blocked() {
     let mut world = World::new().await;
@@ -195,7 +197,8 @@ async fn administrators_and_oneself_are_not_blocked() {
     }
 }
 
-/// R40: the owner of a mailing that was switched off reads why, and every way to bring it back is refused with a sentence.
+/// R40: the owner of a disabled mailing sees the reason, and every way to enable it again is
+/// refused with a message.
 #[tokio::test]
 async fn owner_cannot_bring_back_what_was_switched_off() {
     let mut world = World::new().await;
@@ -299,8 +302,8 @@ async fn owner_cannot_bring_back_what_was_switched_off() {
     );
 }
 
-/// R41, R42, R43: whatever a manager, a content manager or an administrator posts to addresses of another's mailings,
-/// messages, recipients and lists, nothing of these changes.
+/// R41, R42, R43: whatever managers, content managers and administrators post to URLs of other
+/// users' mailings, messages, recipients and lists, nothing changes.
 #[tokio::test]
 async fn nothing_of_others_is_edited_created_or_deleted() {
     let mut world = World::new().await;
@@ -342,7 +345,8 @@ async fn nothing_of_others_is_edited_created_or_deleted() {
     );
 }
 
-/// R36: an administrator gives roles, the log tells it, the last administrator stays; managers see no such form.
+/// R36: an administrator changes roles and the audit log records it; the last administrator keeps
+/// theirs; managers see no such form.
 #[tokio::test]
 async fn administrator_gives_roles() {
     let mut world = World::new().await;
@@ -395,7 +399,7 @@ async fn administrator_gives_roles() {
     assert_eq!(user(&world, Who::Other).await.role, Role::ContentManager);
 }
 
-/// R36: administrators see the settings in force.
+/// R36: administrators can see the current settings.
 #[tokio::test]
 async fn settings_are_shown() {
     let mut world = World::new().await;

@@ -9,11 +9,11 @@ use crate::world::{Who, World};
 /// The table of rights: a line per route, a column per visitor.
 const TABLE: &str = include_str!("matrix.txt");
 
-/// What somebody gets: `in`, `login`, or the number of an error.
+/// The outcome of a request: `in`, `login`, or an error status.
 fn outcome(answer: &Answer) -> String {
     match answer.status.as_u16() {
         303 if answer.location().starts_with("/login?") => "login".to_owned(),
-        // wrong fields, an old version: the handler was reached and says what it needs
+        // invalid fields or an old version: the request reached the handler
         200..=399 | 409 | 422 => "in".to_owned(),
         other => other.to_string(),
     }
@@ -48,7 +48,7 @@ fn table() -> BTreeMap<String, Line<'static>> {
     lines
 }
 
-/// The last to come is the owner: so the thing is still there when all others are refused.
+/// The owner comes last, so that the thing still exists when the others are refused.
 const ORDER: [Who; 8] = [
     Who::Anonymous,
     Who::Unverified,
@@ -60,8 +60,8 @@ const ORDER: [Who; 8] = [
     Who::Owner,
 ];
 
-/// R32, R34, R41, R42, R43: every route of the site, asked for by everybody, answers as the table says; others' things
-/// are not found. A route that is missing in the table fails.
+/// R32, R34, R41, R42, R43: every route responds to every kind of visitor as the table says; other
+/// users' things are not found. A route missing from the table fails the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_everybody_as_the_table_says() {
     let mut world = World::new().await;

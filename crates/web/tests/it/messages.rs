@@ -18,7 +18,7 @@ async fn stored(site: &Site, owner: UserId, address: &str) -> Option<Message> {
     Message::get(&mut tx, owner, id).await.unwrap()
 }
 
-/// R12: a message is written, found, changed, copied and deleted.
+/// R12: a message is created, found, changed, copied and deleted.
 #[tokio::test]
 async fn message_lives() {
     let site = Site::new().await;
@@ -77,7 +77,7 @@ async fn message_lives() {
     assert!(stored(&site, owner, &address).await.is_none());
 }
 
-/// R7: what is wrong is said at its field, and what was typed stays.
+/// R7: errors are shown at their fields, and the input is kept.
 #[tokio::test]
 async fn wrong_fields_are_told() {
     let site = Site::new().await;
@@ -93,7 +93,7 @@ async fn wrong_fields_are_told() {
     assert!(answer.body.contains("At most 300 characters"));
 }
 
-/// R34: two tabs do not overwrite each other; the second sees what changed and keeps what it typed.
+/// R34: two tabs do not overwrite each other; the second sees what changed and keeps its input.
 #[tokio::test]
 async fn second_tab_is_told() {
     let site = Site::new().await;
@@ -120,7 +120,7 @@ async fn second_tab_is_told() {
     );
 }
 
-/// R32, R33: another user's message is not found, whatever is done with it.
+/// R32, R33: another user's message is not found by any request.
 #[tokio::test]
 async fn messages_of_others_are_not_found() {
     let site = Site::new().await;
@@ -144,7 +144,7 @@ async fn messages_of_others_are_not_found() {
     assert_eq!(manager.get("/messages").await.status, StatusCode::NOT_FOUND);
 }
 
-/// R12: the preview shows the letter as a reader gets it, under a policy that runs nothing.
+/// R12: the preview shows the letter as a recipient gets it, with a policy that runs no scripts.
 #[tokio::test]
 async fn preview_shows_the_letter() {
     let site = Site::new().await;
@@ -189,7 +189,7 @@ async fn preview_shows_the_letter() {
     );
 }
 
-/// R12: an error is told at its line while editing.
+/// R12: an error is shown with its line while editing.
 #[tokio::test]
 async fn problems_are_told_at_their_line() {
     let site = Site::new().await;
@@ -215,7 +215,8 @@ async fn problems_are_told_at_their_line() {
     assert!(fine.body.contains("Nothing is wrong"));
 }
 
-/// R3, R28: a test letter goes into the outbox, one per address, and the page never waits for a mail server.
+/// R3, R28: a test letter goes to the outbox, one per address, and the page never waits for a mail
+/// server.
 #[tokio::test]
 async fn test_letter_goes_into_the_outbox() {
     let site = Site::new().await;

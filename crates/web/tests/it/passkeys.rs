@@ -1,4 +1,5 @@
-//! Passkeys, with an authenticator of the tests' own: it makes keys and signs as `WebAuthn` Level 2 §6 says.
+//! Passkeys, with a test authenticator that makes keys and signs as specified in `WebAuthn` Level 2
+//! §6.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
@@ -14,12 +15,12 @@ use crate::browser::{Answer, Browser, Site};
 use crate::second_factor::Ann;
 
 const ORIGIN: &str = "http://mail.example.org";
-/// Somebody touched it, and was verified.
+/// User present and verified.
 const VERIFIED: u8 = 0b0101;
-/// Somebody touched it.
+/// User present, not verified.
 const TOUCHED: u8 = 0b0001;
 
-/// A key in somebody's hands.
+/// A passkey on an authenticator.
 struct Key {
     id: Vec<u8>,
     pair: EcdsaKeyPair,
@@ -41,7 +42,7 @@ fn client_data(act: &str, asked: &Value, origin: &str) -> Vec<u8> {
 }
 
 impl Key {
-    /// Makes a key, and the answer that tells the site its public half.
+    /// Creates a passkey, and the response with its public key.
     fn make(asked: &Value) -> (Self, String) {
         let options = &asked["publicKey"];
         assert_eq!(options["rp"]["id"], "mail.example.org");
@@ -58,7 +59,7 @@ impl Key {
         data.extend([0; 16]);
         data.extend([0, 16]);
         data.extend(&key.id);
-        // a map of CBOR: an elliptic key for ES256, both halves of its point
+        // a CBOR map: an ES256 elliptic curve key with both coordinates
         let point = key.pair.public_key().as_ref();
         data.extend([0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32]);
         data.extend(&point[1..33]);
@@ -87,7 +88,7 @@ impl Key {
         data
     }
 
-    /// Shows that it is here.
+    /// Signs a challenge.
     fn answer(&mut self, asked: &Value) -> String {
         self.counter += 1;
         let data = self.authenticator_data(self.flags);
@@ -132,7 +133,7 @@ async fn added(browser: &mut Browser, name: &str) -> Key {
     key
 }
 
-/// Signs in with a passkey; gives the answer, to be tried again.
+/// Logs in with a passkey; also returns the response, so that it can be replayed.
 async fn come_in(browser: &mut Browser, key: &mut Key) -> (Answer, String) {
     browser.get("/login").await;
     let asked = read(&browser.post("/login/passkey/begin", &[]).await);
@@ -141,7 +142,8 @@ async fn come_in(browser: &mut Browser, key: &mut Key) -> (Answer, String) {
     (browser.post("/login/passkey", &form).await, answer)
 }
 
-/// R31: a passkey opens its account without address and password, each answer once; adding it is told by a letter.
+/// R31: a passkey logs in without address and password; each response works once; adding one is
+/// reported by letter.
 #[tokio::test]
 async fn passkey_opens_its_account() {
     let site = Site::new().await;
@@ -171,8 +173,8 @@ async fn passkey_opens_its_account() {
     assert_eq!(thief.get("/account").await.status, StatusCode::SEE_OTHER);
 }
 
-/// R31: whoever is not verified by the key, is asked by another site, copied the key, or lost it, stays outside; a blocked
-/// user too.
+/// R31: an unverified user, a challenge from another site, a copied key, a removed key and a
+/// blocked user are all rejected.
 #[tokio::test]
 async fn wrong_passkeys_open_nothing() {
     let site = Site::new().await;
@@ -204,7 +206,8 @@ async fn wrong_passkeys_open_nothing() {
     assert_eq!(status(&mut key).await, refused);
 }
 
-/// R31: a passkey stands for the code after the password: the user's own, and only the one who was asked.
+/// R31: a passkey replaces the code after the password, but only the user's own, in the login that
+/// asked for it.
 #[tokio::test]
 async fn passkey_is_a_second_factor() {
     let mut ann = Ann::new().await;
@@ -234,7 +237,8 @@ async fn passkey_is_a_second_factor() {
     assert_eq!(browser.get("/account").await.status, StatusCode::OK);
 }
 
-/// R31, R33: a passkey is added with the password, by a verified user, and renamed and removed by its owner alone.
+/// R31, R33: adding a passkey requires the password and a verified account; only its owner can
+/// rename or remove it.
 #[tokio::test]
 async fn passkeys_are_their_owners() {
     let site = Site::new().await;

@@ -51,7 +51,7 @@ async fn upload(browser: &mut Browser, address: &str, content: &[u8], accept: &s
     browser.send("POST", &address, &headers, body).await
 }
 
-/// R45: draft, preview, plan, publication, edit, take down: the whole way of a post through the panel.
+/// R45: the life of a post in the editor: draft, preview, schedule, publish, edit, unpublish.
 #[tokio::test]
 async fn post_goes_its_way() {
     let site = Site::new().await;
@@ -100,7 +100,7 @@ async fn post_goes_its_way() {
         StatusCode::NOT_FOUND
     );
     site.clock.set("2027-01-20T09:00:00Z".parse().unwrap());
-    // days have passed, and with them the session
+    // days have passed, so the session has expired
     carl = site.login("carl").await;
     assert!(
         reader
@@ -144,7 +144,7 @@ async fn post_goes_its_way() {
     assert_eq!(carl.get(&address).await.status, StatusCode::NOT_FOUND);
 }
 
-/// R34, R45: two editors: what the second typed stays on the page, and says what differs.
+/// R34, R45: when two editors change a post, the second keeps their input and sees what differs.
 #[tokio::test]
 async fn second_editor_is_told() {
     let site = Site::new().await;
@@ -171,7 +171,8 @@ async fn second_editor_is_told() {
     assert_eq!(saved.status, StatusCode::SEE_OTHER);
 }
 
-/// R45: what was typed and not saved is there again, and can be thrown away; versions show and restore what was.
+/// R45: unsaved input is offered again and can be discarded; old versions can be viewed and
+/// restored.
 #[tokio::test]
 async fn typed_text_and_versions_come_back() {
     let site = Site::new().await;
@@ -216,7 +217,8 @@ async fn typed_text_and_versions_come_back() {
     assert!(carl.get(&address).await.body.contains("One big word"));
 }
 
-/// R48: a picture is uploaded, drawn anew, shown with its alt text, kept for ever by browsers; what is none is refused.
+/// R48: a picture is uploaded, re-encoded, shown with its alt text and cached by browsers; other
+/// files are rejected.
 #[tokio::test]
 async fn pictures_are_uploaded() {
     let site = Site::new().await;

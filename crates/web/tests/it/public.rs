@@ -1,4 +1,5 @@
-//! Pages that are kept: right at once on every node, never personal, made once; and how often they were seen.
+//! Cached pages: correct immediately on every node, never personal, rendered once. Also their view
+//! counts.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -84,14 +85,14 @@ impl Blog {
         tx.commit().await.unwrap();
     }
 
-    /// Views in the database.
+    /// The number of views in the database.
     async fn views(&self, id: PostId) -> i64 {
         let mut tx = self.site.db.read().await.unwrap();
         Post::views(&mut tx, &[id]).await.unwrap()[&id]
     }
 }
 
-/// A number of the metrics.
+/// The value of a metric.
 async fn metric(app: &SiteState, name: &str) -> u64 {
     let mut request = axum::http::Request::get("/metrics")
         .body(axum::body::Body::empty())
@@ -123,7 +124,8 @@ async fn with(
     browser.send("GET", address, headers, Vec::new()).await
 }
 
-/// R57: a page is made once and shown from then on; those that come at the same time wait for the one that makes it.
+/// R57: a page is rendered once and then served from the cache; concurrent requests wait for the
+/// first to render it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn page_is_made_once() {
     let blog = Blog::new().await;
@@ -148,8 +150,8 @@ async fn page_is_made_once() {
     assert_eq!(metric(&blog.site.app, "pages_made_total").await, 2);
 }
 
-/// R57: an edit, a publication at its moment and an unpublished post hold at once on every node, in the article, the list,
-/// the home page and the feed, without any of them being told.
+/// R57: an edit, a scheduled publication and an unpublished post take effect immediately on every
+/// node, in the article, the list, the home page and the feed, without notifying any node.
 #[tokio::test]
 async fn changes_hold_at_once_on_every_node() {
     let blog = Blog::new().await;
@@ -218,7 +220,8 @@ async fn changes_hold_at_once_on_every_node() {
     }
 }
 
-/// R57: under many views, which keep the nodes asking at every moment, no node shows what was before a change is done.
+/// R57: under load, with nodes checking the version all the time, no node shows old content after a
+/// change is done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_node_is_behind_when_a_change_is_done() {
     let blog = Blog::new().await;
@@ -238,13 +241,14 @@ async fn no_node_is_behind_when_a_change_is_done() {
             let body = reader.get("/blog/spring").await.body;
             assert!(body.contains(&format!("It is day {day}.")), "{day}");
         }
-        // the next change comes at another moment of the time that a version holds
+        // vary when the next change happens within the time a version may be reused
         tokio::time::sleep(Duration::from_millis(7 * day)).await;
     }
     crowd.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// R57: whoever has the page already is told so, until it changes; kept pages are compressed and say who may keep them.
+/// R57: a client that has the page gets 304 until it changes; cached pages are compressed and have
+/// the right cache headers.
 #[tokio::test]
 async fn known_pages_are_not_sent_again() {
     let blog = Blog::new().await;
@@ -283,7 +287,7 @@ async fn known_pages_are_not_sent_again() {
     assert_eq!(gzip, plain);
 }
 
-/// What a browser reads of a compressed answer.
+/// The decompressed body of a compressed response.
 async fn compressed(site: &Site, address: &str) -> String {
     let request = axum::http::Request::get(address)
         .header("accept-encoding", "br;q=0.5, gzip, deflate")
@@ -303,7 +307,7 @@ async fn compressed(site: &Site, address: &str) -> String {
     text
 }
 
-/// R58: nothing of one visitor is in the page of another; who is logged in gets a page of his own that nobody keeps.
+/// R58: a visitor's page contains nothing of another visitor; logged-in users get an uncached page.
 #[tokio::test]
 async fn personal_parts_are_never_kept() {
     let blog = Blog::new().await;
@@ -318,7 +322,7 @@ async fn personal_parts_are_never_kept() {
         assert_eq!(own.header("cache-control"), "no-store", "{address}");
         let first = odd.get(address).await;
         let second = blog.site.stranger().get(address).await;
-        // all but the numbers of views
+        // the ETag ignores the numbers of views
         assert_eq!(first.header("etag"), second.header("etag"), "{address}");
         let has = |headers: &HeaderMap, name: &str| headers.contains_key(name);
         assert!(!has(&first.headers, "set-cookie") && !has(&first.headers, "x-request-id"));
@@ -337,8 +341,8 @@ async fn personal_parts_are_never_kept() {
     );
 }
 
-/// R49: views count exactly on two nodes at once, also for pages that are kept and not sent again; crawlers, writers and
-/// browsers that load ahead do not count.
+/// R49: views are counted exactly on two concurrent nodes, also for cached pages and 304 responses;
+/// crawlers, writers and prefetching browsers are not counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn views_are_counted_exactly() {
     let blog = Blog::new().await;
@@ -393,7 +397,7 @@ async fn views_are_counted_exactly() {
     );
 }
 
-/// R49: a page shows the number with one's own view in it, and those of other nodes soon after.
+/// R49: a page shows the count including the current view, and views on other nodes soon after.
 #[tokio::test]
 async fn pages_show_the_number_of_views() {
     let blog = Blog::new().await;
@@ -412,7 +416,8 @@ async fn pages_show_the_number_of_views() {
     assert!(here.get("/blog/spring").await.body.contains("Views: 5<"));
 }
 
-/// R49, R57: without memory for pages each is made anew, holes filled and views counted all the same.
+/// R49, R57: without a page cache, pages are rendered each time, with placeholders filled and views
+/// counted.
 #[tokio::test]
 async fn pages_work_without_a_cache() {
     let blog = Blog::new().await;
@@ -435,7 +440,7 @@ async fn pages_work_without_a_cache() {
     );
 }
 
-/// R52, R53, R54, R56: the figures of the home page follow what happens, for strangers and for users.
+/// R52, R53, R54, R56: the figures on the home page follow what happens, for visitors and users.
 #[tokio::test]
 async fn home_page_shows_the_figures() {
     let blog = Blog::new().await;
@@ -474,7 +479,7 @@ async fn home_page_shows_the_figures() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    // how long figures are shown depends on how long counting took; never longer than this
+    // the time figures are cached depends on how long counting took, but is never longer than this
     let until = Instant::now() + Duration::from_mins(1);
     loop {
         site.clock.advance(Duration::from_mins(5));
@@ -488,7 +493,8 @@ async fn home_page_shows_the_figures() {
     assert_eq!(figures(&own), ["3", "1", "1,500"]);
 }
 
-/// R55: three different published posts at every view, also from the kept page; all of them have their turn.
+/// R55: every view shows three different published posts, also from the cached page; all posts get
+/// a turn.
 #[tokio::test]
 async fn home_page_shows_three_random_posts() {
     let blog = Blog::new().await;
@@ -511,7 +517,7 @@ async fn home_page_shows_three_random_posts() {
     }
     assert_eq!(all.len(), 6);
     assert!(pages.len() > 5, "{pages:?}");
-    // without a post and with six; the cards are made beside
+    // once without posts and once with six; the cards are rendered separately
     assert_eq!(metric(&blog.site.app, "pages_made_total").await, 2);
 }
 
@@ -522,8 +528,8 @@ fn shared_by(
     move |settings| settings.shared = server
 }
 
-/// R4, R57: what one node made the others find; garbage, a halted and a killed server cost a page's making and nothing else,
-/// and an edited post is never shown as it was.
+/// R4, R57: nodes share cached pages. Garbage in the shared cache, or a halted or killed server,
+/// costs only a re-rendering, and an edited post is never shown in its old form.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_share_pages_and_survive_their_server() {
     let Some(mut server) = CacheServer::start().unwrap() else {
@@ -547,7 +553,7 @@ async fn nodes_share_pages_and_survive_their_server() {
     assert!(own(&reader.get("/blog/spring").await.body));
     assert_eq!(metric(&app, "pages_made_total").await, 1);
 
-    // patient as in earnest
+    // with the time-outs used in production
     let key = skychimp_core::platform::secret::SecretKey::new([7; 32]);
     let shared = skychimp_core::platform::shared::Shared::connect(&server.url(), &key).unwrap();
     shared.up().await;

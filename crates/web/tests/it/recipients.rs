@@ -12,7 +12,7 @@ async fn add(browser: &mut Browser, email: &str) -> StatusCode {
         .status
 }
 
-/// The address of the first recipient's page in the list.
+/// The path of the first recipient in the list.
 fn first(body: &str) -> String {
     let (_, rest) = body
         .split_once("<td class=\"cell-main\"><a href=\"")
@@ -20,7 +20,7 @@ fn first(body: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-/// Uploads a file as a browser does; returns the address of the import.
+/// Uploads a file as a browser does; returns the path of the import.
 async fn upload(browser: &mut Browser, text: &str) -> String {
     let address = format!("/recipients/import/file?csrf={}", browser.token);
     let body = format!(
@@ -32,7 +32,7 @@ async fn upload(browser: &mut Browser, text: &str) -> String {
     answer.location().to_owned()
 }
 
-/// R8, R15: the empty page guides to the import; a recipient is made, found, changed and deleted.
+/// R8, R15: the empty page suggests an import; a recipient is created, found, changed and deleted.
 #[tokio::test]
 async fn recipient_lives() {
     let site = Site::new().await;
@@ -87,7 +87,7 @@ async fn recipient_lives() {
     assert_eq!(ann.get(&address).await.status, StatusCode::NOT_FOUND);
 }
 
-/// R7: what is wrong is said at its field, and what was typed is still there.
+/// R7: errors are shown at their fields, and the input is kept.
 #[tokio::test]
 async fn errors_are_at_their_fields() {
     let site = Site::new().await;
@@ -117,7 +117,8 @@ async fn errors_are_at_their_fields() {
     assert!(again.body.contains("id=\"name-error\""));
 }
 
-/// R32, R33: another user's recipients, lists and imports are not found; without a token nothing is done.
+/// R32, R33: other users' recipients, lists and imports are not found; forms without a token are
+/// rejected.
 #[tokio::test]
 async fn things_of_others_are_not_found() {
     let site = Site::new().await;
@@ -186,7 +187,8 @@ async fn things_of_others_are_not_found() {
     }
 }
 
-/// R8: a file is uploaded, its columns are corrected, it is imported, and its errors are shown and can be downloaded.
+/// R8: a file is uploaded, its columns are corrected, it is imported, and its errors are shown and
+/// can be downloaded.
 #[tokio::test]
 async fn file_is_imported() {
     let site = Site::new().await;
@@ -296,7 +298,8 @@ async fn any_node_continues_an_import() {
     assert!(errors.body.contains("3,nobody,"), "{}", errors.body);
 }
 
-/// R3, R8: many are put into a list and deleted at once; an address is suppressed and subscribed again.
+/// R3, R8: many recipients are added to a list and deleted together; an address is suppressed and
+/// subscribed again.
 #[tokio::test]
 async fn many_are_changed_at_once() {
     let site = Site::new().await;

@@ -44,8 +44,9 @@ async fn log_in(browser: &mut Browser) {
     browser.get("/").await;
 }
 
-/// R30, R31, R35: who registers looks around at once, and has every function right after opening the link and pressing
-/// the button; a mail scanner that opens the link changes nothing, and the link works once.
+/// R30, R31, R35: a registered user can look around immediately, and can use everything after
+/// opening the link and pressing the button. A mail scanner that opens the link changes nothing,
+/// and the link works once.
 #[tokio::test]
 async fn registration_is_verified_by_a_letter() {
     let site = site().await;
@@ -84,7 +85,8 @@ async fn registration_is_verified_by_a_letter() {
     }
 }
 
-/// R30, R35: an unverified user prepares everything, and no test letter leaves; verified, it does.
+/// R30, R35: an unverified user can prepare everything but cannot send a test letter; a verified
+/// one can.
 #[tokio::test]
 async fn unverified_users_cannot_send() {
     let site = site().await;
@@ -112,7 +114,8 @@ async fn unverified_users_cannot_send() {
     assert_eq!(site.letters_to("bob@example.org").await.len(), 1);
 }
 
-/// R31: a registered address gets the same answer; its holder gets a letter that says so, and nothing changes.
+/// R31: registering a known address gets the same response; its holder gets a letter about it, and
+/// nothing changes.
 #[tokio::test]
 async fn known_addresses_get_the_same_answer() {
     let site = site().await;
@@ -142,7 +145,7 @@ async fn known_addresses_get_the_same_answer() {
     );
 }
 
-/// R30: the form says what is wrong, keeps what was typed, and never shows the password again.
+/// R30: the form shows what is wrong, keeps the input, and never shows the password again.
 #[tokio::test]
 async fn wrong_registrations_are_explained() {
     let site = site().await;
@@ -169,7 +172,7 @@ async fn wrong_registrations_are_explained() {
     assert!(eve(&site).await.is_none());
 }
 
-/// R30: registration can be switched off, or limited to domains, by configuration.
+/// R30: the configuration can close registration or limit it to some domains.
 #[tokio::test]
 async fn registration_is_limited_by_configuration() {
     let site = Site::with(|settings| settings.registration = "closed".parse().unwrap()).await;
@@ -196,7 +199,7 @@ async fn registration_is_limited_by_configuration() {
     );
 }
 
-/// R31: links work for 24 hours; those in letters that were sent again work beside the first.
+/// R31: links expire after 24 hours; links in letters sent again work as well as the first one.
 #[tokio::test]
 async fn links_end_and_can_be_had_again() {
     let site = site().await;
@@ -218,7 +221,8 @@ async fn links_end_and_can_be_had_again() {
     assert!(eve(&site).await.unwrap().verified_at.is_some());
 }
 
-/// R30: whose address was used by somebody else deletes that account; a verified one is not deleted that way.
+/// R30: the holder of an address can delete an unverified account somebody else registered with it,
+/// but not a verified one.
 #[tokio::test]
 async fn strangers_accounts_can_be_disowned() {
     let site = site().await;
@@ -243,7 +247,7 @@ async fn strangers_accounts_can_be_disowned() {
     assert!(eve(&site).await.is_some());
 }
 
-/// R31, design "Pages": the letter is in the language that the visitor registered in, as HTML and as text.
+/// R31: the letter is in the language in which the visitor registered, as HTML and as text.
 #[tokio::test]
 async fn letters_are_in_the_users_language() {
     let site = site().await;

@@ -1,4 +1,4 @@
-//! The report of a run, and the people behind its numbers.
+//! The report of a run, and the recipients behind its numbers.
 
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
@@ -22,7 +22,7 @@ fn page_of(run: &TestRun) -> String {
     format!("/mailings/{}/runs/{}", run.mailing, run.id)
 }
 
-/// R2, R29: the report says first what happened, then why, and what to do.
+/// R2, R29: a report says what happened, why, and what to do.
 #[tokio::test]
 async fn a_report_can_be_acted_on() {
     let site = Site::new().await;
@@ -52,7 +52,7 @@ async fn a_report_can_be_acted_on() {
     }
 }
 
-/// R29: every number of a report leads to a page with as many people.
+/// R29: every number in a report links to a page with as many recipients.
 #[tokio::test]
 async fn numbers_lead_to_people() {
     let site = Site::new().await;
@@ -85,7 +85,8 @@ async fn numbers_lead_to_people() {
     }
 }
 
-/// R29: those who failed get a draft by one click; another user's people stay his.
+/// R29: one click creates a draft to the failed recipients; another user's recipients are not
+/// accessible.
 #[tokio::test]
 async fn failed_letters_are_tried_again_in_a_draft() {
     let site = Site::new().await;
@@ -118,7 +119,8 @@ async fn failed_letters_are_tried_again_in_a_draft() {
     assert_eq!(bob.post(&people, &[]).await.status, StatusCode::NOT_FOUND);
 }
 
-/// R2, R14: a person's letters are all on one page with each attempt, also after the person was removed.
+/// R2, R14: one page shows all letters to a recipient with each attempt, even after the recipient
+/// was deleted.
 #[tokio::test]
 async fn a_persons_letters() {
     let site = Site::new().await;
@@ -148,7 +150,8 @@ async fn a_persons_letters() {
     assert_eq!(ann.get(&nobody).await.status, StatusCode::NOT_FOUND);
 }
 
-/// R13, R24, R32: the log of all mailings shows each attempt of its owner, as a page and as a file, and nobody else's.
+/// R13, R24, R32: the log of all mailings shows every attempt of its owner and nobody else's, as a
+/// page and as a file.
 #[tokio::test]
 async fn the_log_of_all_mailings() {
     let site = Site::new().await;
@@ -178,7 +181,7 @@ async fn the_log_of_all_mailings() {
     assert!(!text(&bob.get("/log").await.body).contains("ann8"));
 }
 
-/// R13, R29: everybody behind a number can be taken away as a file.
+/// R13, R29: the recipients behind a number can be downloaded.
 #[tokio::test]
 async fn people_as_a_file() {
     let site = Site::new().await;
@@ -199,7 +202,7 @@ async fn people_as_a_file() {
     );
 }
 
-/// R2, R29: the report of a mailing compares its runs; the overview tells of the last weeks.
+/// R2, R29: a mailing's report compares its runs; the overview shows the recent weeks.
 #[tokio::test]
 async fn a_mailing_and_the_last_weeks() {
     let site = Site::new().await;

@@ -3,7 +3,7 @@ use skychimp_core::accounts::user::Role;
 
 use crate::browser::Site;
 
-/// R31: a forgotten password is set anew by a letter; the link works once, and everybody is logged out.
+/// R31: a forgotten password is reset by letter; the link works once, and all sessions end.
 #[tokio::test]
 async fn forgotten_password_is_set_anew() {
     let site = Site::new().await;
@@ -39,7 +39,7 @@ async fn forgotten_password_is_set_anew() {
     assert_eq!(kinds.last().unwrap().kind, "password-changed");
 }
 
-/// R31: known and unknown addresses get the same answer; only the known one gets a letter.
+/// R31: known and unknown addresses get the same response; only the known one gets a letter.
 #[tokio::test]
 async fn unknown_addresses_get_the_same_answer() {
     let site = Site::new().await;
@@ -58,7 +58,8 @@ async fn unknown_addresses_get_the_same_answer() {
     assert!(site.letters_to("nobody@example.org").await.is_empty());
 }
 
-/// R30, R31: setting a password by a letter verifies the address, and shuts out whoever registered it before.
+/// R30, R31: resetting the password by letter verifies the address, and locks out whoever
+/// registered it before.
 #[tokio::test]
 async fn reset_takes_an_account_from_who_made_it_with_ones_address() {
     let site = Site::new().await;

@@ -10,7 +10,7 @@ use crate::browser::Site;
 const LETTER: &str = "From: a@example.org\r\nTo: bob@example.org\r\nSubject: =?utf-8?B?0J/RgNC40LLQtdGC?=\r\n\
     MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Hello <script>alert(1)</script></p>\r\n";
 
-/// R28: the sandbox shows all letters to administrators, in a frame that runs nothing.
+/// R28: the sandbox shows all letters to administrators, in a frame that runs no scripts.
 #[tokio::test]
 async fn sandbox_shows_letters() {
     let site = Site::new().await;
@@ -57,8 +57,8 @@ async fn sandbox_shows_letters() {
     assert_eq!(site.sandbox.count(), 0);
 }
 
-/// R32: a user reads in the sandbox what is addressed to him, the letters of his mailings and his test letters; letters to
-/// others, which may hold keys to their accounts, are not there for him.
+/// R32: users see in the sandbox only letters addressed to them, those of their mailings and their
+/// test letters. Letters to others, which may contain links into their accounts, are not found.
 #[tokio::test]
 async fn sandbox_shows_users_their_own_letters() {
     let site = Site::new().await;

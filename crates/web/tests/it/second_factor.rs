@@ -1,4 +1,4 @@
-//! The second factor, with `oathtool` for the authenticator: another implementation of RFC 6238.
+//! The second factor, with `oathtool` as authenticator: an independent implementation of RFC 6238.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const LOGIN: [(&str, &str); 2] = [
     ("password", "correct horse ann"),
 ];
 
-/// From `tests/install.sh`: what an authenticator with this secret shows at the site's present moment.
+/// The code for this secret at the site's current time. `tests/install.sh` installs the tool.
 fn oathtool(site: &Site, secret: &str) -> String {
     let now = site
         .clock
@@ -43,7 +43,7 @@ pub struct Ann {
 }
 
 impl Ann {
-    /// Sets a second factor up and turns it on.
+    /// Sets up a second factor and turns it on.
     pub async fn new() -> Self {
         let site = Site::new().await;
         site.user("ann", Role::User).await;
@@ -93,7 +93,7 @@ impl Ann {
         ann
     }
 
-    /// A browser that has shown the password.
+    /// A browser after the password, before the code.
     pub async fn half_in(&self) -> Browser {
         let mut browser = self.site.stranger();
         browser.get("/login").await;
@@ -107,7 +107,7 @@ impl Ann {
         browser
     }
 
-    /// What the authenticator shows now.
+    /// The current code.
     pub fn shown(&self) -> String {
         oathtool(&self.site, &self.secret)
     }
@@ -117,7 +117,8 @@ impl Ann {
     }
 }
 
-/// R30, R31: after the password comes the code of the authenticator; before it nothing is open, and a code is good once.
+/// R30, R31: after the password, login asks for a code. Nothing is accessible before it, and a code
+/// works once.
 #[tokio::test]
 async fn login_asks_for_the_code() {
     let mut ann = Ann::new().await;
@@ -155,7 +156,7 @@ async fn login_asks_for_the_code() {
     assert_eq!(letters[0].kind, "second-factor-on");
 }
 
-/// R31: without the authenticator a recovery code opens, once, however it is typed.
+/// R31: a recovery code replaces the authenticator once, however it is typed.
 #[tokio::test]
 async fn recovery_codes_open_once() {
     let ann = Ann::new().await;
@@ -178,7 +179,7 @@ async fn recovery_codes_open_once() {
     );
 }
 
-/// R30: codes cannot be tried out, and what was half a login ends after some minutes.
+/// R30: guessing codes is throttled, and an incomplete login expires after some minutes.
 #[tokio::test]
 async fn codes_cannot_be_guessed() {
     let ann = Ann::new().await;
@@ -197,7 +198,8 @@ async fn codes_cannot_be_guessed() {
     assert_eq!(browser.get("/login/code").await.location(), "/login");
 }
 
-/// R30, R31: who has shown only the password is nobody: each page and form of the site answers as to a stranger.
+/// R30, R31: a browser with only the password verified is treated as a stranger by every page and
+/// form.
 #[tokio::test]
 async fn half_a_login_opens_nothing() {
     let ann = Ann::new().await;
@@ -224,7 +226,7 @@ async fn half_a_login_opens_nothing() {
     assert!(asked > 50, "only {asked}");
 }
 
-/// R30: a login that has shown the password of before ends with it.
+/// R30: changing the password ends logins that have verified the old one.
 #[tokio::test]
 async fn new_password_ends_half_a_login() {
     let mut ann = Ann::new().await;
@@ -240,7 +242,8 @@ async fn new_password_ends_half_a_login() {
     assert_eq!(ann.code(&mut thief, &code).await.location(), "/login");
 }
 
-/// R30: turning it off asks for password and code, is told by a letter, and the next login needs no code.
+/// R30: turning the second factor off requires password and code, is reported by letter, and the
+/// next login needs no code.
 #[tokio::test]
 async fn second_factor_is_turned_off_with_password_and_code() {
     let mut ann = Ann::new().await;
@@ -262,7 +265,8 @@ async fn second_factor_is_turned_off_with_password_and_code() {
     assert_eq!(letters.last().unwrap().kind, "second-factor-off");
 }
 
-/// R36: an administrator helps somebody who lost phone and codes; it is told, and stands in the audit log. Managers cannot.
+/// R36: an administrator can remove the second factor of a user who lost phone and codes; the user
+/// is notified and the audit log records it. Managers cannot.
 #[tokio::test]
 async fn administrators_turn_a_lost_second_factor_off() {
     let ann = Ann::new().await;
@@ -295,7 +299,7 @@ async fn administrators_turn_a_lost_second_factor_off() {
     assert_eq!(browser.post("/login", &LOGIN).await.location(), "/");
 }
 
-/// R30: nobody hangs a second factor of his on an account whose address is not verified.
+/// R30: an account with an unverified address cannot set up a second factor.
 #[tokio::test]
 async fn unverified_accounts_get_no_second_factor() {
     let site = Site::new().await;

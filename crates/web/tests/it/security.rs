@@ -6,7 +6,7 @@ use skychimp_core::sending::worker::EngineHealth;
 
 use crate::browser::Site;
 
-/// R22, R34: a form without the token of its own page changes nothing, logged in or not.
+/// R22, R34: a form without the CSRF token of its page changes nothing, logged in or not.
 #[tokio::test]
 async fn forged_forms_are_refused() {
     let site = Site::new().await;
@@ -51,7 +51,8 @@ async fn forged_forms_are_refused() {
     );
 }
 
-/// Design "Pages": every page forbids inline scripts and frames of others; https adds HSTS and prefixed cookies.
+/// Every page forbids inline scripts and framing by other sites; with https it adds HSTS and
+/// prefixed cookies.
 #[tokio::test]
 async fn pages_carry_security_headers() {
     let site = Site::at("https://mail.example.org").await;
@@ -78,7 +79,7 @@ async fn pages_carry_security_headers() {
     assert!(browser.cookies.contains_key("__Host-guest"));
 }
 
-/// Design "Pages": errors are pages in the visitor's language, and one sentence for a part of a page.
+/// Errors are pages in the visitor's language, or a single sentence in a partial page.
 #[tokio::test]
 async fn errors_are_pages() {
     let site = Site::new().await;
@@ -108,7 +109,7 @@ async fn errors_are_pages() {
     }
 }
 
-/// Design "Pages": assets are kept for a year under a name with their hash; unknown ones are not found.
+/// Assets have a hash in their name and are cached for a year; unknown ones are not found.
 #[tokio::test]
 async fn assets_are_kept_for_long() {
     let site = Site::new().await;
@@ -138,7 +139,7 @@ async fn assets_are_kept_for_long() {
     );
 }
 
-/// Design "Pages": the language can be changed by anybody and is kept.
+/// Every visitor can change the language, and the choice is kept.
 #[tokio::test]
 async fn language_is_chosen_and_kept() {
     let site = Site::new().await;
@@ -149,7 +150,8 @@ async fn language_is_chosen_and_kept() {
     assert!(browser.get("/login").await.body.contains("Вход"));
 }
 
-/// R28: a process whose engine does not work is not ready, and says why; one without an engine is.
+/// R28: a process whose engine does not work is not ready and says why; a process without an engine
+/// is ready.
 #[tokio::test]
 async fn process_with_a_broken_engine_is_not_ready() {
     let site = Site::new().await;
@@ -174,7 +176,7 @@ async fn process_with_a_broken_engine_is_not_ready() {
     assert_eq!(other.get("/readyz").await.status, StatusCode::OK);
 }
 
-/// R28: health endpoints answer without a page.
+/// R28: the health endpoints respond in plain text.
 #[tokio::test]
 async fn health_is_told() {
     let site = Site::new().await;

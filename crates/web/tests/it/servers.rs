@@ -45,7 +45,8 @@ async fn server(site: &Site, page: &str) -> SendingServer {
     SendingServer::get(&mut tx, id).await.unwrap().unwrap()
 }
 
-/// R25: an administrator adds a server, sees it with its limits, and changes it; its password is never on a page.
+/// R25: an administrator adds a server, sees it with its limits, and changes it; no page contains
+/// its password.
 #[tokio::test]
 async fn server_is_added_and_changed() {
     let site = Site::new().await;
@@ -82,7 +83,7 @@ async fn server_is_added_and_changed() {
         (7, true, TlsMode::Required)
     );
     assert_eq!(changed.limits.per_day, None);
-    // another tab, an older version
+    // a second tab with an older version
     let again = browser.post(&page, &form).await;
     assert_eq!(again.status, 409);
     let mut tx = site.db.read().await.unwrap();
@@ -93,7 +94,7 @@ async fn server_is_added_and_changed() {
     assert_eq!(log.len(), 2);
 }
 
-/// R25: wrong fields are named at the field, and what was typed stays, but for the password.
+/// R25: errors are shown at their fields, and all input except the password is kept.
 #[tokio::test]
 async fn wrong_fields_are_shown() {
     let site = Site::new().await;
@@ -116,7 +117,8 @@ async fn wrong_fields_are_shown() {
     assert!(answer.body.contains("name-error"));
 }
 
-/// R28: a test is a wish in the database; the page says that it is under way, and what came of it.
+/// R28: a test is requested through the database; the page shows that it is in progress, and its
+/// result.
 #[tokio::test]
 async fn test_is_asked_for_and_its_result_shown() {
     let site = Site::new().await;
@@ -138,7 +140,8 @@ async fn test_is_asked_for_and_its_result_shown() {
     );
 }
 
-/// R27, scenario 20: a paused server is told on every page of an administrator and of nobody else; resuming asks for a try.
+/// R27, scenario 20: a paused server is reported on every page to administrators and nobody else;
+/// resuming requests a retry.
 #[tokio::test]
 async fn paused_server_calls_for_the_administrator() {
     let site = Site::new().await;
@@ -175,7 +178,8 @@ async fn paused_server_calls_for_the_administrator() {
     assert_eq!(health.until, Some(now));
 }
 
-/// R27: a run's page says in the reader's language which server it waits for, what that said, and when it is tried again.
+/// R27: a run's page says in the reader's language which server it waits for, what that server
+/// said, and when it is retried.
 #[tokio::test]
 async fn run_says_why_it_waits() {
     let site = Site::new().await;
@@ -218,7 +222,7 @@ async fn run_says_why_it_waits() {
     );
 }
 
-/// A server is switched off before it is deleted; the one in the configuration is neither.
+/// A server must be disabled before it is deleted; the one from the configuration can be neither.
 #[tokio::test]
 async fn server_is_switched_off_and_deleted() {
     let site = Site::new().await;

@@ -1,4 +1,4 @@
-//! Forms that make something and arrive more than once.
+//! Forms that create something, submitted more than once.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use skychimp_core::testing::{list, mailing, message, sending_run};
 use crate::browser::{Answer, Browser, Site};
 use crate::html;
 
-/// The id in the form with this action on a page.
+/// The form id in the form with this action on a page.
 async fn form_id(browser: &mut Browser, page: &str, action: &str) -> String {
     let body = browser.get(page).await.body;
     let form = html::read(&body).forms.into_iter().find(|form| {
@@ -43,7 +43,7 @@ fn everything<'a>(id: &'a str, title: &'a str, action: &'a str) -> Vec<(&'a str,
     ]
 }
 
-/// Titles of the owner's mailings, and how many messages and lists there are.
+/// The owner's mailings by title and status, and the numbers of messages and lists.
 async fn made(site: &Site, owner: UserId) -> (Vec<(String, Status)>, usize, usize) {
     let mut tx = site.db.read().await.unwrap();
     let filter = MailingFilter {
@@ -65,8 +65,8 @@ fn assert_goes(answer: &Answer, to: &str) {
     assert_eq!(answer.location(), to);
 }
 
-/// R22: "Save and start" that arrives again leads to the mailing that the first one made; nothing is made or started twice, not
-/// after it was cancelled either.
+/// R22: submitting "Save and start" again leads to the same mailing; nothing is created or started
+/// twice, not even after it was cancelled.
 #[tokio::test]
 async fn save_and_start_twice_is_once() {
     let site = Site::new().await;
@@ -79,7 +79,7 @@ async fn save_and_start_twice_is_once() {
     assert!(address.starts_with("/mailings/"), "{}", first.body);
     let once = (vec![("Spring".to_owned(), Status::Running)], 1, 1);
     assert_eq!(made(&site, owner).await, once);
-    // a new login has another token and the page from before
+    // a new login has another CSRF token, but the old page
     let mut later = site.login("ann").await;
     for browser in [&mut ann, &mut later] {
         assert_goes(&browser.post("/mailings", &fields).await, &address);
@@ -96,7 +96,7 @@ async fn save_and_start_twice_is_once() {
     assert_eq!(made(&site, owner).await.0[0].1, Status::Cancelled);
 }
 
-/// R22: of several that arrive at the same moment one makes the mailing, and all lead to it.
+/// R22: of several concurrent submissions one creates the mailing, and all lead to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn arrivals_at_once_make_one_mailing() {
     let site = Site::new().await;
@@ -130,7 +130,8 @@ async fn arrivals_at_once_make_one_mailing() {
     }
 }
 
-/// R22: a draft that was saved is started by the same form's other button, as long as nothing else has happened to it.
+/// R22: a saved draft can be started with the other button of the same form if it has not changed
+/// since.
 #[tokio::test]
 async fn saved_draft_is_started_by_the_same_form() {
     let site = Site::new().await;
@@ -165,8 +166,8 @@ async fn saved_draft_is_started_by_the_same_form() {
     );
 }
 
-/// R22, R34: other text in a form that has made its mailing is shown again as the draft of another one, and is saved as that;
-/// what was deleted is not made again by an old page.
+/// R22, R34: different content in a form that has already created its mailing is shown as a draft
+/// of another mailing, and saved as that. An old page does not create a deleted mailing again.
 #[tokio::test]
 async fn other_text_in_the_same_form_is_kept() {
     let site = Site::new().await;
@@ -216,7 +217,8 @@ async fn other_text_in_the_same_form_is_kept() {
     assert_eq!(made(&site, owner).await.0.len(), 1);
 }
 
-/// R22: a form with errors has made nothing; corrected, it makes its mailing. Without an id each form makes its own, as ever.
+/// R22: a form with errors creates nothing and can be corrected. Forms without an id create
+/// something each time.
 #[tokio::test]
 async fn forms_with_errors_and_without_ids_make_theirs() {
     let site = Site::new().await;
@@ -247,7 +249,7 @@ async fn forms_with_errors_and_without_ids_make_theirs() {
     assert_eq!(made(&site, owner).await.0.len(), 7);
 }
 
-/// R32: the id in another user's form leads nowhere but to what is one's own.
+/// R32: the form id of another user has no meaning; it never leads to their things.
 #[tokio::test]
 async fn ids_of_other_users_mean_nothing() {
     let site = Site::new().await;
@@ -278,7 +280,8 @@ async fn ids_of_other_users_mean_nothing() {
     assert_eq!(made(&site, owner).await, before);
 }
 
-/// R22, R34: the form that changes a mailing makes its message and list once, and its second arrival is no conflict.
+/// R22, R34: a form that edits a mailing creates its message and list once, and submitting it again
+/// is not a conflict.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn changing_twice_is_once() {
     let site = Site::new().await;
@@ -316,7 +319,7 @@ async fn changing_twice_is_once() {
             lists + 1
         )
     );
-    // what was typed into the old page since is a change, and is told as one
+    // changes typed into the old page since then are reported as a conflict
     let mut other = fields.clone();
     other[1].1 = "Summer";
     let told = ann.post(&address, &other).await;
@@ -324,7 +327,8 @@ async fn changing_twice_is_once() {
     assert!(told.body.contains("value=\"Summer\""));
 }
 
-/// R22: copies, and mailings to the people behind a number, are made once for each button that was shown.
+/// R22: copies, and mailings to the recipients behind a number, are created once per displayed
+/// button.
 #[tokio::test]
 async fn buttons_that_make_something_make_it_once() {
     let site = Site::new().await;
@@ -370,7 +374,7 @@ async fn buttons_that_make_something_make_it_once() {
         let second = ann.post_raw(&form.action, &[], &fields).await;
         assert_goes(&second, first.location());
         assert_eq!(made(&site, owner).await, after, "{action}");
-        // a page that was loaded anew makes another one, and so does a program without a page
+        // a reloaded page creates another one, and so does a client without a page
         site.clock.advance(Duration::from_secs(1));
         let other = form_id(&mut ann, &page, &form.action).await;
         let third = ann.post(&form.action, &[("form_id", &other)]).await;
@@ -381,7 +385,8 @@ async fn buttons_that_make_something_make_it_once() {
     }
 }
 
-/// R8, R22, R34: recipients, lists and messages are made once; other text in the same form is kept.
+/// R8, R22, R34: recipients, lists and messages are created once; different content in the same
+/// form is kept.
 #[tokio::test]
 async fn other_things_are_made_once() {
     let site = Site::new().await;

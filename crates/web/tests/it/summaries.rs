@@ -1,4 +1,4 @@
-//! The letter to the owner about a run that is over, and the profile where it is switched off.
+//! The letter to the owner about a finished run, and the setting in the profile that turns it off.
 
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::{Role, User};
@@ -11,7 +11,7 @@ use crate::html::text;
 
 const BASE: &str = "http://mail.example.org";
 
-/// A run that is over: nine letters accepted, five failed, one cancelled.
+/// A finished run: nine letters accepted, five failed, one cancelled.
 async fn over(site: &Site) -> TestRun {
     let ann = site.user("ann", Role::User).await;
     let run = mixed_run(&site.db, ann, "ann", site.clock.now())
@@ -46,7 +46,7 @@ async fn letter(site: &Site, run: &TestRun) -> SummaryLetter {
     }
 }
 
-/// R2, R29: the letter begins with what the report says, and each of its links leads there in the owner's browser.
+/// R2, R29: the letter starts like the report, and each of its links works in the owner's browser.
 #[tokio::test]
 async fn the_letter_says_what_the_report_says() {
     let site = Site::new().await;
@@ -93,7 +93,7 @@ async fn the_letter_says_what_the_report_says() {
     assert_eq!(people, [15, 9, 5, 1, 3]);
 }
 
-/// R2, R29: the letter is in its reader's language, and tells when a mailing that goes on does so in his time zone.
+/// R2, R29: the letter is in the owner's language, and gives the next date in their time zone.
 #[tokio::test]
 async fn the_letter_is_in_the_owners_language() {
     let site = Site::new().await;
@@ -117,7 +117,8 @@ async fn the_letter_is_in_the_owners_language() {
     assert!(written.html.contains("<html lang=\"ru\">"));
 }
 
-/// R2: who sends switches the letters off and on in the profile; others are not asked.
+/// R2: users who can send turn the letters off and on in the profile; others do not see the
+/// setting.
 #[tokio::test]
 async fn the_letters_are_switched_off_in_the_profile() {
     let site = Site::new().await;

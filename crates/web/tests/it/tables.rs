@@ -1,4 +1,4 @@
-//! Tables to take away: the workbook holds what the CSV holds, as numbers, dates and texts.
+//! Table downloads: the workbook has the same content as the CSV, as numbers, dates and text.
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};
@@ -21,7 +21,8 @@ async fn file(browser: &mut Browser, address: &str) -> (Answer, Vec<u8>) {
     (answer, body.to_vec())
 }
 
-/// The first sheet as another program reads it; moments, which stand there in the time of UTC+3, as RFC 3339.
+/// The first sheet as another program reads it. Times, which it contains in UTC+3, are given in RFC
+/// 3339.
 fn sheet(file: Vec<u8>) -> Vec<Vec<String>> {
     let mut book = Xlsx::new(Cursor::new(file)).unwrap();
     let sheets = book.worksheets();
@@ -32,7 +33,7 @@ fn sheet(file: Vec<u8>) -> Vec<Vec<String>> {
         Data::Float(n) => n.to_string(),
         Data::DateTime(at) => {
             let days = at.as_f64() - 25_569.0 - 3.0 / 24.0;
-            #[expect(clippy::cast_possible_truncation, reason = "milliseconds of our time")]
+            #[expect(clippy::cast_possible_truncation, reason = "a time in milliseconds")]
             let millis = (days * 86_400_000.0).round() as i64;
             skychimp_core::platform::time::Moment::from_millis(millis).to_string()
         }
@@ -61,7 +62,8 @@ fn lines(csv: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// R13, R24, R29: every table is there as a workbook too, with the same lines; whoever reads it finds numbers, dates and texts.
+/// R13, R24, R29: every table is also available as a workbook with the same rows, in cells typed as
+/// numbers, dates and text.
 #[tokio::test]
 async fn workbooks_hold_what_the_csv_holds() {
     let site = Site::new().await;
@@ -108,7 +110,7 @@ async fn workbooks_hold_what_the_csv_holds() {
         let mut csv = lines(&csv.body);
         let book = sheet(book);
         assert_eq!(csv.len(), count + 1, "{address}: {csv:?}");
-        // a sheet is a rectangle
+        // a sheet is rectangular
         for line in &mut csv {
             line.resize(book[0].len(), String::new());
         }
@@ -116,7 +118,7 @@ async fn workbooks_hold_what_the_csv_holds() {
     }
 }
 
-/// R8, R29: recipients can be taken away as a workbook too; numbers among their attributes are numbers there.
+/// R8, R29: recipients can be downloaded as a workbook too, with numeric attributes as numbers.
 #[tokio::test]
 async fn recipients_as_a_workbook() {
     let site = Site::new().await;
@@ -138,7 +140,7 @@ async fn recipients_as_a_workbook() {
     assert_eq!(sheet(one).len(), 2);
 }
 
-/// The files without a name that this process keeps in a folder.
+/// The number of unnamed files in a folder that this process has open.
 fn unnamed(folder: &std::path::Path) -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap();
     open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
@@ -147,7 +149,7 @@ fn unnamed(folder: &std::path::Path) -> usize {
         .count()
 }
 
-/// The files with a name there.
+/// The named files in a folder.
 fn named(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
     let entries = std::fs::read_dir(folder).unwrap();
     entries.map(|entry| entry.unwrap().file_name()).collect()
@@ -161,7 +163,7 @@ async fn eventually(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// R29: whoever breaks off the download of a long table leaves nothing behind.
+/// R29: aborting the download of a long table leaves nothing behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_a_workbook_that_nobody_reads() {
     let site = Site::new().await;

@@ -26,7 +26,7 @@ fn link(site: &Site, owner: UserId) -> String {
     format!("/u/{token}")
 }
 
-/// F11: GET changes nothing; POST unsubscribes, however often, and offers the way back.
+/// F11: GET changes nothing; POST unsubscribes, any number of times, and offers to resubscribe.
 #[tokio::test]
 async fn only_post_unsubscribes() {
     let site = Site::new().await;
@@ -53,7 +53,8 @@ async fn only_post_unsubscribes() {
     assert!(bob.cookies.is_empty());
 }
 
-/// F11, RFC 8058: a mail provider's POST works urlencoded and multipart, from anywhere, without cookies or redirects.
+/// F11, RFC 8058: a mail provider's POST works urlencoded and multipart, from anywhere, without
+/// cookies or redirects.
 #[tokio::test]
 async fn one_click_works_from_anywhere() {
     let urlencoded = (
@@ -82,7 +83,7 @@ async fn one_click_works_from_anywhere() {
     }
 }
 
-/// F11: a wrong token is a friendly 404 in the reader's language, and guessing is limited.
+/// F11: an invalid token gives a friendly 404 in the reader's language, and guessing is throttled.
 #[tokio::test]
 async fn wrong_tokens_are_not_found() {
     let site = Site::new().await;
@@ -105,7 +106,7 @@ async fn wrong_tokens_are_not_found() {
     assert!(good.body.contains("Да, отписаться"));
 }
 
-/// R3: the way back lifts only what the reader did himself.
+/// R3: resubscribing only lifts a suppression requested by the reader.
 #[tokio::test]
 async fn resubscribing_lifts_no_bounce() {
     let site = Site::new().await;

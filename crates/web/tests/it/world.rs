@@ -1,4 +1,4 @@
-//! A site in use: somebody of every kind, and things that belong to one of them.
+//! A site in use: one visitor of every kind, and things that belong to one of them.
 
 use std::collections::HashMap;
 
@@ -24,14 +24,14 @@ use skychimp_core::testing::{
 
 use crate::browser::{Browser, Site};
 
-/// Who visits.
+/// A kind of visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Who {
-    /// Nobody that is known.
+    /// Not logged in.
     Anonymous,
-    /// A user whose address is not verified yet.
+    /// A user with an unverified address.
     Unverified,
-    /// The user whose things are asked for.
+    /// The user who owns the requested things.
     Owner,
     /// Another user.
     Other,
@@ -82,7 +82,7 @@ impl Who {
     }
 }
 
-/// Where their connections come from.
+/// The IP addresses they connect from.
 const PEERS: [&str; 8] = [
     "192.0.2.1",
     "192.0.2.2",
@@ -94,14 +94,14 @@ const PEERS: [&str; 8] = [
     "192.0.2.8",
 ];
 
-/// The site with an account and a browser for each.
+/// The site with an account and a browser for each visitor.
 pub struct World {
     pub site: Site,
     pub ids: HashMap<Who, UserId>,
     pub browsers: HashMap<Who, Browser>,
 }
 
-/// Things of one user; their names contain what they are marked with.
+/// Things of one user; their names contain a mark.
 pub struct Things {
     pub owner: UserId,
     pub recipient: RecipientId,
@@ -112,16 +112,16 @@ pub struct Things {
     pub sending: TestRun,
     pub draft: skychimp_core::platform::ids::MailingId,
     pub unsubscribe: String,
-    /// An address that gets nothing more.
+    /// A suppressed address.
     pub gone: EmailAddress,
     pub server: ServerId,
     /// The number of a letter in the sandbox.
     pub letter: u64,
     /// A post of the content manager; it belongs to no user.
     pub post: PostId,
-    /// Where everybody reads it.
+    /// The slug of its public page.
     pub slug: String,
-    /// The name of a picture's file.
+    /// The name of a picture file.
     pub picture: String,
 }
 
@@ -148,7 +148,7 @@ impl World {
         ] {
             execute(&site.db, sql, ids[&who]).await.unwrap();
         }
-        // apart, so that what one of them tries counts for him alone
+        // separate addresses, so that rate limits of one do not affect the others
         for (who, peer) in Who::ALL.into_iter().zip(PEERS) {
             browsers.get_mut(&who).unwrap().peer = peer;
         }
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// The browser of somebody, with the token of a fresh page in hand; logged in again if it was logged out.
+    /// The visitor's browser with a fresh CSRF token; logged in again if necessary.
     pub async fn browser(&mut self, who: Who) -> &mut Browser {
         let known = !matches!(who, Who::Anonymous | Who::Blocked);
         let address = if known { "/account" } else { "/login" };
@@ -173,7 +173,7 @@ impl World {
         browser
     }
 
-    /// Makes one of each thing for a user, marked.
+    /// Creates one of each thing for a user, with this mark in their names.
     pub async fn things(&self, who: Who, mark: &str) -> Things {
         let db = &self.site.db;
         let owner = self.ids[&who];
@@ -283,7 +283,7 @@ impl World {
 }
 
 impl World {
-    /// A published post with a picture; everybody reads it, so its mark is in other letters.
+    /// Creates a published post with a picture. It is public, so `mark` is given in lower case.
     async fn article(&self, mark: &str) -> (PostId, String, String) {
         let Site { db, clock, app, .. } = &self.site;
         let now = clock.now();
@@ -315,7 +315,7 @@ impl World {
 }
 
 impl Things {
-    /// The path of a route with these things for its parameters.
+    /// The path of a route with these things as its parameters.
     pub fn fill(&self, path: &str) -> String {
         let mut filled = String::new();
         let mut before = "";
@@ -330,7 +330,7 @@ impl Things {
         filled
     }
 
-    /// All ids, for putting them where they do not belong.
+    /// All ids, to be used where they do not belong.
     pub fn ids(&self) -> Vec<String> {
         [
             self.recipient.to_string(),
@@ -345,7 +345,7 @@ impl Things {
         .into()
     }
 
-    /// A form or query with these things for its placeholders.
+    /// A form or query with its placeholders replaced by these things.
     pub fn fill_form(&self, form: &str) -> String {
         form.replace("{recipient}", &self.recipient.to_string())
             .replace("{list}", &self.list.to_string())
@@ -355,7 +355,7 @@ impl Things {
             .replace("{gone}", self.gone.as_str())
     }
 
-    /// The value of a parameter after a segment. A new kind of thing is a line here.
+    /// The value of a parameter after a path segment. A new kind of thing needs a line here.
     fn value(&self, after: &str, name: &str) -> String {
         match (after, name) {
             ("mailings", "id") => self.sending.mailing.to_string(),

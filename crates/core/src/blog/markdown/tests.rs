@@ -25,7 +25,7 @@ fn known() -> BTreeMap<String, Picture> {
         .collect()
 }
 
-/// R47: nothing in a text can run, load from elsewhere or leave its place.
+/// R47: nothing in a body can run scripts, load third-party content or break out of its place.
 #[test]
 fn hostile_markdown_is_harmless() {
     let attacks = [
@@ -66,7 +66,7 @@ fn hostile_markdown_is_harmless() {
     }
 }
 
-/// R47: the whole of the language that the editor's toolbar offers comes through.
+/// R47: everything the editor's toolbar offers is rendered.
 #[test]
 fn markdown_is_rendered() {
     let body = "# One\n\n## Two\n\nA **bold** _word_ and `code`, ~~gone~~, https://example.org.\n\n- [x] done\n- item\n\n\
@@ -108,7 +108,8 @@ fn markdown_is_rendered() {
     assert_eq!(render(&"слово ".repeat(400), &BTreeMap::new()).minutes, 3);
 }
 
-/// R48: our pictures come with all their widths and their alt text, those of others become links.
+/// R48: our pictures are rendered with all widths and their alt text; pictures on other sites
+/// become links.
 #[test]
 fn pictures_have_widths_and_alt_text() {
     let body = "![The sea](/media/0123456789abcdef01234567-1600.jpg \"In May\")\n\n![logo](https://example.org/logo.png)\n\n\
@@ -140,7 +141,7 @@ fn pictures_have_widths_and_alt_text() {
     assert!(!html.contains("ffffffff"), "{html}");
 }
 
-/// R44: in feeds every address is whole.
+/// R44: all URLs in feeds are absolute.
 #[test]
 fn feeds_have_whole_addresses() {
     let html = render(
@@ -163,7 +164,7 @@ fn feeds_have_whole_addresses() {
     assert!(!html.contains("srcset"), "{html}");
 }
 
-/// R44: an excerpt ends after a whole word.
+/// R44: an excerpt ends with a whole word.
 #[test]
 fn excerpts_end_after_a_word() {
     assert_eq!(cut("one  two"), "one two");
@@ -175,7 +176,7 @@ fn excerpts_end_after_a_word() {
     assert_eq!(cut(&"x".repeat(1000)).len(), EXCERPT);
 }
 
-/// R47: what is stored is shown without control characters, also where raw ones stand beside references to them.
+/// R47: stored HTML is shown without control characters, both raw ones and references to them.
 #[test]
 fn stored_html_loses_both_kinds_of_control_characters() {
     let shown = stored("<p>a\u{2}b\u{3} &#2;posts&#3; &#x7;</p>".to_owned());

@@ -1,4 +1,4 @@
-//! Where the files of pictures are: a folder of this machine, or an S3-compatible store that all nodes share.
+//! Where picture files are stored: a local folder, or an S3-compatible store shared by all nodes.
 
 use std::fmt;
 use std::path::Path as Folder;
@@ -15,36 +15,36 @@ use url::Url;
 use super::picture::{Prepared, prepare};
 use crate::platform::error::Error;
 
-/// Pictures that may wait for their turn to be drawn.
+/// How many pictures may wait to be processed.
 const WAITING_MAX: usize = 8;
 
-/// The store of pictures, and the one bench on which they are drawn. Cheap to clone.
+/// The picture store and the queue for processing uploads. Cheap to clone.
 #[derive(Clone)]
 pub struct Gallery(Arc<Inner>);
 
 struct Inner {
     store: Box<dyn ObjectStore>,
     prefix: Path,
-    /// Those who wait and the one at work.
+    /// Permits for the waiting uploads and the one in progress.
     door: Semaphore,
     /// One at a time: a large photograph takes hundreds of megabytes.
     bench: Semaphore,
 }
 
-/// An address of a store that cannot be understood.
+/// A store address that cannot be used; the text says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct GalleryError(pub String);
 
 impl fmt::Debug for Gallery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // the store's own `Debug` shows its keys
+        // the store's own `Debug` would print its keys
         write!(f, "Gallery({})", self.0.store)
     }
 }
 
 impl Gallery {
-    /// In a folder, which is made when missing.
+    /// A store in a local folder, which is created if missing.
     pub fn in_folder(folder: &Folder) -> Result<Self, GalleryError> {
         let wrong =
             |error: &dyn fmt::Display| GalleryError(format!("{}: {error}", folder.display()));
@@ -53,7 +53,8 @@ impl Gallery {
         Ok(Self::new(Box::new(store.with_fsync(true)), Path::default()))
     }
 
-    /// In a bucket: `s3://KEY:SECRET@HOST[:PORT]/BUCKET[/FOLDER]?region=REGION&tls=none`. Connects to nothing yet.
+    /// A store in a bucket: `s3://KEY:SECRET@HOST[:PORT]/BUCKET[/FOLDER]?region=REGION&tls=none`.
+    /// Does not connect yet.
     pub fn s3(url: &str) -> Result<Self, GalleryError> {
         let wrong = |why: &str| GalleryError(why.to_owned());
         let url = Url::parse(url).map_err(|error| GalleryError(format!("is no URL: {error}")))?;
@@ -108,11 +109,12 @@ impl Gallery {
         }))
     }
 
-    /// Makes an upload ready to be stored, beside the threads that answer requests, one after the other.
+    /// Processes an upload on a blocking thread, one at a time.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] on the field `picture`: what is wrong with it, or that too many wait already.
+    /// [`Error::Invalid`] on the field `picture` if the file is rejected or too many uploads are
+    /// waiting.
     pub async fn prepare(&self, content: Bytes) -> Result<Prepared, Error> {
         let busy = |_| Error::invalid("picture", "picture_busy");
         let _place = self.0.door.try_acquire().map_err(busy)?;
@@ -127,7 +129,7 @@ impl Gallery {
             .map_err(|error| Error::Internal(format!("a picture could not be drawn: {error}")))?
     }
 
-    /// Stores a file.
+    /// Stores a file, replacing one of the same name.
     pub async fn put(&self, name: &str, content: Bytes) -> Result<(), Error> {
         self.0
             .store
@@ -137,7 +139,7 @@ impl Gallery {
         Ok(())
     }
 
-    /// A file's content; `None` when there is no such file.
+    /// A file's content, or `None` if it does not exist.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
         match self.0.store.get(&self.path(name)).await {
             Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
@@ -146,7 +148,7 @@ impl Gallery {
         }
     }
 
-    /// Removes a file; one that is not there is fine.
+    /// Deletes a file. It is not an error if it does not exist.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         match self.0.store.delete(&self.path(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -154,13 +156,14 @@ impl Gallery {
         }
     }
 
-    /// Names are ours (`PreparedFile::named`), but a visitor's address asks for them too: one segment, nothing else.
+    /// We generate the names (`PreparedFile::named`), but they also come from request URLs, so a
+    /// name is always a single path segment.
     fn path(&self, name: &str) -> Path {
         self.0.prefix.clone().join(name)
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the end of the error's way")]
+#[expect(clippy::needless_pass_by_value, reason = "passed to map_err by value")]
 fn failed(error: object_store::Error) -> Error {
     Error::Internal(format!("the store of pictures failed: {error}"))
 }
@@ -169,7 +172,7 @@ fn failed(error: object_store::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// R48: an address of a store says what is wrong with it, and its key is never shown.
+    /// R48: an invalid store address is rejected with the reason, and its secret is never shown.
     #[test]
     fn addresses_of_stores_are_checked() {
         let why = |url: &str| Gallery::s3(url).unwrap_err().0;
@@ -185,7 +188,7 @@ mod tests {
         assert_eq!(good.path("../../a").to_string(), "blog/..%2F..%2Fa");
     }
 
-    /// R48: files in a folder are stored, read and removed; one that is not there is no error.
+    /// R48: files in a folder can be stored, read and deleted; a missing file is not an error.
     #[tokio::test]
     async fn folder_keeps_files() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! An uploaded file → pictures in several widths.
+//! Turns an uploaded file into pictures of several widths.
 //!
-//! The type is read from the content, never from a name. Size and pixels are limited before anything is decoded, so a small
-//! file that unfolds into gigabytes costs nothing. What comes out is drawn anew: no camera data, no place of the photograph,
-//! nothing hidden behind the picture; its turn is applied and its colours keep their profile.
+//! The type is detected from the content, never from the name. File size and pixel count are
+//! checked before decoding, so a decompression bomb costs nothing. The output is re-encoded: it
+//! contains no camera data, no location and no hidden payload. Orientation is applied and the
+//! colour profile is kept.
 
 use std::io::Cursor;
 
@@ -18,31 +19,31 @@ use super::PictureFile;
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::MediaId;
 
-/// Largest file that is taken, in bytes.
+/// Largest accepted file, in bytes.
 pub const FILE_MAX: usize = 20_000_000;
-/// Most pixels, in millions: more than cameras and telephones usually make.
+/// Most pixels, in megapixels; more than most cameras and phones produce.
 const MEGAPIXELS_MAX: u64 = 50;
 /// Longest side, in pixels.
 const SIDE_MAX: u32 = 20_000;
-/// Memory that decoding may take.
+/// Memory limit for decoding, in bytes.
 const MEMORY_MAX: u64 = 512 * 1024 * 1024;
-/// The widths that are made, as far as the picture has them.
+/// The widths produced, in pixels; never wider than the original.
 const WIDTHS: [u32; 3] = [480, 960, 1920];
-/// Of JPEG: what the eye does not miss.
+/// JPEG quality at which no loss is visible.
 const QUALITY: u8 = 84;
-/// A picture that is exact in so few bytes is none that should lose anything.
+/// A lossless picture up to this size, in bytes, is never converted to JPEG.
 const SMALL: u64 = 64 * 1024;
-/// Longest colour profile that is kept, in bytes; usual ones have 500 to 4 000.
+/// Longest colour profile that is kept, in bytes; typical ones have 500 to 4 000.
 const PROFILE_MAX: usize = 64 * 1024;
 
-/// A picture ready to be stored.
+/// A processed upload, ready to be stored.
 #[derive(Debug)]
 pub struct Prepared {
-    /// From the narrowest to the widest; never empty.
+    /// From narrowest to widest; never empty.
     pub files: Vec<PreparedFile>,
 }
 
-/// One width of it.
+/// One width of a processed picture.
 #[derive(Debug)]
 pub struct PreparedFile {
     /// In pixels.
@@ -51,12 +52,13 @@ pub struct PreparedFile {
     pub height: u32,
     /// `jpg` or `webp`.
     pub extension: &'static str,
-    /// The encoded picture.
+    /// The encoded file.
     pub content: Bytes,
 }
 
 impl PreparedFile {
-    /// Its row, under a name that belongs to this content of this upload and to nothing else.
+    /// The file's row. The name is a hash of the upload's id and the content, so it never refers to
+    /// another picture.
     pub(super) fn named(self, id: MediaId) -> (PictureFile, Bytes) {
         let hash = Sha256::new()
             .chain_update(id.0.as_bytes())
@@ -79,7 +81,7 @@ impl PreparedFile {
 enum Encoding {
     /// For photographs.
     Jpeg,
-    /// WebP without loss: for drawings, screenshots, and whatever is transparent.
+    /// Lossless WebP, for drawings, screenshots and anything transparent.
     Exact,
 }
 
@@ -87,11 +89,12 @@ fn wrong(code: &'static str) -> Error {
     Error::invalid("picture", code)
 }
 
-/// Decodes, turns, scales and encodes. Takes seconds of CPU for a large photograph: see `Gallery::prepare`.
+/// Decodes, rotates, scales and encodes a picture. Takes seconds of CPU for a large photograph, so
+/// call it through `Gallery::prepare`.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] on the field `picture` says what is wrong with the file.
+/// [`Error::Invalid`] on the field `picture` with the reason the file is rejected.
 pub fn prepare(content: &[u8]) -> Result<Prepared, Error> {
     if content.len() > FILE_MAX {
         let error = FieldError::new("picture", "picture_bytes").with("max", FILE_MAX / 1_000_000);
@@ -138,7 +141,7 @@ fn decode(content: &[u8]) -> Result<(DynamicImage, ImageFormat, Option<Vec<u8>>)
         .icc_profile()
         .ok()
         .flatten()
-        // ICC.1:2022 §7.2: the colour space stands at byte 16; what we write is always RGB
+        // ICC.1:2022 §7.2: bytes 16-19 hold the colour space; we always write RGB
         .filter(|icc| icc.len() <= PROFILE_MAX && icc.get(16..20) == Some(b"RGB ".as_slice()));
     let mut image = DynamicImage::from_decoder(decoder).map_err(|_| wrong("picture_broken"))?;
     image.apply_orientation(turn);
@@ -154,8 +157,8 @@ fn scaled(image: &DynamicImage, width: u32) -> DynamicImage {
     image.resize_exact(width, height, FilterType::Lanczos3)
 }
 
-/// Photographs stay JPEG. Anything else keeps every pixel, unless that takes much and more than a byte for each: then it is
-/// a photograph too.
+/// JPEG stays JPEG. Everything else is stored lossless, unless that takes more than [`SMALL`] and
+/// more than one byte per pixel: then it is treated as a photograph.
 fn choose(
     image: &DynamicImage,
     format: ImageFormat,
@@ -185,7 +188,7 @@ fn encode(
         Encoding::Jpeg => {
             let mut encoder = JpegEncoder::new_with_quality(&mut out, QUALITY);
             if let Some(profile) = profile {
-                // an encoder that cannot keep it writes the picture without
+                // an encoder without profile support writes the picture without it
                 let _ = encoder.set_icc_profile(profile.to_vec());
             }
             DynamicImage::ImageRgb8(image.to_rgb8()).write_with_encoder(encoder)?;

@@ -1,4 +1,4 @@
-//! The history of a post: every saved version, and what editors typed without saving.
+//! The history of a post: every saved version, and unsaved drafts of editors.
 
 use sqlx::types::Json;
 
@@ -12,26 +12,26 @@ use crate::platform::time::Moment;
 /// How many versions of a post are kept.
 const KEPT: i64 = 200;
 
-/// What made a version.
+/// What created a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Act {
-    /// The post was begun.
+    /// The post was created.
     Created,
     /// Its fields were saved.
     Saved,
-    /// An earlier version was brought back.
+    /// An earlier version was restored.
     Restored,
-    /// It became readable.
+    /// It was published with immediate effect.
     Published,
-    /// It will become readable.
+    /// It was scheduled for publication.
     Scheduled,
-    /// It was taken away from readers.
+    /// It was withdrawn.
     Unpublished,
 }
 
 impl Act {
-    /// The name in the database and in sentences.
+    /// The name in the database and in messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,29 +48,29 @@ impl Act {
 /// A version in the list.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Version {
-    /// Its number.
+    /// Version number of the post, counted from 1.
     pub version: i64,
-    /// What made it.
+    /// What created it.
     pub act: Act,
-    /// Who; `None`: the account is gone.
+    /// Name of the editor; `None` if the account was deleted.
     pub by: Option<String>,
-    /// When.
+    /// When it was created.
     pub at: Moment,
 }
 
-/// What an editor typed and did not save.
+/// What an editor typed but did not save.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typed {
-    /// The post's version when typing began.
+    /// The post's version when the edit began.
     pub version: i64,
-    /// The fields.
+    /// The typed fields, unchecked.
     pub draft: PostDraft,
-    /// When it was typed.
+    /// When it was last kept.
     pub at: Moment,
 }
 
 impl Post {
-    /// The versions of a post, the newest first.
+    /// The versions of a post, newest first.
     pub async fn versions(tx: &mut Tx, _: Editor, id: PostId) -> Result<Vec<Version>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT v.version, v.act, u.name AS \"by\", v.at
@@ -84,7 +84,7 @@ impl Post {
         .await)?)
     }
 
-    /// The fields of one version.
+    /// The fields of one version, or `None` if it does not exist.
     pub async fn version(
         tx: &mut Tx,
         _: Editor,
@@ -101,12 +101,12 @@ impl Post {
         Ok(content.map(|json| json.0))
     }
 
-    /// Brings the text of an earlier version back as a new one. Address and publication stay as they are. Returns the new
-    /// version, `None` when there is no such post or version.
+    /// Restores the text of an earlier version as a new version. Slug and publication are not
+    /// changed. Returns the new version, or `None` if there is no such post or version.
     ///
     /// # Errors
     ///
-    /// As [`Post::save`].
+    /// Same as [`Post::save`].
     pub async fn restore(
         tx: &mut Tx,
         editor: Editor,
@@ -126,8 +126,8 @@ impl Post {
     }
 }
 
-/// Adds a version with the pictures it shows.
-#[expect(clippy::too_many_arguments, reason = "a row has that many columns")]
+/// Adds a version and records the pictures it uses.
+#[expect(clippy::too_many_arguments, reason = "one argument for each column")]
 pub(super) async fn record(
     tx: &mut Tx,
     editor: Editor,
@@ -171,7 +171,7 @@ pub(super) async fn record(
 }
 
 impl Typed {
-    /// Keeps what an editor has typed so far, as it is; returns whether there is such a post.
+    /// Stores what an editor has typed so far, unchecked. Returns whether the post exists.
     pub async fn keep(
         tx: &mut Tx,
         editor: Editor,
@@ -221,7 +221,7 @@ impl Typed {
         }))
     }
 
-    /// Throws it away.
+    /// Deletes this editor's unsaved draft of a post.
     pub async fn discard(tx: &mut Tx, editor: Editor, id: PostId) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM post_drafts WHERE post_id = $1 AND user_id = $2")
             .bind(id)

@@ -1,7 +1,8 @@
-//! What everybody may read. One rule, in one place: published, and the publication date has come (R51).
+//! What visitors may read. There is one rule: the post is published and its publication date has
+//! passed (R51).
 //!
-//! It holds for the list, the article, the home page, feeds and the map of the site alike, and needs no job at the moment
-//! of a scheduled publication.
+//! It applies to the list, the article, the home page, feeds and the sitemap alike. No job has to
+//! run when a scheduled post is due.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use crate::platform::ids::{MediaId, PostId};
 use crate::platform::page::containing;
 use crate::platform::time::Moment;
 
-/// The rule. `p` is the post, `$1` the present.
+/// The visibility rule. `p` is the post, `$1` the current time.
 macro_rules! visible {
     () => {
         "p.published AND p.published_at <= $1"
@@ -34,37 +35,37 @@ macro_rules! card {
 /// A post in a list.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Card {
-    /// Its id.
+    /// UUID version 7.
     pub id: PostId,
-    /// The title.
+    /// See [`Post::title`].
     pub title: String,
-    /// Its address: `/blog/{slug}`.
+    /// The last part of its URL, `/blog/{slug}`.
     pub slug: String,
-    /// The name under the title.
+    /// The author's name shown under the title.
     pub author: String,
     /// `ru` or `en`.
     pub language: String,
-    /// Its beginning, or what the author says it is about.
+    /// The author's summary, or the beginning of the body.
     pub excerpt: String,
-    /// The picture above it.
+    /// The picture above the text.
     pub cover_id: Option<MediaId>,
-    /// What the picture shows.
+    /// Alt text of the cover picture.
     pub cover_alt: String,
-    /// Minutes to read it.
+    /// Reading time in minutes.
     pub minutes: i64,
-    /// How often it was read.
+    /// Number of times it was read.
     pub views: i64,
-    /// The publication date.
+    /// Publication time, never in the future.
     pub published_at: Moment,
 }
 
-/// A post on its page.
+/// A post with its text, for its own page.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Article {
-    /// What lists show.
+    /// The fields shared with lists.
     #[sqlx(flatten)]
     pub card: Card,
-    /// The sanitised body.
+    /// The rendered and sanitised body.
     pub html: String,
     /// When its text was last saved.
     pub updated_at: Moment,
@@ -79,38 +80,38 @@ impl Article {
     }
 }
 
-/// What an address leads to.
+/// The result of looking up a slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// A post.
+    /// The post that has it.
     Post(Box<Article>),
-    /// A post that has this slug now.
+    /// An old slug; contains the post's current slug, to redirect to.
     Moved(String),
 }
 
-/// Longest text that is searched for, in characters.
+/// Longest search text, in characters.
 pub const SEARCH_MAX: usize = 100;
 
 /// Which posts a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Words in title, tags or text; empty: any.
+    /// Text to find in title, tags or body; empty for all posts.
     pub search: String,
-    /// The slug of a tag; empty: any.
+    /// The slug of a tag; empty for all tags.
     pub tag: String,
 }
 
 /// A tag and how many published posts have it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct TagCount {
-    /// The tag.
+    /// Slug and name.
     #[sqlx(flatten)]
     pub tag: Tag,
-    /// Its posts.
+    /// Number of published posts with the tag.
     pub posts: i64,
 }
 
-/// A line of the map of the site.
+/// An entry of the sitemap.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Place {
     /// The post's slug.
@@ -120,7 +121,8 @@ pub struct Place {
 }
 
 impl Filter {
-    /// What a visitor asks for: as much of his text as is searched for, without control characters.
+    /// The filter for a visitor's input: the search text without control characters, cut to
+    /// [`SEARCH_MAX`].
     #[must_use]
     pub fn asked(search: &str, tag: String) -> Self {
         let search = control::without(search);
@@ -132,7 +134,7 @@ impl Filter {
 }
 
 impl Post {
-    /// Published posts, the newest first; `page` counts from 1.
+    /// Published posts, newest first. `page` starts at 1.
     pub async fn published_page(
         tx: &mut Tx,
         filter: &Filter,
@@ -156,7 +158,7 @@ impl Post {
         .await)?)
     }
 
-    /// How many there are.
+    /// The number of published posts that match.
     pub async fn count_published(tx: &mut Tx, filter: &Filter, now: Moment) -> Result<i64, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT count(*) FROM posts p
@@ -170,7 +172,7 @@ impl Post {
         .await)?)
     }
 
-    /// The published post at this address, or where it is now.
+    /// The published post with this slug, or the current slug if it has moved.
     pub async fn by_slug(tx: &mut Tx, slug: &str, now: Moment) -> Result<Option<Found>, Error> {
         let article: Option<Article> = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), ", p.html, p.updated_at FROM posts p WHERE ", visible!(), " AND p.slug = $2",
@@ -192,7 +194,7 @@ impl Post {
         Ok(moved.map(Found::Moved))
     }
 
-    /// The newest published posts with their texts, for feeds.
+    /// The newest published posts with their text, for feeds.
     pub async fn feed(tx: &mut Tx, limit: i64, now: Moment) -> Result<Vec<Article>, Error> {
         let articles: Vec<Article> = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), ", p.html, p.updated_at FROM posts p WHERE ", visible!(), "
@@ -206,7 +208,7 @@ impl Post {
         Ok(articles.into_iter().map(Article::shown).collect())
     }
 
-    /// The addresses of all published posts, the newest first.
+    /// The slugs of published posts, newest first, for the sitemap.
     pub async fn places(tx: &mut Tx, limit: i64, now: Moment) -> Result<Vec<Place>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT p.slug, p.updated_at FROM posts p WHERE ", visible!(), "
@@ -219,7 +221,7 @@ impl Post {
         .await)?)
     }
 
-    /// The published posts before and after one in time.
+    /// The published posts directly before and after one in time, in this order.
     pub async fn neighbours(
         tx: &mut Tx,
         of: &Card,
@@ -250,7 +252,8 @@ impl Post {
         Ok((earlier, later))
     }
 
-    /// Other published posts to read next: in the same language, with the most tags in common, then the newest.
+    /// Other published posts to read next. Posts in the same language come first, then those with
+    /// most tags in common, then the newest.
     pub async fn related(
         tx: &mut Tx,
         of: &Card,
@@ -274,7 +277,7 @@ impl Post {
         .await)?)
     }
 
-    /// The tags of published posts, the most used first.
+    /// The tags of published posts, most used first.
     pub async fn published_tags(
         tx: &mut Tx,
         limit: i64,
@@ -295,7 +298,7 @@ impl Post {
         .await)?)
     }
 
-    /// The tag with this slug, when a published post has it.
+    /// The tag with this slug if a published post has it.
     pub async fn tag(tx: &mut Tx, slug: &str, now: Moment) -> Result<Option<Tag>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT t.slug, t.name FROM post_tags t JOIN posts p ON p.id = t.post_id
@@ -309,7 +312,7 @@ impl Post {
         .await)?)
     }
 
-    /// The ids of all published posts.
+    /// The ids of all published posts, newest first.
     pub async fn published_ids(tx: &mut Tx, now: Moment) -> Result<Vec<PostId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT p.id FROM posts p WHERE ", visible!(), " ORDER BY p.published_at DESC, p.id DESC",
@@ -319,7 +322,7 @@ impl Post {
         .await)?)
     }
 
-    /// One published post in a list; `None` when nobody may read it (any more).
+    /// A published post as a list entry; `None` if it is not visible (any more).
     pub async fn card(tx: &mut Tx, id: PostId, now: Moment) -> Result<Option<Card>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), " FROM posts p WHERE ", visible!(), " AND p.id = $2",
@@ -330,7 +333,8 @@ impl Post {
         .await)?)
     }
 
-    /// Up to `count` different published posts, chosen by chance; the same `seed` chooses the same ones (R55).
+    /// Up to `count` different published posts at random; the same `seed` gives the same posts
+    /// (R55).
     pub async fn random_published(
         tx: &mut Tx,
         count: usize,
@@ -346,7 +350,7 @@ impl Post {
         Ok(cards)
     }
 
-    /// When the next scheduled post appears: what was read from the database now may be kept until then.
+    /// When the next scheduled post becomes visible. Pages can be cached until then.
     pub async fn next_publication(tx: &mut Tx, now: Moment) -> Result<Option<Moment>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(published_at) FROM posts WHERE published AND published_at > $1",
@@ -356,7 +360,7 @@ impl Post {
         .await)?)
     }
 
-    /// How often posts were read; those that are gone are left out.
+    /// The number of views of each post; deleted posts are left out.
     pub async fn views(tx: &mut Tx, posts: &[PostId]) -> Result<HashMap<PostId, i64>, Error> {
         let mut totals = HashMap::new();
         for id in posts {
@@ -369,14 +373,14 @@ impl Post {
         Ok(totals)
     }
 
-    /// Adds to the numbers of views and tells what they are now; posts that are gone are left out. Views are no change of
-    /// the post: neither its version nor [`crate::blog::content`] moves.
+    /// Adds views and returns the new totals; deleted posts are left out. Views do not count as a
+    /// change: neither the post's version nor [`crate::blog::content`] changes.
     pub async fn add_views(
         tx: &mut Tx,
         views: &[(PostId, i64)],
     ) -> Result<HashMap<PostId, i64>, Error> {
         let mut views = views.to_vec();
-        // two nodes that add to the same posts take the rows in the same order
+        // lock rows in the same order on every node, to avoid deadlocks
         views.sort();
         let mut totals = HashMap::new();
         for (id, more) in views {

@@ -1,6 +1,7 @@
-//! The states of a post: draft → scheduled → published ⇄ unpublished. All transitions are here, guarded in SQL.
+//! The states of a post: draft → scheduled → published ⇄ unpublished. All transitions are here,
+//! guarded in SQL.
 //!
-//! Nothing has to happen at the moment of a scheduled publication: readers see what `published_at` has passed
+//! No job runs when a scheduled post is due: visitors see whatever `published_at` has passed
 //! ([`super::public`]).
 
 use super::{Act, Editor, Post, PostDraft, history};
@@ -10,7 +11,7 @@ use crate::platform::ids::{ContentVersion, PostId};
 use crate::platform::time::Moment;
 
 impl PostDraft {
-    /// What readers need: a text, and words for those who do not see the picture.
+    /// Checks what readers need: a body, and alt text if there is a cover picture.
     pub(super) fn ready(&self) -> Result<(), Error> {
         let mut wrong = Vec::new();
         if self.body.trim().is_empty() {
@@ -28,13 +29,14 @@ impl PostDraft {
 }
 
 impl Post {
-    /// Lets everybody read a post: at once, or from a moment in the future on. Its publication date is the first moment it
-    /// was readable; publishing it again does not make it younger. Returns its new version, `None` when there is none.
+    /// Publishes a post now, or at a time in the future. The publication date is the first time it
+    /// became visible. Publishing it again keeps that date; scheduling it sets a new one. Returns
+    /// the new version, or `None` if there is no such post.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when a field is missing or the moment has passed; [`Error::Conflict`] when the post is not in
-    /// `version` any more; [`Error::State`] when it is published already.
+    /// [`Error::Invalid`] if a field is missing or the time has passed; [`Error::Conflict`] if the
+    /// post is no longer at `version`; [`Error::State`] if it is already published.
     pub async fn publish(
         tx: &mut Tx,
         editor: Editor,
@@ -73,11 +75,13 @@ impl Post {
         Self::moved(tx, editor, id, version, changed, act, &draft, now).await
     }
 
-    /// Takes a post away from readers, or its plan to appear. Returns its new version, `None` when there is no such post.
+    /// Withdraws a published post, or cancels a scheduled publication. Returns the new version, or
+    /// `None` if there is no such post.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when it is not in `version` any more; [`Error::State`] when it is not published.
+    /// [`Error::Conflict`] if the post is no longer at `version`; [`Error::State`] if it is not
+    /// published.
     pub async fn unpublish(
         tx: &mut Tx,
         editor: Editor,
@@ -121,10 +125,10 @@ impl Post {
         Ok(Some(post.draft(&tags)))
     }
 
-    /// Records a transition that was made, or says why it was not.
+    /// Records the transition, or returns the reason why it was refused.
     #[expect(
         clippy::too_many_arguments,
-        reason = "the two transitions above share it"
+        reason = "shared by the two transitions above"
     )]
     async fn moved(
         tx: &mut Tx,

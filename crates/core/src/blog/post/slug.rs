@@ -1,11 +1,12 @@
-//! Addresses of posts and tags: Latin letters, digits and hyphens, made from any title.
+//! Slugs of posts and tags: Latin letters, digits and hyphens, made from any title.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Longest slug, in bytes.
 pub const SLUG_MAX: usize = 100;
 
-/// Makes a slug: «Как писать письма» → `kak-pisat-pisma`. Empty when nothing of the text can be written in Latin.
+/// Makes a slug: «Как писать письма» → `kak-pisat-pisma`. Empty if the text has no letter or digit
+/// that can be transliterated.
 #[must_use]
 pub fn slugify(text: &str) -> String {
     let mut slug = String::new();
@@ -13,7 +14,7 @@ pub fn slugify(text: &str) -> String {
         let mut piece = String::new();
         match latin(c) {
             Some(letters) => piece.push_str(letters),
-            // é → e and an accent, which is dropped
+            // decompose é into e and an accent, and drop the accent
             None => piece.extend(c.nfd().filter(char::is_ascii_alphanumeric)),
         }
         let gap = piece.is_empty() && !silent(c);
@@ -28,7 +29,7 @@ pub fn slugify(text: &str) -> String {
     slug.trim_end_matches('-').to_owned()
 }
 
-/// `slug` for the `n`th post that wants it: `news`, `news-2`, `news-3`.
+/// The slug for the `n`th post that wants it: `news`, `news-2`, `news-3`.
 #[must_use]
 pub fn numbered(slug: &str, n: u32) -> String {
     if n <= 1 {
@@ -39,12 +40,12 @@ pub fn numbered(slug: &str, n: u32) -> String {
     format!("{}{end}", slug[..room].trim_end_matches('-'))
 }
 
-/// Signs inside of words that stand for no sound: ь, ъ, apostrophes.
+/// Characters inside words that stand for no sound: ь, ъ, apostrophes.
 fn silent(c: char) -> bool {
     matches!(c, 'ь' | 'ъ' | '\'' | '’' | '\u{301}')
 }
 
-/// Cyrillic as passports and search engines write it.
+/// Transliterates Cyrillic and other letters as passports and search engines do.
 fn latin(c: char) -> Option<&'static str> {
     Some(match c {
         'а' => "a",
@@ -87,7 +88,7 @@ fn latin(c: char) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// R46: any title gives a readable address.
+    /// R46: any title gives a readable slug.
     #[test]
     fn titles_become_addresses() {
         let cases = [

@@ -1,14 +1,16 @@
 //! Writes a letter as it goes to a mail server (RFC 5322, MIME).
 //!
-//! The same input gives the same bytes, so that a letter that is sent again after a doubt is the same letter (F4).
+//! The same input gives the same bytes, so a letter that is sent again when in doubt is identical
+//! (F4).
 //!
-//! *Invariants* (F1–F5, F10–F12): lines end with CRLF and are at most 998 octets, at most 78 but for what cannot be
-//! folded; every header stands there once; no value begins a new header. The boundary contains `=_`, which neither
-//! quoted-printable nor base64 can, so it is never in the content.
+//! *Invariants* (F1–F5, F10–F12): lines end with CRLF and have at most 998 octets, at most 78
+//! unless they cannot be folded. Every header appears once, and no value can start a new header.
+//! The boundary contains `=_`, which occurs in neither quoted-printable nor base64, so it is never
+//! in the content.
 //!
-//! *Design notes*: our own writer, a few hundred lines less than a general one and faster, because it knows what a
-//! letter looks like here. What comes from people goes through [`one_line`] and then through one of three forms:
-//! plain, quoted, or encoded words.
+//! *Design notes*: this writer is a few hundred lines shorter than a general one and faster,
+//! because it knows what our letters look like. All user input passes [`one_line`] and is then
+//! written in one of three forms: plain, quoted, or as encoded words.
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,34 +20,34 @@ use crate::messages::template::one_line;
 use crate::platform::address::EmailAddress;
 use crate::platform::time::Moment;
 
-/// Where folding begins.
+/// Column after which lines are folded.
 const FOLD: usize = 76;
-/// Longest line without CRLF (RFC 5322 §2.1.1).
+/// Longest line in octets, without CRLF (RFC 5322 §2.1.1).
 const MAX_LINE: usize = 998;
 
-/// A person or a service: a name for people and an address.
+/// A sender or recipient: display name and address.
 #[derive(Debug, Clone, Copy)]
 pub struct Mailbox<'a> {
-    /// What is shown; may be empty.
+    /// The display name; may be empty.
     pub name: &'a str,
-    /// Where letters go.
+    /// The address.
     pub address: &'a EmailAddress,
 }
 
-/// What stands above a letter's content.
+/// What the headers of a letter are made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Headers<'a> {
-    /// Who writes.
+    /// The sender.
     pub from: Mailbox<'a>,
-    /// The one recipient.
+    /// The only recipient.
     pub to: Mailbox<'a>,
-    /// Where answers go, if not to `from`.
+    /// Where replies go, if not to `from`.
     pub reply_to: Option<Mailbox<'a>>,
-    /// The moment of the run, not of the attempt: the same on every retry.
+    /// The time of the run, not of the attempt, so it is the same on every retry.
     pub date: Moment,
     /// Without angle brackets; see [`message_id`](super::message_id).
     pub message_id: &'a str,
-    /// Of a mailing; `None` for letters of the service itself.
+    /// The headers of a mailing; `None` for letters of the service itself.
     pub list: Option<ListHeaders<'a>>,
 }
 
@@ -54,29 +56,31 @@ pub struct Headers<'a> {
 pub struct ListHeaders<'a> {
     /// The one-click link (RFC 8058).
     pub unsubscribe_url: &'a str,
-    /// Without angle brackets, a name under a domain of ours (RFC 2919); see [`list_id`](super::list_id).
+    /// Without angle brackets, a name under one of our domains (RFC 2919); see
+    /// [`list_id`](super::list_id).
     pub list_id: &'a str,
-    /// Four fields with colons; see [`feedback_id`](super::feedback_id).
+    /// Four fields separated by colons; see [`feedback_id`](super::feedback_id).
     pub feedback_id: &'a str,
 }
 
-/// A header cannot be written.
+/// A header could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
-    /// A value of ours is not what this header may hold; holds the header's name.
+    /// A value made by us is not valid in this header. Contains the header's name.
     #[error("the header {0} cannot hold its value")]
     Header(&'static str),
 }
 
-/// A part of a letter: how it travels, and what writes it.
+/// A part of a letter: its transfer encoding, and the function that writes it.
 pub(super) struct PartWriter<'a> {
     pub(super) encoding: Encoding,
-    /// About how long it will be.
+    /// Estimated length in bytes.
     pub(super) size: usize,
     pub(super) write: &'a dyn Fn(&mut Vec<u8>),
 }
 
-/// Writes a letter. Names, subject and bodies may be anything; what cannot be in a letter is left out of it.
+/// Writes a letter. Names, subject and bodies can be any text; characters that are not allowed in a
+/// letter are dropped. [`ComposeError`] if one of our own values is invalid.
 pub fn compose(rendered: &Rendered, headers: &Headers<'_>) -> Result<Vec<u8>, ComposeError> {
     let text = Encoding::choose(&rendered.text);
     let write_text = |out: &mut Vec<u8>| text.write(out, &rendered.text);
@@ -101,7 +105,7 @@ pub fn compose(rendered: &Rendered, headers: &Headers<'_>) -> Result<Vec<u8>, Co
     assemble(&rendered.subject, &text, html.as_ref(), headers)
 }
 
-/// Puts headers and parts together.
+/// Writes headers and parts.
 pub(super) fn assemble(
     subject: &str,
     text: &PartWriter<'_>,
@@ -181,7 +185,7 @@ fn write_headers(
     })
 }
 
-/// A dot-atom of the plainest kind.
+/// A dot-atom (RFC 5322 §3.2.3) of letters, digits, `-`, `_` and `+` only.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -196,7 +200,7 @@ fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A header of one word that cannot be folded, only begun on a line of its own.
+/// A header with a single word. It cannot be folded, only moved to a line of its own.
 fn write_token(
     out: &mut Vec<u8>,
     name: &'static str,
@@ -220,7 +224,7 @@ fn write_token(
     Ok(())
 }
 
-/// A header of free text: as it is and folded between words, or in encoded words.
+/// A header with free text: folded between words if it is plain ASCII, otherwise as encoded words.
 fn write_text(out: &mut Vec<u8>, name: &str, text: &str) {
     let text = one_line(text);
     push(out, name);
@@ -248,7 +252,7 @@ fn write_text(out: &mut Vec<u8>, name: &str, text: &str) {
     push(out, "\r\n");
 }
 
-/// A header of one mailbox: `name <address>`, or the address alone.
+/// A header with one mailbox: `name <address>`, or just the address.
 fn write_mailbox(out: &mut Vec<u8>, header: &str, mailbox: Mailbox<'_>) {
     let name = one_line(mailbox.name);
     let address = mailbox.address.as_str();
@@ -306,7 +310,8 @@ fn date(moment: Moment) -> String {
     wall.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// One per letter, the same on every retry; letters that are attached to each other have different ones.
+/// Derived from the Message-ID: the same on every retry, and different for letters nested in each
+/// other.
 fn boundary(message_id: &str) -> String {
     let hash = Sha256::digest(message_id.as_bytes());
     let mut boundary = String::with_capacity(34);

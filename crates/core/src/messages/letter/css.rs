@@ -1,16 +1,17 @@
-//! Styles into the elements, as mail clients want them, without harm to personal fields.
+//! Inlines style sheets, as mail clients need it, without damaging personal fields.
 //!
-//! An HTML parser would move `{% for %}` out of a table and escape the `<` of a condition. So every tag is swapped
-//! for something that a parser keeps where it is, a comment or a plain word, and put back afterwards. If a parser
-//! lost or moved one nevertheless, the HTML stays as it was written.
+//! An HTML parser would move `{% for %}` out of a table and escape the `<` in a condition. So every
+//! tag is replaced by something the parser leaves in place, a comment or a plain word, and restored
+//! afterwards. If the parser still lost or moved one, the HTML is used unchanged.
 
 use css_inline::CSSInliner;
 
 use crate::messages::template::scan::{Kind, Piece};
 
-/// HTML with its tags taken out.
+/// HTML with its template tags replaced by placeholders.
 pub(super) struct Protected<'s> {
-    /// The HTML; each tag is `word(number)` or a comment with it.
+    /// The HTML; each tag is replaced by a placeholder word with its number, in content inside a
+    /// comment.
     pub(super) html: String,
     tags: Vec<Tag<'s>>,
     prefix: String,
@@ -22,25 +23,25 @@ struct Tag<'s> {
     place: Place,
 }
 
-/// Where in HTML something stands.
+/// A syntactic position in HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Between elements.
     Content,
     /// Between `<` and `>`, outside quotes.
     Tag,
-    /// In a quoted attribute.
+    /// In a quoted attribute value; contains the quote.
     Quoted(u8),
     /// In a comment.
     Comment,
-    /// In an element without elements: style, script, title, textarea.
+    /// In an element whose content is raw text: style, script, title, textarea.
     Raw(&'static str),
 }
 
 const RAW: [&str; 4] = ["style", "script", "title", "textarea"];
 
 impl<'s> Protected<'s> {
-    /// Takes the tags out; comments of the template are dropped.
+    /// Replaces the template tags; template comments are dropped.
     pub(super) fn new(pieces: &[Piece<'s>]) -> Self {
         let mut prefix = "skc".to_owned();
         while pieces.iter().any(|piece| piece.source.contains(&prefix)) {
@@ -84,7 +85,7 @@ impl<'s> Protected<'s> {
         format!("{}{number}z", self.prefix)
     }
 
-    /// The first word in a text: where it begins, where it ends, its number.
+    /// The first placeholder in a text: its start, end and number.
     fn find(&self, text: &str) -> Option<(usize, usize, usize)> {
         let mut from = 0;
         loop {
@@ -99,7 +100,7 @@ impl<'s> Protected<'s> {
         }
     }
 
-    /// Puts the tags back into HTML or text that was made from [`Protected::html`].
+    /// Puts the tags back into HTML or text derived from [`Protected::html`].
     pub(super) fn restore(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -117,7 +118,7 @@ impl<'s> Protected<'s> {
         out
     }
 
-    /// Whether a text is nothing but conditions and loops.
+    /// Whether a text consists only of conditions and loops.
     pub(super) fn is_only_blocks(&self, text: &str) -> bool {
         let mut rest = text.trim();
         while let Some((0, end, number)) = self.find(rest)
@@ -128,13 +129,13 @@ impl<'s> Protected<'s> {
         rest.is_empty() && !text.trim().is_empty()
     }
 
-    /// Whether a text is one word and nothing else.
+    /// Whether a text is exactly one placeholder.
     pub(super) fn is_word(&self, text: &str) -> bool {
         self.find(text)
             .is_some_and(|(start, end, _)| start == 0 && end == text.len())
     }
 
-    /// Numbers of the words in a text, in their order.
+    /// The numbers of the placeholders in a text, in order.
     fn numbers(&self, text: &str) -> Vec<usize> {
         let mut rest = text;
         std::iter::from_fn(|| {
@@ -145,8 +146,8 @@ impl<'s> Protected<'s> {
         .collect()
     }
 
-    /// The same HTML with its style sheets in the elements, as far as mail clients need it; `None` when that cannot
-    /// be done without harm to a personal field.
+    /// The same HTML with its style sheets inlined, as far as mail clients need it. `None` if that
+    /// would damage a personal field, or if the HTML is too complex.
     pub(super) fn inlined(&self) -> Option<String> {
         let harmed = |tag: &Tag<'_>| {
             tag.kind == Kind::Block && matches!(tag.place, Place::Tag | Place::Raw("style"))
@@ -158,7 +159,7 @@ impl<'s> Protected<'s> {
             return None;
         }
         let html = implied_body_inside(self, inline(&self.html)?);
-        // values in style sheets end up in as many elements as the style fits
+        // values in style sheets are copied to every element the style applies to
         let in_style = |number: &usize| self.tags[*number].place == Place::Raw("style");
         let mut numbers = self.numbers(&html);
         numbers.retain(|number| !in_style(number));
@@ -167,7 +168,8 @@ impl<'s> Protected<'s> {
     }
 }
 
-/// The parser's tree is written by recursion as deep as the tree: on a stack that suffices for all that is modest.
+/// Serialising the parser's tree recurses as deep as the tree, so it runs on a stack large enough
+/// for everything [`is_modest`] accepts.
 fn inline(html: &str) -> Option<String> {
     const STACK: usize = 128 * 1024 * 1024;
     std::thread::scope(|scope| {
@@ -186,13 +188,13 @@ fn inline(html: &str) -> Option<String> {
     })
 }
 
-/// Whether HTML is such as people write, and not such as makes a parser build millions of elements: one that is not
-/// closed where it was opened (`<b>`) is opened again in each paragraph that follows.
+/// Whether HTML is simple enough to parse. Some input makes a parser build millions of elements: a
+/// formatting element that is not closed properly (`<b>`) is reopened in each following paragraph.
 fn is_modest(html: &str) -> bool {
     const MAX_TAGS: usize = 10_000;
     const MAX_ELEMENTS: usize = 1_000_000;
     const MAX_MATCHES: usize = 10_000_000;
-    /// Elements that are opened again.
+    /// Elements that are reopened (HTML standard, "formatting").
     const FORMATTING: [&str; 14] = [
         "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt",
         "u",
@@ -230,8 +232,8 @@ fn is_modest(html: &str) -> bool {
     rules * tags <= MAX_MATCHES
 }
 
-/// A parser adds `<tbody>` behind the comments that stand before the first row; a loop around rows must not repeat
-/// it. Only where the author wrote none.
+/// A parser adds `<tbody>` after the comments before the first row, so a loop around rows would
+/// repeat it. Moves it before them, unless the author wrote a `<tbody>`.
 fn implied_body_inside(protected: &Protected<'_>, html: String) -> String {
     const BODY: &str = "<tbody>";
     if protected.html.to_ascii_lowercase().contains("<tbody") {
@@ -241,7 +243,7 @@ fn implied_body_inside(protected: &Protected<'_>, html: String) -> String {
     let mut rest = &html[..];
     while let Some(at) = rest.find(BODY) {
         let (before, behind) = (&rest[..at], &rest[at + BODY.len()..]);
-        // comments of ours and blanks right before it
+        // placeholder comments and white space directly before it
         let mut kept = before;
         let mut first = before.len();
         loop {
@@ -265,7 +267,7 @@ fn implied_body_inside(protected: &Protected<'_>, html: String) -> String {
     out
 }
 
-/// Reads HTML from `from` on and tells where its end stands.
+/// Scans HTML from `from`, which is at `place`, and returns the position at its end.
 fn walk(html: &str, from: usize, place: Place) -> Place {
     let bytes = html.as_bytes();
     let (mut at, mut place) = (from, place);
@@ -307,7 +309,7 @@ fn walk(html: &str, from: usize, place: Place) -> Place {
     place
 }
 
-/// The place behind the tag that ends here, without its `>`.
+/// The position after the tag at the end of `html`, given without its `>`.
 fn behind_tag(html: &str) -> Place {
     let Some(open) = html.rfind('<') else {
         return Place::Content;

@@ -1,6 +1,7 @@
 //! Transfer encodings and encoded words (RFC 2045, RFC 2047).
 //!
-//! Written for speed, because every letter passes through here whole: runs of plain bytes are copied as runs.
+//! Optimised, because every byte of every letter passes through here: runs of plain bytes are
+//! copied as a whole.
 
 use std::borrow::Cow;
 
@@ -11,10 +12,10 @@ use crate::platform::control;
 
 /// Longest encoded line, without CRLF and without the `=` of a soft break.
 const MAX_LINE: usize = 75;
-/// Bytes in a line of base64: 76 characters.
+/// Bytes per line of base64, 76 characters when encoded.
 const BASE64_BYTES: usize = 57;
 
-/// How a body travels.
+/// A content transfer encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     QuotedPrintable,
@@ -22,10 +23,10 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The shorter one.
+    /// The encoding that gives the shorter result.
     pub(super) fn choose(text: &str) -> Self {
         let odd = text.bytes().filter(|b| !b.is_ascii() || *b == b'=').count();
-        // three bytes for one, against four for three and a CRLF for each line
+        // quoted-printable triples a byte; base64 adds 37 %, line ends included
         if 2 * odd > text.len() * 37 / 100 {
             Self::Base64
         } else {
@@ -40,8 +41,8 @@ impl Encoding {
         }
     }
 
-    /// Appends a body with CRLF at the end of its last line. Line ends become CRLF; other control characters than
-    /// tabs are dropped (F2), those of C1 too. No line begins with a dot.
+    /// Appends a body, ending with CRLF. Line ends become CRLF; C0 and C1 control characters other
+    /// than tab are dropped (F2). No line begins with a dot.
     pub(super) fn write(self, out: &mut Vec<u8>, text: &str) {
         let text = clean(text);
         match self {
@@ -51,12 +52,12 @@ impl Encoding {
     }
 }
 
-/// Without control characters that no letter may hold.
+/// Drops control characters that are not allowed in letters.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
-    // without an early exit: the compiler makes sixteen comparisons at once of it
+    // no early exit, so that the compiler can compare sixteen bytes at a time
     let c0 = bytes.iter().fold(false, |odd, b| odd | is_odd_control(*b));
-    // those of C1 are two bytes in UTF-8: 0xC2 and the character itself
+    // C1 characters are two bytes in UTF-8: 0xC2 and the character itself
     let pairs = bytes.iter().zip(bytes.iter().skip(1));
     let c1 = pairs.fold(false, |odd, (lead, b)| odd | is_c1(*lead, *b));
     if c0 || c1 {
@@ -68,7 +69,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 
 #[expect(
     clippy::needless_bitwise_bool,
-    reason = "without branches many bytes are compared at once"
+    reason = "branch-free code is vectorised by the compiler"
 )]
 const fn is_c1(lead: u8, byte: u8) -> bool {
     (lead == 0xc2) & (byte < 0xa0)
@@ -76,29 +77,29 @@ const fn is_c1(lead: u8, byte: u8) -> bool {
 
 #[expect(
     clippy::needless_bitwise_bool,
-    reason = "without branches many bytes are compared at once"
+    reason = "branch-free code is vectorised by the compiler"
 )]
 const fn is_odd_control(byte: u8) -> bool {
     (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r') | (byte == 0x7f)
 }
 
-/// The lines of a text, whatever ends them.
+/// The lines of a text; CRLF, LF and CR all end a line.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n')
         .map(|line| line.strip_suffix('\r').unwrap_or(line))
         .flat_map(|line| line.split('\r'))
 }
 
-/// Whether a byte stands for itself wherever it is in a line.
+/// Whether quoted-printable can leave a byte as it is anywhere in a line.
 #[expect(
     clippy::needless_bitwise_bool,
-    reason = "without branches many bytes are compared at once"
+    reason = "branch-free code is vectorised by the compiler"
 )]
 const fn is_plain(byte: u8) -> bool {
     (byte >= b' ') & (byte < 0x7f) & (byte != b'=') | (byte == b'\t')
 }
 
-/// How many plain bytes a line begins with.
+/// The number of plain bytes at the start of a line.
 fn plain_run(line: &[u8]) -> usize {
     let all_plain = |block: &[u8; 16]| block.iter().fold(true, |all, b| all & is_plain(*b));
     let blocks = line.as_chunks::<16>().0;
@@ -116,14 +117,14 @@ fn quoted_printable(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Without the end of the last line.
+/// The text without a final line end.
 pub(super) fn without_last_end(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-/// Appends a text that begins in `column` of a line, in quoted-printable; returns the column where it ends. A blank at
-/// the end is encoded: whether the line ends there is not known here.
+/// Appends text in quoted-printable, starting in `column` of the current line. Returns the column
+/// at its end. A space or tab at the end is encoded, because it may end the line.
 pub(super) fn quoted_printable_from(out: &mut Vec<u8>, mut column: usize, text: &str) -> usize {
     for (number, line) in lines(text).enumerate() {
         if number > 0 {
@@ -137,7 +138,7 @@ pub(super) fn quoted_printable_from(out: &mut Vec<u8>, mut column: usize, text: 
 
 fn quoted_printable_line(out: &mut Vec<u8>, mut column: usize, line: &[u8]) -> usize {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    // a blank at the end would be cut off on the way
+    // white space at the end of a line may be removed in transit
     let blank = matches!(line.last(), Some(b' ' | b'\t'));
     let (mut rest, last) = line.split_at(line.len() - usize::from(blank));
     loop {
@@ -152,7 +153,7 @@ fn quoted_printable_line(out: &mut Vec<u8>, mut column: usize, line: &[u8]) -> u
             None if blank => break,
             None => return column,
         };
-        // a dot at the begin of a line would be doubled on the way, byte for byte of all letters looked for
+        // encode a leading dot, so that SMTP need not search letters for dots to double
         let plain = is_plain(next) && !dot;
         if column + if plain { 1 } else { 3 } > MAX_LINE {
             out.extend_from_slice(b"=\r\n");
@@ -179,7 +180,7 @@ fn base64(out: &mut Vec<u8>, text: &str) {
     base64_lines(out, canonical(text).as_bytes());
 }
 
-/// With CRLF at the end of each line.
+/// Converts all line ends to CRLF.
 pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     if text.contains(['\r', '\n']) {
         Cow::Owned(lines(text).collect::<Vec<_>>().join("\r\n"))
@@ -188,12 +189,12 @@ pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Appends bytes as full lines of base64; padded if they are not a multiple of three.
+/// Appends bytes as complete lines of base64, padded if their number is not a multiple of three.
 pub(super) fn base64_lines(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut at = out.len();
     out.resize(at + bytes.len().div_ceil(BASE64_BYTES) * 78, 0);
     for line in bytes.chunks(BASE64_BYTES) {
-        // the room was made above, so this cannot fail
+        // the buffer was resized above, so this cannot fail
         at += STANDARD.encode_slice(line, &mut out[at..]).unwrap_or(0);
         out[at..at + 2].copy_from_slice(b"\r\n");
         at += 2;
@@ -201,8 +202,8 @@ pub(super) fn base64_lines(out: &mut Vec<u8>, bytes: &[u8]) {
     out.truncate(at);
 }
 
-/// Appends a text as encoded words, folded so that no line is longer than 76 (RFC 2047 §2). `column` is where the
-/// line stands.
+/// Appends text as encoded words, folded so that no line is longer than 76 (RFC 2047 §2). `column`
+/// is the current position in the line. Returns the new one.
 pub(super) fn encoded_words(out: &mut Vec<u8>, text: &str, mut column: usize) -> usize {
     const OPEN: &str = "=?utf-8?B?";
     let mut rest = text;
@@ -270,7 +271,8 @@ mod tests {
         );
     }
 
-    /// F2: control characters of C1 are dropped as those of C0 are, and nothing that begins with the same byte.
+    /// F2: C1 control characters are dropped like those of C0, and other characters with the same
+    /// first byte are kept.
     #[test]
     fn control_characters_are_dropped() {
         let odd: String = (0..0xa0_u32).filter_map(char::from_u32).collect();
@@ -284,7 +286,7 @@ mod tests {
         }
     }
 
-    /// F6: nothing is left to be doubled on the way.
+    /// F6: no line begins with a dot, so SMTP has nothing to double.
     #[test]
     fn no_line_begins_with_a_dot() {
         assert_eq!(quoted(".\n..a\nb."), "=2E\r\n=2E.a\r\nb.\r\n");
@@ -310,7 +312,8 @@ mod tests {
     }
 
     proptest! {
-        /// F1, F2, F6: no long line, no bare CR or LF, no control character, no dot first, and nothing of the text is lost.
+        /// F1, F2, F6: encoded bodies have no long lines, bare CR or LF, control characters or
+        /// leading dots, and decode to the original text.
         #[test]
         fn bodies_come_back(text in "([a-z =.]{0,90}|[.]{0,3}|\\PC{0,90}|[\r\n\t\u{0}\u{7f}я]{0,5}){0,12}", choice: bool) {
             let encoding = if choice { Encoding::Base64 } else { Encoding::QuotedPrintable };

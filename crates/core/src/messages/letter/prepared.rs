@@ -1,9 +1,9 @@
 //! Bodies that are encoded once and filled in for many people.
 //!
-//! What is the same for everybody is kept as the bytes that leave, and copied. A value changes the place in the line of
-//! everything behind it, so the line ends with the value: quoted-printable has soft line breaks for that, and lines of
-//! base64 may be short. In base64 three bytes become four characters, so what stands behind a value is kept in three
-//! forms, one for each number of bytes that the value leaves over.
+//! Text that is the same for everybody is kept encoded and copied. A value shifts everything after
+//! it, so the line ends after the value: quoted-printable has soft line breaks, and base64 lines
+//! may be short. Base64 encodes three bytes as four characters, so the text after a value is kept
+//! in three variants, one for each number of bytes the value may leave over.
 
 use super::encode::{
     Encoding, base64_lines, canonical, clean, quoted_printable_from, without_last_end,
@@ -12,10 +12,10 @@ use crate::messages::template::Part;
 use crate::messages::template::TemplateError;
 use crate::messages::template::spans::{Known, Span, Spans};
 
-/// Longest source that is kept encoded: it takes a multiple of its size.
+/// Longest source that is kept encoded, in bytes; it takes a multiple of that in memory.
 const MAX_SOURCE: usize = 300_000;
 
-/// A part of a letter that is nothing but text and values.
+/// A part of a letter without conditions and loops.
 #[derive(Debug)]
 pub(super) struct PreparedPart {
     pub(super) encoding: Encoding,
@@ -28,18 +28,19 @@ enum Piece {
     Value(usize),
     Quoted {
         bytes: Vec<u8>,
-        /// Where its last line ends.
+        /// The column at its end.
         column: usize,
     },
     Base64 {
         plain: Vec<u8>,
-        /// The lines without the first 0, 1 and 2 bytes, as far as they are full groups of three.
+        /// The encoded lines without the first 0, 1 and 2 bytes, up to the last complete group of
+        /// three.
         lines: [Vec<u8>; 3],
     },
 }
 
 impl PreparedPart {
-    /// Prepares a template that compiles; `None`: it is more than text and values, or too long.
+    /// Prepares a template that compiles. `None` if it has conditions or loops, or is too long.
     pub(super) fn of(part: Part, source: &str) -> Option<Self> {
         if source.len() > MAX_SOURCE {
             return None;
@@ -74,12 +75,12 @@ impl PreparedPart {
         })
     }
 
-    /// The values of one letter.
+    /// The values of one letter, by their numbers.
     pub(super) fn values(&self, known: &Known<'_>) -> Result<Vec<String>, TemplateError> {
         self.spans.values(known)
     }
 
-    /// About how long it will be.
+    /// Estimated length in bytes.
     pub(super) fn size(&self, values: &[String]) -> usize {
         let size = |piece: &Piece| match piece {
             Piece::Value(value) => values[*value].len() * 13 / 4 + 8,
@@ -89,7 +90,7 @@ impl PreparedPart {
         self.pieces.iter().map(size).sum::<usize>() + 8
     }
 
-    /// Appends it, encoded, with CRLF at the end.
+    /// Appends the encoded part, ending with CRLF.
     pub(super) fn write(&self, out: &mut Vec<u8>, values: &[String]) {
         match self.encoding {
             Encoding::QuotedPrintable => self.write_quoted(out, values),
@@ -116,7 +117,7 @@ impl PreparedPart {
     }
 
     fn write_base64(&self, out: &mut Vec<u8>, values: &[String]) {
-        // bytes that are no full group of three yet, in front of the next value
+        // bytes before the next value that are not yet a complete group of three
         let mut open = Vec::with_capacity(256);
         for piece in &self.pieces {
             match piece {
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
     use crate::messages::template::{Person, Template, Values};
 
-    /// What a reader sees of a body.
+    /// A body as a mail program decodes it.
     fn read(encoding: Encoding, body: &[u8]) -> String {
         let head = format!(
             "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {}\r\n\r\n",
@@ -213,7 +214,7 @@ mod tests {
         (part.encoding, body, whole)
     }
 
-    /// F1: the line ends behind a value, and only there.
+    /// F1: the line ends after a value, and only there.
     #[test]
     fn quoted_text_goes_on_in_a_line_of_its_own() {
         let (_, body, _) = prepared(
@@ -228,7 +229,8 @@ mod tests {
     }
 
     proptest! {
-        /// F1, F2, F6, R12: no long line, no dot first, no bare line end, and what is read is what the engine makes.
+        /// F1, F2, F6, R12: prepared bodies have no long lines, leading dots or bare line ends, and
+        /// read the same as those of the engine.
         #[test]
         fn prepared_bodies_read_the_same(
             parts in prop::collection::vec("[a-z. =]{0,100}|[\n\u{0}\t]{0,2}|\u{434}{0,90}|\\{\\{ name \\}\\}|\\{\\{ attributes[.]x \\}\\}", 0..9),

@@ -86,7 +86,7 @@ fn letter(rendered: &Rendered, from: &str, to: &str, reply_to: &str) -> Vec<u8> 
     letter
 }
 
-/// F1, F2, F4, F10, F11 of any letter of a mailing, as its bytes say it.
+/// Checks F1, F2, F4, F10 and F11 on the bytes of a letter of a mailing.
 fn assert_format(letter: &[u8]) {
     let text = std::str::from_utf8(letter).unwrap();
     assert!(text.is_ascii() && !text.contains('\0'));
@@ -96,7 +96,7 @@ fn assert_format(letter: &[u8]) {
         lines.iter().all(|line| !line.contains(['\r', '\n'])),
         "bare CR or LF"
     );
-    // only what is one word may be longer than wished
+    // only a single word may exceed the limit
     let folded = |line: &str| line.len() <= 78 || (line.len() <= 998 && !line.trim().contains(' '));
     assert!(lines.iter().all(|line| folded(line)), "{lines:?}");
     let end = lines.iter().position(|line| line.is_empty()).unwrap();
@@ -145,7 +145,7 @@ fn show(letter: &[u8]) -> String {
         .replace("\r\n", "\n")
 }
 
-/// R3, F1–F5, F10, F11: the letter as it goes out.
+/// R3, F1–F5, F10, F11: an English HTML letter as it is sent.
 #[test]
 fn html_letter_in_english() {
     let mut content = content(
@@ -160,7 +160,7 @@ fn html_letter_in_english() {
     insta::assert_snapshot!(show(&letter(&rendered, "The Shop, Inc.", "Ann Smith", "")));
 }
 
-/// R3: in Russian; long headers are folded between encoded words (F3).
+/// R3: a Russian letter; long headers are folded between encoded words (F3).
 #[test]
 fn html_letter_in_russian() {
     let content = content(
@@ -197,7 +197,7 @@ fn html_letter_in_russian() {
     );
 }
 
-/// A letter without HTML stays plain text.
+/// A message without HTML gives a plain text letter.
 #[test]
 fn text_letter() {
     let content = content("Hi", " ", "Dear {{ name }},\nnice to see you.");
@@ -206,7 +206,7 @@ fn text_letter() {
     insta::assert_snapshot!(show(&letter(&rendered, "", "", "")));
 }
 
-/// R30: letters of the service itself are no mailing.
+/// R30: letters of the service itself have no list headers.
 #[test]
 fn service_letter_has_no_list_headers() {
     let rendered = Rendered {
@@ -236,7 +236,7 @@ fn service_letter_has_no_list_headers() {
     );
 }
 
-/// F12: what is ours must be right, it is never mended silently.
+/// F12: an invalid value of ours is an error and never corrected silently.
 #[test]
 fn wrong_values_of_ours_are_errors() {
     let ann = address("ann@example.org");
@@ -329,7 +329,7 @@ fn wrong_values_of_ours_are_errors() {
     );
 }
 
-/// R3: every letter has a link to unsubscribe that its reader sees, once.
+/// R3: every letter has exactly one visible unsubscribe link.
 #[test]
 fn unsubscribe_link_is_added_where_the_author_placed_none() {
     for (html, text, in_html, in_text) in [
@@ -366,7 +366,7 @@ fn unsubscribe_link_is_added_where_the_author_placed_none() {
     );
 }
 
-/// R3: an author's condition or loop around the end of the body does not take the link away.
+/// R3: a condition or loop around the end of the body does not remove the link.
 #[test]
 fn the_link_stands_outside_of_conditions_and_loops() {
     for html in [
@@ -395,7 +395,7 @@ fn preview_text_is_hidden_at_the_top_and_escaped() {
     assert!(!letter.text.contains("1 < 2"));
 }
 
-/// R12: what a run keeps is the whole letter, only persons' values are missing.
+/// R12: a run keeps the complete letter, except for the personal values.
 #[test]
 fn styles_go_into_elements_and_fields_stay() {
     let style = "<style>p{color:red} .c{width:{{ attributes.w }}px} @media (max-width:9px){p{color:blue}}</style>";
@@ -451,7 +451,7 @@ fn styles_go_into_elements_and_fields_stay() {
     }
 }
 
-/// Where a parser would move a field, the HTML stays as it was written.
+/// HTML in which a parser would move a field is not changed.
 #[test]
 fn html_that_cannot_be_inlined_stays() {
     for html in [
@@ -487,7 +487,7 @@ fn numbered(n: usize, before: &str, behind: &str) -> String {
     each.concat()
 }
 
-/// Nobody's HTML exhausts the stack, the memory or the patience of the service.
+/// Malicious HTML cannot exhaust stack, memory or time.
 #[test]
 fn monstrous_html_is_left_as_it_is() {
     let style = "<style>p{color:red}</style>";
@@ -514,7 +514,7 @@ fn monstrous_html_is_left_as_it_is() {
     }
 }
 
-/// A condition that begins in a comment leaves no broken template.
+/// A condition that begins in a comment does not leave a broken template.
 #[test]
 fn text_of_torn_conditions_goes_without_them() {
     let text = frozen("<!-- {% if attributes.a %} --><p>x {{ name }}</p><!-- {% endif %} -->{% if 1 %}y{% endif %}").text;
@@ -523,7 +523,8 @@ fn text_of_torn_conditions_goes_without_them() {
     assert!(text.starts_with("x {{ name }}\n"), "{text}");
 }
 
-/// F5: text first, both in UTF-8, and a boundary that no content can have.
+/// F5: the text part comes first, both parts are UTF-8, and the boundary cannot occur in the
+/// content.
 #[test]
 fn parts_are_alternatives_and_text_is_first() {
     let evil = Rendered {

@@ -1,7 +1,7 @@
-//! The text part of a letter out of its HTML.
+//! Makes the text part of a letter from its HTML.
 //!
-//! Reads the HTML tag by tag, not as a tree: letters are laid out with tables, which in text are nothing but lines,
-//! and the tags of personal fields stay exactly where they stand between the words.
+//! The HTML is read as tokens, not as a tree: layout tables simply become lines, and personal
+//! fields stay exactly where they are between the words.
 
 use std::cell::RefCell;
 
@@ -14,16 +14,16 @@ use html5ever::tokenizer::{
 use super::css::Protected;
 use crate::messages::template::scan::Piece;
 
-/// Elements whose content nobody reads.
+/// Elements whose content is not shown.
 const SKIPPED: [&str; 7] = [
     "head", "style", "script", "title", "template", "svg", "noscript",
 ];
-/// Elements that stand on lines of their own.
+/// Elements that start a new line.
 const LINES: [&str; 16] = [
     "div", "tr", "li", "dt", "dd", "section", "article", "header", "footer", "main", "center",
     "address", "form", "tbody", "figure", "body",
 ];
-/// Elements with an empty line before and behind.
+/// Elements with an empty line before and after.
 const PARAGRAPHS: [&str; 14] = [
     "p",
     "h1",
@@ -43,7 +43,8 @@ const PARAGRAPHS: [&str; 14] = [
 /// Elements without an end tag.
 const VOID: [&str; 8] = ["br", "hr", "img", "input", "meta", "link", "wbr", "col"];
 
-/// Turns HTML into text. Links keep their address, pictures their description; personal fields stay fields.
+/// Converts HTML to text. Links keep their URL and pictures their alt text; personal fields stay
+/// fields.
 pub(super) fn from_html(pieces: &[Piece<'_>]) -> String {
     let protected = Protected::new(pieces);
     let input = BufferQueue::default();
@@ -59,7 +60,7 @@ pub(super) fn from_html(pieces: &[Piece<'_>]) -> String {
     protected.restore(&without_block_lines(&protected, state.out.trim_end()))
 }
 
-/// A condition or loop that has a line for itself leaves none in the letter.
+/// Keeps conditions and loops that are alone on a line from leaving empty lines in the letter.
 fn without_block_lines(protected: &Protected<'_>, text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut blank_before, mut drop_blank) = (true, false);
@@ -89,20 +90,20 @@ struct Reader<'p, 's> {
 #[derive(Default)]
 struct State {
     out: String,
-    /// A space is due before the next word.
+    /// A space is needed before the next word.
     space: bool,
-    /// The open link: its address and where its text begins.
+    /// The open link: its URL, and where its text begins in `out`.
     link: Option<(String, usize)>,
-    /// Open lists: the number of the next item, 0 where items have none.
+    /// Open lists: the number of the next item, or 0 for bulleted ones.
     lists: Vec<usize>,
-    /// The element that is left out, and how often it is open.
+    /// The skipped element, and how deep it is nested in itself.
     skipped: Option<(String, usize)>,
-    /// Depth of elements whose blanks count.
+    /// Nesting depth of elements that preserve white space.
     pre: usize,
 }
 
 impl State {
-    /// Ends the line, and leaves `blank` lines empty.
+    /// Ends the current line and leaves `blank` empty lines.
     fn line(&mut self, blank: usize) {
         self.space = false;
         if self.out.is_empty() {
@@ -136,7 +137,7 @@ impl State {
             self.out.push(' ');
         }
         self.space = false;
-        // a soft hyphen and what pads preview texts is nothing in text
+        // drop soft hyphens and the invisible padding of preview texts
         let invisible = |c: char| {
             matches!(
                 c,
@@ -215,7 +216,7 @@ impl State {
         }
     }
 
-    /// The address behind the text, unless the text is the address or the link leads nowhere.
+    /// Adds the URL after the link's text, unless the text is the URL or the link leads nowhere.
     fn end_link(&mut self) {
         let Some((href, from)) = self.link.take() else {
             return;

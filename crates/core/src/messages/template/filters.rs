@@ -1,7 +1,8 @@
-//! The filters and tests of personal fields: few, and none that can make much out of little.
+//! The filters and tests of personal fields: few, and none that can produce large output from small
+//! input.
 //!
-//! The engine's own are left out, because some of them fill memory (`format`), switch escaping off (`safe`) or leak
-//! how values are kept. Texts are cut at [`MAX_TEXT`] characters on their way through a filter.
+//! The engine's own are not used, because some can exhaust memory (`format`), disable escaping
+//! (`safe`) or expose how values are stored. Filters truncate texts to [`MAX_TEXT`] characters.
 
 use std::borrow::Cow;
 
@@ -11,12 +12,12 @@ use minijinja::{Environment, Error, ErrorKind};
 
 use super::values::shown;
 
-/// Longest text that a filter takes or makes, in characters.
+/// Longest text that a filter takes or produces, in characters.
 const MAX_TEXT: usize = 8_192;
-/// Longest list that a filter walks through.
+/// Longest list that a filter iterates over.
 const MAX_ITEMS: usize = 1_000;
 
-/// All filters.
+/// Names of all filters.
 pub(crate) const FILTERS: [&str; 17] = [
     "default",
     "upper",
@@ -37,7 +38,7 @@ pub(crate) const FILTERS: [&str; 17] = [
     "urlencode",
 ];
 
-/// All tests, for `is` and `is not`.
+/// Names of all tests, for `is` and `is not`.
 pub(crate) const TESTS: [&str; 8] = [
     "defined",
     "undefined",
@@ -49,7 +50,7 @@ pub(crate) const TESTS: [&str; 8] = [
     "even",
 ];
 
-/// Adds filters and tests to an empty environment.
+/// Adds all filters and tests to an empty environment.
 pub(crate) fn add_to(env: &mut Environment<'_>) {
     env.add_filter("default", default);
     env.add_filter("upper", |v: &Value| text(v).to_uppercase());
@@ -78,7 +79,7 @@ pub(crate) fn add_to(env: &mut Environment<'_>) {
     env.add_test("even", |v: &Value| v.as_i64().is_some_and(|n| n % 2 == 0));
 }
 
-/// A value as text, cut; what is missing is nothing.
+/// A value as truncated text; missing values are empty.
 fn text(value: &Value) -> Cow<'_, str> {
     if value.is_undefined() || value.is_none() {
         return Cow::Borrowed("");
@@ -89,7 +90,7 @@ fn text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// At most `n` characters.
+/// The first `n` characters.
 fn cut(text: &str, n: usize) -> &str {
     if text.len() <= n {
         return text;
@@ -107,7 +108,8 @@ fn is_empty(value: &Value) -> bool {
         || (value.as_str().is_none() && value.len() == Some(0))
 }
 
-/// Unlike in Jinja also for what is there but blank: an empty cell of an imported file is a missing value.
+/// Unlike Jinja's, also replaces blank values: an empty cell of an imported file is a missing
+/// value.
 fn default(value: &Value, other: Option<&Value>) -> Value {
     if is_empty(value) {
         other.cloned().unwrap_or_else(|| Value::from(""))
@@ -126,7 +128,7 @@ fn capitalize(text: &str) -> String {
         .collect()
 }
 
-/// A capital at the begin of each word; a hyphen begins one, an apostrophe does not.
+/// Capitalises each word; a hyphen starts a new word, an apostrophe does not.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
@@ -141,7 +143,8 @@ fn title(text: &str) -> String {
     out
 }
 
-/// At most `length` characters, with an ellipsis in place of the rest, cut between words where there is one.
+/// At most `length` characters, the last an ellipsis if text was cut, at a word boundary if
+/// possible.
 fn truncate(value: &Value, length: Option<usize>) -> String {
     let text = text(value);
     let length = length.unwrap_or(255).clamp(1, MAX_TEXT);
@@ -226,7 +229,7 @@ fn last(value: &Value) -> Result<Value, Error> {
         .unwrap_or(Value::UNDEFINED))
 }
 
-/// A number, also one that stands in text as in imported files: `1 234,5`.
+/// A number, or text that contains one as in imported files: `1 234,5`.
 fn number(value: &Value) -> Option<f64> {
     if value.is_number() {
         return f64::try_from(value.clone()).ok().filter(|n| n.is_finite());
@@ -249,7 +252,7 @@ fn round(value: &Value, digits: Option<i64>) -> Value {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a cast from a float saturates, which is what is wanted"
+    reason = "saturating is the intended behaviour of this cast"
 )]
 fn int(value: &Value) -> i64 {
     value
@@ -257,7 +260,8 @@ fn int(value: &Value) -> i64 {
         .unwrap_or_else(|| number(value).map_or(0, |n| n.trunc() as i64))
 }
 
-/// A date or date and time as text (`2027-01-31`, RFC 3339) in another form: `%d`, `%m`, `%Y`, `%y`, `%H`, `%M`, `%S`.
+/// Reformats a date or a date with time (`2027-01-31`, RFC 3339): `%d`, `%m`, `%Y`, `%y`, `%H`,
+/// `%M`, `%S`.
 fn date(value: &Value, format: Option<&Value>) -> String {
     let given = text(value);
     let Some(at) = date_time(given.trim()) else {

@@ -1,4 +1,4 @@
-//! The first name out of a full name, as far as it can be told.
+//! Guesses the first name in a full name.
 
 /// Endings of Russian patronymics.
 const PATRONYMICS: [&str; 10] = [
@@ -26,12 +26,14 @@ const FIRST_NAMES: [&str; 3] = ["яков", "иаков", "лев"];
 
 /// The name to greet somebody with.
 ///
-/// - «Иванов Иван Петрович», «Иван Петрович Иванов», «Иван Петрович» → `Иван`: the word before the patronymic.
-/// - «Кузнецова Ирина» → `Ирина`: the other one, when only the first of two words looks like a family name.
-/// - `Smith, Ann` → `Ann`: what stands behind the comma.
-/// - `Ann Smith`, `Ann` → `Ann`: else the first word.
+/// - «Иванов Иван Петрович», «Иван Петрович Иванов», «Иван Петрович» → `Иван`: the word before the
+///   patronymic.
+/// - «Кузнецова Ирина» → `Ирина`: the second of two words if only the first looks like a family
+///   name.
+/// - `Smith, Ann` → `Ann`: what follows the comma.
+/// - `Ann Smith`, `Ann` → `Ann`: otherwise the first word.
 ///
-/// It is a guess: who needs certainty keeps an attribute of its own.
+/// This is a guess. To be certain, store the name to use in an attribute.
 #[must_use]
 pub fn first_name(full: &str) -> &str {
     let full = match full.split_once(',') {
@@ -57,7 +59,7 @@ fn is_family_name(word: &str) -> bool {
     ends(word, &FAMILY_NAMES) && !FIRST_NAMES.contains(&word.to_lowercase().as_str())
 }
 
-/// Whether a word ends so and is more than its ending.
+/// Whether a word has one of these endings after a stem of at least two characters.
 fn ends(word: &str, endings: &[&str]) -> bool {
     let word = word.to_lowercase();
     endings.iter().any(|ending| {

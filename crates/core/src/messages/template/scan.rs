@@ -1,27 +1,27 @@
-//! Finds the tags in a template and refuses what the sandbox does not have.
+//! Finds the tags in a template and rejects everything the sandbox does not support.
 //!
-//! The template engine would run more than people may be given: assignments that double a string until memory is
-//! gone, `"x" * 100000000`, output that is not escaped. So the tags are read here first, word by word, and only a
-//! list of what is known to be harmless passes. A template that passes means the same to the engine: strings end
-//! where its strings end, and brackets that would carry a tag further are refused.
+//! The template engine can do more than users should be able to: assignments that double a string
+//! until memory runs out, `"x" * 100000000`, unescaped output. So tags are tokenised here first,
+//! and only an allow list passes. The engine reads an accepted template the same way: strings end
+//! at the same place, and brackets that would extend a tag are rejected.
 
 use super::TemplateError;
 use super::filters::{FILTERS, TESTS};
 
-/// Longest tag in bytes: bounds what one expression can build.
+/// Longest tag, in bytes; limits what one expression can build.
 const MAX_TAG: usize = 1_000;
 /// Deepest nesting of `if` and `for`.
 const MAX_DEPTH: usize = 8;
 /// Most tags in a template.
 const MAX_TAGS: usize = 5_000;
 
-/// Words that stand between values.
+/// Words that are operators, not names.
 const OPERATORS: [&str; 7] = ["and", "or", "not", "in", "is", "if", "else"];
 
-/// What a piece of a template is.
+/// The kind of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Stands in the letter as it is.
+    /// Copied to the letter unchanged.
     Text,
     /// `{{ … }}`
     Value,
@@ -31,17 +31,17 @@ pub(crate) enum Kind {
     Comment,
 }
 
-/// A piece of a template; all pieces in a row are the template.
+/// A piece of a template. All pieces in order make up the template.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Piece<'s> {
     pub(crate) kind: Kind,
-    /// With its delimiters.
+    /// Including its delimiters.
     pub(crate) source: &'s str,
-    /// Where it begins, from 1.
+    /// The line it begins in, from 1.
     pub(crate) line: usize,
 }
 
-/// A word of a tag.
+/// A token of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word<'s> {
     Name(&'s str),
@@ -50,18 +50,18 @@ pub(super) enum Word<'s> {
     Sign(char),
 }
 
-/// A name used in a tag that is neither attribute, filter nor test.
+/// A name used in a tag, other than an attribute, filter or test.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use<'s> {
     pub(crate) name: &'s str,
-    /// The number of the piece.
+    /// Index of the piece.
     pub(crate) piece: usize,
     pub(crate) line: usize,
-    /// Outside of all conditions and loops.
+    /// Whether it is outside of all conditions and loops.
     pub(crate) always: bool,
 }
 
-/// Cuts a template into pieces.
+/// Splits a template into pieces.
 pub(crate) fn pieces(source: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
     let mut pieces = Vec::new();
     let (mut rest, mut line) = (source, 1);
@@ -100,7 +100,7 @@ fn lines(text: &str) -> usize {
     text.bytes().filter(|b| *b == b'\n').count()
 }
 
-/// Where the next tag begins, or the length of the text if none does.
+/// Where the next tag begins, or the length of the text if there is none.
 fn next_tag(text: &str) -> (usize, Kind) {
     let bytes = text.as_bytes();
     let mut from = 0;
@@ -116,7 +116,7 @@ fn next_tag(text: &str) -> (usize, Kind) {
     (text.len(), Kind::Text)
 }
 
-/// Where the delimiter that ends a tag begins; strings may contain it.
+/// Where the closing delimiter of a tag begins; delimiters in strings are skipped.
 fn tag_end(tag: &str, close: &str) -> Option<usize> {
     let bytes = tag.as_bytes();
     let mut at = 2;
@@ -130,7 +130,7 @@ fn tag_end(tag: &str, close: &str) -> Option<usize> {
     None
 }
 
-/// The place behind a string's closing quote.
+/// The position after a string's closing quote.
 fn string_end(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
     let mut at = start + 1;
     while at < bytes.len() {
@@ -143,7 +143,7 @@ fn string_end(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
     None
 }
 
-/// How many conditions and loops are still open at the end of a part of a template.
+/// The number of conditions and loops still open at the end of a part of a template.
 pub(crate) fn open_blocks(part: &str) -> Result<usize, TemplateError> {
     let mut depth = 0_usize;
     for piece in pieces(part)? {
@@ -154,7 +154,7 @@ pub(crate) fn open_blocks(part: &str) -> Result<usize, TemplateError> {
     Ok(depth)
 }
 
-/// The word that a block begins with; empty if it begins with none.
+/// The keyword a block begins with, or an empty string.
 fn keyword<'s>(words: &[Word<'s>]) -> &'s str {
     match words.first() {
         Some(Word::Name(name)) => name,
@@ -170,7 +170,7 @@ fn depth_after(depth: usize, keyword: &str) -> usize {
     }
 }
 
-/// Refuses what the sandbox does not have, and tells which names are used.
+/// Rejects what the sandbox does not support, and returns the names used.
 pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateError> {
     let mut uses = Vec::new();
     let (mut depth, mut tags) = (0_usize, 0_usize);
@@ -224,7 +224,7 @@ fn check_expression(piece: &Piece<'_>, words: &[Word<'_>]) -> Result<(), Templat
             Word::Sign(sign @ ('*' | '{' | '}')) => {
                 return fail("template_operator", sign.encode_utf8(&mut [0; 4]));
             }
-            // what stands in brackets and what a text is, is no function
+            // brackets and literals cannot be called
             Word::Sign(')' | ']') | Word::Text(_) if called => {
                 return fail("template_function", "(");
             }
@@ -265,7 +265,7 @@ fn names<'s>(words: &[Word<'s>]) -> impl Iterator<Item = &'s str> {
     })
 }
 
-/// The words between the delimiters of a tag.
+/// The tokens between the delimiters of a tag.
 pub(super) fn words<'s>(piece: &Piece<'s>) -> Result<Vec<Word<'s>>, TemplateError> {
     let inner = &piece.source[2..piece.source.len() - 2];
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);

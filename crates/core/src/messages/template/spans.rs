@@ -1,11 +1,12 @@
-//! Templates that are nothing but text and values: cut up once, so that a letter is made of ready pieces.
+//! Templates without conditions and loops, split once so that letters are put together from ready
+//! pieces.
 //!
-//! Most letters are like that. What stands between the values is the same for everybody and can be encoded once; of the
-//! values each is made once for a letter, however often it stands there. Templates with conditions, loops or white
-//! space control go through the engine as a whole.
+//! Most letters are like that. The text between values is the same for everybody and can be encoded
+//! once, and each value is computed once per letter, however often it is used. Templates with
+//! conditions, loops or white space control are rendered by the engine as a whole.
 //!
-//! *Invariants*: a letter reads the same as one from [`Template::render`]. Plain fields are looked up here without the
-//! engine; whatever is not as simple as that is a template of its own.
+//! *Invariants*: the result is the same as that of [`Template::render`]. Plain fields are looked up
+//! here without the engine; any other expression is compiled as a small template.
 
 use std::cell::OnceCell;
 
@@ -18,13 +19,13 @@ use super::{Part, Template, TemplateError, escape_html, first_name, one_line};
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// The same for everybody.
+    /// Text that is the same for everybody.
     Text(String),
     /// The value with this number.
     Value(usize),
 }
 
-/// See the module.
+/// A split template: texts and numbered values in order.
 #[derive(Debug)]
 pub(crate) struct Spans {
     pub(crate) list: Vec<Span>,
@@ -32,11 +33,11 @@ pub(crate) struct Spans {
     part: Part,
 }
 
-/// A value of a letter.
+/// One value of a template.
 #[derive(Debug)]
 struct Slot {
     source: String,
-    /// The value, when it is nothing but a field.
+    /// Set if the value is a plain field.
     field: Option<Field>,
     template: Template,
 }
@@ -57,12 +58,12 @@ enum Key {
     Attribute(String),
 }
 
-/// One person's values, as far as they were needed.
+/// One person's values; those for the engine are made only if needed.
 #[derive(Debug)]
 pub(crate) struct Known<'a> {
     person: &'a Person<'a>,
     unsubscribe_url: &'a str,
-    /// Attributes are so few and short that none is left out.
+    /// The attributes are single values and short enough that none is left out.
     few: bool,
     values: OnceCell<Values>,
 }
@@ -82,7 +83,7 @@ impl<'a> Known<'a> {
             .get_or_init(|| Values::new(self.person, self.unsubscribe_url))
     }
 
-    /// A field that is text; `None`: it is something else.
+    /// The text of a field; `None` if it is not text.
     fn text(&self, key: &Key) -> Option<&str> {
         Some(match key {
             Key::Name => self.person.name,
@@ -100,11 +101,11 @@ impl<'a> Known<'a> {
 }
 
 impl Spans {
-    /// Cuts a template up that compiles; `None`: it is more than text and values.
+    /// Splits a template that compiles. `None` if it has conditions, loops or white space control.
     pub(crate) fn of(part: Part, source: &str) -> Option<Self> {
         let mut spans = Vec::new();
         let mut slots: Vec<Slot> = Vec::new();
-        // a line is made one of as a whole
+        // the line is normalised as a whole later
         let slot_part = match part {
             Part::Html => Part::Html,
             Part::Subject | Part::PreviewText | Part::Text => Part::Text,
@@ -139,7 +140,7 @@ impl Spans {
         })
     }
 
-    /// The values of one letter, in the order of their numbers.
+    /// The values of one letter, by their numbers.
     pub(crate) fn values(&self, known: &Known<'_>) -> Result<Vec<String>, TemplateError> {
         let values = self.slots.iter().map(|slot| slot.value(self.part, known));
         let values: Vec<String> = values.collect::<Result<_, _>>()?;
@@ -154,7 +155,7 @@ impl Spans {
         Ok(values)
     }
 
-    /// All of it as one line.
+    /// The complete result as one line.
     pub(crate) fn line(&self, known: &Known<'_>) -> Result<String, TemplateError> {
         let values = self.values(known)?;
         let text: String = self
@@ -192,7 +193,7 @@ impl Slot {
     }
 }
 
-/// Whether a tag takes white space away beside it.
+/// Whether a tag strips the white space around it.
 fn controls_space(piece: &Piece<'_>) -> bool {
     let inner = piece
         .source
@@ -237,7 +238,7 @@ fn field(piece: &Piece<'_>) -> Option<Field> {
     Some(Field { key, other })
 }
 
-/// The text between quotes, if nothing in it is escaped.
+/// The text between quotes, if it contains no escapes.
 fn unquoted(text: &str) -> Option<String> {
     let inner = text.get(1..text.len().checked_sub(1)?)?;
     (!inner.contains('\\')).then(|| inner.to_owned())
@@ -267,7 +268,7 @@ mod tests {
         )
     }
 
-    /// R12: a template in pieces reads the same as the engine makes it.
+    /// R12: a split template gives the same result as the engine.
     #[test]
     fn spans_are_what_the_engine_makes() {
         let attributes = json!({"city": "Tver & <Co>", "n": 7.5, "list": ["a", 1], "blank": " ", "null": null, "two words": "x"});
@@ -306,7 +307,7 @@ mod tests {
         }
     }
 
-    /// R12: a value that would make the letter too long is refused, as by the engine.
+    /// R12: a value that makes the letter too long is rejected, as by the engine.
     #[test]
     fn length_is_bounded() {
         let name = "n".repeat(50_000);
@@ -322,7 +323,7 @@ mod tests {
     }
 
     proptest! {
-        /// F13: whatever the values are, they read the same as the engine makes them.
+        /// F13: any values give the same result as the engine.
         #[test]
         fn values_are_what_the_engine_makes(name in "\\PC{0,30}", city in "\\PC{0,30}|[<>&\"' \n]{0,9}") {
             let attributes = json!({"city": city}).as_object().unwrap().clone();

@@ -164,7 +164,7 @@ fn values_are_escaped_per_part() {
     }
 }
 
-/// F12: a value never makes a second line of a subject.
+/// F12: a value never adds a second line to a subject.
 #[test]
 fn subject_is_one_line() {
     let subject = render(
@@ -333,7 +333,7 @@ proptest! {
         }
     }
 
-    /// F13: no value gets a tag into the HTML part, whatever filters it goes through.
+    /// F13: no value can add a tag to the HTML part, with any filter.
     #[test]
     fn no_value_makes_html(value in "\\PC{0,40}", filter in proptest::sample::select(filters::FILTERS.to_vec())) {
         let arguments = match filter {

@@ -1,4 +1,4 @@
-//! The values of one person for the templates of his letter.
+//! The values of one person for the templates of their letter.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use serde_json::{Map, Value as Json};
 
 use super::first_name;
 
-/// Most bytes of all attributes of a person together; what is more is left out.
+/// Most bytes of all attributes of a person together; the rest is left out.
 const MAX_ATTRIBUTES: usize = 65_536;
-/// Deepest nesting of attributes; what is deeper is left out.
+/// Deepest nesting of attributes; deeper ones are left out.
 const MAX_DEPTH: usize = 8;
 
-/// Whom a letter is for.
+/// The recipient of a letter.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
-    /// His address.
+    /// The e-mail address.
     pub email: &'a str,
-    /// His full name; may be empty.
+    /// The full name; may be empty.
     pub name: &'a str,
-    /// What else is known of him.
+    /// Custom attributes.
     pub attributes: &'a Map<String, Json>,
 }
 
-/// The values of one person, made once and used for all parts of his letter.
+/// The values of one person, computed once and used for all parts of their letter.
 #[derive(Debug, Clone)]
 pub struct Values(Value);
 
 impl Values {
-    /// Takes over a person's values.
+    /// Converts a person's data to template values.
     #[must_use]
     pub fn new(person: &Person<'_>, unsubscribe_url: &str) -> Self {
         let mut budget = MAX_ATTRIBUTES;
@@ -46,7 +46,7 @@ impl Values {
     }
 }
 
-/// The names that a template sees.
+/// The object of all names a template sees.
 #[derive(Debug)]
 struct Names {
     email: Value,
@@ -73,7 +73,7 @@ impl Object for Names {
     }
 }
 
-/// A JSON object; few entries, so a list is the fastest map.
+/// A JSON object. Most have few entries, so a list is the fastest map.
 #[derive(Debug)]
 struct Fields(Vec<(String, Value)>);
 
@@ -92,7 +92,7 @@ impl Object for Fields {
     }
 }
 
-/// Whether all attributes are single values, and so short that none is left out.
+/// Whether all attributes are single values and short enough that none is left out.
 pub(super) fn are_few(attributes: &Map<String, Json>) -> bool {
     let size = |value: &Json| match value {
         Json::Array(_) | Json::Object(_) => None,
@@ -143,7 +143,8 @@ fn json(value: &Json, depth: usize, budget: &mut usize) -> Value {
     }
 }
 
-/// A value that is no text, as people read it: lists with commas, whole numbers without a fraction.
+/// A value other than text, formatted for people: lists with commas, whole numbers without a
+/// fraction.
 pub(super) fn shown(value: &Value) -> String {
     match value.kind() {
         ValueKind::Bool => value.is_true().to_string(),

@@ -1,4 +1,4 @@
-//! What only administrators and the operator do: roles, and accounts as a whole.
+//! What only administrators and the operator can do: change roles and whole accounts.
 
 use serde_json::json;
 
@@ -13,12 +13,12 @@ use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
 
-/// A moderator who may also change roles.
+/// Proof that somebody may change roles and accounts.
 #[derive(Debug, Clone)]
 pub struct Administrator(Moderator);
 
 impl Moderator {
-    /// The same person with the rights of an administrator; `None`: it is none.
+    /// This moderator as an administrator; `None` if they are only a manager.
     #[must_use]
     pub fn administrator(&self) -> Option<Administrator> {
         self.admin.then(|| Administrator(self.clone()))
@@ -26,24 +26,25 @@ impl Moderator {
 }
 
 impl Administrator {
-    /// The operator, by a command.
+    /// The operator, on the command line.
     #[must_use]
     pub fn command() -> Self {
         Self(Moderator::command())
     }
 
-    /// Who stands in the audit log.
+    /// The name and id for the audit log.
     #[must_use]
     pub fn actor(&self) -> Actor<'_> {
         self.0.actor()
     }
 
-    /// Gives an account another role. Returns whether anything changed.
+    /// Changes an account's role. Returns whether anything changed, or `None` if there is no such
+    /// account.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when it is the last administrator who can log in, and when the new role could not stop the
-    /// mailings that the account has under way.
+    /// [`Error::Invalid`] for the last administrator who can log in, and if the account has running
+    /// or paused mailings that the new role could not stop.
     pub async fn set_role(
         &self,
         tx: &mut Tx,
@@ -94,14 +95,15 @@ impl Administrator {
         Ok(Some(true))
     }
 
-    /// Adds the entry that an account was made by somebody else than its user.
+    /// Adds an audit entry saying that somebody else created this account.
     pub async fn record_created(&self, tx: &mut Tx, user: &User, now: Moment) -> Result<(), Error> {
         let details = json!({"role": user.role, "verified": user.verified_at.is_some()});
         self.record(tx, AuditKind::UserCreated, user, "", details, now)
             .await
     }
 
-    /// Takes an address as verified without a letter. Returns whether anything changed.
+    /// Marks an address as verified without a confirmation letter. Returns whether anything
+    /// changed, or `None` if there is no such account.
     pub async fn verify(
         &self,
         tx: &mut Tx,
@@ -126,11 +128,12 @@ impl Administrator {
         Ok(Some(changed > 0))
     }
 
-    /// Turns the second factor of somebody off who lost it. Returns whether anything changed.
+    /// Removes the second factor of a user who lost it. Returns the account and whether anything
+    /// changed, or `None` if there is no such account.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a reason that is too long.
+    /// [`Error::Invalid`] if the reason is too long.
     pub async fn remove_second_factor(
         &self,
         tx: &mut Tx,
@@ -150,7 +153,7 @@ impl Administrator {
         Ok(Some((user, changed)))
     }
 
-    /// Sets a password for somebody: all browsers are logged out.
+    /// Sets a user's password and ends all their sessions.
     pub async fn set_password(
         &self,
         tx: &mut Tx,
@@ -184,8 +187,8 @@ impl Administrator {
     }
 }
 
-/// Keeps the administrators as they are until the end of the transaction, so that two of them cannot each take the
-/// other's role away.
+/// Locks the administrators' rows until the end of the transaction, so that two administrators
+/// cannot take each other's role away concurrently.
 pub(crate) async fn lock_administrators(tx: &mut Tx) -> Result<(), Error> {
     if let Tx::Postgres(tx) = tx {
         sqlx::query("SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE")
@@ -195,7 +198,7 @@ pub(crate) async fn lock_administrators(tx: &mut Tx) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells whether nobody else could administrate. Call [`lock_administrators`] before.
+/// Whether no other account could administrate. Call [`lock_administrators`] first.
 pub(crate) async fn is_last_administrator(tx: &mut Tx, id: UserId) -> Result<bool, Error> {
     let others: i64 = on_db!(tx, conn => sqlx::query_scalar(
         "SELECT count(*) FROM users

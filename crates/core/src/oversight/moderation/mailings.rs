@@ -1,4 +1,4 @@
-//! All mailings, whosever they are, to be looked at.
+//! Read access to the mailings of all users.
 
 use super::Moderator;
 use crate::accounts::user::User;
@@ -10,34 +10,34 @@ use crate::platform::page::containing;
 use crate::platform::time::Moment;
 use crate::sending::mailing::{Mailing, MailingSummary, Status, mailing_columns};
 
-/// Which mailings. The default is all of them.
+/// Which mailings to list. The default is all of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SeenFilter<'a> {
-    /// A part of the title or of the owner's address, in any case; empty: any.
+    /// A part of the title or of the owner's address, case-insensitive; empty for all.
     pub search: &'a str,
-    /// Only of this owner.
+    /// Only mailings of this owner.
     pub owner: Option<UserId>,
-    /// Only in this state.
+    /// Only mailings in this state.
     pub state: Option<SeenState>,
-    /// Started, or made when they were never started, from this moment on.
+    /// Only mailings started at or after this time, or created if they were never started.
     pub from: Option<Moment>,
-    /// Started or made before this moment.
+    /// Only mailings started, or else created, before this time.
     pub to: Option<Moment>,
-    /// The page begins after this one, in the order newest first; `None`: the first page.
+    /// Cursor: the page begins after this mailing, newest first; `None` for the first page.
     pub after: Option<MailingId>,
 }
 
-/// A state that mailings are looked for by.
+/// A state to filter mailings by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeenState {
-    /// Switched on, with this status.
+    /// Not disabled, with this status.
     Is(Status),
-    /// Switched off by a manager.
+    /// Disabled by a moderator.
     Disabled,
 }
 
 impl SeenState {
-    /// The word in addresses.
+    /// The value in URLs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,29 +58,29 @@ impl std::str::FromStr for SeenState {
     }
 }
 
-/// A mailing with its owner.
+/// A mailing with its owner, for lists.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SeenMailing {
-    /// The mailing and its numbers.
+    /// The mailing and its counters.
     #[sqlx(flatten)]
     pub summary: MailingSummary,
-    /// The owner's address.
+    /// The owner's e-mail address.
     pub owner_email: String,
-    /// When the owner was blocked; `None`: not.
+    /// When the owner was blocked; `None` if they are not.
     pub owner_blocked_at: Option<Moment>,
 }
 
 /// What a mailing sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Letter {
-    /// As its latest run froze it.
+    /// The message as frozen by the latest run.
     Frozen(Frozen),
-    /// As its message stands; there was no run yet.
+    /// The current message, if there was no run yet.
     Content(Content),
 }
 
 impl Moderator {
-    /// What a mailing sent last, or would send; `None`: it has no message yet.
+    /// The letter a mailing sent last or would send; `None` if it has no message yet.
     pub async fn letter(&self, tx: &mut Tx, mailing: &Mailing) -> Result<Option<Letter>, Error> {
         let frozen: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT subject, html, text
@@ -147,7 +147,7 @@ impl Moderator {
         .await)?)
     }
 
-    /// A mailing, with its owner.
+    /// A mailing and its owner, or `None`.
     pub async fn mailing(
         &self,
         tx: &mut Tx,

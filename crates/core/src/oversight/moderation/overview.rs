@@ -1,4 +1,4 @@
-//! What a moderator sees first: how much everybody sends, what comes, and what needs a look.
+//! The moderators' start page: volume, upcoming mailings, and what needs attention.
 
 use super::Moderator;
 use crate::oversight::dashboard::{Attention, BACK, Past, Upcoming, Whose, attention, past};
@@ -7,65 +7,65 @@ use crate::platform::error::Error;
 use crate::platform::ids::UserId;
 use crate::platform::time::Moment;
 
-/// Most mailings that begin next.
+/// Most upcoming mailings shown.
 const NEXT: i64 = 10;
-/// Most users who sent the most.
+/// Most senders shown.
 const SENDERS: i64 = 10;
 
-/// The service in the last weeks and the next ones.
+/// Recent and upcoming activity of the whole service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceOverview {
-    /// Accounts that can log in.
+    /// Accounts that are verified and not blocked.
     pub users: i64,
-    /// Mailings that run: started, not paused and not switched off.
+    /// Mailings that are running and not disabled.
     pub running: i64,
-    /// What became of the runs that began since [`BACK`].
+    /// Results of the runs that began within [`BACK`].
     pub past: Vec<Past>,
-    /// The mailings that begin next.
+    /// The mailings that begin next, soonest first.
     pub next: Vec<SeenNext>,
-    /// What needs attention.
+    /// What needs attention, most urgent first.
     pub attention: Vec<Attention>,
-    /// Who sent the most since [`BACK`], and what came of it.
+    /// The users with most letters within [`BACK`], in descending order.
     pub senders: Vec<SeenSender>,
 }
 
-/// A mailing that begins, and whose it is.
+/// An upcoming mailing and its owner.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SeenNext {
-    /// When what begins.
+    /// Which mailing begins, and when.
     #[sqlx(flatten)]
     pub upcoming: Upcoming,
-    /// Whose.
+    /// The mailing's owner.
     pub owner_id: UserId,
-    /// His address.
+    /// The owner's e-mail address.
     pub owner_email: String,
 }
 
-/// How much a user sent lately, and how it was received.
+/// A user's recent volume and its results.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SeenSender {
-    /// The user.
+    /// The user's id.
     pub id: UserId,
-    /// His address.
+    /// The user's e-mail address.
     pub email: String,
-    /// He is blocked since.
+    /// When the user was blocked; `None` if they are not.
     pub blocked_at: Option<Moment>,
-    /// Runs.
+    /// Number of runs.
     pub runs: i64,
-    /// Letters in them.
+    /// Letters in these runs.
     pub planned: i64,
-    /// Letters accepted.
+    /// Letters accepted by the mail server.
     pub sent: i64,
-    /// Letters refused for good.
+    /// Letters that failed permanently.
     pub failed: i64,
-    /// Addresses that unsubscribed in this time.
+    /// Addresses that unsubscribed in this period.
     pub unsubscribed: i64,
-    /// Addresses that complained in this time.
+    /// Addresses that complained in this period.
     pub complained: i64,
 }
 
 impl Moderator {
-    /// The service as it is at `now`.
+    /// Loads the overview at the time `now`.
     pub async fn overview(&self, tx: &mut Tx, now: Moment) -> Result<ServiceOverview, Error> {
         let since = now - BACK;
         let (users, running): (i64, i64) = on_db!(tx, conn => sqlx::query_as(

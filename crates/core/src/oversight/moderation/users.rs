@@ -1,4 +1,4 @@
-//! All accounts, to be looked at.
+//! Read access to all accounts.
 
 use super::Moderator;
 use crate::accounts::user::{Role, User};
@@ -8,36 +8,36 @@ use crate::platform::ids::UserId;
 use crate::platform::page::literally;
 use crate::platform::time::Moment;
 
-/// Which accounts. The default is all of them.
+/// Which accounts to list. The default is all of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UserFilter<'a> {
-    /// A part of the address or the name; empty: any.
+    /// A part of the address or the name; empty for all.
     pub search: &'a str,
-    /// Only in this state.
+    /// Only accounts in this state.
     pub state: Option<UserState>,
-    /// Only with this role.
+    /// Only accounts with this role.
     pub role: Option<Role>,
-    /// The page begins after this one, in the order newest first; `None`: the first page.
+    /// Cursor: the page begins after this account, newest first; `None` for the first page.
     pub after: Option<UserId>,
 }
 
-/// What an account can do at present.
+/// The state of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserState {
-    /// Everything its role allows.
+    /// Can do everything its role allows.
     Active,
-    /// Its address is not verified.
+    /// The address is not verified yet.
     Unverified,
-    /// Nothing: it is blocked.
+    /// Blocked: can do nothing.
     Blocked,
 }
 
 impl UserState {
-    /// All of them.
+    /// All states, in the order of the filter.
     pub const ALL: [Self; 3] = [Self::Active, Self::Unverified, Self::Blocked];
 
-    /// The state of an account.
+    /// An account's state; a block takes precedence.
     #[must_use]
     pub const fn of(user: &User) -> Self {
         if user.blocked_at.is_some() {
@@ -49,7 +49,7 @@ impl UserState {
         }
     }
 
-    /// The word in addresses and commands.
+    /// The value in URLs and commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,42 +69,42 @@ impl std::str::FromStr for UserState {
     }
 }
 
-/// An account with what a list shows of it.
+/// An account as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SeenUser {
-    /// The account.
+    /// The account itself.
     #[sqlx(flatten)]
     pub user: User,
-    /// Why it is blocked.
+    /// Why it is blocked, if it is.
     pub blocked_reason: Option<String>,
-    /// When it was last there.
+    /// When the user was last active.
     pub seen_at: Option<Moment>,
-    /// Its mailings.
+    /// Number of mailings.
     pub mailings: i64,
-    /// Letters of it that mail servers accepted.
+    /// Letters accepted by mail servers.
     pub sent: i64,
-    /// Letters of it that were refused for good.
+    /// Letters that failed permanently.
     pub failed: i64,
 }
 
-/// How much an account has and sends.
+/// How much data an account has and how much it sends.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Volume {
-    /// Recipients.
+    /// Number of recipients.
     pub recipients: i64,
-    /// Lists.
+    /// Number of lists.
     pub lists: i64,
-    /// Messages.
+    /// Number of messages.
     pub messages: i64,
-    /// Letters accepted in runs that began in the last thirty days.
+    /// Letters accepted in runs of the last 30 days.
     pub sent_lately: i64,
-    /// Recipients who unsubscribed.
+    /// Addresses that unsubscribed.
     pub unsubscribed: i64,
-    /// Recipients who complained.
+    /// Addresses that complained.
     pub complained: i64,
 }
 
-/// Days that count as lately.
+/// The period of [`Volume::sent_lately`].
 const LATELY: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
 impl Moderator {
@@ -116,7 +116,8 @@ impl Moderator {
         limit: i64,
     ) -> Result<Vec<SeenUser>, Error> {
         let search = literally(filter.search.trim());
-        // SQLite knows the case of Latin letters only: a name is looked for as it is typed, and as names are written.
+        // SQLite folds the case of ASCII letters only, so also search for the name as typed and
+        // with a capital first letter
         let mut letters = search.chars();
         let name: String = match letters.next() {
             Some(first) => first.to_uppercase().chain(letters).collect(),
@@ -153,7 +154,7 @@ impl Moderator {
         .await)?)
     }
 
-    /// One account.
+    /// One account, or `None`.
     pub async fn user(&self, tx: &mut Tx, id: UserId) -> Result<Option<SeenUser>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
@@ -170,7 +171,7 @@ impl Moderator {
         .await)?)
     }
 
-    /// How much an account has and sends.
+    /// The volume of an account.
     pub async fn volume(&self, tx: &mut Tx, id: UserId, now: Moment) -> Result<Volume, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,

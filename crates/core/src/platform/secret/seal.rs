@@ -1,8 +1,8 @@
-//! Secrets that the service has to give away again, such as the password of a mail server or what an
-//! authenticator shares with it: kept encrypted.
+//! Encryption of secrets that the service needs in clear text again, such as the password of a mail
+//! server or the secret shared with an authenticator.
 //!
-//! XChaCha20-Poly1305 with a random nonce in front. What is sealed for one thing (its `place`) cannot be opened as
-//! that of another, so rows cannot be exchanged behind the program's back.
+//! XChaCha20-Poly1305 with a random nonce in front. A value sealed for one place, such as a row,
+//! cannot be opened at another, so swapping rows in the database is detected.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 const NONCE: usize = 24;
 
-/// Seals and opens for one purpose; see [`SecretKey::sealing`](super::SecretKey::sealing).
+/// Seals and opens for one purpose; from [`SecretKey::sealing`](super::SecretKey::sealing).
 #[derive(Clone)]
 pub struct SealingKey(XChaCha20Poly1305);
 
-/// What was sealed cannot be opened: the service's secret was another one, or the bytes were changed.
+/// The value cannot be opened: it was sealed with another secret or for another place, or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it was sealed with another secret key")]
 pub struct Unsealable;
@@ -25,7 +25,7 @@ impl SealingKey {
         Self(XChaCha20Poly1305::new(&key.into()))
     }
 
-    /// Encrypts what belongs to one place, such as the id of a row.
+    /// Encrypts a secret that belongs to one place, such as the id of a row.
     #[must_use]
     pub fn seal(&self, place: &[u8], secret: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = rand::random();
@@ -33,7 +33,7 @@ impl SealingKey {
             msg: secret,
             aad: place,
         };
-        // only what has more than 256 GiB cannot be encrypted; what comes of it then cannot be opened
+        // fails only for more than 256 GiB; the result then cannot be opened
         let sealed = self
             .0
             .encrypt(&XNonce::from(nonce), payload)
@@ -41,7 +41,7 @@ impl SealingKey {
         [&nonce[..], &sealed].concat()
     }
 
-    /// What was sealed for that place.
+    /// Decrypts what was sealed for this place.
     pub fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
         let payload = Payload {
@@ -65,7 +65,8 @@ mod tests {
     use super::super::SecretKey;
     use super::*;
 
-    /// S7: a password is opened with the same key at the same place only, and is never the same bytes twice.
+    /// S7: a sealed password opens only with the same key at the same place, and sealing it twice
+    /// gives different bytes.
     #[test]
     fn sealed_text_opens_only_where_it_belongs() {
         let key = SecretKey::new([7; 32]).sealing("a");

@@ -1,4 +1,4 @@
-//! The one connection to the shared server: made, watched, made again.
+//! The connection to the shared cache: opened, monitored, reopened.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::Signal;
 
-/// A connection that several operations use at once.
+/// A connection that several operations use concurrently.
 pub(super) type Connection = redis::aio::MultiplexedConnection;
 
-/// First pause between two attempts to connect; it doubles up to [`PAUSE_MAX`].
+/// First delay between two attempts to connect; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// A connection that lasted this long was a good one: the pauses begin anew.
+/// After a connection that lasted this long, the delay starts over.
 const GOOD: Duration = Duration::from_secs(10);
-/// How often an idle connection is tried, so that a dead one is found before it is needed.
+/// How often an idle connection is pinged, so that a dead one is noticed before it is needed.
 const TRY: Duration = Duration::from_secs(1);
-/// Connecting may take this many times the patience of an operation: name, TCP, TLS, login.
+/// Connecting (DNS, TCP, TLS, login) may take this many times the timeout of an operation.
 const CONNECT_FACTOR: u32 = 10;
-/// Messages that wait for a slow listener; it learns of lost ones by the channel's `Lagged`.
+/// Messages buffered for a slow subscriber, which gets `Lagged` when it loses some.
 const WAITING: usize = 256;
 
-/// See the module.
+/// The connection and its subscriptions.
 #[derive(Debug)]
 pub(super) struct Line {
     client: Client,
@@ -65,11 +65,12 @@ impl Line {
     }
 
     pub(super) async fn up(&self) {
-        // the sender lives as long as we do
+        // the sender lives as long as `self`
         let _ = self.state.subscribe().wait_for(|up| *up).await;
     }
 
-    /// An operation on connection `number` failed. What the server itself refused leaves the connection in order.
+    /// Closes connection `number` after a failed operation, unless the server itself returned the
+    /// error.
     pub(super) fn failed(&self, number: u64, why: &RedisError) {
         if matches!(why.kind(), ErrorKind::Server(_) | ErrorKind::Extension) {
             tracing::debug!(error = %why, "the cache server refused an operation");
@@ -95,7 +96,7 @@ impl Line {
         receiver
     }
 
-    /// Keeps the connection up until `end`.
+    /// Keeps the connection open until `end`.
     pub(super) async fn keep(self: Arc<Self>, end: CancellationToken) {
         tokio::select! {
             () = end.cancelled() => {}
@@ -130,13 +131,13 @@ impl Line {
                 }
                 Err(error) => tracing::debug!(%error, "still no connection to the cache server"),
             }
-            // nodes that lost the same server do not come back all at once
+            // jitter, so that nodes that lost the same server do not all reconnect together
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Offers a connection until it fails.
+    /// Offers a connection to operations until it fails.
     async fn serve(
         &self,
         number: u64,
@@ -168,7 +169,7 @@ impl Line {
         }
     }
 
-    /// Listens on the channels that were asked for since.
+    /// Subscribes to channels requested since the last call.
     async fn catch_up(
         &self,
         connection: &Connection,
@@ -204,7 +205,7 @@ impl Line {
         if let (Some(Ok(channel)), Some(Ok(message))) = (data.next(), data.next())
             && let Some(listeners) = self.channels.lock().get(&channel)
         {
-            // nobody listens any more: nothing to tell
+            // fails only when nobody is subscribed any more
             let _ = listeners.send(Signal::Message(message.into()));
         }
     }
@@ -216,13 +217,13 @@ impl Line {
     }
 }
 
-/// Connects within a time; what the server says by itself goes to `pushes`.
+/// Connects within a timeout; pushed messages go to `pushes`.
 pub(super) async fn connect(
     client: &Client,
     pushes: Option<mpsc::UnboundedSender<PushInfo>>,
     patience: Duration,
 ) -> RedisResult<Connection> {
-    // the times of the library are off: ours hold for whole operations
+    // no timeouts of the library: ours cover whole operations
     let mut config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
         .set_response_timeout(None);
@@ -248,7 +249,7 @@ pub(super) async fn within<T>(
         .unwrap_or_else(|_| Err(silent()))
 }
 
-/// The error of a server that says nothing.
+/// The error of an operation that timed out.
 fn silent() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }

@@ -1,12 +1,13 @@
-//! The log of all of an owner's mailings, the newest attempt first.
+//! The log of all of an owner's mailings, newest attempt first.
 //!
-//! There is no index over all attempts of an owner in order of time: it would have to be written for every letter. What a page needs
-//! is found otherwise. Attempts at one address come from its deliveries; attempts that were not accepted have an index of their own;
-//! all others are merged from the logs of the runs, beginning with the run that ended last, until nothing newer
-//! can come.
+//! There is no index on owner and time, because it would cost an index write per letter. A page
+//! finds its rows in other ways. Attempts at one address are found through that recipient's
+//! deliveries. Attempts that were not accepted have an index. All others are merged from the logs
+//! of the runs, starting with the run that ended last, until no newer attempt can follow.
 //!
-//! *Invariant*: a page looks at no more than about [`SCAN`] attempts and [`RUNS`] runs. When that is not enough to fill it, it ends
-//! where everything newer has been looked at, and says so.
+//! *Invariant*: a page looks at no more than about [`SCAN`] attempts and [`RUNS`] runs. If that
+//! does not fill it, the page ends where everything newer has been looked at, and sets
+//! [`LogPage::cut`].
 
 use super::{Attempt, AttemptOutcome};
 use crate::platform::db::{Tx, on_db, worded};
@@ -16,73 +17,74 @@ use crate::platform::page::containing;
 use crate::platform::time::Moment;
 use crate::sending::delivery::DeliveryState;
 
-/// Most attempts that a page looks at.
+/// Maximum number of attempts that one page scans.
 const SCAN: usize = 10_000;
-/// Most runs that a page looks into.
+/// Maximum number of runs that one page looks into.
 const RUNS: usize = 60;
-/// Most runs of one mailing.
+/// Maximum number of runs considered when only one mailing is shown.
 const RUNS_OF_MAILING: i64 = 10_000;
 
-/// Which attempts of an owner.
+/// Selects attempts of an owner. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Of this mailing only.
+    /// Only attempts of this mailing.
     pub mailing: Option<MailingId>,
-    /// With this outcome.
+    /// Only attempts with this outcome.
     pub outcome: Option<AttemptOutcome>,
-    /// Of deliveries that are in this state now.
+    /// Only deliveries that are in this state now.
     pub state: Option<DeliveryState>,
-    /// With this class.
+    /// Only attempts with this class.
     pub class: Option<String>,
-    /// With this reply code.
+    /// Only attempts with this reply code.
     pub code: Option<i64>,
-    /// With a server whose name contains this.
+    /// Only servers whose `host:port` contains this text.
     pub server: Option<String>,
-    /// At addresses of this domain.
+    /// Only addresses of this domain.
     pub domain: Option<String>,
-    /// At addresses that contain this; a whole address that is known is found at once.
+    /// Only addresses that contain this text. The full address of a recipient is looked up
+    /// directly.
     pub address: Option<String>,
-    /// From this moment on.
+    /// Only attempts at or after this time.
     pub from: Option<Moment>,
-    /// Before this moment.
+    /// Only attempts before this time.
     pub to: Option<Moment>,
 }
 
-/// Where a page ends: the next one begins with what is older.
+/// Position in the log. The next page contains what is older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogCursor {
-    /// The moment.
+    /// When the attempt ended.
     pub at: Moment,
-    /// The delivery.
+    /// Id of the delivery.
     pub delivery: i64,
-    /// The number of the attempt.
+    /// Number of the attempt within the delivery.
     pub number: i64,
 }
 
-/// One line of the log of all mailings.
+/// One row of the log of all mailings.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct LogRow {
     /// The attempt.
     #[sqlx(flatten)]
     #[serde(flatten)]
     pub attempt: Attempt,
-    /// Its mailing.
+    /// The mailing it belongs to.
     #[serde(rename = "mailing")]
     pub mailing_id: MailingId,
-    /// The mailing's title.
+    /// The mailing's current title.
     pub title: String,
-    /// Its recipient.
+    /// The recipient; may have been removed since.
     pub recipient_id: RecipientId,
 }
 
-/// A page of the log.
+/// One page of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPage {
-    /// The newest attempt first.
+    /// Newest first.
     pub rows: Vec<LogRow>,
-    /// Where the next page begins; none: there is nothing older.
+    /// Where the next page begins; `None` when there is nothing older.
     pub next: Option<LogCursor>,
-    /// So much was looked at that the page ends before it is full.
+    /// Whether the scan limit was reached before the page was full.
     pub cut: bool,
 }
 
@@ -92,21 +94,22 @@ struct Span {
     finished_at: Option<Moment>,
 }
 
-/// Some attempts, looked through from the newest on.
+/// Result of scanning a part of the log, newest first.
 struct Looked {
     rows: Vec<LogRow>,
-    /// Nothing older than this was looked at; none: there is nothing older.
+    /// Nothing older than this was looked at; `None` when there is nothing older.
     floor: Option<LogCursor>,
 }
 
-/// The newest attempts of a run: `$1` owner, `$2` run, `$3` `$4` `$5` older than, `$6` from, `$7` most that are looked at.
+/// Newest attempts of a run. `$1` owner, `$2` run, `$3` `$4` `$5` only older than this position,
+/// `$6` earliest time, `$7` maximum rows.
 macro_rules! place_run {
     ($db:ident) => {
         newest!(of_run!($db))
     };
 }
 
-/// As [`place_run`], of all that were not accepted; `$2` is not used.
+/// Like [`place_run`], for attempts of all runs that were not accepted. `$2` is not used.
 macro_rules! place_trouble {
     (sqlite) => {
         newest!(
@@ -119,7 +122,7 @@ macro_rules! place_trouble {
     };
 }
 
-/// As [`place_run`]; `$2` is the recipient.
+/// Like [`place_run`], for one recipient, `$2`.
 macro_rules! place_person {
     (sqlite) => {
         newest!(
@@ -148,7 +151,7 @@ macro_rules! newest {
     };
 }
 
-/// What is found in them.
+/// The scanned attempts that match the filter (`$8` to `$15`), at most `$16`.
 macro_rules! look_sql {
     ($db:ident, $place:ident) => {
         lines_sql!(
@@ -167,7 +170,8 @@ macro_rules! look_sql {
     };
 }
 
-/// Where the last of them stands, when there are as many as could be looked at: `$8` is one less.
+/// Position of the last attempt of a full scan. `$8` is the scan limit minus one, so a scan that
+/// reached the end finds nothing.
 macro_rules! last_sql {
     ($db:ident, $place:ident) => {
         concat!(
@@ -179,14 +183,14 @@ macro_rules! last_sql {
 }
 
 impl LogCursor {
-    /// Newer than everything.
+    /// Newer than every attempt.
     const NEWEST: Self = Self {
         at: Moment::from_millis(i64::MAX),
         delivery: i64::MAX,
         number: i64::MAX,
     };
 
-    /// Older than everything at this moment or later.
+    /// Older than every attempt at `at` or later.
     const fn before(at: Moment) -> Self {
         Self {
             at,
@@ -195,7 +199,7 @@ impl LogCursor {
         }
     }
 
-    /// Newer than everything at this moment or before.
+    /// Newer than every attempt at `at` or earlier.
     const fn behind(at: Moment) -> Self {
         Self {
             at,
@@ -215,7 +219,7 @@ impl LogCursor {
 }
 
 impl LogFilter {
-    /// Every attempt that can match was not accepted.
+    /// Whether only attempts that were not accepted can match.
     fn is_trouble(&self) -> bool {
         let outcome = self
             .outcome
@@ -228,7 +232,7 @@ impl LogFilter {
         outcome || code || class
     }
 
-    /// What is looked at need not match.
+    /// Whether scanned attempts may fail to match.
     fn is_selective(&self) -> bool {
         let Self {
             outcome,
@@ -248,7 +252,7 @@ impl LogFilter {
     }
 }
 
-/// Where attempts are looked for.
+/// Which part of the log to scan.
 #[derive(Clone, Copy)]
 enum Place {
     Run(RunId),
@@ -257,7 +261,7 @@ enum Place {
 }
 
 impl Attempt {
-    /// Up to `limit` attempts of an owner that are older than `after`.
+    /// Up to `limit` attempts of an owner older than `after`, newest first.
     pub async fn explore(
         tx: &mut Tx,
         owner: UserId,
@@ -303,7 +307,7 @@ impl Attempt {
     }
 }
 
-/// The recipient whose whole address is asked for.
+/// The recipient whose full address the filter contains.
 async fn person(
     tx: &mut Tx,
     owner: UserId,
@@ -324,7 +328,7 @@ async fn person(
     .await)?)
 }
 
-/// Merges the logs of runs, those that ended last first.
+/// Merges the logs of runs, starting with those that ended last.
 async fn merge(
     tx: &mut Tx,
     owner: UserId,
@@ -341,7 +345,7 @@ async fn merge(
         let end = run.finished_at.map(LogCursor::behind);
         let full = rows.len() > limit;
         if let Some(end) = end {
-            // nothing newer than what is there already can come
+            // this run has nothing newer than what was found
             let enough = full
                 && rows
                     .get(limit)
@@ -377,7 +381,7 @@ async fn merge(
     if more_runs && let Some(end) = runs.last().and_then(|run| run.finished_at) {
         floor = floor.max(Some(LogCursor::behind(end)));
     }
-    // what was found in full needs no floor
+    // a full page needs no floor
     if rows.len() > limit
         && let (Some(last), Some(low)) = (rows.get(limit), floor)
         && LogCursor::of(&last.attempt) >= low
@@ -387,7 +391,7 @@ async fn merge(
     Ok(Looked { rows, floor })
 }
 
-/// The runs that can have attempts older than `top`: open ones first, then those that ended last.
+/// Runs that can have attempts older than `top`: open ones first, then those that ended last.
 async fn runs(
     tx: &mut Tx,
     owner: UserId,
@@ -436,7 +440,7 @@ async fn runs(
     Ok(runs)
 }
 
-/// Looks through up to `scan` attempts at one place.
+/// Scans up to `scan` attempts of one part of the log.
 async fn look(
     tx: &mut Tx,
     owner: UserId,
@@ -465,7 +469,7 @@ async fn look(
         Place::Person(person) => Some(person.0),
         Place::Trouble => None,
     };
-    // a person is found by the whole address: it need not be looked for in each line
+    // needed for a recipient too: their older deliveries may have gone to another address
     let address = filter.address.as_deref().map(containing);
     let rows: Vec<LogRow> = on_db!(tx, conn => sqlx::query_as(sql)
         .bind(owner)

@@ -1,12 +1,13 @@
-//! What replies of mail servers have in common.
+//! Groups the replies of mail servers by what they have in common.
 
-/// Longest group; more never helps a reader.
+/// Approximate maximum length of a group, in bytes. Longer ones do not help the reader.
 const MOST: usize = 200;
 
-/// The reply without what differs from letter to letter: queue ids, addresses, session ids, numbers behind the codes.
+/// Removes from a reply what differs from letter to letter: queue ids, session ids, addresses, long
+/// numbers.
 ///
-/// Words that hold `@`, or letters and digits mixed, or more than four digits become `…`. Codes (`550`, `5.1.1`) and
-/// links stay: they say what is wrong.
+/// Words that contain `@`, mix letters with several digits, or have more than four digits become
+/// `…`. Codes (`550`, `5.1.1`) and links are kept, because they say what is wrong.
 #[must_use]
 pub fn reply_group(reply: &str) -> String {
     let mut group = String::with_capacity(reply.len().min(MOST));
@@ -16,7 +17,7 @@ pub fn reply_group(reply: &str) -> String {
         }
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
         let kept = if varies(word, core) { "…" } else { word };
-        // several in a row are one
+        // collapse several in a row into one
         if kept == "…" && group.ends_with('…') {
             continue;
         }
@@ -43,7 +44,7 @@ fn varies(word: &str, core: &str) -> bool {
     if code {
         return digits > 4 && !core.contains('.');
     }
-    // words such as `TLSv1` or `smtp2` have a digit too; ids have several, or mix cases
+    // words such as `TLSv1` or `smtp2` contain a digit too; ids have several
     let letters = core.bytes().filter(u8::is_ascii_alphabetic).count();
     digits >= 3 || (digits >= 2 && letters >= 2 && core.len() >= 8)
 }
@@ -52,7 +53,7 @@ fn varies(word: &str, core: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// R29: the same answer about two people is one group.
+    /// R29: replies that differ only in ids and addresses form one group.
     #[test]
     fn ids_and_addresses_do_not_matter() {
         for (one, two) in [
@@ -73,7 +74,7 @@ mod tests {
         }
     }
 
-    /// R29: different answers stay apart.
+    /// R29: replies with different codes form different groups, and links are kept.
     #[test]
     fn codes_and_words_matter() {
         assert_ne!(reply_group("550 5.1.1 no"), reply_group("550 5.7.1 no"));

@@ -1,9 +1,10 @@
-//! The statements of the log.
+//! SQL of the log.
 //!
-//! They order themselves: the attempts first, in the order of an index, then the delivery of each by its key. Left to choose, both
-//! databases read all that an owner has as long as their statistics do not know him.
+//! The statements fix the join order: first the attempts in index order, then each one's delivery
+//! by key. Without statistics about an owner, both databases would otherwise read all of that
+//! owner's rows.
 
-/// The attempts of a run, in the order of the log: `$1` owner, `$2` run.
+/// Attempts of a run in log order. `$1` owner, `$2` run.
 macro_rules! of_run {
     (sqlite) => {
         "attempts INDEXED BY attempts_log WHERE run_id = $2 AND owner_id = $1"
@@ -13,7 +14,7 @@ macro_rules! of_run {
     };
 }
 
-/// Those that were not accepted, by what was said.
+/// Attempts of a run that were not accepted, in order of reply group. `$1` owner, `$2` run.
 macro_rules! trouble_of_run {
     (sqlite) => {
         "attempts INDEXED BY attempts_trouble WHERE owner_id = $1 AND run_id = $2 AND outcome <> 'sent'"
@@ -23,7 +24,8 @@ macro_rules! trouble_of_run {
     };
 }
 
-/// The delivery `d` of each attempt `a`. OFFSET keeps PostgreSQL from joining in another order.
+/// Joins the delivery `d` of each attempt `a`. `OFFSET 0` keeps PostgreSQL from changing the join
+/// order.
 macro_rules! with_delivery {
     (sqlite) => {
         " CROSS JOIN deliveries d ON d.owner_id = a.owner_id AND d.id = a.delivery_id "
@@ -34,7 +36,8 @@ macro_rules! with_delivery {
     };
 }
 
-/// Lines of the log: an `Attempt` for each attempt `a` of `$from`, with `$more` columns and `$rest` of the statement.
+/// Selects an `Attempt` for each row `a` of `$from`, with the extra columns `$more`. `$rest` ends
+/// the statement.
 macro_rules! lines_sql {
     ($db:ident, $more:literal, $from:expr, $rest:expr) => {
         concat!(

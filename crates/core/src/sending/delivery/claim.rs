@@ -15,45 +15,46 @@ use crate::platform::time::Moment;
 use crate::sending::mailing::Sender;
 use crate::sending::service::{Service, is_nobody};
 
-/// Most runs that one claim looks into; with more of them they take turns.
+/// Maximum number of runs that one claim looks into. If there are more, they take turns.
 const RUNS_PER_CLAIM: usize = 32;
-/// How many deliveries one claim looks at for each that is asked for, when nothing comes of many of them.
+/// A claim stops after looking at `limit` times this many deliveries, even if few of them can be
+/// sent.
 const MOST_LOOKED: usize = 4;
 
-/// What a worker works for.
+/// What a worker sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Everything that is due.
     All,
-    /// The runs of one mailing.
+    /// Only the runs of one mailing.
     Mailing(MailingId),
 }
 
-/// A run whose letters may leave now: it is in progress, its mailing runs and is not disabled, its owner is not blocked,
-/// its end has not come.
+/// A run whose letters may be sent now: it is in progress and has not reached its end, its mailing
+/// is running and not switched off, and its owner is not blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
 pub struct OpenRun {
-    /// Whose.
+    /// The owner.
     pub owner_id: UserId,
     /// The run.
     pub id: RunId,
     /// Its mailing.
     pub mailing_id: MailingId,
-    /// Its moment; the `Date` of its letters.
+    /// Its due time; the `Date` of its letters.
     pub due_at: Moment,
-    /// Nothing leaves from this moment on.
+    /// No letter is sent from this time on; `None` for no end.
     pub end_at: Option<Moment>,
-    /// Whether anybody can be who its letters are from.
+    /// Whether its sender's address can exist.
     #[sqlx(rename = "from_email", try_from = "String")]
     pub sender: SenderKind,
 }
 
-/// What a run's sender is worth.
+/// Whether the sender's address of a run can exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SenderKind {
-    /// Somebody, as far as its address tells.
+    /// It can, judging by the address alone.
     Somebody,
-    /// Nobody: such letters do not leave to strangers ([`is_nobody`]).
+    /// It cannot ([`is_nobody`]); letters from it are not sent to strangers.
     Nobody,
 }
 
@@ -68,34 +69,35 @@ impl From<String> for SenderKind {
 }
 
 impl OpenRun {
-    /// Whether its letters may leave over servers that do or do not reach strangers.
+    /// Whether its letters may be sent over the servers in use; `strangers` when these reach
+    /// strangers.
     #[must_use]
     pub fn may_leave(&self, strangers: bool) -> bool {
         !strangers || self.sender == SenderKind::Somebody
     }
 }
 
-/// The letter that a run froze, with its personal fields.
+/// The letter that a run froze. Its personal fields are not filled in.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct RunLetter {
     /// The subject.
     pub subject: String,
-    /// The HTML part; empty: none.
+    /// The HTML part; empty for none.
     pub html: String,
     /// The text part.
     pub text: String,
     /// The sender's name.
     pub from_name: String,
-    /// The sender's address; empty: the service's own sender.
+    /// The sender's address; empty for the service's sender.
     pub from_email: String,
-    /// Where answers go; empty: to the sender.
+    /// Reply-To address; empty for the sender.
     pub reply_to: String,
 }
 
-/// A delivery in a worker's hand, with what the letter needs.
+/// A delivery that a worker holds, with what its letter needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
-    /// Whose.
+    /// The owner.
     pub owner: UserId,
     /// The run.
     pub run: RunId,
@@ -105,17 +107,17 @@ pub struct Claim {
     pub recipient: RecipientId,
     /// The address the letter goes to.
     pub email: String,
-    /// The address as suppressions know it.
+    /// The normalised address, as suppressions store it.
     pub email_key: String,
-    /// The recipient's name.
+    /// The recipient's current name.
     pub name: String,
-    /// The recipient's attributes.
+    /// The recipient's current attributes.
     pub attributes: Map<String, Value>,
-    /// How often it was tried before.
+    /// Number of attempts before this one.
     pub attempts: i64,
 }
 
-/// A claim that goes back to the queue untried.
+/// A claim that returns to the queue without an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Untried {
     pub(super) run: RunId,
@@ -125,7 +127,8 @@ pub struct Untried {
 }
 
 impl Claim {
-    /// Goes back; with `until` nobody claims it before that second is over.
+    /// The claim as one to return to the queue. With `until`, it is not claimed again before the
+    /// end of that second.
     #[must_use]
     pub fn untried(&self, until: Option<Moment>) -> Untried {
         let second =
@@ -147,15 +150,15 @@ struct ClaimRow {
     email: String,
     email_key: String,
     attempts: i64,
-    /// Empty: the recipient was removed.
+    /// `None` when the recipient was removed.
     name: Option<String>,
     attributes: Option<Json<Map<String, Value>>>,
-    /// Why the address may not get letters.
+    /// Reason of the suppression, if the address is suppressed.
     reason: Option<String>,
 }
 
 impl ClaimRow {
-    /// Why it must not be sent any more.
+    /// Why the letter must not be sent, if so.
     fn obstacle(&self) -> Option<&'static str> {
         match (self.reason.as_deref(), &self.name) {
             (Some("unsubscribed"), _) => Some("unsubscribed"),
@@ -166,7 +169,7 @@ impl ClaimRow {
     }
 }
 
-/// The open runs of [`OpenRun`], of all mailings or of one, with another condition.
+/// Selects open runs ([`OpenRun`]) of all mailings or of one, with an extra condition.
 macro_rules! open_sql {
     ($and:literal) => {
         concat!(
@@ -184,7 +187,7 @@ macro_rules! open_sql {
     };
 }
 
-/// The statement that reads the letters of a run, from what joins its ranges with its deliveries.
+/// Reads the letters of a run. `$deliveries` joins ranges of the queue with deliveries.
 macro_rules! letters_sql {
     ($deliveries:literal) => {
         concat!(
@@ -207,12 +210,12 @@ impl Scope {
 }
 
 impl OpenRun {
-    /// The runs whose letters may leave at `now`.
+    /// Runs whose letters may be sent at `now`, oldest first.
     pub async fn all(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
         Self::select(tx, open_sql!(""), scope, now).await
     }
 
-    /// Those of [`OpenRun::all`] that have a delivery to claim at `now`.
+    /// Runs of [`OpenRun::all`] with a delivery that can be claimed at `now`.
     pub async fn with_work(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
         let sql = open_sql!(
             "AND EXISTS (SELECT 1 FROM queue q
@@ -236,8 +239,8 @@ impl OpenRun {
 }
 
 impl RunLetter {
-    /// Gives a run whose sender is nobody the one that its mailing has now, which may be the service's. False: that is nobody
-    /// either.
+    /// Replaces the sender of a run whose address cannot exist with the mailing's current sender,
+    /// or the service's. Returns false when that address cannot exist either.
     pub async fn mend_sender(tx: &mut Tx, run: &OpenRun, service: &Service) -> Result<bool, Error> {
         let own: Option<(String, String)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT from_name, from_email FROM mailings WHERE owner_id = $1 AND id = $2",
@@ -265,7 +268,7 @@ impl RunLetter {
         Ok(true)
     }
 
-    /// The letter of this owner's run.
+    /// The letter of the owner's run.
     pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT subject, html, text, from_name, from_email, reply_to FROM runs WHERE owner_id = $1 AND id = $2",
@@ -278,10 +281,12 @@ impl RunLetter {
 }
 
 impl Delivery {
-    /// Claims up to `limit` due deliveries for `worker`, shared evenly between owners, then between their runs.
-    /// What one of them leaves the others get. Runs that may not leave to `strangers` are left alone when it is them that the
-    /// servers reach ([`OpenRun::may_leave`]). `turn` is a number that grows with each claim: with very many runs it
-    /// decides whose turn it is.
+    /// Claims up to `limit` due deliveries for `worker`, shared evenly among owners, then among
+    /// their runs. What one of them does not use goes to the others.
+    ///
+    /// `strangers` says whether the servers in use reach strangers; runs that may not be sent there
+    /// are passed over ([`OpenRun::may_leave`]). `turn` must grow with each claim. With very many
+    /// runs it decides whose turn it is.
     pub async fn claim_fair(
         tx: &mut Tx,
         worker: WorkerId,
@@ -323,7 +328,7 @@ impl Delivery {
                     Self::claim_into(tx, worker, run.owner_id, run.id, now, share, &mut claims)
                         .await?;
                 looked += taken;
-                // one that gave all it was asked for may have more
+                // a run that gave all it was asked for may have more
                 if taken == share {
                     more.push(run);
                 }
@@ -333,11 +338,11 @@ impl Delivery {
         Ok(claims)
     }
 
-    /// Claims up to `limit` due deliveries of one run for `worker`, the earliest first.
+    /// Claims up to `limit` due deliveries of one run for `worker`, earliest due first.
     ///
-    /// Those that must not be sent any more (recipient removed, address suppressed since the start) become `skipped`
-    /// instead. Two workers never get the same delivery: PostgreSQL skips rows of the queue that another one has locked,
-    /// SQLite has one writer at a time.
+    /// Deliveries that must not be sent any more (recipient removed, address suppressed since the
+    /// start) become `skipped` instead. Two workers never get the same delivery: PostgreSQL skips
+    /// queue rows that another worker has locked, and SQLite has one writer at a time.
     pub async fn claim(
         tx: &mut Tx,
         worker: WorkerId,
@@ -351,7 +356,7 @@ impl Delivery {
         Ok(claims)
     }
 
-    /// As [`Delivery::claim`]; returns how many were taken, holes and skipped ones included.
+    /// Like [`Delivery::claim`]. Returns how many ids were taken, including holes and skipped ones.
     async fn claim_into(
         tx: &mut Tx,
         worker: WorkerId,
@@ -396,7 +401,7 @@ impl Delivery {
         Ok(usize::try_from(taken).unwrap_or(usize::MAX))
     }
 
-    /// Gives up claims because the addresses must not get the letter any more.
+    /// Skips claimed deliveries because their addresses must not get the letter any more.
     pub async fn skip(
         tx: &mut Tx,
         worker: WorkerId,
@@ -430,7 +435,7 @@ impl Delivery {
         add_to_runs(tx, &deltas, now).await
     }
 
-    /// Returns claims to the queue untried. Returns how many of them `worker` held.
+    /// Puts claims back into the queue without an attempt. Returns how many of them `worker` held.
     pub async fn hand_back(
         tx: &mut Tx,
         worker: WorkerId,
@@ -442,13 +447,13 @@ impl Delivery {
         queue::hand_back(tx, worker, claims).await
     }
 
-    /// Returns everything that `worker` holds to the queue untried.
+    /// Puts everything that `worker` holds back into the queue. Returns the number of deliveries.
     pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
         tx.by_key().await?;
         queue::hand_back_all(tx, worker).await
     }
 
-    /// Addresses of `owner` that were suppressed at `since` or later, as `email_key`, with the reason.
+    /// The owner's addresses that were suppressed at `since` or later, as (`email_key`, reason).
     pub async fn suppressed_since(
         tx: &mut Tx,
         owner: UserId,
@@ -463,7 +468,7 @@ impl Delivery {
         .await)?)
     }
 
-    /// Says on one run why it does not move; the others may.
+    /// Sets the reason why one run is waiting, for people to read.
     pub async fn set_waiting_of(tx: &mut Tx, run: &OpenRun, why: &str) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE runs SET waiting = $3
@@ -478,7 +483,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Says on all open runs why nothing moves; the empty text: it moves.
+    /// Sets the reason why all open runs are waiting; empty when they are not.
     pub async fn set_waiting(tx: &mut Tx, scope: Scope, why: &str) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE runs SET waiting = $1
@@ -494,14 +499,14 @@ impl Delivery {
     }
 }
 
-/// What the letters of ranges need.
+/// Reads what the letters of these ranges need.
 async fn letters(
     tx: &mut Tx,
     owner: UserId,
     run: RunId,
     ranges: &[queue::Range],
 ) -> Result<Vec<ClaimRow>, Error> {
-    // by id: by run, both databases would read all its deliveries for each claim
+    // by id: by run, both databases would read all of its deliveries for each claim
     Ok(match tx {
         Tx::Sqlite(tx) => {
             let ranges: Vec<_> = ranges
@@ -520,7 +525,7 @@ async fn letters(
             .await?
         }
         Tx::Postgres(tx) => {
-            // OFFSET keeps the order: ranges first
+            // OFFSET fixes the join order: ranges first
             sqlx::query_as(letters_sql!(
                 "UNNEST($3::bigint[], $4::bigint[], $5::text[]) AS q (first_id, last_id, state)
                  CROSS JOIN LATERAL
@@ -550,7 +555,8 @@ async fn letters(
     })
 }
 
-/// Marks deliveries of one owner, which the caller knows to be in hand, as skipped; returns those that were.
+/// Marks deliveries of one owner as skipped. The caller knows that they are claimed. Returns the
+/// ids that changed.
 async fn skip(
     tx: &mut Tx,
     owner: UserId,
@@ -560,7 +566,7 @@ async fn skip(
 ) -> Result<Vec<DeliveryId>, Error> {
     Ok(match tx {
         Tx::Sqlite(tx) => {
-            // by id: by owner, SQLite would read all that he ever sent
+            // by id: by owner, SQLite would read all of the owner's deliveries
             sqlx::query_scalar(
                 "UPDATE deliveries SET state = 'skipped', why = $2, done_at = $3
                  WHERE +owner_id = $1 AND +state IN ('queued', 'deferred') AND id IN (SELECT value FROM json_each($4))

@@ -1,4 +1,4 @@
-//! Reading deliveries: who got what.
+//! Pages of deliveries: who got what.
 
 use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db};
@@ -7,17 +7,17 @@ use crate::platform::ids::{DeliveryId, RunId, UserId};
 use crate::platform::page::containing;
 use crate::platform::time::Moment;
 
-/// Which deliveries of a run.
+/// Selects deliveries of a run. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// Only in this state.
+    /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Only addresses that contain this.
+    /// Only addresses that contain this text.
     pub address: Option<String>,
 }
 
 impl Delivery {
-    /// Deliveries of a run in order of id, those after `after`.
+    /// Up to `limit` deliveries of a run after the id `after`, in order of id.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
@@ -44,7 +44,7 @@ impl Delivery {
         .await)?)
     }
 
-    /// When the next of a run's deliveries that wait may be sent; a moment in the past: now.
+    /// Earliest due time among a run's waiting deliveries, which may be in the past.
     pub async fn next_due(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Moment>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(due_at) FROM queue WHERE owner_id = $1 AND run_id = $2 AND claimed_by IS NULL",
@@ -55,7 +55,7 @@ impl Delivery {
         .await)?)
     }
 
-    /// The delivery to this recipient's address in a run.
+    /// The delivery to this normalised address in a run.
     pub async fn by_address(
         tx: &mut Tx,
         owner: UserId,

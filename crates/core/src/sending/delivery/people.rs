@@ -1,8 +1,9 @@
-//! Who is behind a number: the deliveries of a run in order of address, by what became of them.
+//! The people behind a number: deliveries of a run in order of address, filtered by what became of
+//! them.
 //!
-//! A page looks at no more than [`SCAN`] deliveries, so it answers at once however few of a million match; then it says
-//! up to which address it has looked. When few letters of a run are in trouble, those that are asked for by what the server said are
-//! found through them.
+//! A page looks at no more than [`SCAN`] deliveries, so it answers quickly even if few of a million
+//! match. It then says up to which address it looked. If only few letters of a run were not
+//! accepted, a search by reply starts from those attempts.
 
 use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db, worded};
@@ -15,25 +16,25 @@ use crate::sending::attempt::{trouble_of_run, with_delivery};
 use crate::sending::mailing::{CHOSEN_MAX, Mailing, MailingDraft};
 use crate::sending::run::{Run, Totals};
 
-/// Most deliveries that a page looks at.
+/// Maximum number of deliveries that one page scans.
 pub const SCAN: usize = 20_000;
 
-/// What became of a letter, as people ask for it.
+/// What became of a letter, as users filter by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Accepted by a mail server.
     Sent,
-    /// Refused for good.
+    /// Permanently refused.
     Failed,
-    /// Tried, and to be tried again.
+    /// Tried, and waiting for a retry.
     Deferred,
-    /// Not over yet; the deferred ones included.
+    /// Not over yet, including deferred ones.
     Remaining,
-    /// Not sent: unsubscribed, suppressed or removed meanwhile.
+    /// Not sent: unsubscribed, suppressed or removed after the start.
     Skipped,
-    /// Not sent before the end.
+    /// Not sent before the mailing's end.
     Expired,
-    /// Not sent before it was cancelled.
+    /// Not sent before the mailing was cancelled.
     Cancelled,
 }
 
@@ -49,7 +50,7 @@ impl Fate {
         Self::Cancelled,
     ];
 
-    /// The name in addresses.
+    /// The name in URLs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +64,7 @@ impl Fate {
         }
     }
 
-    /// Letters with this fate were tried, and not accepted.
+    /// Whether letters with this fate were tried and not accepted.
     const fn is_trouble(self) -> bool {
         matches!(self, Self::Failed | Self::Deferred)
     }
@@ -80,58 +81,59 @@ impl std::str::FromStr for Fate {
     }
 }
 
-/// Which deliveries of a run.
+/// Selects deliveries of a run. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeopleFilter {
     /// What became of them.
     pub fate: Option<Fate>,
-    /// The group of the last reply, as [`crate::sending::attempt::ReplyGroup::group`] names it.
+    /// Group of the last reply, a [`crate::sending::attempt::ReplyGroup::group`].
     pub group: Option<String>,
-    /// The class of the last attempt.
+    /// Class of the last attempt.
     pub class: Option<String>,
-    /// The code of the last reply.
+    /// Reply code of the last attempt.
     pub code: Option<i64>,
-    /// The domain of the address.
+    /// Domain of the address.
     pub domain: Option<String>,
-    /// How often they were tried.
+    /// Number of attempts.
     pub attempts: Option<i64>,
-    /// Addresses that contain this.
+    /// Only addresses that contain this text.
     pub address: Option<String>,
 }
 
-/// One letter to one person, and what was said about it last.
+/// A delivery with its recipient and last reply.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PersonRow {
     /// The delivery.
     pub id: DeliveryId,
     /// Its run.
     pub run_id: RunId,
-    /// To whom.
+    /// The recipient; may have been removed since.
     pub recipient_id: RecipientId,
-    /// The address as it was then.
+    /// The address when the run was expanded.
     pub email: String,
-    /// The address as it is looked for; the order of pages.
+    /// The normalised address; pages are in this order.
     pub email_key: String,
-    /// The name now; none: removed meanwhile.
+    /// The recipient's current name; `None` if they were removed.
     pub name: Option<String>,
-    /// How far it is.
+    /// Its current state.
     #[sqlx(try_from = "String")]
     pub state: DeliveryState,
-    /// Of skipped: `unsubscribed`, `suppressed`, `removed`; of failed and deferred: the class of the last attempt.
+    /// The reason: `unsubscribed`, `suppressed` or `removed` if skipped; the class of the last
+    /// attempt if failed or deferred.
     pub why: Option<String>,
-    /// How often it was tried.
+    /// Number of attempts so far.
     pub attempts: i64,
-    /// Not before this moment.
+    /// Not sent before this time.
     pub due_at: Moment,
-    /// When it was over.
+    /// When it reached a final state.
     pub done_at: Option<Moment>,
-    /// When it was tried last; none: never, or so long ago that it is not kept.
+    /// When it was last tried; `None` if never, or if the attempt is no longer stored.
     pub last_at: Option<Moment>,
     /// The server's last reply.
     pub reply: Option<String>,
 }
 
-/// One letter to somebody, and what it was part of.
+/// A delivery with its mailing and run.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct LetterRow {
     /// The delivery.
@@ -139,35 +141,36 @@ pub struct LetterRow {
     pub delivery: Delivery,
     /// Its mailing.
     pub mailing_id: MailingId,
-    /// The mailing's title.
+    /// The mailing's current title.
     pub title: String,
-    /// The letter's subject, with personal fields.
+    /// The letter's subject; personal fields are not filled in.
     pub subject: String,
-    /// The moment of the run.
+    /// Due time of the run.
     pub run_at: Moment,
 }
 
-/// A page of people.
+/// One page of people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct People {
     /// In order of address.
     pub rows: Vec<PersonRow>,
-    /// The key of the address behind which the next page begins; none: this was the last one.
+    /// The `email_key` after which the next page begins; `None` on the last page.
     pub next: Option<String>,
-    /// Not all of the page was found within as many deliveries as a page looks at: it ends at `next` for that reason.
+    /// Whether the scan limit was reached before the page was full.
     pub cut: bool,
 }
 
-/// What a draft for a group of people got.
+/// Result of [`Mailing::for_people`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Regrouped {
     /// The new draft.
     pub mailing: MailingId,
-    /// How many people.
+    /// Number of people it goes to.
     pub people: i64,
 }
 
-/// Deliveries in order of address. `$1` owner, `$2` run, `$3` behind this key, `$11` most rows that are looked at.
+/// Deliveries in order of address. `$1` owner, `$2` run, `$3` only after this key, `$11` maximum
+/// rows.
 macro_rules! scan {
     ($db:ident) => {
         "SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3
@@ -188,14 +191,14 @@ macro_rules! trouble {
     };
 }
 
-/// All deliveries of the run, for what is done with all that match.
+/// All deliveries of the run, for actions on everything that matches.
 macro_rules! whole {
     ($db:ident) => {
         "SELECT * FROM deliveries WHERE owner_id = $1 AND run_id = $2 AND email_key > $3 LIMIT $11"
     };
 }
 
-/// The last attempt `a` of each delivery `d`, looked up by its key, as in `with_delivery`.
+/// Joins the last attempt `a` of each delivery `d` by key, as in `with_delivery`.
 macro_rules! with_last_attempt {
     (sqlite) => {
         " LEFT JOIN attempts a ON a.owner_id = d.owner_id AND a.delivery_id = d.id AND a.number = d.attempts "
@@ -207,8 +210,8 @@ macro_rules! with_last_attempt {
     };
 }
 
-/// From `$from`, with the last attempt and what is asked for: `$4` fate, `$5` group, `$6` class, `$7` code, `$8` pattern of the
-/// domain, `$9` attempts, `$10` pattern of the address.
+/// Filters the rows of `$from` and joins the last attempt. `$4` fate, `$5` group, `$6` class, `$7`
+/// code, `$8` domain pattern, `$9` attempts, `$10` address pattern.
 macro_rules! found {
     ($db:ident, $from:ident) => {
         concat!(
@@ -244,7 +247,7 @@ macro_rules! count_sql {
     };
 }
 
-/// `$12` the new mailing.
+/// `$12` new mailing.
 macro_rules! choose_sql {
     ($db:ident) => {
         concat!(
@@ -255,7 +258,7 @@ macro_rules! choose_sql {
     };
 }
 
-/// `$12` the new list, `$13` now.
+/// `$12` new list, `$13` now.
 macro_rules! list_sql {
     ($db:ident) => {
         concat!(
@@ -293,7 +296,7 @@ macro_rules! few_troubles_sql {
     };
 }
 
-/// Walking all attempts of the run that were not accepted is quick.
+/// Whether the run has few enough attempts that were not accepted to scan them all.
 async fn few_troubles(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
     let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
     let sql = worded!(tx, few_troubles_sql);
@@ -306,7 +309,7 @@ async fn few_troubles(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
     Ok(troubles < scan)
 }
 
-/// A pattern for `LIKE … ESCAPE '\'` that finds the addresses of a domain.
+/// Pattern for `LIKE … ESCAPE '\'` that matches the addresses of a domain.
 pub(crate) fn of_domain(domain: &str) -> String {
     containing(&format!("@{domain}"))
         .trim_end_matches('%')
@@ -314,14 +317,14 @@ pub(crate) fn of_domain(domain: &str) -> String {
 }
 
 impl PeopleFilter {
-    /// All who match were tried and not accepted.
+    /// Whether everything that matches was tried and not accepted.
     fn is_trouble(&self) -> bool {
         self.group.is_some() || self.fate.is_some_and(Fate::is_trouble)
     }
 }
 
 impl Delivery {
-    /// Up to `limit` people behind the address `after`.
+    /// Up to `limit` people after the address `after`, in order of address.
     pub async fn people(
         tx: &mut Tx,
         run: &Run,
@@ -372,7 +375,7 @@ impl Delivery {
         })
     }
 
-    /// What became of all letters to a recipient that are kept.
+    /// Counters of all letters to a recipient that are still stored.
     pub async fn totals_of_recipient(
         tx: &mut Tx,
         owner: UserId,
@@ -395,7 +398,7 @@ impl Delivery {
         .await)?)
     }
 
-    /// All letters to a recipient, the latest run first, those before `before`.
+    /// Up to `limit` letters to a recipient from runs before `before`, latest run first.
     pub async fn of_recipient(
         tx: &mut Tx,
         owner: UserId,
@@ -423,8 +426,10 @@ impl Delivery {
 }
 
 impl Mailing {
-    /// Makes a draft for the people of a run who match and are still recipients: the same message and sender, once, at no
-    /// moment yet. A few are chosen one by one; more than [`CHOSEN_MAX`] become a list named `list_name`. `None`: there is nobody.
+    /// Creates a draft for the people of a run who match and are still recipients, with the same
+    /// message and sender, sent once and not scheduled yet. Up to [`CHOSEN_MAX`] people are chosen
+    /// one by one; more go into a new list named `list_name`. `None` when nobody matches.
+    /// [`Error::Duplicate`] when the owner already has a list of that name.
     pub async fn for_people(
         tx: &mut Tx,
         run: &Run,
@@ -503,7 +508,8 @@ impl Mailing {
 mod tests {
     use super::*;
 
-    /// R29: a domain finds its own addresses, not those of a longer name.
+    /// R29: a domain matches its addresses, not those of a longer name, and wildcards in it are
+    /// escaped.
     #[test]
     fn domains_are_whole() {
         assert_eq!(of_domain("mail.ru"), "%@mail.ru");

@@ -1,12 +1,13 @@
-//! The queue: which deliveries wait for their turn, and which a worker has in hand.
+//! The queue: which deliveries are waiting, and which ones a worker holds.
 //!
-//! A row stands for a range of a run's deliveries, so that claiming hundreds of letters writes a row or two and not
-//! the letters. Expansion makes ranges of fresh deliveries; a delivery that is deferred gets a row of its own.
+//! A row stands for a range of a run's deliveries, so claiming hundreds of letters writes a row or
+//! two instead of hundreds. Expansion creates ranges of new deliveries; each deferred delivery gets
+//! a row.
 //!
-//! *Invariants*: a delivery that is not over is meant by exactly one row: it lies in the range and is in the row's
-//! state. A range may have holes, deliveries that are over, went on to a row of their own, or belong to another run that was
-//! expanded at the same moment. A row without any
-//! delivery left is swept away by the worker that holds it, and at the latest with its run.
+//! *Invariants*: every unfinished delivery is covered by exactly one row: its id is in the row's
+//! range and its state is the row's state. A range may have holes: deliveries that are over, that
+//! moved to another row, or that belong to another run expanded at the same time. A row that covers
+//! no delivery any more is removed by the worker that holds it, or at the latest with its run.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,10 +19,10 @@ use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
 use crate::platform::time::Moment;
 
-/// Most deliveries in a range when it is made: workers that claim at the same moment find a row each.
+/// Maximum length of a new range, so that workers that claim at the same time each find a row.
 const LONGEST: i64 = 500;
 
-/// Rows looked at first when claiming; deferred deliveries have a row each and need more.
+/// Rows to look at first when claiming. Deferred deliveries have a row each and need more.
 const ROWS_AT_FIRST: i64 = 8;
 
 /// A row of the queue.
@@ -37,12 +38,12 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// How many deliveries it can mean.
+    /// How many deliveries it can cover, holes included.
     pub(crate) const fn span(&self) -> i64 {
         self.last_id - self.first_id + 1
     }
 
-    /// Whether it means this delivery of a run.
+    /// Whether it covers this delivery of a run.
     fn means(&self, run: RunId, id: i64, state: DeliveryState) -> bool {
         (self.first_id..=self.last_id).contains(&id) && self.run_id == run && self.state == state
     }
@@ -56,12 +57,13 @@ impl Range {
     }
 }
 
-/// What a worker has in hand, to be asked about single deliveries. While the transaction lasts nobody takes it away.
+/// The rows that a worker holds, to look up deliveries in. They stay locked until the transaction
+/// ends.
 #[derive(Debug)]
 pub(crate) struct Held(Vec<Range>);
 
 impl Held {
-    /// Reads and locks it.
+    /// Reads and locks the rows.
     pub(crate) async fn of(tx: &mut Tx, worker: WorkerId) -> Result<Self, Error> {
         let sql = match tx {
             Tx::Sqlite(_) => {
@@ -79,10 +81,11 @@ impl Held {
             .await)?))
     }
 
-    /// Whether a delivery that was tried so often before is in hand.
+    /// Whether the worker holds a delivery that was tried `attempts` times.
     pub(crate) fn has(&self, run: RunId, id: DeliveryId, attempts: i64) -> bool {
         let state = DeliveryState::waiting(attempts);
-        // a long range of fresh deliveries may begin before rows of single ones, and ranges of two runs overlap
+        // a long range of new deliveries may start before rows of single ones, and ranges of two
+        // runs may overlap
         let behind = self.0.partition_point(|range| range.first_id <= id.0);
         self.0[..behind]
             .iter()
@@ -91,7 +94,7 @@ impl Held {
     }
 }
 
-/// Adds fresh deliveries `first_id..=last_id` of a run, due at its moment.
+/// Adds new deliveries `first_id..=last_id` of a run, due at the run's due time.
 pub(crate) async fn add_fresh(
     tx: &mut Tx,
     owner_id: UserId,
@@ -116,7 +119,7 @@ pub(crate) async fn add_fresh(
     insert(tx, &parts, None).await
 }
 
-/// Adds deferred deliveries, each with its moment.
+/// Adds deferred deliveries, each with the time of its retry.
 pub(super) async fn add_deferred(
     tx: &mut Tx,
     deliveries: impl Iterator<Item = (UserId, RunId, DeliveryId, Moment)>,
@@ -184,7 +187,7 @@ async fn insert(tx: &mut Tx, ranges: &[Range], worker: Option<WorkerId>) -> Resu
     Ok(())
 }
 
-/// The statement that finds what waits, with the row lock that only PostgreSQL has.
+/// Finds waiting rows, with the row lock that only PostgreSQL has.
 macro_rules! waiting_sql {
     ($lock:literal) => {
         concat!(
@@ -198,8 +201,8 @@ macro_rules! waiting_sql {
     };
 }
 
-/// Puts up to `limit` due deliveries of a run into the hand of `worker`, the earliest first: whole rows, and the begin
-/// of the last one. Holes count.
+/// Assigns up to `limit` due deliveries of a run to `worker`, earliest due first: whole rows, and
+/// the beginning of the last one. Holes count.
 pub(super) async fn take(
     tx: &mut Tx,
     worker: WorkerId,
@@ -249,7 +252,7 @@ pub(super) async fn take(
     Ok(taken)
 }
 
-/// Lets a row end earlier.
+/// Shortens a row so that it ends at `range.last_id`.
 async fn shorten(tx: &mut Tx, range: &Range) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "UPDATE queue SET last_id = $5 WHERE owner_id = $1 AND run_id = $2 AND first_id = $3 AND state = $4",
@@ -265,7 +268,7 @@ async fn shorten(tx: &mut Tx, range: &Range) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives rows to a worker, or back to everybody.
+/// Assigns rows to a worker, or releases them.
 async fn assign(tx: &mut Tx, ranges: &[Range], worker: Option<WorkerId>) -> Result<(), Error> {
     for ((owner, run, state), firsts) in by_run(ranges) {
         match tx {
@@ -300,7 +303,7 @@ async fn assign(tx: &mut Tx, ranges: &[Range], worker: Option<WorkerId>) -> Resu
     Ok(())
 }
 
-/// Removes rows.
+/// Removes rows, found by their keys.
 pub(crate) async fn remove(tx: &mut Tx, ranges: &[Range]) -> Result<(), Error> {
     for ((owner, run, state), firsts) in by_run(ranges) {
         match tx {
@@ -334,7 +337,7 @@ pub(crate) async fn remove(tx: &mut Tx, ranges: &[Range]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the rows of deferred deliveries that were tried again.
+/// Removes the rows of deferred deliveries that were retried.
 pub(super) async fn remove_deferred(tx: &mut Tx, held: &Held, ids: &[i64]) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
@@ -349,7 +352,7 @@ pub(super) async fn remove_deferred(tx: &mut Tx, held: &Held, ids: &[i64]) -> Re
     remove(tx, &rows).await
 }
 
-/// The first ids of ranges, by run and state: what a row is found by.
+/// First ids of ranges, grouped by the other columns of a row's key: owner, run and state.
 fn by_run(ranges: &[Range]) -> BTreeMap<(UserId, RunId, &'static str), Vec<i64>> {
     let mut firsts: BTreeMap<_, Vec<i64>> = BTreeMap::new();
     for range in ranges {
@@ -359,8 +362,9 @@ fn by_run(ranges: &[Range]) -> BTreeMap<(UserId, RunId, &'static str), Vec<i64>>
     firsts
 }
 
-/// The deliveries that a row `q` of the queue means. Their ids find them; the other columns are written in a way that no
-/// index serves, or both databases read all deliveries of the run for each row.
+/// Condition for the deliveries that a queue row `q` covers. Their ids find them. The other columns
+/// are written so that no index fits; otherwise both databases read all deliveries of the run for
+/// each row.
 macro_rules! meant_sql {
     (sqlite, $d:literal) => {
         concat!(
@@ -389,8 +393,8 @@ macro_rules! meant_sql {
 }
 pub(super) use meant_sql;
 
-/// The statement that sweeps. PostgreSQL is given the places of rows that it has just locked: whatever it believes of
-/// the size of the queue, they are looked for once.
+/// Statement of `sweep`. PostgreSQL deletes the rows it has just locked by `ctid`, so it looks for
+/// them once, whatever it believes about the size of the queue.
 macro_rules! sweep_sql {
     (sqlite) => {
         concat!(
@@ -417,8 +421,8 @@ macro_rules! sweep_sql {
     };
 }
 
-/// Removes rows in a worker's hand of which nothing is left, but for those in use: two tasks of the worker that waited
-/// for each other's rows would never end.
+/// Removes rows that a worker holds and that cover no delivery any more. Rows in use are skipped,
+/// because two tasks of the worker that waited for each other's rows would deadlock.
 pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
     let sql = worded!(tx, sweep_sql);
     on_db!(tx, conn => sqlx::query(sql)
@@ -429,7 +433,7 @@ pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets go of deliveries that `worker` has in hand: they wait again. Returns how many there were.
+/// Releases deliveries that `worker` holds, so they wait again. Returns how many.
 pub(super) async fn hand_back(
     tx: &mut Tx,
     worker: WorkerId,
@@ -478,7 +482,7 @@ pub(super) async fn hand_back(
     Ok(count as u64)
 }
 
-/// The statement that counts what a worker has in hand.
+/// Counts the deliveries that a worker holds.
 macro_rules! count_sql {
     ($db:ident) => {
         concat!(
@@ -489,7 +493,7 @@ macro_rules! count_sql {
     };
 }
 
-/// Lets go of everything that `worker` has in hand. Returns how many deliveries there were.
+/// Releases everything that `worker` holds. Returns the number of deliveries.
 pub(super) async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
     sweep(tx, worker).await?;
     let sql = worded!(tx, count_sql);
@@ -505,7 +509,7 @@ pub(super) async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, 
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Removes everything that `worker` has in hand; what it was is said by the caller anew.
+/// Removes all rows that `worker` holds. The caller adds rows for what still has to be sent.
 pub(super) async fn remove_all(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query("DELETE FROM queue WHERE claimed_by = $1")
         .bind(worker)
@@ -515,7 +519,7 @@ pub(super) async fn remove_all(tx: &mut Tx, worker: WorkerId) -> Result<(), Erro
     Ok(())
 }
 
-/// Removes what is left of a run that is over.
+/// Removes the remaining rows of a run that is over.
 pub(crate) async fn remove_run(tx: &mut Tx, owner: UserId, run: RunId) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query("DELETE FROM queue WHERE owner_id = $1 AND run_id = $2")
         .bind(owner)
@@ -526,8 +530,9 @@ pub(crate) async fn remove_run(tx: &mut Tx, owner: UserId, run: RunId) -> Result
     Ok(())
 }
 
-/// Takes rows of a run that wait out of the queue, fresh ones first, up to `limit` deliveries of each state: their
-/// deliveries are closed by the caller. A row that a worker is just claiming comes back from him.
+/// Removes waiting rows of a run, new ones first, up to `limit` deliveries of each state, and
+/// returns them. The caller closes their deliveries. A row that a worker is claiming at the time is
+/// skipped; the worker records or returns it.
 pub(crate) async fn withdraw(
     tx: &mut Tx,
     owner: UserId,

@@ -1,4 +1,4 @@
-//! Recording: what became of claimed deliveries, in batches.
+//! Records the outcomes of claimed deliveries, in batches.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -18,33 +18,33 @@ use crate::sending::run::Run;
 /// One attempt at a claimed delivery, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempted {
-    /// Whose.
+    /// The owner.
     pub owner: UserId,
     /// The run.
     pub run: RunId,
     /// The delivery.
     pub delivery: DeliveryId,
-    /// 1, 2, … within the delivery: one more than the claim's `attempts`.
+    /// 1, 2, … within the delivery: the claim's `attempts` plus one.
     pub number: i64,
-    /// When it was over.
+    /// When it ended.
     pub at: Moment,
-    /// What it ended with.
+    /// How it ended.
     pub outcome: AttemptOutcome,
-    /// The kind of reason: `accepted`, `temporary`, `permanent`, `connection`…
+    /// Class of the reason: `accepted`, `temporary`, `permanent`, `connection`…
     pub class: Cow<'static, str>,
-    /// Where in the dialogue: `rcpt`, `dot`…
+    /// Phase of the SMTP dialogue: `rcpt`, `dot`…
     pub phase: Cow<'static, str>,
-    /// The reply code, if a reply decided.
+    /// Reply code, if a reply decided the outcome.
     pub code: Option<i64>,
-    /// The enhanced code (RFC 3463), if there was one.
+    /// Enhanced status code (RFC 3463), if the reply had one.
     pub enhanced_code: Option<String>,
     /// The server's reply, or a sentence that says what happened.
     pub reply: String,
     /// `host:port`.
     pub server: String,
-    /// How long it took.
+    /// Duration, in milliseconds.
     pub duration_ms: i64,
-    /// What becomes of the delivery.
+    /// What happens to the delivery now.
     pub next: Next,
 }
 
@@ -65,17 +65,17 @@ impl Attempted {
     }
 }
 
-/// What becomes of a delivery after an attempt.
+/// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Next {
-    /// It is sent.
+    /// It was sent.
     Sent,
-    /// It has failed for good.
+    /// It failed permanently.
     Failed,
-    /// It is tried again, not before this moment.
+    /// It is retried, not before this time.
     Again(Moment),
-    /// No other attempt fits before the mailing's end.
+    /// It expires, because no retry fits before the mailing's end.
     Expired,
 }
 
@@ -90,16 +90,16 @@ impl Next {
     }
 }
 
-/// What [`Delivery::record`] did.
+/// Result of [`Delivery::record`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// Attempts that are now in the log.
+    /// Number of attempts added to the log.
     pub recorded: usize,
-    /// Attempts that were not recorded because the worker does not hold the delivery (any more).
+    /// Deliveries that were not recorded because the worker no longer holds them.
     pub stale: Vec<DeliveryId>,
 }
 
-/// How the numbers of a run change.
+/// Changes of a run's counters.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Delta {
     sent: i64,
@@ -109,12 +109,13 @@ struct Delta {
     deferred: i64,
 }
 
-/// Changes of the numbers of several runs; in order of id, so that two workers lock them in the same order.
+/// Counter changes of several runs, in order of id so that concurrent workers lock the runs in the
+/// same order.
 #[derive(Debug, Default)]
 pub(super) struct Deltas(BTreeMap<(UserId, RunId), Delta>);
 
 impl Deltas {
-    /// One delivery was skipped.
+    /// Counts a skipped delivery; `tried` if it had been deferred.
     pub(super) fn skipped(&mut self, run: RunId, owner: UserId, tried: bool) {
         let delta = self.0.entry((owner, run)).or_default();
         delta.skipped += 1;
@@ -129,7 +130,7 @@ impl Deltas {
             Next::Expired => delta.expired += 1,
             Next::Again(_) => delta.deferred += 1,
         }
-        // a delivery that was tried before is counted as deferred already
+        // a delivery that was tried before already counts as deferred
         delta.deferred -= i64::from(attempted.number > 1);
     }
 
@@ -138,7 +139,7 @@ impl Deltas {
     }
 }
 
-/// The statement that writes a row of the log for each delivery in the hand of worker `$1`.
+/// Writes a log row for each delivery that worker `$1` holds.
 macro_rules! doubt_log_sql {
     ($db:ident) => {
         concat!(
@@ -152,7 +153,7 @@ macro_rules! doubt_log_sql {
     };
 }
 
-/// The statement that makes them wait until `$2`.
+/// Defers these deliveries until `$2`.
 macro_rules! doubt_sql {
     ($db:ident) => {
         concat!(
@@ -167,10 +168,10 @@ macro_rules! doubt_sql {
 }
 
 impl Delivery {
-    /// Records attempts at deliveries that `worker` holds: their states, a row each in the log, the numbers of their
-    /// runs. Those that it does not hold any more are left alone and named in the answer.
+    /// Records attempts at deliveries that `worker` holds: their states, a log row each, and the
+    /// counters of their runs. Deliveries that it no longer holds are left alone and returned.
     ///
-    /// Five statements for any number of attempts of one run.
+    /// Takes about five statements for any number of attempts of one run.
     pub async fn record(
         tx: &mut Tx,
         worker: WorkerId,
@@ -216,8 +217,9 @@ impl Delivery {
         })
     }
 
-    /// Declares everything that `worker` still holds to be in doubt: nobody knows whether the letters left. Each gets
-    /// a row in the log and is tried again at `due_at`. Returns how many.
+    /// Marks everything that `worker` still holds as in doubt, because nobody knows whether the
+    /// letters were sent. Each delivery gets a log row and is retried at `due_at`. Returns the
+    /// number of deliveries.
     pub async fn doubt_all(
         tx: &mut Tx,
         worker: WorkerId,
@@ -226,7 +228,8 @@ impl Delivery {
         now: Moment,
     ) -> Result<u64, Error> {
         tx.by_key().await?;
-        // locked first: an outcome that the worker is about to record comes before or not at all
+        // locked first, so an outcome that the worker is about to record comes before this or not
+        // at all
         Held::of(tx, worker).await?;
         let (log, defer) = (worded!(tx, doubt_log_sql), worded!(tx, doubt_sql));
         on_db!(tx, conn => sqlx::query(log)
@@ -257,7 +260,7 @@ impl Delivery {
     }
 }
 
-/// Adds to the numbers of runs and says that something moved.
+/// Adds to the counters of runs, notes the progress, and finishes runs that are over.
 pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Result<(), Error> {
     for ((owner, run), delta) in &deltas.0 {
         if *delta == Delta::default() {
@@ -286,10 +289,11 @@ pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Re
     Ok(())
 }
 
-/// The new states of deliveries in hand; returns delivery and number of those that waited for this very attempt.
+/// Sets the new states of held deliveries. Returns the id and attempt number of those that were
+/// waiting for exactly this attempt.
 async fn update(tx: &mut Tx, attempted: &[&Attempted]) -> Result<Vec<(i64, i64)>, Error> {
     Ok(match tx {
-        // as for attempts: values one by one cost less than JSON
+        // as in `Attempt::insert`: placeholders cost less than JSON
         Tx::Sqlite(tx) => {
             let mut done = Vec::with_capacity(attempted.len());
             for some in attempted.chunks(ROWS) {

@@ -1,30 +1,31 @@
-//! How many people a choice of lists and recipients reaches, and why it is not more.
+//! How many people a choice of lists and recipients reaches, and why not more.
 //!
-//! *Design notes*: recipients are unique by address within their owner, so distinct recipients are distinct addresses.
-//! Two shapes are counted differently for speed: one list alone needs no distinct set, and the suppressed are counted
-//! from the suppressions, which are few, not from the recipients, which are many.
+//! *Design notes*: addresses are unique among an owner's recipients, so distinct recipients are
+//! distinct addresses. Two counts are optimised: a single list needs no distinct set, and
+//! suppressed recipients are counted from the suppressions, which are few, not from the recipients,
+//! which are many.
 
 use crate::platform::db::Tx;
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, RecipientId, UserId};
 use crate::sending::mailing::Mailing;
 
-/// `chosen − duplicates − suppressed = will_get`.
+/// `chosen − duplicates − unsubscribed − suppressed = will_get`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Audience {
-    /// Members of the lists and recipients chosen one by one, added up.
+    /// Members of the lists plus recipients chosen one by one.
     pub chosen: i64,
-    /// Counted more than once, because they are in several of the lists.
+    /// How many of these repeat people who were chosen more than once.
     pub duplicates: i64,
-    /// Get nothing because they unsubscribed.
+    /// Excluded because they unsubscribed.
     pub unsubscribed: i64,
-    /// Get nothing because their address is suppressed for another reason.
+    /// Excluded because their address is suppressed for another reason.
     pub suppressed: i64,
-    /// Who is left.
+    /// How many remain.
     pub will_get: i64,
 }
 
-/// The statements of [`Audience::of`]: `$1` the owner, `$2` the lists, `$3` the recipients.
+/// Statements of [`Audience::of`]. `$1` owner, `$2` lists, `$3` recipients.
 macro_rules! audience_sql {
     (total, $lists:literal, $people:literal) => {
         concat!(
@@ -54,7 +55,8 @@ macro_rules! audience_sql {
     };
 }
 
-/// The two texts of one statement: lists of ids are JSON on SQLite and arrays on PostgreSQL.
+/// A statement for SQLite and for PostgreSQL: lists of ids are JSON on the first and arrays on the
+/// second.
 macro_rules! both {
     ($kind:ident) => {
         (
@@ -112,7 +114,7 @@ where
 }
 
 impl Audience {
-    /// Counts a choice.
+    /// Counts the audience of these lists and recipients.
     pub async fn of(
         tx: &mut Tx,
         owner: UserId,
@@ -146,7 +148,7 @@ impl Audience {
 }
 
 impl Mailing {
-    /// Whom the mailing would reach now.
+    /// The audience that the mailing would reach now.
     pub async fn audience(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Audience, Error> {
         let lists = Self::lists(tx, owner, id).await?;
         let recipients = Self::recipients(tx, owner, id).await?;

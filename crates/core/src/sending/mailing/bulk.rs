@@ -1,7 +1,7 @@
 //! One action on several mailings (R7).
 //!
-//! Each mailing is a transaction of its own, so that none waits for the others; what one does not allow stops no other.
-//! Ids of no mailing of the owner are passed over.
+//! Each mailing has a separate transaction, so that none waits for the others. A mailing that
+//! refuses the action does not stop the rest. Ids that are not mailings of the owner are ignored.
 
 use super::{Deletion, Mailing, Status, Step};
 use crate::platform::db::{Db, Tx};
@@ -9,25 +9,25 @@ use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Moment;
 
-/// What became of several mailings.
+/// Result of an action on several mailings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The action changed these.
+    /// Changed by the action.
     pub changed: u64,
-    /// They were so already.
+    /// Already in the wanted status.
     pub unchanged: u64,
-    /// Their status does not allow the action.
+    /// Refused, because their status does not allow the action.
     pub refused: u64,
 }
 
 /// What deleting several mailings would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deletions {
-    /// The mailings that would go.
+    /// The mailings that would be deleted.
     pub go: Vec<Mailing>,
-    /// Those that run or are paused, and stay.
+    /// Those that are running or paused, and would stay.
     pub stay: Vec<Mailing>,
-    /// What goes with them.
+    /// What would be deleted with them.
     pub with: Deletion,
 }
 
@@ -57,7 +57,7 @@ impl Mailing {
         Ok(tally)
     }
 
-    /// Says what [`Mailing::delete_many`] would remove, and what it would leave.
+    /// What [`Mailing::delete_many`] would delete, and what it would leave.
     pub async fn deletions(
         tx: &mut Tx,
         owner: UserId,
@@ -78,7 +78,7 @@ impl Mailing {
         Ok(deletions)
     }
 
-    /// Deletes each of these mailings that [`Mailing::delete`] can.
+    /// Deletes each of these mailings that [`Mailing::delete`] accepts.
     pub async fn delete_many(db: &Db, owner: UserId, ids: &[MailingId]) -> Result<Tally, Error> {
         let mut tally = Tally::default();
         for id in ids {

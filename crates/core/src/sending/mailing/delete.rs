@@ -1,4 +1,4 @@
-//! Removing a mailing with everything that belongs to it.
+//! Deletes a mailing with everything that belongs to it.
 
 use std::ops::AddAssign;
 
@@ -8,17 +8,17 @@ use crate::platform::ids::{MailingId, RunId, UserId};
 use crate::sending::mailing::{Mailing, Status};
 use crate::sending::run::Run;
 
-/// Deliveries removed in one transaction; keeps other writers waiting for no more than a moment.
+/// Deliveries deleted per transaction, so that other writers do not wait long.
 const SLICE: i64 = 5_000;
 
-/// What goes with a mailing when it is deleted.
+/// What is deleted together with a mailing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Deletion {
-    /// Its runs.
+    /// Number of runs.
     pub runs: i64,
-    /// Their deliveries: who got what.
+    /// Number of their deliveries: who got what.
     pub deliveries: i64,
-    /// Their attempts: the log.
+    /// Number of their attempts: the log.
     pub attempts: i64,
 }
 
@@ -31,7 +31,7 @@ impl AddAssign for Deletion {
 }
 
 impl Mailing {
-    /// Counts what [`Mailing::delete`] would remove.
+    /// Counts what [`Mailing::delete`] would delete.
     pub async fn deletion(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Deletion, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT count(*) AS runs, CAST(coalesce(sum(planned), 0) AS BIGINT) AS deliveries,
@@ -46,12 +46,13 @@ impl Mailing {
         .await)?)
     }
 
-    /// Removes a mailing with its runs, deliveries and attempts. Large ones go in several transactions; when it is
-    /// interrupted, the mailing is still there and can be deleted again. Returns whether there was one.
+    /// Deletes a mailing with its runs, deliveries and attempts. Large ones take several
+    /// transactions. After an interruption the mailing still exists and can be deleted again.
+    /// Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] while it runs or is paused, and while letters of it are still in flight.
+    /// [`Error::State`] while it is running or paused, or while letters of it are still in flight.
     pub async fn delete(db: &Db, owner: UserId, id: MailingId) -> Result<bool, Error> {
         loop {
             let mut tx = db.write().await?;

@@ -1,4 +1,4 @@
-//! A mailing as people type it, and the rules it has to keep.
+//! A mailing as people type it, and its validation.
 
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
@@ -8,49 +8,50 @@ use crate::platform::time::Moment;
 use crate::sending::mailing::Sender;
 use crate::sending::schedule::{self, Every, Schedule, ScheduleError};
 
-/// Longest title and sender's name, in characters.
+/// Maximum length of a title and of a sender's name, in characters.
 pub const TITLE_MAX: usize = 200;
-/// Most recipients that can be chosen one by one; more belong into a list.
+/// Maximum number of recipients chosen one by one; more need a list.
 pub const CHOSEN_MAX: usize = 1_000;
-/// Most lists of one mailing.
+/// Maximum number of lists of one mailing.
 const LISTS_MAX: usize = 200;
 
-/// Which of the two beginnings somebody chose.
+/// When a mailing begins, as chosen in a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Begin {
     /// When Start is pressed.
     Now,
-    /// At the start that is given.
+    /// At the given start.
     At,
 }
 
-/// A mailing as its form, a command or the API gives it.
+/// A mailing as its form, a command or the API describes it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct MailingDraft {
-    /// What its owner calls it.
+    /// The owner's name for it.
     pub title: String,
-    /// What is sent; may be chosen later.
+    /// The message to send; may be chosen later.
     pub message_id: Option<MessageId>,
-    /// To which lists; may be chosen later.
+    /// The lists it goes to; may be chosen later.
     pub lists: Vec<ListId>,
-    /// To which recipients besides.
+    /// Recipients chosen one by one, in addition to the lists.
     pub recipients: Vec<RecipientId>,
-    /// The sender's name; empty: the service's own sender.
+    /// The sender's name; empty for the service's sender.
     pub from_name: String,
-    /// The sender's address; empty: the service's own sender.
+    /// The sender's address; empty for the service's sender.
     pub from_email: String,
-    /// Where answers go; empty: to the sender.
+    /// Reply-To address; empty for the sender.
     pub reply_to: String,
-    /// How often.
+    /// How often it is sent.
     pub every: Every,
-    /// The beginning that was chosen: [`Begin::At`] needs a start, with [`Begin::Now`] none counts. `None`: nobody was asked, and
-    /// `start` says it.
+    /// The chosen beginning: [`Begin::At`] needs `start`, [`Begin::Now`] ignores it. `None` when
+    /// nobody was asked; then `start` decides.
     pub begin: Option<Begin>,
-    /// RFC 3339, or a wall time in the zone (`2027-01-31T10:00`); empty: when Start is pressed.
+    /// RFC 3339, or a wall time in the zone (`2027-01-31T10:00`); empty to begin when Start is
+    /// pressed.
     pub start: String,
-    /// As `start`; empty: no end.
+    /// Like `start`; empty for no end.
     pub end: String,
     /// IANA name of a time zone.
     pub zone: String,
@@ -75,7 +76,7 @@ impl Default for MailingDraft {
     }
 }
 
-/// A draft that keeps the rules.
+/// A draft that passed validation.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub title: String,
@@ -90,11 +91,11 @@ pub(super) struct Checked {
 }
 
 impl MailingDraft {
-    /// The next `n` moments this would be due if Start were pressed at `now`; the wrong fields if there are none.
+    /// The next `n` due times if Start were pressed at `now`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for times that cannot be read or give no moment.
+    /// [`Error::Invalid`] for times that cannot be parsed or contradict each other.
     pub fn upcoming(&self, now: Moment, n: usize) -> Result<Vec<Moment>, Error> {
         let mut wrong = Vec::new();
         let times = self.times(now, &mut wrong);
@@ -104,7 +105,7 @@ impl MailingDraft {
         }
     }
 
-    /// Checks everything.
+    /// Validates all fields.
     pub(super) async fn check(
         &self,
         tx: &mut Tx,
@@ -129,7 +130,7 @@ impl MailingDraft {
         }
     }
 
-    /// Checks title, message and sender only.
+    /// Validates title, message and sender only.
     pub(super) async fn check_letter(&self, tx: &mut Tx, owner: UserId) -> Result<Checked, Error> {
         let mut wrong = Vec::new();
         let checked = self.letter(tx, owner, &mut wrong).await?;
@@ -226,7 +227,7 @@ impl MailingDraft {
         Ok(())
     }
 
-    /// Reads start, end and zone; an empty start stands for `now`.
+    /// Parses start, end and zone. An empty start means `now`. Errors are added to `wrong`.
     fn times(&self, now: Moment, wrong: &mut Vec<FieldError>) -> Option<Times> {
         let start = match self.begin {
             Some(Begin::Now) => "",
@@ -279,7 +280,8 @@ struct Times {
     start_given: bool,
 }
 
-/// The first `n` moments at which something leaves when Start is pressed at `now`: what is in the past goes at once.
+/// The first `n` times at which something is sent if Start is pressed at `now`. A start in the past
+/// means `now`.
 pub(super) fn upcoming(schedule: &Schedule, now: Moment, n: usize) -> Vec<Moment> {
     if schedule.end().is_some_and(|end| end <= now) {
         return Vec::new();
@@ -295,7 +297,7 @@ pub(super) fn upcoming(schedule: &Schedule, now: Moment, n: usize) -> Vec<Moment
     moments
 }
 
-/// A stored wall time as forms take it: without seconds when there are none.
+/// A stored wall time as forms show it: without seconds if they are zero.
 pub(super) fn to_minutes(wall: &str) -> String {
     wall.strip_suffix(":00")
         .filter(|rest| rest.len() == 16)
@@ -303,7 +305,7 @@ pub(super) fn to_minutes(wall: &str) -> String {
         .to_owned()
 }
 
-/// A moment as a wall time in a zone, for forms.
+/// A time as a wall time in a zone, for forms.
 pub(super) fn wall(moment: Moment, zone: &str) -> String {
     Schedule::starting(moment, zone, Every::Once, None)
         .map(|schedule| to_minutes(&schedule.anchor()))
@@ -317,7 +319,7 @@ fn read_end(end: &str, zone: &str) -> Result<Moment, ScheduleError> {
         .map_err(|_| ScheduleError::End)
 }
 
-/// One line of at most [`TITLE_MAX`] characters.
+/// Checks that a text is one line of at most [`TITLE_MAX`] characters.
 fn check_line(field: &'static str, text: &str, wrong: &mut Vec<FieldError>) {
     if text.chars().count() > TITLE_MAX {
         wrong.push(FieldError::new(field, "too_long").with("max", TITLE_MAX));
@@ -326,7 +328,7 @@ fn check_line(field: &'static str, text: &str, wrong: &mut Vec<FieldError>) {
     }
 }
 
-/// An address, or nothing.
+/// Parses an address, which may be empty.
 fn check_address(field: &'static str, text: &str, wrong: &mut Vec<FieldError>) -> String {
     let text = text.trim();
     if text.is_empty() {

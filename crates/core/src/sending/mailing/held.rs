@@ -1,7 +1,8 @@
-//! Mailings that are due and must not get a run as the service is configured now ([`Service::faults_of`]).
+//! Held mailings: they are due, but must not get a run with the service's current settings
+//! ([`Service::faults_of`]).
 //!
-//! They are left as they are, with the reason on record, and go on by themselves when it is gone: their moments count as missed
-//! meanwhile, as while no process ran.
+//! They keep their status, with the reason recorded, and continue by themselves when it is gone.
+//! Due times in between count as missed, as if no process had been running.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -11,7 +12,7 @@ use crate::sending::mailing::{Mailing, Sender};
 use crate::sending::sending_server::SendingServer;
 use crate::sending::service::{Fault, Service};
 
-/// A mailing whose reason for waiting is another one than the one on record.
+/// A mailing whose reason for waiting differs from the recorded one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     owner: UserId,
@@ -20,13 +21,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// Nothing is in its way any more.
+    /// Whether nothing holds it any more.
     #[must_use]
     pub fn is_released(&self) -> bool {
         self.why.is_none()
     }
 
-    /// Takes it down.
+    /// Records the new reason.
     pub async fn keep(&self, tx: &mut Tx) -> Result<(), Error> {
         let why = self.why.map(|why| why.to_string()).unwrap_or_default();
         on_db!(tx, conn => sqlx::query("UPDATE mailings SET waiting = $3 WHERE owner_id = $1 AND id = $2")
@@ -50,7 +51,7 @@ struct DueRow {
 }
 
 impl Mailing {
-    /// Whether some mailing waits for the service to be configured.
+    /// Whether any mailing waits for the service to be configured.
     pub async fn any_held(tx: &mut Tx) -> Result<bool, Error> {
         let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT next_due_at FROM mailings WHERE waiting <> '' AND status = 'running' AND next_due_at IS NOT NULL LIMIT 1",
@@ -60,8 +61,9 @@ impl Mailing {
         Ok(found.is_some())
     }
 
-    /// What changed about mailings that are due, of all or of the one given: those that have to wait from now on, or for another
-    /// reason, and those that wait no longer. One whose end has come does not wait: its moments are recorded as skipped.
+    /// Mailings that are due, all or the given one, whose reason for waiting changed: newly held,
+    /// held for another reason, or released. A mailing whose end has come is not held; its due
+    /// times are recorded as skipped.
     pub async fn review_held(
         tx: &mut Tx,
         only: Option<MailingId>,
@@ -97,7 +99,7 @@ impl Mailing {
         Ok(changed)
     }
 
-    /// Who its letters say they are from, now.
+    /// The current sender of its letters.
     #[must_use]
     pub fn sender(&self, default: &Sender) -> Sender {
         let own = Sender {
@@ -109,7 +111,8 @@ impl Mailing {
 }
 
 impl Sender {
-    /// This one, as a mailing has it, with what it leaves open taken from the service's own.
+    /// This sender if it has an address. Otherwise the default's address, with this name if there
+    /// is one.
     #[must_use]
     pub fn or(self, default: &Self) -> Self {
         if !self.email.is_empty() {

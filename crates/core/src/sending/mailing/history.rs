@@ -1,4 +1,4 @@
-//! Who changed the state of a mailing, when and why.
+//! History of a mailing: who changed its state, when and why.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -6,24 +6,24 @@ use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::mailing::Mailing;
 
-/// One line of a mailing's history.
+/// One entry of a mailing's history.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Event {
     /// 1, 2, … within the mailing.
     pub number: i64,
-    /// When.
+    /// When it happened.
     pub at: Moment,
-    /// A user's address, `scheduler` or `command`.
+    /// Who did it: a user's address, `scheduler` or `command`.
     pub actor: String,
-    /// `created`, `edited`, `started`, `run`, `skipped`, `paused`, `resumed`, `cancelled`, `completed`, `expired`,
-    /// `disabled` or `enabled`.
+    /// What happened: `created`, `edited`, `started`, `run`, `skipped`, `paused`, `resumed`,
+    /// `cancelled`, `completed`, `expired`, `disabled` or `enabled`.
     pub what: String,
-    /// Why, or how many, as text; may be empty.
+    /// The reason, a number or a time, as text; may be empty.
     pub detail: String,
 }
 
 impl Event {
-    /// Adds a line. The caller holds the mailing's row, so numbers do not collide.
+    /// Adds an entry. The caller has locked the mailing's row, so numbers do not collide.
     pub(crate) async fn record(
         tx: &mut Tx,
         owner: UserId,
@@ -53,7 +53,7 @@ impl Event {
 }
 
 impl Mailing {
-    /// The latest `limit` lines of the history, newest first.
+    /// The latest `limit` entries, newest first.
     pub async fn history(
         tx: &mut Tx,
         owner: UserId,

@@ -1,4 +1,4 @@
-//! A message and a list that are made together with their mailing, on its form (R15).
+//! A message and a list that are created together with their mailing, on its form (R15).
 
 use crate::messages::message::{Message, MessageDraft};
 use crate::platform::db::Tx;
@@ -9,21 +9,22 @@ use crate::recipients::list::List;
 use crate::recipients::recipient::{self, Recipient};
 use crate::sending::mailing::{CHOSEN_MAX, MailingDraft};
 
-/// What is to be made; what is empty is not.
+/// What to create; nothing for empty fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InPlace {
     /// Subject of a new message.
     pub subject: String,
     /// Text of a new message.
     pub text: String,
-    /// Name of a new list; when there is one of that name, recipients are added to it.
+    /// Name of a new list. If there is one with this name, the recipients are added to it.
     pub list: String,
-    /// Its recipients: addresses, or `Name <address>`, one a line or with commas between.
+    /// Recipients of the list: addresses, or `Name <address>`, separated by line breaks, commas or
+    /// semicolons.
     pub people: String,
 }
 
 impl InPlace {
-    /// Makes what is asked for and puts it into the draft.
+    /// Creates the message and the list, and puts them into the draft.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl InPlace {
         Ok(())
     }
 
-    /// The recipients, each address once.
+    /// Parses the recipients, each address once.
     fn parse_people(&self) -> Result<Vec<recipient::Draft>, Error> {
         let mut people: Vec<recipient::Draft> = Vec::new();
         for entry in self.people.split(['\n', ',', ';']).map(str::trim) {

@@ -1,4 +1,4 @@
-//! Mailings of an owner, page by page.
+//! Pages of an owner's mailings.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -7,38 +7,38 @@ use crate::platform::page::containing;
 use crate::platform::time::Moment;
 use crate::sending::mailing::{Mailing, Status, mailing_columns};
 
-/// Which mailings to show.
+/// Which mailings to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MailingFilter<'a> {
-    /// A part of the title, in any case; empty: all.
+    /// Part of the title, regardless of case; empty for all.
     pub search: &'a str,
-    /// Only these; `None`: all.
+    /// Only mailings in this status; `None` for all.
     pub status: Option<Status>,
-    /// The page begins after this one; `None`: the first page.
+    /// The page begins after this mailing; `None` for the first page.
     pub after: Option<MailingId>,
 }
 
-/// A mailing with what a list shows besides.
+/// A mailing, with what a list shows in addition.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct MailingSummary {
     /// The mailing.
     #[sqlx(flatten)]
     pub mailing: Mailing,
-    /// The message's subject, while there is a message.
+    /// Subject of its message, if there is one.
     pub subject: Option<String>,
-    /// Runs so far, without the skipped ones.
+    /// Number of runs, without skipped ones.
     pub runs: i64,
     /// Deliveries of all its runs.
     pub planned: i64,
     /// Accepted by a mail server.
     pub sent: i64,
-    /// Refused for good.
+    /// Permanently refused.
     pub failed: i64,
-    /// Its runs that are not over.
+    /// Number of runs that are not over.
     pub open_runs: i64,
 }
 
-/// A message that a mailing can be made of.
+/// A message to choose for a mailing.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct MessageChoice {
     /// Its id.
@@ -48,7 +48,7 @@ pub struct MessageChoice {
 }
 
 impl Mailing {
-    /// The owner's messages to choose from: the `limit` newest, and `chosen` in any case.
+    /// The owner's messages to choose from, newest first: the `limit` newest, and always `chosen`.
     pub async fn message_choices(
         tx: &mut Tx,
         owner: UserId,
@@ -68,7 +68,8 @@ impl Mailing {
         .await)?)
     }
 
-    /// The owner's mailings that begin before `end`, those of managers' choice to be off left out, the next one first.
+    /// The owner's running mailings due before `end`, next one first, without those that a manager
+    /// switched off.
     pub async fn due_before(
         tx: &mut Tx,
         owner: UserId,
@@ -88,7 +89,7 @@ impl Mailing {
         .await)?)
     }
 
-    /// The owner's mailings by name, for a choice, newest first.
+    /// Ids and titles of the owner's mailings to choose from, newest first.
     pub async fn titles(
         tx: &mut Tx,
         owner: UserId,
@@ -103,7 +104,7 @@ impl Mailing {
         .await)?)
     }
 
-    /// A page of the owner's mailings, newest first.
+    /// Up to `limit` of the owner's mailings, newest first.
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
@@ -143,7 +144,7 @@ impl Mailing {
         .await)?)
     }
 
-    /// How many mailings the owner has in each status that occurs.
+    /// Number of the owner's mailings per status; statuses without any are left out.
     pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(Status, i64)>, Error> {
         let counts: Vec<(String, i64)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT status, count(*) FROM mailings WHERE owner_id = $1 GROUP BY status",

@@ -1,4 +1,4 @@
-//! The checklist before Start: to whom, what, when, from whom.
+//! The checklist before Start: audience, message, schedule, sender and permissions.
 
 use crate::accounts::user::User;
 use crate::messages::letter::Content;
@@ -13,54 +13,54 @@ use crate::sending::service::{Fault, Service};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// To whom.
+    /// Somebody to send to.
     Audience,
-    /// What.
+    /// A message without errors.
     Message,
-    /// When.
+    /// An end that has not passed.
     Schedule,
-    /// From whom.
+    /// A sender.
     Sender,
-    /// May this user send at all.
+    /// A user who may send, and a mailing that is not switched off.
     Account,
-    /// May letters leave this service at all ([`Service::faults_of`]).
+    /// A service that may send ([`Service::faults_of`]).
     Service,
 }
 
-/// One line of the checklist.
+/// One item of the checklist.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Item {
-    /// Which.
+    /// What it checks.
     pub part: Part,
-    /// What is missing; empty: it is fine.
+    /// What is missing; empty when it is fine.
     pub problems: Vec<FieldError>,
 }
 
 impl Item {
-    /// Nothing is missing here.
+    /// Whether nothing is missing here.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// The checklist.
+/// The checklist of a mailing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Readiness {
     /// How many people it reaches.
     pub audience: Audience,
-    /// Its lines, in the order of [`Part`].
+    /// The items, in the order of [`Part`].
     pub items: Vec<Item>,
 }
 
 impl Readiness {
-    /// Start would work.
+    /// Whether Start would succeed.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.items.iter().all(Item::is_ok)
     }
 
-    /// The line of a part.
+    /// The problems of one part.
     #[must_use]
     pub fn problems(&self, part: Part) -> &[FieldError] {
         self.items
@@ -69,7 +69,7 @@ impl Readiness {
             .map_or(&[], |item| &item.problems)
     }
 
-    /// All that is missing.
+    /// All problems, in the order of the items.
     #[must_use]
     pub fn into_problems(self) -> Vec<FieldError> {
         self.items
@@ -80,7 +80,7 @@ impl Readiness {
 }
 
 impl Mailing {
-    /// Tells what is missing before Start.
+    /// Checks what is missing before Start. `None` when there is no such mailing.
     pub async fn readiness(
         tx: &mut Tx,
         owner: UserId,
@@ -155,7 +155,7 @@ impl Mailing {
         Ok(Readiness { audience, items })
     }
 
-    /// What is wrong with the message.
+    /// Errors of the message, without warnings.
     async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
         Ok(match self.content(tx).await? {
             Some(content) => content
@@ -168,7 +168,7 @@ impl Mailing {
         })
     }
 
-    /// What its message says now; `None` while there is none.
+    /// Current content of its message; `None` when there is none.
     pub(crate) async fn content(&self, tx: &mut Tx) -> Result<Option<Content>, Error> {
         let Some(message) = self.message_id else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! All ways from one status of a mailing to another (R11, R22).
+//! All changes of a mailing's status (R11, R22).
 //!
 //! ```text
 //! created ──start──▶ running ──(nothing left)──▶ completed
@@ -8,10 +8,11 @@
 //!                    paused
 //! ```
 //!
-//! `disabled` is a manager's flag on top: it stops letters but changes no status.
+//! `disabled` is a manager's flag on top: it stops letters but does not change the status.
 //!
-//! *Invariants*: every change names in SQL the status it comes from, so of two tabs one changes and the other is told that
-//! it is done already. Rows are locked in one order: the mailing's open runs, then the mailing.
+//! *Invariants*: every update names the expected status in SQL, so of two tabs one makes the change
+//! and the other learns that it is already done. Rows are locked in one order: the mailing's open
+//! runs, then the mailing.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -21,28 +22,29 @@ use crate::sending::mailing::{Event, Mailing, Status};
 use crate::sending::run::Run;
 use crate::sending::service::Service;
 
-/// What Start did.
+/// Result of [`Mailing::start`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
-    /// It runs from now on and is due at this moment.
+    /// It is running now, and due at this time.
     Due(Moment),
-    /// It had been started before; nothing changed.
+    /// It had already been started; nothing changed.
     Already,
 }
 
-/// What an owner can do with a mailing that was started.
+/// What an owner can do with a started mailing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Stop it for a while.
     Pause,
-    /// Go on with it.
+    /// Continue it.
     Resume,
-    /// Stop it for good.
+    /// Stop it permanently.
     Cancel,
 }
 
 impl Mailing {
-    /// Takes a step: [`Mailing::pause`], [`Mailing::resume`] or [`Mailing::cancel`]. Returns whether anything changed.
+    /// Takes a step: [`Mailing::pause`], [`Mailing::resume`] or [`Mailing::cancel`]. Returns
+    /// whether anything changed; `None` when there is no such mailing.
     ///
     /// # Errors
     ///
@@ -62,12 +64,13 @@ impl Mailing {
         }
     }
 
-    /// Starts a draft: due now if its start has come or is empty, else at its start. Wake the engine after the commit.
+    /// Starts a draft: due now if its start is empty or has come, otherwise at its start. `None`
+    /// when there is no such mailing. Wake the engine after the commit.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] says what is missing (see [`Mailing::readiness`]), [`Error::State`] when it was cancelled or is
-    /// switched off.
+    /// [`Error::Invalid`] lists what is missing (see [`Mailing::readiness`]), [`Error::State`] when
+    /// it was cancelled or is switched off.
     pub async fn start(
         tx: &mut Tx,
         owner: UserId,
@@ -124,11 +127,11 @@ impl Mailing {
         Ok(Some(Started::Due(due)))
     }
 
-    /// Stops a running mailing for a while, and its runs at once. Returns whether anything changed.
+    /// Pauses a running mailing and its runs. Returns whether anything changed.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] when it does not run and is not paused either.
+    /// [`Error::State`] when it is neither running nor paused.
     pub async fn pause(
         tx: &mut Tx,
         owner: UserId,
@@ -146,11 +149,12 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// Goes on with a paused mailing. Moments that passed meanwhile count as missed: the latest is caught up.
+    /// Resumes a paused mailing. Due times during the pause count as missed: the latest is caught
+    /// up.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] when it is neither paused nor running, or switched off.
+    /// [`Error::State`] when it is neither paused nor running, or is switched off.
     pub async fn resume(
         tx: &mut Tx,
         owner: UserId,
@@ -170,8 +174,8 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// Stops a mailing for good: what has not left becomes cancelled. Small rests are closed at once, large ones by
-    /// the engine ([`Run::close_slice`]).
+    /// Cancels a mailing: letters that have not been sent become cancelled. Small numbers are
+    /// closed in this transaction, the rest by the engine ([`Run::close_slice`]).
     ///
     /// # Errors
     ///
@@ -196,9 +200,9 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// Completes a mailing that has no moment to come and no open run. Returns whether it did.
+    /// Completes a mailing that has no due time to come and no open run. Returns whether it did.
     ///
-    /// Called whenever a run is over ([`Run::finish_if_over`]).
+    /// Called whenever a run finishes ([`Run::finish_if_over`]).
     pub async fn complete_if_over(
         tx: &mut Tx,
         owner: UserId,
@@ -225,7 +229,7 @@ impl Mailing {
         Ok(changed > 0)
     }
 
-    /// Completes mailings whose end has passed; at most `limit`. Returns how many.
+    /// Completes up to `limit` mailings whose end has passed. Returns how many.
     pub async fn complete_ended(tx: &mut Tx, limit: i64, now: Moment) -> Result<u64, Error> {
         let ended: Vec<(UserId, MailingId)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT m.owner_id, m.id
@@ -246,7 +250,7 @@ impl Mailing {
         Ok(completed)
     }
 
-    /// Sets a moderator's flag. Returns whether anything changed.
+    /// Switches a mailing off for a manager. Returns whether anything changed.
     pub(crate) async fn disable(
         tx: &mut Tx,
         owner: UserId,
@@ -275,7 +279,7 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// Lifts a moderator's flag. Returns whether anything changed.
+    /// Switches a mailing on again for a manager. Returns whether anything changed.
     pub(crate) async fn enable(
         tx: &mut Tx,
         owner: UserId,
@@ -302,7 +306,7 @@ impl Mailing {
         Ok(Some(true))
     }
 
-    /// What a manager switched off its owner does not bring back to life.
+    /// Fails when a manager switched the mailing off, which its owner cannot undo.
     pub(super) fn refuse_disabled(&self) -> Result<(), Error> {
         match self.disabled_at {
             Some(_) => Err(Error::State("disabled")),
@@ -310,7 +314,7 @@ impl Mailing {
         }
     }
 
-    /// One guarded step from a status to another.
+    /// Changes the status from `from` to `to`; false when it is not `from`.
     async fn move_on(
         tx: &mut Tx,
         owner: UserId,
@@ -336,7 +340,7 @@ impl Mailing {
         Ok(changed > 0)
     }
 
-    /// The answer when a step did not apply: done already, or not possible from where it is.
+    /// The result when a step did not apply: already done, or not allowed in the current status.
     async fn unchanged(
         tx: &mut Tx,
         owner: UserId,
@@ -350,7 +354,7 @@ impl Mailing {
         }
     }
 
-    /// Locks the open runs first, as whoever records outcomes does.
+    /// Locks the open runs first, as the recording of outcomes does.
     async fn lock_runs(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<(), Error> {
         if let Tx::Postgres(tx) = tx {
             sqlx::query(
@@ -367,7 +371,7 @@ impl Mailing {
         Ok(())
     }
 
-    /// The mailing, with its row locked where writers run side by side.
+    /// The mailing, with its row locked on PostgreSQL.
     async fn get_locked(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Option<Self>, Error> {
         if let Tx::Postgres(tx) = tx {
             sqlx::query("SELECT 1 FROM mailings WHERE owner_id = $1 AND id = $2 FOR UPDATE")

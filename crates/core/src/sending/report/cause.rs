@@ -1,24 +1,24 @@
-//! What a server's reply means for somebody who is no postmaster.
+//! What a server's reply means, for people who are not postmasters.
 //!
-//! The class says whose fault it is when no reply decided; else the enhanced code (RFC 3463) does, and where servers are sloppy with
-//! codes, the words that the large ones use.
+//! If no reply decided the outcome, the class gives the cause. Otherwise the enhanced code (RFC
+//! 3463) does, and where servers are careless with codes, the words that large providers use.
 
 /// Why a letter was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cause {
     /// There is no such mailbox.
     MailboxUnknown,
-    /// There is no such domain, or it takes no mail.
+    /// There is no such domain, or it accepts no mail.
     DomainUnknown,
     /// The mailbox is full.
     MailboxFull,
-    /// The mailbox exists and is closed.
+    /// The mailbox exists but is closed.
     MailboxDisabled,
-    /// Taken for spam, or against a rule of the receiver.
+    /// Treated as spam, or against a policy of the receiver.
     Policy,
-    /// Sender's domain or signature is not trusted.
+    /// The sender's domain or signature is not trusted (SPF, DKIM, DMARC).
     Authentication,
-    /// First letters are refused for a while on purpose.
+    /// First attempts are refused for a while on purpose (RFC 6647).
     Greylisted,
     /// Too many letters in a short time.
     Rate,
@@ -26,23 +26,23 @@ pub enum Cause {
     Size,
     /// The sender's address is refused.
     Sender,
-    /// The address cannot be written to.
+    /// The recipient's address is not usable.
     Address,
-    /// The letter itself could not be made or sent.
+    /// The letter could not be made or sent because of its content.
     Content,
-    /// The server was busy or out of room.
+    /// The server was busy or out of space.
     Busy,
-    /// No connection, or it broke.
+    /// No connection, or it was lost.
     Connection,
-    /// No safe connection.
+    /// No secure connection.
     Tls,
-    /// Our own mail server does not take our credentials.
+    /// Our mail server refuses our credentials.
     Credentials,
     /// Sending was interrupted; the letter may have arrived.
     Interrupted,
-    /// Refused for now without a reason we know.
+    /// Temporarily refused, reason unknown.
     Temporary,
-    /// Refused for good without a reason we know.
+    /// Permanently refused, reason unknown.
     Permanent,
 }
 
@@ -163,7 +163,7 @@ const WORDS: [(Cause, &[&str]); 10] = [
 ];
 
 impl Cause {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 19] = [
         Self::MailboxUnknown,
         Self::DomainUnknown,
@@ -186,7 +186,7 @@ impl Cause {
         Self::Permanent,
     ];
 
-    /// The name in the keys of sentences.
+    /// The name in translation keys.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -212,7 +212,8 @@ impl Cause {
         }
     }
 
-    /// By class, code and words of the last attempt at a letter, whoever it is about; [`Said::cause`](super::Said::cause) knows that too.
+    /// Cause by class, code and words of the last attempt, about the sender or the recipient.
+    /// [`Said::cause`](super::Said::cause) tells these apart.
     pub(super) fn found(class: &str, code: Option<i64>, reply: &str) -> Self {
         match class {
             "connection" | "timeout" | "dns" | "protocol" => return Self::Connection,
@@ -224,7 +225,7 @@ impl Cause {
             "local_template" | "local_content" => return Self::Content,
             _ => {}
         }
-        // 5.7.1 and 5.0.0 are used for everything: words know better
+        // 5.7.1 and 5.0.0 are used for everything, so words decide
         let coded =
             Self::enhanced(reply).and_then(|(subject, detail)| Self::by_code(subject, detail));
         let any = |_| true;
@@ -237,13 +238,13 @@ impl Cause {
             })
     }
 
-    /// Of a reply that is about the sender, whatever its code says.
+    /// Cause of a reply about the sender, whatever its code says.
     pub(super) fn of_sender(reply: &str) -> Self {
         let others = |cause| matches!(cause, Self::Authentication | Self::Policy | Self::Rate);
         Self::by_words(reply, others).unwrap_or(Self::Sender)
     }
 
-    /// The first of the wanted causes that the words tell.
+    /// The first wanted cause whose words occur in the reply.
     fn by_words(reply: &str, wanted: fn(Self) -> bool) -> Option<Self> {
         let reply = reply.to_lowercase();
         let says = |(cause, words): &&(Self, &[&str])| {
@@ -252,7 +253,7 @@ impl Cause {
         WORDS.iter().find(says).map(|(cause, _)| *cause)
     }
 
-    /// By subject and detail of the enhanced code, where these say enough.
+    /// Cause by subject and detail of the enhanced code, where these are specific enough.
     const fn by_code(subject: u32, detail: u32) -> Option<Self> {
         Some(match (subject, detail) {
             (1, 1 | 6 | 10) => Self::MailboxUnknown,
@@ -268,12 +269,12 @@ impl Cause {
         })
     }
 
-    /// Subject and detail of the enhanced code that a reply begins with: `550 5.1.1 …` → (1, 1).
+    /// Subject and detail of the enhanced code at the start of a reply: `550 5.1.1 …` → (1, 1).
     pub(super) fn enhanced(reply: &str) -> Option<(u32, u32)> {
         Self::numbers(reply.get(4..)?.split_whitespace().next()?)
     }
 
-    /// Subject and detail of an enhanced code of a refusal.
+    /// Subject and detail of an enhanced code of a refusal (class 4 or 5).
     pub(super) fn numbers(code: &str) -> Option<(u32, u32)> {
         let mut parts = code.split('.');
         let class: u32 = parts.next()?.parse().ok()?;
@@ -288,7 +289,7 @@ mod tests {
     use super::*;
     use crate::sending::report::Said;
 
-    /// R29: what large providers say is understood.
+    /// R29: replies of large providers are understood.
     #[test]
     fn replies_have_causes() {
         for (class, reply, cause) in [
@@ -381,7 +382,7 @@ mod tests {
         }
     }
 
-    /// R29: every cause has a name of its own.
+    /// R29: no two causes have the same name.
     #[test]
     fn names_differ() {
         let names: std::collections::BTreeSet<_> =

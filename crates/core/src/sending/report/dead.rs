@@ -1,7 +1,7 @@
-//! Addresses of which a mail server said that there is nobody (R3).
+//! Finds addresses that do not exist, according to a mail server (R3).
 //!
-//! Each letter's own reply decides, with the two addresses it was between: what looks the same in a report may be about the sender for
-//! one letter and about the recipient for another.
+//! Each letter's reply is judged together with its sender and recipient. Replies that look the same
+//! in a report may be about the sender for one letter and about the recipient for another.
 
 use sqlx::types::Json;
 
@@ -16,11 +16,12 @@ use crate::sending::attempt::with_delivery;
 use crate::sending::delivery::DeliveryState;
 use crate::sending::run::Run;
 
-/// Letters that are read at a time.
+/// Letters read per query.
 const READ: usize = 1_000;
 
-/// In the order of an index that does not hold the run: with `=`, PostgreSQL would read all of the run and sort it for each page.
-/// `$1` owner, `$2` run, `$3` `$4` `$5` behind this attempt, `$6` most rows.
+/// Permanent refusals of a run at RCPT, in the order of an index that does not contain the run.
+/// With `run_id = $2`, PostgreSQL would read and sort the whole run for each page. `$1` owner, `$2`
+/// run, `$3` `$4` `$5` only after this position, `$6` maximum rows.
 macro_rules! refused_sql {
     ($db:ident) => {
         concat!(
@@ -37,7 +38,7 @@ macro_rules! refused_sql {
     };
 }
 
-/// All attempts of an owner that were not accepted, in the order of their index.
+/// All attempts of an owner that were not accepted, in index order.
 macro_rules! trouble {
     (sqlite) => {
         "attempts INDEXED BY attempts_trouble_log WHERE owner_id = $1 AND outcome <> 'sent'"
@@ -47,7 +48,7 @@ macro_rules! trouble {
     };
 }
 
-/// `$1` owner, `$2` deliveries, `$3` the reason, `$4` now, `$5` the run ended since then.
+/// `$1` owner, `$2` deliveries, `$3` reason, `$4` now, `$5` earliest end of the run.
 macro_rules! suppress_sql {
     ($from:literal) => {
         concat!(
@@ -78,10 +79,12 @@ struct Refused {
 }
 
 impl Report {
-    /// The letters of a run that is over whose recipients do not exist, as the server said when it refused them for good; this
-    /// report was counted in the same snapshot. `service` is the envelope's sender of runs that name none.
+    /// Letters of a finished run whose recipients do not exist, as the server said in a permanent
+    /// refusal. This report must have been counted in the same snapshot. `service` is the envelope
+    /// sender of runs that name none.
     ///
-    /// A server that says so of more letters than it accepts is set up wrong rather than right: then it is not believed.
+    /// Empty when there are more of them than accepted letters in the run: then a server is
+    /// probably misconfigured.
     pub async fn dead(
         &self,
         tx: &mut Tx,
@@ -131,7 +134,7 @@ impl Report {
         }
     }
 
-    /// Suppresses the addresses of letters; returns how many were not suppressed before.
+    /// Suppresses the addresses of letters. Returns how many were not suppressed before.
     pub async fn suppress(
         tx: &mut Tx,
         due: Due,
@@ -156,7 +159,7 @@ impl Report {
                     .rows_affected()
             }
             Tx::Postgres(tx) => {
-                // OFFSET keeps the order: each by its key
+                // OFFSET fixes the join order: each delivery by key
                 let sql = suppress_sql!(
                     "UNNEST($2::bigint[]) AS j (id)
                      CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE owner_id = $1 AND id = j.id OFFSET 0) AS d"

@@ -1,4 +1,4 @@
-//! Counting a run.
+//! Counts the rows of a run for its report.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::platform::time::Moment;
 use crate::sending::attempt::{Attempt, AttemptOutcome, of_run, trouble_of_run};
 use crate::sending::run::Run;
 
-/// The attempts of a run in slots of `$3` ms.
+/// Attempts of a run per slot of `$3` ms.
 macro_rules! slots_sql {
     ($db:ident) => {
         concat!(
@@ -21,7 +21,7 @@ macro_rules! slots_sql {
     };
 }
 
-/// Those that were not accepted, by outcome.
+/// Attempts that were not accepted, per slot and outcome.
 macro_rules! trouble_sql {
     ($db:ident) => {
         concat!(
@@ -32,7 +32,7 @@ macro_rules! trouble_sql {
     };
 }
 
-/// Deliveries of a run by domain. `$1` owner, `$2` run, `$3` the run's beginning, `$4` most rows.
+/// Deliveries of a run per domain. `$1` owner, `$2` run, `$3` start of the run, `$4` maximum rows.
 macro_rules! domains_sql {
     ($find:literal) => {
         concat!(
@@ -122,7 +122,8 @@ impl std::ops::Add for Sums {
 }
 
 impl Report {
-    /// Counts a run as it is in this transaction, which must see one snapshot. `None`: there is no such run.
+    /// Counts a run as it is in this transaction, which must read from one snapshot. `None` when
+    /// there is no such run.
     pub async fn count(
         tx: &mut Tx,
         owner: UserId,
@@ -158,7 +159,8 @@ impl Report {
     }
 }
 
-/// All attempts are counted from an index, those in trouble by their outcome; the rest was sent.
+/// Counts attempts from indexes: all per slot, and those not accepted per outcome. The rest was
+/// sent.
 async fn timeline(tx: &mut Tx, run: &Run, slot: i64) -> Result<Timeline, Error> {
     let (all, trouble) = (worded!(tx, slots_sql), worded!(tx, trouble_sql));
     let all: Vec<(i64, i64)> = on_db!(tx, conn => sqlx::query_as(all)
@@ -210,7 +212,7 @@ async fn times(tx: &mut Tx, run: &Run, begun: i64) -> Result<Option<Times>, Erro
     if run.sent == 0 {
         return Ok(None);
     }
-    // the letter that is there when so many parts of a hundred are
+    // rank of the letter with which this percentage is reached
     let nth = |hundredths: i64| (run.sent * hundredths + 99) / 100;
     let ranks = [nth(50), nth(90), nth(99), run.sent];
     let found: Vec<(i64, i64)> = on_db!(tx, conn => sqlx::query_as(

@@ -1,32 +1,34 @@
-//! What a server said when it did not take a letter: whose fault it is, and whether it says that the recipient does not exist.
+//! Interprets what a server says when it does not accept a letter: whose fault it is, and whether
+//! the recipient does not exist.
 //!
-//! Servers speak of the sender with the words and codes that they have for recipients: Exim verifies our own address by asking our
-//! server, and hands "No Such User Here" on to every letter. So words about the sender come first. A recipient is only dead when
-//! the reply to his own RCPT says so clearly; what can be read in two ways, and what was said at another point, says nothing about him.
+//! Servers use the same words and codes for senders and recipients: Exim verifies our address by
+//! asking our server, and passes on "No Such User Here" for every letter. So words about the sender
+//! are checked first. A recipient counts as dead only if the reply to their RCPT clearly says so.
+//! Replies that can be read in two ways, and replies in other phases, say nothing about them.
 
 use super::Cause;
 
-/// A reply, and between whom the letter was.
+/// A reply, with the sender and recipient of the letter.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Said<'a> {
-    /// The kind of reason, as in the log of attempts.
+    /// Class of the reason, as in the log of attempts.
     pub class: &'a str,
-    /// Where in the dialogue; empty: not known.
+    /// Phase of the SMTP dialogue; empty if unknown.
     pub phase: &'a str,
-    /// The reply code, if a reply decided.
+    /// Reply code, if a reply decided the outcome.
     pub code: Option<i64>,
-    /// All its lines, the code first.
+    /// All lines of the reply, starting with the code.
     pub reply: &'a str,
-    /// The envelope's sender as it was sent; empty: not known.
+    /// Envelope sender as it was sent; empty if unknown.
     pub from: &'a str,
-    /// The recipient as it was sent; empty: not known.
+    /// Recipient as it was sent; empty if unknown.
     pub to: &'a str,
 }
 
-/// Words that speak of the sender, of his domain, or of how a server checks them.
+/// Words about the sender, their domain, or how a server checks them.
 const OF_SENDER: [&str; 43] = [
     " sender",
-    // the same in the languages that servers are translated to
+    // the same in languages that servers are translated into
     "отправител",
     "absender",
     "expéditeur",
@@ -71,7 +73,7 @@ const OF_SENDER: [&str; 43] = [
     "double-bounce",
 ];
 
-/// Words for reasons that are not the recipient's: beside one of them nothing is clear.
+/// Words for reasons that are not the recipient's. A reply that contains one is not clear.
 const OF_OTHERS: [&str; 44] = [
     "greylist",
     "graylist",
@@ -160,12 +162,12 @@ const NOBODY: [&str; 41] = [
     "user doesn't have a",
     "user not listed in",
     "unrouteable address",
-    // Outlook.com and Exchange Online say nothing more when they do not know a recipient
+    // all that Outlook.com and Exchange Online say about an unknown recipient
     " s2017062302",
     "recipient address rejected access denied as 201806281",
 ];
 
-/// Words that say that there is no such domain, or that it takes no mail.
+/// Words that say that there is no such domain, or that it accepts no mail.
 const NOWHERE: [&str; 9] = [
     "domain not found",
     "host not found",
@@ -178,7 +180,7 @@ const NOWHERE: [&str; 9] = [
     "does not accept mail",
 ];
 
-/// What somebody is called of whom a server says that he does not exist.
+/// Nouns for a recipient who does not exist.
 const SOMEBODY: [&str; 8] = [
     " user",
     " mailbox",
@@ -190,7 +192,7 @@ const SOMEBODY: [&str; 8] = [
     " @",
 ];
 
-/// Where people write to who have trouble with a server.
+/// Local parts of contact addresses that replies mention.
 const HELPERS: [&str; 7] = [
     "postmaster",
     "hostmaster",
@@ -201,7 +203,7 @@ const HELPERS: [&str; 7] = [
     "admin",
 ];
 
-/// How far in front of "does not exist" it says what.
+/// How many bytes before "does not exist" are searched for what does not exist.
 const BEFORE: usize = 80;
 
 impl Said<'_> {
@@ -211,7 +213,7 @@ impl Said<'_> {
         let found = Cause::found(self.class, self.code, self.reply);
         let parts = Parts::of(self.reply);
         match found {
-            // Exim adds what may be wrong with our address
+            // Exim's explanation mentions blacklists, which looks like a policy
             Cause::Policy if parts.text.contains("sender verify failed") => Cause::Sender,
             Cause::MailboxUnknown | Cause::DomainUnknown | Cause::MailboxDisabled
                 if self.is_early() || self.is_of_sender(&parts) =>
@@ -223,7 +225,8 @@ impl Said<'_> {
         }
     }
 
-    /// Whether the server says for good, and clearly, that the recipient's mailbox or domain does not exist.
+    /// Whether the server says, permanently and clearly, that the recipient's mailbox or domain
+    /// does not exist.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         let refused = self.class == "permanent" && matches!(self.code, Some(500..=599));
@@ -247,12 +250,12 @@ impl Said<'_> {
         }
     }
 
-    /// Whether the server knew of no recipient yet.
+    /// Whether the server did not know the recipient yet.
     fn is_early(&self) -> bool {
         !matches!(self.phase, "" | "rcpt" | "data" | "content" | "dot")
     }
 
-    /// Whether it is, or may be, about the sender.
+    /// Whether the reply is, or may be, about the sender.
     fn is_of_sender(&self, parts: &Parts) -> bool {
         let code = Cause::enhanced(self.reply).or(parts.code);
         let (from, to) = (self.from.to_lowercase(), self.to.to_lowercase());
@@ -264,7 +267,7 @@ impl Said<'_> {
             || parts.text.contains("verification failed")
                 && (parts.addresses.is_empty() || !parts.addresses.iter().all(named))
             || parts.addresses.iter().any(|address| {
-                // `from=a@b` too
+                // also `from=a@b`
                 let it = address.strip_suffix(&*from);
                 !from.is_empty() && it.is_some_and(|it| it.is_empty() || it.ends_with('='))
                     || foreign && domain(address) == ours
@@ -274,14 +277,15 @@ impl Said<'_> {
                 && !parts.addresses.iter().any(named)
     }
 
-    /// Whether an address in the reply is the recipient's, in whatever way the server writes it, or one to ask for help.
+    /// Whether an address in the reply is the recipient's, however the server writes it, or a
+    /// contact address.
     fn is_recipient(&self, address: &str) -> bool {
         let to = self.to.to_lowercase();
         let (name, helper) = (local(address), HELPERS.contains(&local(address)));
         to.is_empty() || name == local(&to) || domain(address) == domain(&to) || helper
     }
 
-    /// Whether it speaks of the recipient's domain, which must not be the sender's too.
+    /// Whether the reply is about the recipient's domain, which must differ from the sender's.
     fn is_of_domain(&self, parts: &Parts) -> bool {
         let (from, to) = (self.from.to_lowercase(), self.to.to_lowercase());
         let to = domain(&to);
@@ -300,14 +304,15 @@ fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-/// A reply taken apart: what it is about, and its words without names that could look like some.
+/// A reply taken apart: the addresses and domains it mentions, and the other words.
 #[derive(Debug, Default)]
 struct Parts {
-    /// In lower case, with a space around each word and `@` for each address; no links, no names of hosts.
+    /// In lower case, with a space around each word and `@` for each address; without links and
+    /// host names.
     text: String,
     addresses: Vec<String>,
     domains: Vec<String>,
-    /// Of an enhanced code behind the words, as qmail writes it: `(#5.1.1)`.
+    /// Enhanced code after the words, as qmail writes it: `(#5.1.1)`.
     code: Option<(u32, u32)>,
 }
 
@@ -352,7 +357,8 @@ impl Parts {
         NOWHERE.iter().any(|words| self.text.contains(words)) || self.missing() == Some(true)
     }
 
-    /// Whether what "does not exist" is a domain; `None`: it does not say that, or not of what.
+    /// Whether what "does not exist" is a domain; `None` when the reply does not say that, or not
+    /// of what.
     fn missing(&self) -> Option<bool> {
         let found = ["not exist", "n't exist", "no longer exist"].map(|it| self.text.find(it));
         let end = found.into_iter().flatten().min()?;
@@ -366,7 +372,7 @@ impl Parts {
     }
 }
 
-/// `mx1.example.org`, but not `5.1.1` and not `RESOLVER.ADR.RecipientNotFound`.
+/// `mx1.example.org`, but not `5.1.1` or `RESOLVER.ADR.RecipientNotFound`.
 fn is_host(word: &str) -> bool {
     let fits = |label: &str| {
         !label.is_empty()

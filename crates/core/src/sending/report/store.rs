@@ -1,4 +1,4 @@
-//! Which reports are to be made, and keeping them.
+//! Which reports are due, and storing them.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::platform::time::Moment;
 use crate::sending::attempt::AttemptOutcome;
 use crate::sending::run::{Run, RunState};
 
-/// Whoever makes a report has at least so long before another one takes over.
+/// Minimum time a process has to make a report before another one takes over.
 const TURN: Duration = Duration::from_mins(1);
 
-/// A run whose report is to be made.
+/// A run whose report must be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct Due {
-    /// Whose.
+    /// The owner.
     pub owner_id: UserId,
     /// The run.
     pub run_id: RunId,
 }
 
 impl Report {
-    /// The report of a run, if it was made already.
+    /// The stored report of a run; `None` when it has not been made yet.
     pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
         let body: Option<Json<Self>> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT body FROM reports WHERE owner_id = $1 AND run_id = $2 AND made_at IS NOT NULL",
@@ -37,7 +37,8 @@ impl Report {
         Ok(body.map(|Json(report)| report))
     }
 
-    /// The latest runs of a mailing that began, the latest first, with their reports as far as they are made.
+    /// Of the `limit` latest runs of a mailing, those that were not skipped, latest first, with
+    /// their reports if made.
     pub async fn of_mailing(
         tx: &mut Tx,
         owner: UserId,
@@ -54,8 +55,8 @@ impl Report {
         Ok(found)
     }
 
-    /// Runs whose report is to be made at `now`, finished ones first: they have no final one yet, or went on since the last one,
-    /// which is old enough.
+    /// Up to `limit` runs whose report is due at `now`, finished ones first: they have no final
+    /// report yet, or made progress since the last one, which is old enough.
     pub async fn due(tx: &mut Tx, now: Moment, limit: i64) -> Result<Vec<Due>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT r.owner_id, r.id AS run_id
@@ -78,7 +79,8 @@ impl Report {
         .await)?)
     }
 
-    /// Takes it upon the caller to make the report of a run that is due. False: somebody else does.
+    /// Claims the report of a run for this process. False when another process is making it, or it
+    /// is final.
     pub async fn claim(tx: &mut Tx, due: Due, now: Moment) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "INSERT INTO reports AS p (owner_id, run_id, took_ms, in_doubt, busy_until, final)
@@ -96,7 +98,7 @@ impl Report {
         Ok(rows > 0)
     }
 
-    /// Keeps a report that was claimed and made. True: it is the run's last one, and was not kept before.
+    /// Stores a claimed report. True when it is the run's final one and was not stored before.
     pub async fn keep(&self, tx: &mut Tx, due: Due, took: Duration) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE reports SET made_at = $3, took_ms = $4, final = $5, body = $6, in_doubt = $7, busy_until = 0

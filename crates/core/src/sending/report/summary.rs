@@ -1,7 +1,8 @@
-//! The letter that tells the owner what became of a run (R2, R29).
+//! The letter that tells an owner the results of a run (R2, R29).
 //!
-//! Whoever keeps a run's last report queues it in the same transaction, so there is exactly one. Its words are handed in: the engine
-//! has no sentences, and the site, which has them, may not be there.
+//! It is queued in the transaction that stores the run's final report, so there is exactly one. The
+//! caller supplies the text, because the engine has no sentences and the site, which has them, may
+//! not run in this process.
 
 use super::{Due, NEWS, Report};
 use crate::accounts::user::User;
@@ -13,20 +14,20 @@ use crate::sending::mailing::Mailing;
 use crate::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use crate::sending::run::{Run, RunState};
 
-/// What the letter tells, and whom.
+/// What the letter says, and who gets it.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The owner, to whom it goes.
+    /// The owner, who gets the letter.
     pub user: User,
-    /// Of which mailing.
+    /// The run's mailing.
     pub mailing: Mailing,
-    /// The run that is over.
+    /// The finished run.
     pub run: Run,
-    /// What became of it.
+    /// Its final report.
     pub report: Report,
 }
 
-/// The letter, written.
+/// The written letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryLetter {
     /// The subject.
@@ -37,12 +38,13 @@ pub struct SummaryLetter {
     pub text: String,
 }
 
-/// Writes the letter; the text is the service's public address, where links begin.
+/// Writes the letter. The string is the service's public address, the base URL of links.
 pub type Wording = fn(&Summary, &str) -> Result<SummaryLetter, Error>;
 
 impl Summary {
-    /// Of a run whose last report this is. `None`: nobody is told. Its owner does not want letters or cannot send any more; or he
-    /// cancelled the run before anything left, or it is long over.
+    /// Collects the data of a run with this final report. `None` when no letter is due: the owner
+    /// does not want it or may not send any more, they cancelled the run before anything was sent,
+    /// or it ended long ago.
     pub async fn of(
         tx: &mut Tx,
         due: Due,
@@ -70,7 +72,7 @@ impl Summary {
         }))
     }
 
-    /// Queues the letter, whose links begin with `site`.
+    /// Queues the letter. `site` is the base URL of its links.
     pub async fn queue(
         &self,
         tx: &mut Tx,

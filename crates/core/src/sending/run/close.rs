@@ -1,4 +1,4 @@
-//! How runs stop: paused, cancelled, expired, done.
+//! How runs stop: paused, cancelled, expired or done.
 
 use sqlx::types::Json;
 
@@ -10,11 +10,11 @@ use crate::sending::delivery::{DeliveryState, queue};
 use crate::sending::mailing::{Event, Mailing};
 use crate::sending::run::Run;
 
-/// Deliveries closed together with a cancellation; a larger rest is left to the engine.
+/// Deliveries closed in the transaction that cancels; the engine closes the rest.
 const AT_ONCE: i64 = 20_000;
 
 impl Run {
-    /// Stops the runs of a mailing that is paused.
+    /// Pauses the runs of a mailing.
     pub(crate) async fn pause_all_of(
         tx: &mut Tx,
         owner: UserId,
@@ -32,7 +32,7 @@ impl Run {
         Ok(())
     }
 
-    /// Puts the runs of a mailing that goes on back to where they were.
+    /// Returns the paused runs of a mailing to their previous state.
     pub(crate) async fn resume_all_of(
         tx: &mut Tx,
         owner: UserId,
@@ -50,7 +50,7 @@ impl Run {
         Ok(())
     }
 
-    /// Cancels the runs of a mailing that is cancelled. Letters in a worker's hand are recorded as they end.
+    /// Cancels the runs of a mailing. Letters that a worker holds are recorded when they end.
     pub(crate) async fn cancel_all_of(
         tx: &mut Tx,
         owner: UserId,
@@ -73,9 +73,10 @@ impl Run {
         Ok(())
     }
 
-    /// Ends up to `limit` runs whose end has passed: from here on nothing of them leaves (R20). What is left is closed by
-    /// [`Run::close_slice`], and who has no delivery yet gets one that is expired ([`Run::expand_next`]): he was planned too.
-    /// Returns how many.
+    /// Ends up to `limit` runs whose end has passed, so that no more of their letters are sent
+    /// (R20). What is left is closed by [`Run::close_slice`]. Recipients without a delivery get an
+    /// expired one ([`Run::expand_next`]), because they were planned too. Returns the number of
+    /// runs.
     pub async fn expire_due(tx: &mut Tx, limit: i64, now: Moment) -> Result<usize, Error> {
         let due: Vec<(UserId, RunId, MailingId)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id, mailing_id FROM runs
@@ -108,7 +109,7 @@ impl Run {
         Ok(expired)
     }
 
-    /// Cancelled and expired runs that still have something to close; at most `limit`.
+    /// Up to `limit` cancelled or expired runs that still have something to close.
     pub async fn to_close(tx: &mut Tx, limit: i64) -> Result<Vec<(UserId, RunId)>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id FROM runs
@@ -121,9 +122,9 @@ impl Run {
         .await)?)
     }
 
-    /// Closes deliveries of a cancelled or expired run that wait for their turn, up to `limit` of the fresh and of the
-    /// deferred, and the run when that was the rest. Returns how many it closed. Letters in a worker's hand stay his until
-    /// he records or hands them back.
+    /// Closes waiting deliveries of a cancelled or expired run, up to `limit` new and `limit`
+    /// deferred ones, and finishes the run if nothing remains. Letters that a worker holds stay
+    /// with it until it records or returns them. Returns the number of closed deliveries.
     pub async fn close_slice(
         tx: &mut Tx,
         owner: UserId,
@@ -172,8 +173,9 @@ impl Run {
         Ok(queued + deferred)
     }
 
-    /// Ends a run of which nothing remains, and its mailing when that was the last of it. Whoever changes counters of a
-    /// run calls this in the same transaction. Returns whether the run ended now.
+    /// Finishes a run of which nothing remains, and completes its mailing if nothing of that
+    /// remains either. Code that changes the counters of a run calls this in the same transaction.
+    /// Returns whether the run finished.
     pub async fn finish_if_over(
         tx: &mut Tx,
         owner: UserId,
@@ -202,7 +204,8 @@ impl Run {
     }
 }
 
-/// Ends the deliveries of a run that are in these ranges and in the state `from`. Returns how many there were.
+/// Closes the deliveries of a run that are in these ranges and in the state `from`. Returns how
+/// many.
 async fn close(
     tx: &mut Tx,
     owner: UserId,
@@ -215,7 +218,7 @@ async fn close(
     if ranges.is_empty() {
         return Ok(0);
     }
-    // by id: by run, both databases would read all its deliveries for each slice
+    // by id: by run, both databases would read all of its deliveries for each slice
     Ok(match tx {
         Tx::Sqlite(tx) => {
             let ranges: Vec<_> = ranges
@@ -248,7 +251,7 @@ async fn close(
         .bind(from.as_str())
         .bind(to)
         .bind(now)
-        // one by one: joined with ranges, PostgreSQL would begin with the deliveries
+        // ids, because a join with ranges makes PostgreSQL start from the deliveries
         .bind(ranges.iter().flat_map(|range| range.first_id..=range.last_id).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?

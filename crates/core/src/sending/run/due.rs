@@ -1,8 +1,8 @@
-//! A mailing that is due gets its run (R17, R19, R21).
+//! Makes the run of a mailing that is due (R17, R19, R21).
 //!
-//! *Invariants*: one transaction makes the run and moves `next_due_at`, so that however many processes look, a moment has
-//! one run: PostgreSQL skips rows that another process has locked, SQLite has one writer, and
-//! `UNIQUE (owner_id, mailing_id, due_at)` would refuse a second one.
+//! *Invariants*: one transaction makes the run and moves `next_due_at`, so a due time has one run,
+//! however many processes look: PostgreSQL skips rows that another process has locked, SQLite has
+//! one writer, and `UNIQUE (owner_id, mailing_id, due_at)` would reject a second run.
 
 use std::collections::VecDeque;
 
@@ -15,23 +15,24 @@ use crate::sending::mailing::{Event, Mailing, Sender, mailing_columns};
 use crate::sending::run::Run;
 use crate::sending::service::Service;
 
-/// Most missed moments that get a row of their own; the history tells the whole number.
+/// Maximum number of missed due times that get a row; the history has the total.
 const SKIPPED_MAX: usize = 50;
 
 /// What became of a mailing that was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Whose.
+    /// The owner.
     pub owner: UserId,
     /// The mailing.
     pub mailing: MailingId,
-    /// Its new run; `None`: the end came first, or the mailing was paused because its letter has an error.
+    /// Its new run; `None` when the end came first, the letter has an error and the mailing was
+    /// paused, or the due time already had a run.
     pub run: Option<RunId>,
-    /// Moments that were missed and are not caught up.
+    /// Number of missed due times that are not caught up.
     pub skipped: i64,
 }
 
-/// The statement that picks a mailing, with the row lock that only PostgreSQL has.
+/// Picks a mailing that is due, with the row lock that only PostgreSQL has.
 macro_rules! pick_sql {
     ($lock:literal) => {
         concat!(
@@ -49,13 +50,13 @@ macro_rules! pick_sql {
     };
 }
 
-/// What a run freezes.
+/// What a run freezes: the letter and its sender.
 struct Letter {
     frozen: Frozen,
     from: Sender,
 }
 
-/// The moments that have come since the last look: the latest, those before it that get a row, and how many there were.
+/// Due times up to now: the latest, earlier ones that get a row, and how many there were in total.
 struct Missed {
     latest: Moment,
     older: VecDeque<Moment>,
@@ -63,8 +64,9 @@ struct Missed {
 }
 
 impl Run {
-    /// The next moment at which [`Run::start_due`], [`Run::expire_due`] or [`Mailing::complete_ended`] has work; mailings that
-    /// are held ([`Mailing::review_held`]) do not count.
+    /// The next time at which [`Run::start_due`], [`Run::expire_due`] or
+    /// [`Mailing::complete_ended`] has work. Mailings that are held ([`Mailing::review_held`]) do
+    /// not count.
     pub async fn next_moment(tx: &mut Tx) -> Result<Option<Moment>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(at) FROM (
@@ -81,10 +83,12 @@ impl Run {
         .await)?)
     }
 
-    /// Makes the run of one mailing that is due, of any or of the one given. `None`: none is due, or other processes
-    /// are at it. Of missed moments the latest is caught up, older ones are recorded as skipped; when the end has passed,
-    /// all are. A mailing whose letter has an error is paused and its history says why. One that is held
-    /// ([`Mailing::review_held`]) is left alone.
+    /// Makes the run of one mailing that is due, of all or the given one. `None` when none is due,
+    /// or other processes are handling it.
+    ///
+    /// Of several missed due times, the latest is caught up and the others are recorded as skipped;
+    /// after the mailing's end, all are. A mailing whose letter has an error is paused, and its
+    /// history says why. Held mailings ([`Mailing::review_held`]) are left alone.
     pub async fn start_due(
         tx: &mut Tx,
         only: Option<MailingId>,
@@ -123,7 +127,7 @@ impl Run {
                     due.skipped = missed.total - 1;
                 }
                 Err(why) => {
-                    // the moment stays due and counts as missed when the mailing is resumed
+                    // the due time stays and counts as missed when the mailing is resumed
                     Mailing::pause(tx, due.owner, due.mailing, "scheduler", &why, now).await?;
                     return Ok(Some(due));
                 }
@@ -188,7 +192,7 @@ impl Mailing {
         Ok(missed)
     }
 
-    /// Takes the letter and its sender as they are now; the inner `Err` says why it cannot be sent.
+    /// Reads the letter and its sender as they are now. The inner `Err` says why it cannot be sent.
     async fn freeze(&self, tx: &mut Tx, default: &Sender) -> Result<Result<Letter, String>, Error> {
         let from = self.sender(default);
         if from.email.is_empty() {
@@ -210,7 +214,7 @@ impl Mailing {
     }
 }
 
-/// Makes the run; `None`: the moment has one already.
+/// Inserts the run; `None` when the due time already has one.
 async fn insert(
     tx: &mut Tx,
     mailing: &Mailing,
@@ -252,7 +256,7 @@ async fn insert(
     Ok((made > 0).then_some(id))
 }
 
-/// Records a moment that was missed.
+/// Records a missed due time as a skipped run.
 async fn insert_skipped(
     tx: &mut Tx,
     mailing: &Mailing,

@@ -1,13 +1,15 @@
-//! Recipients become deliveries, slice by slice (R19).
+//! Expansion: recipients become deliveries, slice by slice (R19).
 //!
-//! Recipients are taken in order of id between `cursor` and `bound`, the last one that existed when the run began, so each
-//! slice is a range and a killed process goes on where the last commit was. The range is read from the memberships of
-//! each list of the mailing, never from all recipients: a small list of an owner with a million recipients is quick.
+//! Recipients are taken in order of id between `cursor` and `bound`, the last one that existed when
+//! the run began. So each slice is a range, and after a crash expansion continues from the last
+//! commit. The range is read from the memberships of each of the mailing's lists, never from all
+//! recipients: a small list is fast even if its owner has a million recipients.
 //!
-//! A run whose end comes before it is expanded is expanded all the same, with deliveries that are expired from the beginning: the
-//! report says of everybody who was chosen what became of him.
+//! A run whose end comes before it is expanded is still expanded, with deliveries that are expired
+//! from the start. So its report says for everybody who was chosen what became of them.
 //!
-//! *Invariants*: deliveries, cursor and counters change in one transaction; within a run an address has one delivery.
+//! *Invariants*: deliveries, cursor and counters change in one transaction. Within a run, an
+//! address has one delivery.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -16,16 +18,16 @@ use crate::platform::time::Moment;
 use crate::sending::delivery::{DeliveryState, queue};
 use crate::sending::run::Run;
 
-/// What a slice did.
+/// Result of expanding one slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expanded {
-    /// Whose run.
+    /// The run's owner.
     pub owner: UserId,
     /// The run.
     pub run: RunId,
-    /// New deliveries.
+    /// Number of new deliveries.
     pub added: i64,
-    /// All deliveries of the run exist now.
+    /// Whether all deliveries of the run exist now.
     pub complete: bool,
 }
 
@@ -37,11 +39,11 @@ struct Open {
     due_at: Moment,
     bound: Option<RecipientId>,
     cursor: Option<RecipientId>,
-    /// The run's end has come.
+    /// Whether the run's end has passed.
     expired: bool,
 }
 
-/// The statement that picks a run, with the row lock that only PostgreSQL has.
+/// Picks a run to expand, with the row lock that only PostgreSQL has.
 macro_rules! pick_sql {
     ($lock:literal) => {
         concat!(
@@ -61,7 +63,8 @@ macro_rules! pick_sql {
     };
 }
 
-/// The ids of a mailing's audience in a range: `$1` owner, `$2` mailing, `$3` after, `$4` up to.
+/// Ids of a mailing's audience in a range. `$1` owner, `$2` mailing, `$3` after this id, `$4` up to
+/// this id.
 macro_rules! range_sql {
     () => {
         "SELECT m.recipient_id
@@ -75,7 +78,8 @@ macro_rules! range_sql {
     };
 }
 
-/// The recipient `r` of each id in `chosen`, looked up by its key; OFFSET keeps PostgreSQL from joining in another order.
+/// Joins the recipient `r` of each id in `chosen` by key. `OFFSET 0` keeps PostgreSQL from changing
+/// the join order.
 macro_rules! with_recipient {
     (sqlite) => {
         " CROSS JOIN recipients r ON r.owner_id = $1 AND r.id = chosen.recipient_id "
@@ -86,7 +90,8 @@ macro_rules! with_recipient {
     };
 }
 
-/// The statement that makes deliveries; `$1` to `$4` as above, `$5` run, `$6` due, `$7` state, `$8` when it is over.
+/// Creates deliveries. `$1` to `$4` as in `range_sql`, `$5` run, `$6` due time, `$7` state, `$8`
+/// when it is over.
 macro_rules! insert_sql {
     ($db:ident) => {
         concat!(
@@ -103,7 +108,7 @@ macro_rules! insert_sql {
 }
 
 impl Run {
-    /// Tells whether there is anything to expand, of any mailing or of one.
+    /// Whether there is anything to expand, of all mailings or of one.
     pub async fn any_to_expand(
         tx: &mut Tx,
         only: Option<MailingId>,
@@ -117,8 +122,9 @@ impl Run {
         Ok(open.is_some())
     }
 
-    /// Expands the next slice of the run that has the fewest deliveries, of any mailing or of one. About `limit`
-    /// recipients are looked at. `None`: there is nothing to expand, or other processes are at it.
+    /// Expands the next slice of the run with the fewest deliveries, of all mailings or of one.
+    /// Looks at about `limit` recipients. `None` when there is nothing to expand, or other
+    /// processes are expanding it.
     pub async fn expand_next(
         tx: &mut Tx,
         only: Option<MailingId>,
@@ -185,7 +191,7 @@ async fn expand_slice(
     .await
     .map(|_| ()))?;
     if complete {
-        // nothing was left to send: everybody suppressed, or the senders were quicker
+        // nothing was left to send: everybody is suppressed, or the workers were faster
         Run::finish_if_over(tx, open.owner_id, open.id, now).await?;
     }
     Ok(Expanded {
@@ -196,7 +202,7 @@ async fn expand_slice(
     })
 }
 
-/// Makes the deliveries of a range of recipients; returns how many, and the first and the last id.
+/// Creates the deliveries of a range of recipients. Returns how many, and the first and last id.
 async fn insert(
     tx: &mut Tx,
     open: &Open,
@@ -225,7 +231,7 @@ async fn insert(
                 .bind(done_at)
                 .execute(&mut **tx)
                 .await?;
-            // nobody else writes meanwhile
+            // SQLite has one writer, so these are the new rows
             sqlx::query_as("SELECT count(*), min(id), max(id) FROM deliveries WHERE id > $1")
                 .bind(before.unwrap_or(0))
                 .fetch_one(&mut **tx)
@@ -252,7 +258,7 @@ async fn insert(
     Ok((added, first.zip(last)))
 }
 
-/// Where the slice ends, and whether nothing comes after it: no list gives more than its share.
+/// Where the slice ends, and whether it is the last one: no list contributes more than its share.
 async fn slice_end(
     tx: &mut Tx,
     open: &Open,

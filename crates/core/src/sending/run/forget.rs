@@ -1,7 +1,8 @@
-//! Who got what is kept for a time; what a run came to is kept for good (R14, R29).
+//! Old deliveries are deleted after a while; the results of a run are kept (R14, R29).
 //!
-//! Deliveries and attempts of a run that is over are removed a slice at a time when they are old enough. The run with its counters and its
-//! report stay. A run without a final report is left alone: nothing is removed that was not counted.
+//! Deliveries and attempts of a finished run are deleted in slices when they are old enough. The
+//! run, its counters and its report stay. A run without a final report is left alone, so nothing is
+//! deleted before it was counted.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -9,11 +10,11 @@ use crate::platform::ids::{RunId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::run::Run;
 
-/// Deliveries removed in one transaction.
+/// Deliveries deleted per transaction.
 const SLICE: i64 = 5_000;
 
 impl Run {
-    /// Runs that ended before `before` and whose letters are still there; at most `limit`.
+    /// Up to `limit` runs that ended before `before` and whose deliveries are still stored.
     pub async fn to_forget(
         tx: &mut Tx,
         before: Moment,
@@ -31,7 +32,8 @@ impl Run {
         .await)?)
     }
 
-    /// Removes some letters of such a run with their attempts; returns how many. When none are left the run says since when.
+    /// Deletes some deliveries of such a run with their attempts. Returns how many; when none are
+    /// left, sets `forgotten_at`.
     pub async fn forget_slice(
         tx: &mut Tx,
         owner: UserId,
@@ -53,7 +55,7 @@ impl Run {
         Ok(removed)
     }
 
-    /// Removes up to `limit` deliveries of a run with their attempts; returns how many.
+    /// Deletes up to `limit` deliveries of a run with their attempts. Returns how many.
     pub(crate) async fn delete_slice(
         tx: &mut Tx,
         owner: UserId,

@@ -1,4 +1,4 @@
-//! The runs of all mailings of an owner that began within a time (R2, R29).
+//! The runs of all of an owner's mailings that began within a period (R2, R29).
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -6,27 +6,27 @@ use crate::platform::ids::{MailingId, RunId, UserId};
 use crate::platform::time::Moment;
 use crate::sending::run::{Run, Totals, run_columns, sum_columns};
 
-/// From a moment on, and before another one.
+/// A half-open interval of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// Its first moment.
+    /// Its start, included.
     pub from: Moment,
-    /// The first moment behind it.
+    /// Its end, excluded.
     pub to: Moment,
 }
 
-/// A run and its mailing's title.
+/// A run with its mailing's title.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct TitledRun {
     /// The run.
     #[sqlx(flatten)]
     pub run: Run,
-    /// The title now.
+    /// The mailing's current title.
     pub title: String,
 }
 
 impl Run {
-    /// Up to `limit` runs that began in a period, the one made last first, made before `after`.
+    /// Up to `limit` runs that began in a period, before the run `after`, newest first.
     pub async fn of_period(
         tx: &mut Tx,
         owner: UserId,
@@ -51,7 +51,7 @@ impl Run {
         .await)?)
     }
 
-    /// How many runs began in a period, and what they came to.
+    /// Number of runs that began in a period, and their counters added up.
     pub async fn totals_of_period(
         tx: &mut Tx,
         owner: UserId,
@@ -76,7 +76,7 @@ impl Run {
         Ok((sums.runs, sums.totals))
     }
 
-    /// How many runs of a mailing began.
+    /// Number of runs of a mailing, without skipped ones.
     pub async fn count_of(tx: &mut Tx, owner: UserId, mailing: MailingId) -> Result<i64, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT count(*) FROM runs WHERE owner_id = $1 AND mailing_id = $2 AND state <> 'skipped'",

@@ -19,7 +19,7 @@ fn at(text: &str) -> Moment {
     text.parse().unwrap()
 }
 
-/// R10: the 31st becomes the last day of a short month and comes back.
+/// R10: the 31st becomes the last day of a short month and comes back in the next long one.
 #[test]
 fn month_ends_come_from_the_anchor() {
     assert_eq!(
@@ -32,7 +32,7 @@ fn month_ends_come_from_the_anchor() {
             "2027-05-31T10:00:00+03:00",
         ]
     );
-    // leap years, also the one that is none
+    // leap years, and a century year that is not one
     assert_eq!(
         first("2028-01-30T10:00", "UTC", Every::Month, 2)[1],
         "2028-02-29T10:00:00+00:00"
@@ -47,7 +47,7 @@ fn month_ends_come_from_the_anchor() {
     );
 }
 
-/// R10: a wall time that does not exist goes to the first moment after the gap, and only on that day.
+/// R10: a wall time that does not exist moves to the first moment after the gap, on that day only.
 #[test]
 fn gap_goes_to_the_first_moment_after() {
     assert_eq!(
@@ -63,7 +63,7 @@ fn gap_goes_to_the_first_moment_after() {
         first("2027-03-28T02:30", "Europe/Berlin", Every::Day, 2),
         ["2027-03-28T03:00:00+02:00", "2027-03-29T02:30:00+02:00"]
     );
-    // half an hour only
+    // a gap of half an hour
     assert_eq!(
         first("2026-10-03T02:15", "Australia/Lord_Howe", Every::Day, 3),
         [
@@ -72,7 +72,7 @@ fn gap_goes_to_the_first_moment_after() {
             "2026-10-05T02:15:00+11:00",
         ]
     );
-    // at midnight
+    // a gap at midnight
     assert_eq!(
         first("2027-03-27T00:00", "Asia/Beirut", Every::Day, 3),
         [
@@ -125,7 +125,7 @@ fn start_with_the_second_offset_is_that_moment() {
     );
 }
 
-/// A whole day without a wall time: the two moments that fall together are one.
+/// Due times that coincide because a zone skipped a whole day are one.
 #[test]
 fn skipped_day_is_due_once_with_the_next() {
     assert_eq!(
@@ -167,7 +167,7 @@ fn week_keeps_the_day_of_the_week() {
     );
 }
 
-/// R20: the end is no due moment.
+/// R20: the end is not a due time.
 #[test]
 fn end_is_exclusive() {
     let schedule = Schedule::new(
@@ -201,7 +201,7 @@ fn once_is_due_at_the_start_only() {
     assert_eq!(schedule.latest(at("2026-01-01T00:00:00Z")), None);
 }
 
-/// R21: what was missed while the service stood still.
+/// R21: after a downtime, exactly the due times within it are reported as missed.
 #[test]
 fn missed_moments_lie_in_the_window() {
     let schedule = schedule("2027-01-01T10:00", "UTC", Every::Day);
@@ -301,9 +301,10 @@ fn any_every() -> impl Strategy<Value = Every> {
     proptest::sample::select(vec![Every::Day, Every::Week, Every::Month])
 }
 
-/// Starts of 1970 to 2099; quarters of hours, so that changes of clocks are met often.
+/// Starts from 1970 to 2099 in steps of a quarter of an hour, so that clock changes are hit often.
 fn any_start() -> impl Strategy<Value = Moment> {
-    // from the second day of 1970: the first begins in 1969 west of Greenwich, and no form takes that
+    // from the second day of 1970: west of Greenwich the first day begins in 1969, which no form
+    // accepts
     (96_i64..4_555_000).prop_map(|quarters| Moment::from_millis(quarters * 900_000 + 7))
 }
 
@@ -314,7 +315,8 @@ fn wall(schedule: &Schedule, moment: Moment) -> DateTime {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// R10: strictly increasing, none lost, none twice, each at the anchor's wall time unless its day has none.
+    /// R10: due times strictly increase, none is lost or doubled, and each has the anchor's wall
+    /// time unless its day has none.
     #[test]
     fn each_period_is_due_exactly_once(start in any_start(), zone in any_zone(), every in any_every(), skip in 0_i64..600) {
         let schedule = Schedule::starting(start, &zone, every, None).unwrap();
@@ -326,7 +328,7 @@ proptest! {
         for moment in moments {
             prop_assert!(moment > last);
             n += 1;
-            // the day that Samoa and its neighbours left out falls together with the next
+            // the day that Samoa and its neighbours skipped coincides with the next
             while schedule.repetition(n) == Some(last) {
                 n += 1;
             }
@@ -334,7 +336,7 @@ proptest! {
             let due = schedule.anchor.checked_add(every.times(n).unwrap()).unwrap();
             let seen = wall(&schedule, moment);
             if seen != due {
-                // only in a gap, and then at its very end
+                // only in a gap, and then exactly at its end
                 prop_assert!(seen > due);
                 prop_assert!(schedule.zone.to_ambiguous_timestamp(due).is_ambiguous());
                 let before = Moment::from_millis(moment.millis() - 1);

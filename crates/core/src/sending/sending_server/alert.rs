@@ -1,4 +1,4 @@
-//! The letter that tells administrators about a server that needs them.
+//! The letter that notifies administrators of a paused server.
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -6,7 +6,7 @@ use crate::platform::ids::OutboxId;
 use crate::platform::time::Moment;
 use crate::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
-/// What the letter is for, in the outbox.
+/// Kind of the letter in the outbox.
 const KIND: &str = "server_paused";
 
 #[derive(sqlx::FromRow)]
@@ -16,7 +16,8 @@ struct Administrator {
     language: Option<String>,
 }
 
-/// Writes to all administrators that the server does not take our login or our quota is used up: `reply` is what it said.
+/// Queues a letter to every administrator that a server refuses our login or our quota is used up.
+/// `reply` is what the server said.
 pub async fn alert(
     tx: &mut Tx,
     name: &str,

@@ -1,4 +1,4 @@
-//! What a form or a command gives for a server.
+//! A server as a form or a command describes it, and its validation.
 
 use sqlx::database::Database;
 use sqlx::query::Query;
@@ -13,17 +13,17 @@ use crate::platform::ids::ServerId;
 use crate::platform::secret::SecretKey;
 use crate::recipients::recipient::text_error;
 
-/// Most connections at a time.
+/// Maximum number of connections at the same time.
 const CONNECTIONS_MAX: i64 = 1_000;
-/// The greatest limit: nobody sends more.
+/// Upper bound of all other limits; nobody sends more.
 const LIMIT_MAX: i64 = 1_000_000_000;
 
-/// What becomes of a server's password.
+/// What to do with a server's password.
 #[derive(Clone, Copy)]
 pub enum Password<'a> {
-    /// The one that is stored stays.
+    /// Keep the stored one.
     Keep,
-    /// This one.
+    /// Store this one; the empty text keeps the stored one.
     Set(&'a str),
 }
 
@@ -41,7 +41,7 @@ impl Password<'_> {
         matches!(self, Self::Set(text) if !text.is_empty())
     }
 
-    /// Whether what is stored changes, and what it becomes.
+    /// Whether the stored password changes, and the sealed new one.
     pub(super) fn sealed(
         &self,
         server: &Checked,
@@ -49,7 +49,7 @@ impl Password<'_> {
         id: ServerId,
     ) -> (bool, Option<Vec<u8>>) {
         match self {
-            // without a user name a password is of no use
+            // a password is useless without a user name
             _ if server.username.is_empty() => (true, None),
             Self::Set(text) if !text.is_empty() => (
                 true,
@@ -60,7 +60,7 @@ impl Password<'_> {
     }
 }
 
-/// What a form or a command gives for a server, not yet checked.
+/// A server as a form or a command describes it, not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerDraft {
     /// The name.
@@ -71,21 +71,21 @@ pub struct ServerDraft {
     pub port: i64,
     /// When the connection is encrypted.
     pub tls: TlsMode,
-    /// For AUTH; empty: none.
+    /// User name for AUTH; empty for no login.
     pub username: String,
-    /// Our name in EHLO; empty: our address.
+    /// Our name in EHLO; empty for our address.
     pub hello: String,
-    /// Servers with the smallest number are asked first.
+    /// Servers with the smallest number are used first.
     pub priority: i64,
-    /// The share among servers of the same priority.
+    /// The share of the letters among servers of the same priority.
     pub weight: i64,
-    /// Whether it gets letters.
+    /// Whether it is switched on and gets letters.
     pub enabled: bool,
-    /// How much it may get.
+    /// Limits of the server as a whole.
     pub limits: Limits,
-    /// Limits by domain, one a line: `gmail.com 20/s 5`.
+    /// Limits per recipient domain, one per line: `gmail.com 20/s 5`.
     pub domains: String,
-    /// Letters on day 1, 2, …; empty: no warm-up.
+    /// Letters on day 1, 2, …; empty for no warm-up.
     pub warm_up: String,
 }
 
@@ -130,7 +130,7 @@ impl From<&SendingServer> for ServerDraft {
     }
 }
 
-/// A draft that keeps all rules.
+/// A draft that passed validation.
 pub(super) struct Checked {
     pub name: String,
     pub host: String,
@@ -227,7 +227,7 @@ impl ServerDraft {
 }
 
 impl Checked {
-    /// Binds `$1` to `$18`.
+    /// Binds the fields to `$1` to `$18`.
     pub(super) fn bind<'q, D: Database>(
         &self,
         query: Query<'q, D, <D as Database>::Arguments>,
@@ -261,7 +261,7 @@ impl Checked {
     }
 }
 
-/// A host name in A-labels, or an IP address.
+/// Parses a host name (returned as A-labels) or an IP address. The error is a field error's code.
 fn host(text: &str) -> Result<String, &'static str> {
     let text = text.trim().trim_start_matches('[').trim_end_matches(']');
     if text.is_empty() {

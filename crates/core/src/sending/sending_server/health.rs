@@ -1,7 +1,8 @@
-//! How a server does, as all nodes see it.
+//! The health of a server, as all nodes see it.
 //!
-//! A node writes what changes (it works, it does not, it is tried) and reads what others wrote, once a second. Pages read it too;
-//! what they want (a test, another try) is written here and picked up by a node: pages never talk SMTP (R28).
+//! A node writes what changes (it works, it fails, it is probed) and reads what others wrote once a
+//! second. Pages read it too. Requests from pages (a test, a retry) are written here and picked up
+//! by a node, because pages never talk SMTP (R28).
 
 use super::CONFIGURATION;
 use crate::platform::db::{Tx, on_db};
@@ -9,22 +10,22 @@ use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
 use crate::platform::time::Moment;
 
-/// The circuit breaker of a server.
+/// State of a server's circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
     /// It works.
     Closed,
-    /// It is left alone for a while.
+    /// It failed and gets no letters for a while.
     Open,
-    /// It is tried: a connection, then one letter at a time.
+    /// It is being tried: one connection, then one letter at a time.
     Probing,
-    /// It does not take our login, or our quota is used up: somebody has to do something about it.
+    /// It refuses our login, or our quota is used up. An administrator has to fix that.
     Paused,
 }
 
 impl HealthState {
-    /// The name in database, commands and API.
+    /// The name in the database, commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,70 +48,70 @@ impl TryFrom<String> for HealthState {
     }
 }
 
-/// How a server does.
+/// Health of a server.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Health {
-    /// Which.
+    /// The server.
     pub server_id: ServerId,
-    /// Its circuit breaker.
+    /// State of its circuit breaker.
     #[sqlx(try_from = "String")]
     pub state: HealthState,
-    /// Of open and paused: when it is tried again.
+    /// When it is tried again, if open or paused.
     pub until: Option<Moment>,
-    /// The class of the trouble; empty: none.
+    /// Class of the last failure; empty for none.
     pub class: String,
-    /// What it said last, or what happened.
+    /// Its last reply, or what happened.
     pub reply: String,
-    /// When the state changed.
+    /// When the state last changed.
     pub changed_at: Moment,
-    /// Its last good answer.
+    /// When it last answered successfully.
     pub answered_at: Option<Moment>,
-    /// When administrators were told about this pause.
+    /// When administrators were notified of this pause.
     pub alerted_at: Option<Moment>,
-    /// The limit that is used up: `hour`, `day`, `warm_up`; empty: none.
+    /// The limit that is used up: `hour`, `day` or `warm_up`; empty for none.
     pub limited_by: String,
-    /// Until when.
+    /// Until when that limit is used up.
     pub limited_until: Option<Moment>,
-    /// Until when a node said that letters are in flight.
+    /// Letters may be in flight until this time, as reported by a node.
     pub busy_until: Option<Moment>,
     /// When it was last tested.
     pub tested_at: Option<Moment>,
-    /// When a test was last asked for.
+    /// When a test was last requested.
     pub test_asked_at: Option<Moment>,
-    /// Whether the last test went well.
+    /// Whether the last test succeeded.
     pub test_ok: Option<bool>,
     /// What the last test found.
     pub test_result: String,
 }
 
-/// What a node says about a server that changed.
+/// A change of a server's state, as a node reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble<'a> {
-    /// Its circuit breaker.
+    /// New state of its circuit breaker.
     pub state: HealthState,
     /// When it is tried again.
     pub until: Option<Moment>,
-    /// The class of the trouble; empty: none.
+    /// Class of the failure; empty for none.
     pub class: &'a str,
-    /// What it said, or what happened.
+    /// Its reply, or what happened.
     pub reply: &'a str,
 }
 
-/// What a node says about a server that it uses.
+/// Regular report of a node about a server that it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
-    /// Letters are in flight.
+    /// Letters may be in flight until this time; `None` leaves the stored time.
     pub busy_until: Option<Moment>,
-    /// Its last good answer.
+    /// When it last answered successfully; `None` leaves the stored time.
     pub answered_at: Option<Moment>,
-    /// The limit that is used up; empty: none.
+    /// The limit that is used up: `hour`, `day` or `warm_up`; empty for none.
     pub limited_by: &'static str,
-    /// Until when.
+    /// Until when that limit is used up.
     pub limited_until: Option<Moment>,
 }
 
 impl Health {
-    /// Of all servers that there is news of.
+    /// Health of all servers about which something is known.
     pub async fn all(tx: &mut Tx) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT server_id, state, until, class, reply, changed_at, answered_at, alerted_at, limited_by, limited_until,
@@ -122,7 +123,7 @@ impl Health {
         .await)?)
     }
 
-    /// Of one server; `None`: nothing is known yet.
+    /// Health of one server; `None` when nothing is known yet.
     pub async fn get(tx: &mut Tx, id: ServerId) -> Result<Option<Self>, Error> {
         Ok(Self::all(tx)
             .await?
@@ -130,7 +131,7 @@ impl Health {
             .find(|health| health.server_id == id))
     }
 
-    /// A server that is paused and would get letters otherwise, with its name.
+    /// Id and name of the server that has been paused longest, among those switched on.
     pub async fn paused(tx: &mut Tx) -> Result<Option<(ServerId, String)>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT h.server_id, COALESCE(s.name, $2)
@@ -146,13 +147,13 @@ impl Health {
         .await)?)
     }
 
-    /// Whether letters are in flight with it.
+    /// Whether letters may be in flight on it.
     #[must_use]
     pub fn is_busy(&self, now: Moment) -> bool {
         self.busy_until.is_some_and(|until| until > now)
     }
 
-    /// Whether somebody waits for a test.
+    /// Whether a requested test has not been carried out yet.
     #[must_use]
     pub fn is_tested(&self) -> bool {
         self.test_asked_at > self.tested_at
@@ -165,7 +166,8 @@ impl Health {
         (!self.limited_by.is_empty()).then_some((self.limited_by.as_str(), until))
     }
 
-    /// The state changed.
+    /// Stores a change of state. Closed also counts as a successful answer and ends the alert of a
+    /// pause.
     pub async fn change(
         tx: &mut Tx,
         id: ServerId,
@@ -192,7 +194,7 @@ impl Health {
         Ok(())
     }
 
-    /// A node uses the server.
+    /// Stores the report of a node that uses the server.
     pub async fn beat(tx: &mut Tx, id: ServerId, beat: &Beat, now: Moment) -> Result<(), Error> {
         ensure(tx, id, now).await?;
         on_db!(tx, conn => sqlx::query(
@@ -212,7 +214,8 @@ impl Health {
         Ok(())
     }
 
-    /// Whether it is this caller who tells administrators about the present pause: true once per pause.
+    /// Claims the alert about the current pause: true for one caller per pause, who then notifies
+    /// the administrators.
     pub async fn claim_alert(tx: &mut Tx, id: ServerId, now: Moment) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE sending_server_health SET alerted_at = $2
@@ -226,7 +229,7 @@ impl Health {
         Ok(rows == 1)
     }
 
-    /// Asks the engine to try a server at once that it leaves alone; false when it does not.
+    /// Asks the engine to try an open or paused server now; false when it is neither.
     pub async fn retry(tx: &mut Tx, id: ServerId, now: Moment) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE sending_server_health SET until = $2 WHERE server_id = $1 AND state IN ('open', 'paused')",
@@ -251,7 +254,7 @@ impl Health {
         Ok(())
     }
 
-    /// A test was carried out.
+    /// Stores the result of a test.
     pub async fn tested(
         tx: &mut Tx,
         id: ServerId,

@@ -1,4 +1,4 @@
-//! Limits that are written as text: by domain of the recipient, and by day of a warm-up.
+//! Limits that are written as text: per recipient domain, and per day of a warm-up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use super::DAY;
 use crate::platform::error::FieldError;
 use crate::platform::time::Moment;
 
-/// Most domains, and most days.
+/// Maximum number of domains, and of days.
 const MOST: usize = 100;
 
-/// So many letters per unit of time, evenly spaced.
+/// Letters per unit of time, evenly spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Letters.
+    /// Number of letters.
     pub letters: i64,
     /// `s`, `m` or `h`.
     unit: char,
 }
 
 impl Rate {
-    /// So many letters in so many seconds: 1, 60 or 3600.
+    /// `letters` per second, minute or hour: `unit` is `s`, `m` or `h`.
     pub(super) const fn new(letters: i64, unit: char) -> Self {
         Self { letters, unit }
     }
 
-    /// The time between two letters, and 2 % more: turns may be taken late by up to that much of a second, and yet no
-    /// second sees more letters than the limit says.
+    /// Time between two letters, plus 2 %. A turn may be used late by up to 2 % of a second without
+    /// any second exceeding the limit.
     #[must_use]
     pub fn interval(self) -> Duration {
         let micros: u64 = match self.unit {
@@ -66,14 +66,14 @@ impl FromStr for Rate {
     }
 }
 
-/// What recipients of one domain may get over a server.
+/// Limits for the recipients of one domain on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainLimit {
-    /// The domain, in A-labels.
+    /// The domain, as A-labels.
     pub domain: String,
-    /// Letters per unit of time.
+    /// Letters per unit of time; `None` for no limit.
     pub rate: Option<Rate>,
-    /// Connections at a time.
+    /// Connections at the same time; `None` for no limit.
     pub connections: Option<i64>,
 }
 
@@ -90,8 +90,8 @@ impl fmt::Display for DomainLimit {
     }
 }
 
-/// Limits by domain of the recipient, written one a line: the domain, then letters (`20/s`, `600/m`, `1000/h`), connections (`5`),
-/// or both.
+/// Limits per recipient domain, one per line: the domain, then a rate (`20/s`, `600/m`, `1000/h`),
+/// a number of connections (`5`), or both.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DomainLimits(Vec<DomainLimit>);
 
@@ -171,13 +171,14 @@ impl serde::Serialize for DomainLimits {
     }
 }
 
-/// How many letters a server gets on its first days, so that those who receive them learn to trust it: `50 100 200 …`.
+/// How many letters a new server gets on each of its first days, so that receivers learn to trust
+/// it: `50 100 200 …`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(transparent)]
 pub struct WarmUp(Vec<i64>);
 
 impl WarmUp {
-    /// Whether there is none.
+    /// Whether there is no warm-up.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -189,13 +190,13 @@ impl WarmUp {
         self.0.len()
     }
 
-    /// The day at `now`, from 0.
+    /// Day of the warm-up at `now`, from 0.
     pub(super) fn day(from: Moment, now: Moment) -> usize {
         let day = now.since(from).as_millis() / DAY.as_millis();
         usize::try_from(day).unwrap_or(usize::MAX)
     }
 
-    /// The letters of the day at `now`; `None`: it is over.
+    /// Letters on the day at `now`; `None` when the warm-up is over.
     pub(super) fn at(&self, from: Moment, now: Moment) -> Option<i64> {
         self.0.get(Self::day(from, now)).copied()
     }
@@ -248,7 +249,7 @@ impl TryFrom<String> for WarmUp {
 mod tests {
     use super::*;
 
-    /// S10: limits by domain are read, written the same again, and wrong lines are named.
+    /// S10: domain limits are parsed and printed unchanged, and wrong lines are rejected.
     #[test]
     fn domain_limits_survive_their_text() {
         let limits: DomainLimits = " Gmail.com 20/s 5\n\n@почта.рф 3\nmail.ru 600/m"
@@ -281,7 +282,7 @@ mod tests {
         }
     }
 
-    /// S10: each day of a warm-up has its number, and after the last one it is over.
+    /// S10: a warm-up gives each day its number of letters and ends after the last day.
     #[test]
     fn warm_up_counts_days() {
         let plan: WarmUp = "50, 100\n200;400".parse().unwrap();

@@ -1,4 +1,4 @@
-//! A server with everything a person wants to know about it.
+//! A server with its health and usage, as pages and commands show it.
 
 use std::collections::HashMap;
 
@@ -8,23 +8,24 @@ use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
 use crate::platform::time::Moment;
 
-/// The priority of the server in the configuration; a draft's too, so that others can be put before and behind it.
+/// Priority of the configured server and default of drafts. It leaves room for servers before and
+/// after.
 pub(super) const PRIORITY: i64 = 10;
 
-/// A server, how it does, and what it did.
+/// A server, its health and what it did today.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Seen {
     /// The server.
     #[serde(flatten)]
     pub server: SendingServer,
-    /// How it does; `None`: nothing is known yet.
+    /// Its health; `None` when nothing is known yet.
     pub health: Option<Health>,
-    /// What it did.
+    /// What it did since the start of the day.
     pub today: Today,
 }
 
 impl Seen {
-    /// All servers, that in the configuration among them, with what they did since `since`.
+    /// All servers including the configured one, by priority, with what they did since `since`.
     pub async fn all(
         tx: &mut Tx,
         configured: Option<&SendingServer>,
@@ -50,7 +51,8 @@ impl Seen {
             .collect())
     }
 
-    /// Its state in a word: `disabled`, `unused` (nothing is known), `closed`, `open`, `probing`, `paused`, `limited`.
+    /// Its state in one word: `disabled`, `unused` (nothing is known), `closed`, `open`, `probing`,
+    /// `paused` or `limited`.
     #[must_use]
     pub fn state(&self, now: Moment) -> &'static str {
         match &self.health {
@@ -62,7 +64,7 @@ impl Seen {
         }
     }
 
-    /// Whether it stands in the configuration and cannot be changed here.
+    /// Whether it is defined in the configuration and cannot be changed here.
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.server.id == ServerId::CONFIGURATION

@@ -1,15 +1,19 @@
-//! Limits that hold for all nodes together.
+//! Limits that hold across all nodes.
 //!
-//! A node takes letters out of a server's limits before it sends them, some at a time: as many as it will send in the next
-//! moment. Nothing else is shared, so the sum over all nodes is exact, whoever comes and goes.
+//! A node takes letters out of a server's limits before it sends them, a few at a time: as many as
+//! it is about to send. Nothing else is shared, so the sum over all nodes is exact even if nodes
+//! come and go.
 //!
-//! - Letters per second and minute leave evenly spaced: each has a *turn*, and one row holds the next free one (the generic cell
-//!   rate algorithm). On PostgreSQL by the clock of the database, so clocks of nodes need not agree to the millisecond.
-//! - Letters per hour and day are counted by minute. A letter counts until no window that long can hold both it and the
-//!   next one, so no hour and no day, wherever it begins, sees more than the limit says.
+//! - Letters per second and per minute are evenly spaced. Each has a *turn*, and one row holds the
+//!   next free one (the generic cell rate algorithm). PostgreSQL uses the clock of the database, so
+//!   the clocks of nodes need not agree to the millisecond.
+//! - Letters per hour and per day are counted by minute. A letter counts until no window of that
+//!   length can hold both it and the next one, so no hour and no day exceeds the limit, wherever it
+//!   begins.
 //!
-//! *Design note.* A share of the limit for each live node would need no row that all write; but it is wrong whenever a node
-//! comes, goes or has nothing to send. The row is written a few times a second, not per letter.
+//! *Design note.* Giving each live node a share of the limit would need no row that all of them
+//! write. But the shares are wrong whenever a node joins, leaves or has nothing to send. The row is
+//! written a few times a second, not per letter.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -23,10 +27,11 @@ use crate::platform::ids::ServerId;
 use crate::platform::shared::{Script, Shared};
 use crate::platform::time::Moment;
 
-/// How long a node may keep what it took out of a limit per hour or day.
+/// How long a node may keep letters that it took out of an hourly or daily limit.
 pub const HELD: Duration = Duration::from_secs(10);
 
-/// Reserves turns that take `ARGV[1]` microseconds, by the clock of the server; returns when the first one is.
+/// Reserves turns that take `ARGV[1]` microseconds, by the clock of the Valkey or Redis server.
+/// Returns the microseconds until the first one.
 static RESERVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local clock = redis.call('TIME')
@@ -40,46 +45,46 @@ static RESERVE: LazyLock<Script> = LazyLock::new(|| {
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// What a server, or a domain on it, may get.
+/// Limits of a server, or of a domain on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Allowance {
-    /// The time between two letters.
+    /// Time between two letters.
     pub interval: Option<Duration>,
     /// Letters in any hour.
     pub per_hour: Option<i64>,
-    /// Letters in any 24 hours, and whether a warm-up says so.
+    /// Letters in any 24 hours, and whether a warm-up sets that limit.
     pub per_day: Option<(i64, bool)>,
 }
 
-/// Letters that a node may send.
+/// Permission to send letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// How many.
+    /// How many letters.
     pub count: i64,
-    /// When the first one may leave.
+    /// Time until the first one may be sent.
     pub starts_in: Duration,
-    /// The time between two of them; zero: none.
+    /// Time between two of them; zero for none.
     pub interval: Duration,
-    /// The minute they are counted in, when they are.
+    /// The minute in which they are counted, if they are.
     pub minute: Option<Moment>,
 }
 
-/// What came of asking.
+/// Result of taking letters out of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// So many letters.
+    /// Letters may be sent.
     Granted(Grant),
-    /// None before `until`.
+    /// No letter may be sent before `until`.
     Exhausted {
-        /// The limit: `hour`, `day` or `warm_up`.
+        /// The limit that is used up: `hour`, `day` or `warm_up`.
         by: &'static str,
-        /// When there is one again.
+        /// When the next letter fits.
         until: Moment,
     },
 }
 
 impl Allowance {
-    /// Of a server.
+    /// Limits of a server at `now`.
     #[must_use]
     pub fn of_server(server: &SendingServer, now: Moment) -> Self {
         let limits = &server.limits;
@@ -91,7 +96,7 @@ impl Allowance {
         }
     }
 
-    /// Of a domain on a server.
+    /// Limits of a domain on a server.
     #[must_use]
     pub fn of_domain(limit: &DomainLimit) -> Self {
         Self {
@@ -106,7 +111,8 @@ impl Allowance {
         *self == Self::default()
     }
 
-    /// Takes up to `want` letters for a server, or for a `domain` on it (empty: the server as a whole).
+    /// Takes up to `want` letters out of the limits of a server, or of a `domain` on it (empty for
+    /// the server as a whole).
     pub async fn take(
         &self,
         tx: &mut Tx,
@@ -118,7 +124,7 @@ impl Allowance {
         let counted = self.per_hour.is_some() || self.per_day.is_some();
         let mut count = want.max(1);
         if counted {
-            // one node at a time looks and takes
+            // locks the row, so that one node at a time reads and takes
             reserve(tx, id, domain, Duration::ZERO, now).await?;
             count = match self.room(&used(tx, id, now).await?, count, now) {
                 Ok(room) => room,
@@ -144,8 +150,9 @@ impl Allowance {
         }))
     }
 
-    /// As [`Allowance::take`], out of what nodes share beside the database; `None`: ask the database, because letters are
-    /// counted there, or because nothing is shared or answers.
+    /// Like [`Allowance::take`], but with the turns in Valkey or Redis. `None` when the database
+    /// must be asked, because letters are counted there, or because the server is not configured or
+    /// does not answer.
     pub async fn take_shared(
         &self,
         shared: &Shared,
@@ -159,7 +166,7 @@ impl Allowance {
         }
         let count = want.max(1);
         let micros = i64::try_from(interval.as_micros()).ok()?;
-        // other limits are other turns
+        // a changed limit starts with new turns
         let key = format!("turns:{id}:{domain}:{micros}");
         let whole = micros.checked_mul(count)?;
         let reply = shared.run(&RESERVE, &[&key], &[whole]).await?;
@@ -172,7 +179,8 @@ impl Allowance {
         }))
     }
 
-    /// How many of `want` letters fit beside the `used` ones; otherwise which limit is used up, and until when.
+    /// How many of `want` letters fit in addition to the `used` ones, or which limit is used up and
+    /// until when.
     fn room(
         &self,
         used: &[(Moment, i64)],
@@ -187,7 +195,7 @@ impl Allowance {
         let mut full: Option<(&'static str, Moment)> = None;
         for (limit, window, name) in [hour, day].into_iter().flatten() {
             match left(used, limit, window, now) {
-                // a node leaves something for the others
+                // one node takes at most 5 % of a limit, to leave some for the others
                 Ok(left) => room = room.min(left).min((limit / 20).max(1)),
                 Err(until) if full.is_none_or(|(_, other)| other < until) => {
                     full = Some((name, until));
@@ -199,7 +207,8 @@ impl Allowance {
     }
 }
 
-/// How many letters still fit into every window that ends now or later, or when the first one fits.
+/// How many letters fit into every window that ends now or later. `Err` is the time when the first
+/// one fits.
 fn left(used: &[(Moment, i64)], limit: i64, window: Duration, now: Moment) -> Result<i64, Moment> {
     let counts_until = |minute: Moment| minute + MINUTE + window + HELD;
     let mut sum: i64 = 0;
@@ -215,7 +224,7 @@ fn left(used: &[(Moment, i64)], limit: i64, window: Duration, now: Moment) -> Re
     Ok(limit - sum)
 }
 
-/// Letters by minute that may still count, the oldest first.
+/// Letters per minute that may still count, oldest first.
 async fn used(tx: &mut Tx, id: ServerId, now: Moment) -> Result<Vec<(Moment, i64)>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT minute, taken FROM sending_server_use WHERE server_id = $1 AND minute > $2 AND taken > 0 ORDER BY minute",
@@ -226,7 +235,7 @@ async fn used(tx: &mut Tx, id: ServerId, now: Moment) -> Result<Vec<(Moment, i64
     .await)?)
 }
 
-/// Counts letters, or takes them back when `count` is negative: they were not sent.
+/// Counts letters. A negative `count` takes back letters that were not sent.
 async fn add(tx: &mut Tx, id: ServerId, minute: Moment, count: i64) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "INSERT INTO sending_server_use AS u (server_id, minute, taken, sent, deferred, failed)
@@ -243,7 +252,7 @@ async fn add(tx: &mut Tx, id: ServerId, minute: Moment, count: i64) -> Result<()
 }
 
 impl Grant {
-    /// Gives back letters that were taken at `minute` and not sent.
+    /// Gives back letters that were taken in `minute` and not sent.
     pub async fn give_back(
         tx: &mut Tx,
         id: ServerId,
@@ -254,7 +263,7 @@ impl Grant {
     }
 }
 
-/// Reserves turns that take `whole`; returns when the first one is.
+/// Reserves turns that take `whole` together. Returns the time until the first one.
 async fn reserve(
     tx: &mut Tx,
     id: ServerId,
@@ -295,7 +304,7 @@ async fn reserve(
     Ok(Duration::from_micros(u64::try_from(starts_in).unwrap_or(0)))
 }
 
-/// Forgets the turns of a server: its limits are others now.
+/// Deletes the turns of a server because its limits changed.
 pub(super) async fn reset(tx: &mut Tx, id: ServerId) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query("DELETE FROM sending_server_turns WHERE server_id = $1")
         .bind(id)
@@ -314,8 +323,8 @@ mod tests {
     const START: Moment = Moment::from_millis(1_800_000_000_000);
 
     proptest! {
-        /// S10: whatever nodes ask for and when, no hour sees more letters than the limit, and nobody waits longer than that
-        /// takes.
+        /// S10: whatever nodes ask for and when, no hour exceeds the limit, and nobody waits much
+        /// longer than an hour.
         #[test]
         fn no_window_sees_more_than_its_limit(
             limit in 1_i64..200,
@@ -334,7 +343,7 @@ mod tests {
                             Some((slot, letters)) if *slot == minute(now) => *letters += count,
                             _ => used.push((minute(now), count)),
                         }
-                        // the worst case: they leave as late as they may
+                        // the worst case: they are sent as late as allowed
                         left_at.push((now + HELD, count));
                     }
                     Err((by, until)) => {
@@ -352,7 +361,7 @@ mod tests {
         }
     }
 
-    /// S10: a limit is used in full: as many letters in 25 hours as it allows, but for the minute that the counting costs.
+    /// S10: a limit is used in full, except for the minute that counting costs in each hour.
     #[test]
     fn limit_is_used_in_full() {
         let allowance = Allowance {
@@ -378,7 +387,7 @@ mod tests {
         assert!(sum >= 600 * 24, "{sum}");
     }
 
-    /// S10: while a warm-up allows less than the day, it is what is named.
+    /// S10: the limit that is used up is named, and a warm-up is told apart from the daily limit.
     #[test]
     fn the_tightest_limit_is_named() {
         let allowance = |day| Allowance {

@@ -1,4 +1,4 @@
-//! How many letters a server got: what limits per hour and day count, and what pages show.
+//! Counts the letters of each server per minute, for hourly and daily limits and for pages.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
 use crate::platform::time::Moment;
 
-/// A row of the counters.
+/// Time covered by one row of the counters.
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 
-/// What became of letters within a minute.
+/// Numbers of letters within a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outcomes {
-    /// Let through without having been taken from a limit.
+    /// Sent without a limit; counted in case one is set later.
     pub taken: i64,
     /// Accepted.
     pub sent: i64,
-    /// To be tried again.
+    /// To be retried.
     pub deferred: i64,
-    /// Refused for good.
+    /// Permanently refused.
     pub failed: i64,
 }
 
 impl Outcomes {
-    /// Whether nothing happened.
+    /// Whether all numbers are zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds them to the minute of `now`.
+    /// Adds the numbers to the counters of the minute of `now`.
     pub async fn add(&self, tx: &mut Tx, id: ServerId, now: Moment) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO sending_server_use AS u (server_id, minute, taken, sent, deferred, failed)
@@ -51,7 +51,7 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Removes counters that nobody needs any more; returns how many rows.
+    /// Deletes counters older than `before`. Returns the number of rows.
     pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM sending_server_use WHERE minute < $1")
@@ -63,30 +63,31 @@ impl Outcomes {
     }
 }
 
-/// What a server did today.
+/// What a server did since the start of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, sqlx::FromRow)]
 pub struct Today {
-    /// Which.
+    /// The server.
     #[serde(skip)]
     server_id: Option<ServerId>,
     /// Letters it accepted.
     pub sent: i64,
-    /// Letters it did not want yet.
+    /// Letters it deferred.
     pub deferred: i64,
-    /// Letters it refused for good.
+    /// Letters it permanently refused.
     pub failed: i64,
-    /// Letters it accepted in the minute before this one.
+    /// Letters it accepted in the previous minute.
     pub last_minute: i64,
 }
 
 impl Today {
-    /// Of all servers since `since`, the begin of somebody's day.
+    /// Numbers of all servers since `since`, the start of the viewer's day. Servers without any are
+    /// left out.
     pub async fn all(
         tx: &mut Tx,
         since: Moment,
         now: Moment,
     ) -> Result<Vec<(ServerId, Self)>, Error> {
-        // sums of BIGINT are NUMERIC on PostgreSQL
+        // PostgreSQL sums BIGINT to NUMERIC
         let rows: Vec<Self> = on_db!(tx, conn => sqlx::query_as(
             "SELECT server_id, CAST(SUM(sent) AS BIGINT) AS sent, CAST(SUM(deferred) AS BIGINT) AS deferred,
                     CAST(SUM(failed) AS BIGINT) AS failed,
@@ -106,7 +107,7 @@ impl Today {
     }
 }
 
-/// The minute of a moment.
+/// Rounds a time down to the minute.
 pub(super) fn minute(now: Moment) -> Moment {
     Moment::from_millis(now.millis().div_euclid(60_000) * 60_000)
 }

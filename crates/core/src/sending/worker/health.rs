@@ -1,6 +1,6 @@
-//! Whether the engine of this process works, for the page that says whether the process is ready.
+//! Whether the engine of this process works, for the readiness endpoint.
 //!
-//! Site and engine do not know each other: the program hands both of them this.
+//! The site and the engine do not know each other; the program hands this to both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::platform::time::Moment;
 
-/// What is known about the engine of this process. Cheap to clone; all clones tell the same.
+/// Health of this process's engine. Cheap to clone; all clones share one state.
 #[derive(Debug, Clone)]
 pub struct EngineHealth(Arc<Mutex<Known>>);
 
@@ -21,7 +21,7 @@ struct Known {
 }
 
 impl EngineHealth {
-    /// Of an engine that is being started, and has until this moment to register its worker.
+    /// Health of an engine that is starting and has until this time to register its worker.
     #[must_use]
     pub fn new(until: Moment) -> Self {
         Self(Arc::new(Mutex::new(Known {
@@ -31,27 +31,27 @@ impl EngineHealth {
         })))
     }
 
-    /// The worker is registered, or its lease was renewed: it runs until this moment.
+    /// The worker was registered, or its lease renewed, until this time.
     pub fn renewed(&self, until: Moment) {
         self.0.lock().lease_until = until;
     }
 
-    /// A part of it failed and is being started again.
+    /// A part of the engine failed and is being restarted.
     pub fn failing(&self, part: &'static str, why: String) {
         self.0.lock().failing.insert(part, why);
     }
 
-    /// A part that had failed works again.
+    /// A part that failed works again.
     pub fn recovered(&self, part: &'static str) {
         self.0.lock().failing.remove(part);
     }
 
-    /// It does not run any more.
+    /// The engine has stopped.
     pub fn ended(&self) {
         self.0.lock().ended = true;
     }
 
-    /// Why nothing leaves from this process at `now`, for people; `None`: the engine works.
+    /// Why this process sends nothing at `now`, for people; `None` when the engine works.
     #[must_use]
     pub fn problem(&self, now: Moment) -> Option<String> {
         let known = self.0.lock();
@@ -72,7 +72,8 @@ impl EngineHealth {
 mod tests {
     use super::*;
 
-    /// R28: an engine whose lease is over, whose parts fail or that has ended is a problem; one that works is none.
+    /// R28: an engine whose lease ran out, that has a failed part or that has stopped is a problem;
+    /// a working one is not.
     #[test]
     fn an_engine_that_does_not_work_is_a_problem() {
         let at = Moment::from_millis;

@@ -14,11 +14,12 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::World;
 
-/// S2, F4, scenario 2: a server that dies at the dot leaves letters in doubt: logged, sent once more, with the same Message-ID.
+/// S2, F4, scenario 2: a server that dies at the dot leaves letters in doubt. They are logged and
+/// sent once more with the same Message-ID.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_in_doubt_are_sent_again() {
     let world = World::new().await;
-    // every ninth letter is taken and its reply is never sent
+    // every ninth letter is accepted without a reply
     let server = Script::new()
         .on(|at| match at.step {
             Step::Dot if at.nth % 9 == 0 => Action::Close,
@@ -36,13 +37,13 @@ async fn letters_in_doubt_are_sent_again() {
     assert_eq!(ledger.attempts, 180 + ledger.in_doubt);
 }
 
-/// F4: every attempt carries the same Message-ID and Date.
+/// F4: every attempt has the same Message-ID and Date.
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_are_the_same_letter() {
     let world = World::new().await;
     let server = Script::new()
         .on(|at| match at.step {
-            // the reply comes too late: taken, and in doubt
+            // the reply is too late: accepted, but in doubt
             Step::Dot if at.nth <= 3 => Action::delay(Duration::from_millis(900)),
             _ => Action::Default,
         })
@@ -70,7 +71,8 @@ async fn retries_are_the_same_letter() {
     assert!(copies.values().all(|known| known.len() == 1), "{copies:?}");
 }
 
-/// S5, scenario 3: 421 at the dot defers that letter; the others are untouched, and the server is left alone for a while.
+/// S5, scenario 3: 421 at the dot defers that letter only, and the server is left alone for a
+/// while.
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_at_the_dot_defers_that_letter_only() {
     let world = World::new().await;
@@ -108,7 +110,8 @@ async fn closing_at_the_dot_defers_that_letter_only() {
     assert_eq!((ledger.copies, ledger.in_doubt), (100, 0));
 }
 
-/// R26, scenario 14: a refusal while the letter is on its way is final, with the server's words, and is not tried again.
+/// R26, scenario 14: a refusal during the content is final and logged with the server's reply;
+/// there is no retry.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusal_during_the_body_is_final() {
     let world = World::new().await;

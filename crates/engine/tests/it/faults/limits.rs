@@ -1,4 +1,4 @@
-//! What a server allows: scenarios 4, 5, 9.
+//! Limits set by a server: scenarios 4, 5, 9.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
 
 use crate::support::World;
 
-/// Ends each connection at the 21st letter.
+/// A server that ends each connection at the 21st letter.
 async fn twenty_letters(end: Action) -> ScriptedServer {
     Script::new()
         .on(move |at| match at.step {
@@ -20,8 +20,8 @@ async fn twenty_letters(end: Action) -> ScriptedServer {
         .await
 }
 
-/// S5, S10, scenarios 4 and 5: a limit of letters per connection, told by 421 or by silence, costs nobody an attempt, and is
-/// remembered.
+/// S5, S10, scenarios 4 and 5: a limit of letters per connection, enforced by 421 or by closing,
+/// costs no attempt and is remembered.
 #[tokio::test(flavor = "multi_thread")]
 async fn limit_of_letters_per_connection_is_remembered() {
     for end in [
@@ -40,14 +40,14 @@ async fn limit_of_letters_per_connection_is_remembered() {
             (ledger.copies, ledger.attempts, ledger.in_doubt),
             (600, 600, 0)
         );
-        // each of the five connections may run into it once or twice before it is known
+        // each of the five connections may reach the limit once or twice before it is learned
         let refused = server.count(Step::Mail) - 600;
         assert!((2..=15).contains(&refused), "{refused}");
         assert!(server.count(Step::Quit) >= 15, "it leaves by itself");
     }
 }
 
-/// S10, scenario 9: a server that takes five connections gets five, and nobody fails.
+/// S10, scenario 9: a server that accepts five connections gets five, and no letter fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_connections_lower_their_number() {
     let world = World::new().await;
@@ -77,8 +77,8 @@ async fn refused_connections_lower_their_number() {
     assert!((1..=40).contains(&refused), "{refused}");
 }
 
-/// R25, scenario 9: no letter waits in the hand of a sender that gets no connection: a small mailing is through long before
-/// the big one that was there first.
+/// R25, scenario 9: letters do not wait with senders that get no connection: a small mailing
+/// finishes long before a big one that started first.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_do_not_wait_with_senders_without_a_connection() {
     let world = World::new().await;

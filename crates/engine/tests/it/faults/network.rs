@@ -1,4 +1,4 @@
-//! Between us and the server: scenarios 18, 19.
+//! The network to the server: scenarios 18, 19.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use skychimp_smtp::{Server, Tls};
 
 use crate::support::World;
 
-/// R27, scenarios 19, 18: while the server cannot be reached nobody fails and nothing is tried; the run says why; it goes on by
-/// itself.
+/// R27, scenarios 19, 18: while the server is unreachable nothing is tried and no letter fails; the
+/// run says why, and sending resumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_is_down_costs_nothing() {
     let world = World::new().await;
@@ -38,7 +38,7 @@ async fn server_that_is_down_costs_nothing() {
     assert_eq!((ledger.copies, ledger.attempts), (200, 200));
 }
 
-/// R27, scenario 19: a name that does not resolve costs nobody an attempt, and the run says what is wrong.
+/// R27, scenario 19: a name that does not resolve costs no attempt, and the run shows the error.
 #[tokio::test(flavor = "multi_thread")]
 async fn name_that_does_not_resolve_costs_nothing() {
     let world = World::new().await;
@@ -58,8 +58,8 @@ async fn name_that_does_not_resolve_costs_nothing() {
     assert!(world.attempts(&run).await.is_empty());
 }
 
-/// S2, R27, scenario 18: connections that are reset again and again, and a link that is slow and far, lose nothing; second
-/// copies are at most one per connection and reset, and logged in doubt.
+/// S2, R27, scenario 18: repeated resets and a slow, distant link lose nothing; there is at most
+/// one second copy per connection and reset, logged in doubt.
 #[tokio::test(flavor = "multi_thread")]
 async fn resets_and_slow_links_lose_nothing() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Servers that somebody else wrote: scenarios 1 and 7.
+//! Independent servers: scenarios 1 and 7.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use skychimp_smtp::{Server, Tls};
 
 use crate::support::World;
 
-/// R13, scenario 1: `smtp-sink` gets every letter once, pipelined, and each row has its 250.
+/// R13, scenario 1: `smtp-sink` gets every letter once, pipelined, and each row has a 250.
 #[tokio::test(flavor = "multi_thread")]
 async fn sink_gets_every_letter_once() {
     let world = World::new().await;
@@ -26,7 +26,8 @@ async fn sink_gets_every_letter_once() {
     assert_eq!((ledger.copies, ledger.attempts), (2_000, 2_000));
 }
 
-/// R13, R26, scenarios 1 and 7: Postfix delivers every letter once; what it refuses for one address is that one's alone.
+/// R13, R26, scenarios 1 and 7: Postfix delivers every letter once; a refused address does not
+/// affect the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn postfix_delivers_every_letter_once() {
     let Ok(address) = std::env::var("TEST_POSTFIX") else {
@@ -65,7 +66,7 @@ async fn postfix_delivers_every_letter_once() {
     }
 }
 
-/// How many letters Postfix put into its folder for each address of a domain, when there are so many.
+/// Letters per address of a domain that Postfix delivered, once there are `letters` of them.
 async fn delivered(domain: &str, letters: usize) -> HashMap<String, usize> {
     let folder = std::env::var("TEST_POSTFIX_MAILDIR").unwrap();
     let mut copies: HashMap<String, usize> = HashMap::new();

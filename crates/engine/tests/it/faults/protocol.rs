@@ -1,10 +1,11 @@
-//! Servers that speak another dialect, or nonsense: scenarios 13, 15.
+//! Servers with a different dialect, or garbage: scenarios 13, 15.
 
 use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::World;
 
-/// Hazard 7, scenario 13: without PIPELINING on this very connection no command leaves before the reply to the one before.
+/// Hazard 7, scenario 13: on a connection without PIPELINING no command is sent before the reply to
+/// the previous one.
 #[tokio::test(flavor = "multi_thread")]
 async fn serial_where_pipelining_is_not_offered() {
     let helo_only = |at: &skychimp_smtp::testing::At| match at.step {
@@ -14,7 +15,7 @@ async fn serial_where_pipelining_is_not_offered() {
     for script in [
         Script::new().without_pipelining(),
         Script::new().on(helo_only),
-        // what a Cisco PIX makes of EHLO
+        // EHLO keywords as masked by a Cisco PIX
         Script::new().extensions(&["XXXXXXXXXXA", "SIZE 10240000"]),
         Script::new()
             .starttls()
@@ -34,7 +35,7 @@ async fn serial_where_pipelining_is_not_offered() {
     }
 }
 
-/// R26, scenario 15: garbage instead of replies is never taken for "sent".
+/// R26, scenario 15: garbage instead of replies never counts as "sent".
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_never_sent() {
     let world = World::new().await;

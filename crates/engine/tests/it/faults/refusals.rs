@@ -8,7 +8,7 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::World;
 
-/// S4, scenario 6: greylisting is retried and everybody gets one letter.
+/// S4, scenario 6: greylisted letters are retried, and each recipient gets one.
 #[tokio::test(flavor = "multi_thread")]
 async fn greylisted_letters_come_back() {
     let world = World::new().await;
@@ -56,13 +56,13 @@ async fn greylisted_letters_come_back() {
     );
 }
 
-/// R26, scenario 7: one bad recipient never touches the others, and each row has the reply that was for it.
+/// R26, scenario 7: a bad recipient does not affect the others, and each row has the right reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_recipient_has_his_own_reply() {
     let world = World::new().await;
     let number = |address: &str| -> usize {
         let digits = address.trim_start_matches("to").split('@').next().unwrap();
-        // no address before MAIL
+        // there is no address before MAIL
         digits.parse().unwrap_or(3)
     };
     let deferred = parking_lot::Mutex::new(HashSet::new());
@@ -111,12 +111,12 @@ async fn each_recipient_has_his_own_reply() {
         .unwrap();
     let mut counts: Vec<_> = groups.iter().map(|group| group.count).collect();
     counts.sort_unstable();
-    // what was deferred is sent by now
+    // what was deferred has been sent since
     assert_eq!(counts, [30, 30]);
 }
 
-/// R26, scenario 8: a server that refuses the recipient and wants the letter all the same gets a lone dot, and what it says
-/// to that is nobody's delivery.
+/// R26, scenario 8: if a server refuses the recipient but accepts DATA, a lone dot follows, and its
+/// reply is not a delivery.
 #[tokio::test(flavor = "multi_thread")]
 async fn lone_dot_is_nobodys_delivery() {
     let world = World::new().await;
@@ -145,7 +145,8 @@ async fn lone_dot_is_nobodys_delivery() {
     );
 }
 
-/// F12, F7: an address that cannot go on the wire fails alone and never reaches the server.
+/// F12, F7: an address that cannot be sent fails without reaching the server; other letters are
+/// sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn unsendable_address_fails_alone() {
     let world = World::new().await;

@@ -9,7 +9,8 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::World;
 
-/// R26, S7, scenario 16: where TLS is required and cannot be had nothing is sent, nobody fails, and the run says why.
+/// R26, S7, scenario 16: if required TLS is not possible, nothing is sent, no letter fails, and the
+/// run says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn required_tls_that_fails_costs_nothing() {
     let no_handshake = |at: &skychimp_smtp::testing::At| match at.step {
@@ -42,7 +43,7 @@ async fn required_tls_that_fails_costs_nothing() {
     }
 }
 
-/// S6, scenario 16: what somebody slips in before the handshake answers nothing.
+/// S6, scenario 16: replies injected before the handshake are ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn injected_replies_are_dropped() {
     let world = World::new().await;
@@ -67,7 +68,7 @@ async fn injected_replies_are_dropped() {
     assert_eq!(server.sent_ahead(), 0);
 }
 
-/// S7, scenario 20: a server that does not take our credentials fails nobody.
+/// S7, scenario 20: refused credentials fail no letter.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_fail_nobody() {
     let world = World::new().await;
@@ -87,7 +88,8 @@ async fn wrong_credentials_fail_nobody() {
     engine.stop().await;
 }
 
-/// S7, scenario 20: a login that is revoked in mid-run costs nobody an attempt; when it works again the run goes on by itself.
+/// S7, scenario 20: a login revoked during a run costs no attempt, and the run continues when it
+/// works again.
 #[tokio::test(flavor = "multi_thread")]
 async fn revoked_login_pauses_and_goes_on() {
     let world = World::new().await;
@@ -129,7 +131,8 @@ async fn revoked_login_pauses_and_goes_on() {
     assert_eq!((ledger.copies, ledger.attempts), (1_000, 1_000));
 }
 
-/// R27, scenario 20: a quota that is used up pauses the server after a few letters, which are deferred; nobody fails.
+/// R27, scenario 20: a used-up quota pauses the server after a few letters, which are deferred;
+/// none fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn used_up_quota_pauses_the_server() {
     for reply in [
@@ -155,7 +158,7 @@ async fn used_up_quota_pauses_the_server() {
             .await;
         assert!(waiting.waiting.contains(reply), "{}", waiting.waiting);
         let log = world.attempts(&run).await;
-        // those that were on their way when the first one came back
+        // letters in flight when the first refusal came
         assert!(log.len() < 200, "{}", log.len());
         assert!(
             log.iter()

@@ -1,4 +1,4 @@
-//! A server that takes its time: scenarios 10, 11, 12.
+//! A slow server: scenarios 10, 11, 12.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use skychimp_smtp::testing::{Action, Script, Step};
 
 use crate::support::World;
 
-/// R25, R27: a server that says nothing costs nobody an attempt.
+/// R25, R27: a silent server costs no attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_server_costs_nothing() {
     let world = World::new().await;
@@ -31,7 +31,8 @@ async fn silent_server_costs_nothing() {
     assert_eq!((ledger.copies, ledger.attempts), (50, 50));
 }
 
-/// R25, S1, scenarios 10 and 11: a server that is slow at each step, and very slow at the dot, is waited for. Nobody gets two copies.
+/// R25, S1, scenarios 10 and 11: a server that is slow at each step, and very slow at the dot, is
+/// waited for, and there are no second copies.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_server_is_waited_for() {
     let world = World::new().await;
@@ -58,9 +59,9 @@ async fn slow_server_is_waited_for() {
     );
 }
 
-/// R25, scenario 12: a server that reads no more is given up in time and costs its letters one attempt. What the kernel had
-/// taken as a whole is in doubt, since it may arrive yet; that the rest is deferred is shown with bigger letters in the suite
-/// of `smtp`.
+/// R25, scenario 12: if the server stops reading, its letters time out at the cost of one attempt.
+/// A letter that fit into the kernel's buffers is in doubt, since it may still arrive; the suite of
+/// `smtp` shows with larger letters that others are deferred.
 #[tokio::test(flavor = "multi_thread")]
 async fn stalled_reader_costs_one_attempt() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Limits of sending servers, for all nodes together: how many letters, how many connections, to whom.
+//! Limits of sending servers across all nodes: letters, connections, and by domain.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::draft;
 use crate::support::{World, now};
 
-/// S10: a domain gets no more connections than it is allowed, and letters to others pass it.
+/// S10: a domain never gets more connections than allowed, and letters to others pass its letters.
 #[tokio::test(flavor = "multi_thread")]
 async fn domain_limit_holds_back_nobody_else() {
     let world = World::new().await;
@@ -73,7 +73,7 @@ async fn domain_limit_holds_back_nobody_else() {
     assert!(last_other < Some(50), "{last_other:?}");
 }
 
-/// S10: letters per second hold for two nodes together.
+/// S10: two nodes together keep to the letters per second.
 #[tokio::test(flavor = "multi_thread")]
 async fn rate_holds_for_two_nodes_together() {
     let world = World::new().await;
@@ -103,11 +103,12 @@ async fn rate_holds_for_two_nodes_together() {
     world.settle(&run, &server).await;
     let arrivals = arrivals.lock();
     let span = *arrivals.iter().max().unwrap() - *arrivals.iter().min().unwrap();
-    // 119 intervals of 20 ms; a busy machine only makes it longer, but for the first one
+    // 119 intervals of 20 ms, less some tolerance; a busy machine only lengthens the rest
     assert!(span >= Duration::from_millis(119 * 20 * 9 / 10), "{span:?}");
 }
 
-/// S10: when a limit per hour is used up the run says so and nothing more leaves; a server that is added takes over.
+/// S10: when an hourly limit is used up the run says so and sending stops; an added server takes
+/// over.
 #[tokio::test(flavor = "multi_thread")]
 async fn used_up_limit_waits_and_says_so() {
     let world = World::new().await;
@@ -119,7 +120,7 @@ async fn used_up_limit_waits_and_says_so() {
     let engine = Engine::start(world.without_server());
     let waiting = world
         .wait(&run, "it says why it waits", |run| {
-            // it may say so while the last letters are on their way
+            // it may say so while the last letters are in flight
             run.waiting.contains("hour") && run.sent == 30
         })
         .await;
@@ -138,7 +139,8 @@ async fn used_up_limit_waits_and_says_so() {
     assert_eq!((small.accepted().len(), big.accepted().len()), (30, 20));
 }
 
-/// S10: more letters to a domain with a limit than a worker has in hand wait in the queue: letters to others pass them.
+/// S10: more letters to a limited domain than a worker holds wait in the queue, and others pass
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_letters_to_a_limited_domain_make_room() {
     let world = World::new().await;
@@ -146,7 +148,7 @@ async fn many_letters_to_a_limited_domain_make_room() {
     let mut limited = draft("One", &server);
     limited.domains = "gmail.example 1/h".to_owned();
     world.add(&limited, "").await;
-    // more than twice what is in hand, and first in line
+    // more than twice what a worker holds, and first in line
     let addresses: Vec<_> = (0..250)
         .map(|n| format!("to{n}@gmail.example"))
         .chain((0..30).map(|n| format!("to{n}@example.org")))
@@ -164,7 +166,7 @@ async fn many_letters_to_a_limited_domain_make_room() {
     assert_eq!(world.settle(&run, &server).await.copies, 31);
 }
 
-/// S10: on the first day of its warm-up a server gets as many letters as are meant for that day, and the run says why the
+/// S10: on the first warm-up day a server gets only that day's letters, and the run says why the
 /// others wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn warm_up_holds_back_what_is_for_later_days() {
@@ -192,8 +194,8 @@ async fn warm_up_holds_back_what_is_for_later_days() {
     assert_eq!(server.accepted().len(), 7);
 }
 
-/// R27, scenario 20: a server whose quota is used up is paused, with one letter to administrators; what it did not want goes
-/// over the next one, and nobody fails. Later it is used again.
+/// R27, scenario 20: a server whose quota is used up is paused, and administrators get one letter.
+/// What it refused goes over the next server, and no letter fails. Later it is used again.
 #[tokio::test(flavor = "multi_thread")]
 async fn used_up_quota_moves_letters_to_the_next_server() {
     for reply in [

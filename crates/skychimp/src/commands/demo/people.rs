@@ -1,8 +1,8 @@
-//! People who do not exist.
+//! Generated sample recipients.
 
 use std::fmt::Write as _;
 
-/// First name, how it is written in an address.
+/// First names, each with its Latin spelling for the address.
 const RUSSIAN: [(&str, &str); 10] = [
     ("Анна", "anna"),
     ("Борис", "boris"),
@@ -37,7 +37,7 @@ const CITIES: [&str; 4] = ["Казань", "Томск", "Псков", "Твер
 const TOWNS: [&str; 4] = ["York", "Leeds", "Bath", "Dover"];
 const PLANS: [&str; 3] = ["free", "plus", "pro"];
 
-/// A CSV file of `count` people, every other one Russian; some have no city.
+/// Returns a CSV file with `count` people, every second one Russian. Every ninth has no city.
 pub fn csv(count: usize) -> String {
     let mut csv = String::from("email,name,comment,city,plan,orders\n");
     for n in 0..count {
@@ -54,7 +54,7 @@ pub fn csv(count: usize) -> String {
         };
         let place = if n % 9 == 0 { "" } else { place };
         let plan = PLANS[n % 3];
-        // writing to a text cannot fail
+        // writing to a String cannot fail
         let _ = writeln!(
             csv,
             "{local}.{n}@example.com,{name},,{place},{plan},{}",

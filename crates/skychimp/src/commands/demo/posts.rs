@@ -1,4 +1,4 @@
-//! The articles of the demo: a few of our own about writing letters, with pictures that are drawn here.
+//! Sample blog articles about writing letters, with generated cover pictures.
 
 use std::f32::consts::TAU;
 use std::io::Cursor;
@@ -14,16 +14,16 @@ use skychimp_core::platform::ids::UserId;
 
 use crate::program::Program;
 
-/// An article, the oldest first.
+/// A sample article.
 struct Sample {
     title: &'static str,
     language: &'static str,
     tags: &'static [&'static str],
     body: &'static str,
     alt: &'static str,
-    /// Colours of sky and ground.
+    /// Two colours of the sky, then two of the ground.
     colours: [[u8; 3]; 4],
-    /// How long ago it was published, in hours; less than none: planned.
+    /// Hours since publication. Negative: scheduled for the future.
     hours_ago: i64,
 }
 
@@ -100,7 +100,7 @@ const SAMPLES: [Sample; 5] = [
     },
 ];
 
-/// Writes and publishes them; the last one appears in two days.
+/// Creates and publishes the articles. The last one is scheduled two days ahead.
 pub async fn write(program: &Program, db: &Db, writer: UserId) -> anyhow::Result<()> {
     let gallery = program.gallery()?;
     let now = program.clock.now();
@@ -150,12 +150,12 @@ fn hours(count: i64) -> Option<Duration> {
         .map(Duration::from_hours)
 }
 
-/// Hills behind hills under a sky, 1280 × 720, as PNG.
+/// Draws a landscape of overlapping hills, 1280 × 720 pixels, and encodes it as PNG.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "places and colours of a drawing"
+    reason = "coordinates and colours of a drawing"
 )]
 fn landscape(colours: [[u8; 3]; 4], number: usize) -> anyhow::Result<Vec<u8>> {
     const WIDTH: u32 = 1280;

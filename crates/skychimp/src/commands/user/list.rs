@@ -10,21 +10,21 @@ use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
 
-/// Accounts read at a time.
+/// Accounts read per page.
 const SLICE: usize = 500;
 
-/// List accounts, the newest first.
+/// List accounts, newest first.
 #[derive(Debug, clap::Args)]
 pub struct List {
-    /// A part of the address or the name.
+    /// Part of the address or name.
     #[arg(long, default_value = "")]
     search: String,
 
-    /// Only in this state: active, unverified or blocked.
+    /// Only accounts in this state: active, unverified or blocked.
     #[arg(long, value_parser = state)]
     state: Option<UserState>,
 
-    /// Only with this role: user, manager, content_manager or admin.
+    /// Only accounts with this role: user, manager, content_manager or admin.
     #[arg(long, value_parser = role)]
     role: Option<Role>,
 }
@@ -74,10 +74,10 @@ impl List {
     }
 }
 
-/// Show an account: its state, what it has and sends.
+/// Show an account's state, contents and sending volume.
 #[derive(Debug, clap::Args)]
 pub struct Show {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 }
 
@@ -106,7 +106,7 @@ impl Show {
     }
 }
 
-/// An account as data.
+/// The account as JSON.
 fn value(seen: &SeenUser) -> Value {
     let user = &seen.user;
     json!({
@@ -126,7 +126,7 @@ fn value(seen: &SeenUser) -> Value {
     })
 }
 
-/// Names and values for people, what is inside of a value on lines of its own.
+/// Flattens nested JSON into name and value rows for a table.
 fn flat(shown: &Value) -> Vec<[String; 2]> {
     let mut rows = Vec::new();
     for (name, value) in shown.as_object().into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! `skychimp user block`, `unblock`, `role`, `verify` and `second-factor-off`. Each leaves an entry in the audit log, by `command`.
+//! `skychimp user block`, `unblock`, `role`, `verify` and `second-factor-off`. Each writes an audit
+//! log entry with the actor `command`.
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::oversight::moderation::{Administrator, Moderator};
@@ -12,10 +13,10 @@ use crate::program::Program;
 /// Block an account: it is logged out, and its letters stop within a second.
 #[derive(Debug, clap::Args)]
 pub struct Block {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// Why; managers read it on the account's page and in the audit log.
+    /// Reason, shown to managers on the account's page and in the audit log.
     #[arg(long)]
     reason: String,
 }
@@ -35,13 +36,13 @@ impl Block {
     }
 }
 
-/// Unblock an account: its mailings go on where they were stopped.
+/// Unblock an account. Its mailings continue where they stopped.
 #[derive(Debug, clap::Args)]
 pub struct Unblock {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// Why; for the audit log.
+    /// Reason, for the audit log.
     #[arg(long, default_value = "")]
     reason: String,
 }
@@ -65,17 +66,17 @@ impl Unblock {
     }
 }
 
-/// Give an account another role. The last administrator who can log in stays one.
+/// Change an account's role. The last administrator who can log in cannot be demoted.
 #[derive(Debug, clap::Args)]
 pub struct SetRole {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// What it may do: user, manager, content_manager or admin.
+    /// New role: user, manager, content_manager or admin.
     #[arg(value_parser = role)]
     role: Role,
 
-    /// Why; for the audit log.
+    /// Reason, for the audit log.
     #[arg(long, default_value = "")]
     reason: String,
 }
@@ -100,10 +101,10 @@ impl SetRole {
     }
 }
 
-/// Take the address of an account as verified, without a letter.
+/// Mark an account's address as verified without sending a letter.
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 }
 
@@ -121,15 +122,15 @@ impl Verify {
     }
 }
 
-/// Turn two-step sign-in off for somebody who lost both the phone and the recovery codes.
+/// Turn off two-step sign-in for a user who lost the phone and the recovery codes.
 ///
-/// The user gets a letter about it.
+/// The user is notified by e-mail.
 #[derive(Debug, clap::Args)]
 pub struct SecondFactorOff {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// Why; for the audit log.
+    /// Reason, for the audit log.
     #[arg(long, default_value = "")]
     reason: String,
 }
@@ -155,7 +156,7 @@ impl SecondFactorOff {
     }
 }
 
-/// Says whether anything changed.
+/// Reports whether anything changed.
 fn told(program: &Program, changed: bool, what: &str) -> anyhow::Result<Exit> {
     if program.json {
         out::json(&serde_json::json!({ "changed": changed }))?;

@@ -16,13 +16,13 @@ use crate::exit::{Exit, WrongUse};
 use crate::out;
 use crate::program::Program;
 
-/// Set a password: all browsers are logged out, and the user gets a letter.
+/// Set a password. All browsers are logged out, and the user is notified by e-mail.
 #[derive(Debug, clap::Args)]
 pub struct Password {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// Read the password from stdin; the end of the line does not belong to it.
+    /// Read the password from stdin, without the final newline.
     #[arg(long, required = true)]
     password_stdin: bool,
 }
@@ -53,13 +53,13 @@ impl Password {
     }
 }
 
-/// Write everything that an account owns as a ZIP archive of CSV and JSON.
+/// Export everything that an account owns as a ZIP archive of CSV and JSON.
 #[derive(Debug, clap::Args)]
 pub struct Export {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// The file to make; stdout when it is left out.
+    /// File to create. Default: stdout.
     #[arg(long, value_name = "FILE.zip")]
     to: Option<PathBuf>,
 }
@@ -95,19 +95,20 @@ impl Export {
     }
 }
 
-/// Delete an account with everything in it.
+/// Delete an account and everything in it.
 ///
-/// Without --yes it only says what would go. Its letters stop within a second; a running service removes its data.
+/// Without --yes it only shows what would be deleted. The account's letters stop within a second,
+/// and a running service removes its data.
 #[derive(Debug, clap::Args)]
 pub struct Delete {
-    /// The address it logs in with.
+    /// E-mail address of the account.
     email: String,
 
-    /// Why; for the audit log.
+    /// Reason, for the audit log.
     #[arg(long, default_value = "")]
     reason: String,
 
-    /// Really do it.
+    /// Confirm the deletion.
     #[arg(long)]
     yes: bool,
 }

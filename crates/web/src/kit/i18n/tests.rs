@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// R4, design "Pages": the browser's wish decides, by weight.
+/// R4: the language follows the weights in `Accept-Language`.
 #[test]
 fn language_follows_the_browser() {
     assert_eq!(Lang::accepted("ru-RU,ru;q=0.9,en;q=0.8"), Lang::Ru);
@@ -14,7 +14,7 @@ fn language_follows_the_browser() {
     assert_eq!(Lang::accepted("*;q=x,,;;"), Lang::En);
 }
 
-/// Design "Pages": Russian numbers take their three forms and a thin grouping.
+/// Russian plurals have three forms, and numbers are grouped.
 #[test]
 fn russian_numbers_have_three_forms() {
     let say = |n: i64| Lang::Ru.t("count-letters").with("count", n).to_string();
@@ -31,7 +31,7 @@ fn russian_numbers_have_three_forms() {
     );
 }
 
-/// Design "Pages": both languages have the same sentences with the same variables.
+/// Both languages have the same sentences with the same variables.
 #[test]
 fn languages_have_the_same_sentences() {
     let english = sentences("en");
@@ -47,7 +47,7 @@ fn languages_have_the_same_sentences() {
     }
 }
 
-/// Design "Pages": every sentence that a page or a handler asks for by name exists.
+/// Every sentence that a page or handler asks for by a literal key exists.
 #[test]
 fn asked_sentences_exist() {
     let known = sentences("en");
@@ -75,7 +75,7 @@ fn asked_sentences_exist() {
     assert!(missing.is_empty(), "no such sentences: {missing:#?}");
 }
 
-/// Every sentence in a language: key → its variables. Attributes are not used.
+/// Every sentence of a language with its variables. Attributes are not used.
 fn sentences(lang: &str) -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("locales")

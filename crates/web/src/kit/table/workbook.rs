@@ -1,10 +1,11 @@
-//! A table as an Excel workbook.
+//! Writes a table as an Excel workbook.
 //!
 //! Lines go into a file without a name in the data folder, which is gone with the process however
 //! it ends, and from there compressed to the visitor. A sheet that is full is followed by another
 //! one. The work is driven by the response, so a visitor who stops reading ends it.
 //!
-//! *Invariant*: memory holds a slice of lines and two pieces of the file, however long the table is.
+//! *Invariant*: memory holds one batch of rows and two chunks of the file, however long the table
+//! is.
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
@@ -21,20 +22,20 @@ use tokio::sync::mpsc::{Sender, channel};
 use super::{Cell, Lines};
 use crate::kit::driven::driven;
 
-/// What it is, for browsers.
+/// MIME type of a workbook.
 pub(super) const TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-/// Lines on a sheet, the head among them: no program opens more.
+/// Rows per sheet, including the header: the limit of the format.
 const SHEET: u32 = 1_048_576;
-/// UTF-16 units in a cell.
+/// Maximum length of a cell, in UTF-16 code units.
 const TEXT: usize = 32_767;
-/// Width of a column, in digits.
+/// Column width, in digits.
 const WIDTH: u16 = 22;
-/// Bytes sent at a time.
+/// Size of a chunk, in bytes.
 const PIECE: usize = 64 * 1024;
-/// Workbooks that are written at a time: each keeps a processor busy.
+/// Limits how many workbooks are written at a time, because each keeps a CPU core busy.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// The workbook on its way to the visitor.
+/// The workbook as a response body.
 pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
     let (out, pieces) = channel(1);
     let book = Book::new(lines.head(), zone, folder, SHEET);
@@ -66,7 +67,7 @@ async fn write<L: Lines>(
     blocking(move || book.save(pieces)).await
 }
 
-/// Files are written beside the threads that answer visitors.
+/// Runs file I/O outside of the async worker threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, XlsxError> + Send + 'static,
 ) -> Result<T, Error> {
@@ -77,23 +78,23 @@ async fn blocking<T: Send + 'static>(
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "it is called where errors are mapped"
+    reason = "it is an argument of `map_err`"
 )]
 fn failed(error: XlsxError) -> Error {
     Error::Internal(format!("the workbook cannot be written: {error}"))
 }
 
-/// A workbook that grows.
+/// A workbook being written.
 struct Book {
     workbook: Workbook,
     head: Vec<String>,
     zone: TimeZone,
-    /// Lines on a sheet.
+    /// Rows per sheet.
     limit: u32,
     sheets: usize,
-    /// Lines on the last sheet.
+    /// Rows on the current sheet.
     rows: u32,
-    /// How moments are shown, by their offset from UTC in seconds.
+    /// Date formats, by the offset from UTC in seconds.
     dates: HashMap<i32, Format>,
 }
 
@@ -169,7 +170,7 @@ impl Book {
     }
 }
 
-/// As much of a text as fits into a cell.
+/// The longest prefix of a text that fits into a cell.
 fn fitting(text: &str) -> &str {
     if text.len() <= TEXT {
         return text;
@@ -182,16 +183,17 @@ fn fitting(text: &str) -> &str {
     end.map_or(text, |(at, _)| text.get(..at).unwrap_or_default())
 }
 
-/// The day and its part as spreadsheets count them, and the zone's offset from UTC then, in seconds.
+/// Date and time as a spreadsheet serial number, and the zone's offset from UTC at that time, in
+/// seconds.
 fn date(at: Moment, zone: &TimeZone) -> (f64, i32) {
-    /// 1970-01-01, in days since the beginning of spreadsheets.
+    /// 1970-01-01 as a serial number.
     const EPOCH: f64 = 25_569.0;
     let offset = zone.to_offset(at.timestamp()).seconds();
     let local = at.millis() + i64::from(offset) * 1_000;
     (float(local) / 86_400_000.0 + EPOCH, offset)
 }
 
-/// A date in a spreadsheet has no zone: its offset stands behind it.
+/// Spreadsheet dates have no time zone, so the format appends the offset.
 fn shown_with(offset: i32) -> Format {
     let (sign, minutes) = if offset < 0 {
         ('-', -offset)
@@ -206,16 +208,16 @@ fn shown_with(offset: i32) -> Format {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "numbers in spreadsheets are so, and ours are small"
+    reason = "spreadsheets store numbers as f64, and ours are small"
 )]
 const fn float(n: i64) -> f64 {
     n as f64
 }
 
-/// Where the finished file goes.
+/// Sends the finished file in chunks.
 struct Pieces {
     out: Out,
-    /// Nobody reads any more. That is said once: the end of the file, which is written all the same, is nobody's loss.
+    /// The visitor has disconnected. Reported once; the rest of the file is then discarded.
     lost: bool,
 }
 
@@ -244,7 +246,7 @@ mod tests {
         Cell::Text(text.to_owned())
     }
 
-    /// The lines of each sheet, as another program reads them.
+    /// Reads the rows of each sheet back with another library.
     async fn read(lines: Vec<Vec<Cell>>, limit: u32) -> Vec<Vec<Vec<Data>>> {
         let folder = tempfile::tempdir().unwrap();
         let zone = TimeZone::get("Asia/Tokyo").unwrap();
@@ -269,7 +271,8 @@ mod tests {
             .collect()
     }
 
-    /// R29: texts stay texts whatever they look like, numbers are numbers, moments are dates in the visitor's zone.
+    /// R29: texts stay texts whatever they look like, numbers are numbers, and times are dates in
+    /// the visitor's zone.
     #[tokio::test]
     async fn cells_have_types() {
         let at: Moment = "2027-03-12T20:05:09.250Z".parse().unwrap();
@@ -299,7 +302,7 @@ mod tests {
         assert_eq!(rows[4][1].as_string().unwrap().chars().count(), TEXT);
     }
 
-    /// R29: what does not fit on a sheet stands on the next one, under the same head.
+    /// R29: rows that do not fit on a sheet continue on the next one, with the same header.
     #[tokio::test]
     async fn full_sheets_are_followed_by_others() {
         let lines: Vec<_> = (0..7).map(|n| vec![Cell::Number(n), text("x")]).collect();
@@ -312,7 +315,7 @@ mod tests {
         assert_eq!(sheets[2][1][0], Data::Float(6.0));
     }
 
-    /// R29: the offset of the visitor's zone stands behind each moment.
+    /// R29: each time shows the offset of the visitor's zone.
     #[test]
     fn moments_say_their_zone() {
         for (offset, shown) in [

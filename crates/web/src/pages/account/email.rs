@@ -1,4 +1,4 @@
-//! Change of the address: verified at the new one, told to the old one (R30).
+//! Changing the e-mail address: the new one is verified, the old one is notified (R30).
 
 use crate::kit::routes::get;
 use crate::site::Routes;
@@ -78,7 +78,7 @@ async fn ask(
     app.try_letter(&page, address.as_str()).await?;
     let token = Token::random();
     let mut tx = app.db.write().await?;
-    // whether the address has an account is its holder's business: only the letter tells
+    // only the letter says whether the address has an account, so only its holder learns it
     match User::by_email(&mut tx, address.as_str()).await? {
         Some(other) if other.id != user.id => {
             Grant::issue(
@@ -111,7 +111,7 @@ async fn ask(
 #[template(path = "account/link.html")]
 struct LinkPage {
     page: Page,
-    /// Sentences of which act: `email` or `undo`.
+    /// Which texts to use: `email` or `undo`.
     act: &'static str,
     action: String,
     email: String,
@@ -177,7 +177,7 @@ async fn undo_page(
     }
 }
 
-/// The account goes back to the address of before, whose holder gets a letter that sets a new password.
+/// Restores the previous address. Its holder gets a letter with a link to set a new password.
 async fn undo(
     State(app): State<AppState>,
     page: Page,

@@ -1,4 +1,4 @@
-//! Sign in and out.
+//! Login and logout.
 
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
@@ -58,7 +58,7 @@ impl LoginPage {
         }
     }
 
-    /// The page after an answer that no passkey of ours gave.
+    /// The login page again, after a passkey was rejected.
     pub(super) fn again(app: &AppState, page: Page, next: String, errors: Errors) -> Self {
         let form = LoginForm {
             next,
@@ -119,7 +119,7 @@ async fn login(
     enter(&app, &page, &headers, &entry, inside).await
 }
 
-/// Who comes in, and for how long.
+/// Who logs in, and whether the session is remembered.
 pub(super) struct Entry {
     user: UserId,
     remember: bool,
@@ -131,7 +131,7 @@ impl Entry {
     }
 }
 
-/// Begins a session with a new secret; the one of before, if any, ends.
+/// Starts a session with a new token; a previous one in this browser ends.
 pub(super) async fn enter(
     app: &AppState,
     page: &Page,
@@ -168,7 +168,7 @@ async fn logout(State(app): State<AppState>, page: Page) -> Result<Response, Web
     Ok(response)
 }
 
-/// Only addresses of this site are worth going to.
+/// Redirects only to paths on this site, otherwise to `/`.
 pub(super) fn local(next: &str) -> String {
     let inside = next.starts_with('/')
         && !next.starts_with("//")
@@ -185,7 +185,7 @@ pub(super) fn local(next: &str) -> String {
 mod tests {
     use super::*;
 
-    /// R31: after login nobody is led to another site.
+    /// R31: after login nobody is redirected to another site.
     #[test]
     fn only_own_addresses_are_followed() {
         assert_eq!(local("/messages?q=1"), "/messages?q=1");

@@ -1,7 +1,9 @@
-//! Passkeys: added, named and removed under `/account/security`; at login instead of the password, or of the code after it.
+//! Passkeys: managed under `/account/security`; used at login instead of the password, or instead
+//! of the code after it.
 //!
-//! What a passkey is asked is JSON, fetched by a script (`assets/js/passkeys.js`); its answer comes as the field `credential`
-//! of an ordinary form. Without scripts, or in a browser that knows no passkeys, nothing of this is offered.
+//! A script (`assets/js/passkeys.js`) fetches the challenge as JSON and sends the response in the
+//! field `credential` of an ordinary form. Passkeys are not offered without scripts or in browsers
+//! that do not support them.
 
 use axum::Json;
 use axum::extract::State;
@@ -40,13 +42,13 @@ pub(super) fn routes() -> Routes {
         .route("/account/passkeys/{id}/remove", post(remove))
 }
 
-/// A site without a domain has no passkeys.
+/// The site's passkeys; 404 if it has no domain and cannot offer them.
 fn passkeys(app: &App) -> Result<&Passkeys, WebError> {
     let offered = app.passkeys.offered();
     offered.then_some(&app.passkeys).ok_or(WebError::NotFound)
 }
 
-/// What the script reads when something is wrong.
+/// An error for the script.
 fn refused(page: &Page, errors: &Errors) -> Response {
     let sentence = errors.iter().next().map(|error| page.field_error(error));
     let sentence = sentence.map_or_else(String::new, |text| text.to_string());
@@ -54,7 +56,7 @@ fn refused(page: &Page, errors: &Errors) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, body).into_response()
 }
 
-/// A question for the browser, and the cookie by which its answer is known.
+/// A challenge for the browser, and the cookie that identifies its response.
 fn asked(app: &App, token: &Token, question: Value) -> Response {
     let mut response = Json(question).into_response();
     cookies::put(&mut response, cookies::step(app, token));
@@ -79,7 +81,8 @@ async fn ask_any(State(app): State<AppState>, page: Page) -> Result<Response, We
     Ok(asked(&app, &token, question))
 }
 
-/// Logs whoever the passkey belongs to in. It was verified by finger, face or PIN, so it counts for both factors.
+/// Logs in the passkey's owner. The authenticator verified them by fingerprint, face or PIN, so a
+/// passkey counts as both factors.
 async fn come_in(
     State(app): State<AppState>,
     page: Page,
@@ -120,7 +123,7 @@ async fn ask_second(
     Ok(asked(&app, &token, question.ok_or(WebError::NotFound)?))
 }
 
-/// A passkey in place of the code.
+/// Accepts a passkey instead of the code.
 async fn prove(
     State(app): State<AppState>,
     page: Page,

@@ -1,4 +1,4 @@
-//! Change of the password.
+//! Changing the password.
 
 use crate::kit::routes::get;
 use crate::site::Routes;
@@ -55,7 +55,7 @@ async fn password_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Res
     html(&PasswordPage::new(page, user, Errors::none()))
 }
 
-/// Whether the visitor knows his password; what is wrong is an error of `field`.
+/// Checks the user's current password. The inner error is one for `field`.
 pub(super) async fn confirm(
     app: &AppState,
     page: &Page,
@@ -72,7 +72,7 @@ pub(super) async fn confirm(
     Ok(Err(Errors::one(field, "wrong_password")))
 }
 
-/// Changes the password, logs all other browsers out, and tells the user by a letter.
+/// Changes the password, logs out all other browsers and notifies the user by letter.
 async fn change(
     State(app): State<AppState>,
     page: Page,
@@ -97,7 +97,7 @@ async fn change(
     Ok(page.redirect("/account/password", Flash::done("password-saved")))
 }
 
-/// Checks a new password of somebody and hashes it.
+/// Checks and hashes a new password.
 pub(super) async fn hashed(
     app: &AppState,
     email: &str,

@@ -1,4 +1,4 @@
-//! What a user chose: name, language, theme, time zone.
+//! The user's preferences: name, language, theme, time zone.
 
 use crate::kit::routes::get;
 use crate::site::Routes;
@@ -36,7 +36,7 @@ struct ProfileForm {
     theme: String,
     #[serde(default)]
     zone: String,
-    /// A letter after each run is wanted.
+    /// Present if the user wants a letter after each run.
     #[serde(default)]
     summaries: Option<String>,
 }
@@ -92,7 +92,7 @@ async fn save_profile(
         User::rename(&mut tx, user.id, &form.name).await?;
         let (language, theme) = (language.as_deref(), theme.as_deref());
         User::set_preferences(&mut tx, user.id, language, theme, &form.zone).await?;
-        // only who sends is asked
+        // the form has this field only for users who can send
         if user.role.sends() {
             User::set_summaries(&mut tx, user.id, form.summaries.is_some()).await?;
         }

@@ -1,4 +1,4 @@
-//! Registration, and the letter that verifies its address (R30, R31, R35).
+//! Registration, and the letter that verifies the address (R30, R31, R35).
 
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
@@ -63,7 +63,8 @@ impl RegisterPage {
     }
 }
 
-/// Whether strangers may register at all; the first account is made at `/setup`.
+/// Whether anyone may register: 404 if registration is closed, a redirect to `/setup` if there is
+/// no account yet.
 async fn open(app: &AppState) -> Result<Option<Response>, WebError> {
     if !app.settings.registration.is_open() {
         return Err(WebError::NotFound);
@@ -130,7 +131,7 @@ async fn register(
     }
 }
 
-/// What can be said about a form without looking whether its address has an account.
+/// Checks the form without looking up whether the address has an account.
 fn check(app: &AppState, form: &RegisterForm) -> Result<(), Error> {
     let holder = Holder {
         email: &form.email,
@@ -160,7 +161,7 @@ fn check(app: &AppState, form: &RegisterForm) -> Result<(), Error> {
 #[template(path = "account/sent.html")]
 struct SentPage {
     page: Page,
-    /// Sentences of which act: `register` or `forgot`.
+    /// Which texts to use: `register` or `forgot`.
     act: &'static str,
 }
 
@@ -171,7 +172,7 @@ async fn sent_page(page: Page) -> Result<Response, WebError> {
     })
 }
 
-/// After [`super::reset`] was asked for a letter.
+/// The page shown after a request for a reset letter ([`super::reset`]).
 pub(super) fn forgot_sent(page: Page) -> Result<Response, WebError> {
     html(&SentPage {
         page,
@@ -179,7 +180,7 @@ pub(super) fn forgot_sent(page: Page) -> Result<Response, WebError> {
     })
 }
 
-/// Sends the letter again.
+/// Sends the verification letter again.
 async fn resend(
     State(app): State<AppState>,
     page: Page,
@@ -213,11 +214,11 @@ struct VerifyPage {
     page: Page,
     token: String,
     email: String,
-    /// The account is new: its holder may say that he did not make it.
+    /// The account is new, so the holder of the address can say that they did not create it.
     new: bool,
 }
 
-/// Mail scanners open links: nothing changes before the button is pressed.
+/// Mail scanners open links, so nothing changes until the button is pressed.
 async fn verify_page(
     State(app): State<AppState>,
     page: Page,
@@ -252,7 +253,7 @@ async fn verify(
     }
     Grant::withdraw(&mut tx, grant.user_id, Purpose::Verify).await?;
     tx.commit().await?;
-    // mailings that were started before may go on now
+    // mailings started before verification can now send
     app.wake.everywhere(&app.db).await?;
     let inside = page
         .user
@@ -266,7 +267,7 @@ async fn verify(
     Ok(page.redirect(to, Flash::done(flash)))
 }
 
-/// Somebody used another's address: the account goes.
+/// Deletes the account, because somebody else registered it with this address.
 async fn not_me(
     State(app): State<AppState>,
     page: Page,

@@ -1,4 +1,4 @@
-//! A forgotten password, and what the pages behind links in letters have in common.
+//! Resetting a forgotten password, and helpers for all links in account letters.
 
 use crate::kit::routes::get;
 use crate::site::Routes;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes {
         .route("/reset/{token}", get(reset_page).post(reset))
 }
 
-/// What a link in a letter is good for. Wrong ones are counted.
+/// Looks up a link from a letter without using it up. Invalid tokens count towards the rate limit.
 pub(super) async fn granted(
     app: &AppState,
     tx: &mut Tx,
@@ -46,7 +46,7 @@ pub(super) async fn granted(
     Ok(grant)
 }
 
-/// Spends a link in a letter.
+/// Looks up a link from a letter and uses it up.
 pub(super) async fn redeemed(
     app: &AppState,
     tx: &mut Tx,
@@ -71,7 +71,7 @@ struct DeadPage {
     act: &'static str,
 }
 
-/// The link was used, is too old, or never was one.
+/// The page for a link that is used, expired or invalid (410).
 pub(super) fn dead(page: Page, act: &'static str) -> Result<Response, WebError> {
     let dead = html(&DeadPage { page, act })?;
     Ok((StatusCode::GONE, dead).into_response())
@@ -214,7 +214,7 @@ async fn reset(
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;
     let mut response = page.redirect("/login", Flash::done("reset-done"));
-    // who has the mailbox is no guesser
+    // whoever reads the mailbox is not guessing passwords
     app.know_device(&mut response, user.id);
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! The second factor: asked for at login, set up and turned off under `/account/security`.
+//! The second factor: required at login, managed under `/account/security`.
 
 use askama::Template;
 use axum::extract::State;
@@ -39,12 +39,12 @@ pub(super) fn routes() -> Routes {
         .route("/account/security/off", post(off))
 }
 
-/// The token of the login that is under way in this browser.
+/// The token of the login in progress in this browser.
 pub(super) fn step_token(app: &App, headers: &HeaderMap) -> Option<Token> {
     Token::from_text(&cookies::get(headers, cookies::step_name(app))?)
 }
 
-/// The login under way that has shown its password.
+/// The login in progress for which the password has been verified.
 pub(super) async fn half_in(
     app: &App,
     tx: &mut Tx,
@@ -58,7 +58,7 @@ pub(super) async fn half_in(
     Ok(step.and_then(|step| Some((token, step.user_id?))))
 }
 
-/// Leads somebody who has shown his password to the page that asks for the code.
+/// Redirects a user whose password is verified to the page that asks for the code.
 pub(super) async fn ask(
     app: &App,
     page: &Page,
@@ -94,7 +94,7 @@ struct CodeForm {
 pub(super) struct CodePage {
     page: Page,
     next: String,
-    /// A passkey of the user can stand for the code.
+    /// The user has a passkey that can replace the code.
     passkeys: bool,
     errors: Errors,
 }
@@ -148,7 +148,7 @@ async fn code(
         let errors = Errors::one("code", "wrong_code");
         return html_wrong(&CodePage::of(&app, page, user, form.next, errors).await?);
     };
-    // ended meanwhile: by another password, or by a block
+    // ended in the meantime by a password change or a block
     let Some(step) = LoginStep::take(&mut tx, &token, StepKind::Second, page.now).await? else {
         return Ok(Redirect::to("/login").into_response());
     };
@@ -173,14 +173,14 @@ async fn code(
 pub(super) struct SecurityPage {
     page: Page,
     email: String,
-    /// The address is verified: before that nothing can be set up.
+    /// The address is verified; nothing can be set up before that.
     verified: bool,
     since: Option<Moment>,
     left: i64,
     setup: Option<Setup>,
-    /// The address in [`Setup::url`] as a drawing.
+    /// [`Setup::url`] as an SVG QR code.
     qr: String,
-    /// Passkeys can be had here.
+    /// The site can offer passkeys.
     offered: bool,
     passkeys: Vec<Passkey>,
     errors: Errors,
@@ -213,7 +213,8 @@ impl SecurityPage {
     }
 }
 
-/// A QR code as an SVG element. It holds nothing but numbers: no text of anybody's stands in it.
+/// A QR code as an SVG element. It contains only numbers, never user input, so it needs no
+/// escaping.
 fn qr(text: &str) -> Result<String, WebError> {
     let code = QrCode::new(text).map_err(WebError::internal)?;
     let svg = code

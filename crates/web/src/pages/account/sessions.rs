@@ -1,4 +1,4 @@
-//! The browsers in which one is logged in.
+//! The user's sessions: the browsers they are logged in with.
 
 use crate::kit::routes::{get, post};
 use crate::site::Routes;
@@ -33,7 +33,7 @@ struct Row {
     address: String,
     created_at: Moment,
     seen_at: Moment,
-    /// The browser that asks.
+    /// The session of this request.
     this: bool,
 }
 
@@ -53,8 +53,8 @@ impl Row {
     }
 }
 
-/// Browser and system, as far as a description tells; "" when it does not. The order matters: they all claim to be
-/// each other.
+/// Browser and system from a user agent string; "" if unknown. The order matters, because they all
+/// claim to be each other.
 fn device(agent: &str) -> (&'static str, &'static str) {
     let first = |marks: &[(&str, &'static str)]| {
         marks
@@ -145,7 +145,7 @@ async fn end_others(
 mod tests {
     use super::*;
 
-    /// R31: the list of sessions names browsers as people know them.
+    /// R31: the list of sessions shows browsers by their familiar names.
     #[test]
     fn browsers_are_told_apart() {
         let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36 Edg/126.0";

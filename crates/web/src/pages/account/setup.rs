@@ -1,4 +1,4 @@
-//! The very first account: the administrator's.
+//! Setting up the first account, an administrator.
 
 use crate::kit::routes::get;
 use crate::site::Routes;

@@ -1,4 +1,5 @@
-//! What programs read: Atom (RFC 4287), RSS 2.0, the map of the site, robots.txt. No visitor, so no page middleware.
+//! What programs read: Atom (RFC 4287), RSS 2.0, sitemap and robots.txt. They do not depend on the
+//! visitor, so they skip the page middleware.
 
 use askama::Template;
 use axum::extract::State;
@@ -17,9 +18,9 @@ use crate::parts::post_view::base;
 use crate::public::Public;
 use crate::site::Routes;
 
-/// Posts in a feed.
+/// Posts per feed.
 const FEED: i64 = 20;
-/// Addresses in a map of the site (its protocol allows 50 000).
+/// Most URLs in the sitemap (the protocol allows 50 000).
 const PLACES: i64 = 10_000;
 
 pub(crate) fn routes() -> Routes {
@@ -74,7 +75,7 @@ async fn entries(app: &AppState) -> Result<Vec<Entry>, WebError> {
         entries.push(Entry {
             tags: Post::tags(&mut tx, article.card.id).await?,
             html: markdown::absolute(&article.html, &app.settings.base_url),
-            // a text that was ready before its publication is as new as that
+            // a text finished before its publication counts as updated when it was published
             updated: article.updated_at.max(article.card.published_at),
             published_2822: jiff::fmt::rfc2822::to_string(&published).unwrap_or_default(),
             card: article.card,
@@ -83,7 +84,7 @@ async fn entries(app: &AppState) -> Result<Vec<Entry>, WebError> {
     Ok(entries)
 }
 
-/// The blog has posts in both languages and one feed; its own words are English.
+/// Posts in both languages share one feed; its own texts are English.
 fn lead() -> String {
     Lang::En.t("blog-lead").to_string()
 }
@@ -133,7 +134,7 @@ async fn sitemap(State(app): State<AppState>) -> Result<Response, WebError> {
     xml(&app, kind, &Sitemap { base, places }).await
 }
 
-/// Crawlers find the blog and leave alone what is a person's: links in letters, forms, accounts.
+/// Lets crawlers read the blog, but not personal pages: links in letters, forms, accounts.
 async fn robots(State(app): State<AppState>) -> Response {
     let text = format!(
         "User-agent: *\nDisallow: /u/\nDisallow: /login\nDisallow: /setup\nDisallow: /posts\n\nSitemap: {}/sitemap.xml\n",
@@ -142,7 +143,7 @@ async fn robots(State(app): State<AppState>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
-/// Programs look again every few minutes; what changed must not wait for longer.
+/// Feed readers poll every few minutes, so they must always revalidate.
 async fn xml(
     app: &AppState,
     kind: &'static str,

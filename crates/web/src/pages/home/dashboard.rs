@@ -1,4 +1,4 @@
-//! The last weeks of a user and the next ones, as the overview shows them.
+//! The recent and upcoming weeks of a user, on the overview page.
 
 use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday};
@@ -11,16 +11,16 @@ use crate::kit::error::WebError;
 use crate::kit::page::Page;
 use crate::parts::days::{Days, day_of, seconds};
 
-/// Weeks of the calendar.
+/// Weeks shown in the calendar.
 const WEEKS: usize = 5;
-/// Entries of a day that are shown.
+/// Entries shown per day.
 const ENTRIES: usize = 3;
 
-/// See the module.
+/// The data of the dashboard, prepared for the template.
 pub(super) struct DashboardView {
     pub dashboard: Dashboard,
     pub days: Days,
-    /// From this week on, a week after the other, from Monday on.
+    /// Weeks from Monday to Sunday, starting with the current one.
     pub weeks: Vec<Vec<Cell>>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Cell {
     pub today: bool,
     pub past: bool,
     pub entries: Vec<Upcoming>,
-    /// Entries that are not shown.
+    /// Number of entries not shown.
     pub more: usize,
 }
 
@@ -44,7 +44,7 @@ impl DashboardView {
         })
     }
 
-    /// Recipients added by week.
+    /// Plot data: recipients added per week, as JSON.
     pub(super) fn growth_plot(&self, page: &Page) -> String {
         let growth = &self.dashboard.growth;
         let x: Vec<i64> = growth

@@ -1,9 +1,9 @@
-//! Pictures of the product, taken by `make screenshots`.
+//! Screenshots of the product, taken by `make screenshots`.
 
 use crate::kit::assets;
 use crate::kit::i18n::Lang;
 
-/// A picture in both themes.
+/// A screenshot in both themes.
 pub(super) struct Shot {
     pub(super) class: &'static str,
     pub(super) light: Files,
@@ -13,19 +13,19 @@ pub(super) struct Shot {
     pub(super) height: u32,
 }
 
-/// The same picture in several widths.
+/// A picture in several widths.
 pub(super) struct Files {
     pub(super) src: String,
     pub(super) srcset: String,
 }
 
-/// Widths of pictures of a desk's screen; the second one is for browsers that do not choose.
+/// Widths of desktop screenshots, in pixels. The second is for browsers without `srcset`.
 const DESK: [u32; 3] = [640, 960, 1280];
-/// … and of a phone's.
+/// Widths of phone screenshots, in pixels.
 const PHONE: [u32; 2] = [390, 780];
 
 impl Shot {
-    /// A page on a desk's screen.
+    /// A desktop screenshot.
     pub(super) fn desk(name: &str, lang: Lang) -> Self {
         Self {
             class: "shot-desk",
@@ -37,7 +37,7 @@ impl Shot {
         }
     }
 
-    /// A page on a phone.
+    /// A phone screenshot.
     pub(super) fn phone(name: &str, lang: Lang) -> Self {
         Self {
             class: "shot-phone",
@@ -66,7 +66,7 @@ fn files(name: &str, widths: &[u32]) -> Files {
 mod tests {
     use super::*;
 
-    /// R56: every picture that the home page names is in the program.
+    /// R56: every picture used on the home page is embedded in the binary.
     #[test]
     fn pictures_are_there() {
         for lang in [Lang::En, Lang::Ru] {

@@ -1,4 +1,4 @@
-//! Actions on several mailings of the list.
+//! Bulk actions on mailings.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,13 +14,13 @@ use crate::kit::flash::Flash;
 use crate::kit::form::{Form, Query};
 use crate::kit::page::{Page, html};
 
-/// The mailings that are chosen in the list, and what is to be done with them.
+/// The mailings selected in the list, and the action.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Chosen {
     id: Vec<MailingId>,
     action: String,
-    /// The list's filter, to come back to.
+    /// The filter of the list, to return to.
     q: String,
     status: String,
 }
@@ -30,7 +30,7 @@ impl Chosen {
         super::address(&self.q, &self.status, None)
     }
 
-    /// The question before they are deleted.
+    /// URL of the confirmation page before deleting.
     fn question(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(self.id.iter().map(|id| ("id", id.to_string())));
@@ -39,7 +39,7 @@ impl Chosen {
     }
 }
 
-/// Says what became of the mailings; what could not be done is a warning.
+/// The message about the result; a warning if some mailings were refused.
 fn told(tally: Tally, sentence: &str) -> Flash {
     let flash = if tally.refused > 0 {
         Flash::warn(sentence)

@@ -1,4 +1,4 @@
-//! Reports to take away as tables: a run in its parts, and the runs of a mailing side by side.
+//! Report downloads: one run in detail, and the runs of a mailing.
 
 use std::vec;
 
@@ -23,7 +23,7 @@ use crate::parts::report_view::{Group, ReportView};
 /// Runs read at a time.
 const SLICE: i64 = 50;
 
-/// The parts of one run's report.
+/// The rows of one run's report.
 struct RunLines(vec::IntoIter<Vec<Vec<Cell>>>);
 
 impl Lines for RunLines {
@@ -38,7 +38,7 @@ impl Lines for RunLines {
     }
 }
 
-/// The report of a run; while it is not made, the run's figures alone.
+/// Downloads the report of a run; only its totals until the report is ready.
 pub(crate) async fn run(
     State(app): State<AppState>,
     page: Page,
@@ -126,7 +126,7 @@ fn part(part: &str, name: impl Into<Cell>, letters: i64, counts: [i64; 4]) -> Ve
     line
 }
 
-/// The runs of a mailing, the latest first.
+/// The runs of a mailing, latest first.
 struct MailingLines {
     app: AppState,
     owner: UserId,
@@ -199,7 +199,7 @@ fn run_line(run: &Run, report: Option<Report>) -> Vec<Cell> {
     ]
 }
 
-/// The report of a mailing.
+/// Downloads the report of a mailing.
 pub(crate) async fn mailing(
     State(app): State<AppState>,
     page: Page,

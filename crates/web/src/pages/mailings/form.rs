@@ -1,4 +1,4 @@
-//! The form of a mailing: to whom, what, when, from whom; its plan is shown while it is filled in.
+//! The mailing form: audience, message, schedule and sender, with a live preview of the plan.
 
 use askama::Template;
 use axum::extract::State;
@@ -25,9 +25,9 @@ use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
 use crate::kit::format;
 use crate::kit::page::{At, Page, html, html_changed, html_wrong};
 
-/// Most lists and messages to choose from.
+/// Most lists and messages offered.
 const CHOICES: usize = 200;
-/// Most recipients a search shows.
+/// Most recipients shown by a search.
 const FOUND: usize = 8;
 
 /// The fields of the form.
@@ -42,13 +42,13 @@ pub(super) struct MailingForm {
     from_email: String,
     reply_to: String,
     every: String,
-    /// `now`: when Start is pressed; `at`: at `start`.
+    /// `now`: begin when Start is pressed; `at`: begin at `start`.
     begin: String,
     start: String,
     end: String,
     zone: String,
     version: i64,
-    /// A message and a list made along the way.
+    /// A message and a list to create together with the mailing.
     new_subject: String,
     new_text: String,
     new_list: String,
@@ -79,7 +79,7 @@ impl MailingForm {
         }
     }
 
-    /// What was chosen is one of the choices.
+    /// Checks that the selected values are among the choices.
     fn choices(&self) -> Result<(), Error> {
         match self.every.as_str() {
             "" => Ok(()),
@@ -92,7 +92,7 @@ impl MailingForm {
         }
     }
 
-    /// Makes what the form asks for along the way, and puts it into the draft.
+    /// Creates the message and list entered in the form, and adds them to the draft.
     async fn make_in_place(
         &self,
         tx: &mut Tx,
@@ -135,17 +135,17 @@ impl MailingForm {
     }
 }
 
-/// What the form would do: to how many, when.
+/// What the form would do: how many recipients, and when.
 struct Plan {
     audience: Audience,
     next: Vec<Moment>,
-    /// Starts later than now.
+    /// It begins later than now.
     later: bool,
-    /// There is no moment at which it would begin: the server refuses it.
+    /// There is no date at which it would begin, so saving would be refused.
     refused: bool,
-    /// What is wrong with its times.
+    /// Errors of the date fields.
     wrong: Errors,
-    /// The zone its dates are read in.
+    /// The zone in which dates are shown.
     zone: String,
 }
 
@@ -183,11 +183,11 @@ impl Plan {
 #[template(path = "mailings/form.html")]
 struct FormPage {
     page: Page,
-    /// The mailing that is changed; none: a new one.
+    /// The mailing being edited; `None` for a new one.
     mailing: Option<Mailing>,
     form: MailingForm,
     errors: Errors,
-    /// Somebody changed it meanwhile.
+    /// Somebody else changed it in the meantime.
     changed: bool,
     lists: Vec<(List, Members)>,
     messages: Vec<MessageChoice>,
@@ -233,14 +233,14 @@ impl FormPage {
         })
     }
 
-    /// Once started, to whom and when are settled.
+    /// Whether audience and schedule are fixed, because the mailing was started.
     fn settled(&self) -> bool {
         self.mailing
             .as_ref()
             .is_some_and(|mailing| mailing.status != Status::Created)
     }
 
-    /// The mailing is over.
+    /// Whether the mailing is completed or cancelled.
     fn over(&self) -> bool {
         self.mailing
             .as_ref()
@@ -290,7 +290,7 @@ pub(super) async fn create(
     match once.arrive(&mut tx, sender.id(), page.now).await? {
         Arrival::First => {}
         arrival => {
-            // a mailing that was deleted since is not made again
+            // a mailing deleted since is not created again
             let made = match arrival {
                 Arrival::Again(id) => Mailing::get(&mut tx, sender.id(), MailingId(id)).await?,
                 _ => None,
@@ -325,8 +325,8 @@ pub(super) async fn create(
     }
 }
 
-/// The same form once more: goes to what it made or changed. Start is pressed if that was asked for and nothing has happened to
-/// the mailing since.
+/// A repeated submission of the same form: redirects to the mailing it saved. Starts it if the form
+/// asks for that and the mailing has not changed since.
 async fn again(
     app: &AppState,
     page: &Page,
@@ -341,7 +341,8 @@ async fn again(
     Ok(back(page, made.id, Flash::note("form-arrived-before")))
 }
 
-/// Another text in a form that has made its mailing: it is shown again, for another one.
+/// A form that has already created its mailing, submitted with different content: shown again as a
+/// form for another mailing.
 async fn sent_before(
     app: &AppState,
     page: Page,
@@ -351,7 +352,7 @@ async fn sent_before(
     html_wrong(&FormPage::new(app, page, owner, None, form, Errors::sent_before()).await?)
 }
 
-/// Goes to the saved mailing; presses Start when that was asked for.
+/// Redirects to the saved mailing; starts it first if the form asks for that.
 async fn saved(
     app: &AppState,
     page: &Page,
@@ -393,7 +394,7 @@ pub(super) async fn update(
 ) -> Result<Response, WebError> {
     let owner = sender.id();
     let mut tx = app.db.write().await?;
-    // whoever waits for an arrival at the same moment reads what that one left behind
+    // waits for a concurrent submission of the same form, and reads what it saved
     let arrival = once.arrive(&mut tx, owner, page.now).await?;
     let mailing = found(&mut tx, owner, id).await?;
     let form = &once.form;
@@ -403,7 +404,7 @@ pub(super) async fn update(
     }
     let mut draft = form.draft();
     if mailing.status != Status::Created {
-        // what is settled is not in the form any more
+        // after the start these fields are not in the form
         let stored = Mailing::draft_of(&mut tx, &mailing).await?;
         draft = MailingDraft {
             lists: stored.lists,
@@ -444,7 +445,7 @@ pub(super) async fn update(
         }
         Outcome::Changed => {
             drop(tx);
-            // saving again replaces the other version
+            // saving again overwrites the other version
             once.form.version = mailing.version;
             let none = Errors::none();
             let mut shown =
@@ -462,7 +463,7 @@ struct PlanPart {
     plan: Plan,
 }
 
-/// The plan of a form that is being filled in.
+/// The plan for the form's current content.
 pub(super) async fn plan(
     State(app): State<AppState>,
     page: Page,
@@ -489,7 +490,7 @@ struct PeoplePart {
     people: Vec<Recipient>,
 }
 
-/// Recipients to choose one by one.
+/// Searches recipients to select individually.
 pub(super) async fn people(
     State(app): State<AppState>,
     page: Page,
@@ -532,7 +533,7 @@ struct ChosenPart {
     person: Recipient,
 }
 
-/// A recipient that was chosen, as a field of the form.
+/// A selected recipient as a form field.
 pub(super) async fn chosen(
     State(app): State<AppState>,
     sender: Sender,

@@ -1,4 +1,4 @@
-//! The numbers of a run as they change, by server-sent events.
+//! Live numbers of a run, by server-sent events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::kit::page::Page;
 use crate::kit::sse::{Look, Seen, watch};
 use crate::parts::run_snapshot::{Snapshot, Snapshots, plot};
 
-/// What a stream knows of a run between two looks.
+/// The state of a stream between two polls.
 struct Watch {
     app: AppState,
     runs: Arc<Snapshots>,
@@ -26,7 +26,7 @@ struct Watch {
     owner: UserId,
     mailing: MailingId,
     run: RunId,
-    /// What the page shows: when it changes, other parts are needed.
+    /// What determines the page's layout; if it changes, the page reloads.
     shape: Option<(Status, RunState, bool)>,
     sent: Value,
 }
@@ -83,11 +83,11 @@ impl Look for Watch {
     }
 }
 
-/// What the page of a mailing that waits for its next run shows.
+/// What the page of a mailing waiting for its next run shows.
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Shown {
     status: String,
-    /// Its latest run, if it has one.
+    /// The id of its latest run; empty if there is none.
     #[serde(default)]
     after: String,
 }
@@ -100,7 +100,7 @@ struct Waiting {
     shown: Shown,
 }
 
-/// Loads the page of a mailing again as soon as a run begins or its status changes.
+/// Reloads the page of a mailing when a run begins or its status changes.
 pub(crate) async fn waiting(
     State(app): State<AppState>,
     viewer: Viewer,
@@ -131,7 +131,7 @@ impl Look for Waiting {
 }
 
 impl Watch {
-    /// What the page shows, as it is written there.
+    /// The values of the page, formatted.
     fn values(&self, found: &Snapshot, now: skychimp_core::platform::time::Moment) -> Value {
         let (run, rate, page) = (&found.run, found.rate, &self.page);
         let totals = run.totals();
@@ -163,7 +163,7 @@ impl Watch {
     }
 }
 
-/// Seconds as people say them.
+/// A duration for people.
 pub(super) fn duration(page: &Page, seconds: i64) -> String {
     if seconds < 60 {
         page.t("duration-seconds").with("count", seconds)

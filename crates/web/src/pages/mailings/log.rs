@@ -1,4 +1,4 @@
-//! The log of a mailing: every attempt with the server's reply, on pages and as CSV.
+//! The log of a mailing: every attempt with the server's reply, as pages and as downloads.
 
 use askama::Template;
 use axum::extract::State;
@@ -21,7 +21,7 @@ use crate::kit::page::{Page, html};
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::attempts::{cells, moment};
 
-/// Attempts on one page.
+/// Attempts per page.
 const PAGE: usize = 50;
 /// Attempts read at a time for an export.
 const SLICE: usize = 1_000;
@@ -38,7 +38,8 @@ pub(crate) struct LogQuery {
     from: String,
     to: String,
     run: Option<RunId>,
-    /// Where the page before ended: run, milliseconds, delivery, number, with dots between.
+    /// Cursor of the previous page: run, milliseconds, delivery and attempt number, separated by
+    /// dots.
     after: String,
 }
 
@@ -70,7 +71,7 @@ impl LogQuery {
         })
     }
 
-    /// The address of the log with these filters.
+    /// The URL of the log with these filters.
     fn address(&self, base: &str, after: Option<AttemptCursor>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let fields = [
@@ -178,7 +179,7 @@ pub(crate) async fn log(
     })
 }
 
-/// A log on its way out.
+/// A log being exported.
 struct LogLines {
     app: AppState,
     owner: UserId,
@@ -187,7 +188,7 @@ struct LogLines {
     over: bool,
 }
 
-/// The log as a file, the oldest attempt first; never more than [`SLICE`] rows in memory.
+/// The log as a file, oldest attempt first; at most [`SLICE`] rows in memory.
 pub(crate) async fn table(
     State(app): State<AppState>,
     page: Page,

@@ -1,4 +1,4 @@
-//! Everybody's mailings, as moderators see them.
+//! The mailings of all users, for moderators.
 
 use askama::Template;
 use axum::extract::State;
@@ -44,7 +44,7 @@ pub(super) fn routes() -> Routes {
         .route("/manage/mailings/{id}/enable", post(enable))
 }
 
-/// Streams: live numbers and exports.
+/// Live numbers and exports.
 pub(super) fn long_routes() -> Routes {
     Routes::new()
         .route("/manage/mailings/{id}/runs/{run}/live", get(live::live))
@@ -106,7 +106,7 @@ struct Row {
 struct ListPage {
     page: Page,
     query: ListQuery,
-    /// Whose mailings, when only one user's.
+    /// The owner, if only their mailings are listed.
     owner: Option<User>,
     states: Vec<&'static str>,
     rows: Vec<Row>,
@@ -159,7 +159,7 @@ pub(super) async fn list(
     })
 }
 
-/// The letter as it went out last, or would, for a person who is not there.
+/// The letter as last sent, or as it would be sent, rendered for a sample recipient.
 pub(super) async fn letter(
     State(app): State<AppState>,
     page: Page,
@@ -200,10 +200,10 @@ pub(super) async fn enable(
     step(&app, page, &user, id, form, tx, done, "manage-enabled").await
 }
 
-/// What follows when a mailing was switched off or on.
+/// The response after a mailing was disabled or enabled.
 #[expect(
     clippy::too_many_arguments,
-    reason = "what two handlers that differ in one call have in hand"
+    reason = "shared by two handlers that differ in one call"
 )]
 async fn step(
     app: &AppState,

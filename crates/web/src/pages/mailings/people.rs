@@ -1,4 +1,4 @@
-//! Who is behind a number of a run, and a new mailing to them.
+//! The recipients behind a number of a run, and a new mailing to them.
 
 use askama::Template;
 use axum::extract::State;
@@ -21,14 +21,14 @@ use crate::kit::form::{NoFields, Once, Path, Query};
 use crate::kit::page::{Page, html};
 use crate::kit::table::{Cell, Lines, columns, download};
 
-/// People on one page.
+/// Recipients per page.
 const PAGE: usize = 50;
-/// People read at a time for an export.
+/// Recipients read at a time for an export.
 const SLICE: usize = 1_000;
-/// Runs offered in a choice.
+/// Most runs offered in the filter.
 const RUNS: i64 = 100;
 
-/// Who is asked for, as the address says it.
+/// Which recipients to show, from the query string.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PeopleQuery {
@@ -40,7 +40,7 @@ pub(crate) struct PeopleQuery {
     domain: String,
     attempts: String,
     q: String,
-    /// The address behind which the page begins.
+    /// Cursor: the last address of the previous page.
     after: String,
 }
 
@@ -58,7 +58,7 @@ impl PeopleQuery {
         }
     }
 
-    /// The address of `path` for the same people.
+    /// The URL of `path` for the same recipients.
     fn href(&self, path: &str, after: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in [
@@ -82,7 +82,7 @@ impl PeopleQuery {
         }
     }
 
-    /// What the form does not show, and keeps.
+    /// Filters without a visible field, kept as hidden ones.
     fn hidden(&self) -> [(&'static str, &str); 4] {
         [
             ("reply", &self.reply),
@@ -96,7 +96,7 @@ impl PeopleQuery {
         self.filter() != PeopleFilter::default()
     }
 
-    /// The run that is asked for, else the latest one.
+    /// The requested run, or the latest one.
     async fn run(
         &self,
         tx: &mut skychimp_core::platform::db::Tx,
@@ -126,7 +126,7 @@ struct PeoplePage {
     fates: [Fate; 7],
     first: String,
     next: String,
-    /// The page ends because so many were looked at.
+    /// Set if the search stopped here because it had scanned too many rows.
     cut: Option<String>,
     all: String,
     post: String,
@@ -178,7 +178,7 @@ pub(crate) async fn people(
     })
 }
 
-/// Makes a draft for everybody who is asked for.
+/// Creates a draft mailing to all matching recipients.
 pub(crate) async fn new_mailing(
     State(app): State<AppState>,
     page: Page,
@@ -236,7 +236,7 @@ pub(crate) async fn new_mailing(
     }
 }
 
-/// People on their way out.
+/// Recipients being exported.
 struct PeopleLines {
     app: AppState,
     run: Run,
@@ -244,7 +244,7 @@ struct PeopleLines {
     after: Option<String>,
 }
 
-/// Everybody who is asked for, as a file.
+/// All matching recipients as a file.
 pub(crate) async fn table(
     State(app): State<AppState>,
     page: Page,

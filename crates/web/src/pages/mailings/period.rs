@@ -1,4 +1,4 @@
-//! The runs of all mailings in a time: what they came to together, and one by one.
+//! The runs of all mailings in a period: totals and list.
 
 use askama::Template;
 use axum::extract::State;
@@ -22,26 +22,26 @@ use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::days::day_of;
 use crate::parts::report_view::sentence;
 
-/// Runs on one page.
+/// Runs per page.
 const PAGE: usize = 50;
 /// Runs read at a time for an export.
 const SLICE: usize = 200;
-/// Days that are shown when none are asked for.
+/// Length of the default period, in days.
 const DAYS: i32 = 30;
 const PATH: &str = "/reports";
 
-/// The days that are asked for, both included.
+/// The period, first and last day inclusive.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PeriodQuery {
     from: String,
     to: String,
-    /// The last run of the page before.
+    /// Cursor: the last run of the previous page.
     after: String,
 }
 
 impl PeriodQuery {
-    /// With the days that are meant when none are named.
+    /// Fills in the default days.
     fn filled(self, page: &Page) -> Self {
         let today = day_of(page, page.now);
         let or = |text: String, date: Date| match text.parse::<Date>() {
@@ -87,7 +87,7 @@ struct PeriodPage {
 }
 
 impl PeriodPage {
-    /// Its first and its last day.
+    /// First and last day, formatted.
     fn days(&self) -> String {
         let last = self.period.to - std::time::Duration::from_millis(1);
         format!(
@@ -132,7 +132,7 @@ pub(crate) async fn report(
     })
 }
 
-/// Runs on their way out.
+/// Runs being exported.
 struct RunLines {
     app: AppState,
     owner: UserId,
@@ -141,7 +141,7 @@ struct RunLines {
     over: bool,
 }
 
-/// The runs as a file, the latest first.
+/// The runs as a file, latest first.
 pub(crate) async fn table(
     State(app): State<AppState>,
     page: Page,

@@ -1,4 +1,4 @@
-//! A mailing's page: a checklist before Start, numbers after it.
+//! A mailing's page: a checklist before the start, numbers after it.
 
 use askama::Template;
 use axum::extract::State;
@@ -27,21 +27,21 @@ use crate::parts::report_view::{self, ReportView};
 use crate::parts::run_snapshot::plot;
 use crate::parts::run_snapshot::{Sending, rate};
 
-/// Runs on the mailing's page, and on a page of runs.
+/// Runs on the mailing's page, and per page of the list of runs.
 const RUNS: i64 = 5;
 const RUNS_PAGE: i64 = 50;
-/// Lines of history.
+/// Most history entries.
 const HISTORY: i64 = 20;
-/// Groups of replies.
+/// Most groups of replies.
 const GROUPS: usize = 20;
-/// A run with what its numbers mean now.
+/// A run with its current numbers.
 pub(super) struct RunView {
     pub run: Run,
     pub totals: Totals,
-    /// Letters per second, lately.
+    /// Current rate, in letters per second.
     pub rate: i64,
     pub groups: Vec<ReplyGroup>,
-    /// What is to be told about servers.
+    /// Messages about sending servers.
     pub sending: Sending,
 }
 
@@ -69,29 +69,29 @@ impl RunView {
         })
     }
 
-    /// Its numbers still change.
+    /// Whether its numbers may still change.
     pub(super) fn live(&self) -> bool {
         !self.run.is_over()
     }
 
-    /// Deliveries that ended without being sent or failing.
+    /// Deliveries that ended neither sent nor failed.
     fn other(&self) -> i64 {
         self.totals.skipped + self.totals.expired + self.totals.cancelled
     }
 
-    /// How long until nothing remains, at the present rate.
+    /// Estimated time until all letters are sent, at the current rate.
     fn left(&self, page: &Page) -> Option<String> {
         (self.rate > 0 && self.totals.remaining >= self.rate)
             .then(|| duration(page, self.totals.remaining / self.rate))
     }
 }
 
-/// Letters per second, as a plot that the stream of live values fills.
+/// An empty plot of letters per second, filled by the live stream.
 fn pace(page: &Page) -> String {
     plot(&page.t("run-letters-per-second").to_string(), &[]).to_string()
 }
 
-/// The number in a line of history.
+/// The number in a history entry.
 fn count(event: &Event) -> i64 {
     event.detail.parse().unwrap_or(0)
 }
@@ -102,12 +102,12 @@ struct ShowPage {
     page: Page,
     viewer: Viewer,
     mailing: Mailing,
-    /// What a moderator sees and does besides.
+    /// What only moderators see.
     seen: Option<Seen>,
     badge: StatusBadge,
-    /// Why it waits although it was started.
+    /// Why it is waiting although it was started.
     held: Option<String>,
-    /// Before Start.
+    /// Only before the start.
     readiness: Option<Readiness>,
     lists: Vec<(List, Members)>,
     people: usize,
@@ -119,7 +119,7 @@ struct ShowPage {
     history: Vec<Event>,
 }
 
-/// The owner of another's mailing, and the reason being given for switching it off or on.
+/// The owner of another user's mailing, and a moderator's reason for disabling or enabling it.
 struct Seen {
     owner: User,
     reason: String,
@@ -127,19 +127,19 @@ struct Seen {
 }
 
 impl ShowPage {
-    /// The subject of what was sent last, or would be.
+    /// The subject sent last, or to be sent.
     fn subject(&self) -> String {
         let sent = self.view.as_ref().map(|view| view.run.subject.clone());
         sent.or_else(|| Some(self.message.as_ref()?.subject.clone()))
             .unwrap_or_default()
     }
 
-    /// A moment in the mailing's zone.
+    /// A time in the mailing's zone.
     fn time(&self, at: impl At) -> String {
         in_zone(&self.page, &self.mailing.zone, at.at())
     }
 
-    /// It begins later, when Start is pressed.
+    /// Whether it would begin later if started now.
     fn later(&self) -> bool {
         self.next.first().is_some_and(|at| *at > self.page.now)
     }
@@ -172,7 +172,8 @@ impl ShowPage {
         }
     }
 
-    /// The run after which the page waits for another, empty before the first; `None`: a run is live or none will come.
+    /// The run whose successor the page waits for, empty if there was none. `None` if a run is live
+    /// or no more will come.
     fn waits_after(&self) -> Option<String> {
         let run = self.view.as_ref();
         (self.can_cancel() && !run.is_some_and(RunView::live))
@@ -195,7 +196,7 @@ impl ShowPage {
         self.mailing.status == Status::Created
     }
 
-    /// Letters that will not leave when it is cancelled now.
+    /// Letters that cancelling now would stop.
     fn remaining(&self) -> i64 {
         self.view.as_ref().map_or(0, |view| view.totals.remaining)
     }
@@ -210,7 +211,7 @@ pub(crate) async fn show(
     html(&load(&app, page, viewer, id, String::new(), Errors::none()).await?)
 }
 
-/// The page again, because the reason that a moderator gave is wrong.
+/// The page again, with errors about the moderator's reason.
 pub(crate) async fn show_wrong(
     app: &AppState,
     page: Page,
@@ -299,7 +300,8 @@ async fn load(
     })
 }
 
-/// Why a mailing that was started waits: what the engine found when it was due, else what it would find.
+/// Why a started mailing is waiting: the reason found by the engine when it was due, or else the
+/// current one.
 async fn held(
     page: &Page,
     tx: &mut Tx,
@@ -327,7 +329,7 @@ async fn message_of(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunsQuery {
-    /// Milliseconds: moments before this one.
+    /// Cursor: only runs due before this time, in milliseconds.
     before: Option<i64>,
 }
 
@@ -382,7 +384,7 @@ struct RunPage {
 }
 
 impl RunPage {
-    /// What became of it.
+    /// A sentence about the result.
     fn sentence(&self) -> String {
         let report = self.report.as_ref();
         let took = report.and_then(|report| Some(report.times()?.all));
@@ -403,7 +405,7 @@ pub(super) async fn run_of(
         .ok_or(WebError::NotFound)
 }
 
-/// One run.
+/// The page of one run.
 pub(crate) async fn run(
     State(app): State<AppState>,
     page: Page,
@@ -432,7 +434,7 @@ struct RepliesPart {
     view: RunView,
 }
 
-/// What servers said about letters of a run that did not leave.
+/// The server replies about letters of a run that were not accepted.
 pub(crate) async fn replies(
     State(app): State<AppState>,
     page: Page,

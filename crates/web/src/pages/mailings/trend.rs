@@ -1,4 +1,4 @@
-//! The report of a mailing: its runs side by side.
+//! The report of a mailing: a comparison of its runs.
 
 use askama::Template;
 use axum::extract::State;
@@ -16,17 +16,17 @@ use crate::kit::form::Path;
 use crate::kit::page::{Page, html};
 use crate::parts::report_view::{ReportView, sentence};
 
-/// Runs that are compared.
+/// Most runs compared.
 const RUNS: i64 = 52;
 
-/// One run among others.
+/// One run of the comparison.
 pub(super) struct Line {
     pub run: Run,
-    /// Its mailing's title, where there are several.
+    /// The mailing's title, if the list covers several mailings.
     pub title: Option<String>,
     /// Milliseconds until half of the letters were accepted.
     pub half: Option<i64>,
-    /// Why letters failed, the most frequent cause first.
+    /// Why letters failed, most frequent cause first.
     causes: Vec<(Cause, i64)>,
 }
 
@@ -37,7 +37,7 @@ struct TrendPage {
     viewer: Viewer,
     mailing: Mailing,
     sentence: String,
-    /// How many runs there were; not all need be among the lines.
+    /// Number of all runs; the report may show fewer.
     began: i64,
     lines: Vec<Line>,
 }
@@ -53,12 +53,12 @@ impl Line {
         }
     }
 
-    /// Why most of those failed that did.
+    /// The most frequent cause of failures.
     pub(super) fn cause(&self) -> Option<&'static str> {
         self.causes.first().map(|(cause, _)| cause.as_str())
     }
 
-    /// Letters, as the plot and the table behind it show them.
+    /// Numbers of letters, for the plot and its table.
     fn values(&self) -> [(&'static str, i64); 3] {
         let run = &self.run;
         let other = run.skipped + run.expired + run.cancelled;
@@ -68,19 +68,19 @@ impl Line {
 }
 
 impl TrendPage {
-    /// What a run is split into: the key of its name, its colour.
+    /// How a run is split: translation key and colour.
     const SERIES: [(&'static str, &'static str); 3] = [
         ("run-total-sent", "good"),
         ("run-total-failed", "bad"),
         ("run-total-other", "rest"),
     ];
 
-    /// Where the addresses of pages about mailings begin.
+    /// Prefix of URLs of mailing pages.
     fn begin(&self) -> &'static str {
         if self.viewer.own { "" } else { "/manage" }
     }
 
-    /// Letters by run, the oldest first.
+    /// Plot data: letters by run, oldest first, as JSON.
     fn plot(&self) -> String {
         let seconds = |line: &Line| line.run.due_at.millis() / 1_000;
         let x: Vec<i64> = self.lines.iter().rev().map(seconds).collect();

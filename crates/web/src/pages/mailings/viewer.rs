@@ -1,4 +1,4 @@
-//! Who looks at a mailing.
+//! Who is viewing a mailing.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -9,25 +9,25 @@ use crate::kit::auth::{Manager, Sender};
 use crate::kit::error::WebError;
 use crate::site::SiteState;
 
-/// Where the managers' section begins.
+/// Path prefix of the moderators' section.
 const MANAGE: &str = "/manage";
 
-/// The owner of a mailing on its own page, or a moderator on the same page in the managers' section, where there is
-/// nothing to press. Pages that take this only read.
+/// The owner on the mailing's own page, or a moderator on the same page in the moderators' section,
+/// without controls. Pages that take this only read.
 #[derive(Debug, Clone)]
 pub(crate) struct Viewer {
-    /// Whose mailing it is.
+    /// Owner of the mailing.
     pub owner: UserId,
-    /// The zone in which the viewer types times.
+    /// Time zone in which the viewer enters times.
     pub zone: String,
-    /// The viewer is the owner.
+    /// Whether the viewer is the owner.
     pub own: bool,
-    /// The address of the mailing's page; its parts are below it.
+    /// Path of the mailing's page; its sub-pages are below it.
     pub base: String,
 }
 
 impl Viewer {
-    /// A moderator who looks at the mailing of `owner`.
+    /// A moderator viewing a mailing of `owner`.
     pub(crate) fn moderator(owner: UserId, id: MailingId, zone: &str) -> Self {
         Self {
             owner,

@@ -1,4 +1,4 @@
-//! The audit log, to be searched.
+//! Searching the audit log.
 
 use askama::Template;
 use axum::extract::State;
@@ -61,7 +61,7 @@ struct ListPage {
     next: String,
 }
 
-/// The page of what an entry is about.
+/// Path of the page about an entry's subject.
 fn link(entry: &Audit) -> Option<String> {
     let id = entry.subject_id?;
     match entry.subject_kind.as_str() {
@@ -72,7 +72,7 @@ fn link(entry: &Audit) -> Option<String> {
     }
 }
 
-/// The roles between which somebody moved.
+/// The old and new role of a role change.
 fn roles(entry: &Audit) -> Option<(&str, &str)> {
     let role = |name| entry.details.get(name).and_then(|role| role.as_str());
     role("from").zip(role("to"))

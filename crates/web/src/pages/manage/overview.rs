@@ -1,4 +1,5 @@
-//! The service at a glance: how much everybody sends, what comes, what needs a look, and who sends the most.
+//! The service at a glance: volume, upcoming mailings, what needs attention, and the largest
+//! senders.
 
 use askama::Template;
 use axum::extract::State;

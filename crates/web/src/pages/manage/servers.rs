@@ -1,6 +1,7 @@
-//! Sending servers: for administrators.
+//! Sending servers, for administrators.
 //!
-//! These pages never talk to a mail server (R28): a test is asked for, and the engine carries it out.
+//! These pages never talk to a mail server (R28). They request a test, and the engine carries it
+//! out.
 
 mod form;
 
@@ -29,7 +30,7 @@ use crate::kit::routes::{get, post};
 use crate::parts::run_snapshot::why;
 use crate::site::Routes;
 
-/// After so long a test that was asked for is not waited for any more: no engine runs.
+/// A requested test not run after this time is given up: no engine is running.
 const TEST_PATIENCE: Duration = Duration::from_mins(2);
 
 pub(super) fn routes() -> Routes {
@@ -44,7 +45,7 @@ pub(super) fn routes() -> Routes {
         .route("/manage/servers/{id}/delete", post(delete))
 }
 
-/// A server as pages show it.
+/// A server as shown on a page.
 #[derive(Debug)]
 struct View {
     seen: Seen,
@@ -75,7 +76,7 @@ impl View {
         StatusBadge::server(self.state())
     }
 
-    /// It is left alone; somebody may ask for another try.
+    /// Whether it is not used for now, so that a retry can be requested.
     fn is_left_alone(&self) -> bool {
         let health = self.seen.health.as_ref();
         self.seen.server.enabled
@@ -84,12 +85,12 @@ impl View {
             })
     }
 
-    /// Why it gets nothing, in the visitor's language.
+    /// Why it is not used, in the visitor's language.
     fn why(&self, page: &Page) -> Option<String> {
         why(page, &self.seen)
     }
 
-    /// A test is under way.
+    /// Whether a test is in progress.
     fn is_tested(&self) -> bool {
         self.seen.health.as_ref().is_some_and(|health| {
             health.is_tested()
@@ -99,12 +100,12 @@ impl View {
         })
     }
 
-    /// A test was asked for and nobody carried it out.
+    /// Whether a requested test was never run.
     fn is_forgotten(&self) -> bool {
         !self.is_tested() && self.seen.health.as_ref().is_some_and(Health::is_tested)
     }
 
-    /// How many letters a day at present, and which day of the warm-up it is.
+    /// The current daily limit in letters, and the day of the warm-up.
     fn warm_up(&self) -> Option<(i64, usize)> {
         let day = self.seen.server.warm_up_day(self.now)?;
         let (letters, _) = self.seen.server.per_day(self.now)?;
@@ -118,7 +119,7 @@ async fn all(app: &AppState, page: &Page) -> Result<Vec<Seen>, WebError> {
     Ok(Seen::all(&mut tx, configured, midnight(page), page.now).await?)
 }
 
-/// The begin of the visitor's day.
+/// Start of the visitor's day.
 fn midnight(page: &Page) -> Moment {
     let now: Timestamp = page.now.timestamp();
     now.to_zoned(page.zone.clone())
@@ -268,7 +269,7 @@ async fn update(
         Outcome::Changed => {
             let mut again = FormPage::edit(&app, page, id, Some(form)).await?;
             again.changed = true;
-            // Saving again replaces the other version knowingly.
+            // Saving again deliberately overwrites the other version.
             again.form.version = again.known.as_ref().map_or(0, |view| view.server.version);
             html_changed(&again)
         }

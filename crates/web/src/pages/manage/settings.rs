@@ -1,4 +1,4 @@
-//! The settings in force, without secrets, to be looked at: they are changed where the service is started.
+//! The current settings, read-only and without secrets. They are changed in the configuration.
 
 use askama::Template;
 use axum::extract::State;

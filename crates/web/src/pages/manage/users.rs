@@ -1,4 +1,4 @@
-//! Everybody's accounts.
+//! The accounts of all users.
 
 use askama::Template;
 use axum::extract::State;
@@ -98,7 +98,7 @@ struct ShowPage {
     page: Page,
     seen: SeenUser,
     volume: Volume,
-    /// Since when its second factor is on.
+    /// When the second factor was turned on; `None` if it is off.
     second: Option<Moment>,
     roles: [Role; 4],
     reason: String,
@@ -128,7 +128,7 @@ impl ShowPage {
         })
     }
 
-    /// The account is the moderator's own.
+    /// Whether it is the moderator's own account.
     fn own(&self) -> bool {
         self.page.user.as_ref().map(|user| user.id) == Some(self.seen.user.id)
     }
@@ -182,10 +182,10 @@ pub(super) async fn unblock(
     .await
 }
 
-/// What follows when an account was blocked or unblocked.
+/// The response after an account was blocked or unblocked.
 #[expect(
     clippy::too_many_arguments,
-    reason = "what two handlers that differ in one call have in hand"
+    reason = "shared by two handlers that differ in one call"
 )]
 async fn step(
     app: &AppState,
@@ -257,7 +257,7 @@ pub(super) struct OffForm {
     off_why: String,
 }
 
-/// Turns the second factor of somebody off who lost it, and tells him by a letter.
+/// Removes the second factor of a user who lost it, and notifies them by letter.
 pub(super) async fn second_factor_off(
     State(app): State<AppState>,
     page: Page,

@@ -1,7 +1,7 @@
-//! What a message will look like to a real person, what is wrong with it, and a letter to try.
+//! The message rendered for a real recipient, its problems, and test letters.
 //!
-//! The preview is the answer to the editor's form in a sandboxed frame with a policy of its own: it runs nothing and
-//! reaches nothing of ours, whatever the message holds.
+//! The preview is shown in a sandboxed frame with its own content security policy, so nothing in
+//! the message can run or access our site.
 
 use askama::Template;
 use axum::extract::State;
@@ -42,14 +42,14 @@ pub(super) fn routes() -> Routes {
         .route("/messages/recipients", get(recipients))
 }
 
-/// A recipient to look through the eyes of.
+/// A recipient to render the preview for.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub id: RecipientId,
     pub text: String,
 }
 
-/// Recipients whose name or address has `search` in it.
+/// Recipients whose name or address contains `search`.
 pub(super) async fn choices(
     tx: &mut Tx,
     owner: UserId,
@@ -181,7 +181,7 @@ fn source(
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What is wrong with the message, for the list under the editor.
+/// A problem of the message, in the list under the editor.
 struct ProblemLine {
     field: &'static str,
     line: Option<usize>,
@@ -223,7 +223,7 @@ struct TestedPart {
     errors: Vec<String>,
 }
 
-/// Sends the message as it stands in the form to a few addresses, outside of all statistics.
+/// Sends the message as currently edited to a few addresses, not counted in statistics.
 async fn test(
     State(app): State<AppState>,
     page: Page,
@@ -244,7 +244,7 @@ async fn test(
         app.settings.service.faults_of(&mut tx, "").await?
     };
     if !faults.is_empty() {
-        // it would wait in the queue, and nobody would know why
+        // it would wait in the queue without an explanation
         let errors = faults
             .into_iter()
             .map(|fault| page.field_error(&fault.into()).to_string())
@@ -294,7 +294,7 @@ async fn enqueue(
     Ok(app.wake.everywhere(&app.db).await?)
 }
 
-/// The addresses of a test letter, separated by commas, spaces or lines.
+/// The addresses for a test letter, separated by commas, semicolons or white space.
 fn addresses(text: &str) -> Result<Vec<EmailAddress>, FieldError> {
     let mut found: Vec<EmailAddress> = Vec::new();
     for part in text
@@ -318,7 +318,7 @@ fn addresses(text: &str) -> Result<Vec<EmailAddress>, FieldError> {
 mod tests {
     use super::*;
 
-    /// R3: a test letter goes to a few addresses, however they are separated.
+    /// R3: addresses for a test letter may be separated by any of these.
     #[test]
     fn addresses_are_separated_by_anything() {
         let found = addresses("ann@example.org, bob@example.org;\r\nANN@example.org").unwrap();

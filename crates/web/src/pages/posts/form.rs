@@ -1,4 +1,4 @@
-//! The form of the editor.
+//! The form of the post editor.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::kit::form::Errors;
 use crate::kit::format;
 use crate::kit::page::{Page, html_changed, html_wrong};
 
-/// Between now and the moment that the form suggests for a publication.
+/// The publication time suggested by the form is this much later than now.
 const SUGGESTED: Duration = Duration::from_hours(24);
 
-/// A button above the text: what the script does, the icon, the sentence.
+/// A toolbar button: action in the script, icon, translation key.
 type Tool = (&'static str, &'static str, &'static str);
 
 const TOOLS: [Tool; 10] = [
@@ -38,7 +38,7 @@ const TOOLS: [Tool; 10] = [
     ("picture", "image", "posts-md-picture"),
 ];
 
-/// What the editor's form holds.
+/// The fields of the editor.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default)]
 pub(super) struct PostForm {
@@ -48,16 +48,16 @@ pub(super) struct PostForm {
     language: String,
     summary: String,
     body: String,
-    /// The id of the picture above the text; empty: none.
+    /// Id of the cover picture; empty for none.
     cover: String,
     cover_alt: String,
-    /// Names with commas between them.
+    /// Names, separated by commas.
     tags: String,
-    /// The version of the post that the form was made from.
+    /// The post's version the form is based on.
     pub(super) version: i64,
-    /// The wall time of a planned publication.
+    /// Local time of a scheduled publication.
     publish_at: String,
-    /// The button: `publish`, `schedule`, or empty to save only.
+    /// The button pressed: `publish`, `schedule`, or empty to only save.
     pub(super) then: String,
 }
 
@@ -98,14 +98,14 @@ impl PostForm {
         }
     }
 
-    /// Fills in when it could be published: as planned, or tomorrow.
+    /// Fills in a publication time: the scheduled one, or the same time tomorrow.
     pub(super) fn suggest(&mut self, post: &Post, page: &Page) {
         let planned = post.published_at.filter(|at| *at > page.now);
         let at = planned.unwrap_or(page.now + SUGGESTED);
         self.publish_at = format::wall(at, &page.zone);
     }
 
-    /// From when on everybody may read it; `None`: at once.
+    /// When to publish; `None` for now.
     pub(super) fn publish_from(&self, page: &Page) -> Result<Option<Moment>, Error> {
         match self.then.as_str() {
             "" | "publish" => return Ok(None),
@@ -124,15 +124,15 @@ impl PostForm {
 pub(super) struct EditPage {
     page: Page,
     id: PostId,
-    /// The post as it is stored.
+    /// The stored post.
     post: Post,
     form: PostForm,
     errors: Errors,
     pictures: Vec<Picture>,
     tools: [Tool; 10],
-    /// Names of fields that somebody changed meanwhile.
+    /// Fields that somebody else changed in the meantime.
     changed: Option<Vec<&'static str>>,
-    /// When the form's content was typed, if it was not saved.
+    /// When the form's content was typed, if it is an unsaved draft.
     pub(super) typed: Option<Moment>,
 }
 
@@ -156,7 +156,7 @@ impl EditPage {
         })
     }
 
-    /// The form again, with what is wrong with it.
+    /// The form again, with errors.
     pub(super) async fn wrong(
         app: &AppState,
         page: Page,
@@ -173,7 +173,7 @@ impl EditPage {
         html_wrong(&Self { errors, ..edit })
     }
 
-    /// Two editors: what was typed stays, and the form now stands on the other version.
+    /// Two editors changed the post: keeps what was typed, and bases the form on the other version.
     pub(super) async fn changed(
         app: &AppState,
         page: Page,

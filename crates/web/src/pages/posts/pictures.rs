@@ -1,4 +1,4 @@
-//! Pictures of a post: chosen, pasted or dragged into the editor.
+//! Pictures of a post: selected, pasted or dropped into the editor.
 
 use askama::Template;
 use axum::body::Bytes;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes {
 }
 
 pub(super) fn long_routes() -> Routes {
-    // one more than the largest file, so that it is us who says that a file is too large
+    // larger than the largest picture, so that our own check rejects pictures that are too large
     let limit = DefaultBodyLimit::max(FILE_MAX + 64 * 1024);
     Routes::new()
         .route("/posts/{id}/pictures/new", post(upload))
@@ -41,7 +41,7 @@ struct StripQuery {
     cover: String,
 }
 
-/// The pictures of a post, to insert or to put above the text.
+/// The pictures of a post, to insert or to use as cover.
 #[derive(Template)]
 #[template(path = "posts/pictures.html")]
 struct Strip {
@@ -67,7 +67,7 @@ async fn strip(
     })
 }
 
-/// Takes one file. The script asks for JSON; a form without one gets the editor again.
+/// Stores one picture. Responds with JSON to the script, and with the editor to a plain form.
 async fn upload(
     State(app): State<AppState>,
     page: Page,
@@ -118,7 +118,7 @@ async fn take(
     field: Field<'_>,
 ) -> Result<Option<Picture>, Error> {
     let gallery = &app.settings.gallery;
-    // a body beyond its limit ends here too
+    // also fails if the body exceeds its limit
     let content: Bytes = field.bytes().await.map_err(|_| {
         let error = FieldError::new("picture", "picture_bytes");
         Error::Invalid(vec![error.with("max", FILE_MAX / 1_000_000)])

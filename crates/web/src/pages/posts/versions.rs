@@ -1,4 +1,4 @@
-//! The history of a post: who did what when, what differs, and back again.
+//! The history of a post: who changed it when, differences, restoring a version.
 
 use askama::Template;
 use axum::extract::State;
@@ -50,16 +50,16 @@ async fn list(
     })
 }
 
-/// A field whose content differs.
+/// A field that differs.
 struct Difference {
     name: &'static str,
     lines: Vec<Line>,
 }
 
-/// A line of text: gone since, come since, or the same.
+/// A line of text: removed, added or unchanged.
 struct Line {
     tag: ChangeTag,
-    /// Pieces, and whether it is they that differ.
+    /// Pieces of the line, and whether each differs.
     pieces: Vec<(bool, String)>,
 }
 
@@ -111,7 +111,7 @@ async fn show(
     })
 }
 
-/// What differs between two versions, field by field.
+/// The differences between two versions, by field.
 fn differences(old: &PostDraft, new: &PostDraft) -> Vec<Difference> {
     let fields = [
         ("posts-title-field", old.title.clone(), new.title.clone()),
@@ -135,7 +135,7 @@ fn differences(old: &PostDraft, new: &PostDraft) -> Vec<Difference> {
         .collect()
 }
 
-/// Lines that differ, with three of those around them.
+/// Lines that differ, with three lines of context.
 fn lines(old: &str, new: &str) -> Vec<Line> {
     let diff = TextDiff::from_lines(old, new);
     let mut lines = Vec::new();
@@ -174,7 +174,7 @@ async fn restore(
             ))
         }
         Outcome::Done(None) => Err(WebError::NotFound),
-        // an empty first version cannot stand on a published page
+        // restoring an empty first version would break a published page
         Outcome::Wrong(_) => Ok(page.redirect(
             &format!("/posts/{id}/versions"),
             Flash::warn("posts-restore-unfinished"),
@@ -187,7 +187,7 @@ async fn restore(
 mod tests {
     use super::*;
 
-    /// R45: a version shows what changed, to the word.
+    /// R45: a version shows what changed, word by word.
     #[test]
     fn differences_are_found() {
         let old = PostDraft {

@@ -26,7 +26,8 @@ fn code(content: &[u8]) -> &'static str {
     }
 }
 
-/// An EXIF block (JEITA CP-3451, TIFF inside APP1) that says "turned" and holds a secret, behind the start of a JPEG.
+/// Adds an EXIF block (JEITA CP-3451, TIFF inside APP1) with an orientation and a secret after the
+/// start of a JPEG.
 fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut tiff = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     tiff.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -39,7 +40,8 @@ fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     out
 }
 
-/// R48: the four formats come in, in all widths that they have; the type is read from the content.
+/// R48: all four formats are accepted and produced in every width that fits; the type is detected
+/// from the content.
 #[test]
 fn formats_are_read_from_the_content() {
     for (format, extension) in [
@@ -63,7 +65,7 @@ fn formats_are_read_from_the_content() {
     assert_eq!(small.files.len(), 1);
 }
 
-/// R48: what a camera writes beside the picture is gone, its turn is applied.
+/// R48: camera data is removed, and its orientation is applied.
 #[test]
 fn camera_data_is_stripped_and_its_turn_applied() {
     let photo = with_exif(&written(halves(600, 300), ImageFormat::Jpeg), 6);
@@ -72,12 +74,12 @@ fn camera_data_is_stripped_and_its_turn_applied() {
     assert_eq!((file.width, file.height), (300, 600));
     assert!(!file.content.windows(6).any(|w| w == b"secret"));
     assert!(!file.content.windows(4).any(|w| w == b"Exif"));
-    // a quarter to the right: what was left is above
+    // rotated clockwise: left became top
     let image = image::load_from_memory(&file.content).unwrap();
     assert!(image.get_pixel(150, 10).0[0] > 180 && image.get_pixel(150, 590).0[2] > 180);
 }
 
-/// R48: transparency stays, noise without it becomes a photograph.
+/// R48: transparency is kept; opaque noise is encoded as a photograph.
 #[test]
 fn encoding_fits_the_content() {
     let glass = RgbaImage::from_fn(64, 64, |x, _| Rgba([9, 9, 9, if x < 32 { 0 } else { 255 }]));
@@ -100,7 +102,8 @@ fn encoding_fits_the_content() {
     );
 }
 
-/// R48: what is no picture, too large or cut off is refused, and a bomb before it unfolds.
+/// R48: files that are no picture, too large or truncated are rejected, and a decompression bomb
+/// before it is decoded.
 #[test]
 fn bad_files_are_refused() {
     assert_eq!(
@@ -113,7 +116,8 @@ fn bad_files_are_refused() {
     let whole = written(halves(400, 400), ImageFormat::Png);
     assert_eq!(code(&whole[..40]), "picture_broken");
 
-    // a PNG of 30 000 × 30 000 pixels in its head (3.6 GB), with nothing behind it: only the head decides
+    // a PNG whose header claims 30 000 × 30 000 pixels (3.6 GB), without data: only the header is
+    // read
     let mut bomb = whole;
     bomb[16..20].copy_from_slice(&30_000_u32.to_be_bytes());
     bomb[20..24].copy_from_slice(&30_000_u32.to_be_bytes());
@@ -135,7 +139,7 @@ fn crc(bytes: &[u8]) -> u32 {
     })
 }
 
-/// R48: each upload has names of its own, so a name never means another picture.
+/// R48: each upload gets unique file names, so a name never refers to another picture.
 #[test]
 fn names_belong_to_one_upload() {
     use crate::platform::time::Moment;

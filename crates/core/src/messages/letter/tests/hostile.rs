@@ -2,13 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Any text, and more often than chance such as would break a header, a line or a part.
+/// Arbitrary text, biased towards what could break a header, a line or a part.
 fn hostile() -> impl Strategy<Value = String> {
     "([\\x00-\\x20\\x7f\"\\\\<>=?]|\r\nBcc: x@y\\.z\r\n|\r\n\r\n|\\PC|=\\?utf-8\\?Q\\?a\\?=|--=_|[a-z]{60,90}|\u{2028}|я){0,12}"
 }
 
 proptest! {
-    /// F1–F5, F12: whatever stands in any field, the letter has its headers and no others, and reads back.
+    /// F1–F5, F12: with any text in any field, the letter has exactly its headers and can be
+    /// parsed.
     #[test]
     fn hostile_values_stay_values(
         subject in hostile(), name in hostile(), from in hostile(), reply_to in hostile(), value in hostile(), text in hostile(),
@@ -30,7 +31,7 @@ proptest! {
         prop_assert_eq!(read.parts.len(), 3);
     }
 
-    /// F12, F13: the same through templates.
+    /// F12, F13: the same holds for values in templates.
     #[test]
     fn hostile_people_get_proper_letters(name in hostile(), value in hostile()) {
         let content = content("Hi {{ name }} {{ attributes.v }}", "<p>{{ name }}</p><a href=\"{{ attributes.v }}\">x</a>", "");
@@ -44,7 +45,7 @@ proptest! {
         prop_assert!(read.body_text(0).unwrap().contains(URL));
     }
 
-    /// Whatever the author wrote: refused, or a frozen letter that compiles and has its link.
+    /// Any HTML is either rejected or gives a frozen letter that compiles and has its link.
     #[test]
     fn any_html_freezes_or_is_refused(html in "(<style>p\\{color:red\\}</style>|<p>|</p>|<table>|<tr>|<td>|</table>|<!--|-->|\\{% if name %\\}|\\{% endif %\\}|\\{% for x in attributes.l %\\}|\\{% endfor %\\}|\\{\\{ x \\}\\}|\"|'| a=|<|>|<body>|</body>|\\PC){0,25}") {
         if let Ok(frozen) = Frozen::new(&content("Hi", &html, ""), Language::En) {
@@ -57,8 +58,9 @@ proptest! {
     }
 }
 
-/// F2, R47: no part of a letter holds a control character, as it is or as a reference: not from its author, nor from a person's
-/// values, nor in the preview or in the bytes that leave. What browsers print for a reference is printed.
+/// F2, R47: no letter contains control characters, raw or as references, from its author or from
+/// personal values, in the preview or in the bytes sent. References that browsers map to printable
+/// characters are kept.
 #[test]
 fn letters_hold_no_control_characters() {
     let odd: String = (0..0xa0_u32).filter_map(char::from_u32).collect();
@@ -87,7 +89,7 @@ fn letters_hold_no_control_characters() {
         }
         assert_eq!(control::without_in_html(&page), page);
         assert!(page.contains("dash–dash"), "{page}");
-        // written in one go, as most letters are
+        // without conditions and loops, so written from prepared parts
         let frozen = Frozen::new(&content, Language::En).unwrap();
         let parts = [("html", &frozen.html), ("text", &frozen.text)];
         for (name, part) in parts {

@@ -5,11 +5,11 @@ const TO: &str = "Ann@customer.example";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
-    /// The sender: his address, his domain, his signature.
+    /// The sender: their address, domain or signature.
     Sender,
     /// The recipient does not exist.
     Dead,
-    /// Something else, or it is not clear.
+    /// Something else, or it is unclear.
     Neither,
 }
 
@@ -41,9 +41,9 @@ fn about(said: Said<'_>) -> About {
     }
 }
 
-/// What servers say when they do not like the sender, at the point where they say it.
+/// Replies of servers that refuse the sender, with the phase they occur in.
 const OF_THE_SENDER: [(&str, &str); 38] = [
-    // Exim, sender verification with a callout; lines of one reply are joined by a space
+    // Exim: sender verification with a callout; lines of one reply are joined by a space
     (
         "rcpt",
         "550 Verification failed for <news@example.org> No Such User Here Sender verify failed",
@@ -74,7 +74,7 @@ const OF_THE_SENDER: [(&str, &str); 38] = [
         "rcpt",
         "550 Verification failed for <SRS0=xyz=AB=example.org=news@relay.example> Called: 192.0.2.7 Sent: RCPT TO:<news@example.org> Response: 550 5.1.1 User unknown Sender verify failed",
     ),
-    // Postfix: all of these are said at RCPT, because smtpd_delay_reject is on
+    // Postfix: all of these come at RCPT, because smtpd_delay_reject is on
     (
         "rcpt",
         "550 5.1.8 <news@example.org>: Sender address rejected: Domain not found",
@@ -115,7 +115,7 @@ const OF_THE_SENDER: [(&str, &str); 38] = [
     ("mail", "517 Domain does not exist: example.org."),
     ("rcpt", "517 Domain does not exist: example.org."),
     ("rcpt", "550 5.1.2 example.org: Host not found"),
-    // callouts that hand on what our own server said
+    // callouts that pass on what our own server said
     (
         "rcpt",
         "550 5.1.1 <news@example.org>: Recipient address rejected: User unknown",
@@ -134,7 +134,7 @@ const OF_THE_SENDER: [(&str, &str); 38] = [
         "rcpt",
         "550 5.7.1 Mail from <news@example.org> refused: unknown user",
     ),
-    // whatever the words are: until RCPT it is the sender
+    // whatever the words are: before RCPT it is the sender
     ("mail", "550 5.1.1 User unknown"),
     ("mail", "550 No such user here"),
     ("hello", "550 5.1.1 Host unknown"),
@@ -158,7 +158,7 @@ const OF_THE_SENDER: [(&str, &str); 38] = [
     ),
 ];
 
-/// What servers say at RCPT when there is nobody of that name, or no such domain.
+/// Replies at RCPT that say that there is no such mailbox, or no such domain.
 const OF_NOBODY: [(&str, &str); 36] = [
     // Postfix
     (
@@ -255,14 +255,14 @@ const OF_NOBODY: [(&str, &str); 36] = [
         "rcpt",
         "550 5.1.2 <ann@customer.example>... Host unknown (Name server: customer.example: host not found)",
     ),
-    // in any case, with an alias, and by code alone
+    // in upper case, with an alias, and by code alone
     ("rcpt", "550 5.1.1 <ANN@CUSTOMER.EXAMPLE>: USER UNKNOWN"),
     ("rcpt", "550 5.1.1 <ann.b@customer.example>: user unknown"),
     ("rcpt", "550 5.1.1"),
     ("rcpt", "550 5.1.1 User unknown, ask postmaster@isp.example"),
 ];
 
-/// What says neither, or could mean both.
+/// Replies that say neither, or could mean both.
 const UNCLEAR: [(&str, &str); 37] = [
     ("rcpt", "550 5.7.1 Taken for spam"),
     (
@@ -317,13 +317,13 @@ const UNCLEAR: [(&str, &str); 37] = [
     ("rcpt", "550 5.4.4 Host not found"),
     ("rcpt", "503 5.5.1 MAIL first"),
     ("rcpt", "550 5.5.1 User unknown or password wrong"),
-    // somebody else's mailbox: where the recipient's mail is sent on to
+    // another mailbox, to which the recipient's mail is forwarded
     ("rcpt", "550 5.1.1 <bob@elsewhere.example>: user unknown"),
     (
         "rcpt",
         "550 5.1.1 <ann@customer.example>: host mx.elsewhere.example said: 550 5.1.1 <bob@elsewhere.example> user unknown",
     ),
-    // not for good
+    // not permanent
     (
         "rcpt",
         "450 4.1.1 <ann@customer.example>: Recipient address rejected: unverified address",
@@ -339,7 +339,8 @@ const UNCLEAR: [(&str, &str); 37] = [
     ("", "550 5.1.1 User unknown"),
 ];
 
-/// R3: words about the sender come first, and only what is clearly about this recipient is.
+/// R3: words about the sender take precedence, and a recipient is dead only if the reply is clearly
+/// about them.
 #[test]
 fn replies_say_whom_they_mean() {
     let all = [
@@ -359,7 +360,8 @@ fn replies_say_whom_they_mean() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// R3: the same words mean whom they name; an address that looks like a word is none.
+/// R3: the same words are about the address they name, and an address that looks like a keyword is
+/// not one.
 #[test]
 fn the_addresses_decide() {
     fn dead(from: &str, to: &str, reply: &str) -> bool {
@@ -389,7 +391,7 @@ fn the_addresses_decide() {
     }
 }
 
-/// R3: without the addresses, as in reports of older versions, words still count.
+/// R3: without addresses, as in reports of older versions, words still decide.
 #[test]
 fn words_count_without_addresses() {
     let cause = |reply| {

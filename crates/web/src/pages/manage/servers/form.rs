@@ -1,4 +1,4 @@
-//! The form of a server.
+//! The form of a sending server.
 
 use serde::Deserialize;
 use skychimp_core::platform::error::{Error, FieldError};
@@ -6,7 +6,7 @@ use skychimp_core::sending::sending_server::{
     Limits, Password, SendingServer, ServerDraft, TlsMode,
 };
 
-/// What was typed. Its `Debug` hides the password.
+/// The submitted fields. `Debug` hides the password.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ServerForm {
@@ -66,7 +66,7 @@ impl ServerForm {
         }
     }
 
-    /// What it says; the errors are those of fields that are no numbers.
+    /// Parses the fields. The errors are those of invalid numbers.
     pub(super) fn read(&self) -> Result<(ServerDraft, Password<'_>), Error> {
         let mut wrong = Vec::new();
         let mut number = |field: &'static str, text: &str| -> Option<i64> {
