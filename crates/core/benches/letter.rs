@@ -14,13 +14,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use skychimp_core::messages::letter::{
-    Content, Frozen, Headers, Language, LetterTemplate, ListHeaders, Mailbox, Person, compose,
-    feedback_id, list_id, message_id,
+    FrozenMessage, Language, LetterHeaders, LetterTemplate, ListHeaders, Mailbox, MessageContent,
+    TemplateRecipient, compose, feedback_id, list_id, message_id,
 };
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 
 fn html(words: &str) -> String {
@@ -51,7 +51,7 @@ fn measure(name: &str, mut call: impl FnMut()) {
 }
 
 fn main() {
-    let now = Moment::from_millis(1_800_000_000_000);
+    let now = Timestamp::from_millis(1_800_000_000_000);
     let (owner, mailing, run) = (UserId::new(now), MailingId::new(now), RunId::new(now));
     let email = EmailAddress::parse("ann.smith@example.org").expect("an address");
     let serde_json::Value::Object(attributes) =
@@ -59,7 +59,7 @@ fn main() {
     else {
         return;
     };
-    let person = Person {
+    let person = TemplateRecipient {
         email: email.as_str(),
         name: "Ann Smith",
         attributes: &attributes,
@@ -75,18 +75,18 @@ fn main() {
         ("Latin", "The quick brown fox jumps over the lazy dog. "),
         ("Cyrillic", "Съешь же ещё этих мягких французских булок. "),
     ] {
-        let content = Content {
+        let content = MessageContent {
             subject: "{{ first_name }}, hello".to_owned(),
             html: Some(html(words)),
-            ..Content::default()
+            ..MessageContent::default()
         };
-        let frozen = Frozen::new(&content, Language::En).expect("valid");
+        let frozen = FrozenMessage::new(&content, Language::En).expect("valid");
         let template = LetterTemplate::compile(&frozen).expect("compiles");
         let url = key.url("https://mail.example.org", owner, mailing, &email);
         let rendered = template.render(&person, &url).expect("renders");
         let letter = || {
             let message_id = message_id(run, 123_456, "mail.example.org");
-            let headers = Headers {
+            let headers = LetterHeaders {
                 from: Mailbox {
                     name: "Shop",
                     address: &email,
@@ -113,7 +113,7 @@ fn main() {
             letter().len()
         );
         measure("  freeze (once per run)", || {
-            black_box(Frozen::new(&content, Language::En).is_ok());
+            black_box(FrozenMessage::new(&content, Language::En).is_ok());
         });
         measure("  compile (once per run)", || {
             black_box(LetterTemplate::compile(&frozen).is_ok());

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::sending::mailing::{Audience, Mailing, MailingDraft, Sender};
+use skychimp_core::sending::mailing::{Audience, FromIdentity, Mailing, MailingDraft};
 use skychimp_core::sending::run::Run;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, list, mailing, suppress, user};
 
 #[tokio::main]
@@ -40,7 +40,7 @@ async fn main() {
         let id = mailing(&db, ann, &lists, MailingDraft::default(), now)
             .await
             .unwrap();
-        let sender = Service::from(Sender {
+        let sender = ServiceIdentity::from(FromIdentity {
             name: String::new(),
             email: "news@example.org".to_owned(),
         });

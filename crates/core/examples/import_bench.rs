@@ -12,7 +12,7 @@ use skychimp_core::accounts::user::{NewUser, Role, User};
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::recipients::import::{self, Hints, Options};
+use skychimp_core::recipients::import::{self, Hints, ImportOptions};
 use skychimp_core::recipients::list::List;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let file = file(n, changed)?;
         let bytes = file.len();
         let preview = import::inspect(&file[..], Hints::default())?;
-        let options = Options {
+        let options = ImportOptions {
             format: preview.format,
             mapping: preview.mapping(),
             list,

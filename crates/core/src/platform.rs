@@ -2,14 +2,14 @@
 //! wake-ups, jobs, stored files.
 
 pub mod address;
+pub mod cache;
 pub mod control;
 pub mod db;
 pub mod error;
 pub mod ids;
 pub mod job;
-pub mod page;
+pub mod paging;
 pub mod secret;
-pub mod shared;
 pub mod stored_file;
 pub mod time;
 pub mod wake;

@@ -25,7 +25,7 @@ pub use ledger::{Ledger, settle};
 pub use mixed::{mixed_run, report};
 pub use run::{TestRun, end_run, execute, fingerprint, ledger, sending_run, set_text};
 pub use statements::OF_A_TEST;
-pub use work::Work;
+pub use work::RowCounter;
 
 use crate::accounts::passkey::Passkey;
 use crate::accounts::password::HashedPassword;
@@ -33,7 +33,7 @@ use crate::accounts::user::{NewUser, Role, User};
 use crate::platform::db::{Db, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{PasskeyId, PostId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::outbox::OutboxLetter;
 
 /// All letters that the service has written, oldest first, in any state.
@@ -84,7 +84,7 @@ pub async fn user(db: &Db, name: &str, role: Role) -> Result<UserId, Error> {
             zone: "UTC",
         },
         &password,
-        Moment::from_millis(1_800_000_000_000),
+        Timestamp::from_millis(1_800_000_000_000),
     )
     .await?;
     tx.commit().await?;
@@ -92,7 +92,7 @@ pub async fn user(db: &Db, name: &str, role: Role) -> Result<UserId, Error> {
 }
 
 /// A passkey of the account. If it has none, adds one whose key nobody holds.
-pub async fn passkey(db: &Db, owner: UserId, now: Moment) -> Result<PasskeyId, Error> {
+pub async fn passkey(db: &Db, owner: UserId, now: Timestamp) -> Result<PasskeyId, Error> {
     let mut tx = db.write().await?;
     if let Some(known) = Passkey::all_of(&mut tx, owner).await?.first() {
         return Ok(known.id);

@@ -24,14 +24,14 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::delivery::Scope;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
-use skychimp_core::sending::run::Progress;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::delivery::ClaimScope;
+use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft};
+use skychimp_core::sending::run::RunProgress;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::EngineHealth;
 use skychimp_core::testing;
-use skychimp_engine::{Engine, EngineConfig, Retry};
-use skychimp_smtp::{Roots, Server, Tls};
+use skychimp_engine::{Engine, EngineConfig, RetryPolicy};
+use skychimp_smtp::{Server, Tls, TrustAnchors};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -62,13 +62,13 @@ async fn main() -> Result<()> {
         lists: vec![list],
         ..MailingDraft::default()
     };
-    let sender = Sender {
+    let sender = FromIdentity {
         name: "Skychimp".to_owned(),
         email: "service@example.org".to_owned(),
     };
-    let service = Service {
+    let service = ServiceIdentity {
         base_url: Some("https://skychimp.example.org".to_owned()),
-        ..Service::from(sender.clone())
+        ..ServiceIdentity::from(sender.clone())
     };
     let mut tx = db.write().await?;
     let mailing = Mailing::create(&mut tx, owner, &draft, "bench", clock.now()).await?;
@@ -83,28 +83,28 @@ async fn main() -> Result<()> {
         wake: Wake::new(),
         server: Some(server),
         sandbox: None,
-        roots: Roots::System,
-        shared: skychimp_core::platform::shared::Shared::none(),
+        roots: TrustAnchors::System,
+        shared: skychimp_core::platform::cache::CacheClient::none(),
         secret: SecretKey::new([7; 32]),
         base_url: "https://skychimp.example.org".to_owned(),
         mail_from_name: sender.name,
         mail_from: EmailAddress::parse(&sender.email)?,
         data_dir: dir.path().to_owned(),
         gallery: skychimp_core::blog::media::Gallery::in_folder(dir.path())?,
-        retry: Retry::from_base(Duration::from_secs(5)),
+        retry: RetryPolicy::from_base(Duration::from_secs(5)),
         tick: Duration::from_secs(1),
         lease: Duration::from_mins(1),
         keep: None,
         summary: None,
         stop_timeout: Duration::from_secs(10),
-        scope: Scope::All,
+        scope: ClaimScope::All,
         health: EngineHealth::new(Clock::system().now() + Duration::from_mins(1)),
         service,
     });
     let totals = loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut tx = db.read().await?;
-        let totals = Progress::of(&mut tx, owner, mailing).await?.totals;
+        let totals = RunProgress::of(&mut tx, owner, mailing).await?.totals;
         if totals.planned == letters && totals.remaining == 0 {
             break totals;
         }

@@ -12,33 +12,33 @@ use std::time::Duration;
 use anyhow::Context as _;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::RunId;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::delivery::{Claim, Delivery, OpenRun, RunLetter, Scope};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::delivery::{Claim, ClaimScope, Delivery, OpenRun, RunLetter};
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::worker::Worker;
 use tokio::time::Instant;
 
-use crate::fleet::Capacity;
 use crate::letters::RunTemplate;
-use crate::queue::Job;
+use crate::queue::EmailJob;
 use crate::shared::Shared;
+use crate::upstream_pool::Capacity;
 
 /// Outbox letters per claim.
-const OUTBOX: usize = 50;
+const OUTBOX_BATCH: usize = 50;
 /// Letters per claim while a mail server is being tried.
-const TRIAL: usize = 5;
+const TRIAL_LETTERS: usize = 5;
 /// Pause after an error.
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Bounds for the number of letters in hand.
-const FEWEST: usize = 100;
-const MOST: usize = 4_000;
+const CLAIM_MIN: usize = 100;
+const CLAIM_MAX: usize = 4_000;
 /// Milliseconds over which the pace is measured: long enough that the burst after a claim, when
 /// each sender takes its first letter, hardly matters.
-const LEARN: usize = 250;
+const RATE_WINDOW_MILLIS: usize = 250;
 /// Letters per connection that keep all connections busy.
-const BUSY: usize = 4;
+const BUSY_FACTOR: usize = 4;
 /// Cached templates, in addition to those in use.
-const TEMPLATES: usize = 64;
+const TEMPLATES_CACHED: usize = 64;
 
 /// Fills the queue of one worker with claimed letters.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub struct Claimer {
 impl Claimer {
     /// Looks for work every `tick` and after each wake-up.
     pub fn new(shared: Arc<Shared>, tick: Duration) -> Self {
-        let most = shared.most_in_hand();
+        let most = shared.in_flight_limit();
         Self {
             most,
             pace: most,
@@ -85,16 +85,16 @@ impl Claimer {
     pub async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut wake = shared.wake.subscribe();
-        let mut fleet = shared.fleet.watch();
+        let mut upstreams = shared.upstreams.watch();
         while !shared.stop.is_cancelled() {
             wake.mark_unchanged();
-            fleet.mark_unchanged();
+            upstreams.mark_unchanged();
             let found = match self.fill().await {
                 Ok(found) => Some(found),
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "no letters could be claimed");
                     if error.is::<Error>() {
-                        shared.gate.trouble();
+                        shared.guard.record_failure();
                     }
                     None
                 }
@@ -102,13 +102,17 @@ impl Claimer {
             if found == Some(true) && shared.queue.len() * 2 <= self.most {
                 continue;
             }
-            let pause = if found.is_some() { self.tick } else { PAUSE };
+            let pause = if found.is_some() {
+                self.tick
+            } else {
+                POLL_INTERVAL
+            };
             tokio::select! {
                 () = shared.stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
                 // not after an error: it would only be repeated
                 _ = wake.changed(), if found.is_some() => {}
-                _ = fleet.changed() => {}
+                _ = upstreams.changed() => {}
                 () = self.half_empty(), if found == Some(true) => {}
             }
         }
@@ -128,11 +132,11 @@ impl Claimer {
         self.filled = waiting;
         self.gone = (gone, since);
         let millis = usize::try_from(since.elapsed().as_millis()).unwrap_or(usize::MAX);
-        if self.busy && millis >= LEARN {
-            let fewest = FEWEST.max(self.shared.fleet.connections() * BUSY);
-            self.pace = (gone * 1_000 / millis).clamp(fewest.min(MOST), MOST);
+        if self.busy && millis >= RATE_WINDOW_MILLIS {
+            let fewest = CLAIM_MIN.max(self.shared.upstreams.connections() * BUSY_FACTOR);
+            self.pace = (gone * 1_000 / millis).clamp(fewest.min(CLAIM_MAX), CLAIM_MAX);
         }
-        if !self.busy || millis >= LEARN {
+        if !self.busy || millis >= RATE_WINDOW_MILLIS {
             self.gone = (0, Instant::now());
         }
     }
@@ -141,16 +145,16 @@ impl Claimer {
     async fn fill(&mut self) -> anyhow::Result<bool> {
         let shared = Arc::clone(&self.shared);
         self.keep_pace();
-        self.most = match shared.fleet.capacity(self.pace) {
+        self.most = match shared.upstreams.capacity(self.pace) {
             Capacity::Letters(letters) => letters,
-            Capacity::Trial => TRIAL,
+            Capacity::Trial => TRIAL_LETTERS,
             Capacity::None => return Ok(false),
         };
         let room = self.most.saturating_sub(shared.queue.len());
         if room == 0 {
             return Ok(true);
         }
-        if !shared.gate.is_open() && !shared.hand.is_empty() {
+        if !shared.guard.is_open() && !shared.in_flight.is_empty() {
             return Ok(false);
         }
         let now = shared.clock.now();
@@ -164,13 +168,13 @@ impl Claimer {
         if !Worker::is_open(&mut tx, shared.worker).await? {
             return Ok(false);
         }
-        if shared.scope == Scope::All {
+        if shared.scope == ClaimScope::All {
             let letters =
-                OutboxLetter::claim(&mut tx, shared.worker, now, OUTBOX.min(room)).await?;
+                OutboxLetter::claim(&mut tx, shared.worker, now, OUTBOX_BATCH.min(room)).await?;
             jobs.extend(
                 letters
                     .into_iter()
-                    .map(|letter| Job::Outbox(Box::new(letter))),
+                    .map(|letter| EmailJob::Outbox(Box::new(letter))),
             );
         }
         let claims = Delivery::claim_fair(
@@ -179,19 +183,19 @@ impl Claimer {
             shared.scope,
             now,
             room - jobs.len(),
-            (self.turn, shared.gate.strangers()),
+            (self.turn, shared.guard.strangers()),
         )
         .await?;
         self.compile(&mut tx, &claims, now).await?;
         tx.commit().await?;
         let claimed = jobs.len() + claims.len();
         self.busy = claimed > 0;
-        let known = shared.gate.is_open() && shared.gate.knows(&claims);
+        let known = shared.guard.is_open() && shared.guard.knows(&claims);
         let jobs = self.jobs(jobs, claims, now);
         if claimed > 0 && !known {
-            // refresh the gate first, or the letters of a run that has just started would be sent
+            // refresh the guard first, or the letters of a run that has just started would be sent
             // back
-            shared.renew_gate().await;
+            shared.renew_guard().await;
         }
         shared.queue.add(jobs);
         self.filled = shared.queue.len();
@@ -199,14 +203,14 @@ impl Claimer {
     }
 
     /// Looks for work without writing.
-    async fn any_work(&self, now: Moment) -> anyhow::Result<bool> {
+    async fn any_work(&self, now: Timestamp) -> anyhow::Result<bool> {
         let shared = &self.shared;
         let mut tx = shared.db.read().await?;
-        if shared.scope == Scope::All && OutboxLetter::any_due(&mut tx, now).await? {
+        if shared.scope == ClaimScope::All && OutboxLetter::any_due(&mut tx, now).await? {
             return Ok(true);
         }
         let runs = OpenRun::with_work(&mut tx, shared.scope, now).await?;
-        let strangers = shared.gate.strangers();
+        let strangers = shared.guard.strangers();
         Ok(runs.iter().any(|run| run.may_leave(strangers)))
     }
 
@@ -215,13 +219,13 @@ impl Claimer {
         &mut self,
         tx: &mut skychimp_core::platform::db::Tx,
         claims: &[Claim],
-        now: Moment,
+        now: Timestamp,
     ) -> anyhow::Result<()> {
-        if self.templates.len() > TEMPLATES {
+        if self.templates.len() > TEMPLATES_CACHED {
             let needed: HashSet<RunId> = claims.iter().map(|claim| claim.run).collect();
             self.templates.retain(|id, _| needed.contains(id));
         }
-        if self.shared.gate.strangers() {
+        if self.shared.guard.strangers() {
             // the run was given another sender before it could be claimed again
             self.templates
                 .retain(|_, template| !template.is_from_nobody());
@@ -253,16 +257,16 @@ impl Claimer {
         Ok(())
     }
 
-    fn jobs(&self, mut jobs: Vec<Job>, claims: Vec<Claim>, now: Moment) -> Vec<Job> {
-        self.shared.hand.claimed(None, jobs.len(), now);
+    fn jobs(&self, mut jobs: Vec<EmailJob>, claims: Vec<Claim>, now: Timestamp) -> Vec<EmailJob> {
+        self.shared.in_flight.claimed(None, jobs.len(), now);
         for claim in claims {
-            self.shared.hand.claimed(Some(claim.owner), 1, now);
+            self.shared.in_flight.claimed(Some(claim.owner), 1, now);
             if self.broken.contains(&claim.run) {
                 self.shared.unsendable(&claim);
                 continue;
             }
             match self.templates.get(&claim.run) {
-                Some(template) => jobs.push(Job::Letter {
+                Some(template) => jobs.push(EmailJob::Letter {
                     template: Arc::clone(template),
                     claim: Box::new(claim),
                     claimed_at: now,

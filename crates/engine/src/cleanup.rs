@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use skychimp_core::accounts::limit::Limit;
+use skychimp_core::accounts::limit::RateLimit;
 use skychimp_core::accounts::login_step::LoginStep;
 use skychimp_core::accounts::session::Session;
 use skychimp_core::accounts::submission::{self, Submission};
-use skychimp_core::accounts::token::Grant;
+use skychimp_core::accounts::token::EmailToken;
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::media;
 use skychimp_core::oversight::archive::UserArchive;
@@ -18,31 +18,31 @@ use skychimp_core::platform::stored_file::StoredFile;
 use skychimp_core::recipients::import::Import;
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::run::Run;
-use skychimp_core::sending::sending_server::Outcomes;
+use skychimp_core::sending::sending_server::MinuteOutcomes;
 
 use crate::EngineConfig;
 
 /// Interval between two cleanups.
-const EVERY: Duration = Duration::from_hours(1);
+const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);
 /// How often to look for deleted accounts without being woken.
-const ERASE: Duration = Duration::from_mins(1);
+const ERASE_INTERVAL: Duration = Duration::from_mins(1);
 /// How often expired files are looked for without being woken.
 const FILES_INTERVAL: Duration = Duration::from_mins(1);
 /// How long letters in flight of one are waited for.
-const ERASE_AGAIN: Duration = Duration::from_secs(2);
+const ERASE_RETRY: Duration = Duration::from_secs(2);
 /// How long finished outbox letters are kept.
-const KEEP_OUTBOX: Duration = Duration::from_hours(14 * 24);
+const OUTBOX_RETENTION: Duration = Duration::from_hours(14 * 24);
 /// How long the per-minute counters of mail servers are kept; limits look back a day.
-const KEEP_USE: Duration = Duration::from_hours(7 * 24);
+const USAGE_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// Runs per query for old runs.
-const RUNS: i64 = 100;
+const RUNS_BATCH: i64 = 100;
 /// Pause between two slices of deletions.
-const REST: Duration = Duration::from_millis(20);
+const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Counts of what was removed or ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Done {
+struct CleanupCounts {
     sessions: u64,
     letters: u64,
     imports: u64,
@@ -84,14 +84,14 @@ pub async fn erase(config: EngineConfig) {
                 if gone > 0 {
                     tracing::info!(accounts = gone, "erased what deleted accounts owned");
                 }
-                if waiting { ERASE_AGAIN } else { ERASE }
+                if waiting { ERASE_RETRY } else { ERASE_INTERVAL }
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "erasing deleted accounts failed"
                 );
-                ERASE
+                ERASE_INTERVAL
             }
         };
         tokio::select! {
@@ -105,8 +105,8 @@ pub async fn erase(config: EngineConfig) {
 pub async fn clean_up(config: EngineConfig) {
     loop {
         match step(&config).await {
-            Ok(done) if done == Done::default() => {}
-            Ok(Done {
+            Ok(done) if done == CleanupCounts::default() => {}
+            Ok(CleanupCounts {
                 sessions,
                 letters,
                 imports,
@@ -133,25 +133,25 @@ pub async fn clean_up(config: EngineConfig) {
                 );
             }
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(CLEANUP_INTERVAL).await;
     }
 }
 
-async fn step(config: &EngineConfig) -> Result<Done, Error> {
+async fn step(config: &EngineConfig) -> Result<CleanupCounts, Error> {
     let now = config.clock.now();
     let mut tx = config.db.write().await?;
     let sessions = Session::clean_up(&mut tx, now).await?;
-    Grant::clean_up(&mut tx, now).await?;
+    EmailToken::clean_up(&mut tx, now).await?;
     LoginStep::clean_up(&mut tx, now).await?;
-    Limit::clean_up(&mut tx, now).await?;
-    let letters = OutboxLetter::clean_up(&mut tx, now - KEEP_OUTBOX).await?;
-    Outcomes::clean_up(&mut tx, now - KEEP_USE).await?;
-    Submission::clean_up(&mut tx, now - submission::KEEP).await?;
+    RateLimit::clean_up(&mut tx, now).await?;
+    let letters = OutboxLetter::clean_up(&mut tx, now - OUTBOX_RETENTION).await?;
+    MinuteOutcomes::clean_up(&mut tx, now - USAGE_RETENTION).await?;
+    Submission::clean_up(&mut tx, now - submission::SUBMISSION_RETENTION).await?;
     let imports = Import::fail_without_file(&mut tx, now).await?;
     let uploads = Import::forget_unfinished(&mut tx, now).await?;
     let archives = UserArchive::clean_up(&mut tx, now).await?;
     tx.commit().await?;
-    Ok(Done {
+    Ok(CleanupCounts {
         sessions,
         letters,
         imports,
@@ -172,7 +172,7 @@ async fn forget(config: &EngineConfig) -> Result<u64, Error> {
     let mut removed = 0;
     loop {
         let mut tx = config.db.read().await?;
-        let runs = Run::to_forget(&mut tx, before, RUNS).await?;
+        let runs = Run::to_forget(&mut tx, before, RUNS_BATCH).await?;
         drop(tx);
         if runs.is_empty() {
             return Ok(removed);
@@ -186,7 +186,7 @@ async fn forget(config: &EngineConfig) -> Result<u64, Error> {
                 if slice == 0 {
                     break;
                 }
-                tokio::time::sleep(REST).await;
+                tokio::time::sleep(BATCH_PAUSE).await;
             }
         }
     }

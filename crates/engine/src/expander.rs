@@ -11,16 +11,16 @@ use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::run::Run;
 use tokio_util::sync::CancellationToken;
 
-use crate::scheduler::TICK;
+use crate::scheduler::POLL_INTERVAL;
 
 /// Recipients in the first slice after a pause.
-const FIRST: i64 = 1_000;
+const FIRST_BATCH: i64 = 1_000;
 /// Recipients per slice: a few tenths of a second of writing.
-const SLICE: i64 = 10_000;
+const EXPANSION_BATCH: i64 = 10_000;
 
 /// Counts of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stepped {
+pub struct ExpansionStep {
     /// Deliveries created.
     pub added: i64,
     /// Runs whose deliveries now all exist.
@@ -34,7 +34,7 @@ pub async fn step(
     clock: &Clock,
     only: Option<MailingId>,
     limit: i64,
-) -> Result<Option<Stepped>, Error> {
+) -> Result<Option<ExpansionStep>, Error> {
     let now = clock.now();
     let mut tx = db.read().await?;
     let any = Run::any_to_expand(&mut tx, only, now).await?;
@@ -47,7 +47,7 @@ pub async fn step(
         return Ok(None);
     };
     tx.commit().await?;
-    Ok(Some(Stepped {
+    Ok(Some(ExpansionStep {
         added: expanded.added,
         complete: i64::from(expanded.complete),
     }))
@@ -61,16 +61,20 @@ pub async fn drain(
     only: Option<MailingId>,
     wake: &Wake,
     stop: &CancellationToken,
-) -> Result<Stepped, Error> {
-    let mut all = Stepped::default();
-    let mut limit = FIRST;
+) -> Result<ExpansionStep, Error> {
+    let mut all = ExpansionStep::default();
+    let mut limit = FIRST_BATCH;
     while !stop.is_cancelled() {
         let Some(done) = step(db, clock, only, limit).await? else {
             break;
         };
         all.added += done.added;
         all.complete += done.complete;
-        limit = if done.complete > 0 { FIRST } else { SLICE };
+        limit = if done.complete > 0 {
+            FIRST_BATCH
+        } else {
+            EXPANSION_BATCH
+        };
         db.refresh_statistics().await?;
         wake.here();
     }
@@ -83,7 +87,7 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, stop: CancellationToken) {
     loop {
         signal.mark_unchanged();
         match drain(&db, &clock, None, &wake, &stop).await {
-            Ok(done) if done != Stepped::default() => {
+            Ok(done) if done != ExpansionStep::default() => {
                 tracing::info!(deliveries = done.added, runs = done.complete, "expander");
             }
             Ok(_) => {}
@@ -97,7 +101,7 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = signal.changed() => {}
-            () = tokio::time::sleep(TICK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }
 }

@@ -9,35 +9,35 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_smtp::{Class, ConnectError, Outcome, Report};
+use skychimp_smtp::{AttemptReport, Class, ConnectError, Outcome};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Broken sessions in a row after which the server counts as down.
-const STRIKES: u32 = 3;
+const FAILURES_BEFORE_PAUSE: u32 = 3;
 /// The first pause.
-const SHORTEST: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause.
-const LONGEST: Duration = Duration::from_mins(1);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// The longest pause after a refused login or a used-up quota: frequent tries may lock the account.
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+const SERVER_PAUSE_MAX: Duration = Duration::from_mins(5);
 /// Pause for a server that cannot work until its settings change.
-const BROKEN: Duration = Duration::from_hours(24 * 365);
+const MISCONFIGURED_PAUSE: Duration = Duration::from_hours(24 * 365);
 
 /// State of the circuit breaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum BreakerState {
     /// It answers.
     Up,
     /// It accepted a connection after a pause; one letter at a time until it answers one.
     Trying,
     /// It is left alone for a while.
-    Down(Down),
+    Down(PauseReason),
 }
 
 /// Why a server is left alone, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Down {
+pub struct PauseReason {
     /// When this node found out or was informed.
     pub since: Instant,
     /// When it is tried again.
@@ -50,7 +50,7 @@ pub struct Down {
     pub heard: bool,
 }
 
-impl Down {
+impl PauseReason {
     /// Whether an administrator has to act: the login is refused, or the quota is used up.
     pub fn is_pause(&self) -> bool {
         is_pause(self.class)
@@ -59,46 +59,46 @@ impl Down {
 
 /// The health of one server.
 #[derive(Debug)]
-pub struct Health {
-    state: watch::Sender<State>,
-    inner: Mutex<Inner>,
+pub struct CircuitBreaker {
+    state: watch::Sender<BreakerState>,
+    inner: Mutex<BreakerInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct BreakerInner {
     strikes: u32,
     pauses: u32,
     answered: Option<Instant>,
 }
 
-impl Default for Health {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
-            state: watch::Sender::new(State::Up),
+            state: watch::Sender::new(BreakerState::Up),
             inner: Mutex::default(),
         }
     }
 }
 
-impl Health {
+impl CircuitBreaker {
     /// Subscribes to the state.
-    pub fn watch(&self) -> watch::Receiver<State> {
+    pub fn watch(&self) -> watch::Receiver<BreakerState> {
         self.state.subscribe()
     }
 
     /// A copy of the current state.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> BreakerState {
         self.state.borrow().clone()
     }
 
     /// Whether it answers.
     pub fn is_up(&self) -> bool {
-        *self.state.borrow() == State::Up
+        *self.state.borrow() == BreakerState::Up
     }
 
     /// Whether it is left alone.
     pub fn is_down(&self) -> bool {
-        matches!(*self.state.borrow(), State::Down(_))
+        matches!(*self.state.borrow(), BreakerState::Down(_))
     }
 
     /// Time of its last good answer.
@@ -109,9 +109,9 @@ impl Health {
     /// A connection was made after a pause, by this node or another.
     pub fn connected(&self) {
         self.state.send_if_modified(|state| {
-            let down = matches!(state, State::Down(_));
+            let down = matches!(state, BreakerState::Down(_));
             if down {
-                *state = State::Trying;
+                *state = BreakerState::Trying;
             }
             down
         });
@@ -124,9 +124,9 @@ impl Health {
 
     /// It cannot work until its settings change.
     pub fn broken(&self, why: &str) {
-        self.state.send_replace(State::Down(Down {
+        self.state.send_replace(BreakerState::Down(PauseReason {
             since: Instant::now(),
-            until: Instant::now() + BROKEN,
+            until: Instant::now() + MISCONFIGURED_PAUSE,
             class: Class::Auth.as_str(),
             why: why.to_owned(),
             heard: false,
@@ -134,11 +134,11 @@ impl Health {
     }
 
     /// Takes over another node's pause, unless this node's current pause ends earlier.
-    pub fn heard(&self, down: Down) {
+    pub fn heard(&self, down: PauseReason) {
         self.state.send_if_modified(|state| {
-            let news = !matches!(state, State::Down(known) if known.until <= down.until);
+            let news = !matches!(state, BreakerState::Down(known) if known.until <= down.until);
             if news {
-                *state = State::Down(down);
+                *state = BreakerState::Down(down);
             }
             news
         });
@@ -147,7 +147,7 @@ impl Health {
     /// Ends the pause, so that the server is tried now.
     pub fn retry(&self) {
         self.state.send_if_modified(|state| match state {
-            State::Down(down) if down.until > Instant::now() => {
+            BreakerState::Down(down) if down.until > Instant::now() => {
                 down.until = Instant::now();
                 true
             }
@@ -156,7 +156,7 @@ impl Health {
     }
 
     /// Takes a letter's outcome into account.
-    pub fn reported(&self, report: &Report) {
+    pub fn reported(&self, report: &AttemptReport) {
         if matches!(
             report.class,
             Class::LocalAddress | Class::LocalSize | Class::LocalContent
@@ -165,24 +165,24 @@ impl Health {
             return;
         }
         if is_answer(report) {
-            *self.inner.lock() = Inner {
+            *self.inner.lock() = BreakerInner {
                 answered: Some(Instant::now()),
-                ..Inner::default()
+                ..BreakerInner::default()
             };
             self.state.send_if_modified(|state| {
-                let changes = *state != State::Up;
-                *state = State::Up;
+                let changes = *state != BreakerState::Up;
+                *state = BreakerState::Up;
                 changes
             });
             return;
         }
-        let trying = *self.state.borrow() == State::Trying;
+        let trying = *self.state.borrow() == BreakerState::Trying;
         let strikes = {
             let mut inner = self.inner.lock();
             inner.strikes += 1;
             inner.strikes
         };
-        if strikes >= STRIKES || trying || report.class == Class::Auth {
+        if strikes >= FAILURES_BEFORE_PAUSE || trying || report.class == Class::Auth {
             self.pause(report.class, &report.reply);
         }
     }
@@ -194,11 +194,11 @@ impl Health {
             return;
         }
         let longest = if is_pause(class.as_str()) {
-            LONGEST_PAUSE
+            SERVER_PAUSE_MAX
         } else {
-            LONGEST
+            RECONNECT_PAUSE_MAX
         };
-        let pause = SHORTEST
+        let pause = RECONNECT_PAUSE_MIN
             .saturating_mul(2_u32.saturating_pow(inner.pauses.min(16)))
             .min(longest);
         inner.pauses += 1;
@@ -208,7 +208,7 @@ impl Health {
             why,
             "the mail server does not work, waiting"
         );
-        self.state.send_replace(State::Down(Down {
+        self.state.send_replace(BreakerState::Down(PauseReason {
             since: Instant::now(),
             until: Instant::now() + pause,
             class: class.as_str(),
@@ -218,7 +218,7 @@ impl Health {
     }
 
     fn is_over(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Down(down) if down.until <= Instant::now())
+        matches!(&*self.state.borrow(), BreakerState::Down(down) if down.until <= Instant::now())
     }
 }
 
@@ -227,7 +227,7 @@ fn is_pause(class: &str) -> bool {
 }
 
 /// Whether the server works, even if it refused this letter.
-fn is_answer(report: &Report) -> bool {
+fn is_answer(report: &AttemptReport) -> bool {
     match report.outcome {
         Outcome::Sent => true,
         Outcome::InDoubt | Outcome::NotTried => false,
@@ -251,8 +251,8 @@ mod tests {
 
     use super::*;
 
-    fn report(outcome: Outcome, class: Class) -> Report {
-        Report {
+    fn report(outcome: Outcome, class: Class) -> AttemptReport {
+        AttemptReport {
             outcome,
             class,
             phase: Phase::Mail,
@@ -276,18 +276,18 @@ mod tests {
         }
     }
 
-    fn pause(health: &Health) -> Duration {
+    fn pause(health: &CircuitBreaker) -> Duration {
         match &*health.state.borrow() {
             // less than half a second of it has passed
-            State::Down(down) => down.until - Instant::now() + Duration::from_millis(500),
+            BreakerState::Down(down) => down.until - Instant::now() + Duration::from_millis(500),
             other => panic!("{other:?}"),
         }
     }
 
     /// Ends the pause.
-    fn pass(health: &Health) {
+    fn pass(health: &CircuitBreaker) {
         health.state.send_modify(|state| {
-            if let State::Down(down) = state {
+            if let BreakerState::Down(down) = state {
                 down.until = Instant::now();
             }
         });
@@ -296,7 +296,7 @@ mod tests {
     /// R27: pauses grow, simultaneous failures count as one, and an answer resets them.
     #[tokio::test]
     async fn pauses_grow_until_an_answer() {
-        let health = Health::default();
+        let health = CircuitBreaker::default();
         let mut seen = Vec::new();
         for _ in 0..8 {
             for _ in 0..50 {
@@ -307,7 +307,7 @@ mod tests {
         }
         assert_eq!(seen, [1, 2, 4, 8, 16, 32, 60, 60]);
         health.connected();
-        assert_eq!(health.state(), State::Trying);
+        assert_eq!(health.state(), BreakerState::Trying);
         health.reported(&report(Outcome::Deferred, Class::Temporary));
         assert!(health.is_up());
         health.refused(&error());
@@ -317,14 +317,14 @@ mod tests {
     /// R26, R27: occasional broken sessions are not an outage; several in a row are.
     #[tokio::test]
     async fn broken_conversations_in_a_row_are_an_outage() {
-        let health = Health::default();
+        let health = CircuitBreaker::default();
         for _ in 0..10 {
             health.reported(&report(Outcome::InDoubt, Class::Connection));
             health.reported(&report(Outcome::NotTried, Class::Closing));
             health.reported(&report(Outcome::Failed, Class::Permanent));
         }
         assert!(!health.is_down());
-        for _ in 0..STRIKES {
+        for _ in 0..FAILURES_BEFORE_PAUSE {
             health.reported(&report(Outcome::Deferred, Class::Timeout));
         }
         assert!(health.is_down());
@@ -333,7 +333,7 @@ mod tests {
     /// R27: a failure during the trial starts the next, longer pause.
     #[test]
     fn failed_trial_is_a_longer_pause() {
-        let health = Health::default();
+        let health = CircuitBreaker::default();
         health.refused(&error());
         pass(&health);
         health.connected();
@@ -345,8 +345,8 @@ mod tests {
     /// earlier, and is ended by a retry.
     #[test]
     fn news_of_other_nodes_are_heard() {
-        let health = Health::default();
-        let down = |seconds| Down {
+        let health = CircuitBreaker::default();
+        let down = |seconds| PauseReason {
             since: Instant::now(),
             until: Instant::now() + Duration::from_secs(seconds),
             class: "connection",
@@ -360,6 +360,6 @@ mod tests {
         health.retry();
         assert_eq!(pause(&health).as_secs(), 0);
         health.connected();
-        assert_eq!(health.state(), State::Trying);
+        assert_eq!(health.state(), BreakerState::Trying);
     }
 }

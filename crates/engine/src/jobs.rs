@@ -16,7 +16,7 @@ use skychimp_core::oversight::archive::UserArchive;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{JobId, WorkerId};
 use skychimp_core::platform::job::{Job, JobContext, JobEnd, JobKind};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::import::Import;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -184,7 +184,7 @@ async fn give_back(
     context: &JobContext,
     job: &Job,
     failed: bool,
-    due_at: Moment,
+    due_at: Timestamp,
 ) -> Result<(), Error> {
     loop {
         let given = async {

@@ -26,14 +26,14 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use skychimp_core::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
-use skychimp_core::sending::delivery::Attempted;
+use skychimp_core::sending::delivery::AttemptResult;
 
 /// Size of each of the two files in bytes; room for about 3 000 outcomes.
-const SIZE: u64 = 1 << 20;
+const ROTATE_BYTES: u64 = 1 << 20;
 
 /// A letter whose content is being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flight {
+pub struct JournalEntry {
     /// Owner of the run.
     pub owner: UserId,
     /// The run the delivery belongs to.
@@ -45,18 +45,18 @@ pub struct Flight {
 }
 
 #[derive(Serialize)]
-enum Line<'a> {
+enum JournalLine<'a> {
     Boot(&'a str),
-    Flight(&'a Flight),
-    Done(&'a Attempted),
+    Flight(&'a JournalEntry),
+    Done(&'a AttemptResult),
     Landed(DeliveryId),
 }
 
 #[derive(Deserialize)]
 enum OwnedLine {
     Boot(String),
-    Flight(Flight),
-    Done(Box<Attempted>),
+    Flight(JournalEntry),
+    Done(Box<AttemptResult>),
     Landed(DeliveryId),
 }
 
@@ -84,7 +84,7 @@ struct Inner {
 #[derive(Debug)]
 struct Pending {
     line: Vec<u8>,
-    flight: Option<Flight>,
+    entry: Option<JournalEntry>,
 }
 
 impl Journal {
@@ -92,7 +92,7 @@ impl Journal {
     pub fn create(dir: &Path, worker: WorkerId) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let files = [file(dir, worker, "0")?, file(dir, worker, "1")?];
-        let zeros = vec![0; usize::try_from(SIZE).unwrap_or(0)];
+        let zeros = vec![0; usize::try_from(ROTATE_BYTES).unwrap_or(0)];
         for file in &files {
             file.write_all_at(&zeros, 0)?;
         }
@@ -113,34 +113,34 @@ impl Journal {
             }),
         };
         let mut inner = journal.inner.lock();
-        let line = inner.line(&Line::Boot(&journal.boot))?;
+        let line = inner.line(&JournalLine::Boot(&journal.boot))?;
         inner.write(&line, &journal.boot)?;
         drop(inner);
         Ok(journal)
     }
 
     /// Notes that the content of a letter is about to be sent.
-    pub fn in_flight(&self, flight: Flight) -> io::Result<()> {
+    pub fn in_flight(&self, entry: JournalEntry) -> io::Result<()> {
         let mut inner = self.inner.lock();
-        let line = inner.line(&Line::Flight(&flight))?;
+        let line = inner.line(&JournalLine::Flight(&entry))?;
         inner.write(&line, &self.boot)?;
         let pending = Pending {
             line,
-            flight: Some(flight),
+            entry: Some(entry),
         };
-        inner.pending.insert(flight.delivery, pending);
+        inner.pending.insert(entry.delivery, pending);
         Ok(())
     }
 
     /// Notes the outcome of an attempt that is not recorded yet.
-    pub fn done(&self, attempted: &Attempted) -> io::Result<()> {
+    pub fn done(&self, attempted: &AttemptResult) -> io::Result<()> {
         let mut inner = self.inner.lock();
-        let line = inner.line(&Line::Done(attempted))?;
+        let line = inner.line(&JournalLine::Done(attempted))?;
         inner.pending.insert(
             attempted.delivery,
             Pending {
                 line: line.clone(),
-                flight: None,
+                entry: None,
             },
         );
         inner.write(&line, &self.boot)
@@ -152,7 +152,7 @@ impl Journal {
         if inner.pending.remove(&delivery).is_none() {
             return Ok(());
         }
-        let line = inner.line(&Line::Landed(delivery))?;
+        let line = inner.line(&JournalLine::Landed(delivery))?;
         inner.write(&line, &self.boot)
     }
 
@@ -165,9 +165,9 @@ impl Journal {
     }
 
     /// Letters in flight without an outcome.
-    pub fn flights(&self) -> Vec<Flight> {
+    pub fn entries(&self) -> Vec<JournalEntry> {
         let inner = self.inner.lock();
-        inner.pending.values().filter_map(|p| p.flight).collect()
+        inner.pending.values().filter_map(|p| p.entry).collect()
     }
 
     /// Removes the files once all letters are settled.
@@ -177,7 +177,7 @@ impl Journal {
 }
 
 impl Inner {
-    fn line(&mut self, line: &Line<'_>) -> io::Result<Vec<u8>> {
+    fn line(&mut self, line: &JournalLine<'_>) -> io::Result<Vec<u8>> {
         self.sequence += 1;
         // a line feed first: it terminates the remains of an overwritten line
         let mut bytes = vec![b'\n'];
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     fn write(&mut self, line: &[u8], boot: &str) -> io::Result<()> {
-        if self.position + line.len() as u64 > SIZE {
+        if self.position + line.len() as u64 > ROTATE_BYTES {
             self.turn(boot)?;
         }
         self.files[self.active].write_all_at(line, self.position)?;
@@ -197,7 +197,7 @@ impl Inner {
 
     /// Switches to the other file, after copying the pending lines into it.
     fn turn(&mut self, boot: &str) -> io::Result<()> {
-        let mut bytes = self.line(&Line::Boot(boot))?;
+        let mut bytes = self.line(&JournalLine::Boot(boot))?;
         for pending in self.pending.values() {
             bytes.extend_from_slice(&pending.line);
         }
@@ -211,21 +211,21 @@ impl Inner {
 
 /// The journal of a process that is gone.
 #[derive(Debug)]
-pub struct Orphan {
+pub struct OrphanJournal {
     /// The worker that wrote it.
     pub worker: WorkerId,
     /// No line is missing: deliveries without an entry were not tried.
     pub complete: bool,
     /// Outcomes; some may have been recorded already.
-    pub done: Vec<Attempted>,
+    pub done: Vec<AttemptResult>,
     /// Letters in flight without an outcome.
-    pub flights: Vec<Flight>,
+    pub entries: Vec<JournalEntry>,
     dir: PathBuf,
     _lock: File,
 }
 
-impl Orphan {
-    /// The journals in `dir` whose processes are gone. An `Orphan` is locked: no other process gets
+impl OrphanJournal {
+    /// The journals in `dir` whose processes are gone. An `OrphanJournal` is locked: no other process gets
     /// it.
     pub fn find(dir: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
@@ -265,19 +265,19 @@ impl Orphan {
         }
         lines.sort_by_key(|(sequence, _)| *sequence);
         let mut complete = false;
-        let mut flights = HashMap::new();
+        let mut entries = HashMap::new();
         let mut done = HashMap::new();
         for (_, line) in lines {
             match line {
                 OwnedLine::Boot(of) => complete = of == boot(),
-                OwnedLine::Flight(flight) => {
-                    flights.insert(flight.delivery, flight);
+                OwnedLine::Flight(entry) => {
+                    entries.insert(entry.delivery, entry);
                 }
                 OwnedLine::Landed(delivery) => {
-                    flights.remove(&delivery);
+                    entries.remove(&delivery);
                 }
                 OwnedLine::Done(attempted) => {
-                    flights.remove(&attempted.delivery);
+                    entries.remove(&attempted.delivery);
                     // an earlier attempt of this delivery is recorded, or there would be no later
                     // one
                     done.insert(attempted.delivery, *attempted);
@@ -288,7 +288,7 @@ impl Orphan {
             worker,
             complete,
             done: done.into_values().collect(),
-            flights: flights.into_values().collect(),
+            entries: entries.into_values().collect(),
             dir: dir.to_owned(),
             _lock: lock,
         })
@@ -329,18 +329,18 @@ fn boot() -> String {
 
 #[cfg(test)]
 mod tests {
-    use skychimp_core::platform::time::Moment;
+    use skychimp_core::platform::time::Timestamp;
     use skychimp_core::sending::attempt::AttemptOutcome;
-    use skychimp_core::sending::delivery::Next;
+    use skychimp_core::sending::delivery::DeliveryNext;
 
     use super::*;
 
-    fn now() -> Moment {
-        Moment::from_millis(1_800_000_000_000)
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000)
     }
 
-    fn flight(delivery: i64) -> Flight {
-        Flight {
+    fn entry(delivery: i64) -> JournalEntry {
+        JournalEntry {
             owner: UserId(uuid::Uuid::nil()),
             run: RunId(uuid::Uuid::nil()),
             delivery: DeliveryId(delivery),
@@ -348,8 +348,8 @@ mod tests {
         }
     }
 
-    fn sent(delivery: i64) -> Attempted {
-        Attempted {
+    fn sent(delivery: i64) -> AttemptResult {
+        AttemptResult {
             owner: UserId(uuid::Uuid::nil()),
             run: RunId(uuid::Uuid::nil()),
             delivery: DeliveryId(delivery),
@@ -363,12 +363,12 @@ mod tests {
             reply: "250 2.0.0 Ok: queued\n as \"X\"".into(),
             server: "127.0.0.1:25".into(),
             duration_ms: 1,
-            next: Next::Again(now()),
+            next: DeliveryNext::Again(now()),
         }
     }
 
-    fn only(dir: &Path) -> Orphan {
-        let mut found = Orphan::find(dir).unwrap();
+    fn only(dir: &Path) -> OrphanJournal {
+        let mut found = OrphanJournal::find(dir).unwrap();
         assert_eq!(found.len(), 1);
         found.remove(0)
     }
@@ -380,22 +380,22 @@ mod tests {
         let worker = WorkerId::new(now());
         let journal = Journal::create(dir.path(), worker).unwrap();
         for delivery in 1..=4 {
-            journal.in_flight(flight(delivery)).unwrap();
+            journal.in_flight(entry(delivery)).unwrap();
         }
         journal.done(&sent(1)).unwrap();
         journal.landed(DeliveryId(2)).unwrap();
         journal.landed(DeliveryId(9)).unwrap();
-        assert!(Orphan::find(dir.path()).unwrap().is_empty());
-        assert_eq!(journal.flights().len(), 2);
+        assert!(OrphanJournal::find(dir.path()).unwrap().is_empty());
+        assert_eq!(journal.entries().len(), 2);
         drop(journal);
         let orphan = only(dir.path());
-        assert!(Orphan::find(dir.path()).unwrap().is_empty());
+        assert!(OrphanJournal::find(dir.path()).unwrap().is_empty());
         assert_eq!(orphan.worker, worker);
         assert!(orphan.complete);
         assert_eq!(orphan.done, [sent(1)]);
-        let mut flights: Vec<_> = orphan.flights.iter().map(|f| f.delivery.0).collect();
-        flights.sort_unstable();
-        assert_eq!(flights, [3, 4]);
+        let mut entries: Vec<_> = orphan.entries.iter().map(|f| f.delivery.0).collect();
+        entries.sort_unstable();
+        assert_eq!(entries, [3, 4]);
         orphan.remove().unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
@@ -406,25 +406,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let worker = WorkerId::new(now());
         let journal = Journal::create(dir.path(), worker).unwrap();
-        journal.in_flight(flight(-1)).unwrap();
-        journal.in_flight(flight(-2)).unwrap();
+        journal.in_flight(entry(-1)).unwrap();
+        journal.in_flight(entry(-2)).unwrap();
         journal.done(&sent(-2)).unwrap();
         for delivery in 0..20_000 {
-            journal.in_flight(flight(delivery)).unwrap();
+            journal.in_flight(entry(delivery)).unwrap();
             journal.done(&sent(delivery)).unwrap();
             journal.forget([DeliveryId(delivery)].into_iter());
         }
         for number in ["0", "1"] {
             assert_eq!(
                 path(dir.path(), worker, number).metadata().unwrap().len(),
-                SIZE
+                ROTATE_BYTES
             );
         }
         drop(journal);
         let orphan = only(dir.path());
         assert!(orphan.done.contains(&sent(-2)));
         assert!(orphan.done.contains(&sent(19_999)));
-        assert_eq!(orphan.flights, [flight(-1)]);
+        assert_eq!(orphan.entries, [entry(-1)]);
     }
 
     /// R16: after a reboot the journal does not count as complete.

@@ -1,4 +1,4 @@
-//! Keeps a worker in order while it sends: its lease, its gate, and what dead workers left behind.
+//! Keeps a worker in order while it sends: its lease, its guard, and what dead workers left behind.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use std::time::Duration;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::WorkerId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::delivery::{Attempted, Delivery};
+use skychimp_core::sending::delivery::{AttemptResult, Delivery};
 use skychimp_core::sending::worker::{EngineHealth, Worker};
 
-use crate::fleet::Capacity;
-use crate::gate::{Answer, RENEW};
-use crate::journal::{Flight, Orphan};
-use crate::queue::{Job, LONGEST_IN_HAND};
-use crate::retry::Retry;
+use crate::journal::{JournalEntry, OrphanJournal};
+use crate::queue::{EmailJob, IN_FLIGHT_MAX};
+use crate::retry::RetryPolicy;
+use crate::send_guard::{GuardAnswer, RENEW_INTERVAL};
 use crate::shared::Shared;
+use crate::upstream_pool::Capacity;
 
 /// How often to look for dead workers.
-const LOOK: Duration = Duration::from_secs(5);
+const ORPHAN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often to look for tables that have grown.
-const STATISTICS: Duration = Duration::from_secs(1);
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
-const KILLED: &str = "the sending process was killed before the server's reply was read";
-const SILENT: &str = "the sending process was not heard of any more";
+const REASON_KILLED: &str = "the sending process was killed before the server's reply was read";
+const REASON_SILENT: &str = "the sending process was not heard of any more";
 
-/// Reason for doubt after a database failure, see [`keep_gate`].
-pub const FORGOTTEN: &str = "the database lost what became of this letter";
+/// Reason for doubt after a database failure, see [`keep_guard`].
+pub const REASON_FORGOTTEN: &str = "the database lost what became of this letter";
 
 /// The lease was lost: another worker declared this one dead.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ pub struct LeaseLost;
 pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHealth) -> LeaseLost {
     loop {
         let until = shared.clock.now() + lease;
-        match prolong(&shared.db, shared.worker, until).await {
+        match renew(&shared.db, shared.worker, until).await {
             Ok(true) => {
-                shared.gate.lease(until);
+                shared.guard.lease(until);
                 health.renewed(until);
             }
             Ok(false) => return LeaseLost,
@@ -56,13 +56,13 @@ pub async fn keep_lease(shared: Arc<Shared>, lease: Duration, health: EngineHeal
     }
 }
 
-/// Returns parked letters to the queue when their domain has room again.
-pub async fn unpark(shared: Arc<Shared>) {
+/// Returns delayed letters to the queue when their domain has room again.
+pub async fn release_delayed(shared: Arc<Shared>) {
     loop {
-        let next = shared.parking.next();
+        let next = shared.delayed.next();
         tokio::select! {
-            () = shared.fleet.domain_freed() => {}
-            () = shared.parking.filled() => {}
+            () = shared.upstreams.domain_freed() => {}
+            () = shared.delayed.filled() => {}
             () = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -70,7 +70,7 @@ pub async fn unpark(shared: Arc<Shared>) {
                 }
             } => {}
         }
-        for job in shared.parking.due(|domain| shared.fleet.domain(domain)) {
+        for job in shared.delayed.due(|domain| shared.upstreams.domain(domain)) {
             shared.queue.put_back(job);
         }
     }
@@ -89,49 +89,49 @@ pub async fn keep_statistics(db: Db) {
                 "the statistics of the database were not refreshed"
             );
         }
-        tokio::time::sleep(STATISTICS).await;
+        tokio::time::sleep(STATISTICS_INTERVAL).await;
     }
 }
 
-async fn prolong(db: &Db, worker: WorkerId, until: Moment) -> Result<bool, Error> {
+async fn renew(db: &Db, worker: WorkerId, until: Timestamp) -> Result<bool, Error> {
     let mut tx = db.write().await?;
-    let alive = Worker::prolong(&mut tx, worker, until).await?;
+    let alive = Worker::renew(&mut tx, worker, until).await?;
     tx.commit().await?;
     Ok(alive)
 }
 
-/// Refreshes the gate while letters are in hand, and weeds the queue.
+/// Refreshes the guard while letters are in hand, and weeds the queue.
 ///
 /// When PostgreSQL answers again after a failure, the worker cannot know what it holds: a claim may
 /// have been committed although its answer was lost, and a failover may have lost the last commits.
 /// So the worker restarts; deliveries it holds without knowing of them are then in doubt.
-pub async fn keep_gate(shared: Arc<Shared>) {
+pub async fn keep_guard(shared: Arc<Shared>) {
     let mut wake = shared.wake.subscribe();
     let network = matches!(shared.db, Db::Postgres(_));
     loop {
-        let trouble = network && shared.gate.had_trouble();
-        if trouble || !shared.hand.is_empty() {
-            let answered = shared.renew_gate().await;
-            if trouble && answered {
+        let record_failure = network && shared.guard.failed_before();
+        if record_failure || !shared.in_flight.is_empty() {
+            let answered = shared.renew_guard().await;
+            if record_failure && answered {
                 shared.unsure.cancel();
             }
-            shared.weed();
+            shared.evict();
         }
         tokio::select! {
-            () = tokio::time::sleep(RENEW) => {}
+            () = tokio::time::sleep(RENEW_INTERVAL) => {}
             _ = wake.changed() => {}
         }
     }
 }
 
 impl Shared {
-    /// Reads the data behind the gate's answers; on failure the gate closes. Returns whether the
+    /// Reads the data behind the guard's answers; on failure the guard closes. Returns whether the
     /// database answered.
-    pub async fn renew_gate(&self) -> bool {
-        let (owners, since) = self.hand.held(self.clock.now());
-        let renewed = self.gate.renew(&self.db, self.scope, &owners, since).await;
+    pub async fn renew_guard(&self) -> bool {
+        let (owners, since) = self.in_flight.held(self.clock.now());
+        let renewed = self.guard.renew(&self.db, self.scope, &owners, since).await;
         if let Err(error) = &renewed {
-            self.gate.trouble();
+            self.guard.record_failure();
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "the database does not answer, sending waits"
@@ -142,27 +142,27 @@ impl Shared {
 
     /// Removes from the queue what may no longer be sent, everything while no mail server accepts
     /// letters, and what has waited too long.
-    pub fn weed(&self) {
-        let down = self.fleet.capacity(1) == Capacity::None;
-        let oldest = self.clock.now() - LONGEST_IN_HAND / 2;
-        let mut pick = |job: &Job| match job {
-            Job::Letter {
+    pub fn evict(&self) {
+        let down = self.upstreams.capacity(1) == Capacity::None;
+        let oldest = self.clock.now() - IN_FLIGHT_MAX / 2;
+        let mut pick = |job: &EmailJob| match job {
+            EmailJob::Letter {
                 claim, claimed_at, ..
             } => {
                 down || *claimed_at < oldest
-                    || !matches!(self.gate.ask(claim), Answer::Go | Answer::Wait)
+                    || !matches!(self.guard.ask(claim), GuardAnswer::Go | GuardAnswer::Wait)
             }
-            Job::Outbox(_) => down,
+            EmailJob::Outbox(_) => down,
         };
-        let mut out = self.queue.weed(&mut pick);
-        out.extend(self.parking.weed(&mut pick));
+        let mut out = self.queue.evict(&mut pick);
+        out.extend(self.delayed.evict(&mut pick));
         for job in out {
             match &job {
-                Job::Letter { claim, .. } => match self.gate.ask(claim) {
-                    Answer::Skip(why) => self.skip(job, why),
+                EmailJob::Letter { claim, .. } => match self.guard.ask(claim) {
+                    GuardAnswer::Skip(why) => self.skip(job, why),
                     _ => self.back(job),
                 },
-                Job::Outbox(_) => self.back(job),
+                EmailJob::Outbox(_) => self.back(job),
             }
         }
     }
@@ -180,7 +180,7 @@ impl Shared {
 
 /// Settles what dead workers left behind.
 #[derive(Debug, Clone)]
-pub struct Remains {
+pub struct OrphanRecovery {
     /// Where the deliveries are settled.
     pub db: Db,
     /// Source of the current time.
@@ -190,11 +190,11 @@ pub struct Remains {
     /// Directory of the journals.
     pub journals: PathBuf,
     /// Decides when letters in doubt are tried again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
 }
 
-impl Remains {
-    /// Calls [`Remains::look`] every few seconds.
+impl OrphanRecovery {
+    /// Calls [`OrphanRecovery::look`] every few seconds.
     pub async fn keep(self, own: WorkerId) {
         loop {
             if let Err(error) = self.look(Some(own)).await {
@@ -203,7 +203,7 @@ impl Remains {
                     "what other workers left could not be settled"
                 );
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(ORPHAN_INTERVAL).await;
         }
     }
 
@@ -211,7 +211,7 @@ impl Remains {
     /// expired except `own`.
     pub async fn look(&self, own: Option<WorkerId>) -> anyhow::Result<()> {
         let mut settled = false;
-        for orphan in Orphan::find(&self.journals)? {
+        for orphan in OrphanJournal::find(&self.journals)? {
             self.settle(orphan).await?;
             settled = true;
         }
@@ -225,7 +225,7 @@ impl Remains {
             }
             let due_at = now + self.retry.delay(1, rand::random());
             let mut tx = self.db.write().await?;
-            let doubted = Worker::bury(&mut tx, worker.id, SILENT, due_at, now).await?;
+            let doubted = Worker::expire(&mut tx, worker.id, REASON_SILENT, due_at, now).await?;
             tx.commit().await?;
             if let Some(deliveries) = doubted {
                 tracing::warn!(worker.id = %worker.id, worker.host, deliveries, "a worker was not heard of any more");
@@ -238,18 +238,18 @@ impl Remains {
         Ok(())
     }
 
-    async fn settle(&self, orphan: Orphan) -> anyhow::Result<()> {
+    async fn settle(&self, orphan: OrphanJournal) -> anyhow::Result<()> {
         let now = self.clock.now();
         let in_doubt: Vec<_> = orphan
-            .flights
+            .entries
             .iter()
-            .map(|flight| self.doubt(flight, now))
+            .map(|entry| self.doubt(entry, now))
             .collect();
         let (recorded, returned) = end(
             &self.db,
             orphan.worker,
             orphan.done.iter().chain(&in_doubt),
-            (!orphan.complete).then_some(SILENT),
+            (!orphan.complete).then_some(REASON_SILENT),
             self.due(now),
             now,
         )
@@ -266,27 +266,27 @@ impl Remains {
     }
 
     /// When letters in doubt are tried again.
-    pub fn due(&self, now: Moment) -> Moment {
+    pub fn due(&self, now: Timestamp) -> Timestamp {
         now + self.retry.delay(1, rand::random())
     }
 
     /// The attempt of a letter that may or may not have been sent.
-    pub fn doubt(&self, flight: &Flight, now: Moment) -> Attempted {
-        Attempted {
-            owner: flight.owner,
-            run: flight.run,
-            delivery: flight.delivery,
-            number: flight.number,
+    pub fn doubt(&self, entry: &JournalEntry, now: Timestamp) -> AttemptResult {
+        AttemptResult {
+            owner: entry.owner,
+            run: entry.run,
+            delivery: entry.delivery,
+            number: entry.number,
             at: now,
             outcome: AttemptOutcome::InDoubt,
             class: "interrupted".into(),
             phase: "dot".into(),
             code: None,
             enhanced_code: None,
-            reply: KILLED.to_owned(),
+            reply: REASON_KILLED.to_owned(),
             server: String::new(),
             duration_ms: 0,
-            next: self.retry.next(flight.number, now, None, rand::random()),
+            next: self.retry.next(entry.number, now, None, rand::random()),
         }
     }
 }
@@ -296,10 +296,10 @@ impl Remains {
 pub async fn end(
     db: &Db,
     worker: WorkerId,
-    attempted: impl Iterator<Item = &Attempted>,
+    attempted: impl Iterator<Item = &AttemptResult>,
     doubt: Option<&str>,
-    due_at: Moment,
-    now: Moment,
+    due_at: Timestamp,
+    now: Timestamp,
 ) -> Result<(usize, u64), Error> {
     let mut tx = db.write().await?;
     let attempted: Vec<_> = attempted.collect();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use skychimp_core::messages::letter::{
-    Frozen, Headers, LetterTemplate, ListHeaders, Mailbox, Person, Rendered, compose, feedback_id,
-    list_id, message_id,
+    FrozenMessage, LetterHeaders, LetterTemplate, ListHeaders, Mailbox, RenderedMessage,
+    TemplateRecipient, compose, feedback_id, list_id, message_id,
 };
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::secret::SecretKey;
@@ -19,14 +19,14 @@ use skychimp_smtp::Letter;
 /// A letter that cannot be rendered; retrying does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Unwritable {
+pub struct LetterError {
     /// `local_address` or `local_template`.
     pub class: &'static str,
     /// A sentence for the log of attempts.
     pub reason: String,
 }
 
-impl Unwritable {
+impl LetterError {
     fn address(address: &str) -> Self {
         Self {
             class: "local_address",
@@ -44,7 +44,7 @@ impl Unwritable {
 
 /// Renders letters, with what all letters of this service have in common.
 #[derive(Debug)]
-pub struct Writer {
+pub struct LetterWriter {
     unsubscribe: UnsubscribeKey,
     base_url: String,
     /// Domain of Message-ID and List-Id.
@@ -77,7 +77,7 @@ impl RunTemplate {
     }
 }
 
-impl Writer {
+impl LetterWriter {
     /// `from`: name and address for letters that name no other sender.
     pub fn new(secret: &SecretKey, base_url: &str, from: (String, EmailAddress)) -> Self {
         let domain = from
@@ -106,14 +106,14 @@ impl Writer {
         &self,
         run: OpenRun,
         letter: RunLetter,
-    ) -> Result<Arc<RunTemplate>, Unwritable> {
-        let frozen = Frozen {
+    ) -> Result<Arc<RunTemplate>, LetterError> {
+        let frozen = FrozenMessage {
             subject: letter.subject,
             html: letter.html,
             text: letter.text,
         };
         let template =
-            LetterTemplate::compile(&frozen).map_err(|error| Unwritable::template(&error))?;
+            LetterTemplate::compile(&frozen).map_err(|error| LetterError::template(&error))?;
         let (from_name, from) = self.sender(letter.from_name, &letter.from_email)?;
         Ok(Arc::new(RunTemplate {
             list_id: list_id(run.mailing_id, &self.domain),
@@ -128,19 +128,19 @@ impl Writer {
 
     /// Renders one recipient's letter. Every attempt gets the same bytes unless the recipient is
     /// edited.
-    pub fn letter(&self, run: &RunTemplate, claim: &Claim) -> Result<Letter, Unwritable> {
+    pub fn letter(&self, run: &RunTemplate, claim: &Claim) -> Result<Letter, LetterError> {
         let to =
-            EmailAddress::parse(&claim.email).map_err(|_| Unwritable::address(&claim.email))?;
+            EmailAddress::parse(&claim.email).map_err(|_| LetterError::address(&claim.email))?;
         let url = self
             .unsubscribe
             .url(&self.base_url, claim.owner, run.run.mailing_id, &to);
-        let person = Person {
+        let person = TemplateRecipient {
             email: &claim.email,
             name: &claim.name,
             attributes: &claim.attributes,
         };
         let message_id = message_id(claim.run, claim.id.0, &self.domain);
-        let headers = Headers {
+        let headers = LetterHeaders {
             from: Mailbox {
                 name: &run.from_name,
                 address: &run.from,
@@ -164,7 +164,7 @@ impl Writer {
         let data = run
             .template
             .write(&person, &headers)
-            .map_err(|error| Unwritable::template(&error))?;
+            .map_err(|error| LetterError::template(&error))?;
         Ok(Letter {
             id: u64::try_from(claim.id.0).unwrap_or_default(),
             from: run.from.as_str().to_owned(),
@@ -174,23 +174,23 @@ impl Writer {
     }
 
     /// Renders a letter from the outbox.
-    pub fn outbox(&self, letter: &OutboxLetter) -> Result<Letter, Unwritable> {
+    pub fn outbox(&self, letter: &OutboxLetter) -> Result<Letter, LetterError> {
         let moved = self
             .site
             .as_deref()
             .map(|site| letter.clone().moved_to(site));
         let letter = moved.as_ref().unwrap_or(letter);
         let to =
-            EmailAddress::parse(&letter.email).map_err(|_| Unwritable::address(&letter.email))?;
+            EmailAddress::parse(&letter.email).map_err(|_| LetterError::address(&letter.email))?;
         let (from_name, from) = self.sender(letter.from_name.clone(), &letter.from_email)?;
         let reply_to = address_or_none(&letter.reply_to)?;
-        let rendered = Rendered {
+        let rendered = RenderedMessage {
             subject: letter.subject.clone(),
             html: (!letter.html.is_empty()).then(|| letter.html.clone()),
             text: letter.text.clone(),
         };
         let message_id = format!("{}@{}", letter.id, self.domain);
-        let headers = Headers {
+        let headers = LetterHeaders {
             from: Mailbox {
                 name: &from_name,
                 address: &from,
@@ -206,7 +206,7 @@ impl Writer {
             message_id: &message_id,
             list: None,
         };
-        let data = compose(&rendered, &headers).map_err(|error| Unwritable::template(&error))?;
+        let data = compose(&rendered, &headers).map_err(|error| LetterError::template(&error))?;
         // ids of deliveries are positive i64, so they cannot collide with these
         let number = self.outbox_letters.fetch_add(1, Ordering::Relaxed);
         Ok(Letter {
@@ -217,7 +217,7 @@ impl Writer {
         })
     }
 
-    fn sender(&self, name: String, email: &str) -> Result<(String, EmailAddress), Unwritable> {
+    fn sender(&self, name: String, email: &str) -> Result<(String, EmailAddress), LetterError> {
         if email.is_empty() {
             let name = if name.is_empty() {
                 self.from.0.clone()
@@ -226,18 +226,18 @@ impl Writer {
             };
             return Ok((name, self.from.1.clone()));
         }
-        let address = EmailAddress::parse(email).map_err(|_| Unwritable::address(email))?;
+        let address = EmailAddress::parse(email).map_err(|_| LetterError::address(email))?;
         Ok((name, address))
     }
 }
 
-fn address_or_none(email: &str) -> Result<Option<EmailAddress>, Unwritable> {
+fn address_or_none(email: &str) -> Result<Option<EmailAddress>, LetterError> {
     if email.is_empty() {
         return Ok(None);
     }
     EmailAddress::parse(email)
         .map(Some)
-        .map_err(|_| Unwritable::address(email))
+        .map_err(|_| LetterError::address(email))
 }
 
 /// Message-ID and List-Id must be ASCII; a configured sender's domain is known to have such a form.

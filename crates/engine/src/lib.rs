@@ -22,29 +22,29 @@
 
 mod claimer;
 mod cleanup;
+mod delayed_queue;
+mod delivery_worker;
 pub mod expander;
-mod fleet;
-mod gate;
 mod health;
-mod held;
+mod held_mailings;
 mod jobs;
 mod journal;
 mod keeper;
 mod letters;
-mod meter;
-mod parking;
 mod queue;
+mod rate_limiter;
+mod reconciler;
 mod recorder;
-pub mod relay;
 mod retry;
 pub mod scheduler;
-mod sender;
+mod send_guard;
+pub mod server_test;
 mod shared;
 pub mod summarizer;
 pub mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod upkeep;
+mod upstream_pool;
 mod worker;
 
 use std::path::PathBuf;
@@ -58,22 +58,22 @@ use skychimp_core::platform::ids::MailingId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::delivery::Scope;
-use skychimp_core::sending::report::Wording;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::delivery::ClaimScope;
+use skychimp_core::sending::report::SummaryWriter;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::EngineHealth;
-use skychimp_smtp::{Roots, Server};
+use skychimp_smtp::{Server, TrustAnchors};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use retry::Retry;
+pub use retry::RetryPolicy;
 
-use crate::supervisor::{Pauses, keep};
+use crate::supervisor::{Backoff, keep};
 
 /// Time for shutdown work after the letters in flight have had theirs.
-const SETTLE: Duration = Duration::from_secs(15);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Name of the worker in [`EngineHealth`].
-const WORKER: &str = "the worker";
+const WORKER_TASK: &str = "the worker";
 
 /// Everything an engine needs to run.
 #[derive(Debug, Clone)]
@@ -89,9 +89,9 @@ pub struct EngineConfig {
     /// Receives the letters while neither the configuration nor the database has a server.
     pub sandbox: Option<Server>,
     /// Root certificates for servers in the database.
-    pub roots: Roots,
+    pub roots: TrustAnchors,
     /// The cache shared by all nodes; may be absent.
-    pub shared: skychimp_core::platform::shared::Shared,
+    pub shared: skychimp_core::platform::cache::CacheClient,
     /// Signs the unsubscribe links.
     pub secret: SecretKey,
     /// Public URL of the service.
@@ -105,24 +105,24 @@ pub struct EngineConfig {
     /// Storage of the blog's images.
     pub gallery: Gallery,
     /// How retries are spread over time.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// How long the recipients of a finished run are kept; `None`: forever.
     pub keep: Option<Duration>,
     /// Writes the summary letter to the owner of a finished run; `None`: none is sent.
-    pub summary: Option<Wording>,
+    pub summary: Option<SummaryWriter>,
     /// How often the engine looks for work without being woken.
     pub tick: Duration,
     /// How long a worker may go without renewing its lease before it counts as dead.
     pub lease: Duration,
     /// How long to wait for letters in flight when the engine stops.
     pub stop_timeout: Duration,
-    /// What it works on. Only [`Scope::All`] also sends the outbox and cleans up.
-    pub scope: Scope,
+    /// What it works on. Only [`ClaimScope::All`] also sends the outbox and cleans up.
+    pub scope: ClaimScope,
     /// Receives the engine's health.
     pub health: EngineHealth,
     /// Decides whether letters may go to external recipients. [`Engine::start`] sets its mail
     /// server from [`EngineConfig::server`].
-    pub service: Service,
+    pub service: ServiceIdentity,
 }
 
 /// A running engine. Dropping it without [`Engine::stop`] is like killing the process.
@@ -140,7 +140,7 @@ impl Engine {
     pub fn start(mut config: EngineConfig) -> Self {
         config.service.mail_server = config.server.as_ref().map(|server| server.host.clone());
         let stop = CancellationToken::new();
-        let patience = config.stop_timeout + SETTLE;
+        let patience = config.stop_timeout + SETTLE_TIMEOUT;
         let task = tokio::spawn(run(config, stop.clone()));
         Self {
             stop,
@@ -193,20 +193,20 @@ impl Drop for Engine {
 }
 
 /// Marks the engine as ended in its health when dropped.
-struct Ended(EngineHealth);
+struct EndGuard(EngineHealth);
 
-impl Drop for Ended {
+impl Drop for EndGuard {
     fn drop(&mut self) {
         self.0.ended();
     }
 }
 
 async fn run(config: EngineConfig, stop: CancellationToken) {
-    let _ended = Ended(config.health.clone());
+    let _ended = EndGuard(config.health.clone());
     let steps = async {
         match config.scope {
-            Scope::All => steps(&config, &stop).await,
-            Scope::Mailing(mailing) => {
+            ClaimScope::All => steps(&config, &stop).await,
+            ClaimScope::Mailing(mailing) => {
                 let only = || run_only(config.clone(), mailing, stop.clone());
                 keep("preparing the mailing", &config.health, &stop, only).await;
             }
@@ -218,7 +218,7 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
 /// Runs one worker after another until the engine stops.
 async fn workers(config: &EngineConfig, stop: &CancellationToken) {
     let health = &config.health;
-    let mut pauses = Pauses::default();
+    let mut pauses = Backoff::default();
     while !stop.is_cancelled() {
         // a separate task: its panic does not end the engine, and dropping the engine ends it
         let mut life = JoinSet::new();
@@ -229,26 +229,26 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
                 ended = life.join_next() => break ended,
                 () = pauses.calm() => {
                     pauses.over();
-                    health.recovered(WORKER);
+                    health.recovered(WORKER_TASK);
                 }
             }
         };
         let failed = match ended {
-            Some(Ok(Ok(worker::End::Stopped))) | None => continue,
-            Some(Ok(Ok(worker::End::LeaseLost))) => {
+            Some(Ok(Ok(worker::WorkerEnd::Stopped))) | None => continue,
+            Some(Ok(Ok(worker::WorkerEnd::LeaseLost))) => {
                 tracing::error!("another worker took this one for dead; beginning again");
                 continue;
             }
-            Some(Ok(Ok(worker::End::Unsure))) => {
+            Some(Ok(Ok(worker::WorkerEnd::Unsure))) => {
                 tracing::warn!("the database was away; beginning again");
                 continue;
             }
-            Some(Ok(Ok(worker::End::Broken))) => "one of its tasks panicked".to_owned(),
+            Some(Ok(Ok(worker::WorkerEnd::Broken))) => "one of its tasks panicked".to_owned(),
             Some(Ok(Err(error))) => format!("{error:#}"),
             Some(Err(error)) => error.to_string(),
         };
         tracing::error!(error = failed, "the worker ended early; beginning again");
-        health.failing(WORKER, failed);
+        health.failing(WORKER_TASK, failed);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pauses.another()) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use skychimp_core::platform::ids::UserId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::Claim;
 use skychimp_core::sending::outbox::OutboxLetter;
 use tokio::sync::Notify;
@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::letters::RunTemplate;
 
-/// Oldest age that [`Hand::held`] reports for a claim.
-pub const LONGEST_IN_HAND: Duration = Duration::from_mins(15);
+/// Oldest age that [`InFlight::held`] reports for a claim.
+pub const IN_FLIGHT_MAX: Duration = Duration::from_mins(15);
 
 /// One letter to send.
 #[derive(Debug)]
-pub enum Job {
+pub enum EmailJob {
     /// A letter of a mailing.
     Letter {
         /// The claimed delivery.
@@ -27,13 +27,13 @@ pub enum Job {
         /// The compiled letter of its run.
         template: Arc<RunTemplate>,
         /// Time of the claim.
-        claimed_at: Moment,
+        claimed_at: Timestamp,
     },
     /// A letter from the outbox.
     Outbox(Box<OutboxLetter>),
 }
 
-impl Job {
+impl EmailJob {
     /// The domain of the recipient's address, as A-labels.
     pub fn domain(&self) -> &str {
         let address = match self {
@@ -47,7 +47,7 @@ impl Job {
 /// Jobs in order; outbox letters come first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    jobs: Mutex<VecDeque<Job>>,
+    jobs: Mutex<VecDeque<EmailJob>>,
     /// Notified when a job is added.
     filled: Notify,
     /// Notified when a job is taken.
@@ -56,13 +56,13 @@ pub struct Queue {
 
 impl Queue {
     /// Adds mailing letters at the end and outbox letters at the front.
-    pub fn add(&self, jobs: Vec<Job>) {
+    pub fn add(&self, jobs: Vec<EmailJob>) {
         let mut queue = self.jobs.lock();
         let added = jobs.len();
         for job in jobs {
             match job {
-                Job::Letter { .. } => queue.push_back(job),
-                Job::Outbox(_) => queue.push_front(job),
+                EmailJob::Letter { .. } => queue.push_back(job),
+                EmailJob::Outbox(_) => queue.push_front(job),
             }
         }
         drop(queue);
@@ -72,13 +72,13 @@ impl Queue {
     }
 
     /// Puts a job back at the front.
-    pub fn put_back(&self, job: Job) {
+    pub fn put_back(&self, job: EmailJob) {
         self.jobs.lock().push_front(job);
         self.filled.notify_one();
     }
 
     /// Waits for the next job; `None` after `stop`.
-    pub async fn take(&self, stop: &CancellationToken) -> Option<Job> {
+    pub async fn take(&self, stop: &CancellationToken) -> Option<EmailJob> {
         loop {
             let filled = self.filled.notified();
             if stop.is_cancelled() {
@@ -95,7 +95,7 @@ impl Queue {
     }
 
     /// The next job, if at least `left` others would remain.
-    pub fn try_take(&self, left: usize) -> Option<Job> {
+    pub fn try_take(&self, left: usize) -> Option<EmailJob> {
         let mut jobs = self.jobs.lock();
         if jobs.len() <= left {
             return None;
@@ -107,7 +107,7 @@ impl Queue {
     }
 
     /// Removes and returns the jobs for which `pick` is true.
-    pub fn weed(&self, mut pick: impl FnMut(&Job) -> bool) -> Vec<Job> {
+    pub fn evict(&self, mut pick: impl FnMut(&EmailJob) -> bool) -> Vec<EmailJob> {
         let mut jobs = self.jobs.lock();
         let (out, keep) = std::mem::take(&mut *jobs)
             .into_iter()
@@ -132,23 +132,24 @@ impl Queue {
 /// Counts the letters this worker holds, by owner, from the claim to the outcome. Outbox letters
 /// have no owner.
 #[derive(Debug, Default)]
-pub struct Hand(Mutex<HashMap<Option<UserId>, Held>>);
+pub struct InFlight(Mutex<HashMap<Option<UserId>, InFlightEntry>>);
 
 #[derive(Debug)]
-struct Held {
+struct InFlightEntry {
     count: usize,
-    since: Moment,
+    since: Timestamp,
 }
 
-impl Hand {
+impl InFlight {
     /// Counts claimed letters.
-    pub fn claimed(&self, owner: Option<UserId>, count: usize, now: Moment) {
+    pub fn claimed(&self, owner: Option<UserId>, count: usize, now: Timestamp) {
         if count == 0 {
             return;
         }
-        let mut hand = self.0.lock();
-        hand.entry(owner)
-            .or_insert(Held {
+        let mut in_flight = self.0.lock();
+        in_flight
+            .entry(owner)
+            .or_insert(InFlightEntry {
                 count: 0,
                 since: now,
             })
@@ -157,22 +158,26 @@ impl Hand {
 
     /// Counts a letter that was settled, handed back or skipped.
     pub fn gone(&self, owner: Option<UserId>) {
-        let mut hand = self.0.lock();
-        if let Some(held) = hand.get_mut(&owner) {
+        let mut in_flight = self.0.lock();
+        if let Some(held) = in_flight.get_mut(&owner) {
             held.count = held.count.saturating_sub(1);
             if held.count == 0 {
-                hand.remove(&owner);
+                in_flight.remove(&owner);
             }
         }
     }
 
     /// The owners, and a lower bound for the time of the oldest claim.
-    pub fn held(&self, now: Moment) -> (HashSet<UserId>, Moment) {
-        let hand = self.0.lock();
-        let since = hand.values().map(|held| held.since).min().unwrap_or(now);
+    pub fn held(&self, now: Timestamp) -> (HashSet<UserId>, Timestamp) {
+        let in_flight = self.0.lock();
+        let since = in_flight
+            .values()
+            .map(|held| held.since)
+            .min()
+            .unwrap_or(now);
         (
-            hand.keys().copied().flatten().collect(),
-            since.max(now - LONGEST_IN_HAND),
+            in_flight.keys().copied().flatten().collect(),
+            since.max(now - IN_FLIGHT_MAX),
         )
     }
 

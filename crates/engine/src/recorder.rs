@@ -2,7 +2,7 @@
 //! known.
 //!
 //! *Invariants*: an outcome is kept, in memory and in the journal, until it is committed. While the
-//! database rejects outcomes no further letter is sent ([`crate::gate::Gate::stuck`]).
+//! database rejects outcomes no further letter is sent ([`crate::send_guard::SendGuard::stuck`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use std::time::Duration;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{OutboxId, WorkerId};
-use skychimp_core::platform::time::{Clock, Moment};
-use skychimp_core::sending::delivery::{Attempted, Claim, Delivery, Untried};
+use skychimp_core::platform::time::{Clock, Timestamp};
+use skychimp_core::sending::delivery::{AttemptResult, Claim, Delivery, ReturnedClaim};
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::Gate;
 use crate::journal::Journal;
+use crate::send_guard::SendGuard;
 
 /// How long outcomes are collected: several hundred at full speed, so that the cost of a
 /// transaction per outcome is negligible. They are in the journal already.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER_INTERVAL: Duration = Duration::from_millis(100);
 /// Largest batch per transaction.
-const MOST: usize = 1_000;
+const RECORD_BATCH: usize = 1_000;
 /// Pauses after consecutive failures; the last one repeats.
-const PAUSES: [Duration; 4] = [
+const RETRY_PAUSES: [Duration; 4] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
     Duration::from_millis(500),
@@ -37,17 +37,17 @@ const TRIES_AT_STOP: usize = 10;
 
 /// Something to record.
 #[derive(Debug)]
-pub enum Event {
+pub enum RecordEvent {
     /// A delivery was tried.
     Attempted {
         /// The attempt with its outcome.
-        attempted: Box<Attempted>,
+        attempted: Box<AttemptResult>,
         /// Its slot among the unrecorded outcomes.
         #[expect(dead_code, reason = "held until the outcome is recorded")]
         slot: Option<OwnedSemaphorePermit>,
     },
     /// A delivery goes back to the queue untried.
-    Back(Untried),
+    Back(ReturnedClaim),
     /// A delivery is skipped, for this reason.
     Skip(Box<Claim>, &'static str),
     /// A letter from the outbox was tried.
@@ -62,10 +62,10 @@ pub enum Event {
         reply: String,
     },
     /// A letter from the outbox goes back untried, due at this time.
-    OutboxBack(OutboxId, Moment),
+    OutboxBack(OutboxId, Timestamp),
 }
 
-impl Event {
+impl RecordEvent {
     /// The delivery that was tried, for log lines, which never contain addresses.
     fn delivery(&self) -> Option<i64> {
         match self {
@@ -85,7 +85,7 @@ pub struct Recorder {
     /// The worker that holds the deliveries.
     pub worker: WorkerId,
     /// Closed while outcomes cannot be recorded.
-    pub gate: Arc<Gate>,
+    pub guard: Arc<SendGuard>,
     /// Forgets what has been recorded.
     pub journal: Arc<Journal>,
 }
@@ -93,12 +93,16 @@ pub struct Recorder {
 impl Recorder {
     /// Records until all event senders are dropped. `stop` only limits how long it waits for the
     /// database. Returns whether everything was recorded.
-    pub async fn run(self, mut events: UnboundedReceiver<Event>, stop: CancellationToken) -> bool {
+    pub async fn run(
+        self,
+        mut events: UnboundedReceiver<RecordEvent>,
+        stop: CancellationToken,
+    ) -> bool {
         let mut batch = Vec::new();
-        while events.recv_many(&mut batch, MOST).await > 0 {
-            if batch.len() < MOST {
-                tokio::time::sleep(GATHER).await;
-                while batch.len() < MOST
+        while events.recv_many(&mut batch, RECORD_BATCH).await > 0 {
+            if batch.len() < RECORD_BATCH {
+                tokio::time::sleep(GATHER_INTERVAL).await;
+                while batch.len() < RECORD_BATCH
                     && let Ok(event) = events.try_recv()
                 {
                     batch.push(event);
@@ -106,7 +110,7 @@ impl Recorder {
             }
             let mut tries = 0;
             while let Err(error) = self.record_all(&mut batch).await {
-                self.gate.stuck(true);
+                self.guard.stuck(true);
                 if tries == 0 {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -117,14 +121,14 @@ impl Recorder {
                 if stop.is_cancelled() && tries >= TRIES_AT_STOP {
                     return false;
                 }
-                let pause = PAUSES[tries.min(PAUSES.len() - 1)];
+                let pause = RETRY_PAUSES[tries.min(RETRY_PAUSES.len() - 1)];
                 tries += 1;
                 tokio::time::sleep(pause).await;
             }
             if tries > 0 {
                 tracing::info!(tries, "outcomes are recorded again");
             }
-            self.gate.stuck(false);
+            self.guard.stuck(false);
         }
         true
     }
@@ -134,7 +138,7 @@ impl Recorder {
     ///
     /// If one of the attempts is in the log already, the events are recorded one by one, so that
     /// the duplicate does not block the others.
-    async fn record_all(&self, batch: &mut Vec<Event>) -> Result<(), Error> {
+    async fn record_all(&self, batch: &mut Vec<RecordEvent>) -> Result<(), Error> {
         match self.record(batch).await {
             Ok(()) => {
                 let all = batch.len();
@@ -168,28 +172,28 @@ impl Recorder {
     }
 
     /// Drops the first `count` events of a batch from the batch and the journal.
-    fn settled(&self, batch: &mut Vec<Event>, count: usize) {
+    fn settled(&self, batch: &mut Vec<RecordEvent>, count: usize) {
         let deliveries = batch.drain(..count).filter_map(|event| match event {
-            Event::Attempted { attempted, .. } => Some(attempted.delivery),
+            RecordEvent::Attempted { attempted, .. } => Some(attempted.delivery),
             _ => None,
         });
         self.journal.forget(deliveries);
     }
 
-    async fn record(&self, batch: &[Event]) -> Result<(), Error> {
+    async fn record(&self, batch: &[RecordEvent]) -> Result<(), Error> {
         let now = self.clock.now();
         let mut attempted = Vec::new();
         let mut back = Vec::new();
         let mut skipped: Vec<(&'static str, Vec<&Claim>)> = Vec::new();
         for event in batch {
             match event {
-                Event::Attempted { attempted: one, .. } => attempted.push(&**one),
-                Event::Back(untried) => back.push(*untried),
-                Event::Skip(claim, why) => match skipped.iter_mut().find(|(w, _)| w == why) {
+                RecordEvent::Attempted { attempted: one, .. } => attempted.push(&**one),
+                RecordEvent::Back(untried) => back.push(*untried),
+                RecordEvent::Skip(claim, why) => match skipped.iter_mut().find(|(w, _)| w == why) {
                     Some((_, claims)) => claims.push(claim),
                     None => skipped.push((why, vec![claim])),
                 },
-                Event::Outbox { .. } | Event::OutboxBack(..) => {}
+                RecordEvent::Outbox { .. } | RecordEvent::OutboxBack(..) => {}
             }
         }
         let mut tx = self.db.write().await?;
@@ -200,7 +204,7 @@ impl Recorder {
         }
         for event in batch {
             match event {
-                Event::Outbox {
+                RecordEvent::Outbox {
                     id,
                     next,
                     code,
@@ -209,7 +213,7 @@ impl Recorder {
                     OutboxLetter::record(&mut tx, self.worker, *id, *next, *code, reply, now)
                         .await?;
                 }
-                Event::OutboxBack(id, due_at) => {
+                RecordEvent::OutboxBack(id, due_at) => {
                     OutboxLetter::hand_back(&mut tx, self.worker, *id, *due_at).await?;
                 }
                 _ => {}
@@ -230,17 +234,17 @@ impl Recorder {
 mod tests {
     use skychimp_core::accounts::user::Role;
     use skychimp_core::sending::attempt::AttemptOutcome;
-    use skychimp_core::sending::delivery::{Next, Scope};
+    use skychimp_core::sending::delivery::{ClaimScope, DeliveryNext};
     use skychimp_core::testing::{TestDb, count, ledger, raw, refuse_attempts, sending_run, user};
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::journal::Flight;
+    use crate::journal::JournalEntry;
 
-    const NOW: Moment = Moment::from_millis(1_800_000_000_000);
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    fn sent(claim: &Claim) -> Attempted {
-        Attempted {
+    fn sent(claim: &Claim) -> AttemptResult {
+        AttemptResult {
             owner: claim.owner,
             run: claim.run,
             delivery: claim.id,
@@ -254,7 +258,7 @@ mod tests {
             reply: "250 ok".to_owned(),
             server: "mail.example.org:25".to_owned(),
             duration_ms: 1,
-            next: Next::Sent,
+            next: DeliveryNext::Sent,
         }
     }
 
@@ -271,7 +275,7 @@ mod tests {
             .unwrap();
         let worker = WorkerId::new(NOW);
         let mut tx = db.write().await.unwrap();
-        let claims = Delivery::claim_fair(&mut tx, worker, Scope::All, NOW, 10, (0, true))
+        let claims = Delivery::claim_fair(&mut tx, worker, ClaimScope::All, NOW, 10, (0, true))
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -293,14 +297,14 @@ mod tests {
             db: db.clone(),
             clock: Clock::fixed(NOW),
             worker,
-            gate: Arc::new(Gate::new(Clock::fixed(NOW))),
+            guard: Arc::new(SendGuard::new(Clock::fixed(NOW))),
             journal: Arc::clone(&journal),
         };
         let mut batch = Vec::new();
         for claim in &claims {
             let attempted = sent(claim);
             journal
-                .in_flight(Flight {
+                .in_flight(JournalEntry {
                     owner: claim.owner,
                     run: claim.run,
                     delivery: claim.id,
@@ -308,13 +312,13 @@ mod tests {
                 })
                 .unwrap();
             journal.done(&attempted).unwrap();
-            batch.push(Event::Attempted {
+            batch.push(RecordEvent::Attempted {
                 attempted: Box::new(attempted),
                 slot: None,
             });
         }
         recorder.record_all(&mut batch).await.unwrap_err();
-        let left: Vec<_> = batch.iter().filter_map(Event::delivery).collect();
+        let left: Vec<_> = batch.iter().filter_map(RecordEvent::delivery).collect();
         assert_eq!(
             left,
             [next, claims[2].id.0],

@@ -8,18 +8,18 @@
 
 use std::time::Duration;
 
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::delivery::Next;
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::delivery::DeliveryNext;
 
 /// Upper limit of the delay, unless the base is longer.
-const LONGEST: Duration = Duration::from_hours(4);
+const DELAY_MAX: Duration = Duration::from_hours(4);
 
 /// A delivery fails after this many attempts.
-const MOST_ATTEMPTS: i64 = 18;
+const ATTEMPTS_MAX: i64 = 18;
 
 /// How retries are spread over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// The first delay.
     pub base: Duration,
     /// The longest delay.
@@ -28,14 +28,14 @@ pub struct Retry {
     pub attempts: i64,
 }
 
-impl Retry {
+impl RetryPolicy {
     /// The default policy with this first delay.
     #[must_use]
     pub fn from_base(base: Duration) -> Self {
         Self {
             base,
-            longest: LONGEST.max(base),
-            attempts: MOST_ATTEMPTS,
+            longest: DELAY_MAX.max(base),
+            attempts: ATTEMPTS_MAX,
         }
     }
 
@@ -53,22 +53,28 @@ impl Retry {
     /// The next state of a delivery that was deferred at attempt `number`. Nothing is sent from
     /// `end` on.
     #[must_use]
-    pub fn next(&self, number: i64, now: Moment, end: Option<Moment>, random: f64) -> Next {
+    pub fn next(
+        &self,
+        number: i64,
+        now: Timestamp,
+        end: Option<Timestamp>,
+        random: f64,
+    ) -> DeliveryNext {
         if number >= self.attempts {
-            return Next::Failed;
+            return DeliveryNext::Failed;
         }
         let at = now + self.delay(number, random);
         let Some(end) = end else {
-            return Next::Again(at);
+            return DeliveryNext::Again(at);
         };
         if at < end {
-            return Next::Again(at);
+            return DeliveryNext::Again(at);
         }
         let last = end - (self.base / 2).min(Duration::from_secs(30));
         if last >= now + self.base / 2 {
-            Next::Again(last)
+            DeliveryNext::Again(last)
         } else {
-            Next::Expired
+            DeliveryNext::Expired
         }
     }
 }
@@ -77,37 +83,37 @@ impl Retry {
 mod tests {
     use super::*;
 
-    const BASE: Duration = Duration::from_mins(5);
+    const FIRST_DELAY: Duration = Duration::from_mins(5);
 
-    fn now() -> Moment {
-        Moment::from_millis(1_800_000_000_000)
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000)
     }
 
     /// R27, S3: delays double up to a limit, vary by a fifth, and add up to two days.
     #[test]
     fn delays_grow_to_a_limit_and_vary() {
-        let retry = Retry::from_base(BASE);
+        let retry = RetryPolicy::from_base(FIRST_DELAY);
         let minutes: Vec<_> = (1..=9)
             .map(|number| retry.delay(number, 0.5).as_secs() / 60)
             .collect();
         assert_eq!(minutes, [5, 10, 20, 40, 80, 160, 240, 240, 240]);
-        assert_eq!(retry.delay(1, 0.0), BASE.mul_f64(0.8));
-        assert_eq!(retry.delay(1, 1.0), BASE.mul_f64(1.2));
-        let total: Duration = (1..MOST_ATTEMPTS).map(|n| retry.delay(n, 0.5)).sum();
+        assert_eq!(retry.delay(1, 0.0), FIRST_DELAY.mul_f64(0.8));
+        assert_eq!(retry.delay(1, 1.0), FIRST_DELAY.mul_f64(1.2));
+        let total: Duration = (1..ATTEMPTS_MAX).map(|n| retry.delay(n, 0.5)).sum();
         assert!(total > Duration::from_hours(48) && total < Duration::from_hours(60));
     }
 
     /// R20, S3: no retry falls after the end, and the time before it is used.
     #[test]
     fn the_end_bounds_retries() {
-        let retry = Retry::from_base(BASE);
+        let retry = RetryPolicy::from_base(FIRST_DELAY);
         let end = |minutes: u64| Some(now() + Duration::from_mins(minutes));
-        let again = |seconds: u64| Next::Again(now() + Duration::from_secs(seconds));
+        let again = |seconds: u64| DeliveryNext::Again(now() + Duration::from_secs(seconds));
         assert_eq!(retry.next(1, now(), end(60), 0.5), again(300));
         assert_eq!(retry.next(4, now(), end(30), 0.5), again(30 * 60 - 30));
         assert_eq!(retry.next(1, now(), end(4), 0.5), again(4 * 60 - 30));
-        assert_eq!(retry.next(1, now(), end(2), 0.5), Next::Expired);
-        assert_eq!(retry.next(18, now(), None, 0.5), Next::Failed);
+        assert_eq!(retry.next(1, now(), end(2), 0.5), DeliveryNext::Expired);
+        assert_eq!(retry.next(18, now(), None, 0.5), DeliveryNext::Failed);
         assert_eq!(retry.next(17, now(), None, 0.5), again(4 * 3600));
     }
 }

@@ -1,6 +1,6 @@
 //! Creates runs of mailings that are due and ends those that are over (R17, R19–R21).
 //!
-//! It sleeps until the next due time in the database, at most a [`TICK`], and wakes when a user
+//! It sleeps until the next due time in the database, at most a [`POLL_INTERVAL`], and wakes when a user
 //! presses Start. Due times missed while no process was running are found the same way, since they
 //! are stored in the database.
 //!
@@ -16,19 +16,19 @@ use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::Run;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use tokio_util::sync::CancellationToken;
 
 /// Longest time between two looks at the database.
-pub const TICK: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Limit per step for mailings, runs and closings.
-const BATCH: i64 = 100;
+const DUE_BATCH: i64 = 100;
 /// Deliveries of a cancelled or expired run closed per transaction.
-const SLICE: i64 = 10_000;
+const CLOSE_BATCH: i64 = 10_000;
 
 /// Counts of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stepped {
+pub struct ScheduleStep {
     /// Runs created.
     pub runs: i64,
     /// Missed due times that are not caught up.
@@ -47,7 +47,7 @@ pub struct Stepped {
     pub more: bool,
 }
 
-impl Stepped {
+impl ScheduleStep {
     /// Whether there was nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -60,11 +60,11 @@ impl Stepped {
 pub async fn step(
     db: &Db,
     clock: &Clock,
-    service: &Service,
+    service: &ServiceIdentity,
     only: Option<MailingId>,
     stop: &CancellationToken,
-) -> Result<Stepped, Error> {
-    let mut done = Stepped::default();
+) -> Result<ScheduleStep, Error> {
+    let mut done = ScheduleStep::default();
     let now = clock.now();
     let mut tx = db.read().await?;
     let mut due = Run::next_moment(&mut tx).await?.is_some_and(|at| at <= now);
@@ -73,7 +73,7 @@ pub async fn step(
     } else {
         Vec::new()
     };
-    let to_close = Run::to_close(&mut tx, BATCH).await?;
+    let to_close = Run::to_close(&mut tx, DUE_BATCH).await?;
     drop(tx);
     if !held.is_empty() {
         let mut tx = db.write().await?;
@@ -85,7 +85,7 @@ pub async fn step(
         done.held = held.len();
     }
     if due {
-        for _ in 0..BATCH {
+        for _ in 0..DUE_BATCH {
             if stop.is_cancelled() {
                 return Ok(done);
             }
@@ -101,10 +101,10 @@ pub async fn step(
                 done.paused += 1;
             }
         }
-        done.more = done.runs + done.paused >= BATCH;
+        done.more = done.runs + done.paused >= DUE_BATCH;
         let mut tx = db.write().await?;
-        done.expired = Run::expire_due(&mut tx, BATCH, now).await?;
-        done.completed = Mailing::complete_ended(&mut tx, BATCH, now).await?;
+        done.expired = Run::expire_due(&mut tx, DUE_BATCH, now).await?;
+        done.completed = Mailing::complete_ended(&mut tx, DUE_BATCH, now).await?;
         if done.expired > 0 || done.completed > 0 {
             tx.commit().await?;
             done.more = true;
@@ -115,16 +115,22 @@ pub async fn step(
             return Ok(done);
         }
         let mut tx = db.write().await?;
-        let closed = Run::close_slice(&mut tx, owner, run, SLICE, clock.now()).await?;
+        let closed = Run::close_slice(&mut tx, owner, run, CLOSE_BATCH, clock.now()).await?;
         tx.commit().await?;
         done.closed += closed;
-        done.more |= closed >= SLICE;
+        done.more |= closed >= CLOSE_BATCH;
     }
     Ok(done)
 }
 
 /// Steps until `stop`.
-pub async fn run(db: Db, clock: Clock, wake: Wake, service: Service, stop: CancellationToken) {
+pub async fn run(
+    db: Db,
+    clock: Clock,
+    wake: Wake,
+    service: ServiceIdentity,
+    stop: CancellationToken,
+) {
     let mut signal = wake.subscribe();
     loop {
         signal.mark_unchanged();
@@ -156,7 +162,7 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, service: Service, stop: Cance
                     error = &error as &dyn std::error::Error,
                     "scheduler failed, trying again"
                 );
-                TICK
+                POLL_INTERVAL
             }
         };
         tokio::select! {
@@ -167,7 +173,7 @@ pub async fn run(db: Db, clock: Clock, wake: Wake, service: Service, stop: Cance
     }
 }
 
-/// Time until something is due, at most a [`TICK`]. What is due but was left waits a [`TICK`].
+/// Time until something is due, at most a [`POLL_INTERVAL`]. What is due but was left waits a [`POLL_INTERVAL`].
 async fn until_next(db: &Db, clock: &Clock) -> Duration {
     let next = async {
         let mut tx = db.read().await?;
@@ -175,7 +181,7 @@ async fn until_next(db: &Db, clock: &Clock) -> Duration {
     };
     let now = clock.now();
     match next.await {
-        Ok(Some(at)) if at > now => at.since(now).min(TICK),
-        _ => TICK,
+        Ok(Some(at)) if at > now => at.since(now).min(POLL_INTERVAL),
+        _ => POLL_INTERVAL,
     }
 }

@@ -7,20 +7,20 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::WorkerId;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::delivery::ClaimScope;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::Fleet;
-use crate::gate::Gate;
+use crate::delayed_queue::DelayedQueue;
 use crate::journal::Journal;
-use crate::letters::Writer;
-use crate::parking::Parking;
-use crate::queue::{Hand, Job, Queue};
-use crate::recorder::Event;
-use crate::retry::Retry;
+use crate::letters::LetterWriter;
+use crate::queue::{EmailJob, InFlight, Queue};
+use crate::recorder::RecordEvent;
+use crate::retry::RetryPolicy;
+use crate::send_guard::SendGuard;
+use crate::upstream_pool::UpstreamPool;
 
 /// Handles to everything that the tasks of a worker need.
 #[derive(Debug)]
@@ -28,21 +28,21 @@ pub struct Shared {
     pub db: Db,
     pub clock: Clock,
     pub wake: Wake,
-    pub scope: Scope,
+    pub scope: ClaimScope,
     /// The cache shared by all nodes; may be absent.
-    pub common: skychimp_core::platform::shared::Shared,
+    pub common: skychimp_core::platform::cache::CacheClient,
     pub worker: WorkerId,
-    pub retry: Retry,
-    pub writer: Writer,
+    pub retry: RetryPolicy,
+    pub writer: LetterWriter,
     /// Public URL of the service.
     pub base_url: String,
-    pub fleet: Arc<Fleet>,
-    pub parking: Parking<Job>,
-    pub gate: Arc<Gate>,
+    pub upstreams: Arc<UpstreamPool>,
+    pub delayed: DelayedQueue<EmailJob>,
+    pub guard: Arc<SendGuard>,
     pub queue: Queue,
-    pub hand: Hand,
+    pub in_flight: InFlight,
     pub journal: Arc<Journal>,
-    pub events: UnboundedSender<Event>,
+    pub events: UnboundedSender<RecordEvent>,
     /// Slots for outcomes that are not recorded yet.
     pub slots: Arc<Semaphore>,
     /// Number of running senders.
@@ -56,14 +56,14 @@ pub struct Shared {
 }
 
 /// Waiting letters per connection, and bounds for their total.
-const PER_CONNECTION: usize = 20;
-const FEWEST: usize = 100;
-const MOST: usize = 1_000;
+const LETTERS_PER_CONNECTION: usize = 20;
+const IN_FLIGHT_MIN: usize = 100;
+const MAX_IN_FLIGHT: usize = 1_000;
 
 impl Shared {
     /// How many letters may wait for a connection until the sending rate is known.
-    pub fn most_in_hand(&self) -> usize {
-        (self.fleet.connections() * PER_CONNECTION).clamp(FEWEST, MOST)
+    pub fn in_flight_limit(&self) -> usize {
+        (self.upstreams.connections() * LETTERS_PER_CONNECTION).clamp(IN_FLIGHT_MIN, MAX_IN_FLIGHT)
     }
 
     /// Checks how a task ended that was started by another task.

@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
-use skychimp_core::sending::report::{Due, Report, Summary};
+use skychimp_core::sending::report::{DueReport, RunReport, Summary};
 use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;
 
 /// Longest time between two looks at the database.
-const TICK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs per step.
-const BATCH: i64 = 100;
+const REPORTS_BATCH: i64 = 100;
 /// Addresses suppressed per transaction.
-const SLICE: usize = 500;
+const SUPPRESS_BATCH: usize = 500;
 
 /// Creates the reports that are due now; returns how many.
 pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usize, Error> {
     let mut tx = config.db.read().await?;
-    let due = Report::due(&mut tx, config.clock.now(), BATCH).await?;
+    let due = RunReport::due(&mut tx, config.clock.now(), REPORTS_BATCH).await?;
     drop(tx);
     let mut made = 0;
     for due in due {
@@ -37,19 +37,19 @@ pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usi
     Ok(made)
 }
 
-async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
+async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
     let EngineConfig {
         db, clock, wake, ..
     } = config;
     let mut tx = db.write().await?;
-    let mine = Report::claim(&mut tx, due, clock.now()).await?;
+    let mine = RunReport::claim(&mut tx, due, clock.now()).await?;
     tx.commit().await?;
     if !mine {
         return Ok(false);
     }
     let begun = std::time::Instant::now();
     let mut tx = db.snapshot().await?;
-    let report = Report::count(&mut tx, due.owner_id, due.run_id, clock.now()).await?;
+    let report = RunReport::count(&mut tx, due.owner_id, due.run_id, clock.now()).await?;
     let Some(report) = report else {
         return Ok(false);
     };
@@ -57,9 +57,9 @@ async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
         .dead(&mut tx, due, &config.mail_from, clock.now())
         .await?;
     drop(tx);
-    for some in dead.chunks(SLICE) {
+    for some in dead.chunks(SUPPRESS_BATCH) {
         let mut tx = db.write().await?;
-        Report::suppress(&mut tx, due, some, clock.now()).await?;
+        RunReport::suppress(&mut tx, due, some, clock.now()).await?;
         tx.commit().await?;
     }
     let mut tx = db.write().await?;
@@ -82,8 +82,8 @@ async fn make(config: &EngineConfig, due: Due) -> Result<bool, Error> {
 async fn tell(
     tx: &mut Tx,
     config: &EngineConfig,
-    due: Due,
-    report: &Report,
+    due: DueReport,
+    report: &RunReport,
 ) -> Result<bool, Error> {
     let Some(wording) = config.summary else {
         return Ok(false);
@@ -120,7 +120,7 @@ pub async fn run(config: EngineConfig, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(TICK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }
 }

@@ -13,22 +13,22 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after the first failure.
-const SHORTEST: Duration = Duration::from_millis(500);
+const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest pause.
-const LONGEST: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A task that runs this long after a failure counts as recovered.
-const CALM: Duration = Duration::from_secs(5);
+const CALM_AFTER: Duration = Duration::from_secs(5);
 
 /// Pauses between consecutive failures; each is twice the one before.
 #[derive(Debug, Default)]
-pub struct Pauses(u32);
+pub struct Backoff(u32);
 
-impl Pauses {
+impl Backoff {
     /// Counts a failure and returns the pause after it.
     pub fn another(&mut self) -> Duration {
-        let pause = SHORTEST.saturating_mul(2_u32.saturating_pow(self.0));
+        let pause = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(self.0));
         self.0 = (self.0 + 1).min(16);
-        pause.min(LONGEST)
+        pause.min(PAUSE_MAX)
     }
 
     /// Waits until the task has recovered; never returns if it did not fail.
@@ -36,7 +36,7 @@ impl Pauses {
         if self.0 == 0 {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(CALM).await;
+        tokio::time::sleep(CALM_AFTER).await;
     }
 
     /// Resets the pauses after a recovery.
@@ -56,7 +56,7 @@ pub async fn keep<F, T>(
     F: Fn() -> T,
     T: Future<Output = ()> + Send + 'static,
 {
-    let mut pauses = Pauses::default();
+    let mut pauses = Backoff::default();
     loop {
         // aborts the task when this future is dropped
         let mut task = JoinSet::new();

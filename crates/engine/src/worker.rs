@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
 use skychimp_core::platform::ids::WorkerId;
-use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::worker::Worker;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, mpsc};
@@ -15,25 +15,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;
 use crate::claimer::Claimer;
-use crate::gate::Gate;
+use crate::delayed_queue::DelayedQueue;
+use crate::delivery_worker;
 use crate::jobs;
 use crate::journal::Journal;
-use crate::keeper::{self, LeaseLost, Remains};
-use crate::letters::Writer;
-use crate::parking::Parking;
-use crate::queue::{Hand, Queue};
-use crate::recorder::{Event, Recorder};
-use crate::sender;
+use crate::keeper::{self, LeaseLost, OrphanRecovery};
+use crate::letters::LetterWriter;
+use crate::queue::{InFlight, Queue};
+use crate::reconciler::{self, Reconciler};
+use crate::recorder::{RecordEvent, Recorder};
+use crate::send_guard::SendGuard;
 use crate::shared::Shared;
 use crate::supervisor::{panicked, watched};
-use crate::upkeep::{self, Upkeep};
 
 /// Largest number of outcomes that wait for the recorder.
-const UNRECORDED: usize = 3_000;
+const UNRECORDED_MAX: usize = 3_000;
 
 /// Why a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum WorkerEnd {
     /// It was stopped.
     Stopped,
     /// Another worker declared it dead.
@@ -45,8 +45,8 @@ pub enum End {
 }
 
 /// Registers a worker, sends until `stop`, and settles everything it holds.
-pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Result<End> {
-    let remains = Remains {
+pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Result<WorkerEnd> {
+    let remains = OrphanRecovery {
         db: config.db.clone(),
         clock: config.clock.clone(),
         wake: config.wake.clone(),
@@ -57,33 +57,39 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
 
     let (shared, events) = begin(config, &remains.journals, stop).await?;
     let (worker, journal) = (shared.worker, Arc::clone(&shared.journal));
-    let mut upkeep = Upkeep::new(Arc::clone(&shared), config);
-    upkeep.look().await?;
-    tracing::info!(worker.id = %worker, connections = shared.fleet.connections(), "sending");
+    let mut reconciler = Reconciler::new(Arc::clone(&shared), config);
+    reconciler.look().await?;
+    tracing::info!(worker.id = %worker, connections = shared.upstreams.connections(), "sending");
 
     let recorder = Recorder {
         db: config.db.clone(),
         clock: config.clock.clone(),
         worker,
-        gate: Arc::clone(&shared.gate),
+        guard: Arc::clone(&shared.guard),
         journal: Arc::clone(&journal),
     };
     let give_up = CancellationToken::new();
     let mut recording = JoinSet::new();
     recording.spawn(watched("recorder", recorder.run(events, give_up.clone())));
     let mut sending = JoinSet::new();
-    sending.spawn(watched("senders", sender::run_all(Arc::clone(&shared))));
+    sending.spawn(watched(
+        "senders",
+        delivery_worker::run_all(Arc::clone(&shared)),
+    ));
     let claimer = Claimer::new(Arc::clone(&shared), config.tick);
     sending.spawn(watched("claimer", claimer.run()));
-    if config.scope == Scope::All {
+    if config.scope == ClaimScope::All {
         let jobs = jobs::run(config.clone(), worker, shared.stop.clone());
         sending.spawn(watched("jobs", jobs));
     }
     let mut keeping = JoinSet::new();
-    keeping.spawn(watched("gate", keeper::keep_gate(Arc::clone(&shared))));
-    keeping.spawn(watched("upkeep", upkeep.run()));
-    keeping.spawn(watched("telling", upkeep::tell(Arc::clone(&shared))));
-    keeping.spawn(watched("parking", keeper::unpark(Arc::clone(&shared))));
+    keeping.spawn(watched("gate", keeper::keep_guard(Arc::clone(&shared))));
+    keeping.spawn(watched("upkeep", reconciler.run()));
+    keeping.spawn(watched("telling", reconciler::tell(Arc::clone(&shared))));
+    keeping.spawn(watched(
+        "parking",
+        keeper::release_delayed(Arc::clone(&shared)),
+    ));
     keeping.spawn(watched(
         "statistics",
         keeper::keep_statistics(config.db.clone()),
@@ -95,13 +101,13 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     lease.spawn(watched("lease", kept));
 
     let end = tokio::select! {
-        () = stop.cancelled() => End::Stopped,
+        () = stop.cancelled() => WorkerEnd::Stopped,
         Some(lost) = lease.join_next() => match lost {
-            Ok(LeaseLost) => End::LeaseLost,
+            Ok(LeaseLost) => WorkerEnd::LeaseLost,
             Err(error) => broken(&error),
         },
-        () = shared.unsure.cancelled() => End::Unsure,
-        () = shared.broken.cancelled() => End::Broken,
+        () = shared.unsure.cancelled() => WorkerEnd::Unsure,
+        () = shared.broken.cancelled() => WorkerEnd::Broken,
         error = panicked(&mut recording) => broken(&error),
         error = panicked(&mut sending) => broken(&error),
         error = panicked(&mut keeping) => broken(&error),
@@ -109,7 +115,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
 
     // no new letters; those in flight get their time, unless another worker may be sending them
     shared.stop.cancel();
-    if end != End::LeaseLost {
+    if end != WorkerEnd::LeaseLost {
         let in_flight = async { while sending.join_next().await.is_some() {} };
         if tokio::time::timeout(config.stop_timeout, in_flight)
             .await
@@ -120,32 +126,32 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     }
     sending.shutdown().await;
     keeping.shutdown().await;
-    let mut left = shared.queue.weed(|_| true);
-    left.extend(shared.parking.weed(|_| true));
+    let mut left = shared.queue.evict(|_| true);
+    left.extend(shared.delayed.evict(|_| true));
     for job in left {
         shared.back(job);
     }
-    upkeep::finish(&shared).await;
+    reconciler::finish(&shared).await;
     give_up.cancel();
     // the recorder ends when all event senders are dropped
     lease.shutdown().await;
     drop(shared);
     let all_recorded = matches!(recording.join_next().await, Some(Ok(true)));
-    if end == End::Broken {
+    if end == WorkerEnd::Broken {
         // as after a kill: the next worker reads the journal, and the unknown is in doubt
         return Ok(end);
     }
     if !all_recorded {
         anyhow::bail!("outcomes could not be recorded; they are in the journal");
     }
-    let forgotten = (end == End::Unsure).then_some(keeper::FORGOTTEN);
+    let forgotten = (end == WorkerEnd::Unsure).then_some(keeper::REASON_FORGOTTEN);
     settle(config, &remains, worker, journal, forgotten).await?;
     Ok(end)
 }
 
-fn broken(error: &JoinError) -> End {
+fn broken(error: &JoinError) -> WorkerEnd {
     tracing::error!(%error, "a task of the worker panicked");
-    End::Broken
+    WorkerEnd::Broken
 }
 
 /// Registers a worker and creates the state its tasks share.
@@ -153,7 +159,7 @@ async fn begin(
     config: &EngineConfig,
     journals: &Path,
     stop: &CancellationToken,
-) -> anyhow::Result<(Arc<Shared>, UnboundedReceiver<Event>)> {
+) -> anyhow::Result<(Arc<Shared>, UnboundedReceiver<RecordEvent>)> {
     let now = config.clock.now();
     let worker = WorkerId::new(now);
     let journal = Journal::create(journals, worker).context("the journal cannot be made")?;
@@ -162,8 +168,8 @@ async fn begin(
     tx.commit().await?;
     config.health.renewed(now + config.lease);
 
-    let gate = Gate::new(config.clock.clone());
-    gate.lease(now + config.lease);
+    let guard = SendGuard::new(config.clock.clone());
+    guard.lease(now + config.lease);
     let (sender, events) = mpsc::unbounded_channel();
     let from = (config.mail_from_name.clone(), config.mail_from.clone());
     let shared = Shared {
@@ -174,17 +180,17 @@ async fn begin(
         common: config.shared.clone(),
         worker,
         retry: config.retry,
-        writer: Writer::new(&config.secret, &config.base_url, from)
+        writer: LetterWriter::new(&config.secret, &config.base_url, from)
             .moving_to(config.service.base_url.clone()),
         base_url: config.base_url.clone(),
-        fleet: Arc::default(),
-        parking: Parking::default(),
-        gate: Arc::new(gate),
+        upstreams: Arc::default(),
+        delayed: DelayedQueue::default(),
+        guard: Arc::new(guard),
         queue: Queue::default(),
-        hand: Hand::default(),
+        in_flight: InFlight::default(),
         journal: Arc::new(journal),
         events: sender,
-        slots: Arc::new(Semaphore::new(UNRECORDED)),
+        slots: Arc::new(Semaphore::new(UNRECORDED_MAX)),
         senders: AtomicUsize::new(0),
         unsure: CancellationToken::new(),
         broken: CancellationToken::new(),
@@ -196,16 +202,16 @@ async fn begin(
 /// Ends a worker whose tasks have ended: letters without an outcome are in doubt.
 async fn settle(
     config: &EngineConfig,
-    remains: &Remains,
+    remains: &OrphanRecovery,
     worker: WorkerId,
     journal: Arc<Journal>,
     doubt: Option<&str>,
 ) -> anyhow::Result<()> {
     let now = config.clock.now();
     let in_doubt: Vec<_> = journal
-        .flights()
+        .entries()
         .iter()
-        .map(|flight| remains.doubt(flight, now))
+        .map(|entry| remains.doubt(entry, now))
         .collect();
     let (_, returned) = keeper::end(
         &config.db,

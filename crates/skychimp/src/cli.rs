@@ -12,7 +12,7 @@ use crate::commands::{
     check, config, demo, log as attempts, mailing, message, migrate, recipients, schedule, send,
     serve, server, user, worker,
 };
-use crate::config::{Config, Given};
+use crate::config::{CommandLine, Config};
 use crate::exit::{Exit, WrongUse};
 use crate::log;
 use crate::program::Program;
@@ -115,7 +115,7 @@ impl Cli {
 }
 
 impl Global {
-    fn given(&self) -> Result<Given, WrongUse> {
+    fn given(&self) -> Result<CommandLine, WrongUse> {
         let mut flags = Vec::new();
         if let Some(folder) = &self.data_dir {
             flags.push(("--data-dir".into(), "data_dir".into(), folder.clone()));
@@ -126,7 +126,7 @@ impl Global {
                 .ok_or_else(|| WrongUse("--set takes KEY=VALUE".to_owned()))?;
             flags.push(("--set".into(), key.trim().into(), value.into()));
         }
-        Ok(Given {
+        Ok(CommandLine {
             file: self.config.clone(),
             flags,
         })

@@ -21,13 +21,13 @@ pub mod worker;
 
 use std::fmt::Display;
 
-use skychimp_core::sending::schedule::{Every, ScheduleError};
+use skychimp_core::sending::schedule::{Frequency, ScheduleError};
 
 use crate::out;
 use crate::program::Program;
 
 /// Parses the value of `--every`.
-fn every(text: &str) -> Result<Every, ScheduleError> {
+fn every(text: &str) -> Result<Frequency, ScheduleError> {
     text.parse()
 }
 

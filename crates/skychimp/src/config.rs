@@ -20,13 +20,13 @@ use std::time::Duration;
 use skychimp_core::accounts::registration::Registration;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::address::EmailAddress;
-use skychimp_core::platform::shared::Shared;
-use skychimp_smtp::{Roots, Server};
+use skychimp_core::platform::cache::CacheClient;
+use skychimp_smtp::{Server, TrustAnchors};
 use skychimp_web::kit::client::Proxies;
 use url::Url;
 
 use self::secret::Secret;
-use self::sources::{Source, Values};
+use self::sources::{SettingSource, SettingValues};
 
 /// Settings file in the working directory, read if it exists.
 pub const FILE: &str = "skychimp.toml";
@@ -71,7 +71,7 @@ pub struct Config {
     /// Key that signs links. `None`: generated and kept in the data directory.
     pub secret_key: Option<Secret>,
     /// Root certificates for verifying mail servers.
-    pub smtp_roots: Roots,
+    pub trust_anchors: TrustAnchors,
     /// The mail server. `None`: the servers in the database, or the sandbox if there are none.
     pub smtp: Option<Server>,
     /// The sender. `None`: made from the public URL.
@@ -98,12 +98,12 @@ pub struct Config {
     pub log: Option<String>,
     /// Format of the log.
     pub log_format: LogFormat,
-    shown: Vec<Shown>,
+    shown: Vec<ShownSetting>,
 }
 
 /// One line of `config show`.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Shown {
+pub struct ShownSetting {
     /// Name of the setting.
     pub key: &'static str,
     /// Its value, `…` for a secret, `None` if unset.
@@ -130,7 +130,7 @@ impl std::error::Error for ConfigError {}
 
 /// Command-line flags that affect the configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Given {
+pub struct CommandLine {
     /// Value of `--config`.
     pub file: Option<PathBuf>,
     /// Settings given as flags: the flag as typed, the key, the value.
@@ -140,16 +140,16 @@ pub struct Given {
 impl Config {
     /// Loads all sources from the working directory and the process environment. The error lists
     /// everything that is wrong.
-    pub fn load(given: &Given) -> Result<Self, ConfigError> {
+    pub fn load(given: &CommandLine) -> Result<Self, ConfigError> {
         Self::load_from(Path::new(""), std::env::vars_os(), given)
     }
 
     fn load_from(
         folder: &Path,
         environment: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
-        given: &Given,
+        given: &CommandLine,
     ) -> Result<Self, ConfigError> {
-        let mut values = Values::default();
+        let mut values = SettingValues::default();
         let file = folder.join(FILE);
         match &given.file {
             Some(file) => values.file(file),
@@ -178,12 +178,12 @@ impl Config {
         Self::check(values)
     }
 
-    fn check(values: Values) -> Result<Self, ConfigError> {
+    fn check(values: SettingValues) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(values);
-        let smtp_roots = reader
+        let trust_anchors = reader
             .optional("smtp_ca", |text| {
                 std::fs::read_to_string(text)
-                    .map(Roots::Pem)
+                    .map(TrustAnchors::Pem)
                     .map_err(|error| format!("cannot be read: {error}"))
             })
             .unwrap_or_default();
@@ -192,7 +192,7 @@ impl Config {
                 Server::from_url(text).map_err(|error| error.to_string())
             })
             .map(|mut server| {
-                server.roots = smtp_roots.clone();
+                server.roots = trust_anchors.clone();
                 server
             });
         let mut proxies: Proxies = reader.required("trusted_proxies", str::parse);
@@ -219,7 +219,7 @@ impl Config {
                     .ok_or_else(|| "is no number of megabytes".to_owned())
             }),
             secret_key: reader.optional("secret_key", secret_key),
-            smtp_roots,
+            trust_anchors,
             smtp,
             mail_from: reader.optional("mail_from", mail_from),
             registration: reader.required("registration", str::parse),
@@ -264,7 +264,7 @@ impl Config {
 
     /// Every setting with its value and source, in the order of [`keys::KEYS`]. Secrets are hidden.
     #[must_use]
-    pub fn shown(&self) -> Vec<&Shown> {
+    pub fn shown(&self) -> Vec<&ShownSetting> {
         keys::KEYS
             .iter()
             .filter_map(|key| self.shown.iter().find(|shown| shown.key == key.name))
@@ -320,12 +320,12 @@ impl Config {
 
 /// Parses values one by one and collects errors.
 struct Reader {
-    values: Values,
-    shown: Vec<Shown>,
+    values: SettingValues,
+    shown: Vec<ShownSetting>,
 }
 
 impl Reader {
-    fn new(values: Values) -> Self {
+    fn new(values: SettingValues) -> Self {
         Self {
             values,
             shown: Vec::new(),
@@ -339,7 +339,7 @@ impl Reader {
     ) -> Option<T> {
         let key = keys::find(name)?;
         let value = self.values.get(key);
-        self.shown.push(Shown {
+        self.shown.push(ShownSetting {
             key: name,
             value: value.as_ref().map(|value| {
                 if key.secret {
@@ -388,7 +388,7 @@ impl Reader {
     fn source(&self, name: &str) -> String {
         keys::find(name)
             .and_then(|key| self.values.get(key))
-            .map_or(Source::Default, |value| value.source)
+            .map_or(SettingSource::Default, |value| value.source)
             .to_string()
     }
 }
@@ -424,7 +424,7 @@ fn cache_url(text: &str) -> Result<Secret, String> {
     {
         return Err("must begin with redis:// or rediss:// and a host".to_owned());
     }
-    Shared::validate(text)?;
+    CacheClient::validate(text)?;
     Ok(Secret::new(text))
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
-use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::worker::EngineHealth;
-use skychimp_engine::{Engine, EngineConfig, Retry, supervisor};
+use skychimp_engine::{Engine, EngineConfig, RetryPolicy, supervisor};
 use skychimp_smtp::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::program::Program;
 
 /// How long the wake-up listener may take to stop.
-const LISTEN: Duration = Duration::from_secs(1);
+const LISTEN_RETRY: Duration = Duration::from_secs(1);
 
 /// A running engine, and the listener for wake-ups from other nodes.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningEngine {
     engine: Engine,
     deaf: CancellationToken,
     ear: JoinHandle<()>,
@@ -35,12 +35,12 @@ pub fn start(
     db: &Db,
     sandbox: Option<Server>,
     site: SocketAddr,
-    scope: Scope,
+    scope: ClaimScope,
     health: EngineHealth,
-) -> anyhow::Result<Running> {
+) -> anyhow::Result<RunningEngine> {
     let config = &program.config;
     let from = config.mail_from();
-    let mut retry = Retry::from_base(config.retry_base);
+    let mut retry = RetryPolicy::from_base(config.retry_base);
     retry.longest = config.retry_max.max(config.retry_base);
     let engine = Engine::start(EngineConfig {
         db: db.clone(),
@@ -48,7 +48,7 @@ pub fn start(
         wake: program.wake.clone(),
         server: config.smtp.clone(),
         sandbox,
-        roots: config.smtp_roots.clone(),
+        roots: config.trust_anchors.clone(),
         shared: program.shared(db)?,
         secret: program.secret_key(db)?,
         base_url: config.base_url(site),
@@ -77,7 +77,7 @@ pub fn start(
             supervisor::keep("listening for wake-ups", &health, &deaf, listen).await;
         })
     };
-    Ok(Running { engine, deaf, ear })
+    Ok(RunningEngine { engine, deaf, ear })
 }
 
 /// Health of an engine about to start. It has one lease to become ready.
@@ -85,7 +85,7 @@ pub fn health(program: &Program) -> EngineHealth {
     EngineHealth::new(program.clock.now() + program.config.lease)
 }
 
-impl Running {
+impl RunningEngine {
     /// Waits until the engine ends without being stopped, and returns the reason.
     pub async fn ended(&mut self) -> String {
         self.engine.ended().await
@@ -95,7 +95,7 @@ impl Running {
     pub async fn stop(self) {
         self.engine.stop().await;
         self.deaf.cancel();
-        match tokio::time::timeout(LISTEN, self.ear).await {
+        match tokio::time::timeout(LISTEN_RETRY, self.ear).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "listening for wake-ups ended badly"),
             Err(_) => tracing::warn!("listening for wake-ups did not end in time"),

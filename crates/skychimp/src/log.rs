@@ -13,13 +13,13 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-use self::queue::Queue;
+use self::queue::LogQueue;
 use crate::config::{Config, LogFormat};
 
 /// How long to wait at exit for the last lines to be written.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-static STDERR: Queue = Queue::new();
+static STDERR: LogQueue = LogQueue::new();
 
 /// Starts logging. `level` is the filter used if the configuration sets none.
 pub fn start(config: &Config, level: &str) {
@@ -48,9 +48,9 @@ pub fn line(mut text: String) {
     STDERR.push(text.into_bytes());
 }
 
-/// Waits until everything queued so far is written to stderr, at most [`LAST_LINES`].
+/// Waits until everything queued so far is written to stderr, at most [`FLUSH_TIMEOUT`].
 pub fn flush() {
-    STDERR.flush(LAST_LINES);
+    STDERR.flush(FLUSH_TIMEOUT);
 }
 
 /// Reports a panic in the log's format, but bypasses the logger, which may be what panicked.

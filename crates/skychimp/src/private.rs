@@ -28,7 +28,7 @@ pub fn umask() {
 /// includes the contents of subdirectories. `database` is the SQLite file if it is elsewhere.
 #[cfg(unix)]
 pub fn tighten(data_dir: &Path, database: Option<&Path>, deep: bool) {
-    let mut work = unix::Work::default();
+    let mut work = unix::TightenReport::default();
     work.data_dir(data_dir, deep);
     if let Some(database) = database {
         for end in ["", "-wal", "-shm", "-journal"] {
@@ -68,24 +68,24 @@ mod unix {
     use super::{KNOWN, own};
 
     /// Permission bits of group and others.
-    const OTHERS: u32 = 0o077;
+    const GROUP_AND_OTHERS: u32 = 0o077;
 
     /// Counts what was done, and what could not be.
     #[derive(Debug, Default)]
-    pub struct Work {
+    pub struct TightenReport {
         tightened: u64,
         /// Owned by someone else or behind a link, and still accessible to others.
         left: Vec<PathBuf>,
     }
 
-    impl Work {
+    impl TightenReport {
         /// Tightens the contents before the directory, so that an interrupted process starts over
         /// next time.
         pub fn data_dir(&mut self, folder: &Path, deep: bool) {
             let Ok(found) = fs::metadata(folder) else {
                 return;
             };
-            let deep = deep || found.mode() & OTHERS != 0;
+            let deep = deep || found.mode() & GROUP_AND_OTHERS != 0;
             let Ok(entries) = fs::read_dir(folder) else {
                 return;
             };
@@ -101,7 +101,7 @@ mod unix {
                     None => strange |= !KNOWN.contains(&&*name),
                 }
             }
-            if found.mode() & OTHERS == 0 {
+            if found.mode() & GROUP_AND_OTHERS == 0 {
                 return;
             }
             // if the directory is shared, our files in it do not make it ours
@@ -133,7 +133,7 @@ mod unix {
                     self.entry(&entry.path(), true);
                 }
             }
-            if found.mode() & OTHERS == 0 {
+            if found.mode() & GROUP_AND_OTHERS == 0 {
                 return;
             }
             if mine(&found) && change(path, &found).is_ok() {
@@ -145,7 +145,7 @@ mod unix {
 
         /// Does not touch the target of a link, but reports it if others can access it.
         fn link(&mut self, path: &Path) {
-            let open = |found: Metadata| found.mode() & OTHERS != 0;
+            let open = |found: Metadata| found.mode() & GROUP_AND_OTHERS != 0;
             if fs::metadata(path).is_ok_and(open) {
                 self.left.push(path.to_owned());
             }
@@ -193,7 +193,7 @@ mod unix {
         if (now.st_dev, now.st_ino) != (found.dev(), found.ino()) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let mode = found.mode() & 0o7777 & !OTHERS;
+        let mode = found.mode() & 0o7777 & !GROUP_AND_OTHERS;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         Ok(())
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::shared::Shared;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::mailing::{Mailing, Sender};
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::mailing::{FromIdentity, Mailing};
+use skychimp_core::sending::service::ServiceIdentity;
 use url::Url;
 
 use crate::config::Config;
@@ -24,7 +24,7 @@ use crate::config::secret;
 use crate::private;
 
 /// How long closing the database connections may take.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The configuration, and methods to open what it names.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Program {
     pub clock: Clock,
     /// Wakes engines when there is work.
     pub wake: Wake,
-    shared: OnceLock<Shared>,
+    shared: OnceLock<CacheClient>,
 }
 
 impl Program {
@@ -92,7 +92,10 @@ impl Program {
 
     /// Closes the database when a command was stopped. Does not wait for a connection that hangs.
     pub async fn close(&self, db: &Db) {
-        if tokio::time::timeout(CLOSE, db.close()).await.is_err() {
+        if tokio::time::timeout(CLOSE_TIMEOUT, db.close())
+            .await
+            .is_err()
+        {
             tracing::warn!("the database was not closed in time");
         }
     }
@@ -137,24 +140,24 @@ impl Program {
 
     /// Connects to the shared cache if one is configured. There is one connection per process,
     /// opened in the background.
-    pub fn shared(&self, db: &Db) -> anyhow::Result<Shared> {
+    pub fn shared(&self, db: &Db) -> anyhow::Result<CacheClient> {
         if let Some(shared) = self.shared.get() {
             return Ok(shared.clone());
         }
         let shared = match &self.config.cache_url {
             Some(url) => {
-                Shared::connect(url.reveal(), &self.secret_key(db)?).context("cache_url")?
+                CacheClient::connect(url.reveal(), &self.secret_key(db)?).context("cache_url")?
             }
-            None => Shared::none(),
+            None => CacheClient::none(),
         };
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
     /// Settings that must be in order before letters go to other people.
-    pub fn service(&self) -> Service {
+    pub fn service(&self) -> ServiceIdentity {
         let from = self.config.mail_from();
-        Service {
-            sender: Sender {
+        ServiceIdentity {
+            sender: FromIdentity {
                 name: from.name,
                 email: from.email,
             },

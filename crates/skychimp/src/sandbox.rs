@@ -3,7 +3,7 @@
 //! It listens on loopback inside the sending process. `serve` keeps the letters in memory for
 //! `/sandbox`. A command that sends without a site writes them to `sandbox` in the data directory,
 //! where a running or later `serve` picks them up. That directory never holds more than the last
-//! [`KEPT`] letters of a command.
+//! [`LETTERS_KEPT`] letters of a command.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -18,9 +18,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use skychimp_core::platform::db::Db;
-use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::sending::sending_server::SendingServer;
-use skychimp_smtp::sandbox::{Envelope, Sandbox};
+use skychimp_smtp::sandbox::{Sandbox, SandboxEnvelope};
 use skychimp_smtp::{Server, Tls};
 use skychimp_web::kit::sandbox::SandboxStore;
 use tokio_util::sync::CancellationToken;
@@ -29,14 +29,14 @@ use crate::out;
 use crate::program::Program;
 
 /// Maximum number of letters a command leaves for the site.
-const KEPT: usize = 500;
+const LETTERS_KEPT: usize = 500;
 /// How often the site looks for letters from commands.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// First line of a letter's file, before the letter itself.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
-    at: Moment,
+    at: Timestamp,
     from: String,
     to: Vec<String>,
 }
@@ -51,7 +51,7 @@ async fn for_command(data_dir: &Path, clock: Clock) -> anyhow::Result<Sandbox> {
     let folder = folder(data_dir);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-    let tray = Tray {
+    let tray = LetterFolder {
         folder,
         number: AtomicU64::new(0),
         laid: Mutex::new(VecDeque::new()),
@@ -99,14 +99,14 @@ pub async fn collect(data_dir: PathBuf, store: Arc<SandboxStore>, stop: Cancella
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }
 }
 
 async fn start<F>(on_message: F) -> anyhow::Result<Sandbox>
 where
-    F: Fn(Envelope, Bytes) + Send + Sync + 'static,
+    F: Fn(SandboxEnvelope, Bytes) + Send + Sync + 'static,
 {
     Sandbox::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), on_message)
         .await
@@ -118,14 +118,14 @@ fn folder(data_dir: &Path) -> PathBuf {
 }
 
 /// Writes the letters of one process to the directory.
-struct Tray {
+struct LetterFolder {
     folder: PathBuf,
     number: AtomicU64,
     laid: Mutex<VecDeque<PathBuf>>,
 }
 
-impl Tray {
-    fn lay(&self, at: Moment, envelope: Envelope, letter: &[u8]) -> anyhow::Result<()> {
+impl LetterFolder {
+    fn lay(&self, at: Timestamp, envelope: SandboxEnvelope, letter: &[u8]) -> anyhow::Result<()> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:015}-{}-{number:09}", at.millis(), std::process::id());
         let head = Head {
@@ -144,7 +144,7 @@ impl Tray {
         let too_old = {
             let mut laid = self.laid.lock();
             laid.push_back(path);
-            if laid.len() > KEPT {
+            if laid.len() > LETTERS_KEPT {
                 laid.pop_front()
             } else {
                 None
@@ -193,14 +193,14 @@ mod tests {
     #[test]
     fn letters_of_a_command_reach_the_site() {
         let folder = tempfile::tempdir().unwrap();
-        let tray = Tray {
+        let tray = LetterFolder {
             folder: folder.path().to_owned(),
             number: AtomicU64::new(0),
             laid: Mutex::default(),
         };
-        let at = Moment::from_millis(1_800_000_000_000);
-        for number in 0..KEPT + 3 {
-            let envelope = Envelope {
+        let at = Timestamp::from_millis(1_800_000_000_000);
+        for number in 0..LETTERS_KEPT + 3 {
+            let envelope = SandboxEnvelope {
                 from: "news@example.org".into(),
                 to: vec![format!("r{number}@example.org")],
             };
@@ -210,11 +210,11 @@ mod tests {
         let store = SandboxStore::new();
         take(folder.path(), &store).unwrap();
         take(folder.path(), &store).unwrap();
-        assert_eq!(store.count(), KEPT as u64);
+        assert_eq!(store.count(), LETTERS_KEPT as u64);
         let newest = store.newest();
-        assert_eq!(newest[0].to, [format!("r{}@example.org", KEPT + 2)]);
+        assert_eq!(newest[0].to, [format!("r{}@example.org", LETTERS_KEPT + 2)]);
         assert_eq!(&newest[0].raw[..], b"Subject: x\r\n\r\nline\r\n");
-        assert_eq!(newest[KEPT - 1].to, ["r3@example.org"]);
+        assert_eq!(newest[LETTERS_KEPT - 1].to, ["r3@example.org"]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

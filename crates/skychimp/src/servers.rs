@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::sending::sending_server::{Limits, SendingServer, TlsMode};
+use skychimp_core::sending::sending_server::{SendingServer, ServerLimits, TlsMode};
 use skychimp_smtp::{Server, Tls};
 
 use crate::program::Program;
@@ -22,7 +22,7 @@ pub fn configured(server: &Server) -> SendingServer {
         reason = "a rate is at most a million"
     )]
     let whole = |rate: f64| (rate.fract() == 0.0).then_some(rate as i64);
-    let limits = Limits {
+    let limits = ServerLimits {
         connections: i64::try_from(server.connections).unwrap_or(i64::MAX),
         per_connection: server.messages_per_connection.map(i64::from),
         per_second: server.rate.and_then(whole),
@@ -30,7 +30,7 @@ pub fn configured(server: &Server) -> SendingServer {
             .rate
             .filter(|rate| whole(*rate).is_none())
             .and_then(|rate| whole((rate * 60.0).floor().max(1.0))),
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     let user = server.credentials.as_ref().map_or("", |c| c.user.as_str());
     SendingServer::configured(&server.host, server.port, tls, user, limits)
@@ -48,9 +48,9 @@ pub async fn with_password(
         .await?
         .transpose()
         .context("the password cannot be read; enter it again")?;
-    Ok(skychimp_engine::relay::server(
+    Ok(skychimp_engine::server_test::server(
         server,
         password,
-        program.config.smtp_roots.clone(),
+        program.config.trust_anchors.clone(),
     ))
 }

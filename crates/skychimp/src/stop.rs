@@ -10,17 +10,17 @@ use crate::out;
 use crate::program::Program;
 
 /// Exit code after a second signal: 128 + SIGINT, as shells count.
-const AT_ONCE: i32 = 130;
+const EXIT_INTERRUPTED: i32 = 130;
 
 /// Time allowed for a shutdown in addition to waiting for letters in flight. Each part has a
 /// shorter limit. This one applies if all of them fail.
-const HANGS: Duration = Duration::from_secs(25);
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Returns a token that the first Ctrl+C or SIGTERM cancels. A second signal ends the program
 /// immediately; letters it had claimed return to the queue when its lease expires. A shutdown that
 /// hangs is ended with exit code 1.
 pub fn on_signal(program: &Program) -> anyhow::Result<CancellationToken> {
-    let patience = program.config.stop_timeout + HANGS;
+    let patience = program.config.stop_timeout + STOP_TIMEOUT;
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
     let token = stop.clone();
@@ -40,7 +40,7 @@ pub fn on_signal(program: &Program) -> anyhow::Result<CancellationToken> {
         }
         signals.next().await;
         log::flush();
-        std::process::exit(AT_ONCE);
+        std::process::exit(EXIT_INTERRUPTED);
     });
     Ok(stop)
 }

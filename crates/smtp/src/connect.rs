@@ -17,7 +17,7 @@ use crate::report::{Class, ConnectError, Phase};
 use crate::server::{Credentials, Login, Server, Tls};
 use crate::session::{Capabilities, Connection};
 use crate::tls;
-use crate::wire::{Broken, Wire};
+use crate::wire::{Wire, WireError};
 
 /// Opens connections to one server; caches its TLS configuration.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Failure {
         }
     }
 
-    fn broken(broken: &Broken, phase: Phase) -> Self {
+    fn broken(broken: &WireError, phase: Phase) -> Self {
         Self::new(broken.class(), phase, broken.to_string())
     }
 
@@ -120,7 +120,7 @@ impl Connector {
     async fn open(&self, mode: Tls) -> Result<Connection, Failure> {
         let timeouts = &self.server.timeouts;
         let stream = self.dial().await?;
-        let hello = match (&self.server.hello, stream.local_addr()) {
+        let ehlo_name = match (&self.server.ehlo_name, stream.local_addr()) {
             (Some(name), _) => name.clone(),
             (None, Ok(SocketAddr::V4(address))) => format!("[{}]", address.ip()),
             (None, Ok(SocketAddr::V6(address))) => format!("[IPv6:{}]", address.ip()),
@@ -137,13 +137,13 @@ impl Connector {
         if greeting.code != 220 {
             return Err(Failure::reply(&greeting, Phase::Greeting));
         }
-        let mut capabilities = self.hello(&mut wire, &hello).await?;
+        let mut capabilities = self.ehlo_name(&mut wire, &ehlo_name).await?;
         if matches!(mode, Tls::Required | Tls::Opportunistic) {
             if capabilities.starttls {
                 let reply = self.ask(&mut wire, "STARTTLS", Phase::StartTls).await?;
                 if reply.code == 220 {
                     wire = self.encrypt(wire).await?;
-                    capabilities = self.hello(&mut wire, &hello).await?;
+                    capabilities = self.ehlo_name(&mut wire, &ehlo_name).await?;
                 } else if mode == Tls::Required {
                     let failure = Failure::reply(&reply, Phase::StartTls);
                     let class = if failure.class == Class::Closing {
@@ -262,7 +262,7 @@ impl Connector {
     }
 
     /// Sends EHLO, or HELO to servers that do not know EHLO.
-    async fn hello(&self, wire: &mut Wire, name: &str) -> Result<Capabilities, Failure> {
+    async fn ehlo_name(&self, wire: &mut Wire, name: &str) -> Result<Capabilities, Failure> {
         let reply = self
             .ask(wire, &format!("EHLO {name}"), Phase::Hello)
             .await?;

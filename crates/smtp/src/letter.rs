@@ -39,7 +39,7 @@ impl Refusal {
 
 /// What the server advertised, as far as it concerns letters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct LetterLimits {
     pub smtputf8: bool,
     pub eight_bit: bool,
     /// SIZE was advertised; a number above 0 is the maximum size in octets.
@@ -55,7 +55,7 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     /// Checks the letter and builds its MAIL and RCPT commands, without line ends.
-    pub fn new(letter: &Letter, limits: Limits) -> Result<Self, Refusal> {
+    pub fn new(letter: &Letter, limits: LetterLimits) -> Result<Self, Refusal> {
         let from = if letter.from.is_empty() {
             Cow::Borrowed("")
         } else {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     fn refusal(to: &str) -> Refusal {
-        Envelope::new(&letter(to, b"x\r\n"), Limits::default()).unwrap_err()
+        Envelope::new(&letter(to, b"x\r\n"), LetterLimits::default()).unwrap_err()
     }
 
     /// F12: addresses that could inject commands or are malformed are refused.
@@ -334,13 +334,13 @@ mod tests {
     #[test]
     fn domain_goes_in_a_labels_and_local_part_needs_smtputf8() {
         let envelope =
-            Envelope::new(&letter("info@пример.рф", b"x\r\n"), Limits::default()).unwrap();
+            Envelope::new(&letter("info@пример.рф", b"x\r\n"), LetterLimits::default()).unwrap();
         assert_eq!(envelope.rcpt, "RCPT TO:<info@xn--e1afmkfd.xn--p1ai>");
         let refused = refusal("инфо@example.org");
         assert_eq!(refused.enhanced, "5.6.7");
-        let limits = Limits {
+        let limits = LetterLimits {
             smtputf8: true,
-            ..Limits::default()
+            ..LetterLimits::default()
         };
         let envelope = Envelope::new(&letter("инфо@example.org", b"x\r\n"), limits).unwrap();
         assert_eq!(envelope.mail, "MAIL FROM:<sender@example.org> SMTPUTF8");
@@ -358,7 +358,7 @@ mod tests {
         ]
         .join(".");
         let address = format!("{}@{domain}", "é".repeat(32));
-        let limits = Limits {
+        let limits = LetterLimits {
             smtputf8: true,
             eight_bit: true,
             size: Some(0),
@@ -378,21 +378,21 @@ mod tests {
     #[test]
     fn parameters_only_if_advertised() {
         let eight_bit = letter("a@example.org", "ё\r\n".as_bytes());
-        let plain = Envelope::new(&eight_bit, Limits::default()).unwrap();
+        let plain = Envelope::new(&eight_bit, LetterLimits::default()).unwrap();
         assert_eq!(plain.mail, "MAIL FROM:<sender@example.org>");
-        let limits = Limits {
+        let limits = LetterLimits {
             eight_bit: true,
             size: Some(0),
-            ..Limits::default()
+            ..LetterLimits::default()
         };
         let full = Envelope::new(&eight_bit, limits).unwrap();
         assert_eq!(
             full.mail,
             "MAIL FROM:<sender@example.org> SIZE=4 BODY=8BITMIME"
         );
-        let limits = Limits {
+        let limits = LetterLimits {
             size: Some(3),
-            ..Limits::default()
+            ..LetterLimits::default()
         };
         let refused = Envelope::new(&eight_bit, limits).unwrap_err();
         assert_eq!(

@@ -1,7 +1,7 @@
 //! An SMTP client for bulk sending: pipelined sessions and a connection pool.
 //!
 //! A [`Server`] describes where letters go. A [`Pool`] of [`Connection`]s sends [`Letter`]s there
-//! and returns a [`Report`] for each. [`sandbox`] is a small server that accepts everything;
+//! and returns a [`AttemptReport`] for each. [`sandbox`] is a small server that accepts everything;
 //! `testing` (a feature) a server that misbehaves on request; `fuzzing` (a feature) the entry
 //! points for `fuzz/`.
 //!
@@ -34,8 +34,8 @@ mod wire;
 pub use connect::Connector;
 pub use letter::Letter;
 pub use pool::{Lease, Pool, PoolStatus};
-pub use rate::Rate;
+pub use rate::Pacer;
 pub use reply::Reply;
-pub use report::{Class, ConnectError, Outcome, Phase, Report};
-pub use server::{Credentials, Login, Roots, Server, Timeouts, Tls, UrlError};
-pub use session::{Capabilities, Connection, Hook};
+pub use report::{AttemptReport, Class, ConnectError, Outcome, Phase};
+pub use server::{Credentials, Login, Server, Timeouts, Tls, TrustAnchors, UrlError};
+pub use session::{Capabilities, Connection, ContentHook};

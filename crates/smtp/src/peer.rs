@@ -34,7 +34,7 @@ pub(crate) struct Peer {
 
 /// What was received between DATA and the final dot.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) enum DataPart {
     /// The letter, with dot-stuffing removed.
     Letter(Bytes),
     /// It was longer than allowed and has been discarded.
@@ -188,23 +188,23 @@ impl Peer {
     }
 
     /// Reads up to the final dot. Content longer than `most` octets is discarded as it arrives.
-    pub async fn content(&mut self, most: usize) -> io::Result<Content> {
+    pub async fn content(&mut self, most: usize) -> io::Result<DataPart> {
         let finder = memmem::Finder::new(END);
         let mut seen = 0;
         let mut too_long = false;
         // the line break before the first line is the one after DATA
         if self.starts_with(b".\r\n").await? {
             let _ = self.input.split_to(3);
-            return Ok(Content::Letter(Bytes::new()));
+            return Ok(DataPart::Letter(Bytes::new()));
         }
         loop {
             if let Some(found) = finder.find(&self.input[seen..]) {
                 let end = seen + found;
                 let letter = self.input.split_to(end + END.len());
                 if too_long || end + 2 > most {
-                    return Ok(Content::TooLong);
+                    return Ok(DataPart::TooLong);
                 }
-                return Ok(Content::Letter(without_stuffing(
+                return Ok(DataPart::Letter(without_stuffing(
                     letter.freeze().slice(..end + 2),
                 )));
             }
@@ -216,7 +216,7 @@ impl Peer {
                 seen = 0;
             }
             if !self.read().await? {
-                return Ok(Content::Cut);
+                return Ok(DataPart::Cut);
             }
         }
     }

@@ -21,22 +21,22 @@ use tokio::time::Instant;
 
 use crate::Connector;
 use crate::letter::Letter;
-use crate::rate::Rate;
-use crate::report::{Class, ConnectError, Phase, Report};
+use crate::rate::Pacer;
+use crate::report::{AttemptReport, Class, ConnectError, Phase};
 use crate::server::Server;
-use crate::session::{Connection, Hook};
+use crate::session::{Connection, ContentHook};
 
 /// Time until a lowered cap is first raised; each further refusal doubles it.
-const GROW: Duration = Duration::from_secs(10);
+const GROW_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Longest time until a lowered cap is raised.
-const GROW_MOST: Duration = Duration::from_mins(5);
+const GROW_INTERVAL_MAX: Duration = Duration::from_mins(5);
 
 /// How long a learned number of letters per connection is used.
-const REMEMBER: Duration = Duration::from_mins(10);
+const LIMIT_MEMORY: Duration = Duration::from_mins(10);
 
 /// A letter that waits longer for its turn is not announced: an open DATA would time out.
-const LONG_WAIT: Duration = Duration::from_secs(5);
+const WAIT_WORTH_GROWTH: Duration = Duration::from_secs(5);
 
 /// The connections to one server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub struct Pool {
 #[derive(Debug)]
 struct Inner {
     connector: Connector,
-    rate: Option<Rate>,
+    rate: Option<Pacer>,
     state: Mutex<State>,
     /// Notified when a connection is returned or the cap grows.
     freed: Notify,
@@ -95,7 +95,7 @@ impl Pool {
         let state = State::new(server.connections.max(1), Instant::now());
         Self {
             inner: Arc::new(Inner {
-                rate: server.rate.map(|rate| Rate::new(rate, Instant::now())),
+                rate: server.rate.map(|rate| Pacer::new(rate, Instant::now())),
                 connector: Connector::new(server),
                 state: Mutex::new(state),
                 freed: Notify::new(),
@@ -217,7 +217,7 @@ impl State {
             idle: Vec::new(),
             cap,
             cap_grows: now,
-            grow_after: GROW,
+            grow_after: GROW_INTERVAL,
             grown: false,
             cut_after: None,
             learned: None,
@@ -263,14 +263,14 @@ impl State {
         self.cap = self.cap.min(self.live);
         if !told {
             self.grown = false;
-            self.cap_grows = now + GROW;
+            self.cap_grows = now + GROW_INTERVAL;
             return;
         }
-        if now > self.cap_grows + GROW_MOST {
+        if now > self.cap_grows + GROW_INTERVAL_MAX {
             // it worked for a long time
-            self.grow_after = GROW;
+            self.grow_after = GROW_INTERVAL;
         } else if self.grown {
-            self.grow_after = (self.grow_after * 2).min(GROW_MOST);
+            self.grow_after = (self.grow_after * 2).min(GROW_INTERVAL_MAX);
         }
         self.grown = false;
         self.cap_grows = now + self.grow_after;
@@ -284,7 +284,7 @@ impl State {
     /// Notes after how many letters the server cut a connection off.
     fn learn_from_cut(&mut self, carried: u32, now: Instant) {
         if self.cut_after.replace(carried) == Some(carried) {
-            self.learned = Some((carried, now + REMEMBER));
+            self.learned = Some((carried, now + LIMIT_MEMORY));
         }
     }
 }
@@ -421,12 +421,12 @@ impl Lease {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut Hook<'_>,
-    ) -> Report {
+        before_dot: &mut ContentHook<'_>,
+    ) -> AttemptReport {
         let mut upcoming = upcoming;
         if let Some(rate) = &self.inner.rate {
             let waited = rate.turn().await;
-            upcoming = upcoming.filter(|_| waited < LONG_WAIT);
+            upcoming = upcoming.filter(|_| waited < WAIT_WORTH_GROWTH);
         }
         self.connection_mut()
             .send(letter, upcoming, before_dot)
@@ -434,7 +434,7 @@ impl Lease {
     }
 
     /// See [`Connection::withdraw`].
-    pub async fn withdraw(&mut self) -> Option<Report> {
+    pub async fn withdraw(&mut self) -> Option<AttemptReport> {
         self.connection_mut().withdraw().await
     }
 
@@ -483,8 +483,8 @@ mod tests {
         state.learn_from_cut(20, start);
         state.learn_from_cut(20, start);
         assert_eq!(state.learned_limit(start), Some(20));
-        assert_eq!(state.learned_limit(start + REMEMBER / 2), Some(20));
-        assert_eq!(state.learned_limit(start + REMEMBER), None);
+        assert_eq!(state.learned_limit(start + LIMIT_MEMORY / 2), Some(20));
+        assert_eq!(state.learned_limit(start + LIMIT_MEMORY), None);
     }
 
     /// S10, scenario 9: the cap falls to what the server accepts and recovers, more slowly after
@@ -508,14 +508,14 @@ mod tests {
         }
         assert_eq!(grown_after, [10, 20, 40, 80]);
         for _ in 0..10 {
-            now += GROW_MOST;
+            now += GROW_INTERVAL_MAX;
             state.grow(20, now);
         }
         assert_eq!(state.cap, 20);
-        state.shrink(true, now + GROW_MOST);
+        state.shrink(true, now + GROW_INTERVAL_MAX);
         assert_eq!(
             state.cap_grows,
-            now + GROW_MOST + GROW,
+            now + GROW_INTERVAL_MAX + GROW_INTERVAL,
             "it went well for long"
         );
     }
@@ -528,7 +528,7 @@ mod tests {
         for _ in 0..10 {
             state.live = 1;
             state.shrink(false, now);
-            now += GROW;
+            now += GROW_INTERVAL;
             state.grow(20, now);
         }
         assert_eq!(state.cap, 2);

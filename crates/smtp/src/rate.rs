@@ -6,16 +6,16 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// How far turns may lag behind schedule and catch up: timer granularity, not a burst.
-const SLACK: Duration = Duration::from_millis(10);
+const TIMER_SLACK: Duration = Duration::from_millis(10);
 
 /// Grants turns at a steady rate to any number of callers, first come, first served.
 #[derive(Debug)]
-pub struct Rate {
+pub struct Pacer {
     interval: Duration,
     next: Mutex<Instant>,
 }
 
-impl Rate {
+impl Pacer {
     /// `per_second` turns per second from `now` on; it must be above 0.
     #[must_use]
     pub fn new(per_second: f64, now: Instant) -> Self {
@@ -39,7 +39,7 @@ impl Rate {
     /// Reserves the next free turn and returns its time.
     fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
-        let earliest = now.checked_sub(SLACK).unwrap_or(now);
+        let earliest = now.checked_sub(TIMER_SLACK).unwrap_or(now);
         let at = (*next).max(earliest);
         *next = at + self.interval;
         at
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn turns_follow_the_rate() {
         let start = Instant::now();
-        let rate = Rate::new(500.0, start);
+        let rate = Pacer::new(500.0, start);
         let mut now = start;
         for _ in 0..1000 {
             // woken late, as by a coarse timer
@@ -68,11 +68,11 @@ mod tests {
     #[test]
     fn pause_is_not_made_up_for() {
         let start = Instant::now();
-        let rate = Rate::new(10.0, start);
+        let rate = Pacer::new(10.0, start);
         rate.reserve(start);
         let later = start + Duration::from_mins(1);
         let turns: Vec<_> = (0..11).map(|_| rate.reserve(later)).collect();
         assert_eq!(turns[10] - turns[0], Duration::from_secs(1));
-        assert!(turns[0] >= later - SLACK);
+        assert!(turns[0] >= later - TIMER_SLACK);
     }
 }

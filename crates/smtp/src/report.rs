@@ -132,7 +132,7 @@ pub enum Phase {
     /// The content, before its final dot.
     Content,
     /// The final dot and its reply.
-    Dot,
+    EndOfData,
 }
 
 names!(Phase {
@@ -149,12 +149,12 @@ names!(Phase {
     Rcpt => "rcpt",
     Data => "data",
     Content => "content",
-    Dot => "dot",
+    EndOfData => "dot",
 });
 
 /// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct AttemptReport {
     /// The outcome of the letter.
     pub outcome: Outcome,
     /// The kind of reason.

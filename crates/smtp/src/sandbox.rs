@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::peer::{Command, Content, Peer};
+use crate::peer::{Command, DataPart, Peer};
 
 /// Maximum size of a letter in octets.
 pub const MAX_SIZE: usize = 50 * 1024 * 1024;
@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_mins(5);
 
 /// Sender and recipients of a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
+pub struct SandboxEnvelope {
     /// The sender; empty for the null sender.
     pub from: String,
     /// The recipients, at least one.
@@ -47,7 +47,7 @@ impl Sandbox {
     /// The closure runs on the server's task and must not block.
     pub async fn start<F>(address: SocketAddr, on_message: F) -> io::Result<Self>
     where
-        F: Fn(Envelope, Bytes) + Send + Sync + 'static,
+        F: Fn(SandboxEnvelope, Bytes) + Send + Sync + 'static,
     {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -82,7 +82,7 @@ impl Drop for Sandbox {
 
 async fn accept<F>(listener: TcpListener, on_message: Arc<F>, stop: CancellationToken)
 where
-    F: Fn(Envelope, Bytes) + Send + Sync + 'static,
+    F: Fn(SandboxEnvelope, Bytes) + Send + Sync + 'static,
 {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -110,7 +110,10 @@ where
     }
 }
 
-async fn session<F: Fn(Envelope, Bytes)>(stream: TcpStream, on_message: &F) -> io::Result<()> {
+async fn session<F: Fn(SandboxEnvelope, Bytes)>(
+    stream: TcpStream,
+    on_message: &F,
+) -> io::Result<()> {
     let mut peer = Peer::new(stream);
     peer.say(b"220 sandbox.localhost ESMTP Skychimp sandbox\r\n");
     let mut greeted = false;
@@ -175,13 +178,13 @@ async fn session<F: Fn(Envelope, Bytes)>(stream: TcpStream, on_message: &F) -> i
                 let from = from.take().unwrap_or_default();
                 let to = std::mem::take(&mut to);
                 match content? {
-                    Content::Cut => return Ok(()),
-                    Content::TooLong => peer.say(b"552 5.3.4 too long\r\n"),
-                    Content::Letter(data) if !is_clean(&data) => {
+                    DataPart::Cut => return Ok(()),
+                    DataPart::TooLong => peer.say(b"552 5.3.4 too long\r\n"),
+                    DataPart::Letter(data) if !is_clean(&data) => {
                         peer.say(b"550 5.6.0 bare CR or LF\r\n");
                     }
-                    Content::Letter(data) => {
-                        on_message(Envelope { from, to }, data);
+                    DataPart::Letter(data) => {
+                        on_message(SandboxEnvelope { from, to }, data);
                         peer.say(b"250 2.0.0 Ok: in the sandbox\r\n");
                     }
                 }

@@ -58,7 +58,7 @@ pub enum Login {
 
 /// Which certificate authorities are trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Roots {
+pub enum TrustAnchors {
     /// Those of the operating system.
     #[default]
     System,
@@ -141,7 +141,7 @@ pub struct Server {
     /// set.
     pub clear_text_auth: bool,
     /// The name sent in EHLO; `None`: the address literal of the local end of the connection.
-    pub hello: Option<String>,
+    pub ehlo_name: Option<String>,
     /// Timeouts per phase.
     pub timeouts: Timeouts,
     /// Whether to use PIPELINING if the server offers it; off for servers that offer it but fail at
@@ -156,7 +156,7 @@ pub struct Server {
     /// An idle connection is closed after this time.
     pub idle: Duration,
     /// Trusted certificate authorities.
-    pub roots: Roots,
+    pub roots: TrustAnchors,
 }
 
 impl Server {
@@ -169,14 +169,14 @@ impl Server {
             credentials: None,
             login: Login::Password,
             clear_text_auth: false,
-            hello: None,
+            ehlo_name: None,
             timeouts: Timeouts::default(),
             pipelining: true,
             connections: 20,
             rate: None,
             messages_per_connection: None,
             idle: Duration::from_mins(1),
-            roots: Roots::System,
+            roots: TrustAnchors::System,
         }
     }
 

@@ -29,18 +29,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::letter::{Envelope, Letter, Limits};
+use crate::letter::{Envelope, Letter, LetterLimits};
 use crate::reply::Reply;
-use crate::report::{Class, ConnectError, Outcome, Phase, Report};
+use crate::report::{AttemptReport, Class, ConnectError, Outcome, Phase};
 use crate::server::{Server, Timeouts};
 use crate::verdict::{After, Verdict, judge_content, judge_envelope};
-use crate::wire::{Broken, Wire};
+use crate::wire::{Wire, WireError};
 
 /// Called before the first octet of a letter's content is sent; see [`Connection::send`].
-pub type Hook<'a> = dyn FnMut(u64) -> bool + Send + 'a;
+pub type ContentHook<'a> = dyn FnMut(u64) -> bool + Send + 'a;
 
 /// How long to wait for the replies behind a content's 250 before trusting the 250 without them.
-const LOOK_AHEAD: Duration = Duration::from_secs(1);
+const PIPELINE_WINDOW: Duration = Duration::from_secs(1);
 
 /// The extensions a server offers on this connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,8 +96,8 @@ impl Capabilities {
         found
     }
 
-    const fn limits(&self) -> Limits {
-        Limits {
+    const fn limits(&self) -> LetterLimits {
+        LetterLimits {
             smtputf8: self.smtputf8,
             eight_bit: self.eight_bit_mime,
             size: self.size,
@@ -248,8 +248,8 @@ impl Connection {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut Hook<'_>,
-    ) -> Report {
+        before_dot: &mut ContentHook<'_>,
+    ) -> AttemptReport {
         let started = Instant::now();
         let verdict = if self.is_usable() {
             self.busy = true;
@@ -269,7 +269,7 @@ impl Connection {
     /// [`Outcome::NotTried`]; if the server accepted the envelope, the class is [`Class::Withheld`]
     /// and the connection is closed. Replies are awaited for their timeouts, those after a refusal
     /// only briefly.
-    pub async fn withdraw(&mut self) -> Option<Report> {
+    pub async fn withdraw(&mut self) -> Option<AttemptReport> {
         let started = Instant::now();
         if self.closed || self.busy {
             return None;
@@ -284,7 +284,11 @@ impl Connection {
     async fn decline(&mut self, replies: &mut Vec<Reply>) -> Verdict {
         let broken = loop {
             let refused = replies.iter().any(|reply| !reply.is_positive());
-            let most = if refused { LOOK_AHEAD } else { Duration::MAX };
+            let most = if refused {
+                PIPELINE_WINDOW
+            } else {
+                Duration::MAX
+            };
             match self.next_of_group(replies, most).await {
                 Ok(true) => {}
                 Ok(false) => break None,
@@ -308,7 +312,7 @@ impl Connection {
     /// sent.
     ///
     /// The error says which of the two was refused; [`Outcome::Failed`] means a 5yz reply.
-    pub async fn probe(&mut self, from: &str, to: &str) -> Result<(), Report> {
+    pub async fn probe(&mut self, from: &str, to: &str) -> Result<(), AttemptReport> {
         let started = Instant::now();
         let verdict = self.ask_for(from, to).await;
         verdict.map_err(|verdict| self.report(verdict, started))
@@ -346,8 +350,8 @@ impl Connection {
         judged.map_err(|(verdict, _)| verdict)
     }
 
-    fn report(&self, verdict: Verdict, started: Instant) -> Report {
-        Report {
+    fn report(&self, verdict: Verdict, started: Instant) -> AttemptReport {
+        AttemptReport {
             outcome: verdict.outcome,
             class: verdict.class,
             phase: verdict.phase,
@@ -380,7 +384,7 @@ impl Connection {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut Hook<'_>,
+        before_dot: &mut ContentHook<'_>,
     ) -> Verdict {
         let mut replies = Vec::with_capacity(3);
         let result = match self.announced.take() {
@@ -437,7 +441,11 @@ impl Connection {
     }
 
     /// Judges the replies to an envelope; `None` if the server is ready for the content.
-    fn refused(&mut self, replies: &[Reply], broken: Option<Broken>) -> Option<(Verdict, After)> {
+    fn refused(
+        &mut self,
+        replies: &[Reply],
+        broken: Option<WireError>,
+    ) -> Option<(Verdict, After)> {
         let warm = self.carried > 0;
         let (verdict, after) = judge_envelope(replies, broken, warm).err()?;
         self.cut_off |= warm
@@ -474,7 +482,7 @@ impl Connection {
     }
 
     /// Reads the missing replies to MAIL, RCPT and DATA.
-    async fn collect(&mut self, replies: &mut Vec<Reply>) -> Result<(), Broken> {
+    async fn collect(&mut self, replies: &mut Vec<Reply>) -> Result<(), WireError> {
         while self.next_of_group(replies, Duration::MAX).await? {}
         Ok(())
     }
@@ -484,7 +492,7 @@ impl Connection {
         &mut self,
         replies: &mut Vec<Reply>,
         most: Duration,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool, WireError> {
         let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
         let closing = replies.last().is_some_and(|reply| reply.code == 421);
         let Some(limit) = limits.get(replies.len()).filter(|_| !closing) else {
@@ -499,7 +507,7 @@ impl Connection {
         &mut self,
         commands: &[&str],
         replies: &mut Vec<Reply>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), WireError> {
         let limits = [self.timeouts.mail, self.timeouts.rcpt, self.timeouts.data];
         for (command, limit) in commands.iter().zip(limits) {
             let line = format!("{command}\r\n");
@@ -538,7 +546,7 @@ impl Connection {
         &mut self,
         letter: &Letter,
         upcoming: Option<&Letter>,
-        before_dot: &mut Hook<'_>,
+        before_dot: &mut ContentHook<'_>,
     ) -> Verdict {
         let mut tail = Vec::new();
         let mut announced = None;
@@ -560,12 +568,12 @@ impl Connection {
             self.closed = true;
             return Verdict::withheld();
         }
-        let dot_out = self
+        let end_of_data_sent = self
             .wire
             .transmit(Some(&letter.data), &tail, self.timeouts.block)
             .await;
         let result = self.wire.reply(self.timeouts.dot).await;
-        let (verdict, goes_on) = judge_content(dot_out, result);
+        let (verdict, goes_on) = judge_content(end_of_data_sent, result);
         if goes_on {
             self.carried += 1;
         }
@@ -578,7 +586,7 @@ impl Connection {
             return verdict;
         };
         // replies read so far stay in the list if the time is up
-        let _ = timeout(LOOK_AHEAD, self.collect(&mut announced.replies)).await;
+        let _ = timeout(PIPELINE_WINDOW, self.collect(&mut announced.replies)).await;
         if announced
             .replies
             .iter()
@@ -588,7 +596,7 @@ impl Connection {
             self.closed = true;
             return Verdict::protocol(
                 Outcome::InDoubt,
-                Phase::Dot,
+                Phase::EndOfData,
                 "a reply of the server is missing: whose the last one was is not known",
             );
         }

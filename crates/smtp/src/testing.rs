@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::proxy::Proxy;
 pub use self::sink::Sink;
-use crate::server::{Credentials, Login, Roots, Server, Timeouts, Tls};
+use crate::server::{Credentials, Login, Server, Timeouts, Tls, TrustAnchors};
 
 /// EHLO keywords of a well-behaved server.
 const EXTENSIONS: [&str; 5] = [
@@ -72,7 +72,7 @@ pub enum Step {
     /// here is the reply to the content.
     Content,
     /// The final dot has arrived.
-    Dot,
+    EndOfData,
     /// The RSET command.
     Rset,
     /// The QUIT command.
@@ -83,7 +83,7 @@ pub enum Step {
 
 /// The situation a script is asked about.
 #[derive(Debug, Clone)]
-pub struct At {
+pub struct ScriptPoint {
     /// The current step.
     pub step: Step,
     /// How often this step has occurred on all connections, from 1.
@@ -147,10 +147,10 @@ pub struct Accepted {
     pub connection: usize,
 }
 
-type On = dyn Fn(&At) -> Action + Send + Sync;
+type Responder = dyn Fn(&ScriptPoint) -> Action + Send + Sync;
 
 /// How a server behaves. By default well: PIPELINING and the usual extensions, no TLS, no AUTH.
-pub struct Script {
+pub struct ServerScript {
     extensions: Vec<String>,
     extensions_after_tls: Option<Vec<String>>,
     tls: Tls,
@@ -160,10 +160,10 @@ pub struct Script {
     token: bool,
     keep_content: bool,
     receive_buffer: Option<u32>,
-    on: Box<On>,
+    on: Box<Responder>,
 }
 
-impl std::fmt::Debug for Script {
+impl std::fmt::Debug for ServerScript {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Script")
             .field("extensions", &self.extensions)
@@ -172,13 +172,13 @@ impl std::fmt::Debug for Script {
     }
 }
 
-impl Default for Script {
+impl Default for ServerScript {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Script {
+impl ServerScript {
     /// A well-behaved server.
     #[must_use]
     pub fn new() -> Self {
@@ -197,7 +197,7 @@ impl Script {
 
     /// Asks `on` at every step.
     #[must_use]
-    pub fn on(mut self, on: impl Fn(&At) -> Action + Send + Sync + 'static) -> Self {
+    pub fn on(mut self, on: impl Fn(&ScriptPoint) -> Action + Send + Sync + 'static) -> Self {
         self.on = Box::new(on);
         self
     }
@@ -255,7 +255,7 @@ impl Script {
         self
     }
 
-    /// Like [`Script::auth`], with AUTH XOAUTH2 only.
+    /// Like [`ServerScript::auth`], with AUTH XOAUTH2 only.
     #[must_use]
     pub fn auth_by_token(self, user: &str, token: &str) -> Self {
         Self {
@@ -306,7 +306,7 @@ impl Script {
             let (config, pem) = certificate(self.expired);
             (Some(config), Some(pem))
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerState {
             script: self,
             config,
             log: Mutex::default(),
@@ -332,7 +332,7 @@ impl Script {
 pub struct ScriptedServer {
     address: SocketAddr,
     certificate: Option<String>,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     stop: CancellationToken,
 }
 
@@ -357,7 +357,7 @@ impl ScriptedServer {
         }
         server.clear_text_auth = script.tls == Tls::None;
         if let Some(pem) = &self.certificate {
-            server.roots = Roots::Pem(pem.clone());
+            server.roots = TrustAnchors::Pem(pem.clone());
         }
         server
     }
@@ -479,8 +479,8 @@ impl Drop for ScriptedServer {
 }
 
 #[derive(Debug)]
-struct Shared {
-    script: Script,
+struct ServerState {
+    script: ServerScript,
     config: Option<Arc<ServerConfig>>,
     log: Mutex<Log>,
     changed: Notify,

@@ -8,7 +8,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::server::{Roots, Server, Tls};
+use crate::server::{Server, Tls, TrustAnchors};
 
 /// Builds the TLS configuration for this server; the error says why there is none.
 pub(crate) fn config(server: &Server) -> Result<Arc<ClientConfig>, String> {
@@ -29,17 +29,17 @@ pub(crate) fn config(server: &Server) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-fn roots(roots: &Roots) -> Result<RootCertStore, String> {
+fn roots(roots: &TrustAnchors) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     match roots {
-        Roots::System => {
+        TrustAnchors::System => {
             let found = rustls_native_certs::load_native_certs();
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
                 return Err("this system has no trusted certificates".into());
             }
         }
-        Roots::Pem(text) => {
+        TrustAnchors::Pem(text) => {
             for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
                 let certificate =
                     certificate.map_err(|error| format!("the trusted certificates: {error}"))?;

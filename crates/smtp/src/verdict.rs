@@ -3,7 +3,7 @@
 use crate::letter::Refusal;
 use crate::reply::Reply;
 use crate::report::{Class, Outcome, Phase};
-use crate::wire::Broken;
+use crate::wire::WireError;
 
 /// A [`Report`](crate::Report) without the server's name and the duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum After {
     Close,
 }
 
-impl Broken {
+impl WireError {
     pub fn class(&self) -> Class {
         match self {
             Self::Closed | Self::Io(_) => Class::Connection,
@@ -95,7 +95,7 @@ impl Verdict {
         }
     }
 
-    pub fn by_break(outcome: Outcome, phase: Phase, broken: &Broken) -> Self {
+    pub fn by_break(outcome: Outcome, phase: Phase, broken: &WireError) -> Self {
         Self::new(outcome, broken.class(), phase, broken.to_string())
     }
 }
@@ -134,7 +134,7 @@ fn refusal(phase: Phase, reply: &Reply) -> Verdict {
 /// `warm`: the connection has carried letters. If it then ends at MAIL, the letter was not tried.
 pub(crate) fn judge_envelope(
     replies: &[Reply],
-    broken: Option<Broken>,
+    broken: Option<WireError>,
     warm: bool,
 ) -> Result<(), (Verdict, After)> {
     let untouched = |phase| {
@@ -204,9 +204,16 @@ pub(crate) fn judge_envelope(
 }
 
 /// Judges the reply to the content; the flag says whether the connection remains usable.
-pub(crate) fn judge_content(dot_out: bool, result: Result<Reply, Broken>) -> (Verdict, bool) {
-    let phase = if dot_out { Phase::Dot } else { Phase::Content };
-    let doubt = if dot_out {
+pub(crate) fn judge_content(
+    end_of_data_sent: bool,
+    result: Result<Reply, WireError>,
+) -> (Verdict, bool) {
+    let phase = if end_of_data_sent {
+        Phase::EndOfData
+    } else {
+        Phase::Content
+    };
+    let doubt = if end_of_data_sent {
         Outcome::InDoubt
     } else {
         Outcome::Deferred
@@ -216,9 +223,9 @@ pub(crate) fn judge_content(dot_out: bool, result: Result<Reply, Broken>) -> (Ve
         Ok(reply) if reply.is_transient() || reply.is_permanent() => {
             let verdict = refusal(phase, &reply);
             let ends = matches!(verdict.class, Class::Closing | Class::Auth);
-            (verdict, dot_out && !ends)
+            (verdict, end_of_data_sent && !ends)
         }
-        Ok(reply) if dot_out && (250..=259).contains(&reply.code) => {
+        Ok(reply) if end_of_data_sent && (250..=259).contains(&reply.code) => {
             (Verdict::by_reply(Outcome::Sent, phase, &reply), true)
         }
         Ok(reply) => (Verdict::by_reply(doubt, phase, &reply), false),
@@ -309,17 +316,20 @@ mod tests {
     /// S5: if a warm connection ends at MAIL, with or without 421, the letter was not tried.
     #[test]
     fn end_at_mail_of_a_warm_connection_is_no_attempt() {
-        let judge = |texts: &[&str], broken: Option<Broken>, warm| {
+        let judge = |texts: &[&str], broken: Option<WireError>, warm| {
             let (verdict, after) = judge_envelope(&replies(texts), broken, warm).unwrap_err();
             assert_eq!(after, After::Close);
             verdict.outcome
         };
         assert_eq!(judge(&["421 too many"], None, true), Outcome::NotTried);
         assert_eq!(judge(&["421 too many"], None, false), Outcome::Deferred);
-        assert_eq!(judge(&[], Some(Broken::Closed), true), Outcome::NotTried);
-        assert_eq!(judge(&[], Some(Broken::Closed), false), Outcome::Deferred);
+        assert_eq!(judge(&[], Some(WireError::Closed), true), Outcome::NotTried);
         assert_eq!(
-            judge(&["250"], Some(Broken::Closed), true),
+            judge(&[], Some(WireError::Closed), false),
+            Outcome::Deferred
+        );
+        assert_eq!(
+            judge(&["250"], Some(WireError::Closed), true),
             Outcome::Deferred
         );
         assert_eq!(judge(&["250", "421"], None, true), Outcome::Deferred);
@@ -334,9 +344,9 @@ mod tests {
     #[test]
     fn content_is_in_doubt_only_after_the_dot() {
         use {Class as C, Outcome as O};
-        let judge = |dot_out, result: Result<&str, Broken>| {
+        let judge = |end_of_data_sent, result: Result<&str, WireError>| {
             let result = result.map(|text| replies(&[text]).remove(0));
-            let (verdict, goes_on) = judge_content(dot_out, result);
+            let (verdict, goes_on) = judge_content(end_of_data_sent, result);
             (verdict.outcome, verdict.class, goes_on)
         };
         assert_eq!(judge(true, Ok("250")), (O::Sent, C::Accepted, true));
@@ -347,11 +357,11 @@ mod tests {
         assert_eq!(judge(true, Ok("354")), (O::InDoubt, C::Protocol, false));
         assert_eq!(judge(false, Ok("250")), (O::Deferred, C::Protocol, false));
         assert_eq!(
-            judge(true, Err(Broken::Closed)),
+            judge(true, Err(WireError::Closed)),
             (O::InDoubt, C::Connection, false)
         );
         assert_eq!(
-            judge(false, Err(Broken::Closed)),
+            judge(false, Err(WireError::Closed)),
             (O::Deferred, C::Connection, false)
         );
     }

@@ -21,17 +21,17 @@ use crate::letter::Stuffer;
 use crate::reply::{self, Reply, ReplyError, ReplyParser};
 
 /// Octets per write; longer letters are written in chunks of this size.
-const CHUNK: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Limit for unparsed input while we write, in octets.
 const MAX_INPUT: usize = 4 * reply::MAX_BYTES;
 
 /// How long replies are still read after a write failed.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why no more replies can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Broken {
+pub(crate) enum WireError {
     #[error("the server closed the connection")]
     Closed,
     #[error("the connection broke: {0}")]
@@ -46,7 +46,7 @@ pub(crate) enum Broken {
     Reply(#[from] ReplyError),
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
         let tls = error
             .get_ref()
@@ -89,14 +89,14 @@ pub(crate) struct Wire {
     /// How much of `out` has been written.
     sent: usize,
     flushed: bool,
-    broken: Option<Broken>,
+    broken: Option<WireError>,
 }
 
 enum Step {
     Read,
     Wrote,
-    Broke(Broken),
-    BrokeWriting(Broken),
+    Broke(WireError),
+    BrokeWriting(WireError),
 }
 
 impl Wire {
@@ -182,7 +182,7 @@ impl Wire {
                     dot_end = Some(0);
                 }
                 if let Some(stuffer) = stuffer.as_mut().filter(|stuffer| !stuffer.is_done()) {
-                    stuffer.fill(&mut self.out, CHUNK);
+                    stuffer.fill(&mut self.out, CHUNK_BYTES);
                 }
                 if stuffer.as_ref().is_none_or(Stuffer::is_done) {
                     dot_end.get_or_insert(self.out.len());
@@ -190,12 +190,12 @@ impl Wire {
                 }
                 self.flushed &= self.out.is_empty();
             }
-            let dot_out = dot_end.is_some_and(|end| self.sent >= end);
+            let end_of_data_sent = dot_end.is_some_and(|end| self.sent >= end);
             if self.sent == self.out.len() && self.flushed && tail.is_none() {
-                return dot_out;
+                return end_of_data_sent;
             }
             if self.broken.is_some() {
-                return dot_out;
+                return end_of_data_sent;
             }
             match timeout(block, poll_fn(|cx| self.poll_step(cx))).await {
                 Ok(Step::Wrote) => {}
@@ -203,7 +203,7 @@ impl Wire {
                     let shown = reply::printable(&self.input, 200);
                     self.broken = Some(ReplyError::TooLong(shown).into());
                 }
-                Ok(Step::Read) if dot_out => {}
+                Ok(Step::Read) if end_of_data_sent => {}
                 Ok(Step::Read) => match self.parser.next(&mut self.input) {
                     Ok(None) => {}
                     Ok(Some(reply)) => {
@@ -217,13 +217,13 @@ impl Wire {
                     self.last_words().await;
                     self.broken = Some(broken);
                 }
-                Err(_) => self.broken = Some(Broken::Stalled(block)),
+                Err(_) => self.broken = Some(WireError::Stalled(block)),
             }
         }
     }
 
     /// Reads the next reply.
-    pub async fn reply(&mut self, limit: Duration) -> Result<Reply, Broken> {
+    pub async fn reply(&mut self, limit: Duration) -> Result<Reply, WireError> {
         if let Some(reply) = self.early.take() {
             return Ok(reply);
         }
@@ -240,14 +240,14 @@ impl Wire {
             match timeout_at(deadline, poll_fn(|cx| self.poll_step(cx))).await {
                 Ok(Step::Read | Step::Wrote) => {}
                 Ok(Step::Broke(broken) | Step::BrokeWriting(broken)) => self.broken = Some(broken),
-                Err(_) => self.broken = Some(Broken::Timeout(limit)),
+                Err(_) => self.broken = Some(WireError::Timeout(limit)),
             }
         }
     }
 
     /// Reads what the server sent before it stopped reading.
     async fn last_words(&mut self) {
-        let deadline = Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + LAST_REPLY_TIMEOUT;
         while self.input.len() <= MAX_INPUT {
             match timeout_at(deadline, poll_fn(|cx| self.poll_read(cx))).await {
                 Ok(Step::Read) => {}
@@ -289,7 +289,7 @@ impl Wire {
         let mut buffer = ReadBuf::new(&mut space);
         let result = ready!(self.stream.duplex().poll_read(cx, &mut buffer));
         Poll::Ready(match result {
-            Ok(()) if buffer.filled().is_empty() => Step::Broke(Broken::Closed),
+            Ok(()) if buffer.filled().is_empty() => Step::Broke(WireError::Closed),
             Ok(()) => {
                 self.input.extend_from_slice(buffer.filled());
                 Step::Read

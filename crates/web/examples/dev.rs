@@ -14,8 +14,8 @@ use skychimp_core::messages::message::{Message, MessageDraft};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::mailing::Sender;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::mailing::FromIdentity;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, user};
 use skychimp_web::kit::client::Proxies;
 use skychimp_web::kit::sandbox::SandboxStore;
@@ -54,8 +54,8 @@ async fn main() -> anyhow::Result<()> {
         data_dir: std::env::temp_dir(),
         gallery: Gallery::in_folder(&std::env::temp_dir().join("skychimp-media"))?,
         secret: SecretKey::new([7; 32]),
-        service: Service {
-            sender: Sender {
+        service: ServiceIdentity {
+            sender: FromIdentity {
                 name: "Skychimp".to_owned(),
                 email: "news@example.org".to_owned(),
             },
@@ -65,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
         upload_limit: 500_000_000,
         shown: Vec::new(),
         mail_server: None,
-        shared: skychimp_core::platform::shared::Shared::none(),
+        shared: skychimp_core::platform::cache::CacheClient::none(),
         registration: Registration::Open,
         proxies: Proxies::default(),
         page_memory: 32 << 20,

@@ -13,12 +13,12 @@ use skychimp_core::accounts::registration::Registration;
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::blog::post::{Editor, Post, PostDraft};
+use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::shared::Shared;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::mailing::Sender;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::mailing::FromIdentity;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, list, user};
 use skychimp_web::kit::client::Proxies;
 use skychimp_web::{AppState, Settings, SiteState};
@@ -47,8 +47,8 @@ async fn main() -> anyhow::Result<()> {
         data_dir: folder.path().to_owned(),
         gallery: Gallery::in_folder(&folder.path().join("media"))?,
         secret: SecretKey::new([7; 32]),
-        service: Service {
-            sender: Sender {
+        service: ServiceIdentity {
+            sender: FromIdentity {
                 name: "Skychimp".to_owned(),
                 email: "news@example.org".to_owned(),
             },
@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
         mail_server: None,
         shown: Vec::new(),
         upload_limit: 1 << 20,
-        shared: Shared::none(),
+        shared: CacheClient::none(),
         registration: Registration::Open,
         proxies: Proxies::default(),
         page_memory: if keep { 32 << 20 } else { 0 },

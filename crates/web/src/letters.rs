@@ -12,7 +12,7 @@ use askama::Template;
 use skychimp_core::accounts::token::Token;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::db::Tx;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
 
@@ -25,7 +25,7 @@ use crate::kit::i18n::{Lang, Text};
 
 /// Kinds of letters.
 #[derive(Debug)]
-pub(crate) enum Letter<'a> {
+pub(crate) enum ServiceLetter<'a> {
     /// Verify your address.
     Verify(&'a Token),
     /// Someone, perhaps you, tried to register, but you already have an account.
@@ -48,7 +48,7 @@ pub(crate) enum Letter<'a> {
     EmailChanged(&'a str, &'a Token),
 }
 
-impl Letter<'_> {
+impl ServiceLetter<'_> {
     /// Its kind in the outbox and in the keys of its sentences.
     fn kind(&self) -> &'static str {
         match self {
@@ -97,17 +97,17 @@ impl Letter<'_> {
 #[template(path = "letters/letter.html")]
 struct HtmlPart<'a> {
     lang: Lang,
-    content: &'a Content,
+    content: &'a LetterContent,
 }
 
 #[derive(Template)]
 #[template(path = "letters/letter.txt")]
 struct TextPart<'a> {
     lang: Lang,
-    content: &'a Content,
+    content: &'a LetterContent,
 }
 
-struct Content {
+struct LetterContent {
     subject: String,
     greeting: Text,
     text: String,
@@ -118,7 +118,7 @@ struct Content {
 }
 
 /// A finished letter.
-struct Written {
+struct RenderedLetter {
     subject: String,
     html: String,
     text: String,
@@ -130,8 +130,8 @@ pub(crate) async fn send(
     app: &App,
     user: &User,
     email: &str,
-    letter: &Letter<'_>,
-    now: Moment,
+    letter: &ServiceLetter<'_>,
+    now: Timestamp,
 ) -> Result<(), WebError> {
     let familiar = user.verified_at.is_some() && user.email == email;
     let written = write(&app.settings.base_url, user, letter, familiar, now)?;
@@ -141,7 +141,7 @@ pub(crate) async fn send(
 
 /// Changes by an operator that users are told about.
 #[derive(Debug, Clone, Copy)]
-pub enum Told {
+pub enum AccountNotice {
     /// The operator set a password.
     PasswordChanged,
     /// The operator turned two-step sign-in off.
@@ -155,13 +155,13 @@ pub async fn tell(
     tx: &mut Tx,
     base_url: &Url,
     user: &User,
-    what: Told,
-    now: Moment,
+    what: AccountNotice,
+    now: Timestamp,
 ) -> Result<(), WebError> {
     let letter = match what {
-        Told::PasswordChanged => Letter::PasswordChanged,
-        Told::SecondFactorOff => Letter::SecondFactorOff,
-        Told::AccountDeleted => Letter::AccountDeleted,
+        AccountNotice::PasswordChanged => ServiceLetter::PasswordChanged,
+        AccountNotice::SecondFactorOff => ServiceLetter::SecondFactorOff,
+        AccountNotice::AccountDeleted => ServiceLetter::AccountDeleted,
     };
     let written = write(base_url, user, &letter, user.verified_at.is_some(), now)?;
     enqueue(tx, base_url, user, &user.email, &letter, &written, now).await
@@ -172,14 +172,14 @@ async fn enqueue(
     site: &Url,
     user: &User,
     email: &str,
-    letter: &Letter<'_>,
-    written: &Written,
-    now: Moment,
+    letter: &ServiceLetter<'_>,
+    written: &RenderedLetter,
+    now: Timestamp,
 ) -> Result<(), WebError> {
     let familiar = user.verified_at.is_some() && user.email == email;
     let new = NewOutboxLetter {
         // without an owner, so that it survives the deletion of the account
-        owner: (!matches!(letter, Letter::AccountDeleted)).then_some(user.id),
+        owner: (!matches!(letter, ServiceLetter::AccountDeleted)).then_some(user.id),
         kind: letter.kind(),
         email,
         name: if familiar { &user.name } else { "" },
@@ -205,17 +205,17 @@ fn language(user: &User) -> Lang {
 fn write(
     base_url: &Url,
     user: &User,
-    letter: &Letter<'_>,
+    letter: &ServiceLetter<'_>,
     familiar: bool,
-    now: Moment,
-) -> Result<Written, WebError> {
+    now: Timestamp,
+) -> Result<RenderedLetter, WebError> {
     let lang = language(user);
     let site = base_url.as_str().trim_end_matches('/');
     let say = |part: &str| {
         let mut text = lang
             .t(format!("letter-{}-{part}", letter.kind()))
             .with("email", &user.email);
-        if let Letter::EmailChanged(new, _) = letter {
+        if let ServiceLetter::EmailChanged(new, _) = letter {
             text = text.with("new", *new);
         }
         if letter.tells_when() {
@@ -229,7 +229,7 @@ fn write(
     } else {
         lang.t("letter-hello")
     };
-    let content = Content {
+    let content = LetterContent {
         subject: say("subject").to_string(),
         greeting,
         text: say("text").to_string(),
@@ -246,7 +246,7 @@ fn write(
         lang,
         content: &content,
     };
-    Ok(Written {
+    Ok(RenderedLetter {
         html: html.render()?,
         text: text.render()?,
         subject: content.subject,

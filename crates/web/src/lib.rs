@@ -29,7 +29,7 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 pub use crate::kit::app::{App, AppState, BODY_MAX, SettingLine, Settings};
-use crate::kit::routes::Route;
+use crate::kit::routes::RouteEntry;
 use crate::kit::{headers, middleware};
 pub use crate::site::SiteState;
 
@@ -81,7 +81,7 @@ pub fn router(site: SiteState) -> Router {
 
 /// Every route of the site. A test checks each against the table of rights.
 #[must_use]
-pub fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<RouteEntry> {
     [pages::routes(), pages::long_routes(), pages::bare_routes()]
         .iter()
         .flat_map(|routes| routes.list().to_vec())

@@ -22,11 +22,11 @@ use crate::kit::app::App;
 use crate::kit::assets;
 use crate::kit::error::WebError;
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Pages that respond quickly; the usual request time-out applies.
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(home::routes())
         .merge(account::routes())
         .merge(blog::routes())
@@ -48,8 +48,8 @@ pub(crate) async fn adopt_files(app: &App) {
 }
 
 /// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(account::long_routes())
         .merge(mailings::long_routes())
         .merge(log::long_routes())
@@ -60,8 +60,8 @@ pub(crate) fn long_routes() -> Routes {
 
 /// Responses other than pages: links in letters, health, feeds, pictures, assets. They have no
 /// session and no CSRF token.
-pub(crate) fn bare_routes() -> Routes {
-    Routes::new()
+pub(crate) fn bare_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(unsubscribe::routes())
         .merge(health::routes())
         .merge(metrics::routes())

@@ -1,28 +1,28 @@
 //! The cache of public pages, which are the same for everyone who is not logged in.
 //!
-//! A handler renders its page as usual and marks the response with [`Public`]. This middleware, the
+//! A handler renders its page as usual and marks the response with [`PublicAnswer`]. This middleware, the
 //! outermost one, keeps the page in memory and, if there is one, in the nodes' shared cache. Later
-//! visitors get it without a handler being called. Parts that differ from view to view are *holes*
+//! visitors get it without a handler being called. Parts that differ from view to view are *placeholders*
 //! in the cached page: view counts, the service's statistics, three random posts. They are filled
 //! in at every view.
 //!
 //! *Invariants*
 //! - **Never stale**: a cached page is used only while the content version it was rendered from is
-//!   the current one ([`gate`]), and not beyond the next scheduled publication. This does not
+//!   the current one ([`version_reader`]), and not beyond the next scheduled publication. This does not
 //!   depend on messages between nodes.
 //! - **Never personal**: a page to be cached is rendered for a request that has nothing of the
-//!   visitor but the language ([`Ask::clean`]). Visitors who are logged in or have a flash message
+//!   visitor but the language ([`PageRequest::clean`]). Visitors who are logged in or have a flash message
 //!   get a page that is not cached.
-//! - **User text cannot become a hole**: see [`kept`].
+//! - **User text cannot become a placeholder**: see [`cached_page`].
 //! - **Rendered once**: of concurrent requests for a missing page, one renders it and the others
 //!   wait.
 //! - **Never an error**: if the shared cache is absent, slow or holds garbage, pages are rendered
 //!   here.
 
+mod cached_page;
 pub(crate) mod figures;
-mod gate;
-mod kept;
-mod store;
+mod page_cache;
+mod version_reader;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,32 +34,32 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use skychimp_core::platform::ids::{ContentVersion, PostId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
+pub(crate) use self::cached_page::POSTS;
+use self::cached_page::{CachedPage, FilledPage};
 use self::figures::LiveFigures;
-pub(crate) use self::kept::POSTS;
-use self::kept::{Filled, Kept};
-use self::store::{Sealed, Store};
+use self::page_cache::{PageCache, SealedValue};
 use crate::kit::app::{AppState, Settings};
 use crate::kit::error::WebError;
 use crate::kit::gzip::accepts_gzip;
-use crate::kit::hole::Keep;
 use crate::kit::i18n::Lang;
-use crate::kit::page::{Page, chosen_language, text_of};
+use crate::kit::page::{PageContext, chosen_language, text_of};
+use crate::kit::placeholder::CacheMode;
 use crate::kit::{cookies, views};
 
 /// Marks a response that is the same for all anonymous visitors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Public {
+pub(crate) struct PublicAnswer {
     /// Expiry of the page: the next scheduled publication.
-    pub(crate) until: Option<Moment>,
+    pub(crate) until: Option<Timestamp>,
     /// The post that a visitor of the page reads.
     pub(crate) post: Option<PostId>,
-    /// The posts from which [`Hole::Posts`](crate::kit::hole::Hole::Posts) chooses.
+    /// The posts from which [`Placeholder::Posts`](crate::kit::placeholder::Placeholder::Posts) chooses.
     pub(crate) choice: Vec<PostId>,
 }
 
-impl Public {
+impl PublicAnswer {
     /// Adds the mark to a response.
     pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
@@ -68,15 +68,15 @@ impl Public {
 }
 
 /// Renders a post's card for the home page. `None` if the post is no longer published.
-pub(crate) type DrawCard = for<'a> fn(&'a AppState, &'a Page, PostId) -> Drawn<'a>;
+pub(crate) type DrawCard = for<'a> fn(&'a AppState, &'a PageContext, PostId) -> RenderedCard<'a>;
 /// Future returned by [`DrawCard`].
-pub(crate) type Drawn<'a> =
+pub(crate) type RenderedCard<'a> =
     Pin<Box<dyn Future<Output = Result<Option<String>, WebError>> + Send + 'a>>;
 
 /// State shared by the public pages of a process: cached pages and statistics.
 #[derive(Debug)]
 pub(crate) struct PublicPages {
-    pub(crate) store: Store,
+    pub(crate) store: PageCache,
     pub(crate) figures: Arc<LiveFigures>,
     draw_card: DrawCard,
 }
@@ -85,8 +85,8 @@ impl PublicPages {
     /// Creates an empty cache.
     pub(crate) fn new(settings: &Settings, draw_card: DrawCard) -> Self {
         Self {
-            store: Store::new(settings),
-            figures: Arc::new(LiveFigures::new(Sealed::new(settings))),
+            store: PageCache::new(settings),
+            figures: Arc::new(LiveFigures::new(SealedValue::new(settings))),
             draw_card,
         }
     }
@@ -98,7 +98,7 @@ impl PublicPages {
         version: ContentVersion,
         lang: Lang,
         post: PostId,
-    ) -> Result<Option<Arc<Kept>>, WebError> {
+    ) -> Result<Option<Arc<CachedPage>>, WebError> {
         let draw = self.draw_card;
         self.store.card(app, draw, version, lang, post).await
     }
@@ -116,7 +116,7 @@ fn is_public(path: &str) -> bool {
 
 /// What a request needs from a cached page.
 #[derive(Debug)]
-struct Ask {
+struct PageRequest {
     lang: Lang,
     address: Box<str>,
     gzip: bool,
@@ -125,7 +125,7 @@ struct Ask {
     person: bool,
 }
 
-impl Ask {
+impl PageRequest {
     /// `None`: this request needs a personal page, or one that is not public.
     fn of(app: &AppState, head: &Parts) -> Option<Self> {
         let headers = &head.headers;
@@ -153,7 +153,7 @@ impl Ask {
 
     /// Builds a request with nothing of this visitor but the language. The extensions contain only
     /// the path parameters of the router.
-    fn clean(&self, head: &Parts, keep: Keep) -> Request {
+    fn clean(&self, head: &Parts, keep: CacheMode) -> Request {
         let mut clean = nobody(self.lang, keep);
         *clean.uri_mut() = head.uri.clone();
         clean.extensions_mut().extend(head.extensions.clone());
@@ -162,7 +162,7 @@ impl Ask {
 }
 
 /// An anonymous request for a page that will be cached.
-pub(crate) fn nobody(lang: Lang, keep: Keep) -> Request {
+pub(crate) fn nobody(lang: Lang, keep: CacheMode) -> Request {
     let mut request = Request::new(Body::empty());
     let cookie = format!("{}={}", cookies::LANGUAGE, lang.as_str());
     if let Ok(cookie) = cookie.try_into() {
@@ -195,12 +195,12 @@ async fn find(
     public: &PublicPages,
     head: &Parts,
     next: &Next,
-) -> Option<(Ask, Arc<Kept>)> {
-    let ask = Ask::of(app, head).filter(|_| public.store.keeps())?;
+) -> Option<(PageRequest, Arc<CachedPage>)> {
+    let ask = PageRequest::of(app, head).filter(|_| public.store.keeps())?;
     // a database that does not answer: the page itself will say so
     let version = public.store.version(app).await?;
     let make = async {
-        let marks = Keep::new();
+        let marks = CacheMode::new();
         let response = next.clone().run(ask.clean(head, marks)).await;
         keep(version, response, marks, app).await
     };
@@ -215,17 +215,17 @@ async fn find(
 async fn keep(
     version: ContentVersion,
     response: Response,
-    marks: Keep,
+    marks: CacheMode,
     app: &AppState,
-) -> Option<Kept> {
+) -> Option<CachedPage> {
     let (mut head, body) = response.into_parts();
-    let public = head.extensions.remove::<Public>()?;
+    let public = head.extensions.remove::<PublicAnswer>()?;
     if head.status != StatusCode::OK || head.headers.contains_key(header::SET_COOKIE) {
         return None;
     }
     let text = axum::body::to_bytes(body, PAGE_MAX).await.ok()?;
     let text = std::str::from_utf8(&text).ok()?;
-    Some(Kept::new(
+    Some(CachedPage::new(
         version,
         public,
         head.headers,
@@ -239,15 +239,15 @@ async fn keep(
 async fn answer(
     app: &AppState,
     public: &PublicPages,
-    ask: &Ask,
-    kept: &Kept,
+    ask: &PageRequest,
+    kept: &CachedPage,
 ) -> Result<Response, WebError> {
     if ask.person
         && let Some(post) = kept.public.post
     {
         app.views.add(post);
     }
-    let filled = Filled::new(app, public, kept, ask.lang).await?;
+    let filled = FilledPage::new(app, public, kept, ask.lang).await?;
     let tag = filled.tag();
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = kept.headers.clone();
@@ -276,7 +276,7 @@ fn knows(known: &HeaderValue, tag: &str) -> bool {
     })
 }
 
-/// The language of a request, as [`crate::kit::page::Page`] determines it for anonymous visitors.
+/// The language of a request, as [`crate::kit::page::PageContext`] determines it for anonymous visitors.
 impl Lang {
     fn of(headers: &HeaderMap) -> Self {
         cookies::get(headers, cookies::LANGUAGE)

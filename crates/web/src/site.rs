@@ -11,7 +11,7 @@ use crate::parts::run_snapshot::Snapshots;
 use crate::public::{DrawCard, PublicPages};
 
 /// Routes of one area of the site.
-pub(crate) type Routes = routes::Routes<SiteState>;
+pub(crate) type SiteRoutes = routes::Routes<SiteState>;
 
 /// Everything handlers work with, and the caches of individual pages.
 #[derive(Debug, Clone)]

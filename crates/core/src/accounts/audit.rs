@@ -15,8 +15,8 @@ use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{AuditId, MailingId, ServerId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 
 /// Who performs an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +191,7 @@ pub struct Audit {
     /// Its id.
     pub id: AuditId,
     /// When it was done.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The actor's account; `None` for the operator on the command line.
     pub actor_id: Option<UserId>,
     /// The actor's name; empty if the account was deleted.
@@ -226,16 +226,16 @@ pub struct AuditFilter<'a> {
     /// Only entries about this thing or about things of this user.
     pub about: Option<uuid::Uuid>,
     /// From this time on.
-    pub from: Option<Moment>,
+    pub from: Option<Timestamp>,
     /// Before this time.
-    pub to: Option<Moment>,
+    pub to: Option<Timestamp>,
     /// The page starts after this entry, newest first; `None`: the first page.
     pub after: Option<AuditId>,
 }
 
 impl Audit {
     /// Adds an entry, in the transaction of the action.
-    pub async fn record(tx: &mut Tx, new: &NewAudit<'_>, now: Moment) -> Result<AuditId, Error> {
+    pub async fn record(tx: &mut Tx, new: &NewAudit<'_>, now: Timestamp) -> Result<AuditId, Error> {
         let id = AuditId::new(now);
         let search = format!("{} {} {}", new.actor.name, new.subject.name, new.reason);
         on_db!(tx, conn => sqlx::query(

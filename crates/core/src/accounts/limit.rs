@@ -17,11 +17,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// How often something may be tried.
 #[derive(Debug, Clone, Copy)]
-pub struct Limit {
+pub struct RateLimit {
     /// Separates the subjects of different limits.
     pub name: &'static str,
     /// Number of tries without a wait.
@@ -30,17 +30,17 @@ pub struct Limit {
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
-    /// Tries are forgotten this long after the last one. Must exceed [`Limit::longest`].
+    /// Tries are forgotten this long after the last one. Must exceed [`RateLimit::longest`].
     pub window: Duration,
 }
 
 /// Identifies a subject in the database: a SHA-256.
-pub type Key = [u8; 32];
+pub type RateLimitKey = [u8; 32];
 
-impl Limit {
+impl RateLimit {
     /// The key of `subject` under this limit.
     #[must_use]
-    pub fn key(&self, subject: &str) -> Key {
+    pub fn key(&self, subject: &str) -> RateLimitKey {
         let mut hash = Sha256::new();
         hash.update(self.name);
         hash.update([0]);
@@ -52,9 +52,9 @@ impl Limit {
     pub async fn try_once(
         &self,
         tx: &mut Tx,
-        key: &Key,
-        now: Moment,
-    ) -> Result<Option<Moment>, Error> {
+        key: &RateLimitKey,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let free = i64::from(self.free);
         let after_first = if free > 1 { Duration::ZERO } else { self.first };
@@ -83,7 +83,7 @@ impl Limit {
         if counted.is_some() {
             return Ok(None);
         }
-        let until: Option<Moment> = on_db!(tx, conn => sqlx::query_scalar(
+        let until: Option<Timestamp> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT until_at FROM limits WHERE key = $1",
         )
         .bind(key.as_slice())
@@ -93,7 +93,7 @@ impl Limit {
     }
 
     /// Forgets all tries, after a correct one.
-    pub async fn forget(tx: &mut Tx, key: &Key) -> Result<(), Error> {
+    pub async fn forget(tx: &mut Tx, key: &RateLimitKey) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM limits WHERE key = $1")
             .bind(key.as_slice())
             .execute(conn)
@@ -103,7 +103,7 @@ impl Limit {
     }
 
     /// Uncounts one correct try. The others stay, because the subject may also make wrong ones.
-    pub async fn refund(tx: &mut Tx, key: &Key) -> Result<(), Error> {
+    pub async fn refund(tx: &mut Tx, key: &RateLimitKey) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("UPDATE limits SET tries = tries - 1 WHERE key = $1 AND tries > 0")
             .bind(key.as_slice())
             .execute(conn)
@@ -113,7 +113,7 @@ impl Limit {
     }
 
     /// Removes forgotten entries; returns how many.
-    pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM limits WHERE forget_at <= $1")
             .bind(now)

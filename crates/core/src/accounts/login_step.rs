@@ -1,7 +1,7 @@
 //! Logins in progress: between the password and the second factor, and between a passkey challenge
 //! and its response.
 //!
-//! *Invariants*: a step grants no access. It ends after [`PATIENCE`], with the first correct
+//! *Invariants*: a step grants no access. It ends after [`LOGIN_STEP_TTL`], with the first correct
 //! answer, and when the account's password changes. A passkey challenge can be answered once, right
 //! or wrong.
 
@@ -11,10 +11,10 @@ use crate::accounts::token::Token;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Lifetime of a step.
-pub const PATIENCE: Duration = Duration::from_mins(10);
+pub const LOGIN_STEP_TTL: Duration = Duration::from_mins(10);
 
 /// What was proved, and what must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl LoginStep {
         token: &Token,
         kind: StepKind,
         step: &Self,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO login_steps (token_hash, user_id, kind, remember, question, expires_at)
@@ -66,7 +66,7 @@ impl LoginStep {
         .bind(kind.as_str())
         .bind(step.remember)
         .bind(&step.question)
-        .bind(now + PATIENCE)
+        .bind(now + LOGIN_STEP_TTL)
         .execute(conn)
         .await
         .map(|_| ()))?;
@@ -78,7 +78,7 @@ impl LoginStep {
         tx: &mut Tx,
         token: &Token,
         kind: StepKind,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT user_id, remember, question FROM login_steps
@@ -96,7 +96,7 @@ impl LoginStep {
         tx: &mut Tx,
         token: &Token,
         kind: StepKind,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "DELETE FROM login_steps WHERE token_hash = $1 AND kind = $2 AND expires_at > $3
@@ -150,7 +150,7 @@ impl LoginStep {
     }
 
     /// Removes expired steps; returns how many.
-    pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM login_steps WHERE expires_at <= $1")
             .bind(now)

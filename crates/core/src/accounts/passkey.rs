@@ -23,12 +23,12 @@ use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{PasskeyId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 60;
 /// Most passkeys per account.
-pub const MOST: usize = 20;
+pub const PASSKEYS_MAX: usize = 20;
 
 /// A registered passkey.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -38,9 +38,9 @@ pub struct Passkey {
     /// The name its owner gave it.
     pub name: String,
     /// When it was added.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last used.
-    pub used_at: Option<Moment>,
+    pub used_at: Option<Timestamp>,
 }
 
 /// Creates challenges and verifies responses. Cheap to clone.
@@ -82,15 +82,15 @@ impl Passkeys {
         token: &Token,
         user: &User,
         name: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Value, Error> {
         Passkey::check_name(name)?;
         if user.verified_at.is_none() {
             return Err(Error::invalid("passkey", "unverified"));
         }
         let known = credentials(tx, user.id).await?;
-        if known.len() >= MOST {
-            let many = FieldError::new("passkey", "too_many").with("max", MOST);
+        if known.len() >= PASSKEYS_MAX {
+            let many = FieldError::new("passkey", "too_many").with("max", PASSKEYS_MAX);
             return Err(Error::Invalid(vec![many]));
         }
         let known = known.iter().map(|(_, key)| key.cred_id().clone()).collect();
@@ -125,7 +125,7 @@ impl Passkeys {
         user: UserId,
         answer: &str,
         name: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<PasskeyId>, Error> {
         let name = Passkey::check_name(name)?;
         let step = LoginStep::take(tx, token, StepKind::PasskeyNew, now).await?;
@@ -159,7 +159,12 @@ impl Passkeys {
 
     /// Creates a challenge for any passkey of this site; the response identifies the user. The
     /// browser keeps `token`.
-    pub async fn ask_any(&self, tx: &mut Tx, token: &Token, now: Moment) -> Result<Value, Error> {
+    pub async fn ask_any(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Value, Error> {
         let (question, state) = self
             .site()?
             .start_discoverable_authentication()
@@ -180,7 +185,7 @@ impl Passkeys {
         tx: &mut Tx,
         token: &Token,
         answer: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<UserId>, Error> {
         let step = LoginStep::take(tx, token, StepKind::PasskeyLogin, now).await?;
         let Some(step) = step else {
@@ -214,7 +219,7 @@ impl Passkeys {
         &self,
         tx: &mut Tx,
         token: &Token,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Value>, Error> {
         let step = LoginStep::find(tx, token, StepKind::Second, now).await?;
         let Some(user) = step.and_then(|step| step.user_id) else {
@@ -240,7 +245,7 @@ impl Passkeys {
         tx: &mut Tx,
         token: &Token,
         answer: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let step = LoginStep::find(tx, token, StepKind::Second, now).await?;
         let Some((user, question)) = step.and_then(|step| Some((step.user_id?, step.question)))
@@ -379,7 +384,7 @@ async fn used(
     user: UserId,
     id: PasskeyId,
     credential: &Credential,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "UPDATE passkeys SET credential = $3, used_at = $4 WHERE user_id = $1 AND id = $2",

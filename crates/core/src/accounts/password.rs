@@ -40,7 +40,7 @@ static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 
 /// The owner of a password, which must not be their name or address with some digits.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Holder<'a> {
+pub struct PasswordOwner<'a> {
     /// The account's address.
     pub email: &'a str,
     /// The account's name.
@@ -52,7 +52,7 @@ pub struct Holder<'a> {
 /// # Errors
 ///
 /// [`Error::Invalid`] with the broken rule.
-pub fn check(field: &'static str, password: &str, holder: Holder<'_>) -> Result<(), Error> {
+pub fn check(field: &'static str, password: &str, holder: PasswordOwner<'_>) -> Result<(), Error> {
     let length = password.chars().count();
     let wrong = if length < PASSWORD_MIN {
         FieldError::new(field, "too_short").with("min", PASSWORD_MIN)
@@ -69,7 +69,7 @@ pub fn check(field: &'static str, password: &str, holder: Holder<'_>) -> Result<
 }
 
 /// Whether it is only the name or address, digits and signs.
-fn is_own(password: &str, holder: Holder<'_>) -> bool {
+fn is_own(password: &str, holder: PasswordOwner<'_>) -> bool {
     let password = password.to_lowercase();
     let core = password.trim_matches(|c: char| !c.is_alphabetic());
     let (local, domain) = holder.email.split_once('@').unwrap_or_default();
@@ -217,7 +217,7 @@ impl Hasher {
     ) -> Result<bool, Error> {
         self.run(move || {
             let known = hash.is_some();
-            let compared = hash.as_ref().or(NOBODY.as_ref());
+            let compared = hash.as_ref().or(DUMMY_HASH.as_ref());
             let same = compared.is_some_and(|hash| hash.matches(&password));
             known && same
         })
@@ -228,7 +228,7 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let waiting = Waiting::begin(&self.waiting)?;
+        let waiting = QueuedHash::begin(&self.waiting)?;
         let turn = self
             .turns
             .acquire()
@@ -243,9 +243,9 @@ impl Hasher {
 }
 
 /// Counts a password that is hashed or waits for it.
-struct Waiting<'a>(&'a AtomicUsize);
+struct QueuedHash<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> QueuedHash<'a> {
     fn begin(count: &'a AtomicUsize) -> Result<Self, Error> {
         let this = Self(count);
         if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
@@ -255,14 +255,14 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedHash<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Compared with for unknown addresses. No account has this password.
-static NOBODY: LazyLock<Option<HashedPassword>> =
+static DUMMY_HASH: LazyLock<Option<HashedPassword>> =
     LazyLock::new(|| HashedPassword::new("no account has this password").ok());
 
 #[cfg(test)]
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     fn refused(password: &str) -> &'static str {
-        let ann = Holder {
+        let ann = PasswordOwner {
             email: "ann.brown@example.org",
             name: "Анна Браун",
         };

@@ -10,13 +10,13 @@ use crate::accounts::passkey::Passkey;
 use crate::accounts::password::HashedPassword;
 use crate::accounts::second_factor::SecondFactor;
 use crate::accounts::session::Session;
-use crate::accounts::token::{Grant, Purpose};
+use crate::accounts::token::{EmailToken, TokenPurpose};
 use crate::accounts::user::{NewUser, User};
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Who may register.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Registration {
 
 /// The outcome of a registration.
 #[derive(Debug)]
-pub enum Registered {
+pub enum RegistrationOutcome {
     /// The address was free; holds its new account.
     New(User),
     /// The address already has this account; nothing was changed.
@@ -112,8 +112,8 @@ impl User {
         new: &NewUser<'_>,
         language: &str,
         password: &HashedPassword,
-        now: Moment,
-    ) -> Result<Registered, Error> {
+        now: Timestamp,
+    ) -> Result<RegistrationOutcome, Error> {
         let id = Self::insert(tx, new, password, now).await?;
         if let Some(id) = id {
             Self::set_preferences(tx, id, Some(language), None, new.zone).await?;
@@ -122,13 +122,13 @@ impl User {
             .await?
             .ok_or_else(|| Error::Internal("an account vanished".to_owned()))?;
         Ok(match id {
-            Some(_) => Registered::New(user),
-            None => Registered::Known(user),
+            Some(_) => RegistrationOutcome::New(user),
+            None => RegistrationOutcome::Known(user),
         })
     }
 
     /// Marks the address of `grant` as verified. False when the account has another address by now.
-    pub async fn verify(tx: &mut Tx, grant: &Grant, now: Moment) -> Result<bool, Error> {
+    pub async fn verify(tx: &mut Tx, grant: &EmailToken, now: Timestamp) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE users SET verified_at = COALESCE(verified_at, $3) WHERE id = $1 AND email = $2",
         )
@@ -143,7 +143,7 @@ impl User {
 
     /// Deletes an account whose address was never verified, because its owner did not create it.
     /// False when it is verified or has another address.
-    pub async fn disown(tx: &mut Tx, grant: &Grant) -> Result<bool, Error> {
+    pub async fn disown(tx: &mut Tx, grant: &EmailToken) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "DELETE FROM users WHERE id = $1 AND email = $2 AND verified_at IS NULL",
         )
@@ -161,7 +161,7 @@ impl User {
         id: UserId,
         password: &HashedPassword,
     ) -> Result<(), Error> {
-        Grant::withdraw(tx, id, Purpose::Reset).await?;
+        EmailToken::withdraw(tx, id, TokenPurpose::Reset).await?;
         LoginStep::withdraw(tx, id).await?;
         Self::store_password(tx, id, password).await
     }
@@ -185,9 +185,9 @@ impl User {
     /// False when the account has another address by now.
     pub async fn reset_password(
         tx: &mut Tx,
-        grant: &Grant,
+        grant: &EmailToken,
         password: &HashedPassword,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         if !Self::verify(tx, grant, now).await? {
             return Ok(false);
@@ -201,8 +201,8 @@ impl User {
     /// account is gone, or another account has the address by now.
     pub async fn change_email(
         tx: &mut Tx,
-        grant: &Grant,
-        now: Moment,
+        grant: &EmailToken,
+        now: Timestamp,
     ) -> Result<Option<String>, Error> {
         let address = EmailAddress::parse(&grant.email)
             .map_err(|error| Error::invalid("email", error.code()))?;
@@ -221,8 +221,12 @@ impl User {
         .await
         .map(|done| done.rows_affected()))?;
         // links sent to the old address
-        for purpose in [Purpose::Verify, Purpose::Reset, Purpose::ChangeEmail] {
-            Grant::withdraw(tx, user.id, purpose).await?;
+        for purpose in [
+            TokenPurpose::Verify,
+            TokenPurpose::Reset,
+            TokenPurpose::ChangeEmail,
+        ] {
+            EmailToken::withdraw(tx, user.id, purpose).await?;
         }
         Ok((rows == 1).then_some(user.email))
     }
@@ -230,7 +234,11 @@ impl User {
     /// Restores the account's address after somebody else changed it. Ends all sessions, removes
     /// second factor and passkeys, and disables the password until a new one is set by letter.
     /// False as `None` in [`User::change_email`].
-    pub async fn undo_email(tx: &mut Tx, grant: &Grant, now: Moment) -> Result<bool, Error> {
+    pub async fn undo_email(
+        tx: &mut Tx,
+        grant: &EmailToken,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         if Self::change_email(tx, grant, now).await?.is_none() {
             return Ok(false);
         }

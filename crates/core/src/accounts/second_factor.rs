@@ -18,12 +18,12 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
 use crate::platform::secret::{SealingKey, SecretKey, SigningKey};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Number of recovery codes.
 pub const RECOVERY_CODES: u8 = 10;
 /// Length of a secret in bytes, as RFC 4226 §4 recommends.
-const SECRET: usize = 20;
+const SECRET_BYTES: usize = 20;
 /// The base 32 alphabet of RFC 4648 in lower case, because people read and type the codes.
 const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -115,7 +115,7 @@ impl SecondFactor {
     /// on, or when the account's address is not verified: a person who registered somebody else's
     /// address would keep a key to it.
     pub async fn begin(tx: &mut Tx, key: &SecondFactorKey, user: UserId) -> Result<bool, Error> {
-        let secret: [u8; SECRET] = rand::random();
+        let secret: [u8; SECRET_BYTES] = rand::random();
         let rows = on_db!(tx, conn => sqlx::query(
             "INSERT INTO second_factors (user_id, sealed, last_step)
              SELECT id, $2, 0 FROM users WHERE id = $1 AND verified_at IS NOT NULL
@@ -159,7 +159,7 @@ impl SecondFactor {
         key: &SecondFactorKey,
         user: UserId,
         code: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let Some(secret) = Self::secret(tx, key, user, false).await? else {
             return Ok(false);
@@ -195,7 +195,7 @@ impl SecondFactor {
     }
 
     /// When it was turned on; `None` if it is off.
-    pub async fn on_since(tx: &mut Tx, user: UserId) -> Result<Option<Moment>, Error> {
+    pub async fn on_since(tx: &mut Tx, user: UserId) -> Result<Option<Timestamp>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT confirmed_at FROM second_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL",
         )
@@ -220,7 +220,7 @@ impl SecondFactor {
         key: &SecondFactorKey,
         user: UserId,
         code: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Proof>, Error> {
         let Some(secret) = Self::secret(tx, key, user, true).await? else {
             return Ok(None);
@@ -301,7 +301,7 @@ fn totp(secret: &[u8], issuer: &str, account: &str) -> Result<Totp, Error> {
 }
 
 /// The time step of a code: the current one or a neighbour, because clocks differ.
-fn step_of(secret: &[u8], code: &str, now: Moment) -> Result<Option<i64>, Error> {
+fn step_of(secret: &[u8], code: &str, now: Timestamp) -> Result<Option<i64>, Error> {
     let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     let seconds = u64::try_from(now.millis() / 1_000).unwrap_or(0);
     let step = totp(secret, "", "")?.check(&digits, seconds);

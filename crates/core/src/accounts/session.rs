@@ -10,14 +10,14 @@ use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Idle timeout of a remembered session.
-pub const REMEMBERED: Duration = Duration::from_hours(24 * 30);
+pub const REMEMBERED_SESSION_LIFETIME: Duration = Duration::from_hours(24 * 30);
 /// Idle timeout of any other session; its cookie is gone when the browser closes.
-pub const BRIEF: Duration = Duration::from_hours(24);
+pub const SESSION_LIFETIME: Duration = Duration::from_hours(24);
 /// The last use is written at most this often.
-const TOUCH: Duration = Duration::from_mins(5);
+const LAST_USE_INTERVAL: Duration = Duration::from_mins(5);
 /// Longest stored browser description, in characters.
 const AGENT_MAX: usize = 200;
 
@@ -30,7 +30,7 @@ pub struct NewSession<'a> {
     pub address: &'a str,
     /// The browser's `User-Agent`.
     pub agent: &'a str,
-    /// Whether to use [`REMEMBERED`] as the timeout.
+    /// Whether to use [`REMEMBERED_SESSION_LIFETIME`] as the timeout.
     pub remember: bool,
 }
 
@@ -40,9 +40,9 @@ pub struct Session {
     /// Identifies the session; grants no access.
     pub token_hash: Vec<u8>,
     /// When it began.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last used, to within a few minutes.
-    pub seen_at: Moment,
+    pub seen_at: Timestamp,
     /// IP address at login.
     pub address: String,
     /// The browser's `User-Agent`.
@@ -55,10 +55,14 @@ impl Session {
         tx: &mut Tx,
         token: &SessionToken,
         new: &NewSession<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let agent: String = new.agent.chars().take(AGENT_MAX).collect();
-        let idle = if new.remember { REMEMBERED } else { BRIEF };
+        let idle = if new.remember {
+            REMEMBERED_SESSION_LIFETIME
+        } else {
+            SESSION_LIFETIME
+        };
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO sessions (token_hash, user_id, created_at, seen_at, expires_at, address, agent, idle_ms)
              VALUES ($1, $2, $3, $3, $4, $5, $6, $7)",
@@ -83,7 +87,7 @@ impl Session {
     }
 
     /// The user's sessions, most recently used first, at most 100.
-    pub async fn all_of(tx: &mut Tx, user: UserId, now: Moment) -> Result<Vec<Self>, Error> {
+    pub async fn all_of(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT token_hash, created_at, seen_at, address, agent
              FROM sessions
@@ -131,9 +135,9 @@ impl Session {
     pub async fn user(
         tx: &mut Tx,
         token: &SessionToken,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<(User, bool)>, Error> {
-        let seen: Option<(UserId, Moment)> = on_db!(tx, conn => sqlx::query_as(
+        let seen: Option<(UserId, Timestamp)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT user_id, seen_at FROM sessions WHERE token_hash = $1 AND expires_at > $2",
         )
         .bind(token.hash())
@@ -146,11 +150,11 @@ impl Session {
         let user = User::get(tx, id).await?;
         Ok(user
             .filter(|user| user.blocked_at.is_none())
-            .map(|user| (user, now.since(seen_at) >= TOUCH)))
+            .map(|user| (user, now.since(seen_at) >= LAST_USE_INTERVAL)))
     }
 
     /// Extends a session in use, and stores when its user was last active.
-    pub async fn touch(tx: &mut Tx, token: &SessionToken, now: Moment) -> Result<(), Error> {
+    pub async fn touch(tx: &mut Tx, token: &SessionToken, now: Timestamp) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE sessions SET seen_at = $2, expires_at = $2 + idle_ms WHERE token_hash = $1",
         )
@@ -181,7 +185,7 @@ impl Session {
     }
 
     /// Removes expired sessions; returns how many.
-    pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
             .bind(now)

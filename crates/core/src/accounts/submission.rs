@@ -6,7 +6,7 @@
 //! ones wait for the first one's transaction; if that rolls back, the next one is the first.
 //!
 //! *Design note*: the id is that of the form, not of the thing. So a forged id never names somebody
-//! else's row, and an old page does not recreate what was deleted. Rows are kept for [`KEEP`].
+//! else's row, and an old page does not recreate what was deleted. Rows are kept for [`SUBMISSION_RETENTION`].
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use uuid::Uuid;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{SubmissionId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// How long submitted forms are remembered.
-pub const KEEP: Duration = Duration::from_hours(90 * 24);
+pub const SUBMISSION_RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// The id of what a form created, of any kind.
-pub type Made = Uuid;
+pub type CreatedId = Uuid;
 
 /// A submitted form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Arrival {
     /// The first: create the thing, and call [`Submission::made`] in the same transaction.
     First,
     /// The same form was submitted before; holds the id of what it created.
-    Again(Made),
+    Again(CreatedId),
     /// A form with this id and other content was submitted before.
     Other,
 }
@@ -58,7 +58,12 @@ impl Submission {
     }
 
     /// Records the submission among the owner's forms.
-    pub async fn arrive(&self, tx: &mut Tx, owner: UserId, now: Moment) -> Result<Arrival, Error> {
+    pub async fn arrive(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        now: Timestamp,
+    ) -> Result<Arrival, Error> {
         let first = on_db!(tx, conn => sqlx::query(
             "INSERT INTO submissions (owner_id, id, digest, created_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (owner_id, id) DO NOTHING",
@@ -73,7 +78,7 @@ impl Submission {
         if first > 0 {
             return Ok(Arrival::First);
         }
-        let made: Option<Option<Made>> = on_db!(tx, conn => sqlx::query_scalar(
+        let made: Option<Option<CreatedId>> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT made FROM submissions WHERE owner_id = $1 AND id = $2 AND digest = $3",
         )
         .bind(owner)
@@ -85,7 +90,7 @@ impl Submission {
     }
 
     /// Stores what the first submission created.
-    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: Made) -> Result<(), Error> {
+    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: CreatedId) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE submissions SET made = $3 WHERE owner_id = $1 AND id = $2",
         )
@@ -99,7 +104,7 @@ impl Submission {
     }
 
     /// Removes forms submitted before `before`; returns how many.
-    pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, before: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM submissions WHERE created_at < $1")
                 .bind(before)

@@ -1,7 +1,7 @@
 //! Secret tokens: in a browser's cookie, or in the link of a letter.
 //!
 //! A token is 256 random bits. The database stores only its SHA-256, so a stolen copy opens
-//! nothing. A [`Grant`] is what the holder of a token may do. It is bound to a purpose and an
+//! nothing. A [`EmailToken`] is what the holder of a token may do. It is bound to a purpose and an
 //! address, expires, and is used up by the first use.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// A secret of 256 bits.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Token {
 
 /// What a link in a letter does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Purpose {
+pub enum TokenPurpose {
     /// Proves that the user owns the account's address.
     Verify,
     /// Sets a new password.
@@ -65,7 +65,7 @@ pub enum Purpose {
     UndoEmail,
 }
 
-impl Purpose {
+impl TokenPurpose {
     /// The name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -90,25 +90,25 @@ impl Purpose {
 
 /// What the holder of a token may do.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Grant {
+pub struct EmailToken {
     /// The account.
     pub user_id: UserId,
     /// The address that was sent the link.
     pub email: String,
 }
 
-impl Grant {
+impl EmailToken {
     /// Issues a grant for `token`. A new change of address replaces earlier ones. Other links stay
     /// valid together, so that requesting one in another person's name does not invalidate theirs.
     pub async fn issue(
         tx: &mut Tx,
         token: &Token,
         user: UserId,
-        purpose: Purpose,
+        purpose: TokenPurpose,
         email: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
-        if purpose == Purpose::ChangeEmail {
+        if purpose == TokenPurpose::ChangeEmail {
             Self::withdraw(tx, user, purpose).await?;
         }
         on_db!(tx, conn => sqlx::query(
@@ -131,8 +131,8 @@ impl Grant {
     pub async fn find(
         tx: &mut Tx,
         token: &Token,
-        purpose: Purpose,
-        now: Moment,
+        purpose: TokenPurpose,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT user_id, email FROM grants WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3",
@@ -149,8 +149,8 @@ impl Grant {
     pub async fn redeem(
         tx: &mut Tx,
         token: &Token,
-        purpose: Purpose,
-        now: Moment,
+        purpose: TokenPurpose,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "DELETE FROM grants WHERE token_hash = $1 AND purpose = $2 AND expires_at > $3
@@ -164,7 +164,7 @@ impl Grant {
     }
 
     /// Invalidates all links of an account for a purpose.
-    pub async fn withdraw(tx: &mut Tx, user: UserId, purpose: Purpose) -> Result<(), Error> {
+    pub async fn withdraw(tx: &mut Tx, user: UserId, purpose: TokenPurpose) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM grants WHERE user_id = $1 AND purpose = $2")
             .bind(user)
             .bind(purpose.as_str())
@@ -175,7 +175,7 @@ impl Grant {
     }
 
     /// Removes expired grants; returns how many.
-    pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM grants WHERE expires_at <= $1")
             .bind(now)

@@ -5,7 +5,7 @@ use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 200;
@@ -82,11 +82,11 @@ pub struct User {
     /// IANA name of the time zone for pages and new mailings.
     pub zone: String,
     /// When it was created.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When its address was verified; `None`: not yet, it cannot send.
-    pub verified_at: Option<Moment>,
+    pub verified_at: Option<Timestamp>,
     /// When a manager blocked it; `None`: it is not blocked.
-    pub blocked_at: Option<Moment>,
+    pub blocked_at: Option<Timestamp>,
 }
 
 /// The fields of a new account.
@@ -115,7 +115,7 @@ impl User {
         tx: &mut Tx,
         new: &NewUser<'_>,
         password: &HashedPassword,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<UserId, Error> {
         Self::insert(tx, new, password, now)
             .await?
@@ -127,7 +127,7 @@ impl User {
         tx: &mut Tx,
         new: &NewUser<'_>,
         password: &HashedPassword,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<UserId>, Error> {
         let mut wrong = Vec::new();
         let email = EmailAddress::parse(new.email)
@@ -173,7 +173,7 @@ impl User {
         tx: &mut Tx,
         new: &NewUser<'_>,
         password: &HashedPassword,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<UserId>, Error> {
         if let Tx::Postgres(tx) = tx {
             // SQLite has only one writer.

@@ -5,7 +5,7 @@
 //! it was rendered from. So an edited or withdrawn post disappears from every node as soon as its
 //! transaction commits, wherever pages are cached.
 //!
-//! A node may reuse a version it has read for [`ContentVersion::HOLDS`], counted from before the
+//! A node may reuse a version it has read for [`ContentVersion::VERSION_TTL`], counted from before the
 //! read. A writer waits that long after its commit before it reports success. So thousands of views
 //! per second cost a few dozen queries, and no node shows old content after a change has been
 //! reported as done. Both are durations, so the nodes' clocks need not agree.
@@ -19,13 +19,13 @@ use std::time::Duration;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::ContentVersion;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 const READ: &str = "SELECT version FROM content_version WHERE id = 1";
 
 impl ContentVersion {
     /// How long a version may be reused after it was requested.
-    pub const HOLDS: Duration = Duration::from_millis(50);
+    pub const VERSION_TTL: Duration = Duration::from_millis(50);
 
     /// The current version. Runs on every view, so it is a single statement without a transaction.
     pub async fn current(db: &Db) -> Result<Self, Error> {
@@ -41,7 +41,7 @@ impl ContentVersion {
     }
 
     /// Sets a new version, which invalidates every page rendered before this transaction commits.
-    pub async fn changed(tx: &mut Tx, now: Moment) -> Result<(), Error> {
+    pub async fn changed(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
         tx.changes_content();
         on_db!(tx, conn => sqlx::query("UPDATE content_version SET version = $1 WHERE id = 1")
             .bind(Self::new(now))

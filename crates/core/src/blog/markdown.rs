@@ -22,15 +22,15 @@ use crate::platform::control;
 /// URL path prefix of pictures.
 pub const MEDIA: &str = "/media/";
 /// Reading speed, in words per minute.
-const PACE: usize = 190;
+const WORDS_PER_MINUTE: usize = 190;
 /// Longest excerpt, in characters.
-const EXCERPT: usize = 220;
+const EXCERPT_CHARS: usize = 220;
 /// The width of the text column, for the `sizes` attribute of pictures.
 const SIZES: &str = "(min-width: 48rem) 46rem, 100vw";
 
 /// The result of rendering a body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Rendered {
+pub struct RenderedMarkdown {
     /// Sanitised HTML for the page.
     pub html: String,
     /// Plain text for the search.
@@ -60,7 +60,7 @@ pub fn pictures(body: &str) -> Vec<String> {
 
 /// Renders a body. `pictures` holds the pictures it shows, keyed by the name of any of their files.
 #[must_use]
-pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
+pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> RenderedMarkdown {
     let arena = Arena::new();
     let root = parse_document(&arena, body, &OPTIONS);
     let text = control::without(&plain(root, false)).into_owned();
@@ -82,9 +82,9 @@ pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Rendered {
     let mut html = String::new();
     // writing to a string cannot fail
     let _ = format_html(root, &OPTIONS, &mut html);
-    Rendered {
+    RenderedMarkdown {
         html: sanitised(&html),
-        minutes: i64::try_from(words.div_ceil(PACE).max(1)).unwrap_or(1),
+        minutes: i64::try_from(words.div_ceil(WORDS_PER_MINUTE).max(1)).unwrap_or(1),
         text,
         excerpt,
     }
@@ -121,10 +121,10 @@ pub fn absolute(html: &str, base: &Url) -> String {
 pub fn cut(text: &str) -> String {
     let mut short = String::new();
     for word in text.split_whitespace() {
-        if short.chars().count() + word.chars().count() >= EXCERPT {
+        if short.chars().count() + word.chars().count() >= EXCERPT_CHARS {
             let end = short.trim_end_matches([',', ';', ':', '—', '–', '-', ' ']);
             return if end.is_empty() {
-                word.chars().take(EXCERPT).collect()
+                word.chars().take(EXCERPT_CHARS).collect()
             } else {
                 format!("{end}…")
             };

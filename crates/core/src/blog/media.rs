@@ -16,15 +16,15 @@ use bytes::Bytes;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ContentVersion, MediaId, PostId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 pub use gallery::{Gallery, GalleryError};
-pub use picture::{FILE_MAX, Prepared, PreparedFile, prepare};
+pub use picture::{FILE_MAX, PreparedFile, PreparedPicture, prepare};
 
 /// How long unused pictures and unsaved drafts are kept.
-pub const GRACE: Duration = Duration::from_hours(14 * 24);
+pub const UNUSED_RETENTION: Duration = Duration::from_hours(14 * 24);
 /// An upload still unfinished after this time counts as interrupted.
-const STORING_MAX: Duration = Duration::from_hours(1);
+const STORING_TIMEOUT: Duration = Duration::from_hours(1);
 /// Longest file name that is kept, in characters.
 const NAME_MAX: usize = 200;
 
@@ -165,7 +165,7 @@ impl Picture {
     }
 
     /// Records that an unsaved draft uses these pictures, so that they are not removed yet.
-    pub(crate) async fn keep(tx: &mut Tx, ids: &[MediaId], now: Moment) -> Result<(), Error> {
+    pub(crate) async fn keep(tx: &mut Tx, ids: &[MediaId], now: Timestamp) -> Result<(), Error> {
         for id in ids {
             on_db!(tx, conn => sqlx::query("UPDATE media SET used_at = $2 WHERE id = $1")
                 .bind(id)
@@ -201,8 +201,8 @@ pub async fn store(
     gallery: &Gallery,
     post: PostId,
     name: &str,
-    prepared: Prepared,
-    now: Moment,
+    prepared: PreparedPicture,
+    now: Timestamp,
 ) -> Result<Option<Picture>, Error> {
     let id = MediaId::new(now);
     let name: String = name
@@ -243,7 +243,7 @@ async fn begin(
     post: PostId,
     name: &str,
     files: &[(PictureFile, Bytes)],
-    now: Moment,
+    now: Timestamp,
 ) -> Result<bool, Error> {
     let (width, height) = files
         .last()
@@ -280,12 +280,12 @@ async fn begin(
     Ok(true)
 }
 
-/// Removes pictures that no version of any post has used for [`GRACE`], remains of interrupted
-/// uploads, and unsaved drafts older than [`GRACE`]. Returns the number of pictures removed.
-pub async fn clean_up(db: &Db, gallery: &Gallery, now: Moment) -> Result<u64, Error> {
+/// Removes pictures that no version of any post has used for [`UNUSED_RETENTION`], remains of interrupted
+/// uploads, and unsaved drafts older than [`UNUSED_RETENTION`]. Returns the number of pictures removed.
+pub async fn clean_up(db: &Db, gallery: &Gallery, now: Timestamp) -> Result<u64, Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query("DELETE FROM post_drafts WHERE at < $1")
-        .bind(now - GRACE)
+        .bind(now - UNUSED_RETENTION)
         .execute(conn)
         .await
         .map(|_| ()))?;
@@ -296,8 +296,8 @@ pub async fn clean_up(db: &Db, gallery: &Gallery, now: Moment) -> Result<u64, Er
             OR (state = 'stored' AND used_at < $1
                 AND NOT EXISTS (SELECT 1 FROM post_media u WHERE u.media_id = media.id))",
     )
-    .bind(now - GRACE)
-    .bind(now - STORING_MAX)
+    .bind(now - UNUSED_RETENTION)
+    .bind(now - STORING_TIMEOUT)
     .execute(conn)
     .await
     .map(|_| ()))?;

@@ -12,19 +12,19 @@ mod slug;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::history::{Act, Typed, Version};
-pub use self::public::{Article, Card, Filter, Found};
+pub use self::history::{UnsavedDraft, Version, VersionCause};
+pub use self::public::{Article, PostCard, PostFilter, PostLookup};
 pub use self::slug::{SLUG_MAX, slugify};
 
 use crate::accounts::user::{Role, User};
-use crate::blog::markdown::{self, Rendered};
+use crate::blog::markdown::{self, RenderedMarkdown};
 use crate::blog::media::Picture;
 use crate::platform::control;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ContentVersion, MediaId, PostId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 
 /// Longest title, in characters.
 pub const TITLE_MAX: usize = 200;
@@ -54,7 +54,7 @@ impl Editor {
 /// The publication state of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum PostState {
     /// Never published.
     Draft,
     /// Will be published at a time in the future.
@@ -65,7 +65,7 @@ pub enum State {
     Unpublished,
 }
 
-impl State {
+impl PostState {
     /// All states, in the order of the filter.
     pub const ALL: [Self; 4] = [
         Self::Draft,
@@ -116,15 +116,15 @@ pub struct Post {
     /// Whether it is published or scheduled.
     pub published: bool,
     /// When it was or will be published first; `None` for a draft.
-    pub published_at: Option<Moment>,
+    pub published_at: Option<Timestamp>,
     /// Number of times it was read.
     pub views: i64,
     /// Increases with every change by an editor.
     pub version: i64,
     /// Creation time.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When its text was last saved.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// The fields an editor can change; also the content of a version.
@@ -174,26 +174,26 @@ pub struct PostRow {
     /// See [`Post::published`].
     pub published: bool,
     /// See [`Post::published_at`].
-    pub published_at: Option<Moment>,
+    pub published_at: Option<Timestamp>,
     /// Number of times it was read.
     pub views: i64,
     /// When its text was last saved.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
-fn state(published: bool, at: Option<Moment>, now: Moment) -> State {
+fn state(published: bool, at: Option<Timestamp>, now: Timestamp) -> PostState {
     match (published, at) {
-        (true, Some(at)) if at > now => State::Scheduled,
-        (true, _) => State::Published,
-        (false, None) => State::Draft,
-        (false, Some(_)) => State::Unpublished,
+        (true, Some(at)) if at > now => PostState::Scheduled,
+        (true, _) => PostState::Published,
+        (false, None) => PostState::Draft,
+        (false, Some(_)) => PostState::Unpublished,
     }
 }
 
 impl PostRow {
     /// Its state at the time `now`.
     #[must_use]
-    pub fn state(&self, now: Moment) -> State {
+    pub fn state(&self, now: Timestamp) -> PostState {
         state(self.published, self.published_at, now)
     }
 }
@@ -279,7 +279,7 @@ impl PostDraft {
     }
 
     /// Renders the body as the post's page would show it.
-    pub async fn render(&self, tx: &mut Tx) -> Result<Rendered, Error> {
+    pub async fn render(&self, tx: &mut Tx) -> Result<RenderedMarkdown, Error> {
         let (known, _) = self.pictures(tx).await?;
         Ok(markdown::render(&control::without(&self.body), &known))
     }
@@ -288,7 +288,7 @@ impl PostDraft {
 impl Post {
     /// Its state at the time `now`.
     #[must_use]
-    pub fn state(&self, now: Moment) -> State {
+    pub fn state(&self, now: Timestamp) -> PostState {
         state(self.published, self.published_at, now)
     }
 
@@ -317,7 +317,7 @@ impl Post {
         tx: &mut Tx,
         editor: Editor,
         draft: &PostDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<PostId, Error> {
         let draft = draft.checked()?;
         let id = PostId::new(now);
@@ -334,7 +334,7 @@ impl Post {
         .execute(conn)
         .await
         .map(|_| ()))?;
-        Self::write(tx, editor, id, 0, &draft, Act::Created, now).await?;
+        Self::write(tx, editor, id, 0, &draft, VersionCause::Created, now).await?;
         Ok(id)
     }
 
@@ -382,10 +382,10 @@ impl Post {
         id: PostId,
         version: i64,
         draft: &PostDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let draft = draft.checked()?;
-        Self::write(tx, editor, id, version, &draft, Act::Saved, now).await
+        Self::write(tx, editor, id, version, &draft, VersionCause::Saved, now).await
     }
 
     /// Writes checked fields and everything derived from them.
@@ -395,8 +395,8 @@ impl Post {
         id: PostId,
         version: i64,
         draft: &PostDraft,
-        act: Act,
-        now: Moment,
+        act: VersionCause,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let Some(old) = Self::find(tx, id).await? else {
             return Ok(None);
@@ -456,7 +456,7 @@ impl Post {
         }
         set_tags(tx, id, &draft.tags).await?;
         history::record(tx, editor, id, version, act, &draft, &used, now).await?;
-        Typed::discard(tx, editor, id).await?;
+        UnsavedDraft::discard(tx, editor, id).await?;
         ContentVersion::changed(tx, now).await?;
         Ok(Some(version))
     }
@@ -465,8 +465,8 @@ impl Post {
     ///
     /// # Errors
     ///
-    /// [`Error::State`] while it is published; it must be unpublished first.
-    pub async fn delete(tx: &mut Tx, _: Editor, id: PostId, now: Moment) -> Result<bool, Error> {
+    /// [`Error::PostState`] while it is published; it must be unpublished first.
+    pub async fn delete(tx: &mut Tx, _: Editor, id: PostId, now: Timestamp) -> Result<bool, Error> {
         let gone = on_db!(tx, conn => sqlx::query(
             "DELETE FROM posts WHERE id = $1 AND NOT (published AND published_at <= $2)",
         )
@@ -476,7 +476,7 @@ impl Post {
         .await
         .map(|done| done.rows_affected()))?;
         if gone == 0 && Self::find(tx, id).await?.is_some() {
-            return Err(Error::State(State::Published.as_str()));
+            return Err(Error::State(PostState::Published.as_str()));
         }
         ContentVersion::changed(tx, now).await?;
         Ok(gone > 0)
@@ -488,10 +488,10 @@ impl Post {
         tx: &mut Tx,
         _: Editor,
         search: &str,
-        state: Option<State>,
+        state: Option<PostState>,
         page: i64,
         limit: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Vec<PostRow>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, title, slug, author, published, published_at, views, updated_at
@@ -506,7 +506,7 @@ impl Post {
         )
         .bind(now)
         .bind(containing(search))
-        .bind(state.map_or("", State::as_str))
+        .bind(state.map_or("", PostState::as_str))
         .bind(limit)
         .bind((page.max(1) - 1).saturating_mul(limit))
         .fetch_all(conn)

@@ -7,7 +7,7 @@
 //!                            (one person)
 //! ```
 //!
-//! Work that takes milliseconds is done once per run, in [`Frozen::new`]: it inlines styles, makes
+//! Work that takes milliseconds is done once per run, in [`FrozenMessage::new`]: it inlines styles, makes
 //! the text part, and adds preview text and unsubscribe link. The work per letter,
 //! [`LetterTemplate::render`] and [`compose()`], takes about ten microseconds.
 //! [`LetterTemplate::write`] does both. For letters without conditions and loops it copies the
@@ -24,16 +24,18 @@ mod prepared;
 mod tests;
 mod text;
 
-use crate::messages::template::spans::{Known, Spans};
-use crate::messages::template::{self, Part, Template, TemplateError, Values, scan};
+use crate::messages::template::spans::{LoadedValues, Spans};
+use crate::messages::template::{
+    self, Template, TemplateError, TemplatePart, TemplateValues, scan,
+};
 use crate::platform::control;
 use crate::platform::error::FieldError;
 use crate::platform::ids::{MailingId, RunId, UserId};
 use compose::{PartWriter, assemble};
 use prepared::PreparedPart;
 
-pub use crate::messages::template::Person;
-pub use compose::{ComposeError, Headers, ListHeaders, Mailbox, compose};
+pub use crate::messages::template::TemplateRecipient;
+pub use compose::{ComposeError, LetterHeaders, ListHeaders, Mailbox, compose};
 
 /// The name of the unsubscribe link in templates.
 const UNSUBSCRIBE: &str = "unsubscribe_url";
@@ -62,7 +64,7 @@ impl Language {
     /// The language a message is written in: Russian if its subject or a body contains Cyrillic
     /// letters.
     #[must_use]
-    pub fn of(content: &Content) -> Self {
+    pub fn of(content: &MessageContent) -> Self {
         let parts = [Some(&content.subject), content.text(), content.html()];
         let cyrillic = |text: &String| text.chars().any(|c| ('\u{400}'..='\u{4ff}').contains(&c));
         if parts.into_iter().flatten().any(cyrillic) {
@@ -82,7 +84,7 @@ impl Language {
 
 /// A message as its author wrote it. All parts are templates, see [`template`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Content {
+pub struct MessageContent {
     /// The subject line, at most 2 000 bytes.
     pub subject: String,
     /// Shown after the subject in the inbox; may be empty.
@@ -93,7 +95,7 @@ pub struct Content {
     pub text: Option<String>,
 }
 
-impl Content {
+impl MessageContent {
     fn html(&self) -> Option<&String> {
         self.html.as_ref().filter(|html| !html.trim().is_empty())
     }
@@ -107,7 +109,7 @@ impl Content {
     /// Every template that compiles is also rendered for a recipient without any data, because a
     /// letter that fails for them would fail in the middle of a mailing.
     #[must_use]
-    pub fn check(&self) -> Vec<Problem> {
+    pub fn check(&self) -> Vec<MessageProblem> {
         self.without_control().find_problems()
     }
 
@@ -122,16 +124,16 @@ impl Content {
         }
     }
 
-    fn find_problems(&self) -> Vec<Problem> {
+    fn find_problems(&self) -> Vec<MessageProblem> {
         let mut problems = Vec::new();
         if self.subject.trim().is_empty() {
-            problems.push(Problem::error("subject", "required"));
+            problems.push(MessageProblem::error("subject", "required"));
         }
         let parts = [
-            (Part::Subject, Some(&self.subject)),
-            (Part::PreviewText, Some(&self.preview_text)),
-            (Part::Html, self.html()),
-            (Part::Text, self.text()),
+            (TemplatePart::Subject, Some(&self.subject)),
+            (TemplatePart::PreviewText, Some(&self.preview_text)),
+            (TemplatePart::Html, self.html()),
+            (TemplatePart::Text, self.text()),
         ];
         for (part, source) in parts {
             let Some(source) = source else {
@@ -140,19 +142,19 @@ impl Content {
             match Template::compile(part, source) {
                 Ok(template) => {
                     let failed = template.render(&nobody()).err();
-                    problems.extend(failed.map(|error| Problem::of(part, error, false)));
+                    problems.extend(failed.map(|error| MessageProblem::of(part, error, false)));
                     let unknown = template.unknown_names().into_iter();
-                    problems.extend(unknown.map(|name| Problem::of(part, name, true)));
+                    problems.extend(unknown.map(|name| MessageProblem::of(part, name, true)));
                 }
-                Err(error) => problems.push(Problem::of(part, error, false)),
+                Err(error) => problems.push(MessageProblem::of(part, error, false)),
             }
         }
         let html_failed = problems.iter().any(|p| p.field == "html" && !p.warning);
         match (self.html(), self.text()) {
-            (None, None) => problems.push(Problem::error("html", "content_required")),
-            (Some(html), _) if !html_failed && styles_stay(html) => problems.push(Problem {
+            (None, None) => problems.push(MessageProblem::error("html", "content_required")),
+            (Some(html), _) if !html_failed && styles_stay(html) => problems.push(MessageProblem {
                 warning: true,
-                ..Problem::error("html", "styles_not_inlined")
+                ..MessageProblem::error("html", "styles_not_inlined")
             }),
             _ => {}
         }
@@ -161,18 +163,18 @@ impl Content {
 }
 
 /// Values of a recipient without name and attributes.
-fn nobody() -> Values {
-    let person = Person {
+fn nobody() -> TemplateValues {
+    let person = TemplateRecipient {
         email: "somebody@example.org",
         name: "",
         attributes: &serde_json::Map::new(),
     };
-    Values::new(&person, "https://example.org/u/token")
+    TemplateValues::new(&person, "https://example.org/u/token")
 }
 
 /// Something wrong with a message.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
+pub struct MessageProblem {
     /// Name of the form field.
     pub field: &'static str,
     /// Line in that field, from 1; `None` if the whole field is meant.
@@ -185,7 +187,7 @@ pub struct Problem {
     pub warning: bool,
 }
 
-impl Problem {
+impl MessageProblem {
     const fn error(field: &'static str, code: &'static str) -> Self {
         Self {
             field,
@@ -196,7 +198,7 @@ impl Problem {
         }
     }
 
-    fn of(part: Part, error: TemplateError, warning: bool) -> Self {
+    fn of(part: TemplatePart, error: TemplateError, warning: bool) -> Self {
         Self {
             field: part.field(),
             line: Some(error.line),
@@ -207,8 +209,8 @@ impl Problem {
     }
 }
 
-impl From<Problem> for FieldError {
-    fn from(problem: Problem) -> Self {
+impl From<MessageProblem> for FieldError {
+    fn from(problem: MessageProblem) -> Self {
         let mut error = Self::new(problem.field, problem.code);
         if let Some(line) = problem.line {
             error = error.with("line", line);
@@ -222,7 +224,7 @@ impl From<Problem> for FieldError {
 
 /// A message as a run keeps it: ready to send, except for the personal fields.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Frozen {
+pub struct FrozenMessage {
     /// The subject, with personal fields.
     pub subject: String,
     /// The HTML part; if empty, letters have only text.
@@ -231,9 +233,9 @@ pub struct Frozen {
     pub text: String,
 }
 
-impl Frozen {
-    /// Prepares a message for a run. Fails with the errors of [`Content::check`], without warnings.
-    pub fn new(content: &Content, language: Language) -> Result<Self, Vec<Problem>> {
+impl FrozenMessage {
+    /// Prepares a message for a run. Fails with the errors of [`MessageContent::check`], without warnings.
+    pub fn new(content: &MessageContent, language: Language) -> Result<Self, Vec<MessageProblem>> {
         let content = content.without_control();
         let mut problems = content.find_problems();
         problems.retain(|problem| !problem.warning);
@@ -243,7 +245,7 @@ impl Frozen {
         let html = match content.html() {
             Some(html) => {
                 let preview = content.preview_text.trim();
-                let failed = |error| vec![Problem::of(Part::Html, error, false)];
+                let failed = |error| vec![MessageProblem::of(TemplatePart::Html, error, false)];
                 freeze_html(html, preview, language).map_err(failed)?
             }
             None => String::new(),
@@ -292,7 +294,7 @@ fn freeze_html(source: &str, preview: &str, language: Language) -> Result<String
         for piece in scan::pieces(preview)? {
             match piece.kind {
                 // writing to a String never fails
-                scan::Kind::Text => drop(template::escape_html(&mut out, piece.source)),
+                scan::TokenKind::Text => drop(template::escape_html(&mut out, piece.source)),
                 _ => out.push_str(piece.source),
             }
         }
@@ -359,12 +361,12 @@ fn text_of(html: &str) -> String {
         return String::new();
     };
     let text = text::from_html(&pieces);
-    if Template::compile(Part::Text, &text).is_ok() {
+    if Template::compile(TemplatePart::Text, &text).is_ok() {
         return text;
     }
     let plain: Vec<_> = pieces
         .into_iter()
-        .filter(|piece| piece.kind != scan::Kind::Block)
+        .filter(|piece| piece.kind != scan::TokenKind::Block)
         .collect();
     text::from_html(&plain)
 }
@@ -387,14 +389,14 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn of(frozen: &Frozen) -> Option<Self> {
+    fn of(frozen: &FrozenMessage) -> Option<Self> {
         Some(Self {
-            subject: Spans::of(Part::Subject, &frozen.subject)?,
+            subject: Spans::of(TemplatePart::Subject, &frozen.subject)?,
             html: match &*frozen.html {
                 "" => None,
-                html => Some(PreparedPart::of(Part::Html, html)?),
+                html => Some(PreparedPart::of(TemplatePart::Html, html)?),
             },
-            text: PreparedPart::of(Part::Text, &frozen.text)?,
+            text: PreparedPart::of(TemplatePart::Text, &frozen.text)?,
         })
     }
 }
@@ -415,7 +417,7 @@ pub enum WriteError {
 #[error("{}, {error}", part.field())]
 pub struct RenderError {
     /// The part that failed.
-    pub part: Part,
+    pub part: TemplatePart,
     /// What happened, and in which line.
     #[source]
     pub error: TemplateError,
@@ -424,7 +426,7 @@ pub struct RenderError {
 /// A letter for one person, before it is encoded. Letters of the service itself are also made as
 /// this.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Rendered {
+pub struct RenderedMessage {
     /// The subject, a single line.
     pub subject: String,
     /// The HTML part, if there is one.
@@ -435,36 +437,43 @@ pub struct Rendered {
 
 impl LetterTemplate {
     /// Compiles all parts.
-    pub fn compile(frozen: &Frozen) -> Result<Self, RenderError> {
+    pub fn compile(frozen: &FrozenMessage) -> Result<Self, RenderError> {
         let compile = |part, source| {
             Template::compile(part, source).map_err(|error| RenderError { part, error })
         };
         Ok(Self {
-            subject: compile(Part::Subject, &frozen.subject)?,
+            subject: compile(TemplatePart::Subject, &frozen.subject)?,
             html: match &*frozen.html {
                 "" => None,
-                html => Some(compile(Part::Html, html)?),
+                html => Some(compile(TemplatePart::Html, html)?),
             },
-            text: compile(Part::Text, &frozen.text)?,
+            text: compile(TemplatePart::Text, &frozen.text)?,
             prepared: Prepared::of(frozen),
         })
     }
 
     /// Writes one person's letter as it goes to a mail server. Same result as
     /// [`LetterTemplate::render`] and [`compose()`], but faster.
-    pub fn write(&self, person: &Person<'_>, headers: &Headers<'_>) -> Result<Vec<u8>, WriteError> {
+    pub fn write(
+        &self,
+        person: &TemplateRecipient<'_>,
+        headers: &LetterHeaders<'_>,
+    ) -> Result<Vec<u8>, WriteError> {
         let url = headers.list.map_or("", |list| list.unsubscribe_url);
         let Some(prepared) = &self.prepared else {
             let rendered = self.render(person, url)?;
             return Ok(compose(&rendered, headers)?);
         };
-        let known = Known::new(person, url);
+        let known = LoadedValues::new(person, url);
         let failed = |part| move |error| RenderError { part, error };
         let subject = prepared
             .subject
             .line(&known)
-            .map_err(failed(Part::Subject))?;
-        let text_values = prepared.text.values(&known).map_err(failed(Part::Text))?;
+            .map_err(failed(TemplatePart::Subject))?;
+        let text_values = prepared
+            .text
+            .values(&known)
+            .map_err(failed(TemplatePart::Text))?;
         let write_text = |out: &mut Vec<u8>| prepared.text.write(out, &text_values);
         let text = PartWriter {
             encoding: prepared.text.encoding,
@@ -474,7 +483,7 @@ impl LetterTemplate {
         let Some(html) = &prepared.html else {
             return Ok(assemble(&subject, &text, None, headers)?);
         };
-        let values = html.values(&known).map_err(failed(Part::Html))?;
+        let values = html.values(&known).map_err(failed(TemplatePart::Html))?;
         let html = PartWriter {
             encoding: html.encoding,
             size: html.size(&values),
@@ -486,23 +495,23 @@ impl LetterTemplate {
     /// Fills in one person's values and unsubscribe link.
     pub fn render(
         &self,
-        person: &Person<'_>,
+        person: &TemplateRecipient<'_>,
         unsubscribe_url: &str,
-    ) -> Result<Rendered, RenderError> {
-        let values = Values::new(person, unsubscribe_url);
+    ) -> Result<RenderedMessage, RenderError> {
+        let values = TemplateValues::new(person, unsubscribe_url);
         let render = |part, template: &Template| {
             let text = template.render(&values);
             text.map(|text| control::without(&text).into_owned())
                 .map_err(|error| RenderError { part, error })
         };
-        Ok(Rendered {
-            subject: render(Part::Subject, &self.subject)?,
+        Ok(RenderedMessage {
+            subject: render(TemplatePart::Subject, &self.subject)?,
             html: self
                 .html
                 .as_ref()
-                .map(|html| render(Part::Html, html))
+                .map(|html| render(TemplatePart::Html, html))
                 .transpose()?,
-            text: render(Part::Text, &self.text)?,
+            text: render(TemplatePart::Text, &self.text)?,
         })
     }
 }

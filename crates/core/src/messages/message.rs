@@ -1,17 +1,17 @@
 //! Messages: subject and bodies with personal fields, from which letters are made.
 //!
 //! A message may be saved unfinished. What is wrong with it ([`Message::content`],
-//! `Content::check`) stops a mailing before it starts. A run freezes its own copy, so editing or
+//! `MessageContent::check`) stops a mailing before it starts. A run freezes its own copy, so editing or
 //! deleting a message never affects letters already in flight.
 
 use std::collections::BTreeSet;
 
-use crate::messages::letter::Content;
+use crate::messages::letter::MessageContent;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MessageId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 
 /// Longest subject, in characters. Mail programs show about 60.
 pub const SUBJECT_MAX: usize = 300;
@@ -40,9 +40,9 @@ pub struct Message {
     /// Increases with every change.
     pub version: i64,
     /// Creation time.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// Time of the last change.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// The editable fields of a message, from a form or command.
@@ -72,7 +72,7 @@ pub struct MessageRow {
     /// Number of mailings that use it.
     pub mailings: i64,
     /// Time of the last change.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 impl MessageDraft {
@@ -131,10 +131,10 @@ impl MessageDraft {
 
     /// The content for making letters.
     #[must_use]
-    pub fn content(&self) -> Content {
+    pub fn content(&self) -> MessageContent {
         let draft = self.tidy();
         let part = |text: String| (!text.is_empty()).then_some(text);
-        Content {
+        MessageContent {
             subject: draft.subject,
             preview_text: draft.preview_text,
             html: part(draft.html),
@@ -160,7 +160,7 @@ impl Message {
         tx: &mut Tx,
         owner: UserId,
         draft: &MessageDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<MessageId, Error> {
         let draft = draft.checked()?;
         let id = MessageId::new(now);
@@ -235,7 +235,7 @@ impl Message {
         id: MessageId,
         version: i64,
         draft: &MessageDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let draft = draft.checked()?;
         let changed: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
@@ -267,7 +267,7 @@ impl Message {
         owner: UserId,
         id: MessageId,
         subject: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<MessageId>, Error> {
         let Some(message) = Self::get(tx, owner, id).await? else {
             return Ok(None);
@@ -321,7 +321,7 @@ impl Message {
 
     /// The content for making letters.
     #[must_use]
-    pub fn content(&self) -> Content {
+    pub fn content(&self) -> MessageContent {
         MessageDraft::from(self.clone()).content()
     }
 

@@ -31,9 +31,9 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior};
 
 pub use first_name::first_name;
-pub use values::{Person, Values};
+pub use values::{TemplateRecipient, TemplateValues};
 
-use scan::Kind;
+use scan::TokenKind;
 
 /// The names a template may use.
 pub const NAMES: [&str; 5] = [
@@ -45,15 +45,15 @@ pub const NAMES: [&str; 5] = [
 ];
 
 /// Most engine steps per rendering.
-const FUEL: u64 = 50_000;
+const FUEL_UNITS: u64 = 50_000;
 /// Deepest recursion inside the engine.
-const RECURSION: usize = 32;
+const RECURSION_DEPTH: usize = 32;
 /// The name of the only template in its environment.
 const TEMPLATE: &str = "letter";
 
 /// The part of a letter a template is for; determines escaping and size limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum TemplatePart {
     /// Plain text, one line.
     Subject,
     /// Plain text, one line, shown after the subject in the inbox.
@@ -64,7 +64,7 @@ pub enum Part {
     Text,
 }
 
-impl Part {
+impl TemplatePart {
     /// Name of the form field.
     #[must_use]
     pub const fn field(self) -> &'static str {
@@ -137,7 +137,7 @@ impl TemplateError {
 #[derive(Debug)]
 pub struct Template {
     env: Environment<'static>,
-    part: Part,
+    part: TemplatePart,
     /// The source, if it has no tags; it is then also the result.
     constant: Option<String>,
     /// Names used, each with the line of its first use, in that order.
@@ -146,7 +146,7 @@ pub struct Template {
 
 impl Template {
     /// Checks and compiles a template.
-    pub fn compile(part: Part, source: &str) -> Result<Self, TemplateError> {
+    pub fn compile(part: TemplatePart, source: &str) -> Result<Self, TemplateError> {
         if source.len() > part.max_source() {
             return Err(TemplateError::new(
                 1,
@@ -159,12 +159,12 @@ impl Template {
         let mut env = Environment::empty();
         filters::add_to(&mut env);
         env.set_undefined_behavior(UndefinedBehavior::Chainable);
-        env.set_fuel(Some(FUEL));
-        env.set_recursion_limit(RECURSION);
+        env.set_fuel(Some(FUEL_UNITS));
+        env.set_recursion_limit(RECURSION_DEPTH);
         let mut syntax = minijinja::syntax::SyntaxConfig::builder();
         syntax.keep_trailing_newline(true);
         env.set_syntax(syntax.build().map_err(|e| TemplateError::from_engine(&e))?);
-        let escape = if part == Part::Html {
+        let escape = if part == TemplatePart::Html {
             AutoEscape::Html
         } else {
             AutoEscape::None
@@ -185,7 +185,7 @@ impl Template {
         }
         let constant = pieces
             .iter()
-            .all(|piece| piece.kind == Kind::Text)
+            .all(|piece| piece.kind == TokenKind::Text)
             .then(|| source.to_owned());
         Ok(Self {
             env,
@@ -213,7 +213,7 @@ impl Template {
 
     /// Renders the template for one person. Fails if a limit is exceeded or a value does not fit an
     /// operation.
-    pub fn render(&self, values: &Values) -> Result<String, TemplateError> {
+    pub fn render(&self, values: &TemplateValues) -> Result<String, TemplateError> {
         if let Some(constant) = &self.constant {
             return Ok(constant.clone());
         }
@@ -230,8 +230,8 @@ impl Template {
         let text = String::from_utf8(out.bytes)
             .map_err(|_| TemplateError::new(1, "template_value", "not UTF-8"))?;
         Ok(match self.part {
-            Part::Subject | Part::PreviewText => one_line(&text),
-            Part::Html | Part::Text => text,
+            TemplatePart::Subject | TemplatePart::PreviewText => one_line(&text),
+            TemplatePart::Html | TemplatePart::Text => text,
         })
     }
 }

@@ -26,30 +26,30 @@ use crate::messages::message::Message;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
-use crate::platform::time::Moment;
-use crate::recipients::export::{Export, Style};
+use crate::platform::time::Timestamp;
+use crate::recipients::export::{Export, ExportStyle};
 use crate::recipients::import::{Delimiter, guard};
 use crate::recipients::list::List;
-use crate::recipients::recipient::Filter;
-use crate::recipients::suppression::{Place, Suppression};
-use crate::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
+use crate::recipients::recipient::RecipientFilter;
+use crate::recipients::suppression::{Suppression, SuppressionCursor};
+use crate::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, LogOrder};
 use crate::sending::mailing::Mailing;
 
 pub use job::{ArchiveState, UserArchive};
 
 /// Rows read at a time.
-const PAGE: usize = 2_000;
+const PAGE_ROWS: usize = 2_000;
 
 /// Takes the pieces of the archive; an error is the last one.
-pub type Pieces = Sender<Result<Vec<u8>, Error>>;
+pub type ArchiveChunks = Sender<Result<Vec<u8>, Error>>;
 
 /// Writes the archive of `owner` to `to`; its files are dated `now`, in UTC. Ends early, without an
 /// error, when the receiver is gone.
-pub async fn write(db: &Db, owner: UserId, now: Moment, to: &Pieces) {
+pub async fn write(db: &Db, owner: UserId, now: Timestamp, to: &ArchiveChunks) {
     let mut archive = Archive::new(db, owner, now, to);
     match archive.run().await {
-        Ok(()) | Err(Stopped::Unread) => {}
-        Err(Stopped::Failed(error)) => {
+        Ok(()) | Err(ArchiveError::Unread) => {}
+        Err(ArchiveError::Failed(error)) => {
             // a receiver that is gone needs no error
             to.send(Err(error)).await.ok();
         }
@@ -57,18 +57,18 @@ pub async fn write(db: &Db, owner: UserId, now: Moment, to: &Pieces) {
 }
 
 /// Why an archive ends early.
-enum Stopped {
+enum ArchiveError {
     Unread,
     Failed(Error),
 }
 
-impl From<Error> for Stopped {
+impl From<Error> for ArchiveError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<sqlx::Error> for Stopped {
+impl From<sqlx::Error> for ArchiveError {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error.into())
     }
@@ -96,11 +96,11 @@ struct Archive<'a> {
     ready: Ready,
     /// The date of its files.
     made: zip::DateTime,
-    to: &'a Pieces,
+    to: &'a ArchiveChunks,
 }
 
 impl<'a> Archive<'a> {
-    fn new(db: &'a Db, owner: UserId, now: Moment, to: &'a Pieces) -> Self {
+    fn new(db: &'a Db, owner: UserId, now: Timestamp, to: &'a ArchiveChunks) -> Self {
         let ready = Ready::default();
         let now = now.timestamp().to_zoned(TimeZone::UTC).datetime();
         Self {
@@ -114,7 +114,7 @@ impl<'a> Archive<'a> {
         }
     }
 
-    async fn run(&mut self) -> Result<(), Stopped> {
+    async fn run(&mut self) -> Result<(), ArchiveError> {
         self.account().await?;
         self.recipients().await?;
         self.lists().await?;
@@ -136,26 +136,29 @@ impl<'a> Archive<'a> {
     }
 
     /// Adds to the current file, and sends what is ready.
-    async fn put(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+    async fn put(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
         self.zip.write_all(bytes).map_err(broken)?;
         self.send().await
     }
 
-    async fn send(&mut self) -> Result<(), Stopped> {
+    async fn send(&mut self) -> Result<(), ArchiveError> {
         let ready = std::mem::take(&mut *self.ready.0.lock());
         if ready.is_empty() {
             return Ok(());
         }
-        self.to.send(Ok(ready)).await.map_err(|_| Stopped::Unread)
+        self.to
+            .send(Ok(ready))
+            .await
+            .map_err(|_| ArchiveError::Unread)
     }
 
-    async fn json(&mut self, name: &str, value: &Value) -> Result<(), Stopped> {
+    async fn json(&mut self, name: &str, value: &Value) -> Result<(), ArchiveError> {
         self.file(name)?;
         let text = serde_json::to_vec_pretty(value).map_err(broken)?;
         self.put(&text).await
     }
 
-    async fn rows<const N: usize>(&mut self, rows: Vec<[String; N]>) -> Result<(), Stopped> {
+    async fn rows<const N: usize>(&mut self, rows: Vec<[String; N]>) -> Result<(), ArchiveError> {
         let mut sheet = csv::Writer::from_writer(Vec::new());
         for row in rows {
             let cells = row.iter().map(|cell| guard(cell).into_owned());
@@ -166,12 +169,16 @@ impl<'a> Archive<'a> {
     }
 
     /// Begins a table with its header.
-    async fn table<const N: usize>(&mut self, name: &str, head: [&str; N]) -> Result<(), Stopped> {
+    async fn table<const N: usize>(
+        &mut self,
+        name: &str,
+        head: [&str; N],
+    ) -> Result<(), ArchiveError> {
         self.file(name)?;
         self.rows(vec![head.map(str::to_owned)]).await
     }
 
-    async fn account(&mut self) -> Result<(), Stopped> {
+    async fn account(&mut self) -> Result<(), ArchiveError> {
         let mut tx = self.db.read().await?;
         let user = User::get(&mut tx, self.owner).await?;
         let user = user.ok_or_else(|| Error::Internal("the account is gone".to_owned()))?;
@@ -198,12 +205,13 @@ impl<'a> Archive<'a> {
         self.json("account.json", &account).await
     }
 
-    async fn recipients(&mut self) -> Result<(), Stopped> {
-        let style = Style {
+    async fn recipients(&mut self) -> Result<(), ArchiveError> {
+        let style = ExportStyle {
             delimiter: Delimiter::Comma,
             mark: false,
         };
-        let mut export = Export::begin(self.db, self.owner, Filter::default(), style).await?;
+        let mut export =
+            Export::begin(self.db, self.owner, RecipientFilter::default(), style).await?;
         self.file("recipients.csv")?;
         while let Some(piece) = export.next().await? {
             self.put(&piece).await?;
@@ -211,7 +219,7 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    async fn lists(&mut self) -> Result<(), Stopped> {
+    async fn lists(&mut self) -> Result<(), ArchiveError> {
         let mut tx = self.db.read().await?;
         let lists = List::all(&mut tx, self.owner, i64::MAX).await?;
         drop(tx);
@@ -230,7 +238,7 @@ impl<'a> Archive<'a> {
                 let page = members(&mut tx, self.owner, list.id, after).await?;
                 drop(tx);
                 after = page.last().map(|(id, _)| *id);
-                let over = page.len() < PAGE;
+                let over = page.len() < PAGE_ROWS;
                 let rows = page
                     .into_iter()
                     .map(|(_, email)| [list.name.clone(), email]);
@@ -243,13 +251,13 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    async fn suppressions(&mut self) -> Result<(), Stopped> {
+    async fn suppressions(&mut self) -> Result<(), ArchiveError> {
         let head = ["email", "reason", "mailing", "created_at"];
         self.table("suppressions.csv", head).await?;
-        let mut place = Place::default();
+        let mut place = SuppressionCursor::default();
         loop {
             let mut tx = self.db.read().await?;
-            let page = Suppression::page(&mut tx, self.owner, "", &place, PAGE).await?;
+            let page = Suppression::page(&mut tx, self.owner, "", &place, PAGE_ROWS).await?;
             drop(tx);
             let rows = page.rows.iter().map(|one| {
                 let mailing = one.mailing_id.map(|id| id.to_string());
@@ -265,7 +273,7 @@ impl<'a> Archive<'a> {
         }
     }
 
-    async fn messages(&mut self) -> Result<(), Stopped> {
+    async fn messages(&mut self) -> Result<(), ArchiveError> {
         let mut tx = self.db.read().await?;
         let all: Vec<MessageId> = on_db!(&mut tx, conn => sqlx::query_scalar(
             "SELECT id FROM messages WHERE owner_id = $1 ORDER BY id",
@@ -295,7 +303,7 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    async fn mailings(&mut self) -> Result<(), Stopped> {
+    async fn mailings(&mut self) -> Result<(), ArchiveError> {
         let mut tx = self.db.read().await?;
         let all: Vec<MailingId> = on_db!(&mut tx, conn => sqlx::query_scalar(
             "SELECT id FROM mailings WHERE owner_id = $1 ORDER BY id",
@@ -349,18 +357,18 @@ impl<'a> Archive<'a> {
     }
 
     /// Who got what: a row per attempt.
-    async fn log(&mut self, id: MailingId) -> Result<(), Stopped> {
+    async fn log(&mut self, id: MailingId) -> Result<(), ArchiveError> {
         let name = format!("mailings/{id}-log.csv");
         self.table(&name, Attempt::COLUMNS).await?;
         let filter = AttemptFilter::all(AttemptsOf::Mailing(id));
         let mut after = None;
         loop {
             let mut tx = self.db.read().await?;
-            let (owner, order) = (self.owner, Order::Oldest);
-            let page = Attempt::page(&mut tx, owner, &filter, order, after, PAGE).await?;
+            let (owner, order) = (self.owner, LogOrder::Oldest);
+            let page = Attempt::page(&mut tx, owner, &filter, order, after, PAGE_ROWS).await?;
             drop(tx);
             after = page.last().map(Attempt::cursor);
-            let over = page.len() < PAGE;
+            let over = page.len() < PAGE_ROWS;
             self.rows(page.iter().map(Attempt::cells).collect()).await?;
             if over {
                 return Ok(());
@@ -386,7 +394,7 @@ async fn members(
     .bind(owner)
     .bind(list)
     .bind(after)
-    .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
+    .bind(i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await)?)
 }

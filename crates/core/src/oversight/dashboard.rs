@@ -6,46 +6,46 @@ use std::time::Duration;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 
 /// How far back the dashboard looks.
-pub const BACK: Duration = Duration::from_hours(30 * 24);
+pub const LOOKBACK: Duration = Duration::from_hours(30 * 24);
 /// How far ahead it looks.
-pub const AHEAD: Duration = Duration::from_hours(35 * 24);
+pub const LOOKAHEAD: Duration = Duration::from_hours(35 * 24);
 /// Most mailings whose upcoming dates are shown.
-const MAILINGS: i64 = 200;
+const MAILINGS_MAX: i64 = 200;
 /// Most upcoming dates of one mailing.
-const MOMENTS: usize = 40;
+const UPCOMING_MAX: usize = 40;
 /// Most entries that need attention.
-const LINES: i64 = 20;
+const ALERTS_MAX: i64 = 20;
 /// A run needs attention if more than one letter in this many failed.
-const MANY: i64 = 10;
+const FAILURES_WORTH_ALERT: i64 = 10;
 
 /// The dashboard of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dashboard {
-    /// Results of the runs that began within [`BACK`].
-    pub past: Vec<Past>,
-    /// Times at which mailings begin within [`AHEAD`], next first.
+    /// Results of the runs that began within [`LOOKBACK`].
+    pub past: Vec<RecentRuns>,
+    /// Times at which mailings begin within [`LOOKAHEAD`], next first.
     pub upcoming: Vec<Upcoming>,
     /// What needs attention, most urgent first.
-    pub attention: Vec<Attention>,
+    pub attention: Vec<Alert>,
     /// Recipients added per week, as the start of the week and their number. Eight weeks, oldest
     /// first.
-    pub growth: Vec<(Moment, i64)>,
+    pub growth: Vec<(Timestamp, i64)>,
     /// Suppressed addresses.
     pub suppressed: i64,
-    /// Addresses suppressed within [`BACK`].
+    /// Addresses suppressed within [`LOOKBACK`].
     pub suppressed_lately: i64,
 }
 
 /// Results of the runs that began in the same quarter of an hour. Quarters can be summed up to days
 /// in every time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct Past {
+pub struct RecentRuns {
     /// Start of the quarter.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Letters accepted by the mail server.
     pub sent: i64,
     /// Letters that failed permanently.
@@ -56,7 +56,7 @@ pub struct Past {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Upcoming {
     /// When the mailing begins.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Which mailing begins.
     #[sqlx(rename = "mailing_id")]
     pub mailing: MailingId,
@@ -66,7 +66,7 @@ pub struct Upcoming {
 
 /// Something that needs the user's attention.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Attention {
+pub struct Alert {
     /// One of `waiting`, `disabled`, `skipped`, `failed`, `in_doubt`.
     pub what: String,
     /// The mailing concerned.
@@ -82,19 +82,19 @@ pub struct Attention {
     /// Number of letters, or of skipped dates.
     pub count: i64,
     /// When it began.
-    pub at: Moment,
+    pub at: Timestamp,
 }
 
 /// Whose runs are included.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Whose {
+pub(crate) enum RunScope {
     /// Those of one user.
     Of(UserId),
     /// Those of all users.
     All,
 }
 
-impl Whose {
+impl RunScope {
     /// The value bound to `$1`.
     const fn owner(self) -> Option<UserId> {
         match self {
@@ -109,8 +109,8 @@ impl Whose {
 macro_rules! runs_of {
     ($whose:expr, $sql:ident) => {
         match $whose {
-            Whose::Of(_) => $sql!("r.owner_id = $1"),
-            Whose::All => $sql!("$1 IS NULL"),
+            RunScope::Of(_) => $sql!("r.owner_id = $1"),
+            RunScope::All => $sql!("$1 IS NULL"),
         }
     };
 }
@@ -187,8 +187,8 @@ macro_rules! skipped_sql {
 
 impl Dashboard {
     /// Loads the dashboard of one user.
-    pub async fn of(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Self, Error> {
-        let since = now - BACK;
+    pub async fn of(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Self, Error> {
+        let since = now - LOOKBACK;
         let (suppressed, suppressed_lately): (i64, i64) = on_db!(tx, conn => sqlx::query_as(
             "SELECT count(*), count(*) FILTER (WHERE created_at >= $2) FROM suppressions WHERE owner_id = $1",
         )
@@ -197,10 +197,10 @@ impl Dashboard {
         .fetch_one(conn)
         .await)?;
         let mut lines = disabled(tx, owner).await?;
-        lines.extend(attention(tx, Whose::Of(owner), since).await?);
-        lines.truncate(usize::try_from(LINES).unwrap_or(0));
+        lines.extend(attention(tx, RunScope::Of(owner), since).await?);
+        lines.truncate(usize::try_from(ALERTS_MAX).unwrap_or(0));
         Ok(Self {
-            past: past(tx, Whose::Of(owner), since).await?,
+            past: past(tx, RunScope::Of(owner), since).await?,
             upcoming: upcoming(tx, owner, now).await?,
             attention: lines,
             growth: growth(tx, owner, now).await?,
@@ -211,7 +211,11 @@ impl Dashboard {
 }
 
 /// Results of the runs that began since `since`, per quarter of an hour.
-pub(crate) async fn past(tx: &mut Tx, whose: Whose, since: Moment) -> Result<Vec<Past>, Error> {
+pub(crate) async fn past(
+    tx: &mut Tx,
+    whose: RunScope,
+    since: Timestamp,
+) -> Result<Vec<RecentRuns>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(runs_of!(whose, past_sql))
         .bind(whose.owner())
         .bind(since)
@@ -223,35 +227,35 @@ pub(crate) async fn past(tx: &mut Tx, whose: Whose, since: Moment) -> Result<Vec
 /// skipped since then.
 pub(crate) async fn attention(
     tx: &mut Tx,
-    whose: Whose,
-    since: Moment,
-) -> Result<Vec<Attention>, Error> {
-    let mut found: Vec<Attention> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, waiting_sql))
+    whose: RunScope,
+    since: Timestamp,
+) -> Result<Vec<Alert>, Error> {
+    let mut found: Vec<Alert> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, waiting_sql))
         .bind(whose.owner())
-        .bind(LINES)
+        .bind(ALERTS_MAX)
         .fetch_all(conn)
         .await)?;
-    let finished: Vec<Attention> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, finished_sql))
+    let finished: Vec<Alert> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, finished_sql))
         .bind(whose.owner())
         .bind(since)
-        .bind(LINES)
-        .bind(MANY)
+        .bind(ALERTS_MAX)
+        .bind(FAILURES_WORTH_ALERT)
         .fetch_all(conn)
         .await)?;
-    let skipped: Vec<Attention> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, skipped_sql))
+    let skipped: Vec<Alert> = on_db!(tx, conn => sqlx::query_as(runs_of!(whose, skipped_sql))
         .bind(whose.owner())
         .bind(since)
-        .bind(LINES)
+        .bind(ALERTS_MAX)
         .fetch_all(conn)
         .await)?;
     found.extend(finished);
     found.extend(skipped);
-    found.truncate(usize::try_from(LINES).unwrap_or(0));
+    found.truncate(usize::try_from(ALERTS_MAX).unwrap_or(0));
     Ok(found)
 }
 
 /// Running or paused mailings that a moderator disabled.
-async fn disabled(tx: &mut Tx, owner: UserId) -> Result<Vec<Attention>, Error> {
+async fn disabled(tx: &mut Tx, owner: UserId) -> Result<Vec<Alert>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT 'disabled' AS what, m.id AS mailing_id, m.title, u.id AS owner_id, u.email AS owner_email, NULL AS run_id,
                 CAST(0 AS BIGINT) AS count, m.disabled_at AS at
@@ -262,16 +266,16 @@ async fn disabled(tx: &mut Tx, owner: UserId) -> Result<Vec<Attention>, Error> {
          LIMIT $2",
     )
     .bind(owner)
-    .bind(LINES)
+    .bind(ALERTS_MAX)
     .fetch_all(conn)
     .await)?)
 }
 
-async fn upcoming(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<Upcoming>, Error> {
-    let end = now + AHEAD;
+async fn upcoming(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Vec<Upcoming>, Error> {
+    let end = now + LOOKAHEAD;
     let mut found = Vec::new();
-    for mailing in Mailing::due_before(tx, owner, end, MAILINGS).await? {
-        for at in mailing.upcoming(now, MOMENTS)? {
+    for mailing in Mailing::due_before(tx, owner, end, MAILINGS_MAX).await? {
+        for at in mailing.upcoming(now, UPCOMING_MAX)? {
             if at > end {
                 break;
             }
@@ -287,17 +291,21 @@ async fn upcoming(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<Upcomin
 }
 
 /// Ids are ordered by creation time, so the recipients added in a week are a range of ids.
-async fn growth(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Vec<(Moment, i64)>, Error> {
-    const WEEK: i64 = 7 * 86_400_000;
+async fn growth(
+    tx: &mut Tx,
+    owner: UserId,
+    now: Timestamp,
+) -> Result<Vec<(Timestamp, i64)>, Error> {
+    const WEEK_MILLIS: i64 = 7 * 86_400_000;
     let mut weeks = Vec::new();
     for n in (0..8).rev() {
-        let begin = Moment::from_millis(now.millis() - (n + 1) * WEEK);
+        let begin = Timestamp::from_millis(now.millis() - (n + 1) * WEEK_MILLIS);
         let count: i64 = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT count(*) FROM recipients WHERE owner_id = $1 AND id >= $2 AND id < $3",
         )
         .bind(owner)
         .bind(RecipientId::first_of(begin))
-        .bind(RecipientId::first_of(Moment::from_millis(begin.millis() + WEEK)))
+        .bind(RecipientId::first_of(Timestamp::from_millis(begin.millis() + WEEK_MILLIS)))
         .fetch_one(conn)
         .await)?;
         weeks.push((begin, count));

@@ -22,17 +22,17 @@ use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::job::Job;
 use crate::platform::stored_file::StoredFile;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 
 /// Rows deleted per transaction; small, so that other writers do not wait long.
-const SLICE: i64 = 2_000;
+const DELETE_BATCH: i64 = 2_000;
 /// Mailings deleted per batch.
-const MAILINGS: i64 = 100;
+const MAILINGS_BATCH: i64 = 100;
 
 /// What is deleted with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
-pub struct Belongings {
+pub struct AccountContents {
     /// Number of its recipients.
     pub recipients: i64,
     /// Number of its lists.
@@ -50,7 +50,7 @@ pub struct Belongings {
 }
 
 /// Large tables, emptied in slices before deleting the account's row cascades to the small ones.
-const LARGE: [&str; 4] = [
+const LARGE_TABLES: [&str; 4] = [
     "DELETE FROM memberships WHERE owner_id = $1 AND (list_id, recipient_id) IN
          (SELECT list_id, recipient_id FROM memberships WHERE owner_id = $1 LIMIT $2)",
     "DELETE FROM recipients WHERE owner_id = $1 AND id IN
@@ -63,7 +63,7 @@ const LARGE: [&str; 4] = [
 
 impl User {
     /// Counts what would be deleted with an account.
-    pub async fn belongings(tx: &mut Tx, id: UserId) -> Result<Belongings, Error> {
+    pub async fn belongings(tx: &mut Tx, id: UserId) -> Result<AccountContents, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,
                  (SELECT count(*) FROM lists WHERE owner_id = $1) AS lists,
@@ -89,7 +89,7 @@ impl User {
         id: UserId,
         actor: Actor<'_>,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         lock_administrators(tx).await?;
         let Some(user) = Self::get(tx, id).await? else {
@@ -146,7 +146,7 @@ impl User {
     /// Deletes what deleted accounts owned, and then their rows, in short transactions. If it is
     /// interrupted, the next call continues. Returns the number of accounts erased completely, and
     /// whether some still wait for letters in flight.
-    pub async fn erase_deleted(db: &Db, now: Moment) -> Result<(u64, bool), Error> {
+    pub async fn erase_deleted(db: &Db, now: Timestamp) -> Result<(u64, bool), Error> {
         let mut tx = db.read().await?;
         let deleted: Vec<UserId> = on_db!(&mut tx, conn => sqlx::query_scalar(
             "SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 100",
@@ -157,7 +157,7 @@ impl User {
         let (mut gone, mut waiting) = (0, false);
         for id in deleted {
             if erase_mailings(db, id, now).await? {
-                for sql in LARGE {
+                for sql in LARGE_TABLES {
                     while slice(db, sql, id).await? > 0 {}
                 }
                 StoredFile::remove_all(db, id).await?;
@@ -180,7 +180,7 @@ impl User {
 
 /// Cancels and deletes the mailings of a deleted account. `false` while one still has letters in
 /// flight.
-async fn erase_mailings(db: &Db, owner: UserId, now: Moment) -> Result<bool, Error> {
+async fn erase_mailings(db: &Db, owner: UserId, now: Timestamp) -> Result<bool, Error> {
     let mut tx = db.write().await?;
     let open: Vec<MailingId> = on_db!(&mut tx, conn => sqlx::query_scalar(
         "SELECT id FROM mailings WHERE owner_id = $1 AND status IN ('running', 'paused')",
@@ -198,7 +198,7 @@ async fn erase_mailings(db: &Db, owner: UserId, now: Moment) -> Result<bool, Err
             "SELECT id FROM mailings WHERE owner_id = $1 LIMIT $2",
         )
         .bind(owner)
-        .bind(MAILINGS)
+        .bind(MAILINGS_BATCH)
         .fetch_all(conn)
         .await)?;
         drop(tx);
@@ -219,7 +219,7 @@ async fn slice(db: &Db, sql: &'static str, owner: UserId) -> Result<u64, Error> 
     let mut tx = db.write().await?;
     let rows = on_db!(&mut tx, conn => sqlx::query(sql)
         .bind(owner)
-        .bind(SLICE)
+        .bind(DELETE_BATCH)
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;

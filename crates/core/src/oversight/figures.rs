@@ -2,7 +2,7 @@
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Totals over all users.
 #[derive(
@@ -20,7 +20,7 @@ pub struct Figures {
 impl Figures {
     /// Counts them. This scans every address, about a second for a million recipients, so callers
     /// should cache the result.
-    pub async fn count(tx: &mut Tx, now: Moment) -> Result<Self, Error> {
+    pub async fn count(tx: &mut Tx, now: Timestamp) -> Result<Self, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM mailings) AS mailings,
                     (SELECT count(*) FROM mailings

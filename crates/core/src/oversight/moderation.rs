@@ -17,9 +17,11 @@ mod users;
 
 pub use accounts::Administrator;
 pub(crate) use accounts::{is_last_administrator, lock_administrators};
-pub use mailings::{Letter, SeenFilter, SeenMailing, SeenState};
-pub use overview::{SeenNext, SeenSender, ServiceOverview};
-pub use users::{SeenUser, UserFilter, UserState, Volume};
+pub use mailings::{
+    MailingLetter, ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
+};
+pub use overview::{ServiceOverview, UpcomingMailing, UserVolume};
+pub use users::{AccountVolume, ModeratedUser, UserFilter, UserState};
 
 use serde_json::json;
 
@@ -30,7 +32,7 @@ use crate::accounts::user::{Role, User};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 use crate::sending::outbox::OutboxLetter;
 
@@ -89,7 +91,7 @@ impl Moderator {
         tx: &mut Tx,
         id: UserId,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<(User, bool)>, Error> {
         let reason = check_reason(reason)?;
         let Some(user) = User::get(tx, id).await? else {
@@ -133,7 +135,7 @@ impl Moderator {
         tx: &mut Tx,
         id: UserId,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<(User, bool)>, Error> {
         let reason = check_text(reason)?;
         let Some(user) = User::get(tx, id).await? else {
@@ -166,7 +168,7 @@ impl Moderator {
         tx: &mut Tx,
         id: MailingId,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<(Mailing, User, bool)>, Error> {
         let reason = check_reason(reason)?;
         let Some((mailing, owner)) = self.mailing(tx, id).await? else {
@@ -195,7 +197,7 @@ impl Moderator {
         tx: &mut Tx,
         id: MailingId,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<(Mailing, User, bool)>, Error> {
         let reason = check_text(reason)?;
         let Some((mailing, owner)) = self.mailing(tx, id).await? else {
@@ -218,7 +220,7 @@ impl Moderator {
         kind: AuditKind,
         subject: Subject<'_>,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let new = NewAudit {
             actor: self.actor(),

@@ -3,11 +3,11 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::Status;
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::MailingStatus;
 
 /// Most mailings in an overview.
-const RECENT: i64 = 5;
+const RECENT_MAILINGS: i64 = 5;
 
 /// The totals of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +35,13 @@ pub struct RecentMailing {
     pub title: String,
     /// The mailing's current status.
     #[sqlx(try_from = "String")]
-    pub status: Status,
+    pub status: MailingStatus,
     /// When a moderator disabled it; `None` if it is enabled.
-    pub disabled_at: Option<Moment>,
+    pub disabled_at: Option<Timestamp>,
     /// Number of its unfinished runs.
     pub open_runs: i64,
     /// When it is due next, if ever.
-    pub next_due_at: Option<Moment>,
+    pub next_due_at: Option<Timestamp>,
     /// Deliveries of the latest run; 0 if there is none.
     pub planned: i64,
     /// Deliveries of the latest run accepted by the mail server.
@@ -78,7 +78,7 @@ impl Overview {
              LIMIT $2",
         )
         .bind(owner)
-        .bind(RECENT)
+        .bind(RECENT_MAILINGS)
         .fetch_all(conn)
         .await)?;
         Ok(Self {

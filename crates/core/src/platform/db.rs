@@ -21,7 +21,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
     ConnectOptions as _, Connection as _, Database, Executor as _, PgPool, Postgres, Sqlite,
-    SqlitePool, Transaction,
+    SqlitePool,
 };
 
 use crate::platform::error::Error;
@@ -31,7 +31,7 @@ static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Slower statements are logged.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW_STATEMENT: Duration = Duration::from_secs(2);
 
 /// PostgreSQL may read a table of so few pages whole without a noticeable cost.
 const FEW_PAGES: i64 = 1;
@@ -63,20 +63,20 @@ pub enum Db {
 #[derive(Debug)]
 pub enum Tx {
     /// On SQLite.
-    Sqlite(Open<Sqlite>),
+    Sqlite(Transaction<Sqlite>),
     /// On PostgreSQL.
-    Postgres(Open<Postgres>),
+    Postgres(Transaction<Postgres>),
 }
 
 /// A transaction on one of the databases. Dereferences to its connection.
 #[derive(Debug)]
-pub struct Open<D: Database> {
-    inner: Transaction<'static, D>,
+pub struct Transaction<D: Database> {
+    inner: sqlx::Transaction<'static, D>,
     changes_content: bool,
 }
 
-impl<D: Database> Open<D> {
-    const fn new(inner: Transaction<'static, D>) -> Self {
+impl<D: Database> Transaction<D> {
+    const fn new(inner: sqlx::Transaction<'static, D>) -> Self {
         Self {
             inner,
             changes_content: false,
@@ -84,7 +84,7 @@ impl<D: Database> Open<D> {
     }
 }
 
-impl<D: Database> Deref for Open<D> {
+impl<D: Database> Deref for Transaction<D> {
     type Target = D::Connection;
 
     fn deref(&self) -> &Self::Target {
@@ -92,7 +92,7 @@ impl<D: Database> Deref for Open<D> {
     }
 }
 
-impl<D: Database> DerefMut for Open<D> {
+impl<D: Database> DerefMut for Transaction<D> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.inner
     }
@@ -115,7 +115,7 @@ macro_rules! on_db {
 }
 
 /// Expands the macro `$sql` to the text for the database of `$tx`.
-macro_rules! worded {
+macro_rules! dialect {
     ($tx:expr, $sql:ident $(, $more:tt)*) => {
         match $tx {
             $crate::platform::db::Tx::Sqlite(_) => $sql!(sqlite $(, $more)*),
@@ -128,7 +128,7 @@ macro_rules! worded {
     unused_imports,
     reason = "macro_rules need this line to be usable by path"
 )]
-pub(crate) use {on_db, worded};
+pub(crate) use {dialect, on_db};
 
 /// Begins a transaction in a separate task, because the caller may be cancelled (a closed page, a
 /// timeout). If `BEGIN` were dropped half-way, the driver would not know that it was sent and would
@@ -139,7 +139,7 @@ async fn begin(pool: &PgPool, how: &'static str) -> Result<Tx, Error> {
     let inner = begun
         .await
         .map_err(|error| Error::Internal(error.to_string()))??;
-    Ok(Tx::Postgres(Open::new(inner)))
+    Ok(Tx::Postgres(Transaction::new(inner)))
 }
 
 /// Drops statistics left by `ANALYZE` or an older version. With statistics of a small table SQLite
@@ -169,7 +169,7 @@ impl Db {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)?
                 .application_name("skychimp")
-                .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+                .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW_STATEMENT);
             let pool = PgPoolOptions::new()
                 .max_connections(16)
                 .acquire_timeout(Duration::from_secs(10))
@@ -189,7 +189,7 @@ impl Db {
             .busy_timeout(Duration::from_secs(30))
             .pragma("cache_size", "-16384")
             .pragma("temp_store", "memory")
-            .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW);
+            .log_slow_statements(tracing::log::LevelFilter::Warn, SLOW_STATEMENT);
         forget_statistics(&options).await?;
         // When the disk is full, SQLite rolls back by itself. The driver does not notice and could
         // never begin another transaction on that connection, so it is discarded.
@@ -287,7 +287,7 @@ impl Db {
     pub async fn read(&self) -> Result<Tx, Error> {
         tracing::trace!("a transaction begins");
         Ok(match self {
-            Self::Sqlite { reader, .. } => Tx::Sqlite(Open::new(reader.begin().await?)),
+            Self::Sqlite { reader, .. } => Tx::Sqlite(Transaction::new(reader.begin().await?)),
             Self::Postgres(pool) => begin(pool, "BEGIN READ ONLY").await?,
         })
     }
@@ -309,9 +309,9 @@ impl Db {
         Ok(match self {
             // Takes the write lock first: upgrading a read fails immediately if another process
             // wrote in between.
-            Self::Sqlite { writer, .. } => {
-                Tx::Sqlite(Open::new(writer.begin_with("BEGIN IMMEDIATE").await?))
-            }
+            Self::Sqlite { writer, .. } => Tx::Sqlite(Transaction::new(
+                writer.begin_with("BEGIN IMMEDIATE").await?,
+            )),
             Self::Postgres(pool) => begin(pool, "BEGIN").await?,
         })
     }
@@ -366,7 +366,7 @@ impl Tx {
     /// Plans the statements of this transaction once for all values and caches the plans. For
     /// statements that run for every few letters, and that PostgreSQL must not plan by the number
     /// of keys.
-    pub(crate) async fn by_key(&mut self) -> Result<(), Error> {
+    pub(crate) async fn keep_plans(&mut self) -> Result<(), Error> {
         if let Self::Postgres(tx) = self {
             sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan")
                 .execute(&mut **tx)
@@ -376,7 +376,7 @@ impl Tx {
     }
 
     /// Commits. If public content changed, returns only when no node shows the old content any more
-    /// ([`ContentVersion::HOLDS`]).
+    /// ([`ContentVersion::VERSION_TTL`]).
     pub async fn commit(self) -> Result<(), Error> {
         let changes_content = match self {
             Self::Sqlite(tx) => {
@@ -389,7 +389,7 @@ impl Tx {
             }
         };
         if changes_content {
-            tokio::time::sleep(ContentVersion::HOLDS).await;
+            tokio::time::sleep(ContentVersion::VERSION_TTL).await;
         }
         Ok(())
     }

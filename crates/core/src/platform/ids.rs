@@ -7,17 +7,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{ContextV7, Uuid};
 
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Shared by the process, so that ids of the same millisecond keep their order.
 static CONTEXT: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
 
-fn uuid_v7(now: Moment) -> Uuid {
+fn uuid_v7(now: Timestamp) -> Uuid {
     let millis = u64::try_from(now.millis()).unwrap_or(0);
     let nanos = u32::try_from(millis % 1_000).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(Timestamp::from_unix(&CONTEXT, millis / 1_000, nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(&CONTEXT, millis / 1_000, nanos))
 }
 
 macro_rules! ids {
@@ -33,7 +33,7 @@ macro_rules! ids {
         impl $name {
             /// A new id. Sorts after all that this process created up to `now`.
             #[must_use]
-            pub fn new(now: Moment) -> Self {
+            pub fn new(now: Timestamp) -> Self {
                 Self(uuid_v7(now))
             }
         }
@@ -41,7 +41,7 @@ macro_rules! ids {
         impl $name {
             /// A lower bound of the ids created at or after this time, for ranges of ids.
             #[must_use]
-            pub fn first_of(moment: Moment) -> Self {
+            pub fn first_of(moment: Timestamp) -> Self {
                 let millis = u64::try_from(moment.millis()).unwrap_or(0).min((1 << 48) - 1);
                 Self(Uuid::from_u128(u128::from(millis) << 80))
             }
@@ -157,9 +157,9 @@ mod tests {
 
     #[test]
     fn later_ids_sort_later() {
-        let now = Moment::from_millis(1_800_000_000_123);
+        let now = Timestamp::from_millis(1_800_000_000_123);
         let ids: Vec<_> = (0..1_000).map(|_| RecipientId::new(now)).collect();
         assert!(ids.is_sorted());
-        assert!(ids.last() < Some(&RecipientId::new(Moment::from_millis(1_800_000_000_223))));
+        assert!(ids.last() < Some(&RecipientId::new(Timestamp::from_millis(1_800_000_000_223))));
     }
 }

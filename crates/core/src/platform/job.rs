@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{JobId, UserId, WorkerId};
-use crate::platform::time::{Clock, Moment};
+use crate::platform::time::{Clock, Timestamp};
 
 /// What a job makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
@@ -87,7 +87,7 @@ impl JobContext {
     }
 
     /// Whether a job that has been running since `began` ends its turn here.
-    pub(crate) async fn is_turn_over(&self, began: Moment) -> Result<bool, Error> {
+    pub(crate) async fn is_turn_over(&self, began: Timestamp) -> Result<bool, Error> {
         if self.stop.is_cancelled() {
             return Ok(true);
         }
@@ -110,7 +110,7 @@ impl Job {
         owner: UserId,
         id: JobId,
         kind: JobKind,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO jobs (id, owner_id, kind, due_at, attempts, created_at) VALUES ($1, $2, $3, $4, 0, $4)",
@@ -126,7 +126,11 @@ impl Job {
     }
 
     /// Claims the job that has been due longest, of an owner none of whose jobs is running.
-    pub async fn claim(tx: &mut Tx, worker: WorkerId, now: Moment) -> Result<Option<Self>, Error> {
+    pub async fn claim(
+        tx: &mut Tx,
+        worker: WorkerId,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Error> {
         Ok(match tx {
             Tx::Sqlite(tx) => {
                 sqlx::query_as(
@@ -171,7 +175,7 @@ impl Job {
     }
 
     /// Whether a job is due that [`Job::claim`] would find.
-    pub async fn others_wait(tx: &mut Tx, now: Moment) -> Result<bool, Error> {
+    pub async fn others_wait(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "SELECT 1
              FROM jobs j
@@ -248,7 +252,7 @@ impl Job {
         id: JobId,
         worker: WorkerId,
         failed: bool,
-        due_at: Moment,
+        due_at: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE jobs SET claimed_by = NULL, due_at = $3, attempts = CASE WHEN $4 THEN attempts ELSE 0 END

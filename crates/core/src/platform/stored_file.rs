@@ -17,7 +17,7 @@ use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{FileId, JobId, UserId, WorkerId};
 use crate::platform::job::Job;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Bytes of a part.
 const PART_BYTES: usize = 1024 * 1024;
@@ -50,7 +50,12 @@ pub struct Part {
 
 impl StoredFile {
     /// Makes an empty file, to be written within a day.
-    pub async fn create(tx: &mut Tx, owner: UserId, id: FileId, now: Moment) -> Result<(), Error> {
+    pub async fn create(
+        tx: &mut Tx,
+        owner: UserId,
+        id: FileId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO files (owner_id, id, bytes, expires_at, created_at) VALUES ($1, $2, 0, $3, $4)",
         )
@@ -69,7 +74,7 @@ impl StoredFile {
         tx: &mut Tx,
         owner: UserId,
         id: FileId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id, bytes
@@ -129,8 +134,8 @@ impl StoredFile {
         tx: &mut Tx,
         owner: UserId,
         id: FileId,
-        until: Option<Moment>,
-        now: Moment,
+        until: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let kept = on_db!(tx, conn => sqlx::query(
             "UPDATE files SET expires_at = $3
@@ -150,7 +155,12 @@ impl StoredFile {
     }
 
     /// Gives a file up: the engine may remove it.
-    pub async fn discard(tx: &mut Tx, owner: UserId, id: FileId, now: Moment) -> Result<(), Error> {
+    pub async fn discard(
+        tx: &mut Tx,
+        owner: UserId,
+        id: FileId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("UPDATE files SET expires_at = $3 WHERE owner_id = $1 AND id = $2")
             .bind(owner)
             .bind(id)
@@ -183,7 +193,7 @@ impl StoredFile {
     }
 
     /// Removes files that have expired, in short transactions. Returns how many.
-    pub async fn remove_expired(db: &Db, now: Moment) -> Result<u64, Error> {
+    pub async fn remove_expired(db: &Db, now: Timestamp) -> Result<u64, Error> {
         let mut removed = 0;
         loop {
             let mut tx = db.read().await?;

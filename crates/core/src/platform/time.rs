@@ -11,9 +11,9 @@ use std::time::Duration;
 /// comparing and adding are plain arithmetic. RFC 3339 in JSON and text (`2027-01-31T10:00:00Z`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, sqlx::Type)]
 #[sqlx(transparent)]
-pub struct Moment(i64);
+pub struct Timestamp(i64);
 
-impl Moment {
+impl Timestamp {
     /// From milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
@@ -43,14 +43,14 @@ impl Moment {
     }
 }
 
-impl From<jiff::Timestamp> for Moment {
+impl From<jiff::Timestamp> for Timestamp {
     /// Truncates to milliseconds.
     fn from(timestamp: jiff::Timestamp) -> Self {
         Self(timestamp.as_millisecond())
     }
 }
 
-impl std::ops::Add<Duration> for Moment {
+impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
@@ -61,7 +61,7 @@ impl std::ops::Add<Duration> for Moment {
     }
 }
 
-impl std::ops::Sub<Duration> for Moment {
+impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
@@ -72,19 +72,19 @@ impl std::ops::Sub<Duration> for Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.timestamp().fmt(f)
     }
 }
 
-impl fmt::Debug for Moment {
+impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.timestamp().fmt(f)
     }
 }
 
-impl std::str::FromStr for Moment {
+impl std::str::FromStr for Timestamp {
     type Err = jiff::Error;
 
     /// Parses RFC 3339 with an offset.
@@ -93,13 +93,13 @@ impl std::str::FromStr for Moment {
     }
 }
 
-impl serde::Serialize for Moment {
+impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Moment {
+impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
@@ -119,7 +119,7 @@ impl Clock {
 
     /// A fixed clock, changed by [`Clock::set`] and [`Clock::advance`]. Clones share it.
     #[must_use]
-    pub fn fixed(now: Moment) -> Self {
+    pub fn fixed(now: Timestamp) -> Self {
         Self(Some(Arc::new(AtomicI64::new(now.0))))
     }
 
@@ -129,15 +129,15 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "the one place that reads the system's clock"
     )]
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(hand) => Moment(hand.load(Ordering::SeqCst)),
+            Some(hand) => Timestamp(hand.load(Ordering::SeqCst)),
             None => jiff::Timestamp::now().into(),
         }
     }
 
     /// Sets a fixed clock. Does nothing to the system's clock.
-    pub fn set(&self, now: Moment) {
+    pub fn set(&self, now: Timestamp) {
         if let Some(hand) = &self.0 {
             hand.store(now.0, Ordering::SeqCst);
         }

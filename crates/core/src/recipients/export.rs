@@ -10,16 +10,16 @@ use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
 use crate::recipients::import::{Delimiter, guard};
-use crate::recipients::recipient::{Attributes, Filter, Recipient};
+use crate::recipients::recipient::{Attributes, Recipient, RecipientFilter};
 
 /// Recipients in one piece.
-const SLICE: i64 = 2_000;
+const EXPORT_BATCH: i64 = 2_000;
 /// Most columns of attributes.
 const COLUMNS_MAX: usize = 2_000;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub struct ExportStyle {
     /// What stands between cells.
     pub delimiter: Delimiter,
     /// Begins with a byte order mark, which spreadsheets on Windows need to see that it is UTF-8.
@@ -31,8 +31,8 @@ pub struct Style {
 pub struct Export {
     db: Db,
     owner: UserId,
-    filter: Filter,
-    style: Style,
+    filter: RecipientFilter,
+    style: ExportStyle,
     columns: Vec<String>,
     begun: bool,
     after: Option<RecipientId>,
@@ -47,8 +47,8 @@ impl Export {
     pub async fn begin(
         db: &Db,
         owner: UserId,
-        filter: Filter,
-        style: Style,
+        filter: RecipientFilter,
+        style: ExportStyle,
     ) -> Result<Self, Error> {
         let mut tx = db.read().await?;
         let columns = columns(&mut tx, owner, &filter).await?;
@@ -138,14 +138,18 @@ impl Export {
             .bind(found.pattern)
             .bind(found.list)
             .bind(self.after)
-            .bind(SLICE)
+            .bind(EXPORT_BATCH)
             .fetch_all(conn)
             .await)?)
     }
 }
 
 /// The names of all attributes that occur, in order.
-async fn columns(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Vec<String>, Error> {
+async fn columns(
+    tx: &mut Tx,
+    owner: UserId,
+    filter: &RecipientFilter,
+) -> Result<Vec<String>, Error> {
     let found = filter.to_where();
     let keys = match tx {
         Tx::Sqlite(_) => "json_each(found.attributes) AS k",

@@ -33,7 +33,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use cell::{guard, unguard};
-pub use format::{Column, Delimiter, Encoding, Format, Hints, Preview, Target, inspect};
+pub use format::{
+    Column, ColumnTarget, Delimiter, FileFormat, Hints, Preview, TextEncoding, inspect,
+};
 pub use job::{Import, ImportFailure, ImportState, look};
 pub use legacy::adopt_files;
 pub use rejected::{RejectReason, RejectedRow, RejectedRows, to_csv};
@@ -45,40 +47,40 @@ use crate::platform::time::Clock;
 use crate::recipients::recipient::key_error;
 use checkpoint::Checkpoint;
 use rows::{Batch, Position, Row};
-use store::Lane;
+use store::StoreBatch;
 
-/// Errors kept in an [`Outcome`]; all of them go to the error file.
+/// Errors kept in an [`ImportOutcome`]; all of them go to the error file.
 pub const ERRORS_KEPT: usize = 100;
 
 /// How a file is imported.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Options {
+pub struct ImportOptions {
     /// How the file is read.
-    pub format: Format,
+    pub format: FileFormat,
     /// What becomes of each column.
-    pub mapping: Vec<Target>,
+    pub mapping: Vec<ColumnTarget>,
     /// The list that everybody in the file is made a member of.
     pub list: Option<ListId>,
 }
 
-impl Options {
+impl ImportOptions {
     /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column from 0.
     #[must_use]
     pub fn errors(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
-        if !self.mapping.contains(&Target::Email) {
+        if !self.mapping.contains(&ColumnTarget::Email) {
             wrong.push(FieldError::new("mapping", "no_email_column"));
         }
         for (i, target) in self.mapping.iter().enumerate() {
             let field = || format!("mapping.{i}");
-            if let Target::Attribute(key) = target
+            if let ColumnTarget::Attribute(key) = target
                 && let Some(error) = key_error(key)
             {
                 wrong.push(FieldError {
                     field: field(),
                     ..error
                 });
-            } else if *target != Target::Ignore && self.mapping[..i].contains(target) {
+            } else if *target != ColumnTarget::Ignore && self.mapping[..i].contains(target) {
                 wrong.push(FieldError::new(field(), "column_twice"));
             }
         }
@@ -110,7 +112,7 @@ impl serde::Serialize for RowError {
 
 /// How many rows went which way; each row is in one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Groups {
+pub struct RowCounts {
     /// New recipients.
     pub added: u64,
     /// Recipients that were there and got new data.
@@ -125,7 +127,7 @@ pub struct Groups {
     pub suppressed: u64,
 }
 
-impl Groups {
+impl RowCounts {
     /// All rows.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -133,7 +135,7 @@ impl Groups {
     }
 }
 
-impl AddAssign for Groups {
+impl AddAssign for RowCounts {
     fn add_assign(&mut self, other: Self) {
         self.added += other.added;
         self.updated += other.updated;
@@ -146,10 +148,10 @@ impl AddAssign for Groups {
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Outcome {
+pub struct ImportOutcome {
     /// The rows by group.
     #[serde(flatten)]
-    pub groups: Groups,
+    pub groups: RowCounts,
     /// The first [`ERRORS_KEPT`] invalid rows.
     pub errors: Vec<RowError>,
     /// It was stopped before the end of the file.
@@ -159,11 +161,11 @@ pub struct Outcome {
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct ImportProgress {
     /// Bytes of the file read.
     pub bytes_read: u64,
     /// The rows by group.
-    pub groups: Groups,
+    pub groups: RowCounts,
 }
 
 /// Where all invalid rows go: a CSV file `line,value,reason`.
@@ -212,18 +214,18 @@ pub async fn run(
     db: &Db,
     owner: UserId,
     input: impl Read + Send + 'static,
-    options: &Options,
+    options: &ImportOptions,
     mut errors: Option<ErrorFile<'_>>,
     clock: &Clock,
-    mut progress: impl FnMut(Progress) + Send,
+    mut progress: impl FnMut(ImportProgress) + Send,
     stop: &CancellationToken,
-) -> Result<Outcome, Error> {
+) -> Result<ImportOutcome, Error> {
     let wrong = options.errors();
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
     }
     let mut batches = Batches::read(input, options, Position::default(), clock);
-    let mut outcome = Outcome::default();
+    let mut outcome = ImportOutcome::default();
     while let Some(batch) = batches.next().await? {
         if stop.is_cancelled() {
             outcome.cancelled = true;
@@ -237,7 +239,7 @@ pub async fn run(
                 .map_err(|error| unreadable("the error file cannot be written", error))?;
         }
         let room = ERRORS_KEPT - outcome.errors.len();
-        progress(Progress {
+        progress(ImportProgress {
             bytes_read,
             groups: outcome.groups,
         });
@@ -256,7 +258,7 @@ impl Batches {
     /// Begins to read what is not stored yet.
     fn read(
         input: impl Read + Send + 'static,
-        options: &Options,
+        options: &ImportOptions,
         stored: Position,
         clock: &Clock,
     ) -> Self {
@@ -293,7 +295,7 @@ async fn store_batch(
     batch: Batch,
     clock: &Clock,
     checkpoint: Option<&Checkpoint>,
-) -> Result<(Groups, Vec<RowError>), Error> {
+) -> Result<(RowCounts, Vec<RowError>), Error> {
     let Batch {
         rows,
         errors,
@@ -347,8 +349,8 @@ async fn store_lanes(
     batch: LaneBatch<'_>,
     clock: &Clock,
     checkpoint: Option<&Checkpoint>,
-) -> Result<(Groups, Vec<RowError>), Error> {
-    let lane = Lane {
+) -> Result<(RowCounts, Vec<RowError>), Error> {
+    let lane = StoreBatch {
         number: batch.lanes[0],
         rows: batch.rows.clone(),
     };
@@ -356,7 +358,7 @@ async fn store_lanes(
     loop {
         let mut tx = db.write().await?;
         // the checks of foreign keys are statements too, one for each row
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         let (mut groups, mut wrong) =
             match store::store(&mut tx, owner, list, &lane, clock.now()).await {
                 Ok(done) => done,

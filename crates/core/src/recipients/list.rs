@@ -3,8 +3,8 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, UserId};
-use crate::platform::page::{self, Order, with_one_more};
-use crate::platform::time::Moment;
+use crate::platform::paging::{self, Order, with_one_more};
+use crate::platform::time::Timestamp;
 use crate::recipients::recipient::{COMMENT_MAX, text_error, tidy};
 
 /// Longest name, in characters.
@@ -22,9 +22,9 @@ pub struct List {
     /// Grows with each change (R34).
     pub version: i64,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When its name or comment was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// How many recipients a list has.
@@ -46,7 +46,7 @@ impl Members {
 
 /// What goes or breaks when a list is deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Uses {
+pub struct ListUsage {
     /// Memberships that go with it; the recipients stay.
     pub memberships: i64,
     /// Titles of the mailings that still need it, at most ten.
@@ -54,21 +54,21 @@ pub struct Uses {
 }
 
 /// Some lists in the order of their names, each with its members.
-pub type Page = page::Page<(List, Members), String>;
+pub type ListsPage = paging::Page<(List, Members), String>;
 
 /// Where a page begins: by the name in lower case.
-pub type Place = page::Place<String>;
+pub type ListCursor = paging::Cursor<String>;
 
 /// What a form or a command gives for a list, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Draft {
+pub struct ListDraft {
     /// The name.
     pub name: String,
     /// The comment, or empty.
     pub comment: String,
 }
 
-impl Draft {
+impl ListDraft {
     fn check(&self) -> Result<Self, Error> {
         let mut wrong = Vec::new();
         let name = self.name.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -95,8 +95,8 @@ impl List {
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
-        draft: &Draft,
-        now: Moment,
+        draft: &ListDraft,
+        now: Timestamp,
     ) -> Result<ListId, Error> {
         let new = draft.check()?;
         let id = ListId::new(now);
@@ -121,12 +121,12 @@ impl List {
         tx: &mut Tx,
         owner: UserId,
         name: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<ListId, Error> {
         if let Some(list) = Self::by_name(tx, owner, name).await? {
             return Ok(list.id);
         }
-        let draft = Draft {
+        let draft = ListDraft {
             name: name.to_owned(),
             comment: String::new(),
         };
@@ -183,9 +183,9 @@ impl List {
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
-        place: &Place,
+        place: &ListCursor,
         limit: usize,
-    ) -> Result<Page, Error> {
+    ) -> Result<ListsPage, Error> {
         let step = place.step("name_key", Order::Ascending, "$2");
         let sql = format!(
             "SELECT id, name, comment, version, created_at, updated_at
@@ -201,13 +201,13 @@ impl List {
             .bind(with_one_more(limit))
             .fetch_all(conn)
             .await)?;
-        let found = page::Page::new(lists, place, limit, |list| list.name.to_lowercase());
+        let found = paging::Page::new(lists, place, limit, |list| list.name.to_lowercase());
         let mut rows = Vec::with_capacity(found.rows.len());
         for list in found.rows {
             let members = Self::members(tx, owner, list.id).await?;
             rows.push((list, members));
         }
-        Ok(Page {
+        Ok(ListsPage {
             rows,
             previous: found.previous,
             next: found.next,
@@ -242,8 +242,8 @@ impl List {
         owner: UserId,
         id: ListId,
         version: i64,
-        draft: &Draft,
-        now: Moment,
+        draft: &ListDraft,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let new = draft.check()?;
         let changed = on_db!(tx, conn => sqlx::query(
@@ -268,7 +268,7 @@ impl List {
     }
 
     /// What goes or breaks when this list is deleted.
-    pub async fn uses(tx: &mut Tx, owner: UserId, id: ListId) -> Result<Uses, Error> {
+    pub async fn uses(tx: &mut Tx, owner: UserId, id: ListId) -> Result<ListUsage, Error> {
         let memberships = Self::members(tx, owner, id).await?.members;
         let mailings = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT g.title
@@ -282,7 +282,7 @@ impl List {
         .bind(id)
         .fetch_all(conn)
         .await)?;
-        Ok(Uses {
+        Ok(ListUsage {
             memberships,
             mailings,
         })

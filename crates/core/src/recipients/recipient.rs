@@ -8,14 +8,14 @@ mod page;
 mod selection;
 
 pub use attributes::{ATTRIBUTES_MAX, Attributes, KEY_MAX, TEXT_MAX, good_key, key_error};
-pub use page::{Count, Filter, Page, Place, State};
-pub use selection::{Bulk, Selection};
+pub use page::{CappedCount, RecipientCursor, RecipientFilter, RecipientState, RecipientsPage};
+pub use selection::{BulkAction, Selection};
 
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Longest name, in characters.
 pub const NAME_MAX: usize = 200;
@@ -39,14 +39,14 @@ pub struct Recipient {
     /// Grows with each change; an update names the one it was made from (R34).
     pub version: i64,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// What a form, a command or a file gives for one recipient, not yet checked.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Draft {
+pub struct RecipientDraft {
     /// The address.
     pub email: String,
     /// Full name, or empty.
@@ -59,16 +59,16 @@ pub struct Draft {
 
 /// A draft that keeps all rules.
 #[derive(Debug, Clone)]
-pub(crate) struct Checked {
+pub(crate) struct CheckedRecipient {
     pub email: EmailAddress,
     pub name: String,
     pub comment: String,
     pub attributes: Attributes,
 }
 
-impl Draft {
+impl RecipientDraft {
     /// Parses it into what may be stored, or says everything that is wrong.
-    pub(crate) fn check(&self) -> Result<Checked, Vec<FieldError>> {
+    pub(crate) fn check(&self) -> Result<CheckedRecipient, Vec<FieldError>> {
         let mut wrong = Vec::new();
         let email = EmailAddress::parse(&self.email)
             .map_err(|error| wrong.push(FieldError::new("email", error.code())))
@@ -79,7 +79,7 @@ impl Draft {
         wrong.extend(text_error("comment", &comment, COMMENT_MAX, true));
         wrong.extend(self.attributes.errors());
         match email {
-            Some(email) if wrong.is_empty() => Ok(Checked {
+            Some(email) if wrong.is_empty() => Ok(CheckedRecipient {
                 email,
                 name: name.to_owned(),
                 comment,
@@ -99,8 +99,8 @@ impl Recipient {
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
-        draft: &Draft,
-        now: Moment,
+        draft: &RecipientDraft,
+        now: Timestamp,
     ) -> Result<RecipientId, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
         let id = RecipientId::new(now);
@@ -164,8 +164,8 @@ impl Recipient {
         owner: UserId,
         id: RecipientId,
         version: i64,
-        draft: &Draft,
-        now: Moment,
+        draft: &RecipientDraft,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
         let changed = on_db!(tx, conn => sqlx::query(
@@ -223,7 +223,7 @@ impl Recipient {
         owner: UserId,
         id: RecipientId,
         lists: &[ListId],
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "DELETE FROM memberships WHERE owner_id = $1 AND recipient_id = $2",

@@ -7,15 +7,15 @@ use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::page::containing;
-use crate::platform::page::{self, Order, with_one_more};
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::paging::{self, Order, with_one_more};
+use crate::platform::time::Timestamp;
 
 /// Why an address is suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum SuppressionReason {
     /// The person said so.
     Unsubscribed,
     /// The owner put it there.
@@ -26,7 +26,7 @@ pub enum Reason {
     Complained,
 }
 
-impl Reason {
+impl SuppressionReason {
     /// The name in database, pages and API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -47,18 +47,18 @@ pub struct Suppression {
     /// What it is compared by.
     pub email_key: String,
     /// Why.
-    pub reason: Reason,
+    pub reason: SuppressionReason,
     /// The mailing whose letter caused it.
     pub mailing_id: Option<MailingId>,
     /// Since when.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
 /// Some suppressions in the order of the keys of their addresses.
-pub type Page = page::Page<Suppression, String>;
+pub type SuppressionsPage = paging::Page<Suppression, String>;
 
 /// Where a page begins: by the key of the address.
-pub type Place = page::Place<String>;
+pub type SuppressionCursor = paging::Cursor<String>;
 
 impl Suppression {
     /// Suppresses an address; returns whether it was not yet. The first reason stays.
@@ -66,9 +66,9 @@ impl Suppression {
         tx: &mut Tx,
         owner: UserId,
         email: &EmailAddress,
-        reason: Reason,
+        reason: SuppressionReason,
         mailing: Option<MailingId>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let added = on_db!(tx, conn => sqlx::query(
             "INSERT INTO suppressions (owner_id, email_key, email, reason, mailing_id, created_at)
@@ -122,9 +122,9 @@ impl Suppression {
         tx: &mut Tx,
         owner: UserId,
         search: &str,
-        place: &Place,
+        place: &SuppressionCursor,
         limit: usize,
-    ) -> Result<Page, Error> {
+    ) -> Result<SuppressionsPage, Error> {
         let step = place.step("email_key", Order::Ascending, "$3");
         let sql = format!(
             "SELECT email, email_key, reason, mailing_id, created_at
@@ -142,7 +142,7 @@ impl Suppression {
             .bind(with_one_more(limit))
             .fetch_all(conn)
             .await)?;
-        Ok(Page::new(rows, place, limit, |row: &Self| {
+        Ok(SuppressionsPage::new(rows, place, limit, |row: &Self| {
             row.email_key.clone()
         }))
     }

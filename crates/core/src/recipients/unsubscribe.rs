@@ -14,9 +14,9 @@ use crate::platform::secret::{SecretKey, SigningKey};
 /// The first byte of a token; another form gets another number.
 const VERSION: u8 = 1;
 /// Octets of a signature: 128 bits cannot be guessed and keep the link short.
-const SIGNATURE: usize = 16;
+const SIGNATURE_BYTES: usize = 16;
 /// Version, owner and mailing.
-const HEAD: usize = 1 + 16 + 16;
+const HEAD_BYTES: usize = 1 + 16 + 16;
 
 /// Who unsubscribes from whose letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +47,13 @@ impl UnsubscribeKey {
     }
 
     fn sign_parts(&self, owner: UserId, mailing: MailingId, email: &EmailAddress) -> String {
-        let mut bytes = Vec::with_capacity(HEAD + email.as_str().len() + SIGNATURE);
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + email.as_str().len() + SIGNATURE_BYTES);
         bytes.push(VERSION);
         bytes.extend_from_slice(owner.0.as_bytes());
         bytes.extend_from_slice(mailing.0.as_bytes());
         bytes.extend_from_slice(email.as_str().as_bytes());
         let signature = self.0.sign(&bytes);
-        bytes.extend_from_slice(&signature[..SIGNATURE]);
+        bytes.extend_from_slice(&signature[..SIGNATURE_BYTES]);
         URL_SAFE_NO_PAD.encode(&bytes)
     }
 
@@ -65,7 +65,8 @@ impl UnsubscribeKey {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (message, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
+        let (message, signature) =
+            bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE_BYTES)?)?;
         if !self.0.verify(message, signature) || message.first() != Some(&VERSION) {
             return None;
         }
@@ -73,7 +74,8 @@ impl UnsubscribeKey {
         Some(UnsubscribeToken {
             owner: UserId(id(1)?),
             mailing: MailingId(id(17)?),
-            email: EmailAddress::parse(std::str::from_utf8(message.get(HEAD..)?).ok()?).ok()?,
+            email: EmailAddress::parse(std::str::from_utf8(message.get(HEAD_BYTES..)?).ok()?)
+                .ok()?,
         })
     }
 

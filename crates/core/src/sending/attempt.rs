@@ -1,29 +1,29 @@
 //! Attempts: each try to hand a delivery to a mail server, with the server's reply (R13, R24).
 //!
-//! The log of a mailing is read in order of run and time, one page at a time ([`Attempt::page`]),
+//! The log of a mailing is read in order of run and time, one page at a time ([`Attempt::paging`]),
 //! oldest or newest first. Exports read the same pages one after another, so a million rows are
 //! never in memory together.
 
 #[macro_use]
 mod sql;
-mod explore;
+mod log_page;
 mod reply_group;
 
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
-pub use explore::{LogCursor, LogFilter, LogPage, LogRow};
+pub use log_page::{LogCursor, LogFilter, LogPage, LogRow};
 pub use reply_group::reply_group;
-pub(crate) use sql::{of_run, trouble_of_run, with_delivery};
+pub(crate) use sql::{of_run, unsuccessful_of_run, with_delivery};
 
-use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, MailingId, RunId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::delivery::{Attempted, DeliveryState};
+use crate::platform::time::Timestamp;
+use crate::sending::delivery::{AttemptResult, DeliveryState};
 
 /// Rows per statement on SQLite.
-pub(crate) const ROWS: usize = 256;
+pub(crate) const PAGE_ROWS: usize = 256;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl TryFrom<String> for AttemptOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Attempt {
     /// When it ended.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The recipient's address.
     pub recipient: String,
     /// 1, 2, … within the delivery.
@@ -129,9 +129,9 @@ pub struct AttemptFilter {
     /// Only addresses that contain this text.
     pub address: Option<String>,
     /// Only attempts at or after this time.
-    pub from: Option<Moment>,
+    pub from: Option<Timestamp>,
     /// Only attempts before this time.
-    pub to: Option<Moment>,
+    pub to: Option<Timestamp>,
 }
 
 /// The mailing or run whose log is read.
@@ -166,7 +166,7 @@ pub struct AttemptCursor {
     /// The row's run.
     pub run: RunId,
     /// When the attempt ended.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The attempted delivery.
     pub delivery: DeliveryId,
     /// Number of the attempt within the delivery.
@@ -175,7 +175,7 @@ pub struct AttemptCursor {
 
 /// Sort order of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum LogOrder {
     /// Oldest first.
     Oldest,
     /// Newest first.
@@ -203,7 +203,7 @@ pub struct ReplyGroup {
     /// One of the replies, in full.
     pub reply: String,
     /// When the last of these attempts ended.
-    pub last_at: Moment,
+    pub last_at: Timestamp,
 }
 
 impl Attempt {
@@ -256,7 +256,7 @@ impl Attempt {
         tx: &mut Tx,
         owner: UserId,
         filter: &AttemptFilter,
-        order: Order,
+        order: LogOrder,
         after: Option<AttemptCursor>,
         limit: usize,
     ) -> Result<Vec<Self>, Error> {
@@ -270,15 +270,15 @@ impl Attempt {
             .fetch_all(conn)
             .await)?,
         };
-        if order == Order::Newest {
+        if order == LogOrder::Newest {
             runs.reverse();
         }
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         let mut found = Vec::new();
         for run in runs {
             let after = match after {
                 Some(after) if after.run == run => Some(after),
-                Some(after) if (run < after.run) == (order == Order::Oldest) => continue,
+                Some(after) if (run < after.run) == (order == LogOrder::Oldest) => continue,
                 _ => None,
             };
             let left = limit - found.len();
@@ -295,13 +295,13 @@ impl Attempt {
         owner: UserId,
         run: RunId,
         filter: &AttemptFilter,
-        order: Order,
+        order: LogOrder,
         after: Option<AttemptCursor>,
         limit: usize,
     ) -> Result<Vec<Self>, Error> {
         let (sql, edge) = match order {
-            Order::Oldest => (worded!(tx, page_sql, ">", "ASC"), i64::MIN),
-            Order::Newest => (worded!(tx, page_sql, "<", "DESC"), i64::MAX),
+            LogOrder::Oldest => (dialect!(tx, page_sql, ">", "ASC"), i64::MIN),
+            LogOrder::Newest => (dialect!(tx, page_sql, "<", "DESC"), i64::MAX),
         };
         let (at, delivery, number) = after.map_or((edge, edge, edge), |after| {
             (after.at.millis(), after.delivery.0, after.number)
@@ -316,9 +316,9 @@ impl Attempt {
             .bind(filter.state.map(DeliveryState::as_str))
             .bind(filter.code)
             .bind(filter.group.as_deref())
-            .bind(filter.address.as_deref().map(crate::platform::page::containing))
-            .bind(filter.from.map_or(i64::MIN, Moment::millis))
-            .bind(filter.to.map_or(i64::MAX, Moment::millis))
+            .bind(filter.address.as_deref().map(crate::platform::paging::containing))
+            .bind(filter.from.map_or(i64::MIN, Timestamp::millis))
+            .bind(filter.to.map_or(i64::MAX, Timestamp::millis))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(conn)
             .await)?)
@@ -330,7 +330,7 @@ impl Attempt {
         owner: UserId,
         delivery: DeliveryId,
     ) -> Result<Vec<Self>, Error> {
-        let sql = worded!(tx, of_delivery_sql);
+        let sql = dialect!(tx, of_delivery_sql);
         Ok(on_db!(tx, conn => sqlx::query_as(sql)
         .bind(owner)
         .bind(delivery)
@@ -346,7 +346,7 @@ impl Attempt {
         run: RunId,
         limit: usize,
     ) -> Result<Vec<ReplyGroup>, Error> {
-        let sql = worded!(tx, groups_sql);
+        let sql = dialect!(tx, groups_sql);
         Ok(on_db!(tx, conn => sqlx::query_as(sql)
             .bind(owner)
             .bind(run)
@@ -360,9 +360,9 @@ impl Attempt {
         tx: &mut Tx,
         owner: UserId,
         run: RunId,
-        since: Moment,
+        since: Timestamp,
     ) -> Result<i64, Error> {
-        let sql = worded!(tx, sent_since_sql);
+        let sql = dialect!(tx, sent_since_sql);
         Ok(on_db!(tx, conn => sqlx::query_scalar(sql)
         .bind(owner)
         .bind(run)
@@ -377,10 +377,10 @@ impl Attempt {
         tx: &mut Tx,
         owner: UserId,
         run: RunId,
-        since: Moment,
+        since: Timestamp,
         limit: i64,
     ) -> Result<Vec<(i64, i64)>, Error> {
-        let sql = worded!(tx, sent_by_second_sql);
+        let sql = dialect!(tx, sent_by_second_sql);
         Ok(on_db!(tx, conn => sqlx::query_as(sql)
         .bind(owner)
         .bind(run)
@@ -391,18 +391,18 @@ impl Attempt {
     }
 
     /// Inserts log rows. The caller updates the deliveries in the same transaction.
-    pub(crate) async fn insert(tx: &mut Tx, attempted: &[&Attempted]) -> Result<(), Error> {
+    pub(crate) async fn insert(tx: &mut Tx, attempted: &[&AttemptResult]) -> Result<(), Error> {
         if attempted.is_empty() {
             return Ok(());
         }
-        let group = |one: &Attempted| match one.outcome {
+        let group = |one: &AttemptResult| match one.outcome {
             AttemptOutcome::Sent => String::new(),
             _ => reply_group(&one.reply),
         };
         match tx {
             // one placeholder per value: unpacking JSON costs more than storing the rows
             Tx::Sqlite(tx) => {
-                for some in attempted.chunks(ROWS) {
+                for some in attempted.chunks(PAGE_ROWS) {
                     let mut insert = QueryBuilder::<Sqlite>::new(
                         "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms) ",
                     );
@@ -422,14 +422,15 @@ impl Attempt {
                             .push_bind(&one.server)
                             .push_bind(one.duration_ms);
                     });
-                    let whole = some.len() == ROWS;
+                    let whole = some.len() == PAGE_ROWS;
                     insert.build().persistent(whole).execute(&mut **tx).await?;
                 }
             }
             Tx::Postgres(tx) => {
                 let all = attempted;
-                let column =
-                    |of: fn(&Attempted) -> &str| all.iter().map(|one| of(one)).collect::<Vec<_>>();
+                let column = |of: fn(&AttemptResult) -> &str| {
+                    all.iter().map(|one| of(one)).collect::<Vec<_>>()
+                };
                 sqlx::query(
                     "INSERT INTO attempts (owner_id, delivery_id, number, run_id, at, outcome, class, phase, code, enhanced_code, reply, reply_group, server, duration_ms)
                      SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[],

@@ -19,18 +19,21 @@
 
 mod claim;
 mod page;
-mod people;
 pub(crate) mod queue;
+mod recipient_deliveries;
 mod record;
 
-pub use claim::{Claim, OpenRun, RunLetter, Scope, SenderKind, Untried};
+pub use claim::{Claim, ClaimScope, OpenRun, ReturnedClaim, RunLetter, SenderKind};
 pub use page::DeliveryFilter;
-pub(crate) use people::of_domain;
-pub use people::{Fate, LetterRow, People, PeopleFilter, PersonRow, Regrouped};
-pub use record::{Attempted, Next, Recorded};
+pub(crate) use recipient_deliveries::of_domain;
+pub use recipient_deliveries::{
+    DeliveryOutcome, DeliveryRow, FollowUpDraft, RecipientDeliveries, RecipientDeliveryFilter,
+    RecipientLetterRow,
+};
+pub use record::{AttemptResult, DeliveryNext, RecordOutcome};
 
 use crate::platform::ids::{DeliveryId, RecipientId, RunId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// State of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -134,7 +137,7 @@ pub struct Delivery {
     /// Number of attempts so far.
     pub attempts: i64,
     /// Not sent before this time.
-    pub due_at: Moment,
+    pub due_at: Timestamp,
     /// When it reached a final state.
-    pub done_at: Option<Moment>,
+    pub done_at: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
 //! Mailings: a message, its audience, its schedule and its status (R7, R9–R11).
 //!
 //! A mailing is made from a [`MailingDraft`], which holds everything as people type it. Its status
-//! changes only in `transitions`, and each change leaves an [`Event`]. When it is due, it gets a
+//! changes only in `transitions`, and each change leaves an [`HistoryEvent`]. When it is due, it gets a
 //! [`crate::sending::run::Run`].
 //!
 //! *Invariants*: every query on behalf of a user names the owner, so another user's mailing is not
@@ -20,26 +20,26 @@ mod readiness;
 mod transitions;
 
 pub use audience::Audience;
-pub use bulk::{Deletions, Tally};
-pub use delete::Deletion;
+pub use bulk::{BulkDeletion, BulkResult};
+pub use delete::MailingDeletion;
 pub use draft::{Begin, CHOSEN_MAX, MailingDraft, TITLE_MAX};
-pub use held::Held;
-pub use history::Event;
+pub use held::HeldMailing;
+pub use history::HistoryEvent;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingSummary, MessageChoice};
-pub use readiness::{Item, Part, Readiness};
-pub use transitions::{Started, Step};
+pub use readiness::{Readiness, ReadinessItem, ReadinessTopic};
+pub use transitions::{StartOutcome, Transition};
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::schedule::{Every, Schedule};
+use crate::platform::time::Timestamp;
+use crate::sending::schedule::{Frequency, Schedule};
 
 /// Status of a mailing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum MailingStatus {
     /// A draft; nothing is sent.
     Created,
     /// Started: it is sending, or waiting for its next due time.
@@ -52,7 +52,7 @@ pub enum Status {
     Cancelled,
 }
 
-impl Status {
+impl MailingStatus {
     /// All statuses, in the order of a mailing's life.
     pub const ALL: [Self; 5] = [
         Self::Created,
@@ -75,13 +75,13 @@ impl Status {
     }
 }
 
-impl std::fmt::Display for Status {
+impl std::fmt::Display for MailingStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl std::str::FromStr for Status {
+impl std::str::FromStr for MailingStatus {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -92,7 +92,7 @@ impl std::str::FromStr for Status {
     }
 }
 
-impl TryFrom<String> for Status {
+impl TryFrom<String> for MailingStatus {
     type Error = UnknownWord;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -100,7 +100,7 @@ impl TryFrom<String> for Status {
     }
 }
 
-impl TryFrom<String> for Every {
+impl TryFrom<String> for Frequency {
     type Error = crate::sending::schedule::ScheduleError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -115,7 +115,7 @@ pub struct UnknownWord;
 
 /// The sender that a letter names in `From`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Sender {
+pub struct FromIdentity {
     /// Display name; may be empty.
     pub name: String,
     /// Address; empty for none.
@@ -141,35 +141,35 @@ pub struct Mailing {
     pub reply_to: String,
     /// How often it is sent.
     #[sqlx(try_from = "String")]
-    pub every: Every,
+    pub every: Frequency,
     /// IANA name of its time zone.
     pub zone: String,
     /// The first due time; `None` to begin when Start is pressed.
-    pub start_at: Option<Moment>,
+    pub start_at: Option<Timestamp>,
     /// The wall time in `zone` that the recurrence is anchored at.
     pub start_wall: Option<String>,
     /// No letter is sent from this time on; `None` for no end.
-    pub end_at: Option<Moment>,
+    pub end_at: Option<Timestamp>,
     /// Its current status.
     #[sqlx(try_from = "String")]
-    pub status: Status,
+    pub status: MailingStatus,
     /// The next due time, if there is one.
-    pub next_due_at: Option<Moment>,
-    /// Why it gets no run although it is due, as a [`crate::sending::service::Fault`] says it;
+    pub next_due_at: Option<Timestamp>,
+    /// Why it gets no run although it is due, as a [`crate::sending::service::ServiceFault`] says it;
     /// empty when nothing prevents it.
     pub waiting: String,
     /// When a manager switched it off; `None` when it is on.
-    pub disabled_at: Option<Moment>,
+    pub disabled_at: Option<Timestamp>,
     /// Why a manager switched it off.
     pub disabled_reason: Option<String>,
     /// Incremented with each change, to detect conflicting edits (R34).
     pub version: i64,
     /// When it was created.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
     /// When Start was pressed.
-    pub started_at: Option<Moment>,
+    pub started_at: Option<Timestamp>,
 }
 
 /// Columns of [`Mailing`], prefixed with a table name or alias.
@@ -255,7 +255,7 @@ impl Mailing {
         owner: UserId,
         draft: &MailingDraft,
         actor: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<MailingId, Error> {
         let checked = draft.check(tx, owner, now).await?;
         let id = MailingId::new(now);
@@ -282,7 +282,7 @@ impl Mailing {
         .await
         .map(|_| ()))?;
         Self::set_audience(tx, owner, id, &draft.lists, &draft.recipients).await?;
-        Event::record(tx, owner, id, now, actor, "created", "").await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "created", "").await?;
         Ok(id)
     }
 
@@ -304,7 +304,7 @@ impl Mailing {
         version: i64,
         draft: &MailingDraft,
         actor: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let Some(before) = Self::get(tx, owner, id).await? else {
             return Ok(None);
@@ -313,7 +313,7 @@ impl Mailing {
         if before.version != version {
             return Err(Error::Conflict);
         }
-        let settled = before.status != Status::Created;
+        let settled = before.status != MailingStatus::Created;
         let mut draft = draft.clone();
         if settled {
             let stored = Self::draft_of(tx, &before).await?;
@@ -362,7 +362,7 @@ impl Mailing {
         if !settled {
             Self::set_audience(tx, owner, id, &draft.lists, &draft.recipients).await?;
         }
-        Event::record(tx, owner, id, now, actor, "edited", "").await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "edited", "").await?;
         Ok(Some(version + 1))
     }
 
@@ -384,7 +384,10 @@ impl Mailing {
             && stored.zone == draft.zone
             && stored.start == draft.start
             && stored.end == draft.end;
-        let over = matches!(self.status, Status::Completed | Status::Cancelled);
+        let over = matches!(
+            self.status,
+            MailingStatus::Completed | MailingStatus::Cancelled
+        );
         let same_letter = stored.message_id == draft.message_id
             && stored.from_name == draft.from_name
             && stored.from_email == draft.from_email
@@ -408,7 +411,7 @@ impl Mailing {
         id: MailingId,
         title: &str,
         actor: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<MailingId>, Error> {
         let Some(mailing) = Self::get(tx, owner, id).await? else {
             return Ok(None);
@@ -487,9 +490,9 @@ impl Mailing {
     }
 
     /// The next `n` due times; for a draft, those it would have if Start were pressed now.
-    pub fn upcoming(&self, now: Moment, n: usize) -> Result<Vec<Moment>, Error> {
+    pub fn upcoming(&self, now: Timestamp, n: usize) -> Result<Vec<Timestamp>, Error> {
         match self.status {
-            Status::Created => {
+            MailingStatus::Created => {
                 let schedule = match self.schedule()? {
                     Some(schedule) => schedule,
                     None => match self.schedule_from(now) {
@@ -499,7 +502,7 @@ impl Mailing {
                 };
                 Ok(draft::upcoming(&schedule, now, n))
             }
-            Status::Running | Status::Paused => {
+            MailingStatus::Running | MailingStatus::Paused => {
                 let (Some(schedule), Some(next)) = (self.schedule()?, self.next_due_at) else {
                     return Ok(Vec::new());
                 };
@@ -508,14 +511,14 @@ impl Mailing {
                 moments.truncate(n);
                 Ok(moments)
             }
-            Status::Completed | Status::Cancelled => Ok(Vec::new()),
+            MailingStatus::Completed | MailingStatus::Cancelled => Ok(Vec::new()),
         }
     }
 
     /// The schedule it gets when Start is pressed at `now`.
     fn schedule_from(
         &self,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Schedule, crate::sending::schedule::ScheduleError> {
         Schedule::starting(now, &self.zone, self.every, self.end_at)
     }

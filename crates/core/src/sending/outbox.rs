@@ -7,7 +7,7 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{OutboxId, UserId, WorkerId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// A letter to put into the outbox.
 #[derive(Debug, Clone)]
@@ -120,9 +120,9 @@ pub struct OutboxLetter {
     /// The last reply, or what happened.
     pub reply: String,
     /// When it was queued.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it reached a final state.
-    pub done_at: Option<Moment>,
+    pub done_at: Option<Timestamp>,
 }
 
 /// What happens to a letter in the outbox after an attempt.
@@ -133,7 +133,7 @@ pub enum OutboxNext {
     /// It failed permanently.
     Failed,
     /// It is retried, not before this time.
-    Again(Moment),
+    Again(Timestamp),
 }
 
 /// Statement of [`OutboxLetter::claim`], with the row lock that only PostgreSQL has.
@@ -167,7 +167,7 @@ impl OutboxLetter {
     pub async fn enqueue(
         tx: &mut Tx,
         new: &NewOutboxLetter<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<OutboxId, Error> {
         let id = OutboxId::new(now);
         on_db!(tx, conn => sqlx::query(
@@ -218,7 +218,11 @@ impl OutboxLetter {
     }
 
     /// Gives up unsent letters about a blocked user's mailings: tests and summaries.
-    pub(crate) async fn give_up_of(tx: &mut Tx, owner: UserId, now: Moment) -> Result<(), Error> {
+    pub(crate) async fn give_up_of(
+        tx: &mut Tx,
+        owner: UserId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE outbox SET state = 'failed', reply = 'the account is blocked', done_at = $2
              WHERE owner_id = $1 AND kind IN ('test', 'summary') AND state IN ('queued', 'deferred')",
@@ -246,7 +250,7 @@ impl OutboxLetter {
     }
 
     /// Whether any letter is due.
-    pub async fn any_due(tx: &mut Tx, now: Moment) -> Result<bool, Error> {
+    pub async fn any_due(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
         let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT due_at FROM outbox WHERE state IN ('queued', 'deferred') AND due_at <= $1 LIMIT 1",
         )
@@ -260,7 +264,7 @@ impl OutboxLetter {
     pub async fn claim(
         tx: &mut Tx,
         worker: WorkerId,
-        now: Moment,
+        now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Self>, Error> {
         let sql = match tx {
@@ -285,7 +289,7 @@ impl OutboxLetter {
         next: OutboxNext,
         code: Option<i64>,
         reply: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let (state, due_at, done_at) = match next {
             OutboxNext::Sent => (OutboxState::Sent, now, Some(now)),
@@ -316,7 +320,7 @@ impl OutboxLetter {
         tx: &mut Tx,
         worker: WorkerId,
         id: OutboxId,
-        due_at: Moment,
+        due_at: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE outbox
@@ -346,7 +350,7 @@ impl OutboxLetter {
     }
 
     /// Removes letters that were over before `before`. Returns how many.
-    pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, before: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM outbox WHERE done_at < $1")
             .bind(before)

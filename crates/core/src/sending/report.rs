@@ -1,7 +1,7 @@
 //! Reports: the results of a run, counted and stored (R2, R23, R29).
 //!
 //! Pages of a run show its report, so they cost the same for ten letters and for a million. The
-//! engine counts the run's rows ([`Report::count`]) again and again while the run is open, and a
+//! engine counts the run's rows ([`RunReport::count`]) again and again while the run is open, and a
 //! last time when it is over. The report stays when the rows are deleted.
 //!
 //! *Invariants*: totals are the run's counters, and every other sum in a report agrees with them,
@@ -13,9 +13,9 @@
 //! only after fifty times as long.
 
 mod cause;
-mod dead;
+mod dead_addresses;
 mod make;
-mod said;
+mod reply_context;
 mod store;
 mod summary;
 
@@ -24,53 +24,53 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use cause::Cause;
-pub use said::Said;
-pub use store::Due;
-pub use summary::{Summary, SummaryLetter, Wording};
+pub use reply_context::ReplyContext;
+pub use store::DueReport;
+pub use summary::{Summary, SummaryLetter, SummaryWriter};
 
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::attempt::{AttemptOutcome, ReplyGroup};
-use crate::sending::run::Totals;
+use crate::sending::run::RunTotals;
 
 /// Minimum age of an open run's report before it is made again.
-const FRESH: Duration = Duration::from_secs(10);
+const REPORT_TTL: Duration = Duration::from_secs(10);
 /// A second minimum age, as a multiple of the time that making the report took.
-const REST: u32 = 50;
+const REST_FACTOR: u32 = 50;
 /// A run that ended longer ago is not news. After an upgrade or a long downtime, owners are not
 /// flooded with letters, and replies of servers, which may be outdated, are not acted on.
-const NEWS: Duration = Duration::from_hours(3 * 24);
+const LATE_NEWS_PERIOD: Duration = Duration::from_hours(3 * 24);
 /// Maximum number of reply groups in a report.
-const REPLIES: usize = 200;
+const REPLIES_MAX: usize = 200;
 /// Maximum number of domains in a report; all others are added up.
-const DOMAINS: usize = 200;
+const DOMAINS_MAX: usize = 200;
 /// Approximate maximum number of points in a timeline.
-const POINTS: i64 = 300;
+const POINTS_MAX: i64 = 300;
 /// Possible lengths of a slot, in milliseconds.
-const SLOTS: [i64; 8] = [
+const SLOT_MILLIS: [i64; 8] = [
     1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000,
 ];
 
 /// Results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct RunReport {
     /// When the run was counted.
-    pub made_at: Moment,
+    pub made_at: Timestamp,
     /// Whether this report is final.
     pub last: bool,
     /// When the run's first letter could be sent.
-    pub begun_at: Moment,
+    pub begun_at: Timestamp,
     /// The run's counters.
-    pub totals: Totals,
+    pub totals: RunTotals,
     /// Attempts over time.
     pub timeline: Timeline,
     /// Letters by number of attempts, fewest first, including those that were never tried.
-    pub tries: Vec<Tries>,
+    pub tries: Vec<AttemptCount>,
     /// How long it took from the run's start until letters were accepted; `None` when none was.
-    pub times: Option<Times>,
+    pub times: Option<AcceptanceTimes>,
     /// The domains with the most letters, the largest first.
-    pub domains: Vec<Domain>,
+    pub domains: Vec<DomainOutcome>,
     /// All other domains, added up.
-    pub others: Option<Others>,
+    pub others: Option<OtherDomains>,
     /// Replies about letters that are not sent, largest group first.
     pub replies: Vec<ReplyGroup>,
 }
@@ -81,12 +81,12 @@ pub struct Timeline {
     /// Length of a slot, in milliseconds.
     pub slot_ms: i64,
     /// Slots in which something happened, in order.
-    pub points: Vec<Point>,
+    pub points: Vec<TimelinePoint>,
 }
 
 /// Attempts that ended within one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
+pub struct TimelinePoint {
     /// Start of the slot, in Unix milliseconds.
     pub at: i64,
     /// Accepted.
@@ -110,7 +110,7 @@ const fn is_zero(n: &i64) -> bool {
 
 /// Letters with the same number of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
-pub struct Tries {
+pub struct AttemptCount {
     /// Number of attempts.
     pub attempts: i64,
     /// Number of letters.
@@ -121,7 +121,7 @@ pub struct Tries {
 
 /// Milliseconds from the run's start until this share of the accepted letters was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Times {
+pub struct AcceptanceTimes {
     /// 50 %.
     pub half: i64,
     /// 90 %.
@@ -134,7 +134,7 @@ pub struct Times {
 
 /// Letters to the addresses of one domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {
+pub struct DomainOutcome {
     /// Its name; empty for a sum over several domains.
     pub domain: String,
     /// Number of letters.
@@ -154,14 +154,14 @@ pub struct Domain {
 
 /// The domains that a report does not list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Others {
+pub struct OtherDomains {
     /// Number of domains.
     pub domains: i64,
     /// Their letters, added up.
-    pub letters: Domain,
+    pub letters: DomainOutcome,
 }
 
-impl Report {
+impl RunReport {
     /// Number of attempts with this outcome.
     #[must_use]
     pub fn attempts(&self, outcome: AttemptOutcome) -> i64 {
@@ -171,17 +171,17 @@ impl Report {
     /// Number of all attempts.
     #[must_use]
     pub fn all_attempts(&self) -> i64 {
-        self.timeline.points.iter().map(Point::all).sum()
+        self.timeline.points.iter().map(TimelinePoint::all).sum()
     }
 
     /// All its domains. Those that are not listed come last, as one.
-    pub fn all_domains(&self) -> impl Iterator<Item = &Domain> {
+    pub fn all_domains(&self) -> impl Iterator<Item = &DomainOutcome> {
         let others = self.others.iter().map(|others| &others.letters);
         self.domains.iter().chain(others)
     }
 }
 
-impl Point {
+impl TimelinePoint {
     const fn new(at: i64) -> Self {
         Self {
             at,
@@ -194,8 +194,8 @@ impl Point {
 
     /// Start of the slot.
     #[must_use]
-    pub const fn moment(&self) -> Moment {
-        Moment::from_millis(self.at)
+    pub const fn moment(&self) -> Timestamp {
+        Timestamp::from_millis(self.at)
     }
 
     /// Number of attempts with this outcome.
@@ -228,12 +228,16 @@ impl Point {
 impl Timeline {
     /// Length of a slot for a run that took `span` milliseconds.
     fn slot_for(span: i64) -> i64 {
-        let fits = |slot: &&i64| span / **slot < POINTS;
-        SLOTS.iter().find(fits).copied().unwrap_or(SLOTS[7])
+        let fits = |slot: &&i64| span / **slot < POINTS_MAX;
+        SLOT_MILLIS
+            .iter()
+            .find(fits)
+            .copied()
+            .unwrap_or(SLOT_MILLIS[7])
     }
 
     /// All slots from the first point to the last, including empty ones.
-    pub fn filled(&self) -> impl Iterator<Item = Point> {
+    pub fn filled(&self) -> impl Iterator<Item = TimelinePoint> {
         let first = self.points.first().map_or(0, |point| point.at);
         let last = self.points.last().map_or(-1, |point| point.at);
         let slot = self.slot_ms.max(1);
@@ -241,7 +245,11 @@ impl Timeline {
         (0..)
             .map(move |n| first + n * slot)
             .take_while(move |at| *at <= last)
-            .map(move |at| points.next_if(|p| p.at == at).unwrap_or(Point::new(at)))
+            .map(move |at| {
+                points
+                    .next_if(|p| p.at == at)
+                    .unwrap_or(TimelinePoint::new(at))
+            })
     }
 }
 
@@ -268,11 +276,11 @@ mod tests {
     /// R29: slots between two points are filled with zeros.
     #[test]
     fn gaps_are_filled() {
-        let mut last = Point::new(15_000);
+        let mut last = TimelinePoint::new(15_000);
         last.add(AttemptOutcome::Sent, 2);
         let timeline = Timeline {
             slot_ms: 5_000,
-            points: vec![Point::new(0), last],
+            points: vec![TimelinePoint::new(0), last],
         };
         let filled: Vec<_> = timeline.filled().map(|p| (p.at, p.sent)).collect();
         assert_eq!(filled, [(0, 0), (5_000, 0), (10_000, 0), (15_000, 2)]);

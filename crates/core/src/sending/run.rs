@@ -20,14 +20,14 @@ mod expand;
 mod forget;
 mod period;
 
-pub use due::Due;
-pub use expand::Expanded;
+pub use due::DueOutcome;
+pub use expand::ExpandedSlice;
 pub use period::{Period, TitledRun};
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::{Mailing, UnknownWord};
 
 /// State of a run.
@@ -103,9 +103,9 @@ pub struct Run {
     /// Its mailing.
     pub mailing_id: MailingId,
     /// The due time of the schedule that it stands for.
-    pub due_at: Moment,
+    pub due_at: Timestamp,
     /// No letter is sent from this time on; `None` for no end.
-    pub end_at: Option<Moment>,
+    pub end_at: Option<Timestamp>,
     /// Its current state.
     #[sqlx(try_from = "String")]
     pub state: RunState,
@@ -140,22 +140,22 @@ pub struct Run {
     /// Why it is waiting, for people; empty when it is not.
     pub waiting: String,
     /// When it was created.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When its first deliveries were created.
-    pub started_at: Option<Moment>,
+    pub started_at: Option<Timestamp>,
     /// When the last outcome was recorded.
-    pub progress_at: Option<Moment>,
+    pub progress_at: Option<Timestamp>,
     /// When nothing remained.
-    pub finished_at: Option<Moment>,
+    pub finished_at: Option<Timestamp>,
     /// When its deliveries were deleted; `None` while they are stored.
-    pub forgotten_at: Option<Moment>,
+    pub forgotten_at: Option<Timestamp>,
 }
 
 /// Counters of a run, or of several added up.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::FromRow,
 )]
-pub struct Totals {
+pub struct RunTotals {
     /// Number of deliveries.
     pub planned: i64,
     /// Accepted by a mail server.
@@ -176,7 +176,7 @@ pub struct Totals {
 
 /// What `send --json` and `mailing show --json` print: a mailing's latest run and its counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Progress {
+pub struct RunProgress {
     /// The mailing.
     pub mailing: MailingId,
     /// Its latest run that was not skipped; `None` when it was never due.
@@ -185,7 +185,7 @@ pub struct Progress {
     pub state: Option<RunState>,
     /// Counters of that run; zero without one.
     #[serde(flatten)]
-    pub totals: Totals,
+    pub totals: RunTotals,
 }
 
 /// Columns of [`Run`] in the table `runs`.
@@ -197,7 +197,7 @@ macro_rules! run_columns {
     };
 }
 
-/// Columns of [`Totals`], summed over rows of the table `runs`.
+/// Columns of [`RunTotals`], summed over rows of the table `runs`.
 macro_rules! sum_columns {
     () => {
         "CAST(coalesce(sum(planned), 0) AS BIGINT) AS planned, CAST(coalesce(sum(sent), 0) AS BIGINT) AS sent,
@@ -213,7 +213,10 @@ pub(crate) use {run_columns, sum_columns};
 impl Run {
     /// Runs of all owners that finished at `since` or later, for commands that report what they
     /// did.
-    pub async fn finished_since(tx: &mut Tx, since: Moment) -> Result<Vec<(UserId, RunId)>, Error> {
+    pub async fn finished_since(
+        tx: &mut Tx,
+        since: Timestamp,
+    ) -> Result<Vec<(UserId, RunId)>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id FROM runs WHERE finished_at >= $1 AND state <> 'skipped' ORDER BY id",
         )
@@ -256,7 +259,7 @@ impl Run {
         tx: &mut Tx,
         owner: UserId,
         mailing: MailingId,
-        before: Option<Moment>,
+        before: Option<Timestamp>,
         limit: i64,
     ) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
@@ -267,7 +270,7 @@ impl Run {
         ))
         .bind(owner)
         .bind(mailing)
-        .bind(before.unwrap_or(Moment::from_millis(i64::MAX)))
+        .bind(before.unwrap_or(Timestamp::from_millis(i64::MAX)))
         .bind(limit)
         .fetch_all(conn)
         .await)?)
@@ -275,8 +278,8 @@ impl Run {
 
     /// Its counters.
     #[must_use]
-    pub const fn totals(&self) -> Totals {
-        Totals {
+    pub const fn totals(&self) -> RunTotals {
+        RunTotals {
             planned: self.planned,
             sent: self.sent,
             deferred: self.deferred,
@@ -300,7 +303,7 @@ impl Run {
     }
 }
 
-impl Progress {
+impl RunProgress {
     /// State and counters of a mailing's latest run.
     pub async fn of(tx: &mut Tx, owner: UserId, mailing: MailingId) -> Result<Self, Error> {
         let run = Run::latest(tx, owner, mailing).await?;
@@ -315,7 +318,7 @@ impl Progress {
 
 impl Mailing {
     /// Counters of all its runs, added up.
-    pub async fn totals(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Totals, Error> {
+    pub async fn totals(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<RunTotals, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", sum_columns!(), "
              FROM runs

@@ -21,7 +21,7 @@ use jiff::Span;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Time zones built into the program.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -29,7 +29,7 @@ static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundl
 /// How often a mailing is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Every {
+pub enum Frequency {
     /// Once.
     Once,
     /// Every day.
@@ -40,7 +40,7 @@ pub enum Every {
     Month,
 }
 
-impl Every {
+impl Frequency {
     /// All values, in the order of forms.
     pub const ALL: [Self; 4] = [Self::Once, Self::Day, Self::Week, Self::Month];
 
@@ -55,7 +55,7 @@ impl Every {
         }
     }
 
-    /// The span of `n` periods; `None` for [`Every::Once`].
+    /// The span of `n` periods; `None` for [`Frequency::Once`].
     fn times(self, n: i64) -> Option<Span> {
         match self {
             Self::Once => None,
@@ -66,13 +66,13 @@ impl Every {
     }
 }
 
-impl std::fmt::Display for Every {
+impl std::fmt::Display for Frequency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl std::str::FromStr for Every {
+impl std::str::FromStr for Frequency {
     type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -149,11 +149,11 @@ pub fn zone_names() -> Vec<String> {
 /// The due times of a mailing, as a pure function of its owner's choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    start: Moment,
+    start: Timestamp,
     anchor: DateTime,
     zone: TimeZone,
-    every: Every,
-    end: Option<Moment>,
+    every: Frequency,
+    end: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -164,7 +164,7 @@ impl Schedule {
     pub fn new(
         start: &str,
         zone_name: &str,
-        every: Every,
+        every: Frequency,
         end: Option<&str>,
     ) -> Result<Self, ScheduleError> {
         let zone = zone(zone_name)?;
@@ -178,10 +178,10 @@ impl Schedule {
 
     /// A schedule whose start is a known time; the wall time in the zone follows from it.
     pub fn starting(
-        start: Moment,
+        start: Timestamp,
         zone_name: &str,
-        every: Every,
-        end: Option<Moment>,
+        every: Frequency,
+        end: Option<Timestamp>,
     ) -> Result<Self, ScheduleError> {
         let zone = zone(zone_name)?;
         let anchor = zone.to_datetime(start.timestamp());
@@ -191,22 +191,22 @@ impl Schedule {
     /// Rebuilds a stored schedule from what [`Schedule::start`], [`Schedule::anchor`],
     /// [`Schedule::zone`], [`Schedule::every`] and [`Schedule::end`] returned.
     pub fn stored(
-        start: Moment,
+        start: Timestamp,
         anchor: &str,
         zone_name: &str,
-        every: Every,
-        end: Option<Moment>,
+        every: Frequency,
+        end: Option<Timestamp>,
     ) -> Result<Self, ScheduleError> {
         let anchor = wall_time(anchor).ok_or(ScheduleError::Start)?;
         Self::build(start, anchor, zone(zone_name)?, every, end)
     }
 
     fn build(
-        start: Moment,
+        start: Timestamp,
         anchor: DateTime,
         zone: TimeZone,
-        every: Every,
-        end: Option<Moment>,
+        every: Frequency,
+        end: Option<Timestamp>,
     ) -> Result<Self, ScheduleError> {
         if end.is_some_and(|end| end <= start) {
             return Err(ScheduleError::EndBeforeStart);
@@ -222,7 +222,7 @@ impl Schedule {
 
     /// The first due time.
     #[must_use]
-    pub const fn start(&self) -> Moment {
+    pub const fn start(&self) -> Timestamp {
         self.start
     }
 
@@ -241,25 +241,25 @@ impl Schedule {
 
     /// How often it repeats.
     #[must_use]
-    pub const fn every(&self) -> Every {
+    pub const fn every(&self) -> Frequency {
         self.every
     }
 
     /// Nothing is due from this time on; `None` for no end.
     #[must_use]
-    pub const fn end(&self) -> Option<Moment> {
+    pub const fn end(&self) -> Option<Timestamp> {
         self.end
     }
 
     /// A time in RFC 3339 with the zone's offset: `2027-01-31T10:00:00+03:00`.
     #[must_use]
-    pub fn rfc3339(&self, moment: Moment) -> String {
+    pub fn rfc3339(&self, moment: Timestamp) -> String {
         rfc3339(moment, &self.zone)
     }
 
     /// The first due time after `after`; the start when `after` is `None`.
     #[must_use]
-    pub fn next(&self, after: Option<Moment>) -> Option<Moment> {
+    pub fn next(&self, after: Option<Timestamp>) -> Option<Timestamp> {
         let found = match after {
             Some(after) if after >= self.start => self.repeated_after(after)?,
             _ => self.start,
@@ -269,22 +269,26 @@ impl Schedule {
 
     /// Up to `n` due times after `after`; from the start on when `after` is `None`.
     #[must_use]
-    pub fn upcoming(&self, after: Option<Moment>, n: usize) -> Vec<Moment> {
+    pub fn upcoming(&self, after: Option<Timestamp>, n: usize) -> Vec<Timestamp> {
         self.after(after).take(n).collect()
     }
 
     /// All due times from `from` to `until`, both included: those missed during a downtime.
-    pub fn missed(&self, from: Moment, until: Moment) -> impl Iterator<Item = Moment> + '_ {
-        let before = Moment::from_millis(from.millis().saturating_sub(1));
+    pub fn missed(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = Timestamp> + '_ {
+        let before = Timestamp::from_millis(from.millis().saturating_sub(1));
         self.after(Some(before))
             .take_while(move |moment| *moment <= until)
     }
 
     /// The latest due time at or before `until`.
     #[must_use]
-    pub fn latest(&self, until: Moment) -> Option<Moment> {
+    pub fn latest(&self, until: Timestamp) -> Option<Timestamp> {
         let until = match self.end {
-            Some(end) if end <= until => Moment::from_millis(end.millis() - 1),
+            Some(end) if end <= until => Timestamp::from_millis(end.millis() - 1),
             _ => until,
         };
         if until < self.start {
@@ -300,12 +304,12 @@ impl Schedule {
         Some(found.unwrap_or(self.start).max(self.start))
     }
 
-    fn after(&self, after: Option<Moment>) -> impl Iterator<Item = Moment> + '_ {
+    fn after(&self, after: Option<Timestamp>) -> impl Iterator<Item = Timestamp> + '_ {
         std::iter::successors(self.next(after), |last| self.next(Some(*last)))
     }
 
     /// The first repetition after `after`, which must not be before the start.
-    fn repeated_after(&self, after: Moment) -> Option<Moment> {
+    fn repeated_after(&self, after: Timestamp) -> Option<Timestamp> {
         let first = self.nearest(after).saturating_sub(3).max(1);
         (first..)
             .map_while(|n| self.repetition(n))
@@ -313,20 +317,20 @@ impl Schedule {
     }
 
     /// Approximate number of periods between the anchor and a time, off by two at most.
-    fn nearest(&self, moment: Moment) -> i64 {
+    fn nearest(&self, moment: Timestamp) -> i64 {
         let wall = self.zone.to_datetime(moment.timestamp());
         let months = |dt: DateTime| i64::from(dt.year()) * 12 + i64::from(dt.month());
         let days = || (wall.date() - self.anchor.date()).get_days().into();
         match self.every {
-            Every::Once => 0,
-            Every::Day => days(),
-            Every::Week => days() / 7,
-            Every::Month => months(wall) - months(self.anchor),
+            Frequency::Once => 0,
+            Frequency::Day => days(),
+            Frequency::Week => days() / 7,
+            Frequency::Month => months(wall) - months(self.anchor),
         }
     }
 
     /// Time of the `n`-th repetition; `None` past the end of the calendar.
-    fn repetition(&self, n: i64) -> Option<Moment> {
+    fn repetition(&self, n: i64) -> Option<Timestamp> {
         let wall = self.anchor.checked_add(self.every.times(n)?).ok()?;
         resolve(wall, &self.zone)
     }
@@ -334,7 +338,7 @@ impl Schedule {
 
 /// A time in RFC 3339 with the offset it has in a zone.
 #[must_use]
-pub fn rfc3339(moment: Moment, zone: &TimeZone) -> String {
+pub fn rfc3339(moment: Timestamp, zone: &TimeZone) -> String {
     moment
         .timestamp()
         .to_zoned(zone.clone())
@@ -344,12 +348,12 @@ pub fn rfc3339(moment: Moment, zone: &TimeZone) -> String {
 
 /// Parses RFC 3339 with an offset, or a wall time in a zone; `None` when it is neither.
 #[must_use]
-pub fn moment(text: &str, zone: &TimeZone) -> Option<Moment> {
+pub fn moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     read(text, zone).map(|(moment, _)| moment)
 }
 
 /// Parses RFC 3339 or a wall time in the zone. Returns the time and the wall time it stands for.
-fn read(text: &str, zone: &TimeZone) -> Option<(Moment, DateTime)> {
+fn read(text: &str, zone: &TimeZone) -> Option<(Timestamp, DateTime)> {
     let text = text.trim();
     if let Some(wall) = wall_time(text) {
         return Some((resolve(wall, zone)?, wall));
@@ -358,7 +362,7 @@ fn read(text: &str, zone: &TimeZone) -> Option<(Moment, DateTime)> {
     if !text.chars().all(is_rfc3339) {
         return None;
     }
-    let moment = Moment::from(text.parse::<jiff::Timestamp>().ok()?);
+    let moment = Timestamp::from(text.parse::<jiff::Timestamp>().ok()?);
     in_range(moment).then(|| (moment, zone.to_datetime(moment.timestamp())))
 }
 
@@ -379,13 +383,13 @@ fn wall_time(text: &str) -> Option<DateTime> {
 }
 
 /// Whether a time is in the range of [`wall_time`], give or take a day.
-fn in_range(moment: Moment) -> bool {
+fn in_range(moment: Timestamp) -> bool {
     (1970..=2999).contains(&moment.timestamp().to_zoned(TimeZone::UTC).year())
 }
 
 /// The time of a wall time: the first one if there are two, the first one after the gap if there is
 /// none.
-fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Moment> {
+fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     let found = zone.to_ambiguous_timestamp(wall);
     let timestamp = match found.offset() {
         AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok()?,
@@ -402,7 +406,7 @@ fn resolve(wall: DateTime, zone: &TimeZone) -> Option<Moment> {
                 .unwrap_or(later)
         }
     };
-    Some(Moment::from(timestamp))
+    Some(Timestamp::from(timestamp))
 }
 
 #[cfg(test)]

@@ -12,26 +12,26 @@ mod alert;
 mod draft;
 mod health;
 mod limits;
+mod rate_lease;
 mod seen;
-mod turns;
 mod usage;
 
 use std::time::Duration;
 
 pub use alert::alert;
-pub use draft::{Password, ServerDraft};
-pub use health::{Beat, Health, HealthState, Trouble};
+pub use draft::{PasswordChange, ServerDraft};
+pub use health::{HealthChange, HealthState, Heartbeat, ServerHealth};
 pub use limits::{DomainLimit, DomainLimits, Rate, WarmUp};
-pub use seen::Seen;
-pub use turns::{Allowance, Grant, HELD, Taken};
-pub use usage::{Outcomes, Today};
+pub use rate_lease::{LEASE_DURATION, RateBudget, RateLease, RateOutcome};
+pub use seen::ServerOverview;
+pub use usage::{MinuteOutcomes, UsageToday};
 
 use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit, Subject};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
 use crate::platform::secret::{SealingKey, SecretKey, Unsealable};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Maximum length of a name, in characters.
 pub const NAME_MAX: usize = 100;
@@ -96,7 +96,7 @@ impl TryFrom<String> for TlsMode {
 
 /// How much may be sent to a server, by all nodes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, sqlx::FromRow)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at the same time.
     pub connections: i64,
     /// Letters per connection; `None` for no limit, as below.
@@ -139,7 +139,7 @@ pub struct SendingServer {
     pub enabled: bool,
     /// Limits of the server as a whole.
     #[sqlx(flatten)]
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Limits per recipient domain.
     #[sqlx(try_from = "String")]
     pub domains: DomainLimits,
@@ -147,13 +147,13 @@ pub struct SendingServer {
     #[sqlx(try_from = "String")]
     pub warm_up: WarmUp,
     /// When its warm-up began; `None` without one.
-    pub warm_up_from: Option<Moment>,
+    pub warm_up_from: Option<Timestamp>,
     /// Incremented with each change, to detect conflicting edits (R34).
     pub version: i64,
     /// When it was created.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// Selects the columns of a [`SendingServer`].
@@ -213,10 +213,10 @@ impl SendingServer {
     pub async fn create(
         tx: &mut Tx,
         draft: &ServerDraft,
-        password: &Password<'_>,
+        password: &PasswordChange<'_>,
         secret: &SecretKey,
         actor: Actor<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<ServerId, Error> {
         let id = ServerId::new(now);
         let new = draft.check(password.is_given())?;
@@ -258,15 +258,15 @@ impl SendingServer {
         id: ServerId,
         version: i64,
         draft: &ServerDraft,
-        password: &Password<'_>,
+        password: &PasswordChange<'_>,
         secret: &SecretKey,
         actor: Actor<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let Some(before) = Self::get(tx, id).await? else {
             return Ok(false);
         };
-        let known = matches!(password, Password::Keep) && before.has_password;
+        let known = matches!(password, PasswordChange::Keep) && before.has_password;
         let new = draft.check(known || password.is_given())?;
         let (is_new, sealed) = password.sealed(&new, secret, id);
         let warm_up_from = match (new.warm_up.is_empty(), before.warm_up_from) {
@@ -294,8 +294,8 @@ impl SendingServer {
             return Err(Error::Conflict);
         }
         // it is a different server now, or the same one after a fix: worth a try in both cases
-        Health::retry(tx, id, now).await?;
-        turns::reset(tx, id).await?;
+        ServerHealth::retry(tx, id, now).await?;
+        rate_lease::reset(tx, id).await?;
         audit(tx, actor, AuditKind::ServerChanged, id, &new.name, now).await?;
         Ok(true)
     }
@@ -307,7 +307,7 @@ impl SendingServer {
         id: ServerId,
         enabled: bool,
         actor: Actor<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let Some(server) = Self::get(tx, id).await? else {
             return Ok(false);
@@ -335,9 +335,9 @@ impl SendingServer {
         tx: &mut Tx,
         id: ServerId,
         actor: Actor<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
-        if !Health::retry(tx, id, now).await? {
+        if !ServerHealth::retry(tx, id, now).await? {
             return Ok(false);
         }
         let server = Self::get(tx, id).await?;
@@ -355,7 +355,7 @@ impl SendingServer {
         tx: &mut Tx,
         id: ServerId,
         actor: Actor<'_>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let Some(server) = Self::get(tx, id).await? else {
             return Ok(false);
@@ -363,7 +363,7 @@ impl SendingServer {
         if server.enabled {
             return Err(Error::State("enabled"));
         }
-        if Health::get(tx, id)
+        if ServerHealth::get(tx, id)
             .await?
             .is_some_and(|health| health.is_busy(now))
         {
@@ -407,7 +407,7 @@ impl SendingServer {
     /// How many letters it may get in 24 hours at `now`, and whether the warm-up sets that limit.
     /// `None` for no limit.
     #[must_use]
-    pub fn per_day(&self, now: Moment) -> Option<(i64, bool)> {
+    pub fn per_day(&self, now: Timestamp) -> Option<(i64, bool)> {
         let warming = self
             .warm_up_from
             .and_then(|from| self.warm_up.at(from, now));
@@ -420,7 +420,7 @@ impl SendingServer {
 
     /// Day of its warm-up, from 1; `None` without one or after its end.
     #[must_use]
-    pub fn warm_up_day(&self, now: Moment) -> Option<usize> {
+    pub fn warm_up_day(&self, now: Timestamp) -> Option<usize> {
         let from = self.warm_up_from?;
         self.warm_up.at(from, now)?;
         Some(WarmUp::day(from, now) + 1)
@@ -443,7 +443,7 @@ async fn audit(
     kind: AuditKind,
     id: ServerId,
     name: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let entry = NewAudit {
         actor,

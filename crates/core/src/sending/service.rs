@@ -13,14 +13,14 @@ use url::{Host, Url};
 
 use crate::platform::db::Tx;
 use crate::platform::error::{Error, FieldError};
-use crate::sending::mailing::Sender;
+use crate::sending::mailing::FromIdentity;
 use crate::sending::sending_server::SendingServer;
 
 /// Settings that decide whether letters may be sent to strangers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Service {
+pub struct ServiceIdentity {
     /// Sender of mailings that name none, and of the service's letters.
-    pub sender: Sender,
+    pub sender: FromIdentity,
     /// The configured public address; `None` when unset.
     pub base_url: Option<String>,
     /// Host of the mail server in the configuration; `None` when there is none or it is the
@@ -30,7 +30,7 @@ pub struct Service {
 
 /// Why letters may not be sent over a mail server that reaches strangers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+pub enum ServiceFault {
     /// `base_url` is unset.
     BaseUrlUnset,
     /// `base_url` cannot be opened from another machine.
@@ -41,7 +41,7 @@ pub enum Fault {
     Sender,
 }
 
-impl Fault {
+impl ServiceFault {
     /// All faults.
     pub const ALL: [Self; 4] = [
         Self::BaseUrlUnset,
@@ -98,14 +98,14 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ServiceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.sentence())
     }
 }
 
-impl From<Fault> for FieldError {
-    fn from(fault: Fault) -> Self {
+impl From<ServiceFault> for FieldError {
+    fn from(fault: ServiceFault) -> Self {
         Self {
             sentence: Some(fault.sentence()),
             ..Self::new(fault.field(), fault.code())
@@ -113,9 +113,9 @@ impl From<Fault> for FieldError {
     }
 }
 
-impl From<Sender> for Service {
+impl From<FromIdentity> for ServiceIdentity {
     /// A service of which only the sender is set.
-    fn from(sender: Sender) -> Self {
+    fn from(sender: FromIdentity) -> Self {
         Self {
             sender,
             ..Self::default()
@@ -123,7 +123,7 @@ impl From<Sender> for Service {
     }
 }
 
-impl Service {
+impl ServiceIdentity {
     /// Whether letters may reach strangers: some server that is switched on is on another machine.
     #[must_use]
     pub fn reaches_strangers(&self, servers: &[SendingServer]) -> bool {
@@ -137,19 +137,19 @@ impl Service {
 
     /// What is wrong with the service's settings, whether or not letters reach strangers.
     #[must_use]
-    pub fn faults(&self) -> Vec<Fault> {
+    pub fn faults(&self) -> Vec<ServiceFault> {
         let base_url = match self.base_url.as_deref().map(Url::parse) {
-            None => Some(Fault::BaseUrlUnset),
+            None => Some(ServiceFault::BaseUrlUnset),
             Some(Ok(url)) if !is_dead(&url) => None,
-            Some(_) => Some(Fault::BaseUrlLocal),
+            Some(_) => Some(ServiceFault::BaseUrlLocal),
         };
-        let sender = is_nobody(&self.sender.email).then_some(Fault::MailFrom);
+        let sender = is_nobody(&self.sender.email).then_some(ServiceFault::MailFrom);
         base_url.into_iter().chain(sender).collect()
     }
 
     /// Why no letter may be sent over these servers; `None` when letters may be sent.
     #[must_use]
-    pub fn obstacle(&self, servers: &[SendingServer]) -> Option<Fault> {
+    pub fn obstacle(&self, servers: &[SendingServer]) -> Option<ServiceFault> {
         if !self.reaches_strangers(servers) {
             return None;
         }
@@ -158,20 +158,20 @@ impl Service {
 
     /// Why letters of a mailing with this sender (empty for the service's) may not be sent now;
     /// empty when they may.
-    pub async fn faults_of(&self, tx: &mut Tx, sender: &str) -> Result<Vec<Fault>, Error> {
+    pub async fn faults_of(&self, tx: &mut Tx, sender: &str) -> Result<Vec<ServiceFault>, Error> {
         let servers = SendingServer::all(tx).await?;
         Ok(self.faults_over(&servers, sender))
     }
 
-    /// Like [`Service::faults_of`], with these servers.
+    /// Like [`ServiceIdentity::faults_of`], with these servers.
     #[must_use]
-    pub fn faults_over(&self, servers: &[SendingServer], sender: &str) -> Vec<Fault> {
+    pub fn faults_over(&self, servers: &[SendingServer], sender: &str) -> Vec<ServiceFault> {
         if !self.reaches_strangers(servers) {
             return Vec::new();
         }
         let mut faults = self.faults();
         if is_nobody(sender) {
-            faults.push(Fault::Sender);
+            faults.push(ServiceFault::Sender);
         }
         faults
     }
@@ -219,9 +219,9 @@ fn is_below(name: &str, domain: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn service(base_url: Option<&str>, from: &str, host: Option<&str>) -> Service {
-        Service {
-            sender: Sender {
+    fn service(base_url: Option<&str>, from: &str, host: Option<&str>) -> ServiceIdentity {
+        ServiceIdentity {
+            sender: FromIdentity {
                 name: String::new(),
                 email: from.to_owned(),
             },
@@ -230,7 +230,7 @@ mod tests {
         }
     }
 
-    fn obstacle(base_url: Option<&str>, from: &str, host: &str) -> Option<Fault> {
+    fn obstacle(base_url: Option<&str>, from: &str, host: &str) -> Option<ServiceFault> {
         service(base_url, from, Some(host)).obstacle(&[])
     }
 
@@ -260,7 +260,7 @@ mod tests {
             "relay",
         ] {
             let fault = obstacle(None, "a@example.org", host);
-            assert_eq!(fault, Some(Fault::BaseUrlUnset), "{host}");
+            assert_eq!(fault, Some(ServiceFault::BaseUrlUnset), "{host}");
         }
     }
 
@@ -279,7 +279,7 @@ mod tests {
             "https://news.invalid",
         ] {
             let fault = obstacle(Some(url), "a@example.org", "mail.example.org");
-            assert_eq!(fault, Some(Fault::BaseUrlLocal), "{url}");
+            assert_eq!(fault, Some(ServiceFault::BaseUrlLocal), "{url}");
         }
         for url in [
             "https://news.example.org",
@@ -304,7 +304,7 @@ mod tests {
         ] {
             assert!(is_nobody(email), "{email}");
             let fault = obstacle(Some("https://example.org"), email, "mail.example.org");
-            assert_eq!(fault, Some(Fault::MailFrom), "{email}");
+            assert_eq!(fault, Some(ServiceFault::MailFrom), "{email}");
         }
         for email in ["a@invalid.example.org", "localhost@example.org", ""] {
             assert!(!is_nobody(email), "{email}");
@@ -314,9 +314,9 @@ mod tests {
     /// R5: a fault names the setting to change, and is found by its sentence.
     #[test]
     fn faults_name_what_to_change() {
-        for fault in Fault::ALL {
+        for fault in ServiceFault::ALL {
             assert!(fault.to_string().contains(fault.field()), "{fault}");
-            assert_eq!(Fault::told(&fault.to_string()), Some(fault));
+            assert_eq!(ServiceFault::told(&fault.to_string()), Some(fault));
         }
     }
 }

@@ -10,7 +10,7 @@ pub use health::EngineHealth;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::WorkerId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::delivery::Delivery;
 use crate::sending::outbox::OutboxLetter;
 
@@ -22,9 +22,9 @@ pub struct Worker {
     /// Machine and process id, for people.
     pub host: String,
     /// When it started.
-    pub started_at: Moment,
+    pub started_at: Timestamp,
     /// It is presumed alive until this time.
-    pub lease_until: Moment,
+    pub lease_until: Timestamp,
 }
 
 impl Worker {
@@ -33,8 +33,8 @@ impl Worker {
         tx: &mut Tx,
         id: WorkerId,
         host: &str,
-        now: Moment,
-        lease_until: Moment,
+        now: Timestamp,
+        lease_until: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO workers (id, host, started_at, lease_until) VALUES ($1, $2, $3, $4)",
@@ -50,7 +50,7 @@ impl Worker {
     }
 
     /// Renews the lease; false when the worker was closed and must stop sending.
-    pub async fn prolong(tx: &mut Tx, id: WorkerId, lease_until: Moment) -> Result<bool, Error> {
+    pub async fn renew(tx: &mut Tx, id: WorkerId, lease_until: Timestamp) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query("UPDATE workers SET lease_until = $2 WHERE id = $1")
             .bind(id)
             .bind(lease_until)
@@ -86,7 +86,7 @@ impl Worker {
     }
 
     /// Workers whose lease has run out at `now`, oldest first.
-    pub async fn expired(tx: &mut Tx, now: Moment) -> Result<Vec<Self>, Error> {
+    pub async fn expired(tx: &mut Tx, now: Timestamp) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, host, started_at, lease_until FROM workers WHERE lease_until <= $1 ORDER BY id",
         )
@@ -99,12 +99,12 @@ impl Worker {
     /// everything it holds is in doubt and is retried at `due_at`. Returns the number of
     /// deliveries. Does nothing and returns `None` when its lease has not run out at `now`, or it
     /// is already closed.
-    pub async fn bury(
+    pub async fn expire(
         tx: &mut Tx,
         id: WorkerId,
         reply: &str,
-        due_at: Moment,
-        now: Moment,
+        due_at: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<u64>, Error> {
         // the row is deleted first, so of two processes that try, one finds nothing
         let rows = on_db!(tx, conn => sqlx::query("DELETE FROM workers WHERE id = $1 AND lease_until <= $2")

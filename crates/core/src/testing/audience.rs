@@ -3,7 +3,7 @@
 use crate::platform::db::{Db, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, MessageId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::{Mailing, MailingDraft};
 
 /// Creates a list with `count` recipients `person{n}@example.org`, numbered from `first` on.
@@ -14,7 +14,7 @@ pub async fn list(
     name: &str,
     first: i64,
     count: i64,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<ListId, Error> {
     let id = ListId::new(now);
     let mut tx = db.write().await?;
@@ -41,7 +41,7 @@ pub async fn members(
     list: ListId,
     first: i64,
     count: i64,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let mut tx = db.write().await?;
     let (people, members) = match tx {
@@ -96,7 +96,7 @@ pub async fn suppress(
     owner: UserId,
     n: i64,
     reason: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let email = format!("person{n}@example.org");
     let mut tx = db.write().await?;
@@ -119,7 +119,7 @@ pub async fn message(
     owner: UserId,
     subject: &str,
     text: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<MessageId, Error> {
     let id = MessageId::new(now);
     let mut tx = db.write().await?;
@@ -145,7 +145,7 @@ pub async fn mailing(
     owner: UserId,
     lists: &[ListId],
     draft: MailingDraft,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<MailingId, Error> {
     let message = message(db, owner, "Hello", "Dear {{ name }}", now).await?;
     let draft = MailingDraft {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::platform::cache::CacheClient;
 use crate::platform::secret::SecretKey;
-use crate::platform::shared::Shared;
 
 /// A server process without persistence.
 #[derive(Debug)]
@@ -127,8 +127,11 @@ impl CacheServer {
     /// # Errors
     ///
     /// When the connection is not up within a minute.
-    pub async fn shared(&self, secret: [u8; 32]) -> Result<Shared, crate::platform::error::Error> {
-        let shared = Shared::with_patience(
+    pub async fn shared(
+        &self,
+        secret: [u8; 32],
+    ) -> Result<CacheClient, crate::platform::error::Error> {
+        let shared = CacheClient::with_patience(
             &self.url(),
             &SecretKey::new(secret),
             Duration::from_secs(20),

@@ -3,7 +3,7 @@
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Sending rate of a generated run, letters per second.
 const RATE: i64 = 200;
@@ -16,19 +16,19 @@ pub async fn fill_log(
     owner: UserId,
     runs: i64,
     letters: i64,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Vec<RunId>, Error> {
     let lasts = (letters / RATE + 1) * 1_000;
     let mut made = Vec::new();
     for n in 0..runs {
-        let begun = Moment::from_millis(now.millis() - (runs - n) * lasts);
+        let begun = Timestamp::from_millis(now.millis() - (runs - n) * lasts);
         made.push(
             fill_run(
                 db,
                 owner,
                 letters,
                 begun,
-                Moment::from_millis(begun.millis() + lasts),
+                Timestamp::from_millis(begun.millis() + lasts),
             )
             .await?,
         );
@@ -56,8 +56,8 @@ async fn fill_run(
     db: &Db,
     owner: UserId,
     letters: i64,
-    begun: Moment,
-    ended: Moment,
+    begun: Timestamp,
+    ended: Timestamp,
 ) -> Result<RunId, Error> {
     let (mailing, run) = (MailingId::new(begun), RunId::new(begun));
     let mut tx = db.write().await?;

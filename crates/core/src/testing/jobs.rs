@@ -12,12 +12,12 @@ use crate::platform::error::Error;
 use crate::platform::ids::{FileId, UserId, WorkerId};
 use crate::platform::job::{Job, JobContext, JobKind};
 use crate::platform::stored_file::{FileWriter, StoredFile};
-use crate::platform::time::{Clock, Moment};
+use crate::platform::time::{Clock, Timestamp};
 use crate::recipients::import::Import;
 use crate::sending::worker::Worker;
 
 /// Registers a worker whose lease lasts a minute; what its jobs work with.
-pub async fn job_context(db: &Db, now: Moment) -> Result<JobContext, Error> {
+pub async fn job_context(db: &Db, now: Timestamp) -> Result<JobContext, Error> {
     let worker = WorkerId::new(now);
     let mut tx = db.write().await?;
     Worker::start(&mut tx, worker, "test", now, now + Duration::from_mins(1)).await?;
@@ -33,7 +33,7 @@ pub async fn job_context(db: &Db, now: Moment) -> Result<JobContext, Error> {
 }
 
 /// Does all jobs that are due. Returns how many.
-pub async fn do_jobs(db: &Db, now: Moment) -> Result<u64, Error> {
+pub async fn do_jobs(db: &Db, now: Timestamp) -> Result<u64, Error> {
     let context = job_context(db, now).await?;
     let mut done = 0;
     loop {
@@ -60,7 +60,7 @@ pub async fn stored_file(
     db: &Db,
     owner: UserId,
     bytes: &[u8],
-    now: Moment,
+    now: Timestamp,
 ) -> Result<StoredFile, Error> {
     let id = FileId::new(now);
     let mut tx = db.write().await?;

@@ -13,7 +13,7 @@ use super::run::numbers;
 use crate::platform::db::Db;
 use crate::platform::error::Error;
 use crate::platform::ids::{RunId, UserId};
-use crate::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use crate::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder};
 use crate::sending::delivery::{Delivery, DeliveryFilter, DeliveryState};
 
 /// More rows than any test has.
@@ -52,7 +52,7 @@ pub async fn settle<S: BuildHasher>(
     let all = DeliveryFilter::default();
     let deliveries = Delivery::page(&mut tx, owner, run, &all, None, ALL).await?;
     let all = AttemptFilter::all(AttemptsOf::Run(run));
-    let attempts = Attempt::page(&mut tx, owner, &all, Order::Oldest, None, ALL).await?;
+    let attempts = Attempt::page(&mut tx, owner, &all, LogOrder::Oldest, None, ALL).await?;
     drop(tx);
 
     let mut logs: HashMap<_, Vec<&Attempt>> = HashMap::new();

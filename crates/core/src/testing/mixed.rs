@@ -6,15 +6,20 @@ use super::run::{TestRun, sending_run};
 use crate::platform::db::Db;
 use crate::platform::error::Error;
 use crate::platform::ids::{UserId, WorkerId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::attempt::AttemptOutcome;
-use crate::sending::delivery::{Attempted, Claim, Delivery, Next};
-use crate::sending::report::{Due, Report};
+use crate::sending::delivery::{AttemptResult, Claim, Delivery, DeliveryNext};
+use crate::sending::report::{DueReport, RunReport};
 
 /// Ten letters to `{name}{0..10}@example.org` and five to `{name}{10..15}@example.net`. Nine are
 /// accepted, the last of them at the second attempt, 700 s after the first. Three mailboxes are
 /// unknown, two letters are rejected as spam, one waits for a retry.
-pub async fn mixed_run(db: &Db, owner: UserId, name: &str, now: Moment) -> Result<TestRun, Error> {
+pub async fn mixed_run(
+    db: &Db,
+    owner: UserId,
+    name: &str,
+    now: Timestamp,
+) -> Result<TestRun, Error> {
     let domain = |n| if n < 10 { "example.org" } else { "example.net" };
     let addresses: Vec<String> = (0..15)
         .map(|n| format!("{name}{n}@{}", domain(n)))
@@ -36,16 +41,16 @@ pub async fn mixed_run(db: &Db, owner: UserId, name: &str, now: Moment) -> Resul
 }
 
 /// Makes the report of a run as the engine does.
-pub async fn report(db: &Db, run: &TestRun, now: Moment) -> Result<Report, Error> {
-    let due = Due {
+pub async fn report(db: &Db, run: &TestRun, now: Timestamp) -> Result<RunReport, Error> {
+    let due = DueReport {
         owner_id: run.owner,
         run_id: run.id,
     };
     let mut tx = db.write().await?;
-    Report::claim(&mut tx, due, now).await?;
+    RunReport::claim(&mut tx, due, now).await?;
     tx.commit().await?;
     let mut tx = db.snapshot().await?;
-    let report = Report::count(&mut tx, run.owner, run.id, now).await?;
+    let report = RunReport::count(&mut tx, run.owner, run.id, now).await?;
     drop(tx);
     let report = report.ok_or_else(|| Error::Internal("no such run".to_owned()))?;
     let mut tx = db.write().await?;
@@ -54,31 +59,36 @@ pub async fn report(db: &Db, run: &TestRun, now: Moment) -> Result<Report, Error
     Ok(report)
 }
 
-async fn claim(db: &Db, worker: WorkerId, run: &TestRun, now: Moment) -> Result<Vec<Claim>, Error> {
+async fn claim(
+    db: &Db,
+    worker: WorkerId,
+    run: &TestRun,
+    now: Timestamp,
+) -> Result<Vec<Claim>, Error> {
     let mut tx = db.write().await?;
     let claims = Delivery::claim(&mut tx, worker, run.owner, run.id, now, 100).await?;
     tx.commit().await?;
     Ok(claims)
 }
 
-async fn record(db: &Db, worker: WorkerId, attempted: &[Attempted]) -> Result<(), Error> {
+async fn record(db: &Db, worker: WorkerId, attempted: &[AttemptResult]) -> Result<(), Error> {
     let attempted: Vec<_> = attempted.iter().collect();
     let now = attempted
         .last()
-        .map_or_else(Moment::default, |last| last.at);
+        .map_or_else(Timestamp::default, |last| last.at);
     let mut tx = db.write().await?;
     Delivery::record(&mut tx, worker, &attempted, now).await?;
     tx.commit().await
 }
 
-fn attempt(n: usize, claim: &Claim, at: Moment) -> Attempted {
-    let again = Next::Again(at + Duration::from_mins(10));
+fn attempt(n: usize, claim: &Claim, at: Timestamp) -> AttemptResult {
+    let again = DeliveryNext::Again(at + Duration::from_mins(10));
     let (outcome, class, reply, next) = match n {
         0..8 => (
             AttemptOutcome::Sent,
             "accepted",
             "250 2.0.0 Ok: queued as 4RrX9z",
-            Next::Sent,
+            DeliveryNext::Sent,
         ),
         8 | 14 => (
             AttemptOutcome::Deferred,
@@ -90,16 +100,16 @@ fn attempt(n: usize, claim: &Claim, at: Moment) -> Attempted {
             AttemptOutcome::Failed,
             "permanent",
             "550 5.1.1 User unknown",
-            Next::Failed,
+            DeliveryNext::Failed,
         ),
         _ => (
             AttemptOutcome::Failed,
             "permanent",
             "554 5.7.1 Taken for spam",
-            Next::Failed,
+            DeliveryNext::Failed,
         ),
     };
-    Attempted {
+    AttemptResult {
         owner: claim.owner,
         run: claim.run,
         delivery: claim.id,

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use crate::platform::db::{Db, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::delivery::queue;
 
 /// A run in the state `sending`, with its deliveries.
@@ -28,8 +28,8 @@ pub async fn sending_run(
     db: &Db,
     owner: UserId,
     addresses: &[String],
-    now: Moment,
-    end_at: Option<Moment>,
+    now: Timestamp,
+    end_at: Option<Timestamp>,
 ) -> Result<TestRun, Error> {
     let mailing = MailingId::new(now);
     let run = RunId::new(now);
@@ -105,7 +105,7 @@ pub async fn sending_run(
 }
 
 /// Sets the end of a run and its mailing.
-pub async fn end_run(db: &Db, run: &TestRun, end_at: Moment) -> Result<(), Error> {
+pub async fn end_run(db: &Db, run: &TestRun, end_at: Timestamp) -> Result<(), Error> {
     let mut tx = db.write().await?;
     on_db!(&mut tx, conn => sqlx::query("UPDATE runs SET end_at = $3 WHERE owner_id = $1 AND id = $2")
         .bind(run.owner)

@@ -11,14 +11,14 @@ const STEP: i32 = 10;
 
 /// Counts the work of the writing connection.
 #[derive(Debug, Default)]
-pub struct Work {
+pub struct RowCounter {
     /// Callbacks from SQLite so far.
     steps: Arc<AtomicU64>,
-    /// The counter at the last [`Work::take`].
+    /// The counter at the last [`RowCounter::take`].
     before: AtomicU64,
 }
 
-impl Work {
+impl RowCounter {
     /// Starts counting.
     pub async fn of(db: &Db) -> Result<Self, Error> {
         let work = Self::default();

@@ -2,7 +2,7 @@ use serde_json::json;
 use skychimp_core::accounts::audit::{Actor, Audit, AuditFilter, AuditKind, NewAudit, Subject};
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::platform::ids::UserId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::testing::{TestDb, execute, user};
 
 use crate::support::at;
@@ -25,7 +25,7 @@ impl World {
         Self { db, boss, ann }
     }
 
-    async fn record(&self, actor: Actor<'_>, kind: AuditKind, reason: &str, now: Moment) {
+    async fn record(&self, actor: Actor<'_>, kind: AuditKind, reason: &str, now: Timestamp) {
         let mut tx = self.db.write().await.unwrap();
         let new = NewAudit {
             actor,

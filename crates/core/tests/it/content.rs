@@ -1,12 +1,12 @@
 use skychimp_core::platform::ids::ContentVersion;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::testing::TestDb;
 
 /// R57: the version changes when a transaction that changed content commits, and not otherwise.
 #[tokio::test]
 async fn version_changes_with_the_transaction() {
     let db = TestDb::new().await.unwrap();
-    let now = Moment::from_millis(1_800_000_000_000);
+    let now = Timestamp::from_millis(1_800_000_000_000);
     let first = ContentVersion::current(&db).await.unwrap();
     let mut tx = db.write().await.unwrap();
     ContentVersion::changed(&mut tx, now).await.unwrap();

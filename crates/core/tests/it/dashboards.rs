@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use skychimp_core::oversight::dashboard::{BACK, Dashboard, Past};
+use skychimp_core::oversight::dashboard::{Dashboard, LOOKBACK, RecentRuns};
 use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::db::Db;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::sending::run::{Period, Run};
 use skychimp_core::testing::{TestDb, TestRun, execute, fill_log, mailing, report, suppress};
@@ -16,13 +16,13 @@ use crate::mailings::start;
 use crate::reports::mixed;
 use crate::support::at;
 
-async fn dashboard(db: &Db, run: &TestRun, now: Moment) -> Dashboard {
+async fn dashboard(db: &Db, run: &TestRun, now: Timestamp) -> Dashboard {
     let mut tx = db.read().await.unwrap();
     Dashboard::of(&mut tx, run.owner, now).await.unwrap()
 }
 
-fn sums(past: &[Past]) -> (i64, i64) {
-    let sum = |of: fn(&Past) -> i64| past.iter().map(of).sum();
+fn sums(past: &[RecentRuns]) -> (i64, i64) {
+    let sum = |of: fn(&RecentRuns) -> i64| past.iter().map(of).sum();
     (sum(|quarter| quarter.sent), sum(|quarter| quarter.failed))
 }
 
@@ -58,7 +58,7 @@ async fn the_last_weeks_of_a_user() {
     assert_eq!(lines(&over), [line("disabled", 0), line("failed", 6)]);
     assert_eq!(over.attention[1].run_id, Some(run.id));
 
-    let later = dashboard(&db, &run, soon + BACK).await;
+    let later = dashboard(&db, &run, soon + LOOKBACK).await;
     assert_eq!(later.past, []);
     assert_eq!(lines(&later), [line("disabled", 0)]);
 }

@@ -9,9 +9,9 @@ use skychimp_core::oversight::archive;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{UserId, WorkerId};
-use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::export::{Export, ExportStyle};
 use skychimp_core::recipients::import::Delimiter;
-use skychimp_core::recipients::recipient::Filter;
+use skychimp_core::recipients::recipient::RecipientFilter;
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::testing::{
     TestDb, fingerprint, list, mailing, message, passkey, sending_run, suppress, user,
@@ -188,11 +188,11 @@ async fn archive_holds_everything() {
     assert_eq!(account["passkeys"][0]["name"], "Phone");
     assert!(!text("account.json").contains("argon2"));
 
-    let style = Style {
+    let style = ExportStyle {
         delimiter: Delimiter::Comma,
         mark: false,
     };
-    let mut export = Export::begin(&db, ann, Filter::default(), style)
+    let mut export = Export::begin(&db, ann, RecipientFilter::default(), style)
         .await
         .unwrap();
     let mut whole = Vec::new();

@@ -4,10 +4,12 @@ use std::time::Duration;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::WorkerId;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::attempt::{
+    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder,
+};
 use skychimp_core::sending::delivery::{
-    Attempted, Claim, Delivery, DeliveryFilter, DeliveryState, Next, Scope,
+    AttemptResult, Claim, ClaimScope, Delivery, DeliveryFilter, DeliveryNext, DeliveryState,
 };
 use skychimp_core::sending::run::{Run, RunState};
 use skychimp_core::testing::{TestDb, TestRun, execute, ledger, sending_run, user};
@@ -27,9 +29,14 @@ pub async fn run_of(db: &Db, owner: &str, n: usize) -> TestRun {
         .unwrap()
 }
 
-pub fn attempted(claim: &Claim, outcome: AttemptOutcome, reply: &str, next: Next) -> Attempted {
+pub fn attempted(
+    claim: &Claim,
+    outcome: AttemptOutcome,
+    reply: &str,
+    next: DeliveryNext,
+) -> AttemptResult {
     let code: i64 = reply[..3].parse().unwrap();
-    Attempted {
+    AttemptResult {
         owner: claim.owner,
         run: claim.run,
         delivery: claim.id,
@@ -52,25 +59,25 @@ pub fn attempted(claim: &Claim, outcome: AttemptOutcome, reply: &str, next: Next
     }
 }
 
-pub fn sent(claim: &Claim) -> Attempted {
+pub fn sent(claim: &Claim) -> AttemptResult {
     attempted(
         claim,
         AttemptOutcome::Sent,
         "250 2.0.0 Ok: queued as 4RrX9z",
-        Next::Sent,
+        DeliveryNext::Sent,
     )
 }
 
-pub async fn claim(db: &Db, worker: WorkerId, now: Moment, limit: usize) -> Vec<Claim> {
+pub async fn claim(db: &Db, worker: WorkerId, now: Timestamp, limit: usize) -> Vec<Claim> {
     let mut tx = db.write().await.unwrap();
-    let claims = Delivery::claim_fair(&mut tx, worker, Scope::All, now, limit, (0, true))
+    let claims = Delivery::claim_fair(&mut tx, worker, ClaimScope::All, now, limit, (0, true))
         .await
         .unwrap();
     tx.commit().await.unwrap();
     claims
 }
 
-pub async fn record(db: &Db, worker: WorkerId, attempted: &[Attempted]) -> usize {
+pub async fn record(db: &Db, worker: WorkerId, attempted: &[AttemptResult]) -> usize {
     let mut tx = db.write().await.unwrap();
     let attempted: Vec<_> = attempted.iter().collect();
     let recorded = Delivery::record(&mut tx, worker, &attempted, at(NOW))
@@ -153,19 +160,19 @@ async fn deferred_comes_back() {
             &claims[0],
             AttemptOutcome::Deferred,
             "450 4.2.0 greylisted",
-            Next::Again(later),
+            DeliveryNext::Again(later),
         ),
         attempted(
             &claims[1],
             AttemptOutcome::Failed,
             "550 5.1.1 no such user",
-            Next::Failed,
+            DeliveryNext::Failed,
         ),
         attempted(
             &claims[2],
             AttemptOutcome::Deferred,
             "451 busy",
-            Next::Expired,
+            DeliveryNext::Expired,
         ),
     ];
     record(&db, worker, &outcomes).await;
@@ -211,7 +218,7 @@ async fn retries_do_not_hold_back_fresh_letters() {
                 c,
                 AttemptOutcome::Deferred,
                 "450 later",
-                Next::Again(at(NOW) + Duration::from_secs(1)),
+                DeliveryNext::Again(at(NOW) + Duration::from_secs(1)),
             )
         })
         .collect();
@@ -343,13 +350,13 @@ async fn tried_run(db: &Db) -> TestRun {
                 c,
                 AttemptOutcome::Failed,
                 &format!("550 5.1.1 <{}> unknown", c.email),
-                Next::Failed,
+                DeliveryNext::Failed,
             ),
             1 => attempted(
                 c,
                 AttemptOutcome::Deferred,
                 "450 4.2.0 later",
-                Next::Again(at(NOW)),
+                DeliveryNext::Again(at(NOW)),
             ),
             _ => sent(c),
         })
@@ -365,7 +372,7 @@ async fn log_is_read_in_pages() {
     let run = tried_run(&db).await;
     let mut tx = db.read().await.unwrap();
     let all = AttemptFilter::all(AttemptsOf::Mailing(run.mailing));
-    for order in [Order::Oldest, Order::Newest] {
+    for order in [LogOrder::Oldest, LogOrder::Newest] {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let page = Attempt::page(&mut tx, run.owner, &all, order, after, 10)
@@ -376,7 +383,7 @@ async fn log_is_read_in_pages() {
             seen.extend(page.into_iter().map(|a| a.delivery_id));
         }
         assert_eq!(seen.len(), 25);
-        if order == Order::Newest {
+        if order == LogOrder::Newest {
             seen.reverse();
         }
         assert!(seen.is_sorted());
@@ -384,13 +391,13 @@ async fn log_is_read_in_pages() {
     let of_run = AttemptFilter::all(AttemptsOf::Run(run.id));
     let stranger = user(&db, "eve", Role::User).await.unwrap();
     assert!(
-        Attempt::page(&mut tx, stranger, &all, Order::Oldest, None, 9)
+        Attempt::page(&mut tx, stranger, &all, LogOrder::Oldest, None, 9)
             .await
             .unwrap()
             .is_empty()
     );
     assert!(
-        Attempt::page(&mut tx, stranger, &of_run, Order::Oldest, None, 9)
+        Attempt::page(&mut tx, stranger, &of_run, LogOrder::Oldest, None, 9)
             .await
             .unwrap()
             .is_empty()
@@ -405,7 +412,7 @@ async fn log_has_filters() {
     let mut tx = db.read().await.unwrap();
     let one = AttemptFilter::all(AttemptsOf::Run(run.id));
     let count = async |tx: &mut _, filter: AttemptFilter| {
-        Attempt::page(tx, run.owner, &filter, Order::Oldest, None, 100)
+        Attempt::page(tx, run.owner, &filter, LogOrder::Oldest, None, 100)
             .await
             .unwrap()
             .len()

@@ -8,14 +8,16 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, UserId};
 use skychimp_core::platform::time::Clock;
-use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::export::{Export, ExportStyle};
 use skychimp_core::recipients::import::{
-    self, Delimiter, Encoding, ErrorFile, Groups, Hints, Options, Outcome, Progress, Target,
-    inspect,
+    self, ColumnTarget, Delimiter, ErrorFile, Hints, ImportOptions, ImportOutcome, ImportProgress,
+    RowCounts, TextEncoding, inspect,
 };
 use skychimp_core::recipients::list::List;
-use skychimp_core::recipients::recipient::{Attributes, Draft, Filter, Place, Recipient};
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::recipient::{
+    Attributes, Recipient, RecipientCursor, RecipientDraft, RecipientFilter,
+};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::testing::{TestDb, user};
 use tokio_util::sync::CancellationToken;
 
@@ -23,16 +25,21 @@ use crate::support::at;
 
 const NOW: &str = "2027-01-01T00:00:00Z";
 
-fn look(file: &[u8]) -> Options {
+fn look(file: &[u8]) -> ImportOptions {
     let preview = inspect(file, Hints::default()).unwrap();
-    Options {
+    ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),
         list: None,
     }
 }
 
-async fn import_with(db: &Db, owner: UserId, file: &[u8], options: &Options) -> Outcome {
+async fn import_with(
+    db: &Db,
+    owner: UserId,
+    file: &[u8],
+    options: &ImportOptions,
+) -> ImportOutcome {
     import::run(
         db,
         owner,
@@ -47,7 +54,7 @@ async fn import_with(db: &Db, owner: UserId, file: &[u8], options: &Options) -> 
     .unwrap()
 }
 
-async fn import(db: &Db, owner: UserId, file: impl AsRef<[u8]>) -> Outcome {
+async fn import(db: &Db, owner: UserId, file: impl AsRef<[u8]>) -> ImportOutcome {
     let options = look(file.as_ref());
     import_with(db, owner, file.as_ref(), &options).await
 }
@@ -60,9 +67,15 @@ async fn recipient(db: &Db, owner: UserId, email: &str) -> Recipient {
 
 async fn all(db: &Db, owner: UserId) -> Vec<Recipient> {
     let mut tx = db.read().await.unwrap();
-    let page = Recipient::page(&mut tx, owner, &Filter::default(), Place::First, 1_000)
-        .await
-        .unwrap();
+    let page = Recipient::page(
+        &mut tx,
+        owner,
+        &RecipientFilter::default(),
+        RecipientCursor::First,
+        1_000,
+    )
+    .await
+    .unwrap();
     page.rows.into_iter().rev().map(|(r, _)| r).collect()
 }
 
@@ -74,7 +87,7 @@ async fn members(db: &Db, owner: UserId, list: ListId) -> i64 {
 /// R8: columns of Russian and English tables are recognised in any case, whatever the delimiter.
 #[test]
 fn columns_are_recognised() {
-    use Target::{Attribute, Comment, Email, Name};
+    use ColumnTarget::{Attribute, Comment, Email, Name};
     let attribute = |key: &str| Attribute(key.to_owned());
     for (file, delimiter, header, mapping) in [
         (
@@ -137,12 +150,12 @@ async fn encodings_are_recognised() {
     late.push_str("ivan@example.org;Иван Ёлкин\n");
     let cp1251 = |text: &str| encoding_rs::WINDOWS_1251.encode(text).0.into_owned();
     for (file, encoding) in [
-        (text.as_bytes().to_vec(), Encoding::Utf8),
-        (format!("\u{feff}{text}").into_bytes(), Encoding::Utf8),
-        (cp1251(text), Encoding::Windows1251),
-        (utf16(u16::to_le_bytes), Encoding::Utf16Le),
-        (utf16(u16::to_be_bytes), Encoding::Utf16Be),
-        (cp1251(&late), Encoding::Windows1251),
+        (text.as_bytes().to_vec(), TextEncoding::Utf8),
+        (format!("\u{feff}{text}").into_bytes(), TextEncoding::Utf8),
+        (cp1251(text), TextEncoding::Windows1251),
+        (utf16(u16::to_le_bytes), TextEncoding::Utf16Le),
+        (utf16(u16::to_be_bytes), TextEncoding::Utf16Be),
+        (cp1251(&late), TextEncoding::Windows1251),
     ] {
         let db = TestDb::new().await.unwrap();
         let owner = user(&db, "ann", Role::User).await.unwrap();
@@ -167,9 +180,16 @@ async fn rows_are_in_groups() {
     .await;
     let mut tx = db.write().await.unwrap();
     let gone = EmailAddress::parse("gone@example.org").unwrap();
-    Suppression::add(&mut tx, owner, &gone, Reason::Unsubscribed, None, at(NOW))
-        .await
-        .unwrap();
+    Suppression::add(
+        &mut tx,
+        owner,
+        &gone,
+        SuppressionReason::Unsubscribed,
+        None,
+        at(NOW),
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
 
     let mut file = "email,name\n\
@@ -223,15 +243,22 @@ async fn import_never_subscribes_again() {
     let owner = user(&db, "ann", Role::User).await.unwrap();
     let gone = EmailAddress::parse("gone@example.org").unwrap();
     let mut tx = db.write().await.unwrap();
-    Suppression::add(&mut tx, owner, &gone, Reason::Unsubscribed, None, at(NOW))
-        .await
-        .unwrap();
+    Suppression::add(
+        &mut tx,
+        owner,
+        &gone,
+        SuppressionReason::Unsubscribed,
+        None,
+        at(NOW),
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
     for name in ["Gone", "Gone Again"] {
         let outcome = import(&db, owner, format!("email,name\nGone@example.org,{name}\n")).await;
-        let groups = Groups {
+        let groups = RowCounts {
             suppressed: 1,
-            ..Groups::default()
+            ..RowCounts::default()
         };
         assert_eq!(outcome.groups, groups);
         assert_eq!(recipient(&db, owner, "gone@example.org").await.name, name);
@@ -286,11 +313,11 @@ async fn imported_are_members_of_the_list() {
         writeln!(file, "r{i}@example.org").unwrap();
     }
     file.push_str("R7@example.org\nr11999@example.org\n");
-    let options = Options {
+    let options = ImportOptions {
         list: Some(list),
         ..look(file.as_bytes())
     };
-    let mut last = Progress::default();
+    let mut last = ImportProgress::default();
     let outcome = import::run(
         &db,
         owner,
@@ -303,11 +330,11 @@ async fn imported_are_members_of_the_list() {
     )
     .await
     .unwrap();
-    let groups = Groups {
+    let groups = RowCounts {
         added: 11_999,
         unchanged: 1,
         duplicate: 2,
-        ..Groups::default()
+        ..RowCounts::default()
     };
     assert_eq!(outcome.groups, groups);
     assert_eq!(last.groups, groups);
@@ -338,7 +365,7 @@ async fn import_stays_with_its_owner() {
         .unwrap();
     tx.commit().await.unwrap();
     let file = b"email,name\na@x.org,Bob's\n";
-    let options = Options {
+    let options = ImportOptions {
         list: Some(list),
         ..look(file)
     };
@@ -354,9 +381,9 @@ async fn wrong_mapping_is_refused() {
     let owner = user(&db, "ann", Role::User).await.unwrap();
     let mut options = look(b"email,name,x\na@x.org,A,B\n");
     options.mapping = vec![
-        Target::Name,
-        Target::Name,
-        Target::Attribute("a.b".to_owned()),
+        ColumnTarget::Name,
+        ColumnTarget::Name,
+        ColumnTarget::Attribute("a.b".to_owned()),
     ];
     let error = import::run(
         &db,
@@ -447,7 +474,7 @@ async fn export_imports_back_unchanged() {
     ];
     let mut tx = db.write().await.unwrap();
     for (email, name, comment, attributes) in drafts {
-        let draft = Draft {
+        let draft = RecipientDraft {
             email: email.to_owned(),
             name: name.to_owned(),
             comment: comment.to_owned(),
@@ -463,8 +490,8 @@ async fn export_imports_back_unchanged() {
         (Delimiter::Semicolon, true),
         (Delimiter::Tab, true),
     ] {
-        let style = Style { delimiter, mark };
-        let mut export = Export::begin(&db, ann, Filter::default(), style)
+        let style = ExportStyle { delimiter, mark };
+        let mut export = Export::begin(&db, ann, RecipientFilter::default(), style)
             .await
             .unwrap();
         let mut file = Vec::new();
@@ -493,14 +520,14 @@ async fn export_holds_what_matches() {
         writeln!(file, "r{i}@example.org,x").unwrap();
     }
     import(&db, owner, &file).await;
-    let style = Style {
+    let style = ExportStyle {
         delimiter: Delimiter::Comma,
         mark: false,
     };
     for (search, lines, pieces) in [("", 4_501, 3), ("r44", 112, 1), ("nobody", 1, 1)] {
-        let filter = Filter {
+        let filter = RecipientFilter {
             search: search.to_owned(),
-            ..Filter::default()
+            ..RecipientFilter::default()
         };
         let mut export = Export::begin(&db, owner, filter, style).await.unwrap();
         let mut all = Vec::new();

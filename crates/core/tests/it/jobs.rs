@@ -15,23 +15,24 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ImportId, ListId, UserId};
 use skychimp_core::platform::job::{Job, JobContext, JobEnd, JobKind};
 use skychimp_core::platform::stored_file::StoredFile;
-use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::recipients::import::{
-    self, Groups, Hints, Import, ImportFailure, ImportState, Options, RejectedRow, RejectedRows,
+    self, Hints, Import, ImportFailure, ImportOptions, ImportState, RejectedRow, RejectedRows,
+    RowCounts,
 };
 use skychimp_core::recipients::list::List;
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::sending::worker::Worker;
 use skychimp_core::testing::{TestDb, count, job_context, raw, stored_file, user};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::at;
 
-fn now() -> Moment {
+fn now() -> Timestamp {
     at("2027-01-01T00:00:00Z")
 }
 
-fn later() -> Moment {
+fn later() -> Timestamp {
     now() + Duration::from_mins(1)
 }
 
@@ -43,7 +44,7 @@ async fn worker(db: &Db) -> JobContext {
 /// The worker was not heard of until its lease was over.
 async fn lose(context: &JobContext) {
     let mut tx = context.db.write().await.unwrap();
-    let buried = Worker::bury(&mut tx, context.worker, "", later(), later()).await;
+    let buried = Worker::expire(&mut tx, context.worker, "", later(), later()).await;
     tx.commit().await.unwrap();
     assert_eq!(buried.unwrap(), Some(0));
 }
@@ -73,9 +74,9 @@ async fn start(db: &Db, owner: UserId, text: &str, list: Option<ListId>) -> Impo
     id
 }
 
-fn options(text: &str, list: Option<ListId>) -> Options {
+fn options(text: &str, list: Option<ListId>) -> ImportOptions {
     let preview = import::inspect(text.as_bytes(), Hints::default()).unwrap();
-    Options {
+    ImportOptions {
         mapping: preview.mapping(),
         format: preview.format,
         list,
@@ -122,9 +123,16 @@ async fn owner(db: &Db, name: &str) -> (UserId, ListId) {
     let mut tx = db.write().await.unwrap();
     for n in [1, 7, 9_000] {
         let email = EmailAddress::parse(&format!("r{n}@example.org")).unwrap();
-        Suppression::add(&mut tx, owner, &email, Reason::Manual, None, now())
-            .await
-            .unwrap();
+        Suppression::add(
+            &mut tx,
+            owner,
+            &email,
+            SuppressionReason::Manual,
+            None,
+            now(),
+        )
+        .await
+        .unwrap();
     }
     let list = List::find_or_create(&mut tx, owner, "All", now()).await;
     tx.commit().await.unwrap();
@@ -151,7 +159,7 @@ fn mixed() -> String {
 }
 
 /// What an import of [`mixed`] gives that nobody interrupts.
-async fn whole(db: &Db) -> (Groups, Vec<RejectedRow>, i64) {
+async fn whole(db: &Db) -> (RowCounts, Vec<RejectedRow>, i64) {
     let (bob, list) = owner(db, "bob").await;
     let id = start(db, bob, &mixed(), Some(list)).await;
     let context = worker(db).await;

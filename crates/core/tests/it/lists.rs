@@ -1,17 +1,17 @@
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::Error;
-use skychimp_core::recipients::list::{Draft, List, Members, Place};
+use skychimp_core::recipients::list::{List, ListCursor, ListDraft, Members};
 use skychimp_core::recipients::recipient::{self, Recipient};
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::testing::{TestDb, user};
 
 use crate::support::at;
 
 const NOW: &str = "2027-01-01T00:00:00Z";
 
-fn named(name: &str) -> Draft {
-    Draft {
+fn named(name: &str) -> ListDraft {
+    ListDraft {
         name: name.to_owned(),
         comment: String::new(),
     }
@@ -67,9 +67,9 @@ async fn members_are_counted() {
         .unwrap();
     let mut ids = Vec::new();
     for i in 0..3 {
-        let draft = recipient::Draft {
+        let draft = recipient::RecipientDraft {
             email: format!("r{i}@example.org"),
-            ..recipient::Draft::default()
+            ..recipient::RecipientDraft::default()
         };
         ids.push(
             Recipient::create(&mut tx, owner, &draft, at(NOW))
@@ -81,10 +81,19 @@ async fn members_are_counted() {
         .await
         .unwrap();
     let email = EmailAddress::parse("R1@example.org").unwrap();
-    Suppression::add(&mut tx, owner, &email, Reason::Manual, None, at(NOW))
+    Suppression::add(
+        &mut tx,
+        owner,
+        &email,
+        SuppressionReason::Manual,
+        None,
+        at(NOW),
+    )
+    .await
+    .unwrap();
+    let page = List::page(&mut tx, owner, &ListCursor::First, 10)
         .await
         .unwrap();
-    let page = List::page(&mut tx, owner, &Place::First, 10).await.unwrap();
     let members = Members {
         members: 3,
         suppressed: 1,
@@ -112,13 +121,15 @@ async fn lists_are_paged_by_name() {
             .await
             .unwrap();
     }
-    let names = |page: &skychimp_core::recipients::list::Page| {
+    let names = |page: &skychimp_core::recipients::list::ListsPage| {
         page.rows
             .iter()
             .map(|(list, _)| list.name.clone())
             .collect::<Vec<_>>()
     };
-    let first = List::page(&mut tx, owner, &Place::First, 3).await.unwrap();
+    let first = List::page(&mut tx, owner, &ListCursor::First, 3)
+        .await
+        .unwrap();
     assert_eq!(names(&first), ["a", "b", "c"]);
     let second = List::page(&mut tx, owner, &first.next.unwrap(), 3)
         .await

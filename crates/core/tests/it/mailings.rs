@@ -2,19 +2,20 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{
-    Audience, InPlace, Mailing, MailingDraft, MailingFilter, Part, Sender, Started, Status,
+    Audience, FromIdentity, InPlace, Mailing, MailingDraft, MailingFilter, MailingStatus,
+    ReadinessTopic, StartOutcome,
 };
-use skychimp_core::sending::schedule::Every;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::schedule::Frequency;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, list, mailing, message, suppress, user};
 
 use crate::support::at;
 
 /// The service's sender in tests.
-pub fn service() -> Service {
-    Service::from(Sender {
+pub fn service() -> ServiceIdentity {
+    ServiceIdentity::from(FromIdentity {
         name: "Skychimp".to_owned(),
         email: "news@example.org".to_owned(),
     })
@@ -25,8 +26,8 @@ pub async fn start(
     db: &Db,
     owner: UserId,
     id: MailingId,
-    now: Moment,
-) -> Result<Option<Started>, Error> {
+    now: Timestamp,
+) -> Result<Option<StartOutcome>, Error> {
     let mut tx = db.write().await?;
     let started = Mailing::start(&mut tx, owner, id, &service(), "ann@example.org", now).await?;
     tx.commit().await?;
@@ -38,7 +39,7 @@ async fn get(db: &Db, owner: UserId, id: MailingId) -> Mailing {
     Mailing::get(&mut tx, owner, id).await.unwrap().unwrap()
 }
 
-async fn wrong_fields(db: &Db, owner: UserId, draft: &MailingDraft, now: Moment) -> Vec<String> {
+async fn wrong_fields(db: &Db, owner: UserId, draft: &MailingDraft, now: Timestamp) -> Vec<String> {
     let mut tx = db.write().await.unwrap();
     match Mailing::create(&mut tx, owner, draft, "ann@example.org", now).await {
         Err(Error::Invalid(errors)) => errors.iter().map(ToString::to_string).collect(),
@@ -73,7 +74,7 @@ async fn wrong_fields_are_named() {
     );
     let draft = MailingDraft {
         title: "Past".to_owned(),
-        every: Every::Day,
+        every: Frequency::Day,
         start: "2027-01-01T10:00".to_owned(),
         end: "2027-01-05T10:00".to_owned(),
         ..MailingDraft::default()
@@ -91,7 +92,7 @@ async fn times_come_back_as_typed() {
     let ann = user(&db, "ann", Role::User).await.unwrap();
     let now = at("2027-01-10T12:00:00Z");
     let typed = MailingDraft {
-        every: Every::Month,
+        every: Frequency::Month,
         start: "2027-01-31T10:00".to_owned(),
         end: "2027-12-31T10:00".to_owned(),
         zone: "Europe/Moscow".to_owned(),
@@ -128,8 +129,8 @@ async fn start_is_refused_when_links_lead_nowhere() {
     let id = mailing(&db, ann, &[all], MailingDraft::default(), now)
         .await
         .unwrap();
-    let far = |base_url: Option<&str>, from: &str| Service {
-        sender: Sender {
+    let far = |base_url: Option<&str>, from: &str| ServiceIdentity {
+        sender: FromIdentity {
             name: String::new(),
             email: from.to_owned(),
         },
@@ -149,12 +150,15 @@ async fn start_is_refused_when_links_lead_nowhere() {
         let told = refused.unwrap_err().to_string();
         assert!(told.contains(names), "{told}");
         drop(tx);
-        assert_eq!(get(&db, ann, id).await.status, Status::Created);
+        assert_eq!(get(&db, ann, id).await.status, MailingStatus::Created);
     }
     let mut tx = db.write().await.unwrap();
     let fine = far(Some("https://example.org"), "news@example.org");
     let started = Mailing::start(&mut tx, ann, id, &fine, "ann", now).await;
-    assert!(matches!(started, Ok(Some(Started::Due(_)))), "{started:?}");
+    assert!(
+        matches!(started, Ok(Some(StartOutcome::Due(_)))),
+        "{started:?}"
+    );
 }
 
 /// R22: Start names everything that is missing.
@@ -171,21 +175,27 @@ async fn start_says_what_is_missing() {
     let id = Mailing::create(&mut tx, ann, &draft, "ann@example.org", now)
         .await
         .unwrap();
-    let nobody = Service::default();
+    let nobody = ServiceIdentity::default();
     let ready = Mailing::readiness(&mut tx, ann, id, &nobody, now)
         .await
         .unwrap()
         .unwrap();
     assert!(!ready.is_ready());
-    assert_eq!(ready.problems(Part::Audience)[0].code, "audience_empty");
-    assert_eq!(ready.problems(Part::Message)[0].code, "required");
-    assert_eq!(ready.problems(Part::Sender)[0].code, "sender_missing");
-    assert!(ready.problems(Part::Schedule).is_empty());
-    assert!(ready.problems(Part::Account).is_empty());
+    assert_eq!(
+        ready.problems(ReadinessTopic::Audience)[0].code,
+        "audience_empty"
+    );
+    assert_eq!(ready.problems(ReadinessTopic::Message)[0].code, "required");
+    assert_eq!(
+        ready.problems(ReadinessTopic::Sender)[0].code,
+        "sender_missing"
+    );
+    assert!(ready.problems(ReadinessTopic::Schedule).is_empty());
+    assert!(ready.problems(ReadinessTopic::Account).is_empty());
     tx.commit().await.unwrap();
     let error = start(&db, ann, id, now).await.unwrap_err();
     assert!(matches!(error, Error::Invalid(_)), "{error:?}");
-    assert_eq!(get(&db, ann, id).await.status, Status::Created);
+    assert_eq!(get(&db, ann, id).await.status, MailingStatus::Created);
 }
 
 /// R12, R22: a message with a template error does not start.
@@ -225,8 +235,8 @@ async fn start_twice_starts_once() {
         .unwrap();
     let (first, second) = tokio::join!(start(&db, ann, id, now), start(&db, ann, id, now));
     let mut both = [first.unwrap().unwrap(), second.unwrap().unwrap()];
-    both.sort_by_key(|started| *started == Started::Already);
-    assert_eq!(both, [Started::Due(now), Started::Already]);
+    both.sort_by_key(|started| *started == StartOutcome::Already);
+    assert_eq!(both, [StartOutcome::Due(now), StartOutcome::Already]);
     let mut tx = db.read().await.unwrap();
     let history = Mailing::history(&mut tx, ann, id, 10).await.unwrap();
     let what: Vec<_> = history.iter().map(|event| event.what.as_str()).collect();
@@ -360,7 +370,7 @@ async fn running_mailing_keeps_audience_and_times() {
     let now = at("2027-01-10T12:00:00Z");
     let people = list(&db, ann, "All", 0, 3, now).await.unwrap();
     let daily = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         ..MailingDraft::default()
     };
     let id = mailing(&db, ann, &[people], daily, now).await.unwrap();
@@ -402,7 +412,7 @@ async fn copy_is_a_draft() {
     assert_eq!(Mailing::lists(&mut tx, ann, copy).await.unwrap(), [people]);
     tx.commit().await.unwrap();
     let copy = get(&db, ann, copy).await;
-    assert_eq!((copy.status, copy.start_at), (Status::Created, None));
+    assert_eq!((copy.status, copy.start_at), (MailingStatus::Created, None));
 }
 
 /// R3: the audience adds up: chosen − duplicates − unsubscribed − suppressed = will get it.
@@ -481,12 +491,12 @@ async fn page_is_searched_and_turned() {
     };
     assert_eq!(titles(&mut tx, next, 10).await, ["100%", "Лето", "Весна"]);
     let running = MailingFilter {
-        status: Some(Status::Running),
+        status: Some(MailingStatus::Running),
         ..MailingFilter::default()
     };
     assert!(titles(&mut tx, running, 10).await.is_empty());
     let counts = Mailing::counts(&mut tx, ann).await.unwrap();
-    assert_eq!(counts, [(Status::Created, 5)]);
+    assert_eq!(counts, [(MailingStatus::Created, 5)]);
 }
 
 /// R15: the mailing form creates message and list along the way, and names what is wrong with them.

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod audit;
+mod cache;
 mod content;
 mod dashboards;
 mod database;
@@ -25,7 +26,6 @@ mod reports;
 mod runs;
 mod schema;
 mod sending_servers;
-mod shared;
 mod summaries;
 mod support;
 mod uploads;

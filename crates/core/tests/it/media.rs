@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use skychimp_core::blog::media::{self, GRACE, Gallery, Picture};
-use skychimp_core::blog::post::{Post, PostDraft, Typed};
+use skychimp_core::blog::media::{self, Gallery, Picture, UNUSED_RETENTION};
+use skychimp_core::blog::post::{Post, PostDraft, UnsavedDraft};
 use skychimp_core::platform::ids::PostId;
 use skychimp_core::testing::TestDb;
 
@@ -62,31 +62,35 @@ async fn unused_pictures_are_cleaned_up() {
         body: shown(&typing),
         ..draft("News")
     };
-    let later = at(NOW) + GRACE / 2;
-    Typed::keep(&mut tx, ann, id, 3, &kept, later)
+    let later = at(NOW) + UNUSED_RETENTION / 2;
+    UnsavedDraft::keep(&mut tx, ann, id, 3, &kept, later)
         .await
         .unwrap();
     tx.commit().await.unwrap();
 
     assert_eq!(
-        media::clean_up(&db, &gallery, at(NOW) + GRACE)
+        media::clean_up(&db, &gallery, at(NOW) + UNUSED_RETENTION)
             .await
             .unwrap(),
         0
     );
-    let after = at(NOW) + GRACE + Duration::from_secs(1);
+    let after = at(NOW) + UNUSED_RETENTION + Duration::from_secs(1);
     assert_eq!(media::clean_up(&db, &gallery, after).await.unwrap(), 1);
     assert_eq!(gallery.get(&unused.files[0].name).await.unwrap(), None);
     // the unsaved text is old: it is removed together with its image
     assert_eq!(
-        media::clean_up(&db, &gallery, later + GRACE + Duration::from_secs(1))
-            .await
-            .unwrap(),
+        media::clean_up(
+            &db,
+            &gallery,
+            later + UNUSED_RETENTION + Duration::from_secs(1)
+        )
+        .await
+        .unwrap(),
         1
     );
     assert_eq!(gallery.get(&typing.files[0].name).await.unwrap(), None);
     let mut tx = db.write().await.unwrap();
-    assert_eq!(Typed::of(&mut tx, ann, id).await.unwrap(), None);
+    assert_eq!(UnsavedDraft::of(&mut tx, ann, id).await.unwrap(), None);
     assert!(gallery.get(&inside.files[0].name).await.unwrap().is_some());
 
     Post::restore(&mut tx, ann, id, 3, 2, later)
@@ -167,7 +171,7 @@ async fn pictures_live_in_an_s3_store() {
         None
     );
     assert_eq!(
-        media::clean_up(&db, &gallery, at(NOW) + GRACE * 2)
+        media::clean_up(&db, &gallery, at(NOW) + UNUSED_RETENTION * 2)
             .await
             .unwrap(),
         1

@@ -4,11 +4,11 @@ use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::messages::message::{Message, MessageDraft};
 use skychimp_core::oversight::moderation::{
-    Administrator, Moderator, SeenFilter, SeenState, UserFilter, UserState,
+    Administrator, ModeratedMailingFilter, ModeratedMailingState, Moderator, UserFilter, UserState,
 };
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{Mailing, MailingDraft};
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
 use skychimp_core::testing::{TestDb, execute, list, mailing, sending_run, user};
@@ -25,7 +25,7 @@ struct World {
     boss: Moderator,
     boss_id: UserId,
     root: UserId,
-    now: Moment,
+    now: Timestamp,
 }
 
 impl World {
@@ -85,7 +85,7 @@ impl World {
         tx.commit().await.unwrap();
     }
 
-    async fn ids(&self, filter: SeenFilter<'_>, limit: i64) -> Vec<MailingId> {
+    async fn ids(&self, filter: ModeratedMailingFilter<'_>, limit: i64) -> Vec<MailingId> {
         let mut tx = self.db.read().await.unwrap();
         let found = self.boss.mailings(&mut tx, filter, limit).await.unwrap();
         found.iter().map(|seen| seen.summary.mailing.id).collect()
@@ -393,10 +393,10 @@ async fn all_mailings_are_found() {
     let two = sending_run(&world.db, bob, &to(2), later, None)
         .await
         .unwrap();
-    let all = SeenFilter::default();
+    let all = ModeratedMailingFilter::default();
     assert_eq!(world.ids(all, 10).await, [two.mailing, three, one.mailing]);
     assert_eq!(world.ids(all, 1).await, [two.mailing]);
-    let cases: [(Change<SeenFilter<'_>>, Vec<MailingId>); 8] = [
+    let cases: [(Change<ModeratedMailingFilter<'_>>, Vec<MailingId>); 8] = [
         (
             Box::new(move |f| f.after = Some(two.mailing)),
             vec![three, one.mailing],
@@ -405,7 +405,7 @@ async fn all_mailings_are_found() {
         (Box::new(|f| f.search = "sPRing"), vec![three]),
         (Box::new(move |f| f.owner = Some(bob)), vec![two.mailing]),
         (
-            Box::new(|f| f.state = Some(SeenState::Disabled)),
+            Box::new(|f| f.state = Some(ModeratedMailingState::Disabled)),
             vec![three],
         ),
         (

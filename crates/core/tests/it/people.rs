@@ -2,7 +2,9 @@
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
-use skychimp_core::sending::delivery::{Delivery, Fate, People, PeopleFilter};
+use skychimp_core::sending::delivery::{
+    Delivery, DeliveryOutcome, RecipientDeliveries, RecipientDeliveryFilter,
+};
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestDb, TestRun, execute, user};
@@ -19,10 +21,10 @@ async fn run_row(db: &Db, run: &TestRun) -> Run {
 async fn people(
     db: &Db,
     run: &TestRun,
-    filter: &PeopleFilter,
+    filter: &RecipientDeliveryFilter,
     after: &str,
     limit: usize,
-) -> People {
+) -> RecipientDeliveries {
     let run = run_row(db, run).await;
     let mut tx = db.read().await.unwrap();
     Delivery::people(&mut tx, &run, filter, after, limit)
@@ -30,7 +32,7 @@ async fn people(
         .unwrap()
 }
 
-fn names(people: &People) -> Vec<&str> {
+fn names(people: &RecipientDeliveries) -> Vec<&str> {
     let name = |email: &'_ str| email.split('@').next().map(str::len);
     people
         .rows
@@ -39,10 +41,10 @@ fn names(people: &People) -> Vec<&str> {
         .collect()
 }
 
-fn fate(fate: Fate) -> PeopleFilter {
-    PeopleFilter {
+fn fate(fate: DeliveryOutcome) -> RecipientDeliveryFilter {
+    RecipientDeliveryFilter {
         fate: Some(fate),
-        ..PeopleFilter::default()
+        ..RecipientDeliveryFilter::default()
     }
 }
 
@@ -51,65 +53,65 @@ fn fate(fate: Fate) -> PeopleFilter {
 async fn every_number_has_its_people() {
     let db = TestDb::new().await.unwrap();
     let run = mixed(&db, "ann").await;
-    let all = PeopleFilter::default();
+    let all = RecipientDeliveryFilter::default();
     for (filter, count) in [
         (all.clone(), 15),
-        (fate(Fate::Sent), 9),
-        (fate(Fate::Failed), 5),
-        (fate(Fate::Deferred), 1),
-        (fate(Fate::Remaining), 1),
-        (fate(Fate::Skipped), 0),
+        (fate(DeliveryOutcome::Sent), 9),
+        (fate(DeliveryOutcome::Failed), 5),
+        (fate(DeliveryOutcome::Deferred), 1),
+        (fate(DeliveryOutcome::Remaining), 1),
+        (fate(DeliveryOutcome::Skipped), 0),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 domain: Some("example.net".to_owned()),
                 ..all.clone()
             },
             5,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 domain: Some("ample.net".to_owned()),
                 ..all.clone()
             },
             0,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 attempts: Some(2),
                 ..all.clone()
             },
             1,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 code: Some(554),
                 ..all.clone()
             },
             2,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 class: Some("permanent".to_owned()),
                 ..all.clone()
             },
             5,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 group: Some("550 5.1.1 User unknown".to_owned()),
-                ..fate(Fate::Failed)
+                ..fate(DeliveryOutcome::Failed)
             },
             3,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 group: Some("450 4.2.0 Greylisted".to_owned()),
                 ..all.clone()
             },
             1,
         ),
         (
-            PeopleFilter {
+            RecipientDeliveryFilter {
                 address: Some("ANN1".to_owned()),
                 ..all.clone()
             },
@@ -123,7 +125,7 @@ async fn every_number_has_its_people() {
             "{filter:?}"
         );
     }
-    let failed = people(&db, &run, &fate(Fate::Failed), "", 100).await;
+    let failed = people(&db, &run, &fate(DeliveryOutcome::Failed), "", 100).await;
     assert_eq!(names(&failed), ["ann10", "ann11", "ann12", "ann13", "ann9"]);
     assert_eq!(
         failed.rows[0].reply.as_deref(),
@@ -137,7 +139,7 @@ async fn every_number_has_its_people() {
 async fn pages_of_people_follow_each_other() {
     let db = TestDb::new().await.unwrap();
     let run = mixed(&db, "ann").await;
-    for filter in [fate(Fate::Sent), fate(Fate::Failed)] {
+    for filter in [fate(DeliveryOutcome::Sent), fate(DeliveryOutcome::Failed)] {
         let whole = people(&db, &run, &filter, "", 100).await;
         let mut turned = Vec::new();
         let mut after = Some(String::new());
@@ -167,7 +169,7 @@ async fn those_who_failed_get_a_draft() {
     let made = Mailing::for_people(
         &mut tx,
         &row,
-        &fate(Fate::Failed),
+        &fate(DeliveryOutcome::Failed),
         ("Again", "Again, list"),
         "ann",
         at(NOW),
@@ -199,7 +201,7 @@ async fn those_who_failed_get_a_draft() {
     let nobody = Mailing::for_people(
         &mut tx,
         &row,
-        &fate(Fate::Expired),
+        &fate(DeliveryOutcome::Expired),
         ("No", "No"),
         "ann",
         at(NOW),
@@ -218,7 +220,7 @@ async fn many_people_become_a_list() {
     let made = Mailing::for_people(
         &mut tx,
         &row,
-        &PeopleFilter::default(),
+        &RecipientDeliveryFilter::default(),
         ("Again", "Again, list"),
         "ann",
         at(NOW),

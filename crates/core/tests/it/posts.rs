@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use skychimp_core::accounts::user::{Role, User};
-use skychimp_core::blog::post::{Act, Editor, Filter, Found, Post, PostDraft, State, Typed};
+use skychimp_core::blog::post::{
+    Editor, Post, PostDraft, PostFilter, PostLookup, PostState, UnsavedDraft, VersionCause,
+};
 use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::testing::{TestDb, user};
 
 use crate::support::at;
@@ -30,7 +32,7 @@ pub fn draft(title: &str) -> PostDraft {
 }
 
 /// Creates a post that is published at `from`.
-async fn published(tx: &mut Tx, editor: Editor, draft: &PostDraft, from: Moment) -> PostId {
+async fn published(tx: &mut Tx, editor: Editor, draft: &PostDraft, from: Timestamp) -> PostId {
     let id = Post::create(tx, editor, draft, from).await.unwrap();
     Post::publish(tx, editor, id, 1, None, from)
         .await
@@ -39,7 +41,7 @@ async fn published(tx: &mut Tx, editor: Editor, draft: &PostDraft, from: Moment)
     id
 }
 
-async fn titles(tx: &mut Tx, filter: &Filter, now: &str) -> Vec<String> {
+async fn titles(tx: &mut Tx, filter: &PostFilter, now: &str) -> Vec<String> {
     let cards = Post::published_page(tx, filter, 1, 100, at(now))
         .await
         .unwrap();
@@ -81,7 +83,7 @@ async fn states_follow_their_transitions() {
         let post = Post::get(tx, ann, id).await.unwrap().unwrap();
         (post.state(at(now)), post.published_at)
     };
-    assert_eq!(state(&mut tx, NOW).await, (State::Draft, None));
+    assert_eq!(state(&mut tx, NOW).await, (PostState::Draft, None));
     let none = Post::unpublish(&mut tx, ann, id, 1, at(NOW)).await;
     assert!(matches!(none, Err(Error::State("draft"))));
 
@@ -92,11 +94,11 @@ async fn states_follow_their_transitions() {
     assert_eq!(version, Some(2));
     assert_eq!(
         state(&mut tx, NOW).await,
-        (State::Scheduled, Some(at(LATER)))
+        (PostState::Scheduled, Some(at(LATER)))
     );
     assert_eq!(
         state(&mut tx, LATER).await,
-        (State::Published, Some(at(LATER)))
+        (PostState::Published, Some(at(LATER)))
     );
     assert_eq!(
         Post::next_publication(&mut tx, at(NOW)).await.unwrap(),
@@ -109,7 +111,7 @@ async fn states_follow_their_transitions() {
 
     // the schedule is dropped, then it is published immediately
     Post::unpublish(&mut tx, ann, id, 2, at(NOW)).await.unwrap();
-    assert_eq!(state(&mut tx, LATER).await, (State::Draft, None));
+    assert_eq!(state(&mut tx, LATER).await, (PostState::Draft, None));
     Post::publish(&mut tx, ann, id, 3, None, at(NOW))
         .await
         .unwrap();
@@ -122,14 +124,14 @@ async fn states_follow_their_transitions() {
         .unwrap();
     assert_eq!(
         state(&mut tx, LATER).await,
-        (State::Unpublished, Some(at(NOW)))
+        (PostState::Unpublished, Some(at(NOW)))
     );
     Post::publish(&mut tx, ann, id, 5, None, at(LATER))
         .await
         .unwrap();
     assert_eq!(
         state(&mut tx, LATER).await,
-        (State::Published, Some(at(NOW)))
+        (PostState::Published, Some(at(NOW)))
     );
 
     let old = Post::unpublish(&mut tx, ann, id, 2, at(LATER)).await;
@@ -143,12 +145,12 @@ async fn states_follow_their_transitions() {
     assert_eq!(
         acts,
         [
-            (6, Act::Published),
-            (5, Act::Unpublished),
-            (4, Act::Published),
-            (3, Act::Unpublished),
-            (2, Act::Scheduled),
-            (1, Act::Created),
+            (6, VersionCause::Published),
+            (5, VersionCause::Unpublished),
+            (4, VersionCause::Published),
+            (3, VersionCause::Unpublished),
+            (2, VersionCause::Scheduled),
+            (1, VersionCause::Created),
         ]
     );
 }
@@ -180,7 +182,7 @@ async fn only_published_posts_are_found() {
         .unwrap();
 
     for (now, expected) in [(NOW, vec!["Shown"]), (LATER, vec!["Planned", "Shown"])] {
-        assert_eq!(titles(&mut tx, &Filter::default(), now).await, expected);
+        assert_eq!(titles(&mut tx, &PostFilter::default(), now).await, expected);
         let feed = Post::feed(&mut tx, 10, at(now)).await.unwrap();
         assert_eq!(
             feed.iter()
@@ -242,7 +244,7 @@ async fn list_is_searched_and_paged() {
         };
         published(&mut tx, ann, &new, at(NOW) + Duration::from_secs(n)).await;
     }
-    let found = |search: &str, tag: &str| Filter {
+    let found = |search: &str, tag: &str| PostFilter {
         search: search.to_owned(),
         tag: tag.to_owned(),
     };
@@ -259,7 +261,7 @@ async fn list_is_searched_and_paged() {
         ["Post 3"]
     );
     assert!(titles(&mut tx, &found("%%", ""), LATER).await.is_empty());
-    let second = Post::published_page(&mut tx, &Filter::default(), 2, 2, at(LATER))
+    let second = Post::published_page(&mut tx, &PostFilter::default(), 2, 2, at(LATER))
         .await
         .unwrap();
     assert_eq!(
@@ -270,7 +272,7 @@ async fn list_is_searched_and_paged() {
         &mut tx,
         ann,
         "post",
-        Some(State::Published),
+        Some(PostState::Published),
         1,
         10,
         at(LATER),
@@ -278,7 +280,7 @@ async fn list_is_searched_and_paged() {
     .await
     .unwrap();
     assert_eq!(page.len(), 5);
-    let page = Post::page(&mut tx, ann, "", Some(State::Draft), 1, 10, at(LATER))
+    let page = Post::page(&mut tx, ann, "", Some(PostState::Draft), 1, 10, at(LATER))
         .await
         .unwrap();
     assert!(page.is_empty());
@@ -327,7 +329,7 @@ async fn old_addresses_lead_to_the_new_one() {
         .await
         .unwrap();
     let moved = Post::by_slug(&mut tx, "novosti", at(NOW)).await.unwrap();
-    assert_eq!(moved, Some(Found::Moved("second".to_owned())));
+    assert_eq!(moved, Some(PostLookup::Moved("second".to_owned())));
     let taken = Post::save(&mut tx, ann, one, 2, &typed("Новости", "novosti"), at(NOW)).await;
     assert!(matches!(taken, Err(Error::Invalid(wrong)) if wrong[0].code == "slug_taken"));
     // a post may take back its old slug
@@ -336,7 +338,7 @@ async fn old_addresses_lead_to_the_new_one() {
         .unwrap();
     assert_eq!(
         Post::by_slug(&mut tx, "second", at(NOW)).await.unwrap(),
-        Some(Found::Moved("novosti".to_owned()))
+        Some(PostLookup::Moved("novosti".to_owned()))
     );
     Post::unpublish(&mut tx, ann, two, 5, at(NOW))
         .await
@@ -358,12 +360,12 @@ async fn editors_do_not_overwrite_each_other() {
         .unwrap();
     let (mine, his) = (draft("Ann's"), draft("Bob's"));
     assert!(
-        Typed::keep(&mut tx, ann, id, 1, &mine, at(NOW))
+        UnsavedDraft::keep(&mut tx, ann, id, 1, &mine, at(NOW))
             .await
             .unwrap()
     );
     assert!(
-        Typed::keep(&mut tx, bob, id, 1, &his, at(NOW))
+        UnsavedDraft::keep(&mut tx, bob, id, 1, &his, at(NOW))
             .await
             .unwrap()
     );
@@ -375,11 +377,11 @@ async fn editors_do_not_overwrite_each_other() {
     );
     let late = Post::save(&mut tx, ann, id, 1, &mine, at(NOW)).await;
     assert!(matches!(late, Err(Error::Conflict)));
-    let typed = Typed::of(&mut tx, ann, id).await.unwrap().unwrap();
+    let typed = UnsavedDraft::of(&mut tx, ann, id).await.unwrap().unwrap();
     assert_eq!((typed.version, typed.draft.title.as_str()), (1, "Ann's"));
-    assert_eq!(Typed::of(&mut tx, bob, id).await.unwrap(), None);
+    assert_eq!(UnsavedDraft::of(&mut tx, bob, id).await.unwrap(), None);
     assert!(
-        !Typed::keep(&mut tx, ann, PostId::new(at(NOW)), 1, &mine, at(NOW))
+        !UnsavedDraft::keep(&mut tx, ann, PostId::new(at(NOW)), 1, &mine, at(NOW))
             .await
             .unwrap()
     );
@@ -496,7 +498,8 @@ async fn changes_are_noted() {
     assert!(moved(&mut tx).await);
     Post::add_views(&mut tx, &[(id, 2), (id, 3)]).await.unwrap();
     assert!(!moved(&mut tx).await);
-    let Some(Found::Post(article)) = Post::by_slug(&mut tx, "new", at(NOW)).await.unwrap() else {
+    let Some(PostLookup::Post(article)) = Post::by_slug(&mut tx, "new", at(NOW)).await.unwrap()
+    else {
         panic!("not found");
     };
     assert_eq!(article.card.views, 5);

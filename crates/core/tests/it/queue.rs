@@ -4,7 +4,7 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{DeliveryId, MailingId, RunId, WorkerId};
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::delivery::{Claim, Delivery, Next};
+use skychimp_core::sending::delivery::{Claim, Delivery, DeliveryNext};
 use skychimp_core::sending::worker::Worker;
 use skychimp_core::testing::{TestDb, TestRun, execute, ledger, user};
 
@@ -76,7 +76,7 @@ async fn deferred_leaves_the_range_it_came_from() {
         &claims[3],
         AttemptOutcome::Deferred,
         "450 later",
-        Next::Again(later),
+        DeliveryNext::Again(later),
     );
     assert_eq!(record(&db, one, std::slice::from_ref(&outcome)).await, 1);
     assert_eq!(record(&db, one, &[outcome]).await, 0);
@@ -121,7 +121,7 @@ async fn handed_back_letters_are_not_in_doubt() {
     assert_eq!(ids(&second), ids(&claims[4..7]));
     let later = at(NOW) + Duration::from_mins(5);
     let mut tx = db.write().await.unwrap();
-    let doubted = Worker::bury(&mut tx, one, "gone", later, at(NOW))
+    let doubted = Worker::expire(&mut tx, one, "gone", later, at(NOW))
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -8,20 +8,21 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, RecipientId, UserId};
 use skychimp_core::recipients::list::{self, List};
 use skychimp_core::recipients::recipient::{
-    Attributes, Bulk, Draft, Filter, Place, Recipient, Selection, State,
+    Attributes, BulkAction, Recipient, RecipientCursor, RecipientDraft, RecipientFilter,
+    RecipientState, Selection,
 };
-use skychimp_core::recipients::suppression::{self, Reason, Suppression};
+use skychimp_core::recipients::suppression::{self, Suppression, SuppressionReason};
 use skychimp_core::testing::{TestDb, user};
 
 use crate::support::at;
 
 const NOW: &str = "2027-01-01T00:00:00Z";
 
-fn draft(email: &str, name: &str) -> Draft {
-    Draft {
+fn draft(email: &str, name: &str) -> RecipientDraft {
+    RecipientDraft {
         email: email.to_owned(),
         name: name.to_owned(),
-        ..Draft::default()
+        ..RecipientDraft::default()
     }
 }
 
@@ -46,15 +47,22 @@ async fn add_list(db: &Db, owner: UserId, name: &str) -> ListId {
 async fn suppress(db: &Db, owner: UserId, email: &str) {
     let mut tx = db.write().await.unwrap();
     let email = EmailAddress::parse(email).unwrap();
-    Suppression::add(&mut tx, owner, &email, Reason::Unsubscribed, None, at(NOW))
-        .await
-        .unwrap();
+    Suppression::add(
+        &mut tx,
+        owner,
+        &email,
+        SuppressionReason::Unsubscribed,
+        None,
+        at(NOW),
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
 }
 
-async fn found(db: &Db, owner: UserId, filter: &Filter) -> Vec<String> {
+async fn found(db: &Db, owner: UserId, filter: &RecipientFilter) -> Vec<String> {
     let mut tx = db.read().await.unwrap();
-    let page = Recipient::page(&mut tx, owner, filter, Place::First, 100)
+    let page = Recipient::page(&mut tx, owner, filter, RecipientCursor::First, 100)
         .await
         .unwrap();
     let count = Recipient::count(&mut tx, owner, filter).await.unwrap();
@@ -74,7 +82,7 @@ async fn recipient_comes_back_as_stored() {
         ("vip".to_owned(), json!(true)),
         ("tags".to_owned(), json!(["a", 1, null])),
     ]));
-    let given = Draft {
+    let given = RecipientDraft {
         email: " Ivan@Example.ORG ".to_owned(),
         name: " Иван Петров ".to_owned(),
         comment: "one\r\ntwo".to_owned(),
@@ -98,7 +106,7 @@ async fn recipient_comes_back_as_stored() {
 async fn wrong_fields_are_named() {
     let db = TestDb::new().await.unwrap();
     let owner = user(&db, "ann", Role::User).await.unwrap();
-    let wrong = Draft {
+    let wrong = RecipientDraft {
         email: "nobody".to_owned(),
         name: "x".repeat(201),
         comment: "\u{0}".to_owned(),
@@ -212,9 +220,9 @@ async fn search_finds_parts() {
         ("\\", vec![]),
         ("", vec!["maria@shop.example", "ivan_1@example.org"]),
     ] {
-        let filter = Filter {
+        let filter = RecipientFilter {
             search: search.to_owned(),
-            ..Filter::default()
+            ..RecipientFilter::default()
         };
         assert_eq!(found(&db, owner, &filter).await, expected, "{search}");
     }
@@ -233,27 +241,39 @@ async fn list_and_state_narrow_the_page() {
         &db,
         owner,
         &Selection::Ids(vec![a, b]),
-        Bulk::AddTo(list),
+        BulkAction::AddTo(list),
         at(NOW),
     )
     .await
     .unwrap();
     suppress(&db, owner, "B@example.org").await;
-    let filter = |list, state| Filter {
+    let filter = |list, state| RecipientFilter {
         search: String::new(),
         list,
         state,
     };
     for (list, state, expected) in [
         (Some(list), None, vec!["b@example.org", "a@example.org"]),
-        (Some(list), Some(State::Active), vec!["a@example.org"]),
-        (Some(list), Some(State::Suppressed), vec!["b@example.org"]),
+        (
+            Some(list),
+            Some(RecipientState::Active),
+            vec!["a@example.org"],
+        ),
+        (
+            Some(list),
+            Some(RecipientState::Suppressed),
+            vec!["b@example.org"],
+        ),
         (
             None,
-            Some(State::Active),
+            Some(RecipientState::Active),
             vec!["c@example.org", "a@example.org"],
         ),
-        (None, Some(State::Suppressed), vec!["b@example.org"]),
+        (
+            None,
+            Some(RecipientState::Suppressed),
+            vec!["b@example.org"],
+        ),
     ] {
         assert_eq!(found(&db, owner, &filter(list, state)).await, expected);
     }
@@ -269,10 +289,10 @@ async fn pages_turn_both_ways() {
     }
     let mut tx = db.read().await.unwrap();
     let mut pages = Vec::new();
-    let mut place = Some(Place::First);
+    let mut place = Some(RecipientCursor::First);
     let mut last = None;
     while let Some(at) = place {
-        let page = Recipient::page(&mut tx, owner, &Filter::default(), at, 3)
+        let page = Recipient::page(&mut tx, owner, &RecipientFilter::default(), at, 3)
             .await
             .unwrap();
         place = page.next;
@@ -282,9 +302,15 @@ async fn pages_turn_both_ways() {
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
     let mut back = last.and_then(|page| page.previous);
     for expected in pages.iter().rev().skip(1) {
-        let page = Recipient::page(&mut tx, owner, &Filter::default(), back.unwrap(), 3)
-            .await
-            .unwrap();
+        let page = Recipient::page(
+            &mut tx,
+            owner,
+            &RecipientFilter::default(),
+            back.unwrap(),
+            3,
+        )
+        .await
+        .unwrap();
         assert_eq!(&page.rows, expected);
         back = page.previous;
     }
@@ -303,28 +329,31 @@ async fn bulk_reaches_all_that_match() {
     add(&db, owner, "keep@example.org", "y").await;
     add(&db, other, "r1@example.org", "x").await;
     let list = add_list(&db, owner, "Customers").await;
-    let matching = Selection::All(Filter {
+    let matching = Selection::All(RecipientFilter {
         search: "example.org x".to_owned(),
-        ..Filter::default()
+        ..RecipientFilter::default()
     });
     for expected in [12, 0] {
-        let done = Recipient::bulk(&db, owner, &matching, Bulk::AddTo(list), at(NOW)).await;
+        let done = Recipient::bulk(&db, owner, &matching, BulkAction::AddTo(list), at(NOW)).await;
         assert_eq!(done.unwrap(), expected);
     }
-    let members = Selection::All(Filter {
+    let members = Selection::All(RecipientFilter {
         list: Some(list),
         search: "r1".to_owned(),
-        ..Filter::default()
+        ..RecipientFilter::default()
     });
-    let done = Recipient::bulk(&db, owner, &members, Bulk::RemoveFrom(list), at(NOW)).await;
+    let done = Recipient::bulk(&db, owner, &members, BulkAction::RemoveFrom(list), at(NOW)).await;
     assert_eq!(done.unwrap(), 3);
-    let done = Recipient::bulk(&db, owner, &matching, Bulk::Delete, at(NOW)).await;
+    let done = Recipient::bulk(&db, owner, &matching, BulkAction::Delete, at(NOW)).await;
     assert_eq!(done.unwrap(), 12);
     assert_eq!(
-        found(&db, owner, &Filter::default()).await,
+        found(&db, owner, &RecipientFilter::default()).await,
         ["keep@example.org"]
     );
-    assert_eq!(found(&db, other, &Filter::default()).await.len(), 1);
+    assert_eq!(
+        found(&db, other, &RecipientFilter::default()).await.len(),
+        1
+    );
 }
 
 /// R3: a suppression outlives the recipient; adding it again changes nothing; removing it
@@ -337,11 +366,19 @@ async fn suppression_outlives_the_recipient() {
     suppress(&db, owner, "Ivan@Example.org").await;
     let email = EmailAddress::parse("ivan@example.org").unwrap();
     let mut tx = db.write().await.unwrap();
-    let again = Suppression::add(&mut tx, owner, &email, Reason::Bounced, None, at(NOW)).await;
+    let again = Suppression::add(
+        &mut tx,
+        owner,
+        &email,
+        SuppressionReason::Bounced,
+        None,
+        at(NOW),
+    )
+    .await;
     assert!(!again.unwrap());
     assert!(Recipient::delete(&mut tx, owner, id).await.unwrap());
     let kept = Suppression::get(&mut tx, owner, &email).await.unwrap();
-    assert_eq!(kept.unwrap().reason, Reason::Unsubscribed);
+    assert_eq!(kept.unwrap().reason, SuppressionReason::Unsubscribed);
     assert!(Suppression::remove(&mut tx, owner, &email).await.unwrap());
     assert!(!Suppression::remove(&mut tx, owner, &email).await.unwrap());
     assert_eq!(Suppression::count(&mut tx, owner).await.unwrap(), 0);
@@ -356,7 +393,7 @@ async fn suppressions_are_paged() {
         suppress(&db, owner, &format!("{name}@example.org")).await;
     }
     let mut tx = db.read().await.unwrap();
-    let first = suppression::Place::First;
+    let first = suppression::SuppressionCursor::First;
     let page = Suppression::page(&mut tx, owner, "A", &first, 2)
         .await
         .unwrap();

@@ -6,7 +6,7 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::WorkerId;
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::report::{Due, Report};
+use skychimp_core::sending::report::{DueReport, RunReport};
 use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestDb, TestRun, execute, mixed_run, report, sending_run, user};
 
@@ -18,18 +18,18 @@ pub async fn mixed(db: &Db, owner: &str) -> TestRun {
     mixed_run(db, owner_id, owner, at(NOW)).await.unwrap()
 }
 
-async fn count(db: &Db, run: &TestRun) -> Report {
+async fn count(db: &Db, run: &TestRun) -> RunReport {
     let mut tx = db.snapshot().await.unwrap();
-    Report::count(&mut tx, run.owner, run.id, at(NOW))
+    RunReport::count(&mut tx, run.owner, run.id, at(NOW))
         .await
         .unwrap()
         .unwrap()
 }
 
 /// Asserts that every sum of a report equals the run's counter.
-fn closes(report: &Report) {
+fn closes(report: &RunReport) {
     let totals = report.totals;
-    let sum = |of: fn(&skychimp_core::sending::report::Domain) -> i64| {
+    let sum = |of: fn(&skychimp_core::sending::report::DomainOutcome) -> i64| {
         report.all_domains().map(of).sum::<i64>()
     };
     assert_eq!(sum(|d| d.planned), totals.planned);
@@ -146,25 +146,27 @@ async fn an_empty_run_and_a_strangers() {
     let report = count(&db, &run).await;
     assert_eq!((report.times, report.timeline.points.len()), (None, 0));
     let mut tx = db.snapshot().await.unwrap();
-    let strangers = Report::count(&mut tx, bob, run.id, at(NOW)).await.unwrap();
+    let strangers = RunReport::count(&mut tx, bob, run.id, at(NOW))
+        .await
+        .unwrap();
     assert_eq!(strangers, None);
 }
 
-async fn due(db: &Db, seconds: u64) -> Vec<Due> {
+async fn due(db: &Db, seconds: u64) -> Vec<DueReport> {
     let mut tx = db.read().await.unwrap();
-    Report::due(&mut tx, at(NOW) + Duration::from_secs(seconds), 10)
+    RunReport::due(&mut tx, at(NOW) + Duration::from_secs(seconds), 10)
         .await
         .unwrap()
 }
 
-async fn claimed(db: &Db, due: Due, seconds: u64) -> bool {
+async fn claimed(db: &Db, due: DueReport, seconds: u64) -> bool {
     let mut tx = db.write().await.unwrap();
-    let claimed = Report::claim(&mut tx, due, at(NOW) + Duration::from_secs(seconds)).await;
+    let claimed = RunReport::claim(&mut tx, due, at(NOW) + Duration::from_secs(seconds)).await;
     tx.commit().await.unwrap();
     claimed.unwrap()
 }
 
-async fn kept(db: &Db, run: &TestRun, due: Due) -> bool {
+async fn kept(db: &Db, run: &TestRun, due: DueReport) -> bool {
     let report = count(db, run).await;
     let mut tx = db.write().await.unwrap();
     let kept = report.keep(&mut tx, due, Duration::from_millis(400)).await;
@@ -208,7 +210,7 @@ async fn reports_are_made_by_one_and_finished_once() {
     assert!(!claimed(&db, one, 1_000).await);
     assert_eq!(due(&db, 1_000).await, []);
     let mut tx = db.read().await.unwrap();
-    let report = Report::get(&mut tx, run.owner, run.id)
+    let report = RunReport::get(&mut tx, run.owner, run.id)
         .await
         .unwrap()
         .unwrap();
@@ -260,7 +262,7 @@ async fn old_runs_are_forgotten_and_their_reports_stay() {
         (row.planned, row.sent, row.forgotten_at),
         (15, 9, Some(later))
     );
-    let kept = Report::get(&mut tx, run.owner, run.id)
+    let kept = RunReport::get(&mut tx, run.owner, run.id)
         .await
         .unwrap()
         .unwrap();

@@ -3,17 +3,17 @@ use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId, WorkerId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::Delivery;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, Status};
-use skychimp_core::sending::run::{Due, Run, RunState, Totals};
-use skychimp_core::sending::schedule::Every;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingStatus};
+use skychimp_core::sending::run::{DueOutcome, Run, RunState, RunTotals};
+use skychimp_core::sending::schedule::Frequency;
 use skychimp_core::testing::{TestDb, list, mailing, members, message, suppress, user};
 
 use crate::mailings::{service, start};
 use crate::support::at;
 
-async fn due(db: &Db, now: Moment) -> Option<Due> {
+async fn due(db: &Db, now: Timestamp) -> Option<DueOutcome> {
     let mut tx = db.write().await.unwrap();
     let due = Run::start_due(&mut tx, None, &service(), now)
         .await
@@ -23,7 +23,7 @@ async fn due(db: &Db, now: Moment) -> Option<Due> {
 }
 
 /// Expands until nothing is left; returns the number of slices.
-async fn expand(db: &Db, limit: i64, now: Moment) -> usize {
+async fn expand(db: &Db, limit: i64, now: Timestamp) -> usize {
     let mut slices = 0;
     loop {
         let mut tx = db.write().await.unwrap();
@@ -46,8 +46,8 @@ async fn get(db: &Db, owner: UserId, id: MailingId) -> Mailing {
     Mailing::get(&mut tx, owner, id).await.unwrap().unwrap()
 }
 
-fn closes(totals: Totals) {
-    let Totals {
+fn closes(totals: RunTotals) {
+    let RunTotals {
         planned,
         sent,
         failed,
@@ -137,7 +137,7 @@ async fn run_without_deliveries_is_done() {
     expand(&db, 100, now).await;
     let done = run(&db, ann, made).await;
     assert_eq!((done.state, done.planned), (RunState::Done, 0));
-    assert_eq!(get(&db, ann, id).await.status, Status::Completed);
+    assert_eq!(get(&db, ann, id).await.status, MailingStatus::Completed);
 }
 
 /// R17, R21: a start in the future begins by itself, not earlier.
@@ -172,7 +172,7 @@ async fn downtime_is_caught_up_once() {
     let now = at("2027-01-10T12:00:00Z");
     let people = list(&db, ann, "All", 0, 5, now).await.unwrap();
     let daily = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         ..MailingDraft::default()
     };
     let id = mailing(&db, ann, &[people], daily, now).await.unwrap();
@@ -212,7 +212,7 @@ async fn long_downtime_leaves_few_rows() {
     let now = at("2027-01-10T12:00:00Z");
     let people = list(&db, ann, "All", 0, 5, now).await.unwrap();
     let daily = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         ..MailingDraft::default()
     };
     let id = mailing(&db, ann, &[people], daily, now).await.unwrap();
@@ -232,7 +232,7 @@ async fn nothing_begins_after_the_end() {
     let now = at("2027-01-10T12:00:00Z");
     let people = list(&db, ann, "All", 0, 5, now).await.unwrap();
     let short = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         start: "2027-01-11T12:00".to_owned(),
         end: "2027-01-12T18:00".to_owned(),
         ..MailingDraft::default()
@@ -241,7 +241,7 @@ async fn nothing_begins_after_the_end() {
     start(&db, ann, id, now).await.unwrap();
     let made = due(&db, at("2027-01-12T18:00:00Z")).await.unwrap();
     assert_eq!((made.run, made.skipped), (None, 2));
-    assert_eq!(get(&db, ann, id).await.status, Status::Completed);
+    assert_eq!(get(&db, ann, id).await.status, MailingStatus::Completed);
 }
 
 /// R20: at the end the remaining deliveries expire, and the counters add up.
@@ -290,7 +290,7 @@ async fn rest_expires_at_the_end() {
     let over = run(&db, ann, made).await;
     assert_eq!((over.state, over.expired), (RunState::Expired, 30));
     assert!(over.is_over());
-    assert_eq!(get(&db, ann, id).await.status, Status::Completed);
+    assert_eq!(get(&db, ann, id).await.status, MailingStatus::Completed);
 }
 
 /// R20, R23: everyone chosen is counted, even when the end comes before the run is expanded.
@@ -333,7 +333,7 @@ async fn end_before_the_expansion_counts_everybody() {
         (RunState::Expired, 30, 30, 30)
     );
     assert!(over.is_over());
-    assert_eq!(get(&db, ann, id).await.status, Status::Completed);
+    assert_eq!(get(&db, ann, id).await.status, MailingStatus::Completed);
 }
 
 /// R22: pause stops a run immediately, resume restores it, cancel closes what is left; the counters
@@ -381,7 +381,7 @@ async fn pause_resume_cancel_add_up() {
         (RunState::Cancelled, 10, 0)
     );
     assert!(over.is_over());
-    assert_eq!(get(&db, ann, id).await.status, Status::Cancelled);
+    assert_eq!(get(&db, ann, id).await.status, MailingStatus::Cancelled);
     assert_eq!(expand(&db, 10, now).await, 0);
 }
 
@@ -409,7 +409,7 @@ async fn broken_letter_pauses_the_mailing() {
     let made = due(&db, now).await.unwrap();
     assert_eq!(made.run, None);
     let paused = get(&db, ann, id).await;
-    assert_eq!(paused.status, Status::Paused);
+    assert_eq!(paused.status, MailingStatus::Paused);
     assert_eq!(
         paused.next_due_at,
         Some(now),

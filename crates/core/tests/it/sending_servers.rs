@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use skychimp_core::accounts::audit::{Actor, Audit, AuditFilter, AuditKind};
+use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::ServerId;
 use skychimp_core::platform::secret::{SecretKey, Unsealable};
-use skychimp_core::platform::shared::Shared;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::sending_server::{
-    Allowance, Grant, HELD, Health, HealthState, Outcomes, Password, SendingServer, ServerDraft,
-    Taken, TlsMode, Today, Trouble,
+    HealthChange, HealthState, LEASE_DURATION, MinuteOutcomes, PasswordChange, RateBudget,
+    RateLease, RateOutcome, SendingServer, ServerDraft, ServerHealth, TlsMode, UsageToday,
 };
 use skychimp_core::testing::{CacheServer, TestDb};
 
@@ -31,7 +31,7 @@ fn draft(name: &str) -> ServerDraft {
 
 async fn create(db: &TestDb, draft: &ServerDraft) -> ServerId {
     let mut tx = db.write().await.unwrap();
-    let password = Password::Set("s3cret");
+    let password = PasswordChange::Set("s3cret");
     let id = SendingServer::create(
         &mut tx,
         draft,
@@ -106,7 +106,7 @@ async fn edit_keeps_the_password_and_minds_the_version() {
     let id = create(&db, &draft("One")).await;
     let mut new = ServerDraft::from(&get(&db, id).await);
     new.priority = 2;
-    let edit = async |version, draft: &ServerDraft, password: Password<'_>| {
+    let edit = async |version, draft: &ServerDraft, password: PasswordChange<'_>| {
         let mut tx = db.write().await.unwrap();
         let done = SendingServer::update(
             &mut tx,
@@ -125,21 +125,21 @@ async fn edit_keeps_the_password_and_minds_the_version() {
         SendingServer::password(&mut tx, id, &secret()).await
     };
     assert_eq!(
-        edit(1, &new, Password::Keep).await.unwrap(),
+        edit(1, &new, PasswordChange::Keep).await.unwrap(),
         Some(Ok("s3cret".into()))
     );
     assert!(matches!(
-        edit(1, &new, Password::Keep).await,
+        edit(1, &new, PasswordChange::Keep).await,
         Err(Error::Conflict)
     ));
     assert_eq!(
-        edit(2, &new, Password::Set("new")).await.unwrap(),
+        edit(2, &new, PasswordChange::Set("new")).await.unwrap(),
         Some(Ok("new".into()))
     );
     new.username.clear();
-    assert_eq!(edit(3, &new, Password::Keep).await.unwrap(), None);
+    assert_eq!(edit(3, &new, PasswordChange::Keep).await.unwrap(), None);
     new.username = "robot".to_owned();
-    let error = edit(4, &new, Password::Keep).await.unwrap_err();
+    let error = edit(4, &new, PasswordChange::Keep).await.unwrap_err();
     assert_eq!(codes(&error), [("password".to_owned(), "required")]);
     assert_eq!(get(&db, id).await.priority, 2);
 }
@@ -167,7 +167,7 @@ async fn wrong_fields_are_named() {
     let error = SendingServer::create(
         &mut tx,
         &wrong,
-        &Password::Keep,
+        &PasswordChange::Keep,
         &secret(),
         Actor::COMMAND,
         now,
@@ -185,7 +185,7 @@ async fn wrong_fields_are_named() {
     let error = SendingServer::create(
         &mut tx,
         &draft("ONE"),
-        &Password::Set("x"),
+        &PasswordChange::Set("x"),
         &secret(),
         Actor::COMMAND,
         now,
@@ -211,13 +211,13 @@ async fn delete_waits_for_letters_in_flight() {
             .await
             .unwrap()
     );
-    let beat = skychimp_core::sending::sending_server::Beat {
+    let beat = skychimp_core::sending::sending_server::Heartbeat {
         busy_until: Some(now + Duration::from_secs(5)),
         answered_at: None,
         limited_by: "",
         limited_until: None,
     };
-    Health::beat(&mut tx, id, &beat, now).await.unwrap();
+    ServerHealth::beat(&mut tx, id, &beat, now).await.unwrap();
     assert!(refused(
         SendingServer::delete(&mut tx, id, Actor::COMMAND, now).await
     ));
@@ -232,7 +232,7 @@ async fn delete_waits_for_letters_in_flight() {
             .await
             .unwrap()
     );
-    assert!(Health::all(&mut tx).await.unwrap().is_empty());
+    assert!(ServerHealth::all(&mut tx).await.unwrap().is_empty());
     let log = Audit::page(&mut tx, &AuditFilter::default(), 9)
         .await
         .unwrap();
@@ -252,13 +252,13 @@ async fn delete_waits_for_letters_in_flight() {
 async fn pause_is_told_once() {
     let db = TestDb::new().await.unwrap();
     let (id, now) = (ServerId::CONFIGURATION, at(NOW));
-    let paused = Trouble {
+    let paused = HealthChange {
         state: HealthState::Paused,
         until: Some(now + Duration::from_mins(5)),
         class: "auth",
         reply: "535 5.7.8 no",
     };
-    let works = Trouble {
+    let works = HealthChange {
         state: HealthState::Closed,
         until: None,
         class: "",
@@ -266,19 +266,25 @@ async fn pause_is_told_once() {
     };
     let mut tx = db.write().await.unwrap();
     for _ in 0..2 {
-        assert!(!Health::claim_alert(&mut tx, id, now).await.unwrap());
-        Health::change(&mut tx, id, &paused, now).await.unwrap();
-        assert!(Health::claim_alert(&mut tx, id, now).await.unwrap());
-        Health::change(&mut tx, id, &paused, now).await.unwrap();
-        assert!(!Health::claim_alert(&mut tx, id, now).await.unwrap());
+        assert!(!ServerHealth::claim_alert(&mut tx, id, now).await.unwrap());
+        ServerHealth::change(&mut tx, id, &paused, now)
+            .await
+            .unwrap();
+        assert!(ServerHealth::claim_alert(&mut tx, id, now).await.unwrap());
+        ServerHealth::change(&mut tx, id, &paused, now)
+            .await
+            .unwrap();
+        assert!(!ServerHealth::claim_alert(&mut tx, id, now).await.unwrap());
         assert!(
             SendingServer::resume(&mut tx, id, Actor::COMMAND, now)
                 .await
                 .unwrap()
         );
-        let health = Health::get(&mut tx, id).await.unwrap().unwrap();
+        let health = ServerHealth::get(&mut tx, id).await.unwrap().unwrap();
         assert_eq!((health.until, health.class.as_str()), (Some(now), "auth"));
-        Health::change(&mut tx, id, &works, now).await.unwrap();
+        ServerHealth::change(&mut tx, id, &works, now)
+            .await
+            .unwrap();
     }
     assert!(
         !SendingServer::resume(&mut tx, id, Actor::COMMAND, now)
@@ -287,10 +293,10 @@ async fn pause_is_told_once() {
     );
 }
 
-fn granted(taken: Taken) -> Grant {
+fn granted(taken: RateOutcome) -> RateLease {
     match taken {
-        Taken::Granted(grant) => grant,
-        Taken::Exhausted { .. } => panic!("{taken:?}"),
+        RateOutcome::Granted(grant) => grant,
+        RateOutcome::Exhausted { .. } => panic!("{taken:?}"),
     }
 }
 
@@ -301,9 +307,9 @@ async fn turns_are_shared_and_spaced() {
     let db = TestDb::new().await.unwrap();
     let id = ServerId::new(at(NOW));
     let interval = Duration::from_secs(100);
-    let allowance = Allowance {
+    let allowance = RateBudget {
         interval: Some(interval),
-        ..Allowance::default()
+        ..RateBudget::default()
     };
     let take = async |domain: &str, want| {
         let mut tx = db.write().await.unwrap();
@@ -315,7 +321,7 @@ async fn turns_are_shared_and_spaced() {
         granted(taken)
     };
     // PostgreSQL uses the server's clock, which keeps running
-    let close = |grant: Grant, seconds| {
+    let close = |grant: RateLease, seconds| {
         let off = grant.starts_in.abs_diff(Duration::from_secs(seconds));
         assert!(off < Duration::from_secs(50), "{grant:?}");
     };
@@ -332,9 +338,9 @@ async fn turns_are_shared_and_spaced() {
 async fn daily_limit_is_exact_for_nodes_that_ask_at_once() {
     let db = TestDb::new().await.unwrap();
     let id = ServerId::new(at(NOW));
-    let allowance = Allowance {
+    let allowance = RateBudget {
         per_day: Some((100, false)),
-        ..Allowance::default()
+        ..RateBudget::default()
     };
     let ask = async || {
         let mut sum = 0;
@@ -343,18 +349,18 @@ async fn daily_limit_is_exact_for_nodes_that_ask_at_once() {
             let taken = allowance.take(&mut tx, id, "", 7, at(NOW)).await.unwrap();
             tx.commit().await.unwrap();
             match taken {
-                Taken::Granted(grant) => sum += grant.count,
-                Taken::Exhausted { by, until } => return (sum, by, until),
+                RateOutcome::Granted(grant) => sum += grant.count,
+                RateOutcome::Exhausted { by, until } => return (sum, by, until),
             }
         }
     };
     let (one, two) = tokio::join!(ask(), ask());
     assert_eq!(one.0 + two.0, 100);
     assert!(one.0 > 0 && two.0 > 0, "{one:?} {two:?}");
-    let back = at("2027-03-02T12:01:00Z") + HELD;
+    let back = at("2027-03-02T12:01:00Z") + LEASE_DURATION;
     assert_eq!((one.1, one.2), ("day", back));
     let mut tx = db.write().await.unwrap();
-    Grant::give_back(&mut tx, id, at("2027-03-01T12:00:00Z"), 3)
+    RateLease::give_back(&mut tx, id, at("2027-03-01T12:00:00Z"), 3)
         .await
         .unwrap();
     let again = granted(allowance.take(&mut tx, id, "", 7, at(NOW)).await.unwrap());
@@ -369,7 +375,7 @@ async fn outcomes_are_counted_by_minute() {
     let db = TestDb::new().await.unwrap();
     let id = ServerId::CONFIGURATION;
     let mut tx = db.write().await.unwrap();
-    let ten = Outcomes {
+    let ten = MinuteOutcomes {
         taken: 12,
         sent: 10,
         deferred: 1,
@@ -379,7 +385,7 @@ async fn outcomes_are_counted_by_minute() {
     for n in [0, 0, 1, 2] {
         ten.add(&mut tx, id, minutes(n)).await.unwrap();
     }
-    let found = Today::all(&mut tx, minutes(1) - Duration::from_secs(30), minutes(2))
+    let found = UsageToday::all(&mut tx, minutes(1) - Duration::from_secs(30), minutes(2))
         .await
         .unwrap();
     let (of, today) = &found[0];
@@ -388,7 +394,7 @@ async fn outcomes_are_counted_by_minute() {
         (id, 20, 2, 10)
     );
     assert_eq!(
-        Outcomes::clean_up(&mut tx, Moment::from_millis(i64::MAX))
+        MinuteOutcomes::clean_up(&mut tx, Timestamp::from_millis(i64::MAX))
             .await
             .unwrap(),
         3
@@ -406,9 +412,9 @@ async fn turns_are_shared_beside_the_database() {
         server.shared([1; 32]).await.unwrap(),
     );
     let id = ServerId::new(at(NOW));
-    let allowance = Allowance {
+    let allowance = RateBudget {
         interval: Some(Duration::from_secs(100)),
-        ..Allowance::default()
+        ..RateBudget::default()
     };
     for (node, domain, want, starts) in [
         (&one, "", 3, 0),
@@ -424,13 +430,13 @@ async fn turns_are_shared_beside_the_database() {
             "{grant:?}"
         );
     }
-    let counted = Allowance {
+    let counted = RateBudget {
         per_day: Some((9, false)),
         ..allowance
     };
     assert_eq!(counted.take_shared(&one, id, "", 1).await, None);
     assert_eq!(
-        allowance.take_shared(&Shared::none(), id, "", 1).await,
+        allowance.take_shared(&CacheClient::none(), id, "", 1).await,
         None
     );
 }

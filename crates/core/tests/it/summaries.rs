@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::platform::db::Db;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::report::{Due, Report, Summary};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::report::{DueReport, RunReport, Summary};
 use skychimp_core::testing::{TestDb, TestRun, execute, sending_run, user};
 
 use crate::deliveries::NOW;
@@ -16,13 +16,13 @@ const OVER: &str =
     "UPDATE runs SET state = 'done', finished_at = progress_at, sent = planned - failed
      WHERE owner_id = $1";
 
-async fn summary(db: &Db, run: &TestRun, now: Moment) -> Option<Summary> {
+async fn summary(db: &Db, run: &TestRun, now: Timestamp) -> Option<Summary> {
     let mut tx = db.snapshot().await.unwrap();
-    let report = Report::count(&mut tx, run.owner, run.id, now)
+    let report = RunReport::count(&mut tx, run.owner, run.id, now)
         .await
         .unwrap()
         .unwrap();
-    let due = Due {
+    let due = DueReport {
         owner_id: run.owner,
         run_id: run.id,
     };

@@ -1,8 +1,8 @@
 //! Helpers that the tests share.
 
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 /// Parses an RFC 3339 timestamp.
-pub fn at(text: &str) -> Moment {
+pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }

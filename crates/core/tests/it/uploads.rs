@@ -8,10 +8,10 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{FileId, ImportId, UserId};
 use skychimp_core::platform::stored_file::StoredFile;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::import::{
-    Hints, Import, ImportFailure, ImportState, Options, RejectReason, RejectedRows, adopt_files,
-    inspect,
+    Hints, Import, ImportFailure, ImportOptions, ImportState, RejectReason, RejectedRows,
+    adopt_files, inspect,
 };
 use skychimp_core::testing::{TestDb, count, do_jobs, raw, stored_file, user};
 
@@ -20,10 +20,10 @@ use crate::support::at;
 const TEXT: &str = "email\na@x.org\nb@x.org\nwrong\na@x.org\n";
 
 /// An import that was uploaded on a day.
-async fn uploaded(db: &Db, owner: UserId, now: Moment) -> ImportId {
+async fn uploaded(db: &Db, owner: UserId, now: Timestamp) -> ImportId {
     let id = ImportId::new(now);
     let preview = inspect(TEXT.as_bytes(), Hints::default()).unwrap();
-    let options = Options {
+    let options = ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),
         list: None,
@@ -37,7 +37,7 @@ async fn uploaded(db: &Db, owner: UserId, now: Moment) -> ImportId {
     id
 }
 
-async fn get(db: &Db, owner: UserId, id: ImportId, now: Moment) -> Option<Import> {
+async fn get(db: &Db, owner: UserId, id: ImportId, now: Timestamp) -> Option<Import> {
     let mut tx = db.read().await.unwrap();
     Import::get(&mut tx, owner, id, now).await.unwrap()
 }
@@ -86,7 +86,7 @@ async fn uploads_that_nobody_imports_go() {
 }
 
 /// Makes an import what it was before uploads were kept in the database.
-async fn as_before(db: &Db, data: &Path, owner: UserId, state: &str, now: Moment) -> ImportId {
+async fn as_before(db: &Db, data: &Path, owner: UserId, state: &str, now: Timestamp) -> ImportId {
     let id = uploaded(db, owner, now).await;
     let error = if state == "failed" {
         "'broken off'"
@@ -115,7 +115,7 @@ async fn as_before(db: &Db, data: &Path, owner: UserId, state: &str, now: Moment
     id
 }
 
-async fn finish(db: &Db, now: Moment) {
+async fn finish(db: &Db, now: Timestamp) {
     assert_eq!(do_jobs(db, now).await.unwrap(), 1);
 }
 

@@ -5,23 +5,25 @@ use std::time::Duration;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::ids::WorkerId;
-use skychimp_core::platform::page::Place;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::recipient::{Filter, Recipient};
+use skychimp_core::platform::paging::Cursor;
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::recipients::recipient::{Recipient, RecipientFilter};
 use skychimp_core::sending::attempt::{
-    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogCursor, LogFilter, Order,
+    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogCursor, LogFilter, LogOrder,
 };
-use skychimp_core::sending::delivery::{Attempted, Claim, Delivery, Next, PeopleFilter, Scope};
+use skychimp_core::sending::delivery::{
+    AttemptResult, Claim, ClaimScope, Delivery, DeliveryNext, RecipientDeliveryFilter,
+};
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::sending::run::Run;
-use skychimp_core::testing::{TestDb, Work, execute, fill_log, list, mailing, user};
+use skychimp_core::testing::{RowCounter, TestDb, execute, fill_log, list, mailing, user};
 
 use crate::deliveries::{NOW, attempted, run_of, sent};
 use crate::mailings::{service, start};
 use crate::support::at;
 
 /// Runs one step in a separate transaction and measures its cost.
-async fn step<T>(db: &Db, work: &Work, step: impl AsyncFnOnce(&mut Tx) -> T) -> (T, u64) {
+async fn step<T>(db: &Db, work: &RowCounter, step: impl AsyncFnOnce(&mut Tx) -> T) -> (T, u64) {
     let mut tx = db.write().await.unwrap();
     work.take(&mut tx).await.unwrap();
     let done = step(&mut tx).await;
@@ -30,20 +32,20 @@ async fn step<T>(db: &Db, work: &Work, step: impl AsyncFnOnce(&mut Tx) -> T) -> 
     (done, cost)
 }
 
-async fn claim(tx: &mut Tx, worker: WorkerId, now: Moment) -> Vec<Claim> {
-    Delivery::claim_fair(tx, worker, Scope::All, now, 200, (0, true))
+async fn claim(tx: &mut Tx, worker: WorkerId, now: Timestamp) -> Vec<Claim> {
+    Delivery::claim_fair(tx, worker, ClaimScope::All, now, 200, (0, true))
         .await
         .unwrap()
 }
 
 /// Of ten letters nine are accepted and one is to be retried at `due_at`.
-fn outcome(n: usize, claim: &Claim, due_at: Moment) -> Attempted {
+fn outcome(n: usize, claim: &Claim, due_at: Timestamp) -> AttemptResult {
     if n.is_multiple_of(10) {
         attempted(
             claim,
             AttemptOutcome::Deferred,
             "450 later",
-            Next::Again(due_at),
+            DeliveryNext::Again(due_at),
         )
     } else {
         sent(claim)
@@ -67,7 +69,7 @@ async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
     let run = run_of(db, "ann", n).await;
     // as a worker does
     db.refresh_statistics().await.unwrap();
-    let work = Work::of(db).await.unwrap();
+    let work = RowCounter::of(db).await.unwrap();
     let worker = WorkerId::new(at(NOW));
     // earlier than the fresh letters, so that the second claim includes both
     let due_at = at(NOW) - Duration::from_mins(1);
@@ -166,11 +168,14 @@ async fn reads(n: i64) -> Vec<(&'static str, u64)> {
     let new_list = list(&db, owner, "New", 0, n, now).await.unwrap();
     let new = mailing(&db, owner, &[new_list], MailingDraft::default(), now).await;
     start(&db, owner, new.unwrap(), now).await.unwrap();
-    let work = Work::of(&db).await.unwrap();
+    let work = RowCounter::of(&db).await.unwrap();
     let mut costs = Vec::new();
 
     let all = AttemptFilter::all(AttemptsOf::Run(run_id));
-    for (name, order) in [("first page", Order::Oldest), ("last page", Order::Newest)] {
+    for (name, order) in [
+        ("first page", LogOrder::Oldest),
+        ("last page", LogOrder::Newest),
+    ] {
         let page = async |tx: &mut Tx| Attempt::page(tx, owner, &all, order, None, 50).await;
         let (found, cost) = step(&db, &work, page).await;
         let found = found.unwrap();
@@ -210,7 +215,7 @@ async fn reads(n: i64) -> Vec<(&'static str, u64)> {
     let mut tx = db.read().await.unwrap();
     let run = Run::get(&mut tx, owner, run_id).await.unwrap().unwrap();
     drop(tx);
-    let everybody = PeopleFilter::default();
+    let everybody = RecipientDeliveryFilter::default();
     let people = async |tx: &mut Tx| Delivery::people(tx, &run, &everybody, "", 50).await;
     let (people, cost) = step(&db, &work, people).await;
     assert_eq!(people.unwrap().rows.len(), 50);
@@ -236,11 +241,11 @@ async fn reads(n: i64) -> Vec<(&'static str, u64)> {
         assert_eq!(expanded.unwrap().unwrap().added, 200);
         costs.push(("expand a slice", cost));
     }
-    let members = Filter {
+    let members = RecipientFilter {
         list: Some(new_list),
-        ..Filter::default()
+        ..RecipientFilter::default()
     };
-    let page = async |tx: &mut Tx| Recipient::page(tx, owner, &members, Place::First, 50).await;
+    let page = async |tx: &mut Tx| Recipient::page(tx, owner, &members, Cursor::First, 50).await;
     let (page, cost) = step(&db, &work, page).await;
     assert_eq!(page.unwrap().rows.len(), 50);
     costs.push(("members of a list", cost));

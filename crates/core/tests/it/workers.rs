@@ -25,7 +25,7 @@ async fn letters_of_a_silent_worker_are_in_doubt() {
     let mut tx = db.write().await.unwrap();
     assert!(Worker::expired(&mut tx, at(NOW)).await.unwrap().is_empty());
     assert_eq!(
-        Worker::bury(&mut tx, worker, "gone", lease, at(NOW))
+        Worker::expire(&mut tx, worker, "gone", lease, at(NOW))
             .await
             .unwrap(),
         None
@@ -33,18 +33,18 @@ async fn letters_of_a_silent_worker_are_in_doubt() {
     assert_eq!(Worker::expired(&mut tx, lease).await.unwrap().len(), 1);
     assert!(Worker::is_open(&mut tx, worker).await.unwrap());
     assert_eq!(
-        Worker::bury(&mut tx, worker, "gone", lease, lease)
+        Worker::expire(&mut tx, worker, "gone", lease, lease)
             .await
             .unwrap(),
         Some(2)
     );
     assert_eq!(
-        Worker::bury(&mut tx, worker, "gone", lease, lease)
+        Worker::expire(&mut tx, worker, "gone", lease, lease)
             .await
             .unwrap(),
         None
     );
-    assert!(!Worker::prolong(&mut tx, worker, lease).await.unwrap());
+    assert!(!Worker::renew(&mut tx, worker, lease).await.unwrap());
     assert!(!Worker::is_open(&mut tx, worker).await.unwrap());
     tx.commit().await.unwrap();
     let (columns, rows) = ledger(&db, &run).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use skychimp_core::testing::{TestRun, execute};
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Action, At, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, ScriptPoint, ScriptedServer, ServerScript, Step};
 
 use crate::servers::draft;
 use crate::support::World;
@@ -17,11 +17,13 @@ type Refused = Arc<Mutex<BTreeMap<String, Vec<i64>>>>;
 
 /// A server that takes 30 ms per letter and connection; of four recipients one does not exist, and
 /// one is accepted at the second try. `more` is asked first.
-async fn server(more: impl Fn(&At) -> Action + Send + Sync + 'static) -> (ScriptedServer, Refused) {
+async fn server(
+    more: impl Fn(&ScriptPoint) -> Action + Send + Sync + 'static,
+) -> (ScriptedServer, Refused) {
     let refused = Refused::default();
     let said = Arc::clone(&refused);
     let deferred = Mutex::new(HashSet::new());
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| {
             let action = more(at);
             if !matches!(action, Action::Default) {
@@ -32,7 +34,7 @@ async fn server(more: impl Fn(&At) -> Action + Send + Sync + 'static) -> (Script
             let code = match (at.step, number % 4) {
                 (Step::Rcpt, 0) => 550,
                 (Step::Rcpt, 1) if deferred.lock().insert(at.address.clone()) => 450,
-                (Step::Dot, _) => return Action::delay(Duration::from_millis(30)),
+                (Step::EndOfData, _) => return Action::delay(Duration::from_millis(30)),
                 _ => return Action::Default,
             };
             let mut said = said.lock();

@@ -7,7 +7,7 @@ use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter, OutboxState}
 use skychimp_core::sending::run::RunState;
 use skychimp_core::testing::sending_run;
 use skychimp_core::testing::user;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::{Ledger, World, now};
 
@@ -15,7 +15,7 @@ use crate::support::{Ledger, World, now};
 #[tokio::test(flavor = "multi_thread")]
 async fn every_letter_leaves_once() {
     let world = World::new().await;
-    let server = Script::new().without_content().start().await;
+    let server = ServerScript::new().without_content().start().await;
     let run = world.run(3_000).await;
     let engine = world.engine(&server);
     let over = world.wait_over(&run).await;
@@ -57,7 +57,7 @@ async fn every_letter_leaves_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_is_the_recipients_own() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let run = world.run(20).await;
     let engine = world.engine(&server);
     world.wait_over(&run).await;
@@ -98,7 +98,7 @@ async fn letter_is_the_recipients_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn first_letter_leaves_at_once() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut config = world.config(server.server());
     config.tick = Duration::from_hours(1);
     let engine = skychimp_engine::Engine::start(config);
@@ -114,7 +114,7 @@ async fn first_letter_leaves_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outbox_goes_first() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let run = world.run(500).await;
     let mut tx = world.db.write().await.unwrap();
     let new = NewOutboxLetter {
@@ -155,7 +155,7 @@ async fn outbox_goes_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_engines_share_the_work() {
     let world = World::new().await;
-    let server = Script::new().without_content().start().await;
+    let server = ServerScript::new().without_content().start().await;
     let run = world.run(2_000).await;
     let engines = [world.engine(&server), world.engine(&server)];
     world.wait_over(&run).await;
@@ -170,10 +170,10 @@ async fn two_engines_share_the_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn small_mailing_passes_a_big_one() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .without_content()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(10)),
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
             _ => Action::Default,
         })
         .start()
@@ -199,7 +199,7 @@ async fn small_mailing_passes_a_big_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_returns_the_rest() {
     let world = World::new().await;
-    let server = Script::new().without_content().start().await;
+    let server = ServerScript::new().without_content().start().await;
     let run = world.run(3_000).await;
     let engine = world.engine(&server);
     world.wait(&run, "it began", |run| run.sent > 100).await;

@@ -4,7 +4,7 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::execute;
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Action, Proxy, Script, Step};
+use skychimp_smtp::testing::{Action, Proxy, ServerScript, Step};
 
 use crate::support::World;
 
@@ -13,9 +13,9 @@ use crate::support::World;
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_engines_lose_nothing() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(5)),
+            Step::EndOfData => Action::delay(Duration::from_millis(5)),
             _ => Action::Default,
         })
         .start()
@@ -58,9 +58,9 @@ async fn killed_engines_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lease_of_a_vanished_worker_runs_out() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot if at.nth <= 5 => Action::Stall,
+            Step::EndOfData if at.nth <= 5 => Action::Stall,
             _ => Action::Default,
         })
         .start()
@@ -71,7 +71,7 @@ async fn lease_of_a_vanished_worker_runs_out() {
     config.data_dir = elsewhere.path().to_owned();
     config.lease = Duration::from_secs(2);
     let engine = Engine::start(config);
-    server.wait_for(Step::Dot, 5).await;
+    server.wait_for(Step::EndOfData, 5).await;
     drop(engine);
     let engine = world.engine(&server);
     let over = world.wait_over(&run).await;
@@ -87,9 +87,9 @@ async fn lease_of_a_vanished_worker_runs_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_taken_for_dead_begins_again() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(10)),
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
             _ => Action::Default,
         })
         .start()
@@ -124,7 +124,7 @@ async fn worker_taken_for_dead_begins_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outcomes_wait_for_the_database() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let run = world.run(1_500).await;
     let engine = world.engine(&server);
     world.wait(&run, "it began", |run| run.sent > 50).await;
@@ -132,7 +132,7 @@ async fn outcomes_wait_for_the_database() {
     let mut tx = world.db.write().await.unwrap();
     skychimp_core::sending::delivery::Delivery::set_waiting(
         &mut tx,
-        skychimp_core::sending::delivery::Scope::All,
+        skychimp_core::sending::delivery::ClaimScope::All,
         "locked",
     )
     .await
@@ -170,9 +170,9 @@ async fn broken_database_connections_lose_nothing() {
     let (address, name) = tail.split_once('/').unwrap();
     let proxy = Proxy::start(address.parse().unwrap()).await;
     let url = format!("postgres://{head}@{}/{name}", proxy.address());
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(5)),
+            Step::EndOfData => Action::delay(Duration::from_millis(5)),
             _ => Action::Default,
         })
         .start()
@@ -200,9 +200,9 @@ async fn broken_database_connections_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unanswered_letters_are_in_doubt_after_a_stop() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot if at.nth <= 5 => Action::Stall,
+            Step::EndOfData if at.nth <= 5 => Action::Stall,
             _ => Action::Default,
         })
         .start()
@@ -211,7 +211,7 @@ async fn unanswered_letters_are_in_doubt_after_a_stop() {
     let mut config = world.config(server.server());
     config.stop_timeout = Duration::from_millis(300);
     let engine = Engine::start(config);
-    server.wait_for(Step::Dot, 5).await;
+    server.wait_for(Step::EndOfData, 5).await;
     engine.stop().await;
     let half = world.settle(&run, &server).await;
     assert_eq!((half.in_doubt, half.attempts), (5, 5 + half.sent));

@@ -6,7 +6,7 @@ use skychimp_core::sending::sending_server::ServerDraft;
 use skychimp_core::testing::execute;
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::Server;
-use skychimp_smtp::testing::{Script, ScriptedServer};
+use skychimp_smtp::testing::{ScriptedServer, ServerScript};
 
 use crate::servers::draft;
 use crate::support::World;
@@ -60,7 +60,7 @@ async fn letter(world: &World) {
 /// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_without_an_address_for_links() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let (world, mut config) = reaching_strangers(&server).await;
     let run = world.run(3).await;
     letter(&world).await;
@@ -116,7 +116,7 @@ async fn a_far_server_in_the_configuration_counts_too() {
 /// run waits, says why, and delays no other run.
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_from_nobody_are_mended_or_wait() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let (world, config) = reaching_strangers(&server).await;
     let mended = world.run(2).await;
     let held = world.run_to(&["held@example.org".to_owned()]).await;
@@ -149,12 +149,12 @@ async fn runs_from_nobody_are_mended_or_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_on_this_machine_need_nothing() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let run = world.run(3).await;
     let nobody = "UPDATE runs SET from_email = 'noreply@skychimp.invalid' WHERE owner_id = $1";
     execute(&world.db, nobody, world.owner).await.unwrap();
     let mut config = world.config(server.server());
-    config.service = skychimp_core::sending::service::Service::default();
+    config.service = skychimp_core::sending::service::ServiceIdentity::default();
     let engine = Engine::start(config);
     assert_eq!(world.wait_over(&run).await.sent, 3);
     engine.stop().await;

@@ -4,9 +4,9 @@ use std::time::Duration;
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::oversight::archive::{ArchiveState, UserArchive};
 use skychimp_core::platform::ids::{ImportId, UserId};
-use skychimp_core::recipients::import::{Hints, Import, ImportState, Options, inspect};
+use skychimp_core::recipients::import::{Hints, Import, ImportOptions, ImportState, inspect};
 use skychimp_core::testing::{stored_file, user};
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::ServerScript;
 
 use crate::support::{World, now};
 
@@ -22,7 +22,7 @@ impl World {
     /// Starts an import as the site does.
     async fn import(&self, owner: UserId, text: &str) -> ImportId {
         let preview = inspect(text.as_bytes(), Hints::default()).unwrap();
-        let options = Options {
+        let options = ImportOptions {
             mapping: preview.mapping(),
             format: preview.format,
             list: None,
@@ -68,7 +68,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn import_outlives_its_engine() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let bob = user(&world.db, "bob", Role::User).await.unwrap();
     let big = world.import(world.owner, &people(60_000)).await;
     let engine = world.engine(&server);
@@ -106,7 +106,7 @@ async fn import_outlives_its_engine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn archive_is_made() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let engine = world.engine(&server);
     let mut tx = world.db.write().await.unwrap();
     UserArchive::request(&mut tx, world.owner, now())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::testing::{end_run, execute};
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::{World, now};
 
@@ -28,9 +28,9 @@ async fn stops_reach_every_node_within_a_second() {
         Stop::End,
     ] {
         let world = World::new().await;
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(|at| match at.step {
-                Step::Dot => Action::delay(Duration::from_millis(20)),
+                Step::EndOfData => Action::delay(Duration::from_millis(20)),
                 _ => Action::Default,
             })
             .start()

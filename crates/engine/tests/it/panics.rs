@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use skychimp_engine::testing::{is_armed, panic_once};
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::{World, now};
 
@@ -32,7 +32,7 @@ async fn every_task_that_panics_begins_again() {
         "erasing",
     ] {
         let world = World::new().await;
-        let server = Script::new().start().await;
+        let server = ServerScript::new().start().await;
         let run = world.run(20).await;
         let config = world.config(server.server());
         let health = config.health.clone();
@@ -54,7 +54,7 @@ async fn every_task_that_panics_begins_again() {
 async fn what_panicked_recovers() {
     for task in ["scheduler", "claimer"] {
         let world = World::new().await;
-        let server = Script::new().start().await;
+        let server = ServerScript::new().start().await;
         let config = world.config(server.server());
         let health = config.health.clone();
         panic_once(task);
@@ -75,9 +75,9 @@ async fn what_panicked_recovers() {
 async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
     for task in ["recorder", "claimer", "sender", "lease", "gate"] {
         let world = World::new().await;
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(|at| match at.step {
-                Step::Dot => Action::delay(Duration::from_millis(10)),
+                Step::EndOfData => Action::delay(Duration::from_millis(10)),
                 _ => Action::Default,
             })
             .start()
@@ -102,7 +102,7 @@ async fn a_panic_in_the_middle_of_a_run_loses_nothing() {
 #[tokio::test]
 async fn an_engine_that_is_gone_is_a_problem() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let config = world.config(server.server());
     let health = config.health.clone();
     let engine = skychimp_engine::Engine::start(config);

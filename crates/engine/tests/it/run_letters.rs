@@ -5,7 +5,7 @@ use skychimp_core::sending::outbox::{OutboxLetter, OutboxState};
 use skychimp_core::sending::report::{Summary, SummaryLetter};
 use skychimp_core::testing::{execute, outbox};
 use skychimp_engine::{Engine, EngineConfig};
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
 
 use crate::support::World;
 
@@ -69,7 +69,7 @@ fn to_ann(server: &ScriptedServer) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_get_one_letter_about_each_run() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt if at.address == "to3@example.org" => Action::reply("550 5.1.1 nobody"),
             _ => Action::Default,
@@ -112,7 +112,7 @@ async fn owners_get_one_letter_about_each_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_told_against_the_will() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let off = "UPDATE users SET summaries = FALSE WHERE id = $1";
     execute(&world.db, off, world.owner).await.unwrap();
     let run = world.run(2).await;

@@ -5,18 +5,18 @@ use std::time::Duration;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender, Status};
+use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft, MailingStatus};
 use skychimp_core::sending::run::{Run, RunState};
-use skychimp_core::sending::schedule::Every;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::schedule::Frequency;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, list, mailing, user};
 use skychimp_engine::{expander, scheduler};
 use tokio_util::sync::CancellationToken;
 
-fn service() -> Service {
-    Service::from(Sender {
+fn service() -> ServiceIdentity {
+    ServiceIdentity::from(FromIdentity {
         name: String::new(),
         email: "news@example.org".to_owned(),
     })
@@ -27,7 +27,7 @@ async fn started(
     owner: UserId,
     people: i64,
     draft: MailingDraft,
-    now: Moment,
+    now: Timestamp,
 ) -> MailingId {
     let all = list(db, owner, "All", 0, people, now).await.unwrap();
     let id = mailing(db, owner, &[all], draft, now).await.unwrap();
@@ -39,14 +39,14 @@ async fn started(
     id
 }
 
-async fn step(db: &Db, clock: &Clock) -> scheduler::Stepped {
+async fn step(db: &Db, clock: &Clock) -> scheduler::ScheduleStep {
     let stop = CancellationToken::new();
     scheduler::step(db, clock, &service(), None, &stop)
         .await
         .unwrap()
 }
 
-async fn expand(db: &Db, clock: &Clock) -> expander::Stepped {
+async fn expand(db: &Db, clock: &Clock) -> expander::ExpansionStep {
     let stop = CancellationToken::new();
     expander::drain(db, clock, None, &Wake::new(), &stop)
         .await
@@ -58,7 +58,7 @@ async fn runs(db: &Db, owner: UserId, id: MailingId) -> Vec<Run> {
     Run::page(&mut tx, owner, id, None, 100).await.unwrap()
 }
 
-async fn status(db: &Db, owner: UserId, id: MailingId) -> Status {
+async fn status(db: &Db, owner: UserId, id: MailingId) -> MailingStatus {
     let mut tx = db.read().await.unwrap();
     Mailing::get(&mut tx, owner, id)
         .await
@@ -139,7 +139,7 @@ async fn two_schedulers_make_one_run() {
     let ann = user(&db, "ann", Role::User).await.unwrap();
     let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
     let daily = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         ..MailingDraft::default()
     };
     let id = started(&db, ann, 3_000, daily, clock.now()).await;
@@ -169,7 +169,7 @@ async fn end_closes_what_is_left() {
     let ann = user(&db, "ann", Role::User).await.unwrap();
     let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
     let short = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         end: "2027-01-10T13:00".to_owned(),
         ..MailingDraft::default()
     };
@@ -193,7 +193,7 @@ async fn end_closes_what_is_left() {
         (totals.planned, totals.expired, totals.remaining),
         (25_000, 25_000, 0)
     );
-    assert_eq!(status(&db, ann, id).await, Status::Completed);
+    assert_eq!(status(&db, ann, id).await, MailingStatus::Completed);
 }
 
 /// R22: the engine closes a large cancelled mailing, and the numbers add up.
@@ -228,7 +228,7 @@ async fn mailings_that_may_not_leave_are_held_until_they_may() {
     let ann = user(&db, "ann", Role::User).await.unwrap();
     let clock = Clock::fixed("2027-01-10T12:00:00Z".parse().unwrap());
     let daily = MailingDraft {
-        every: Every::Day,
+        every: Frequency::Day,
         ..MailingDraft::default()
     };
     let id = started(&db, ann, 3, daily, clock.now()).await;
@@ -245,7 +245,7 @@ async fn mailings_that_may_not_leave_are_held_until_they_may() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let mut reaching = Service {
+    let mut reaching = ServiceIdentity {
         mail_server: Some("mail.example.org".to_owned()),
         ..service()
     };
@@ -258,7 +258,7 @@ async fn mailings_that_may_not_leave_are_held_until_they_may() {
             let mut tx = db.read().await.unwrap();
             let held = Mailing::get(&mut tx, ann, id).await.unwrap().unwrap();
             assert!(held.waiting.contains("base_url"), "{held:?}");
-            assert_eq!(held.status, Status::Running);
+            assert_eq!(held.status, MailingStatus::Running);
             drop(tx);
             assert!(runs(&db, ann, id).await.is_empty());
         }

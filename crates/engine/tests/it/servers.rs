@@ -10,11 +10,11 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::ids::ServerId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::sending::sending_server::{
-    Health, HealthState, Password, SendingServer, ServerDraft, TlsMode,
+    HealthState, PasswordChange, SendingServer, ServerDraft, ServerHealth, TlsMode,
 };
 use skychimp_core::testing::user;
 use skychimp_engine::{Engine, EngineConfig};
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
 
 use crate::support::{World, now};
 
@@ -45,7 +45,7 @@ impl World {
     pub async fn add(&self, draft: &ServerDraft, password: &str) -> ServerId {
         let mut tx = self.db.write().await.unwrap();
         let secret = SecretKey::new([7; 32]);
-        let password = Password::Set(password);
+        let password = PasswordChange::Set(password);
         let actor = Actor::COMMAND;
         let id = SendingServer::create(&mut tx, draft, &password, &secret, actor, now())
             .await
@@ -60,7 +60,7 @@ impl World {
         let server = SendingServer::get(&mut tx, id).await.unwrap().unwrap();
         let mut draft = ServerDraft::from(&server);
         change(&mut draft);
-        let (secret, password) = (SecretKey::new([7; 32]), Password::Set(password));
+        let (secret, password) = (SecretKey::new([7; 32]), PasswordChange::Set(password));
         let (version, actor) = (server.version, Actor::COMMAND);
         let edited = SendingServer::update(
             &mut tx,
@@ -77,10 +77,15 @@ impl World {
         self.wake.here();
     }
 
-    pub async fn health(&self, id: ServerId, what: &str, done: impl Fn(&Health) -> bool) -> Health {
+    pub async fn health(
+        &self,
+        id: ServerId,
+        what: &str,
+        done: impl Fn(&ServerHealth) -> bool,
+    ) -> ServerHealth {
         for _ in 0..1_500 {
             let mut tx = self.db.read().await.unwrap();
-            let health = Health::get(&mut tx, id).await.unwrap();
+            let health = ServerHealth::get(&mut tx, id).await.unwrap();
             if let Some(health) = health.filter(|health| done(health)) {
                 return health;
             }
@@ -91,7 +96,7 @@ impl World {
 
     pub async fn is_closed(&self, id: ServerId) -> bool {
         let mut tx = self.db.read().await.unwrap();
-        let health = Health::get(&mut tx, id).await.unwrap();
+        let health = ServerHealth::get(&mut tx, id).await.unwrap();
         health.is_some_and(|health| health.state == HealthState::Closed)
     }
 
@@ -110,8 +115,8 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_server_is_replaced_by_the_next() {
     let world = World::new().await;
-    let good = Script::new().start().await;
-    let gone = Script::new().start().await;
+    let good = ServerScript::new().start().await;
+    let gone = ServerScript::new().start().await;
     let mut first = draft("First", &gone);
     first.priority = 1;
     gone.stop();
@@ -146,8 +151,8 @@ async fn broken_server_is_replaced_by_the_next() {
 async fn refused_login_pauses_one_server_and_tells_once() {
     let world = World::new().await;
     user(&world.db, "root", Role::Admin).await.unwrap();
-    let picky = Script::new().auth("robot", "right").start().await;
-    let good = Script::new().start().await;
+    let picky = ServerScript::new().auth("robot", "right").start().await;
+    let good = ServerScript::new().start().await;
     let mut first = draft("Picky", &picky);
     first.priority = 1;
     let first = world.add(&first, "wrong").await;
@@ -209,14 +214,14 @@ async fn refused_login_pauses_one_server_and_tells_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_server_never_slows_another() {
     let world = World::new().await;
-    let slow = Script::new()
+    let slow = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_secs(3)),
+            Step::EndOfData => Action::delay(Duration::from_secs(3)),
             _ => Action::Default,
         })
         .start()
         .await;
-    let quick = Script::new().start().await;
+    let quick = ServerScript::new().start().await;
     world.add(&draft("Slow", &slow), "").await;
     world.add(&draft("Quick", &quick), "").await;
     let run = world.run(300).await;
@@ -236,8 +241,8 @@ async fn slow_server_never_slows_another() {
 async fn weights_share_the_work() {
     let world = World::new().await;
     let script = || {
-        Script::new().on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(10)),
+        ServerScript::new().on(|at| match at.step {
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
             _ => Action::Default,
         })
     };
@@ -262,7 +267,10 @@ async fn weights_share_the_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sandbox_is_for_those_without_a_server() {
     let world = World::new().await;
-    let (sandbox, real) = (Script::new().start().await, Script::new().start().await);
+    let (sandbox, real) = (
+        ServerScript::new().start().await,
+        ServerScript::new().start().await,
+    );
     let mut config = world.without_server();
     config.sandbox = Some(sandbox.server());
     let engine = Engine::start(config);
@@ -294,14 +302,14 @@ async fn sandbox_is_for_those_without_a_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tests_are_carried_out() {
     let world = World::new().await;
-    let server = Script::new().auth("robot", "right").start().await;
+    let server = ServerScript::new().auth("robot", "right").start().await;
     let mut off = draft("Off", &server);
     off.enabled = false;
     let id = world.add(&off, "wrong").await;
     let engine = Engine::start(world.without_server());
     let ask = async || {
         let mut tx = world.db.write().await.unwrap();
-        Health::ask_test(&mut tx, id, now()).await.unwrap();
+        ServerHealth::ask_test(&mut tx, id, now()).await.unwrap();
         tx.commit().await.unwrap();
         world.wake.here();
         world
@@ -325,8 +333,8 @@ async fn tests_are_carried_out() {
 async fn server_leaves_in_good_order() {
     let world = World::new().await;
     let script = || {
-        Script::new().on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(10)),
+        ServerScript::new().on(|at| match at.step {
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
             _ => Action::Default,
         })
     };

@@ -1,18 +1,18 @@
 use std::time::Duration;
 
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::run::RunState;
 use skychimp_core::testing::{TestRun, end_run, execute};
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
 
 use crate::support::{World, now};
 
 /// A server that takes 20 ms per letter and connection.
 async fn slow_server() -> ScriptedServer {
-    Script::new()
+    ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(20)),
+            Step::EndOfData => Action::delay(Duration::from_millis(20)),
             _ => Action::Default,
         })
         .start()
@@ -73,7 +73,7 @@ async fn nothing_leaves_a_second_after_it_was_forbidden() {
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_at_a_slow_recipient_is_held_back() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt if at.nth <= 5 => Action::delay(Duration::from_secs(4)),
             _ => Action::Default,
@@ -138,7 +138,7 @@ async fn nothing_leaves_after_the_end() {
     assert_eq!(over.sent + over.expired, 2_000);
     engine.stop().await;
     world.settle(&run, &server).await;
-    let last: Moment = world
+    let last: Timestamp = world
         .attempts(&run)
         .await
         .iter()
@@ -152,7 +152,7 @@ async fn nothing_leaves_after_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_end_with_the_mailing() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt => Action::reply("450 4.2.0 later"),
             _ => Action::Default,

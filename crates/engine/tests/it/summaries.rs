@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use skychimp_core::platform::time::Clock;
-use skychimp_core::recipients::suppression::{Place, Reason, Suppression};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionCursor, SuppressionReason};
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::report::Report;
+use skychimp_core::sending::report::RunReport;
 use skychimp_core::sending::run::Run;
 use skychimp_core::testing::{TestRun, mixed_run};
 use skychimp_engine::{Engine, EngineConfig, summarizer};
-use skychimp_smtp::testing::{Action, At, Script, Step};
+use skychimp_smtp::testing::{Action, ScriptPoint, ServerScript, Step};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{World, now};
 
-async fn report(world: &World, run: &TestRun) -> Option<Report> {
+async fn report(world: &World, run: &TestRun) -> Option<RunReport> {
     let mut tx = world.db.read().await.unwrap();
-    Report::get(&mut tx, run.owner, run.id).await.unwrap()
+    RunReport::get(&mut tx, run.owner, run.id).await.unwrap()
 }
 
 /// Waits for the final report of a run.
-async fn last(world: &World, run: &TestRun) -> Report {
+async fn last(world: &World, run: &TestRun) -> RunReport {
     let start = tokio::time::Instant::now();
     loop {
         if let Some(report) = report(world, run).await.filter(|report| report.last) {
@@ -41,7 +41,7 @@ async fn a_report_is_made_by_one() {
         .unwrap();
     let clock = Clock::fixed(now() + Duration::from_hours(1));
     let going = CancellationToken::new();
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let config = EngineConfig {
         clock: clock.clone(),
         ..world.config(server.server())
@@ -67,7 +67,7 @@ async fn a_report_is_made_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_report_outlives_the_letters() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt if at.address == "to7@example.org" => {
                 Action::reply("550 5.1.1 User unknown")
@@ -100,7 +100,10 @@ async fn the_last_report_outlives_the_letters() {
 
 /// The suppressed addresses after a run of ten letters, of which those to `refused` addresses got
 /// `reply`.
-async fn suppressed(refused: fn(&str) -> bool, reply: &'static str) -> Vec<(String, Reason)> {
+async fn suppressed(
+    refused: fn(&str) -> bool,
+    reply: &'static str,
+) -> Vec<(String, SuppressionReason)> {
     suppressed_of(10, move |at| {
         (at.step == Step::Rcpt && refused(&at.address)).then_some(reply)
     })
@@ -110,10 +113,10 @@ async fn suppressed(refused: fn(&str) -> bool, reply: &'static str) -> Vec<(Stri
 /// The same for a run of `letters` letters with any replies.
 async fn suppressed_of(
     letters: usize,
-    refusal: impl Fn(&At) -> Option<&'static str> + Send + Sync + 'static,
-) -> Vec<(String, Reason)> {
+    refusal: impl Fn(&ScriptPoint) -> Option<&'static str> + Send + Sync + 'static,
+) -> Vec<(String, SuppressionReason)> {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| refusal(at).map_or(Action::Default, Action::reply))
         .start()
         .await;
@@ -122,7 +125,7 @@ async fn suppressed_of(
     last(&world, &run).await;
     engine.stop().await;
     let mut tx = world.db.read().await.unwrap();
-    let place = Place::default();
+    let place = SuppressionCursor::default();
     let page = Suppression::page(&mut tx, world.owner, "", &place, 100).await;
     let rows = page.unwrap().rows.into_iter();
     rows.map(|row| (row.email, row.reason)).collect()
@@ -135,7 +138,7 @@ async fn dead_addresses_are_suppressed() {
     let two = |address: &str| address.starts_with("to3@") || address.starts_with("to7@");
     let bounced = ["to3@example.org", "to7@example.org"];
     let bounced: Vec<_> = bounced
-        .map(|email| (email.to_owned(), Reason::Bounced))
+        .map(|email| (email.to_owned(), SuppressionReason::Bounced))
         .into();
     assert_eq!(suppressed(two, "550 5.1.1 User unknown").await, bounced);
     assert_eq!(suppressed(two, "550 5.7.1 Taken for spam").await, []);
@@ -157,7 +160,7 @@ async fn a_refused_sender_suppresses_nobody() {
     const EXIM: &str = "550-Verification failed for <sender@example.org>\r\n550-No Such User Here\r\n550 Sender verify failed";
     const POSTFIX: &str =
         "550 5.1.1 <sender@example.org>: Recipient address rejected: User unknown";
-    let number = |at: &At| -> usize {
+    let number = |at: &ScriptPoint| -> usize {
         let digits = at.address.trim_start_matches("to").split('@').next();
         digits.and_then(|it| it.parse().ok()).unwrap_or(usize::MAX)
     };
@@ -168,7 +171,8 @@ async fn a_refused_sender_suppresses_nobody() {
         _ => None,
     })
     .await;
-    let bounced = (1_100..1_105).map(|n| (format!("to{n}@example.org"), Reason::Bounced));
+    let bounced =
+        (1_100..1_105).map(|n| (format!("to{n}@example.org"), SuppressionReason::Bounced));
     assert_eq!(dead, bounced.collect::<Vec<_>>());
     // more letters are accepted than refused, so the server is trusted
     let dead = suppressed_of(220, move |at| {

@@ -10,19 +10,19 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, Order};
-use skychimp_core::sending::delivery::{Delivery, DeliveryFilter, Scope};
-use skychimp_core::sending::mailing::Sender;
+use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, LogOrder};
+use skychimp_core::sending::delivery::{ClaimScope, Delivery, DeliveryFilter};
+use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::run::Run;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::EngineHealth;
 pub use skychimp_core::testing::Ledger;
 use skychimp_core::testing::{TestDb, TestRun, sending_run, settle, user};
-use skychimp_engine::{Engine, EngineConfig, Retry};
+use skychimp_engine::{Engine, EngineConfig, RetryPolicy};
 use skychimp_smtp::testing::ScriptedServer;
-use skychimp_smtp::{Roots, Server};
+use skychimp_smtp::{Server, TrustAnchors};
 
 pub struct World {
     pub db: TestDb,
@@ -39,7 +39,7 @@ pub struct Node {
     _folder: tempfile::TempDir,
 }
 
-pub fn now() -> Moment {
+pub fn now() -> Timestamp {
     Clock::system().now()
 }
 
@@ -64,24 +64,24 @@ impl World {
             wake: self.wake.clone(),
             server: Some(server),
             sandbox: None,
-            roots: Roots::System,
-            shared: skychimp_core::platform::shared::Shared::none(),
+            roots: TrustAnchors::System,
+            shared: skychimp_core::platform::cache::CacheClient::none(),
             secret: SecretKey::new([7; 32]),
             base_url: "https://skychimp.example.org".into(),
             mail_from_name: "Skychimp".into(),
             mail_from: EmailAddress::parse("service@skychimp.example.org").unwrap(),
             data_dir: self.dir.path().to_owned(),
             gallery: Gallery::in_folder(&self.dir.path().join("media")).unwrap(),
-            retry: Retry::from_base(Duration::from_millis(300)),
+            retry: RetryPolicy::from_base(Duration::from_millis(300)),
             tick: Duration::from_millis(100),
             lease: Duration::from_mins(1),
             keep: None,
             summary: None,
             stop_timeout: Duration::from_secs(5),
-            scope: Scope::All,
+            scope: ClaimScope::All,
             health: EngineHealth::new(now() + Duration::from_mins(1)),
-            service: Service {
-                sender: Sender {
+            service: ServiceIdentity {
+                sender: FromIdentity {
                     name: "Skychimp".into(),
                     email: "service@skychimp.example.org".into(),
                 },
@@ -161,9 +161,16 @@ impl World {
     pub async fn attempts(&self, run: &TestRun) -> Vec<Attempt> {
         let mut tx = self.db.read().await.unwrap();
         let filter = AttemptFilter::all(AttemptsOf::Run(run.id));
-        Attempt::page(&mut tx, run.owner, &filter, Order::Oldest, None, 1_000_000)
-            .await
-            .unwrap()
+        Attempt::page(
+            &mut tx,
+            run.owner,
+            &filter,
+            LogOrder::Oldest,
+            None,
+            1_000_000,
+        )
+        .await
+        .unwrap()
     }
 
     /// Compares every letter with what the server accepted: L, D and W of the fault scenarios, and

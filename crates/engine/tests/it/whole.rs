@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::sending::delivery::Scope;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
-use skychimp_core::sending::run::{Progress, RunState};
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::delivery::ClaimScope;
+use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft};
+use skychimp_core::sending::run::{RunProgress, RunState};
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing;
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::ServerScript;
 
 use crate::support::{World, now};
 
@@ -23,7 +23,7 @@ async fn started(world: &World, list: &str, first: i64, count: i64, start: &str)
     let mailing = testing::mailing(&world.db, world.owner, &[list], draft, now())
         .await
         .unwrap();
-    let sender = Service::from(Sender {
+    let sender = ServiceIdentity::from(FromIdentity {
         name: "Skychimp".to_owned(),
         email: "service@skychimp.example.org".to_owned(),
     });
@@ -43,12 +43,14 @@ async fn started(world: &World, list: &str, first: i64, count: i64, start: &str)
     mailing
 }
 
-async fn progress(world: &World, mailing: MailingId) -> Progress {
+async fn progress(world: &World, mailing: MailingId) -> RunProgress {
     let mut tx = world.db.read().await.unwrap();
-    Progress::of(&mut tx, world.owner, mailing).await.unwrap()
+    RunProgress::of(&mut tx, world.owner, mailing)
+        .await
+        .unwrap()
 }
 
-async fn wait_done(world: &World, mailing: MailingId) -> Progress {
+async fn wait_done(world: &World, mailing: MailingId) -> RunProgress {
     for _ in 0..1_500 {
         let progress = progress(world, mailing).await;
         if progress.state == Some(RunState::Done) {
@@ -63,7 +65,7 @@ async fn wait_done(world: &World, mailing: MailingId) -> Progress {
 #[tokio::test(flavor = "multi_thread")]
 async fn started_mailing_is_sent() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let engine = world.engine(&server);
     let mailing = started(&world, "all", 0, 2_500, "").await;
     let done = wait_done(&world, mailing).await;
@@ -85,7 +87,7 @@ async fn started_mailing_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn future_start_begins_by_itself() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let engine = world.engine(&server);
     let start = now() + Duration::from_secs(2);
     started(&world, "all", 0, 3, &start.to_string()).await;
@@ -101,11 +103,11 @@ async fn future_start_begins_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn engine_for_one_mailing_leaves_others_alone() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mine = started(&world, "mine", 0, 50, "").await;
     let other = started(&world, "other", 100, 50, "").await;
     let mut config = world.config(server.server());
-    config.scope = Scope::Mailing(mine);
+    config.scope = ClaimScope::Mailing(mine);
     let engine = Engine::start(config);
     assert_eq!(wait_done(&world, mine).await.totals.sent, 50);
     engine.stop().await;
@@ -120,7 +122,7 @@ async fn engine_for_one_mailing_leaves_others_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rate_is_kept() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let run = world.run(61).await;
     let mut settings = server.server();
     settings.rate = Some(50.0);

@@ -12,7 +12,7 @@ use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::settle;
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::Timeouts;
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Sink, Step};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Sink, Step};
 
 use crate::support::World;
 
@@ -59,10 +59,10 @@ async fn clean_run_of_20_000() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_server_is_waited_for() {
     let world = world().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt => Action::delay(Duration::from_secs(3)),
-            Step::Dot => Action::delay(Duration::from_secs(20)),
+            Step::EndOfData => Action::delay(Duration::from_secs(20)),
             _ => Action::Default,
         })
         .start()
@@ -80,9 +80,9 @@ async fn slow_server_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reply_after_nine_minutes_is_heard() {
     let world = world().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
-            (Step::Dot, 1) => Action::delay(Duration::from_mins(9)),
+            (Step::EndOfData, 1) => Action::delay(Duration::from_mins(9)),
             _ => Action::Default,
         })
         .start()
@@ -101,9 +101,9 @@ async fn reply_after_nine_minutes_is_heard() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_at_the_dot_is_doubt_after_ten_minutes() {
     let world = world().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
-            (Step::Dot, 1) => Action::Stall,
+            (Step::EndOfData, 1) => Action::Stall,
             _ => Action::Default,
         })
         .start()

@@ -1,10 +1,10 @@
 //! `skychimp check`.
 
 use anyhow::Context as _;
+use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
-use skychimp_core::platform::shared::Shared;
 use skychimp_core::sending::sending_server::SendingServer;
-use skychimp_engine::relay;
+use skychimp_engine::server_test;
 use skychimp_smtp::Server;
 
 use crate::config::secret::Secret;
@@ -135,14 +135,14 @@ async fn database(program: &Program) -> anyhow::Result<String> {
 }
 
 async fn cache(url: &Secret) -> anyhow::Result<String> {
-    let name = Shared::check(url.reveal())
+    let name = CacheClient::check(url.reveal())
         .await
         .context("cache_url: the service runs without it, only slower")?;
     Ok(format!("{name} answers"))
 }
 
 async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<String> {
-    relay::try_out(server.clone(), &program.config.mail_from().email)
+    server_test::try_out(server.clone(), &program.config.mail_from().email)
         .await
         .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))
 }
@@ -207,7 +207,7 @@ async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, 
         drop(tx);
         for (name, ready) in found {
             let tried = match ready {
-                Ok(server) => relay::try_out(server, &from)
+                Ok(server) => server_test::try_out(server, &from)
                     .await
                     .map_err(anyhow::Error::msg),
                 Err(error) => Err(error),

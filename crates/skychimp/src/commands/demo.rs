@@ -14,10 +14,10 @@ use skychimp_core::accounts::user::{NewUser, Role, User};
 use skychimp_core::messages::message::{Message, MessageDraft};
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::recipients::import::{self, Hints, Options};
+use skychimp_core::recipients::import::{self, Hints, ImportOptions};
 use skychimp_core::recipients::list::List;
 use skychimp_core::sending::mailing::{Mailing, MailingDraft};
-use skychimp_core::sending::run::Progress;
+use skychimp_core::sending::run::RunProgress;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -226,7 +226,7 @@ async fn fill(
     tx.commit().await?;
     let file = people::csv(PEOPLE).into_bytes();
     let preview = import::inspect(Cursor::new(&file), Hints::default())?;
-    let options = Options {
+    let options = ImportOptions {
         mapping: preview.mapping(),
         format: preview.format,
         list: Some(list),
@@ -275,7 +275,7 @@ async fn watch(
     owner: UserId,
     mailing: MailingId,
     stop: &CancellationToken,
-) -> anyhow::Result<Progress> {
+) -> anyhow::Result<RunProgress> {
     let bar = ProgressBar::new(PEOPLE as u64).with_style(ProgressStyle::with_template(
         "{bar:40} {pos}/{len} letters  {per_sec}  {elapsed}",
     )?);
@@ -284,7 +284,7 @@ async fn watch(
     }
     loop {
         let mut tx = db.read().await?;
-        let progress = Progress::of(&mut tx, owner, mailing).await?;
+        let progress = RunProgress::of(&mut tx, owner, mailing).await?;
         drop(tx);
         let totals = progress.totals;
         let over = totals.planned - totals.remaining;

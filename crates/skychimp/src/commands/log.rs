@@ -1,7 +1,9 @@
 //! `skychimp log`.
 
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, Order};
+use skychimp_core::sending::attempt::{
+    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder,
+};
 use skychimp_core::sending::delivery::DeliveryState;
 
 use crate::exit::Exit;
@@ -56,7 +58,8 @@ impl Log {
         loop {
             // one transaction per page: a slow reader of stdout must not keep one open
             let mut tx = db.read().await?;
-            let page = Attempt::page(&mut tx, owner, &filter, Order::Oldest, after, PAGE).await?;
+            let page =
+                Attempt::page(&mut tx, owner, &filter, LogOrder::Oldest, after, PAGE).await?;
             drop(tx);
             sheet.write(&page)?;
             match page.last() {

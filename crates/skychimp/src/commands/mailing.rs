@@ -5,9 +5,9 @@ use clap::builder::NonEmptyStringValueParser;
 use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::ids::{MailingId, MessageId, UserId};
 use skychimp_core::recipients::list::List;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, Status};
-use skychimp_core::sending::run::{Progress, Run};
-use skychimp_core::sending::schedule::Every;
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, MailingStatus};
+use skychimp_core::sending::run::{Run, RunProgress};
+use skychimp_core::sending::schedule::Frequency;
 
 use crate::exit::Exit;
 use crate::out;
@@ -70,7 +70,7 @@ pub struct Create {
 
     /// How often to send: once, day, week or month.
     #[arg(long, value_name = "PERIOD", default_value = "once", value_parser = super::every)]
-    every: Every,
+    every: Frequency,
 
     /// IANA time zone, for example Europe/Moscow. Default: the owner's.
     #[arg(long)]
@@ -102,7 +102,7 @@ pub struct ListCommand {
 
     /// Only mailings with this status: created, running, paused, completed, cancelled.
     #[arg(long, value_parser = status)]
-    status: Option<Status>,
+    status: Option<MailingStatus>,
 }
 
 /// Arguments that name one mailing of a user.
@@ -129,7 +129,7 @@ struct Shown {
     /// Why the latest run is not progressing. Empty if it is, or if it is over.
     waiting: String,
     #[serde(flatten)]
-    progress: Progress,
+    progress: RunProgress,
 }
 
 impl MailingCommand {
@@ -307,14 +307,14 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
             None => moment.to_string(),
         })
         .collect();
-    let progress = Progress::of(tx, owner, id).await?;
+    let progress = RunProgress::of(tx, owner, id).await?;
     let run = match progress.run {
         Some(run) => Run::get(tx, owner, run).await?,
         None => None,
     };
     // the mailing itself is held, so the reason of an earlier run no longer applies
-    let held =
-        Some(mailing.waiting).filter(|why| mailing.status == Status::Running && !why.is_empty());
+    let held = Some(mailing.waiting)
+        .filter(|why| mailing.status == MailingStatus::Running && !why.is_empty());
     let shown = Shown {
         status: mailing.status.as_str(),
         every: mailing.every.as_str(),
@@ -354,7 +354,7 @@ fn unknown(id: MailingId) -> anyhow::Error {
     anyhow::anyhow!("this user has no mailing {id}")
 }
 
-fn status(text: &str) -> Result<Status, &'static str> {
+fn status(text: &str) -> Result<MailingStatus, &'static str> {
     text.parse()
         .map_err(|_| "it is none of created, running, paused, completed, cancelled")
 }

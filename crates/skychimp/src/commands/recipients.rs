@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use skychimp_core::platform::db::Db;
-use skychimp_core::recipients::export::{Export as Exporter, Style};
-use skychimp_core::recipients::import::{self, Delimiter, Encoding, ErrorFile, Hints, Options};
+use skychimp_core::recipients::export::{Export as Exporter, ExportStyle};
+use skychimp_core::recipients::import::{
+    self, Delimiter, ErrorFile, Hints, ImportOptions, TextEncoding,
+};
 use skychimp_core::recipients::list::List;
-use skychimp_core::recipients::recipient::Filter;
+use skychimp_core::recipients::recipient::RecipientFilter;
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -53,7 +55,7 @@ pub struct Import {
 
     /// Encoding, if detection fails: utf-8, windows-1251, …
     #[arg(long, value_parser = encoding)]
-    encoding: Option<Encoding>,
+    encoding: Option<TextEncoding>,
 }
 
 /// Export recipients to stdout as CSV that can be imported back unchanged.
@@ -96,7 +98,7 @@ impl Import {
         };
         let preview = import::inspect(open()?, hints)
             .with_context(|| format!("{} cannot be read", self.file.display()))?;
-        let mut options = Options {
+        let mut options = ImportOptions {
             mapping: preview.mapping(),
             format: preview.format,
             list: None,
@@ -123,7 +125,7 @@ impl Import {
         let bar = ProgressBar::new(file.metadata()?.len()).with_style(
             ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}  {elapsed}  {msg}")?,
         );
-        let show = |progress: import::Progress| {
+        let show = |progress: import::ImportProgress| {
             bar.set_position(progress.bytes_read);
             bar.set_message(format!("{} rows", progress.groups.rows()));
         };
@@ -171,11 +173,11 @@ impl Export {
             }
             None => None,
         };
-        let filter = Filter {
+        let filter = RecipientFilter {
             list,
-            ..Filter::default()
+            ..RecipientFilter::default()
         };
-        let style = Style {
+        let style = ExportStyle {
             delimiter: Delimiter::Comma,
             mark: false,
         };
@@ -194,9 +196,12 @@ fn delimiter(text: &str) -> Result<Delimiter, WrongUse> {
     })
 }
 
-fn encoding(text: &str) -> Result<Encoding, WrongUse> {
-    Encoding::from_name(text).ok_or_else(|| {
-        let known: Vec<_> = Encoding::ALL.iter().map(|known| known.as_str()).collect();
+fn encoding(text: &str) -> Result<TextEncoding, WrongUse> {
+    TextEncoding::from_name(text).ok_or_else(|| {
+        let known: Vec<_> = TextEncoding::ALL
+            .iter()
+            .map(|known| known.as_str())
+            .collect();
         WrongUse(format!("it is none of {}", known.join(", ")))
     })
 }

@@ -1,6 +1,6 @@
 //! `skychimp schedule`.
 
-use skychimp_core::sending::schedule::{Every, Schedule};
+use skychimp_core::sending::schedule::{Frequency, Schedule};
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -17,7 +17,7 @@ pub struct ScheduleCommand {
 
     /// How often: once, day, week or month.
     #[arg(long, value_name = "PERIOD", value_parser = super::every)]
-    every: Every,
+    every: Frequency,
 
     /// Nothing is due at or after this time.
     #[arg(long, value_name = "T")]

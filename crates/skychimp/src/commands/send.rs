@@ -9,10 +9,10 @@ use serde::Serialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::delivery::{OpenRun, Scope};
-use skychimp_core::sending::mailing::{Mailing, Status};
-use skychimp_core::sending::run::{Progress, Run, RunState, Totals};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::delivery::{ClaimScope, OpenRun};
+use skychimp_core::sending::mailing::{Mailing, MailingStatus};
+use skychimp_core::sending::run::{Run, RunProgress, RunState, RunTotals};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::sandbox;
 use crate::stop;
 
 /// How often progress is read from the database.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Send letters from this process.
 #[derive(Debug, clap::Subcommand)]
@@ -51,7 +51,7 @@ pub struct One {
     wait: bool,
 
     #[command(flatten)]
-    patience: Patience,
+    patience: WaitLimit,
 
     /// Only show who would receive it and what is missing. Starts and sends nothing.
     #[arg(long)]
@@ -69,11 +69,11 @@ pub struct Due {
     wait: bool,
 
     #[command(flatten)]
-    patience: Patience,
+    patience: WaitLimit,
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
-struct Patience {
+struct WaitLimit {
     /// Without --wait: give up after the mail server has not answered for this long.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     patience: Duration,
@@ -94,10 +94,10 @@ struct Sent {
     run: Option<RunId>,
     state: Option<RunState>,
     #[serde(flatten)]
-    totals: Totals,
+    totals: RunTotals,
     /// Each run, for `send due`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    runs: Vec<Progress>,
+    runs: Vec<RunProgress>,
 }
 
 impl Send {
@@ -113,7 +113,7 @@ impl Send {
                     wait: due.wait,
                     patience: due.patience.patience,
                 };
-                let ended = work(program, &db, Scope::All, until).await?;
+                let ended = work(program, &db, ClaimScope::All, until).await?;
                 let sent = Sent {
                     mailing: None,
                     run: None,
@@ -141,10 +141,10 @@ impl One {
         };
         let ready = readiness.is_ready();
         if program.json {
-            let totals = Totals {
+            let totals = RunTotals {
                 planned: readiness.audience.will_get,
                 remaining: readiness.audience.will_get,
-                ..Totals::default()
+                ..RunTotals::default()
             };
             let mut told = serde_json::to_value(Sent {
                 mailing: Some(self.id),
@@ -178,9 +178,9 @@ impl One {
             wait: self.wait,
             patience: self.patience.patience,
         };
-        let ended = work(program, db, Scope::Mailing(self.id), until).await?;
+        let ended = work(program, db, ClaimScope::Mailing(self.id), until).await?;
         let mut tx = db.read().await?;
-        let progress = Progress::of(&mut tx, owner, self.id).await?;
+        let progress = RunProgress::of(&mut tx, owner, self.id).await?;
         drop(tx);
         let sent = Sent {
             mailing: Some(self.id),
@@ -201,26 +201,26 @@ impl One {
             anyhow::bail!("there is no mailing {}", self.id);
         };
         match mailing.status {
-            Status::Created => {
+            MailingStatus::Created => {
                 let service = program.service();
                 Mailing::start(&mut tx, owner, self.id, &service, "command", now).await?;
                 tx.commit().await?;
                 program.wake.everywhere(db).await?;
             }
-            Status::Running if mailing.disabled_at.is_some() => {
+            MailingStatus::Running if mailing.disabled_at.is_some() => {
                 anyhow::bail!("a manager switched this mailing off")
             }
-            Status::Running => {
+            MailingStatus::Running => {
                 refuse_held(program, &mut tx, &mailing.from_email).await?;
                 if let Some(due) = mailing.next_due_at.filter(|due| *due > now) {
                     out::note(&format!("not due before {due}"));
                 }
             }
-            Status::Paused => {
+            MailingStatus::Paused => {
                 anyhow::bail!("this mailing is paused; `skychimp mailing resume` lets it go on")
             }
-            Status::Cancelled => anyhow::bail!("this mailing was cancelled"),
-            Status::Completed => out::note("this mailing is completed already"),
+            MailingStatus::Cancelled => anyhow::bail!("this mailing was cancelled"),
+            MailingStatus::Completed => out::note("this mailing is completed already"),
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ enum How {
 }
 
 impl How {
-    fn exit(self, totals: &Totals, wait: bool) -> Exit {
+    fn exit(self, totals: &RunTotals, wait: bool) -> Exit {
         match self {
             Self::Stopped => {
                 out::note("stopped before the end; what is left stays in the queue");
@@ -268,11 +268,16 @@ impl How {
 
 struct Ended {
     how: How,
-    runs: Vec<Progress>,
+    runs: Vec<RunProgress>,
 }
 
 /// Sends until nothing in `scope` is left, and shows progress.
-async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow::Result<Ended> {
+async fn work(
+    program: &Program,
+    db: &Db,
+    scope: ClaimScope,
+    until: Until,
+) -> anyhow::Result<Ended> {
     let stop = stop::on_signal(program)?;
     let began = program.clock.now();
     let sandbox = sandbox::for_sending(program, db).await?;
@@ -289,7 +294,7 @@ async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow:
     // the engine has stopped, so the outcomes of the last letters are recorded
     let mut runs = Vec::new();
     let mut tx = db.read().await?;
-    if scope == Scope::All {
+    if scope == ClaimScope::All {
         // include runs that started and ended between two polls
         let finished = Run::finished_since(&mut tx, began).await?;
         seen.extend(finished.into_iter().map(|(owner, run)| (run, owner)));
@@ -305,13 +310,13 @@ async fn work(program: &Program, db: &Db, scope: Scope, until: Until) -> anyhow:
 async fn watch(
     program: &Program,
     db: &Db,
-    scope: Scope,
+    scope: ClaimScope,
     until: Until,
     stop: &CancellationToken,
 ) -> anyhow::Result<(How, BTreeMap<RunId, UserId>)> {
     let bar = ProgressBar::new(0).with_style(style()?);
     let mut seen = BTreeMap::new();
-    let mut moved = (Instant::now(), Totals::default());
+    let mut moved = (Instant::now(), RunTotals::default());
     loop {
         let state = look(program, db, scope, until.wait, &mut seen).await?;
         show(&bar, &state);
@@ -331,14 +336,14 @@ async fn watch(
                 bar.finish_and_clear();
                 return Ok((How::Stopped, seen));
             }
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }
 }
 
 /// Everything in scope at one time.
 struct State {
-    totals: Totals,
+    totals: RunTotals,
     /// There is something that this process can do or wait for.
     busy: bool,
     /// Why nothing is progressing.
@@ -348,7 +353,7 @@ struct State {
 async fn look(
     program: &Program,
     db: &Db,
-    scope: Scope,
+    scope: ClaimScope,
     wait: bool,
     seen: &mut BTreeMap<RunId, UserId>,
 ) -> anyhow::Result<State> {
@@ -356,14 +361,14 @@ async fn look(
     let mut tx = db.read().await?;
     // due times first: a run created in between is found by the next query
     let due = match scope {
-        Scope::All => Run::next_moment(&mut tx).await?,
-        Scope::Mailing(id) => due_moment(&mut tx, id).await?,
+        ClaimScope::All => Run::next_moment(&mut tx).await?,
+        ClaimScope::Mailing(id) => due_moment(&mut tx, id).await?,
     };
     let mut busy = due.is_some_and(|due| due <= now);
     let open = OpenRun::all(&mut tx, scope, now).await?;
     let open_ids: Vec<_> = open.iter().map(|run| run.id).collect();
     seen.extend(open.iter().map(|run| (run.id, run.owner_id)));
-    let mut totals = Totals::default();
+    let mut totals = RunTotals::default();
     let mut waiting = None;
     for (id, owner) in &*seen {
         let Some(run) = Run::get(&mut tx, *owner, *id).await? else {
@@ -386,7 +391,7 @@ async fn look(
 }
 
 /// Returns the mailing's next due time, unless the mailing or its owner may not send.
-async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Moment>> {
+async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Timestamp>> {
     let Some(owner) = Mailing::owner_of(tx, id).await? else {
         return Ok(None);
     };
@@ -395,7 +400,7 @@ async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Moment>
         .is_some_and(|user| user.blocked_at.is_none() && user.verified_at.is_some());
     let mailing = Mailing::get(tx, owner, id).await?.filter(|mailing| {
         let held = !mailing.waiting.is_empty() || mailing.disabled_at.is_some();
-        may_send && mailing.status == Status::Running && !held
+        may_send && mailing.status == MailingStatus::Running && !held
     });
     Ok(mailing.and_then(|mailing| mailing.next_due_at))
 }
@@ -446,8 +451,8 @@ fn report(program: &Program, sent: &Sent) -> anyhow::Result<()> {
     ))
 }
 
-fn progress(run: &Run) -> Progress {
-    Progress {
+fn progress(run: &Run) -> RunProgress {
+    RunProgress {
         mailing: run.mailing_id,
         run: Some(run.id),
         state: Some(run.state),
@@ -455,15 +460,15 @@ fn progress(run: &Run) -> Progress {
     }
 }
 
-fn sum(runs: &[Progress]) -> Totals {
-    let mut all = Totals::default();
+fn sum(runs: &[RunProgress]) -> RunTotals {
+    let mut all = RunTotals::default();
     for run in runs {
         add(&mut all, &run.totals);
     }
     all
 }
 
-fn add(all: &mut Totals, one: &Totals) {
+fn add(all: &mut RunTotals, one: &RunTotals) {
     all.planned += one.planned;
     all.sent += one.sent;
     all.deferred += one.deferred;

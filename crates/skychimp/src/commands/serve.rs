@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use sha2::{Digest as _, Sha256};
 use skychimp_core::platform::db::Db;
-use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::worker::EngineHealth;
 use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::Config;
-use crate::engine::{self, Running};
+use crate::engine::{self, RunningEngine};
 use crate::exit::Exit;
 use crate::out;
 use crate::program::Program;
@@ -29,10 +29,10 @@ use crate::servers;
 use crate::stop;
 
 /// How long the site may finish open requests after the engine has stopped.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long writing the last page views may take.
-const LAST_VIEWS: Duration = Duration::from_secs(2);
+const VIEWS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Run the site and the sending engine.
 ///
@@ -82,7 +82,7 @@ pub struct Service {
     address: SocketAddr,
     app: SiteState,
     site: tokio::task::JoinHandle<std::io::Result<()>>,
-    engine: Option<Running>,
+    engine: Option<RunningEngine>,
     /// The sandbox as a mail server, for when there is no other.
     server: Option<Server>,
     stop: CancellationToken,
@@ -161,7 +161,7 @@ impl Service {
             db,
             server,
             self.address,
-            Scope::All,
+            ClaimScope::All,
             health,
         )?);
         Ok(())
@@ -215,7 +215,7 @@ impl Service {
         if let Some(engine) = self.engine {
             engine.stop().await;
         }
-        let patience = LAST_ANSWERS.min(program.config.stop_timeout);
+        let patience = ANSWER_TIMEOUT.min(program.config.stop_timeout);
         let ended = if let Some(ended) = broken {
             ended
         } else if let Ok(ended) = tokio::time::timeout(patience, &mut site).await {
@@ -225,7 +225,7 @@ impl Service {
             site.abort();
             Ok(Ok(()))
         };
-        if tokio::time::timeout(LAST_VIEWS, skychimp_web::finish(&self.app))
+        if tokio::time::timeout(VIEWS_TIMEOUT, skychimp_web::finish(&self.app))
             .await
             .is_err()
         {

@@ -9,9 +9,9 @@ use skychimp_core::accounts::audit::Actor;
 use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::error::Error;
 use skychimp_core::sending::sending_server::{
-    Health, Password, Seen, SendingServer, ServerDraft, TlsMode,
+    PasswordChange, SendingServer, ServerDraft, ServerHealth, ServerOverview, TlsMode,
 };
-use skychimp_engine::relay;
+use skychimp_engine::server_test;
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -184,11 +184,11 @@ impl ServerCommand {
     }
 }
 
-async fn seen(program: &Program, tx: &mut Tx) -> anyhow::Result<Vec<Seen>> {
+async fn seen(program: &Program, tx: &mut Tx) -> anyhow::Result<Vec<ServerOverview>> {
     let configured = program.config.smtp.as_ref().map(servers::configured);
     let now = program.clock.now();
     let day = now - Duration::from_hours(24);
-    Ok(Seen::all(tx, configured.as_ref(), day, now).await?)
+    Ok(ServerOverview::all(tx, configured.as_ref(), day, now).await?)
 }
 
 async fn list(program: &Program, db: &Db) -> anyhow::Result<Exit> {
@@ -307,12 +307,13 @@ impl One {
             }
         };
         drop(tx);
-        let (ok, text) = match relay::try_out(server, &program.config.mail_from().email).await {
+        let (ok, text) = match server_test::try_out(server, &program.config.mail_from().email).await
+        {
             Ok(text) => (true, text),
             Err(text) => (false, text),
         };
         let mut tx = db.write().await?;
-        Health::tested(&mut tx, id, ok, &text, program.clock.now()).await?;
+        ServerHealth::tested(&mut tx, id, ok, &text, program.clock.now()).await?;
         tx.commit().await?;
         if program.json {
             out::json(&serde_json::json!({ "ok": ok, "result": text }))?;
@@ -359,7 +360,9 @@ impl Create {
         }
         let password = self.settings.password()?;
         self.settings.apply(&mut draft);
-        let password = password.as_deref().map_or(Password::Keep, Password::Set);
+        let password = password
+            .as_deref()
+            .map_or(PasswordChange::Keep, PasswordChange::Set);
         let secret = program.secret_key(db)?;
         let mut tx = db.write().await?;
         let now = program.clock.now();
@@ -382,7 +385,9 @@ impl Edit {
         draft.name = self.name.unwrap_or(draft.name);
         draft.host = self.host.unwrap_or(draft.host);
         self.settings.apply(&mut draft);
-        let password = password.as_deref().map_or(Password::Keep, Password::Set);
+        let password = password
+            .as_deref()
+            .map_or(PasswordChange::Keep, PasswordChange::Set);
         let (now, actor) = (program.clock.now(), Actor::COMMAND);
         let (id, version) = (server.id, server.version);
         SendingServer::update(&mut tx, id, version, &draft, &password, &secret, actor, now).await?;

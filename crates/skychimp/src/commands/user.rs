@@ -7,7 +7,7 @@ mod own;
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use skychimp_core::accounts::password::{self, HashedPassword, Holder, PASSWORD_MAX};
+use skychimp_core::accounts::password::{self, HashedPassword, PASSWORD_MAX, PasswordOwner};
 use skychimp_core::accounts::user::{NewUser, Role, User};
 use skychimp_core::oversight::moderation::Administrator;
 use skychimp_core::platform::db::Tx;
@@ -128,7 +128,7 @@ async fn by_email(tx: &mut Tx, email: &str) -> anyhow::Result<User> {
 
 /// Hashes a new password that passes the same rules as on the site.
 async fn hashed(email: &str, name: &str, password: String) -> anyhow::Result<HashedPassword> {
-    password::check("password", &password, Holder { email, name })?;
+    password::check("password", &password, PasswordOwner { email, name })?;
     Ok(tokio::task::spawn_blocking(move || HashedPassword::new(&password)).await??)
 }
 

@@ -1,6 +1,6 @@
 //! `skychimp worker`.
 
-use skychimp_core::sending::delivery::Scope;
+use skychimp_core::sending::delivery::ClaimScope;
 
 use crate::engine;
 use crate::exit::Exit;
@@ -30,7 +30,7 @@ impl Worker {
             &db,
             server,
             listen,
-            Scope::All,
+            ClaimScope::All,
             engine::health(program),
         )?;
         if program.json {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{KEYS, Key};
+use super::keys::{KEYS, SettingKey};
 
 /// Line width of the comments in the example file.
 const WIDTH: usize = 100;
@@ -51,7 +51,7 @@ pub fn table() -> String {
     out
 }
 
-fn default(key: &Key) -> String {
+fn default(key: &SettingKey) -> String {
     match key.default {
         Some(default) => format!("`{default}`"),
         None => key.unset.to_owned(),

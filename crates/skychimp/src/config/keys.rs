@@ -3,7 +3,7 @@
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub struct SettingKey {
     /// Name in `skychimp.toml`. The variable is `SKYCHIMP_` and the name in upper case.
     pub name: &'static str,
     /// Value if none is given. `None`: see `unset`.
@@ -18,7 +18,7 @@ pub struct Key {
     pub doc: &'static str,
 }
 
-impl Key {
+impl SettingKey {
     /// Name of the environment variable.
     #[must_use]
     pub fn variable(&self) -> String {
@@ -29,8 +29,8 @@ impl Key {
 /// Prefix of all variables.
 pub const PREFIX: &str = "SKYCHIMP_";
 
-const fn key(name: &'static str, default: &'static str, doc: &'static str) -> Key {
-    Key {
+const fn key(name: &'static str, default: &'static str, doc: &'static str) -> SettingKey {
+    SettingKey {
         name,
         default: Some(default),
         unset: "",
@@ -45,8 +45,8 @@ const fn optional(
     unset: &'static str,
     example: &'static str,
     doc: &'static str,
-) -> Key {
-    Key {
+) -> SettingKey {
+    SettingKey {
         name,
         default: None,
         unset,
@@ -56,15 +56,15 @@ const fn optional(
     }
 }
 
-const fn secret(key: Key) -> Key {
-    Key {
+const fn secret(key: SettingKey) -> SettingKey {
+    SettingKey {
         secret: true,
         ..key
     }
 }
 
 /// All settings, in the order of the example file.
-pub const KEYS: &[Key] = &[
+pub const KEYS: &[SettingKey] = &[
     key(
         "listen",
         "127.0.0.1:8080",
@@ -192,7 +192,7 @@ pub const KEYS: &[Key] = &[
 
 /// Finds the setting with this name.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static Key> {
+pub fn find(name: &str) -> Option<&'static SettingKey> {
     KEYS.iter().find(|key| key.name == name)
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::keys::{self, Key, PREFIX};
+use super::keys::{self, PREFIX, SettingKey};
 
 /// Where a value was found. Its `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum SettingSource {
     /// The default of the setting.
     Default,
     /// A TOML file.
@@ -21,7 +21,7 @@ pub enum Source {
     Flag(String),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -35,30 +35,30 @@ impl fmt::Display for Source {
 
 /// A value as text, with its source.
 #[derive(Debug, Clone)]
-pub struct Value {
+pub struct SettingValue {
     /// The text. Empty counts as unset.
     pub text: String,
     /// Where it was found.
-    pub source: Source,
+    pub source: SettingSource,
 }
 
 /// Values by key, and all errors in them.
 #[derive(Debug, Default)]
-pub struct Values {
-    found: BTreeMap<&'static str, Value>,
+pub struct SettingValues {
+    found: BTreeMap<&'static str, SettingValue>,
     /// Error messages, each with the key and its source.
     pub wrong: Vec<String>,
 }
 
-impl Values {
+impl SettingValues {
     /// The value of a key, or its default. `None` if it has neither.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<Value> {
+    pub fn get(&self, key: &SettingKey) -> Option<SettingValue> {
         match self.found.get(key.name) {
             Some(value) if !value.text.is_empty() => Some(value.clone()),
-            _ => key.default.map(|text| Value {
+            _ => key.default.map(|text| SettingValue {
                 text: text.to_owned(),
-                source: Source::Default,
+                source: SettingSource::Default,
             }),
         }
     }
@@ -100,7 +100,7 @@ impl Values {
                 &name,
                 &name,
                 text,
-                &Source::File(path.to_owned()),
+                &SettingSource::File(path.to_owned()),
             );
         }
         self.merge(level);
@@ -120,7 +120,7 @@ impl Values {
         for entry in entries {
             match entry {
                 Ok((variable, text)) => {
-                    self.variable(&mut level, &variable, text, Source::DotEnv);
+                    self.variable(&mut level, &variable, text, SettingSource::DotEnv);
                 }
                 // do not show the line, which may contain a secret; the position is harmless
                 Err(dotenvy::Error::LineParse(_, at)) => self.wrong.push(format!(
@@ -137,7 +137,7 @@ impl Values {
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         let mut level = Level::default();
         for (variable, text) in variables {
-            self.variable(&mut level, &variable, text, Source::Environment);
+            self.variable(&mut level, &variable, text, SettingSource::Environment);
         }
         self.merge(level);
     }
@@ -151,7 +151,7 @@ impl Values {
                 name,
                 name,
                 text.clone(),
-                &Source::Flag(flag.clone()),
+                &SettingSource::Flag(flag.clone()),
             );
         }
         self.merge(level);
@@ -162,7 +162,7 @@ impl Values {
         level: &mut Level,
         variable: &str,
         text: String,
-        source: impl Fn(String) -> Source,
+        source: impl Fn(String) -> SettingSource,
     ) {
         let Some(name) = variable.strip_prefix(PREFIX) else {
             return;
@@ -171,7 +171,14 @@ impl Values {
         self.one(level, &name, variable, text, &source(variable.to_owned()));
     }
 
-    fn one(&mut self, level: &mut Level, name: &str, shown: &str, text: String, source: &Source) {
+    fn one(
+        &mut self,
+        level: &mut Level,
+        name: &str,
+        shown: &str,
+        text: String,
+        source: &SettingSource,
+    ) {
         let secret_in_file = name
             .strip_suffix("_file")
             .and_then(keys::find)
@@ -191,8 +198,10 @@ impl Values {
             },
             (None, None) => {
                 let respell = |name: &str| match source {
-                    Source::File(_) | Source::Flag(_) | Source::Default => name.to_owned(),
-                    Source::DotEnv(_) | Source::Environment(_) => {
+                    SettingSource::File(_) | SettingSource::Flag(_) | SettingSource::Default => {
+                        name.to_owned()
+                    }
+                    SettingSource::DotEnv(_) | SettingSource::Environment(_) => {
                         format!("{PREFIX}{}", name.to_ascii_uppercase())
                     }
                 };
@@ -201,7 +210,7 @@ impl Values {
                 return;
             }
         };
-        let value = Value {
+        let value = SettingValue {
             text,
             source: source.clone(),
         };
@@ -221,14 +230,14 @@ impl Values {
 
 /// The values of one source, before they are merged over those of earlier sources.
 #[derive(Debug, Default)]
-struct Level(BTreeMap<&'static str, Value>);
+struct Level(BTreeMap<&'static str, SettingValue>);
 
-fn place(source: &Source) -> String {
+fn place(source: &SettingSource) -> String {
     match source {
-        Source::DotEnv(_) => ".env".to_owned(),
-        Source::Environment(_) => "the environment".to_owned(),
-        Source::Flag(flag) => flag.clone(),
-        Source::File(_) | Source::Default => source.to_string(),
+        SettingSource::DotEnv(_) => ".env".to_owned(),
+        SettingSource::Environment(_) => "the environment".to_owned(),
+        SettingSource::Flag(flag) => flag.clone(),
+        SettingSource::File(_) | SettingSource::Default => source.to_string(),
     }
 }
 

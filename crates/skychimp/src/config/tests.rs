@@ -5,7 +5,7 @@ fn load(
     environment: &[(&str, &str)],
     flags: &[(&str, &str)],
 ) -> Result<Config, ConfigError> {
-    let given = Given {
+    let given = CommandLine {
         file: None,
         flags: flags
             .iter()

@@ -1,7 +1,7 @@
 //! Queue of lines for stderr.
 //!
 //! A background thread writes them, so callers never block. Lines that cannot be written are
-//! dropped, and so are new lines while [`MOST`] bytes are waiting for a slow reader. The next line
+//! dropped, and so are new lines while [`QUEUED_BYTES_MAX`] bytes are waiting for a slow reader. The next line
 //! that gets through says how many were dropped.
 
 use std::collections::VecDeque;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 /// Maximum number of queued bytes.
-const MOST: usize = 4 << 20;
+const QUEUED_BYTES_MAX: usize = 4 << 20;
 
 /// A bounded queue with its own writer thread.
-pub struct Queue {
+pub struct LogQueue {
     inner: Mutex<Inner>,
     /// A line was queued.
     filled: Condvar,
@@ -37,7 +37,7 @@ enum Writer {
     Writing,
 }
 
-impl Queue {
+impl LogQueue {
     /// An empty queue. Its thread starts with the first line.
     pub const fn new() -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Queue {
     /// Queues a line, or drops it if the queue is full.
     pub fn push(&'static self, line: Vec<u8>) {
         let mut inner = self.inner.lock();
-        if inner.bytes + line.len() > MOST {
+        if inner.bytes + line.len() > QUEUED_BYTES_MAX {
             inner.lost += 1;
             return;
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use skychimp_core::platform::db::Db;
 use skychimp_core::testing::Ledger;
-use skychimp_smtp::testing::{Action, Proxy, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, Proxy, ScriptedServer, ServerScript, Step};
 
 use crate::service::Service;
 use crate::support::Home;
@@ -30,10 +30,10 @@ const CONNECTIONS: usize = 20;
 
 /// Starts a mail server that needs 40 ms per letter, like one that writes to disk.
 async fn server() -> ScriptedServer {
-    Script::new()
+    ServerScript::new()
         .without_content()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(40)),
+            Step::EndOfData => Action::delay(Duration::from_millis(40)),
             _ => Action::Default,
         })
         .start()
@@ -58,7 +58,7 @@ fn serve(home: &Home) -> Service {
 
 async fn accepted(server: &ScriptedServer, letters: usize) {
     let waiting = Instant::now();
-    while server.count(Step::Dot) < letters {
+    while server.count(Step::EndOfData) < letters {
         assert!(waiting.elapsed() < PATIENCE, "the run stands still");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -215,12 +215,12 @@ async fn disk_fills() {
 /// Waits until sending stops because the disk is full. Returns how many letters had been sent.
 async fn stands_still(server: &ScriptedServer, disk: &Disk) -> usize {
     let waiting = Instant::now();
-    let mut before = server.count(Step::Dot);
+    let mut before = server.count(Step::EndOfData);
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         // a database checkpoint may have freed space
         disk.fill();
-        let now = server.count(Step::Dot);
+        let now = server.count(Step::EndOfData);
         if now == before {
             return now;
         }
@@ -278,7 +278,7 @@ async fn network_breaks() {
 /// Letters per second, measured over two seconds.
 #[expect(clippy::cast_precision_loss, reason = "a few thousand letters")]
 async fn rate(server: &ScriptedServer) -> f64 {
-    let (letters, since) = (server.count(Step::Dot), Instant::now());
+    let (letters, since) = (server.count(Step::EndOfData), Instant::now());
     tokio::time::sleep(Duration::from_secs(2)).await;
-    (server.count(Step::Dot) - letters) as f64 / since.elapsed().as_secs_f64()
+    (server.count(Step::EndOfData) - letters) as f64 / since.elapsed().as_secs_f64()
 }

@@ -1,12 +1,12 @@
 use skychimp_core::testing::CacheServer;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::Home;
 
 /// R5: `check` connects to the mail server, negotiates TLS and logs in, but sends nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_tries_the_mail_server() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .starttls()
         .auth("robot", "correct horse")
         .start()
@@ -71,7 +71,7 @@ async fn check_notices_a_server_that_takes_no_letters() {
         (Step::Rcpt, "550 5.1.10 null MX", 0),
         (Step::Rcpt, "450 4.2.0 greylisted", 0),
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| {
                 if at.step == step {
                     Action::reply(reply)

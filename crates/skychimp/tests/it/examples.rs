@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::ServerScript;
 
 use crate::support::{Home, assert_once_each, copies};
 
@@ -53,7 +53,7 @@ fn units_are_valid() {
 /// R16, R18: the commands in the timer's unit and in the crontab send what is due, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn timer_and_crontab_send_what_is_due() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let message = home.fill(2);
     home.mailing(&message, &["--run"]);

@@ -1,7 +1,7 @@
 //! Letters to other people need a public URL for their links and a real sender.
 
 use serde_json::Value;
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::ServerScript;
 
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Ended, Home, assert_once_each};
@@ -117,7 +117,7 @@ async fn commands_refuse_letters_with_dead_links() {
 /// fail, and continues when the setting is fixed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_started_before_is_held_and_goes_on() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut home = Home::sending_to(&server).await;
     let message = home.fill(3);
     let mailing = home.mailing(&message, &["--run"]);

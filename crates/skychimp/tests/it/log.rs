@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use skychimp_core::platform::db::Tx;
 use skychimp_core::sending::worker::Worker;
-use skychimp_smtp::testing::{Script, ScriptedServer};
+use skychimp_smtp::testing::{ScriptedServer, ServerScript};
 
 use crate::service::{Service, eventually, get};
 use crate::support::{Home, assert_once_each};
@@ -50,7 +50,7 @@ fn sends_and_stops(home: &Home, listen: &str, mut child: Child, server: &Scripte
 /// the process stays ready, and SIGTERM ends it with 0.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn closed_log_costs_no_letter() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let (mut home, listen) = talkative(&server).await;
     home.set("LOG", "debug");
     let mut child = home
@@ -69,7 +69,7 @@ async fn closed_log_costs_no_letter() {
 /// R6, R28: neither does a log on a full disk lose a letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn full_log_costs_no_letter() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let (mut home, listen) = talkative(&server).await;
     home.set("LOG", "debug");
     let full = || std::fs::File::create("/dev/full").unwrap();
@@ -86,7 +86,7 @@ async fn full_log_costs_no_letter() {
 /// R6, R28: neither does a log reader that has stopped reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn log_that_nobody_reads_costs_no_letter() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let (mut home, listen) = talkative(&server).await;
     // more than a pipe buffers
     home.set("LOG", "trace");
@@ -108,7 +108,7 @@ async fn hold_worker(home: &Home) -> Tx {
     loop {
         let mut tx = home.database().write().await.unwrap();
         if let Some(worker) = Worker::all(&mut tx).await.unwrap().first() {
-            Worker::prolong(&mut tx, worker.id, worker.lease_until)
+            Worker::renew(&mut tx, worker.id, worker.lease_until)
                 .await
                 .unwrap();
             return tx;
@@ -123,7 +123,7 @@ async fn hold_worker(home: &Home) -> Tx {
 /// again. A site without an engine is always ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn lease_that_is_not_renewed_is_not_ready() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let site = Service::start(home.command(&["serve", "--json", "--no-worker"]));
     let service = Service::start(home.command(&["serve", "--json"]));
@@ -146,7 +146,7 @@ async fn lease_that_is_not_renewed_is_not_ready() {
 /// R6: a shutdown ends in time even when the database accepts no writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stop_ends_whatever_the_database_does() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut home = Home::sending_to(&server).await;
     home.set("STOP_TIMEOUT", "1s");
     let mut service = Service::start(home.command(&["serve", "--json"]));

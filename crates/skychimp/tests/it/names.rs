@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use skychimp_smtp::testing::Script;
+use skychimp_smtp::testing::ServerScript;
 
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home, assert_once_each};
@@ -12,7 +12,7 @@ const WRAPPER: &str = "libnss_wrapper.so";
 /// and uses up no attempts. It continues as soon as the name resolves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn name_that_resolves_later_is_waited_for() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut home = Home::new().await;
     let port = server.address().port();
     home.set(

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home, assert_once_each};
@@ -8,9 +8,9 @@ use crate::support::{ANN, Home, assert_once_each};
 /// R17, R21: two services on one database share a run and send one letter per recipient.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_services_never_double() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(5)),
+            Step::EndOfData => Action::delay(Duration::from_millis(5)),
             _ => Action::Default,
         })
         .start()
@@ -36,9 +36,9 @@ async fn two_services_never_double() {
 /// R16: two `send due` next to a running service never double a letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn send_due_beside_a_service_never_doubles() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(10)),
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
             _ => Action::Default,
         })
         .start()
@@ -65,7 +65,7 @@ async fn send_due_beside_a_service_never_doubles() {
 /// A site without an engine sends nothing; a worker without a site does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn worker_sends_for_a_site_without_engine() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let message = home.fill(5);
     let site = Service::start(home.command(&["serve", "--no-worker", "--json"]));
@@ -85,10 +85,10 @@ async fn worker_sends_for_a_site_without_engine() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn workers_are_killed_and_frozen() {
     const PEOPLE: usize = 3_000;
-    let server = Script::new()
+    let server = ServerScript::new()
         .without_content()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(60)),
+            Step::EndOfData => Action::delay(Duration::from_millis(60)),
             _ => Action::Default,
         })
         .start()

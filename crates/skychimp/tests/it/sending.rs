@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skychimp_core::platform::time::Clock;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home, assert_once_each, copies};
@@ -11,7 +11,7 @@ use crate::support::{ANN, Home, assert_once_each, copies};
 /// 3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mailing_is_sent_by_commands() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.address.as_str()) {
             (Step::Rcpt, "r2@example.com") => Action::reply("550 5.1.1 no such mailbox"),
             // greylisting: accepted on the second try
@@ -90,7 +90,7 @@ async fn mailing_is_sent_by_commands() {
 /// R13: the log has its columns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn log_has_its_columns() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let mailing = home.mailing(&home.fill(1), &["--run"]);
     home.run(&["send", "mailing", &mailing, "--wait"]).done();
@@ -108,7 +108,7 @@ async fn log_has_its_columns() {
 /// R16, R17: without --wait, deferred letters stay in the queue, and a later `send due` sends them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deferred_letters_stay_for_the_next_time() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt if at.address == "r1@example.com" && at.nth <= 3 => {
                 Action::reply("451 4.3.0 not now")
@@ -144,7 +144,7 @@ async fn deferred_letters_stay_for_the_next_time() {
 /// fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_fails_when_the_mail_server_is_down() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     server.stop();
     let mailing = home.mailing(&home.fill(3), &["--run"]);
@@ -177,7 +177,7 @@ async fn nobody_fails_when_the_mail_server_is_down() {
 /// R9, R19, R21: a mailing with a future start begins within a second of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn future_start_begins_within_a_second() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let message = home.fill(2);
     let service = Service::start(home.command(&["serve", "--json"]));
@@ -210,7 +210,7 @@ async fn future_start_begins_within_a_second() {
 /// were.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn missed_moments_are_caught_up_once() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let message = home.fill(2);
     let clock = Clock::system();
@@ -246,9 +246,9 @@ async fn missed_moments_are_caught_up_once() {
 /// R11, R22: commands pause, resume and cancel a mailing while the service runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mailing_is_steered_by_commands() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::delay(Duration::from_millis(40)),
+            Step::EndOfData => Action::delay(Duration::from_millis(40)),
             _ => Action::Default,
         })
         .start()
@@ -290,7 +290,7 @@ async fn mailing_is_steered_by_commands() {
 /// R30: the mailing of a user who may not send is neither sent nor does it block the command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn unverified_users_do_not_send() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let message = home.fill(2);
     let eve = [
@@ -401,7 +401,7 @@ async fn letters_without_mail_server_wait_for_the_site() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn memory_stays_flat() {
     const PEOPLE: usize = 20_000;
-    let server = Script::new().without_content().start().await;
+    let server = ServerScript::new().without_content().start().await;
     let home = Home::sending_to(&server).await;
     let mailing = home.mailing(&home.fill(PEOPLE), &["--run"]);
     let service = Service::start(home.command(&["serve", "--json"]));

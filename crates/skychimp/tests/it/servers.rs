@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use skychimp_smtp::testing::{Script, Step};
+use skychimp_smtp::testing::{ServerScript, Step};
 use tokio::time::Instant;
 
 use crate::service::{Service, eventually};
@@ -29,7 +29,7 @@ fn create<'a>(name: &'a str, port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 /// password.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_kept_by_commands() {
-    let server = Script::new().auth("robot", "s3cret").start().await;
+    let server = ServerScript::new().auth("robot", "s3cret").start().await;
     let port = server.server().port.to_string();
     let home = Home::new().await;
     let arguments = create(
@@ -106,7 +106,7 @@ async fn servers_are_kept_by_commands() {
 /// The server in the configuration is listed with the others and cannot be changed by commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn configuration_is_shown_and_not_changed() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let home = Home::sending_to(&server).await;
     let list = home.json(&["server", "list", "--json"]);
     assert_eq!(
@@ -122,7 +122,7 @@ async fn configuration_is_shown_and_not_changed() {
 /// sandbox.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn letters_go_over_the_servers_in_the_database() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let port = server.server().port.to_string();
     let home = Home::new().await;
     home.run(&create("Main", &port, &["--json"])).done();
@@ -141,7 +141,7 @@ async fn letters_go_over_the_servers_in_the_database() {
 async fn two_processes_keep_one_rate() {
     let arrivals: std::sync::Arc<Mutex<Vec<Instant>>> = std::sync::Arc::default();
     let seen = std::sync::Arc::clone(&arrivals);
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| {
             if at.step == Step::Mail {
                 seen.lock().push(Instant::now());

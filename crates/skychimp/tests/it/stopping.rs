@@ -1,16 +1,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
 
 use crate::service::{Service, eventually};
 use crate::support::{Home, assert_once_each, copies};
 
 /// Starts a mail server that is slow to acknowledge letters.
 async fn slow(time: Duration) -> ScriptedServer {
-    Script::new()
+    ServerScript::new()
         .on(move |at| match at.step {
-            Step::Dot => Action::delay(time),
+            Step::EndOfData => Action::delay(time),
             _ => Action::Default,
         })
         .start()
@@ -105,7 +105,7 @@ async fn taken_port_is_told() {
 /// R28: the health endpoints answer while the mail server is silent and a run is in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn health_is_told_while_the_mail_server_is_silent() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Connect => Action::Stall,
             _ => Action::Default,

@@ -1,11 +1,11 @@
 use crate::service::{Service, eventually};
 use crate::support::{ANN, Home};
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 /// R2, R29: after a run, the service sends its owner one summary through the same mail server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_owner_reads_what_became_of_a_run() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt if at.address == "r2@example.com" => Action::reply("550 5.1.1 nobody"),
             _ => Action::Default,

@@ -41,7 +41,7 @@ impl Server {
     /// | `connections` | simultaneous connections, 1 to 1000 | 20 |
     /// | `rate` | letters per second, may be a fraction | no limit |
     /// | `messages` | letters per connection | no limit |
-    /// | `hello` | the name sent in EHLO | our address |
+    /// | `ehlo_name` | the name sent in EHLO | our address |
     /// | `pipelining` | `off` for a server that offers it but fails at it | `on` |
     /// | `auth` | `password`, or `xoauth2` if the password is an access token | `password` |
     /// | `token_file` | file with the access token, instead of a password | none |
@@ -166,7 +166,7 @@ impl Server {
                 if !fits {
                     return Err(format!("{value:?} is not a host name"));
                 }
-                self.hello = Some(value.to_owned());
+                self.ehlo_name = Some(value.to_owned());
             }
             "pipelining" => {
                 self.pipelining = match value {
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(server.connections, 50);
         assert_eq!(server.rate, Some(0.5));
         assert_eq!(server.messages_per_connection, Some(20));
-        assert_eq!(server.hello.as_deref(), Some("out.example.org"));
+        assert_eq!(server.ehlo_name.as_deref(), Some("out.example.org"));
     }
 
     /// S1, hazard 7: timeouts can be set and pipelining switched off for servers that need it.

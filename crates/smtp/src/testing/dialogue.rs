@@ -10,11 +10,15 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Accepted, Action, At, Shared, Step};
-use crate::peer::{Command, Content, Peer};
+use super::{Accepted, Action, ScriptPoint, ServerState, Step};
+use crate::peer::{Command, DataPart, Peer};
 use crate::server::Tls;
 
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    shared: Arc<ServerState>,
+    stop: CancellationToken,
+) {
     loop {
         let accepted = stop.run_until_cancelled(listener.accept()).await;
         let stream = match accepted {
@@ -51,7 +55,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: Can
 }
 
 struct Session<'a> {
-    shared: &'a Shared,
+    shared: &'a ServerState,
     number: usize,
     steps: HashMap<Step, usize>,
     greeted: bool,
@@ -289,8 +293,8 @@ impl Session<'_> {
         }
         peer.flush().await?;
         let data = match peer.content(usize::MAX).await? {
-            Content::Letter(data) => data,
-            Content::TooLong | Content::Cut => return Ok(false),
+            DataPart::Letter(data) => data,
+            DataPart::TooLong | DataPart::Cut => return Ok(false),
         };
         self.log(format!("C: <{} octets>", data.len()));
         let default = if self.to.is_empty() {
@@ -299,7 +303,7 @@ impl Session<'_> {
             "250 2.0.0 accepted"
         };
         let done = if early == Done::Code(0) {
-            self.step(peer, Step::Dot, &address, default).await?
+            self.step(peer, Step::EndOfData, &address, default).await?
         } else {
             early
         };
@@ -334,7 +338,7 @@ impl Session<'_> {
             log.ahead += usize::from(peer.ahead() > 0 && step != Step::Content);
             let nth = log.steps.entry(step).or_default();
             *nth += 1;
-            At {
+            ScriptPoint {
                 step,
                 nth: *nth,
                 connection: self.number,

@@ -26,13 +26,13 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Link {
-    weather: Mutex<Weather>,
+    weather: Mutex<LinkConditions>,
     /// Counts the cuts: connections from before the last one are broken.
     cuts: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Weather {
+struct LinkConditions {
     delay: Duration,
     /// Octets per second in each direction of each connection.
     bandwidth: Option<u32>,

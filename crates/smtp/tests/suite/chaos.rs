@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use skychimp_smtp::testing::{Action, At, Script, Step};
+use skychimp_smtp::testing::{Action, ScriptPoint, ServerScript, Step};
 use skychimp_smtp::{Connection, Outcome};
 
 use crate::letter;
 
 /// What the server with this seed does here; mostly it behaves well.
-fn mischief(seed: u64, at: &At) -> Action {
+fn mischief(seed: u64, at: &ScriptPoint) -> Action {
     // splitmix64: the same seed gives the same server
     let mut x = seed
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -40,7 +40,7 @@ fn mischief(seed: u64, at: &At) -> Action {
 async fn ledger_closes_whatever_the_server_does() {
     let mut seen: HashMap<Outcome, usize> = HashMap::new();
     for seed in 0..150 {
-        let mut script = Script::new().on(move |at| mischief(seed, at));
+        let mut script = ServerScript::new().on(move |at| mischief(seed, at));
         if seed % 3 == 0 {
             script = script.without_pipelining();
         }

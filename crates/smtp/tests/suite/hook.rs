@@ -1,6 +1,6 @@
 //! The hook before the content, and probing without sending.
 
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 use skychimp_smtp::{Class, Outcome, Phase};
 
 use crate::{SENT, connect, letter, send, summary};
@@ -8,7 +8,7 @@ use crate::{SENT, connect, letter, send, summary};
 /// The hook is called once per letter, just before its content, and not for refused letters.
 #[tokio::test]
 async fn hook_comes_just_before_the_content() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, &*at.address) {
             (Step::Rcpt, "r2@example.org") => Action::reply("550 no"),
             _ => Action::Default,
@@ -32,7 +32,10 @@ async fn hook_comes_just_before_the_content() {
 /// Scenario 21: a letter withheld after its 354 sends nothing: no content, no dot, no command.
 #[tokio::test]
 async fn letter_that_is_held_back_never_leaves() {
-    for script in [Script::new(), Script::new().without_pipelining()] {
+    for script in [
+        ServerScript::new(),
+        ServerScript::new().without_pipelining(),
+    ] {
         let server = script.start().await;
         let mut connection = connect(&server).await;
         let report = connection.send(&letter(1), None, &mut |_| false).await;
@@ -54,7 +57,7 @@ async fn letter_that_is_held_back_never_leaves() {
 /// R5: a server can be asked whether it would accept a letter, without sending one.
 #[tokio::test]
 async fn probe_sends_nothing() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, &*at.address) {
             (Step::Mail, "stranger@example.org") => Action::reply("553 5.7.1 not your address"),
             (Step::Rcpt, "far@example.com") => Action::reply("554 5.7.1 relay access denied"),

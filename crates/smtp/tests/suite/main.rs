@@ -59,7 +59,7 @@ mod withdraw;
 
 use bytes::Bytes;
 use skychimp_smtp::testing::ScriptedServer;
-use skychimp_smtp::{Class, Connection, Letter, Outcome, Phase, Report};
+use skychimp_smtp::{AttemptReport, Class, Connection, Letter, Outcome, Phase};
 
 /// Letter number `n`, to `rN@example.org`, with a distinct text.
 fn letter(n: u64) -> Letter {
@@ -95,13 +95,13 @@ async fn connect(server: &ScriptedServer) -> Connection {
     Connection::connect(&server.server()).await.unwrap()
 }
 
-async fn send(connection: &mut Connection, letter: &Letter) -> Report {
+async fn send(connection: &mut Connection, letter: &Letter) -> AttemptReport {
     connection.send(letter, None, &mut |_| true).await
 }
 
 /// Sends all letters over one connection, each announced with the previous one; stops when the
 /// connection ends.
-async fn send_all(connection: &mut Connection, letters: &[Letter]) -> Vec<Report> {
+async fn send_all(connection: &mut Connection, letters: &[Letter]) -> Vec<AttemptReport> {
     let mut reports = Vec::new();
     for (n, letter) in letters.iter().enumerate() {
         reports.push(
@@ -115,12 +115,12 @@ async fn send_all(connection: &mut Connection, letters: &[Letter]) -> Vec<Report
 
 type Summary = (Outcome, Class, Phase, Option<u16>);
 
-fn summary(report: &Report) -> Summary {
+fn summary(report: &AttemptReport) -> Summary {
     (report.outcome, report.class, report.phase, report.code)
 }
 
-fn outcomes(reports: &[Report]) -> Vec<Outcome> {
+fn outcomes(reports: &[AttemptReport]) -> Vec<Outcome> {
     reports.iter().map(|report| report.outcome).collect()
 }
 
-const SENT: Summary = (Outcome::Sent, Class::Accepted, Phase::Dot, Some(250));
+const SENT: Summary = (Outcome::Sent, Class::Accepted, Phase::EndOfData, Some(250));

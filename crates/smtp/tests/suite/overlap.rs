@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 use skychimp_smtp::{Class, Connection, Outcome, Phase, Server, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -13,10 +13,10 @@ use crate::{SENT, big_letter, connect, letter, outcomes, send_all, summary};
 /// content.
 #[tokio::test]
 async fn one_round_trip_per_letter() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             // delays the dot's reply: commands that waited for it would arrive after it
-            Step::Dot => Action::delay(Duration::from_millis(20)),
+            Step::EndOfData => Action::delay(Duration::from_millis(20)),
             _ => Action::Default,
         })
         .start()
@@ -36,9 +36,9 @@ async fn one_round_trip_per_letter() {
 /// Hazard 1, S8: if a reply is missing, no acceptance is attributed to the wrong letter.
 #[tokio::test]
 async fn missing_reply_puts_the_letter_in_doubt() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
-            (Step::Dot, 2) => Action::Skip,
+            (Step::EndOfData, 2) => Action::Skip,
             _ => Action::Default,
         })
         .start()
@@ -63,7 +63,7 @@ async fn missing_reply_puts_the_letter_in_doubt() {
 #[tokio::test]
 async fn missing_reply_in_the_group_closes() {
     for step in [Step::Mail, Step::Rcpt] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| {
                 if at.step == step && at.nth == 2 {
                     Action::Skip
@@ -89,8 +89,8 @@ async fn missing_reply_in_the_group_closes() {
 /// Hazard 1: an extra reply closes the connection before more content is sent.
 #[tokio::test]
 async fn extra_reply_closes() {
-    for step in [Step::Mail, Step::Rcpt, Step::Dot] {
-        let server = Script::new()
+    for step in [Step::Mail, Step::Rcpt, Step::EndOfData] {
+        let server = ServerScript::new()
             .on(move |at| {
                 if at.step == step && at.nth == 2 {
                     Action::Extra("250 2.0.0 once more".into())
@@ -125,7 +125,7 @@ async fn limit_of_letters_leaves_the_next_untouched() {
         Action::ReplyAndClose("421 4.7.0 too many messages".into()),
         Action::Close,
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| match (at.step, at.nth_here) {
                 (Step::Mail, 4) => action.clone(),
                 _ => Action::Default,
@@ -161,9 +161,9 @@ async fn end_at_the_dot_leaves_the_next_untouched() {
         ),
         (Action::Close, Outcome::InDoubt),
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| match (at.step, at.nth) {
-                (Step::Dot, 2) => action.clone(),
+                (Step::EndOfData, 2) => action.clone(),
                 _ => Action::Default,
             })
             .start()
@@ -182,7 +182,7 @@ async fn end_at_the_dot_leaves_the_next_untouched() {
 /// transaction.
 #[tokio::test]
 async fn refused_announcement_ends_with_a_lone_dot() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Rcpt, 2) => Action::reply("550 5.1.1 no such user"),
             (Step::Data, 2) => Action::reply("354 go on"),
@@ -208,7 +208,7 @@ async fn refused_announcement_ends_with_a_lone_dot() {
 /// empty letter.
 #[tokio::test]
 async fn no_lone_dot_to_an_accepted_recipient() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Mail, 2) => Action::reply("451 4.3.0 not now"),
             (Step::Rcpt, 2) => Action::reply("250 2.1.5 whatever"),
@@ -231,7 +231,7 @@ async fn no_lone_dot_to_an_accepted_recipient() {
 #[tokio::test]
 async fn refused_group_is_left_by_reset() {
     for step in [Step::Mail, Step::Rcpt, Step::Data] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| {
                 if at.step == step && at.nth == 2 {
                     Action::reply("451 4.3.0 not now")
@@ -261,7 +261,7 @@ async fn refused_group_is_left_by_reset() {
 /// Hazard 8: DATA is the last of its group, and content follows only its 354.
 #[tokio::test]
 async fn content_waits_for_the_354() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Data => Action::delay(Duration::from_millis(30)),
             _ => Action::Default,
@@ -279,10 +279,10 @@ async fn content_waits_for_the_354() {
 #[tokio::test]
 async fn full_windows_do_not_block() {
     let long = vec!["250-".to_owned() + &"x".repeat(120); 150].join("\r\n") + "\r\n250 done";
-    let server = Script::new()
+    let server = ServerScript::new()
         .receive_buffer(4096)
         .on(move |at| match at.step {
-            Step::Mail | Step::Rcpt | Step::Dot => Action::reply(long.clone()),
+            Step::Mail | Step::Rcpt | Step::EndOfData => Action::reply(long.clone()),
             _ => Action::Default,
         })
         .start()
@@ -298,7 +298,7 @@ async fn full_windows_do_not_block() {
 /// it.
 #[tokio::test]
 async fn last_letter_carries_quit() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut settings = server.server();
     settings.messages_per_connection = Some(2);
     let mut connection = Connection::connect(&settings).await.unwrap();
@@ -315,9 +315,9 @@ async fn last_letter_carries_quit() {
 /// Hazard 12, fault 11: timeouts run per reply, also if the replies of a group come one by one.
 #[tokio::test]
 async fn timeouts_run_per_reply() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Mail | Step::Rcpt | Step::Data | Step::Dot => {
+            Step::Mail | Step::Rcpt | Step::Data | Step::EndOfData => {
                 Action::delay(Duration::from_millis(400))
             }
             _ => Action::Default,
@@ -338,7 +338,7 @@ async fn timeouts_run_per_reply() {
 /// A letter is reported as sent soon after its 250, even if the next recipient is slow.
 #[tokio::test]
 async fn slow_recipient_does_not_hold_the_report_back() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Rcpt, 2) => Action::delay(Duration::from_secs(3)),
             _ => Action::Default,
@@ -357,7 +357,7 @@ async fn slow_recipient_does_not_hold_the_report_back() {
 /// After an announcement only the announced letter is sent; any other is not tried.
 #[tokio::test]
 async fn another_letter_than_announced_is_not_sent() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut connection = connect(&server).await;
     let (first, second, other) = (letter(1), letter(2), letter(3));
     connection.send(&first, Some(&second), &mut |_| true).await;
@@ -372,7 +372,7 @@ async fn another_letter_than_announced_is_not_sent() {
 /// Dropping an announced letter does not deliver an empty one.
 #[tokio::test]
 async fn dropped_announcement_delivers_nothing() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut connection = connect(&server).await;
     let (first, second) = (letter(1), letter(2));
     connection.send(&first, Some(&second), &mut |_| true).await;
@@ -391,7 +391,7 @@ async fn dropped_announcement_delivers_nothing() {
 /// Scenario 21: an announced letter is withheld by closing; the one before it is sent.
 #[tokio::test]
 async fn announced_letter_can_be_held_back() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut connection = connect(&server).await;
     let letters = [letter(1), letter(2)];
     let first = connection

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
-use skychimp_smtp::{Class, Outcome, Pool, Report};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
+use skychimp_smtp::{AttemptReport, Class, Outcome, Pool};
 
 use crate::letter;
 
 /// Sends letters `0..count` from `workers` tasks, with a new lease whenever a connection ends;
 /// letters not tried are retried.
-async fn send_many(pool: &Pool, workers: usize, count: u64) -> Vec<Report> {
+async fn send_many(pool: &Pool, workers: usize, count: u64) -> Vec<AttemptReport> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
     for _ in 0..workers {
@@ -54,7 +54,7 @@ fn pool(server: &ScriptedServer, connections: usize) -> Pool {
     Pool::new(settings)
 }
 
-fn count(reports: &[Report], outcome: Outcome) -> usize {
+fn count(reports: &[AttemptReport], outcome: Outcome) -> usize {
     reports
         .iter()
         .filter(|report| report.outcome == outcome)
@@ -72,7 +72,7 @@ fn assert_each_once(server: &ScriptedServer, letters: u64) {
 /// S10: the cap is never exceeded, and connections are reused.
 #[tokio::test(flavor = "multi_thread")]
 async fn cap_holds_and_connections_are_used_again() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let pool = pool(&server, 3);
     let reports = send_many(&pool, 12, 300).await;
     assert_eq!(count(&reports, Outcome::Sent), 300);
@@ -89,9 +89,9 @@ async fn cap_holds_and_connections_are_used_again() {
 /// A connection that the server closed while idle is not reused.
 #[tokio::test]
 async fn closed_idle_connection_is_replaced() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot if at.nth == 1 => {
+            Step::EndOfData if at.nth == 1 => {
                 Action::ReplyAndClose("250 2.0.0 ok\r\n421 4.4.2 idle".into())
             }
             _ => Action::Default,
@@ -116,7 +116,7 @@ async fn closed_idle_connection_is_replaced() {
 /// Idle connections are closed after a while.
 #[tokio::test]
 async fn idle_connections_are_closed_in_time() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut settings = server.server();
     settings.idle = Duration::from_millis(30);
     let pool = Pool::new(settings);
@@ -129,7 +129,7 @@ async fn idle_connections_are_closed_in_time() {
 /// S9: dropping a pool sends QUIT in the background.
 #[tokio::test]
 async fn dropped_pool_says_goodbye() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let pool = pool(&server, 1);
     drop(pool.lease().await.unwrap());
     drop(pool);
@@ -143,10 +143,10 @@ async fn refused_connections_lower_the_cap() {
         Action::ReplyAndClose("421 4.7.0 too many connections".into()),
         Action::Close,
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| match at.step {
                 Step::Connect if at.live > 5 => refusal.clone(),
-                Step::Dot => Action::delay(Duration::from_millis(2)),
+                Step::EndOfData => Action::delay(Duration::from_millis(2)),
                 _ => Action::Default,
             })
             .start()
@@ -164,7 +164,7 @@ async fn refused_connections_lower_the_cap() {
 /// If the server refuses the only connection, the lease fails instead of waiting.
 #[tokio::test]
 async fn refusal_without_others_is_told() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|_| Action::ReplyAndClose("421 4.7.0 busy".into()))
         .start()
         .await;
@@ -181,7 +181,7 @@ async fn limit_of_letters_is_learned() {
         Action::ReplyAndClose("421 4.7.0 20 messages are enough".into()),
         Action::Close,
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| match at.step {
                 Step::Mail if at.nth_here > 20 => cut.clone(),
                 _ => Action::Default,
@@ -204,7 +204,7 @@ async fn limit_of_letters_is_learned() {
 /// S10: a configured number of letters per connection is kept.
 #[tokio::test]
 async fn letters_per_connection_are_kept() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut settings = server.server();
     settings.messages_per_connection = Some(10);
     let pool = Pool::new(settings);
@@ -217,7 +217,7 @@ async fn letters_per_connection_are_kept() {
 /// S10: the rate applies to the server, not to each connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn rate_is_kept_over_all_connections() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut settings = server.server();
     settings.rate = Some(200.0);
     let pool = Pool::new(settings);
@@ -232,9 +232,9 @@ async fn rate_is_kept_over_all_connections() {
 /// exactly once.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_letters_at_the_dot_are_in_doubt() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot if at.nth % 7 == 0 => Action::Close,
+            Step::EndOfData if at.nth % 7 == 0 => Action::Close,
             _ => Action::Default,
         })
         .start()
@@ -242,7 +242,7 @@ async fn only_letters_at_the_dot_are_in_doubt() {
     let pool = pool(&server, 4);
     let reports = send_many(&pool, 4, 200).await;
     let doubt = count(&reports, Outcome::InDoubt);
-    assert_eq!(doubt, server.count(Step::Dot) / 7);
+    assert_eq!(doubt, server.count(Step::EndOfData) / 7);
     assert_eq!(count(&reports, Outcome::Sent), server.accepted().len());
     assert_eq!(count(&reports, Outcome::Sent) + doubt, 200);
     assert_eq!(count(&reports, Outcome::Deferred), 0);
@@ -251,7 +251,7 @@ async fn only_letters_at_the_dot_are_in_doubt() {
 /// Dropping a send breaks only its connection, which is not reused.
 #[tokio::test]
 async fn dropped_send_spoils_only_its_connection() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Rcpt, 1) => Action::Stall,
             _ => Action::Default,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use skychimp_smtp::{
-    Class, Connection, Credentials, Letter, Outcome, Phase, Pool, Roots, Server, Tls,
+    Class, Connection, Credentials, Letter, Outcome, Phase, Pool, Server, Tls, TrustAnchors,
 };
 
 use crate::{big_letter, letter, letter_to, outcomes, send_all, summary};
@@ -15,7 +15,7 @@ fn postfix(variable: &str, tls: Tls) -> Option<Server> {
     let mut server = Server::new("localhost", port.parse().unwrap());
     server.tls = tls;
     let authority = std::env::var("TEST_POSTFIX_CA").unwrap();
-    server.roots = Roots::Pem(std::fs::read_to_string(authority).unwrap());
+    server.roots = TrustAnchors::Pem(std::fs::read_to_string(authority).unwrap());
     Some(server)
 }
 

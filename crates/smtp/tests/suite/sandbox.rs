@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use skychimp_smtp::sandbox::{Envelope, Sandbox};
+use skychimp_smtp::sandbox::{Sandbox, SandboxEnvelope};
 use skychimp_smtp::{Connection, Outcome, Server, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -31,7 +31,7 @@ async fn sandbox_hands_letters_over() {
     for ((envelope, data), letter) in found.iter().zip(&letters) {
         assert_eq!(
             *envelope,
-            Envelope {
+            SandboxEnvelope {
                 from: letter.from.clone(),
                 to: vec![letter.to.clone()]
             }

@@ -1,14 +1,17 @@
 //! TLS and AUTH.
 
-use skychimp_smtp::testing::{Action, Script, Step};
-use skychimp_smtp::{Class, Connection, Credentials, Login, Outcome, Phase, Roots, Tls};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
+use skychimp_smtp::{Class, Connection, Credentials, Login, Outcome, Phase, Tls, TrustAnchors};
 
 use crate::{connect, letter, outcomes, send_all};
 
 /// S7: letters are sent over STARTTLS and over implicit TLS, with a verified certificate.
 #[tokio::test]
 async fn letters_go_over_tls() {
-    for script in [Script::new().starttls(), Script::new().implicit_tls()] {
+    for script in [
+        ServerScript::new().starttls(),
+        ServerScript::new().implicit_tls(),
+    ] {
         let server = script.start().await;
         let mut connection = connect(&server).await;
         assert!(connection.is_encrypted());
@@ -29,7 +32,7 @@ async fn letters_go_over_tls() {
 /// forgotten.
 #[tokio::test]
 async fn injected_octets_before_tls_are_dropped() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .starttls()
         .extensions_after_tls(&["SIZE 1000"])
         .on(|at| match at.step {
@@ -56,13 +59,13 @@ async fn injected_octets_before_tls_are_dropped() {
 /// S7, fault 16: if required TLS is not possible, the error gives the reason and nothing is sent.
 #[tokio::test]
 async fn required_tls_is_required() {
-    let plain = Script::new().start().await;
+    let plain = ServerScript::new().start().await;
     let mut settings = plain.server();
     settings.tls = Tls::Required;
     let error = Connection::connect(&settings).await.unwrap_err();
     assert_eq!((error.class, error.phase), (Class::Tls, Phase::StartTls));
 
-    let refusing = Script::new()
+    let refusing = ServerScript::new()
         .starttls()
         .on(|at| match at.step {
             Step::StartTls => Action::reply("454 4.7.0 TLS not available"),
@@ -73,14 +76,18 @@ async fn required_tls_is_required() {
     let error = Connection::connect(&refusing.server()).await.unwrap_err();
     assert_eq!((error.class, error.code), (Class::Tls, Some(454)));
 
-    let expired = Script::new().starttls().expired_certificate().start().await;
+    let expired = ServerScript::new()
+        .starttls()
+        .expired_certificate()
+        .start()
+        .await;
     let error = Connection::connect(&expired.server()).await.unwrap_err();
     assert_eq!((error.class, error.phase), (Class::Tls, Phase::Tls));
     assert!(error.reply.contains("expired"), "{}", error.reply);
 
-    let unknown = Script::new().implicit_tls().start().await;
+    let unknown = ServerScript::new().implicit_tls().start().await;
     let mut settings = unknown.server();
-    settings.roots = Roots::Pem(expired.certificate().unwrap().into());
+    settings.roots = TrustAnchors::Pem(expired.certificate().unwrap().into());
     let error = Connection::connect(&settings).await.unwrap_err();
     assert_eq!((error.class, error.phase), (Class::Tls, Phase::Tls));
 }
@@ -88,13 +95,17 @@ async fn required_tls_is_required() {
 /// Opportunistic TLS accepts any certificate and falls back to clear text if it fails.
 #[tokio::test]
 async fn opportunistic_tls_is_better_than_nothing() {
-    let server = Script::new().starttls().expired_certificate().start().await;
+    let server = ServerScript::new()
+        .starttls()
+        .expired_certificate()
+        .start()
+        .await;
     let mut settings = server.server();
     settings.tls = Tls::Opportunistic;
     let connection = Connection::connect(&settings).await.unwrap();
     assert!(connection.is_encrypted());
 
-    let broken = Script::new()
+    let broken = ServerScript::new()
         .starttls()
         .on(|at| match at.step {
             Step::StartTls => Action::ReplyAndClose("220 2.0.0 go\r\nno handshake".into()),
@@ -111,7 +122,7 @@ async fn opportunistic_tls_is_better_than_nothing() {
 /// S7: AUTH PLAIN and AUTH LOGIN work.
 #[tokio::test]
 async fn credentials_are_taken() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .starttls()
         .auth("us@er", "p:äss")
         .start()
@@ -127,7 +138,7 @@ async fn credentials_are_taken() {
     );
 
     // the keyword as some old servers write it
-    let login = Script::new()
+    let login = ServerScript::new()
         .auth("user", "secret")
         .on(|at| match at.step {
             Step::Ehlo => Action::reply("250-x\r\n250 AUTH=LOGIN"),
@@ -143,7 +154,7 @@ async fn credentials_are_taken() {
 /// S7, fault 20: wrong credentials are an error of the connection, in class `auth`.
 #[tokio::test]
 async fn wrong_credentials_fail_the_connection() {
-    let server = Script::new().auth("user", "right").start().await;
+    let server = ServerScript::new().auth("user", "right").start().await;
     let mut settings = server.server();
     settings.credentials = Some(Credentials {
         user: "user".into(),
@@ -161,7 +172,7 @@ async fn wrong_credentials_fail_the_connection() {
 /// S7: credentials are never sent in clear text, except to a loopback address on request.
 #[tokio::test]
 async fn credentials_never_go_in_clear_text() {
-    let server = Script::new().auth("user", "secret").start().await;
+    let server = ServerScript::new().auth("user", "secret").start().await;
     let mut settings = server.server();
     assert!(Connection::connect(&settings).await.is_ok());
     settings.clear_text_auth = false;
@@ -180,7 +191,7 @@ async fn credentials_never_go_in_clear_text() {
 /// connection.
 #[tokio::test]
 async fn tokens_are_taken() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .starttls()
         .auth_by_token("me@example.org", "ya29.t0ken")
         .start()
@@ -196,7 +207,7 @@ async fn tokens_are_taken() {
         (error.class, error.phase, error.code),
         (Class::Auth, Phase::Auth, Some(535))
     );
-    let passwords_only = Script::new().auth("me", "secret").start().await;
+    let passwords_only = ServerScript::new().auth("me", "secret").start().await;
     let mut settings = passwords_only.server();
     settings.login = Login::Token;
     let error = Connection::connect(&settings).await.unwrap_err();
@@ -210,7 +221,7 @@ async fn token_file_is_read_again() {
     let path = folder.path().join("token");
     std::fs::write(&path, "stale\n").unwrap();
     let renewed = path.clone();
-    let server = Script::new()
+    let server = ServerScript::new()
         .auth_by_token("me@example.org", "fresh")
         .on(move |at| {
             if (at.step, at.nth) == (Step::Auth, 1) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 use skychimp_smtp::{Class, Connection, Outcome, Phase};
 
 use crate::{SENT, big_letter, connect, letter, letter_to, outcomes, send, send_all, summary};
@@ -10,7 +10,7 @@ use crate::{SENT, big_letter, connect, letter, letter_to, outcomes, send, send_a
 /// R13, F6: the report contains the server's reply, and the letter arrives unchanged.
 #[tokio::test]
 async fn letter_arrives_as_given() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut connection = connect(&server).await;
     let report = send(&mut connection, &letter(1)).await;
     assert_eq!(summary(&report), SENT);
@@ -30,13 +30,13 @@ async fn letter_arrives_as_given() {
 #[tokio::test]
 async fn serial_without_pipelining() {
     for script in [
-        Script::new().without_pipelining(),
-        Script::new().on(|at| match at.step {
+        ServerScript::new().without_pipelining(),
+        ServerScript::new().on(|at| match at.step {
             Step::Ehlo => Action::reply("502 5.5.1 what?"),
             _ => Action::Default,
         }),
         // Cisco PIX masks keywords it does not know
-        Script::new().extensions(&["XXXXXXXXXX", "SIZE 1000000"]),
+        ServerScript::new().extensions(&["XXXXXXXXXX", "SIZE 1000000"]),
     ] {
         let server = script.start().await;
         let mut connection = connect(&server).await;
@@ -51,7 +51,7 @@ async fn serial_without_pipelining() {
 /// S8: HELO follows an EHLO that the server does not know.
 #[tokio::test]
 async fn helo_follows_a_refused_ehlo() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Ehlo => Action::reply("500 what?"),
             _ => Action::Default,
@@ -80,11 +80,11 @@ async fn helo_follows_a_refused_ehlo() {
 async fn one_bad_recipient_never_touches_the_others() {
     for pipelining in [true, false] {
         for announce in [true, false] {
-            let mut script = Script::new().on(|at| match (at.step, &*at.address) {
+            let mut script = ServerScript::new().on(|at| match (at.step, &*at.address) {
                 (Step::Rcpt, "r1@example.org") => Action::reply("550 5.1.1 no such user"),
                 (Step::Rcpt, "r2@example.org") => Action::reply("450 4.2.0 greylisted"),
-                (Step::Dot, "r3@example.org") => Action::reply("554 5.7.1 looks like spam"),
-                (Step::Dot, "r4@example.org") => Action::reply("451 4.3.0 try later"),
+                (Step::EndOfData, "r3@example.org") => Action::reply("554 5.7.1 looks like spam"),
+                (Step::EndOfData, "r4@example.org") => Action::reply("451 4.3.0 try later"),
                 (Step::Data, "r5@example.org") => Action::reply("451 4.3.0 not now"),
                 _ => Action::Default,
             });
@@ -108,8 +108,8 @@ async fn one_bad_recipient_never_touches_the_others() {
                     SENT,
                     failed(Phase::Rcpt, 550),
                     deferred(Phase::Rcpt, 450),
-                    failed(Phase::Dot, 554),
-                    deferred(Phase::Dot, 451),
+                    failed(Phase::EndOfData, 554),
+                    deferred(Phase::EndOfData, 451),
                     deferred(Phase::Data, 451),
                     SENT,
                     SENT
@@ -128,11 +128,11 @@ async fn one_bad_recipient_never_touches_the_others() {
 /// 250 is not a delivery.
 #[tokio::test]
 async fn lone_dot_is_nobodys_delivery() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, &*at.address) {
             (Step::Rcpt, "r1@example.org") => Action::reply("550 5.1.1 no such user"),
             (Step::Data, "") => Action::reply("354 go on"),
-            (Step::Dot, "") => Action::reply("250 2.0.0 nothing queued"),
+            (Step::EndOfData, "") => Action::reply("250 2.0.0 nothing queued"),
             _ => Action::Default,
         })
         .start()
@@ -152,7 +152,7 @@ async fn lone_dot_is_nobodys_delivery() {
 /// Hazard 6: after a refused DATA no content is sent, and RSET precedes the next MAIL.
 #[tokio::test]
 async fn refused_data_is_followed_by_reset() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Data, 1) => Action::reply("554 5.5.0 no"),
             _ => Action::Default,
@@ -169,7 +169,7 @@ async fn refused_data_is_followed_by_reset() {
 /// S9: a refused RSET costs the connection, not the letter.
 #[tokio::test]
 async fn refused_reset_costs_no_delivery() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Rcpt, 1) => Action::reply("450 4.2.0 later"),
             (Step::Rset, _) => Action::reply("500 what?"),
@@ -191,10 +191,10 @@ async fn lost_after_the_dot_is_in_doubt() {
         (Step::Mail, Outcome::Deferred),
         (Step::Rcpt, Outcome::Deferred),
         (Step::Data, Outcome::Deferred),
-        (Step::Dot, Outcome::InDoubt),
+        (Step::EndOfData, Outcome::InDoubt),
     ] {
         for pipelining in [true, false] {
-            let mut script = Script::new().on(move |at| {
+            let mut script = ServerScript::new().on(move |at| {
                 if at.step == step {
                     Action::Close
                 } else {
@@ -222,9 +222,9 @@ async fn lost_after_the_dot_is_in_doubt() {
 /// Fault 3, S5: 421 defers the letter in flight and leaves the next one untouched.
 #[tokio::test]
 async fn closing_at_the_dot_defers_that_letter_only() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot => Action::ReplyAndClose("421 4.3.2 shutting down".into()),
+            Step::EndOfData => Action::ReplyAndClose("421 4.3.2 shutting down".into()),
             _ => Action::Default,
         })
         .start()
@@ -233,7 +233,12 @@ async fn closing_at_the_dot_defers_that_letter_only() {
     let reports = send_all(&mut connection, &[letter(1), letter(2)]).await;
     assert_eq!(
         summary(&reports[0]),
-        (Outcome::Deferred, Class::Closing, Phase::Dot, Some(421))
+        (
+            Outcome::Deferred,
+            Class::Closing,
+            Phase::EndOfData,
+            Some(421)
+        )
     );
     assert_eq!(reports[1].outcome, Outcome::NotTried);
     assert!(server.accepted().is_empty());
@@ -246,7 +251,7 @@ async fn refusal_during_the_content_is_read() {
         Action::ReplyAndClose("550 5.7.1 virus".into()),
         Action::Reply("550 5.7.1 virus".into()),
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| match at.step {
                 Step::Content => action.clone(),
                 _ => Action::Default,
@@ -264,7 +269,7 @@ async fn refusal_during_the_content_is_read() {
 /// S8: a 250 before the dot was written is not a delivery.
 #[tokio::test]
 async fn acceptance_before_the_dot_is_not_believed() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Content => Action::ReplyAndClose("250 2.0.0 fine".into()),
             _ => Action::Default,
@@ -282,7 +287,7 @@ async fn acceptance_before_the_dot_is_not_believed() {
 /// F6: letters spanning many chunks arrive unchanged while replies and content overlap.
 #[tokio::test]
 async fn big_letters_arrive_as_given() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut connection = connect(&server).await;
     let letters: Vec<_> = (0..4).map(|n| big_letter(n, 3_000_000)).collect();
     let reports = send_all(&mut connection, &letters).await;
@@ -295,7 +300,7 @@ async fn big_letters_arrive_as_given() {
 /// Fault 12: if the server stops reading, the block timeout expires and the letter is deferred.
 #[tokio::test]
 async fn stalled_reader_times_out() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .receive_buffer(4096)
         .on(|at| match at.step {
             Step::Content => Action::Stall,
@@ -317,7 +322,7 @@ async fn stalled_reader_times_out() {
 /// Hazard 9: a server that only writes and a client that only writes do not deadlock.
 #[tokio::test]
 async fn endless_chatter_is_bounded() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .receive_buffer(4096)
         .on(|at| match at.step {
             Step::Content => Action::Raw(b"250-chatter\r\n".repeat(1_000_000)),
@@ -340,9 +345,9 @@ async fn silence_is_a_timeout_of_its_phase() {
         (Step::Mail, Phase::Mail, Outcome::Deferred),
         (Step::Rcpt, Phase::Rcpt, Outcome::Deferred),
         (Step::Data, Phase::Data, Outcome::Deferred),
-        (Step::Dot, Phase::Dot, Outcome::InDoubt),
+        (Step::EndOfData, Phase::EndOfData, Outcome::InDoubt),
     ] {
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| {
                 if at.step == step {
                     Action::Stall
@@ -371,9 +376,9 @@ async fn silence_is_a_timeout_of_its_phase() {
 /// Fault 10: a slow server is waited for.
 #[tokio::test]
 async fn slow_server_is_waited_for() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Rcpt | Step::Dot => Action::delay(Duration::from_millis(150)),
+            Step::Rcpt | Step::EndOfData => Action::delay(Duration::from_millis(150)),
             _ => Action::Default,
         })
         .start()
@@ -398,9 +403,9 @@ async fn garbage_is_never_an_acceptance() {
             (Step::Mail, Outcome::Deferred),
             (Step::Rcpt, Outcome::Deferred),
             (Step::Data, Outcome::Deferred),
-            (Step::Dot, Outcome::InDoubt),
+            (Step::EndOfData, Outcome::InDoubt),
         ] {
-            let server = Script::new()
+            let server = ServerScript::new()
                 .on(move |at| {
                     if at.step == step {
                         Action::Raw(garbage.to_vec())
@@ -422,7 +427,7 @@ async fn garbage_is_never_an_acceptance() {
 /// F2, F7, F8, F12: a letter refused locally sends nothing, and the connection stays usable.
 #[tokio::test]
 async fn local_refusals_never_reach_the_wire() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .extensions(&["PIPELINING", "SIZE 1000"])
         .start()
         .await;
@@ -463,7 +468,7 @@ async fn local_refusals_never_reach_the_wire() {
 /// S7: a server that suddenly requires credentials fails no recipient.
 #[tokio::test]
 async fn missing_credentials_fail_no_recipient() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Mail => Action::reply("530 5.7.0 authentication required"),
             _ => Action::Default,
@@ -482,7 +487,7 @@ async fn missing_credentials_fail_no_recipient() {
 /// R25: connection errors are distinguished by class and phase.
 #[tokio::test]
 async fn connect_errors_are_told_apart() {
-    let refused = Script::new().start().await;
+    let refused = ServerScript::new().start().await;
     let mut settings = refused.server();
     refused.stop();
     while tokio::net::TcpStream::connect(refused.address())
@@ -516,7 +521,10 @@ async fn connect_errors_are_told_apart() {
         ),
         (Action::Stall, Class::Timeout, None),
     ] {
-        let server = Script::new().on(move |_| action.clone()).start().await;
+        let server = ServerScript::new()
+            .on(move |_| action.clone())
+            .start()
+            .await;
         let mut settings = server.server();
         if class == Class::Timeout {
             settings.timeouts.greeting = Duration::from_millis(100);
@@ -532,7 +540,7 @@ async fn connect_errors_are_told_apart() {
 /// Hazard 7: pipelining can be switched off for a server that offers it but fails at it.
 #[tokio::test]
 async fn pipelining_can_be_switched_off() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut settings = server.server();
     settings.pipelining = false;
     let mut connection = Connection::connect(&settings).await.unwrap();

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
-use skychimp_smtp::{Class, Connection, Outcome, Phase, Report};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
+use skychimp_smtp::{AttemptReport, Class, Connection, Outcome, Phase};
 
 use crate::{SENT, connect, letter, send, summary};
 
 /// A server that does `action` when letter 2 reaches `step`.
 async fn server(step: Step, action: Action) -> ScriptedServer {
-    Script::new()
+    ServerScript::new()
         .on(move |at| {
             if (at.step, at.nth) == (step, 2) {
                 action.clone()
@@ -22,7 +22,7 @@ async fn server(step: Step, action: Action) -> ScriptedServer {
 }
 
 /// Sends letter 1, announces letter 2 and withdraws it.
-async fn withdraw(server: &ScriptedServer) -> (Connection, Report) {
+async fn withdraw(server: &ScriptedServer) -> (Connection, AttemptReport) {
     let mut connection = connect(server).await;
     let first = connection
         .send(&letter(1), Some(&letter(2)), &mut |_| true)
@@ -62,7 +62,7 @@ async fn refusal_of_a_letter_that_is_given_up_is_its_outcome() {
 /// command.
 #[tokio::test]
 async fn accepted_letter_that_is_given_up_never_leaves() {
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let (connection, report) = withdraw(&server).await;
     assert_eq!(
         summary(&report),
@@ -78,7 +78,7 @@ async fn accepted_letter_that_is_given_up_never_leaves() {
 /// Hazard 5: with a refused recipient and an open DATA, the refusal counts and no lone dot is sent.
 #[tokio::test]
 async fn open_data_is_left_by_closing() {
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Rcpt, 2) => Action::reply("550 5.1.1 no such user"),
             (Step::Data, 2) => Action::reply("354 go on"),
@@ -94,7 +94,7 @@ async fn open_data_is_left_by_closing() {
     assert!(!connection.is_usable());
     drop(connection);
     server.wait_until_idle().await;
-    assert_eq!(server.count(Step::Dot), 1);
+    assert_eq!(server.count(Step::EndOfData), 1);
 }
 
 /// S5, hazard 2: the end of the connection is not a reply; a 421 to RCPT is one.
@@ -130,7 +130,7 @@ async fn slow_replies_are_waited_for() {
         summary(&report),
         (Outcome::Failed, Class::Permanent, Phase::Rcpt, Some(550))
     );
-    let silent = Script::new()
+    let silent = ServerScript::new()
         .on(|at| match (at.step, at.nth) {
             (Step::Rcpt, 2) => Action::reply("550 5.1.1 no"),
             (Step::Data, 2) => Action::Stall,
@@ -158,7 +158,7 @@ async fn misplaced_replies_are_nobodys() {
 /// Without an announcement there is nothing to withdraw.
 #[tokio::test]
 async fn nothing_is_given_up_where_nothing_was_announced() {
-    let server = Script::new().without_pipelining().start().await;
+    let server = ServerScript::new().without_pipelining().start().await;
     let mut connection = connect(&server).await;
     let first = connection
         .send(&letter(1), Some(&letter(2)), &mut |_| true)

@@ -10,21 +10,21 @@ use skychimp_core::accounts::password::Hasher;
 use skychimp_core::accounts::registration::Registration;
 use skychimp_core::accounts::second_factor::SecondFactorKey;
 use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::secret::{SecretKey, SigningKey};
-use skychimp_core::platform::shared::Shared;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::platform::wake::Wake;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 use skychimp_core::sending::sending_server::SendingServer;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::EngineHealth;
 use url::Url;
 
 use crate::kit::background::Background;
 use crate::kit::client::Proxies;
-use crate::kit::guard::Refused;
-use crate::kit::limit::Limit;
+use crate::kit::local_rate_limit::LocalRateLimit;
+use crate::kit::rate_limits::ActiveRefusals;
 use crate::kit::sandbox::SandboxStore;
 use crate::kit::views::Views;
 
@@ -49,8 +49,8 @@ pub struct Settings {
     pub shown: Vec<SettingLine>,
     /// The mail server from the configuration, as pages show it.
     pub mail_server: Option<SendingServer>,
-    /// Cache shared by the nodes. May be [`Shared::none`].
-    pub shared: Shared,
+    /// Cache shared by the nodes. May be [`CacheClient::none`].
+    pub shared: CacheClient,
     /// Who may register.
     pub registration: Registration,
     /// Proxies trusted to report visitors' addresses.
@@ -60,7 +60,7 @@ pub struct Settings {
     /// Identifies this build. Nodes share cached pages only with nodes of the same build.
     pub build: String,
     /// Settings that must be in order before letters go to other people.
-    pub service: Service,
+    pub service: ServiceIdentity,
     /// Health of the engine in this process. `None`: there is no engine, and the site is ready
     /// without.
     pub engine: Option<EngineHealth>,
@@ -102,9 +102,9 @@ pub struct App {
     pub(crate) device_key: SigningKey,
     pub(crate) second_key: SecondFactorKey,
     pub(crate) passkeys: Passkeys,
-    pub(crate) refused: Refused,
-    pub(crate) token_limit: Limit,
-    pub(crate) test_limit: Limit,
+    pub(crate) refused: ActiveRefusals,
+    pub(crate) token_limit: LocalRateLimit,
+    pub(crate) test_limit: LocalRateLimit,
 }
 
 impl App {
@@ -153,13 +153,13 @@ impl AppState {
             device_key: settings.secret.derive("device"),
             second_key: SecondFactorKey::new(&settings.secret),
             passkeys: Passkeys::new(&settings.base_url),
-            refused: Refused::default(),
+            refused: ActiveRefusals::default(),
             views: Arc::default(),
             background: Background::default(),
             settings,
             sandbox,
-            token_limit: Limit::new(60, Duration::from_mins(1)),
-            test_limit: Limit::new(60, Duration::from_hours(1)),
+            token_limit: LocalRateLimit::new(60, Duration::from_mins(1)),
+            test_limit: LocalRateLimit::new(60, Duration::from_hours(1)),
         }))
     }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rust_embed::RustEmbed;
 
 use crate::kit::error::WebError;
-use crate::kit::gzip::{Piece, Sheet, accepts_gzip};
+use crate::kit::gzip::{Fragment, GzipWriter, accepts_gzip};
 
 #[derive(RustEmbed)]
 #[cfg_attr(bundle, folder = "assets/dist")]
@@ -62,8 +62,8 @@ static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
             Cow::Owned(bytes) => bytes.into(),
         };
         let gzip = (kind != "image/webp").then(|| {
-            let mut sheet = Sheet::new(true, plain.len());
-            sheet.piece(&Piece::new(plain.clone()));
+            let mut sheet = GzipWriter::new(true, plain.len());
+            sheet.piece(&Fragment::new(plain.clone()));
             sheet.finish()
         });
         Some(Asset { kind, plain, gzip })

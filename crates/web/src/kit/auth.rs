@@ -11,7 +11,7 @@ use skychimp_core::oversight::moderation::{Administrator, Moderator};
 use skychimp_core::platform::ids::UserId;
 
 use crate::kit::error::WebError;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// Any logged-in user. Others are sent to the login page.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct CurrentUser(pub User);
 /// A user who keeps recipients and sends mailings. Pages that take this show only the user's own
 /// data.
 #[derive(Debug, Clone)]
-pub struct Sender(pub User);
+pub struct MailingUser(pub User);
 
 /// A manager or administrator, with the account. Pages that take this show everyone's accounts and
 /// mailings.
@@ -31,7 +31,7 @@ pub struct Manager(pub Moderator, pub User);
 #[derive(Debug, Clone)]
 pub struct Admin(pub Administrator);
 
-impl Sender {
+impl MailingUser {
     /// Owner of everything the handler touches.
     #[must_use]
     pub fn id(&self) -> UserId {
@@ -41,13 +41,13 @@ impl Sender {
 
 /// Someone who writes the blog: a content manager or an administrator (R45).
 #[derive(Debug, Clone)]
-pub struct Writer(pub Editor);
+pub struct BlogEditor(pub Editor);
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
-        let page = Page::from_request_parts(parts, state).await?;
+        let page = PageContext::from_request_parts(parts, state).await?;
         match &page.user {
             Some(user) => Ok(Self(user.clone())),
             // Return to this page after login only if it can be requested again.
@@ -59,12 +59,12 @@ impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Sender {
+impl<S: Send + Sync> FromRequestParts<S> for MailingUser {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
-        let page = Page::from_request_parts(parts, state).await?;
+        let page = PageContext::from_request_parts(parts, state).await?;
         if page.sends() {
             Ok(Self(user))
         } else {
@@ -74,7 +74,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Writer {
+impl<S: Send + Sync> FromRequestParts<S> for BlogEditor {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {

@@ -1,13 +1,13 @@
 //! Label and colour of every state, defined once so that all pages agree.
 
 use skychimp_core::accounts::user::User;
-use skychimp_core::blog::post::State as PostState;
+use skychimp_core::blog::post::PostState;
 use skychimp_core::oversight::moderation::UserState;
 use skychimp_core::oversight::overview::RecentMailing;
 use skychimp_core::recipients::import::ImportState;
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::DeliveryState;
-use skychimp_core::sending::mailing::{MailingSummary, Status};
+use skychimp_core::sending::mailing::{MailingStatus, MailingSummary};
 use skychimp_core::sending::run::RunState;
 
 /// A state: the sentence `{area}{name}` and a colour. `ui::badge` renders it.
@@ -34,15 +34,15 @@ const fn badge(area: &'static str, name: &'static str, tone: &'static str) -> St
 impl StatusBadge {
     /// Badge of a mailing with `open_runs` unfinished runs.
     #[must_use]
-    pub const fn mailing(status: Status, disabled: bool, open_runs: i64) -> Self {
+    pub const fn mailing(status: MailingStatus, disabled: bool, open_runs: i64) -> Self {
         let (name, tone) = match status {
             _ if disabled => ("disabled", "bad"),
-            Status::Created => ("created", ""),
-            Status::Running if open_runs > 0 => ("running", "live"),
-            Status::Running => ("scheduled", "live"),
-            Status::Paused => ("paused", "wait"),
-            Status::Completed => ("completed", "good"),
-            Status::Cancelled => ("cancelled", "bad"),
+            MailingStatus::Created => ("created", ""),
+            MailingStatus::Running if open_runs > 0 => ("running", "live"),
+            MailingStatus::Running => ("scheduled", "live"),
+            MailingStatus::Paused => ("paused", "wait"),
+            MailingStatus::Completed => ("completed", "good"),
+            MailingStatus::Cancelled => ("cancelled", "bad"),
         };
         badge("status-", name, tone)
     }

@@ -5,8 +5,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use skychimp_core::accounts::login_step::PATIENCE;
-use skychimp_core::accounts::session::{REMEMBERED, SessionToken};
+use skychimp_core::accounts::login_step::LOGIN_STEP_TTL;
+use skychimp_core::accounts::session::{REMEMBERED_SESSION_LIFETIME, SessionToken};
 use skychimp_core::accounts::token::Token;
 
 use crate::kit::app::App;
@@ -71,13 +71,13 @@ pub(crate) fn put(response: &mut Response, cookie: String) {
 
 /// Logs in: until the browser is closed, or for the maximum life of a remembered session.
 pub(crate) fn session(app: &App, token: &SessionToken, remember: bool) -> String {
-    let seconds = remember.then_some(REMEMBERED.as_secs());
+    let seconds = remember.then_some(REMEMBERED_SESSION_LIFETIME.as_secs());
     secret(app, session_name(app), &token.to_text(), seconds)
 }
 
 /// Remembers how far a login has come.
 pub(crate) fn step(app: &App, token: &Token) -> String {
-    let seconds = Some(PATIENCE.as_secs());
+    let seconds = Some(LOGIN_STEP_TTL.as_secs());
     secret(app, step_name(app), &token.to_text(), seconds)
 }
 

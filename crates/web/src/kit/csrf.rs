@@ -15,7 +15,7 @@ use skychimp_core::platform::secret::SigningKey;
 
 use crate::kit::app::{AppState, BODY_MAX};
 use crate::kit::error::WebError;
-use crate::kit::page::{Page, text_of};
+use crate::kit::page::{PageContext, text_of};
 
 const LENGTH: usize = 32;
 
@@ -52,7 +52,7 @@ pub(crate) fn matches(key: &SigningKey, holder: &str, token: &str) -> bool {
 /// pages.
 pub(crate) async fn check(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     request: Request,
 ) -> Result<Request, WebError> {
     if matches!(

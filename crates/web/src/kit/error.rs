@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use skychimp_core::platform::error::Error;
 
 use crate::kit::i18n::Text;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ impl From<tokio::task::JoinError> for WebError {
 
 /// Marks a response that the middleware turns into a page.
 #[derive(Debug, Clone, Copy)]
-struct Case(&'static str);
+struct ErrorMarker(&'static str);
 
 impl IntoResponse for WebError {
     fn into_response(self) -> Response {
@@ -111,7 +111,7 @@ impl IntoResponse for WebError {
             other => case_of(other.status()),
         };
         let mut response = (self.status(), self.to_string()).into_response();
-        response.extensions_mut().insert(Case(case));
+        response.extensions_mut().insert(ErrorMarker(case));
         let retry = match self {
             Self::TooMany(seconds) => Some(seconds),
             Self::Busy => Some(2),
@@ -159,14 +159,14 @@ pub(crate) fn needs_page(response: &Response) -> bool {
         return false;
     }
     let kind = response.headers().get(header::CONTENT_TYPE);
-    response.extensions().get::<Case>().is_some()
+    response.extensions().get::<ErrorMarker>().is_some()
         || kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
 }
 
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
-    page: Page,
+    page: PageContext,
     status: u16,
     case: &'static str,
     /// When to retry.
@@ -174,7 +174,7 @@ struct ErrorPage {
 }
 
 /// How long to wait, as text.
-fn wait(page: &Page, seconds: u64) -> Text {
+fn wait(page: &PageContext, seconds: u64) -> Text {
     if seconds <= 90 {
         page.t("error-wait-seconds").with("count", seconds)
     } else {
@@ -184,11 +184,11 @@ fn wait(page: &Page, seconds: u64) -> Text {
 }
 
 /// Renders the error as a page, or as one sentence for a partial request.
-pub(crate) fn page(page: &Page, response: &Response) -> Response {
+pub(crate) fn page(page: &PageContext, response: &Response) -> Response {
     let status = response.status();
     let case = response
         .extensions()
-        .get::<Case>()
+        .get::<ErrorMarker>()
         .map_or_else(|| case_of(status), |case| case.0);
     let retry = response.headers().get(header::RETRY_AFTER).cloned();
     let mut written = if page.partial {

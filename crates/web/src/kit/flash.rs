@@ -7,20 +7,20 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use crate::kit::cookies;
 use crate::kit::i18n::Text;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 pub(crate) const NAME: &str = "flash";
 
 /// A sentence for the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flash {
-    tone: Tone,
+    tone: FlashKind,
     key: String,
     values: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
+enum FlashKind {
     Done,
     Note,
     Warn,
@@ -30,22 +30,22 @@ impl Flash {
     /// Reports success.
     #[must_use]
     pub fn done(key: &str) -> Self {
-        Self::new(Tone::Done, key)
+        Self::new(FlashKind::Done, key)
     }
 
     /// Reports something the visitor should know.
     #[must_use]
     pub fn note(key: &str) -> Self {
-        Self::new(Tone::Note, key)
+        Self::new(FlashKind::Note, key)
     }
 
     /// Reports something that did not work.
     #[must_use]
     pub fn warn(key: &str) -> Self {
-        Self::new(Tone::Warn, key)
+        Self::new(FlashKind::Warn, key)
     }
 
-    fn new(tone: Tone, key: &str) -> Self {
+    fn new(tone: FlashKind, key: &str) -> Self {
         Self {
             tone,
             key: key.to_owned(),
@@ -63,7 +63,7 @@ impl Flash {
 
     /// The sentence in the visitor's language. `None` if there is no sentence with its key.
     #[must_use]
-    pub fn text(&self, page: &Page) -> Option<String> {
+    pub fn text(&self, page: &PageContext) -> Option<String> {
         let mut text: Text = page.lang.t(self.key.clone());
         for (name, value) in &self.values {
             text = match value.parse::<i64>() {
@@ -78,9 +78,9 @@ impl Flash {
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self.tone {
-            Tone::Done => "success",
-            Tone::Note => "info",
-            Tone::Warn => "warning",
+            FlashKind::Done => "success",
+            FlashKind::Note => "info",
+            FlashKind::Warn => "warning",
         }
     }
 
@@ -88,9 +88,9 @@ impl Flash {
     #[must_use]
     pub fn icon(&self) -> &'static str {
         match self.tone {
-            Tone::Done => "check-circle-fill",
-            Tone::Note => "info-circle",
-            Tone::Warn => "exclamation-triangle",
+            FlashKind::Done => "check-circle-fill",
+            FlashKind::Note => "info-circle",
+            FlashKind::Warn => "exclamation-triangle",
         }
     }
 
@@ -117,9 +117,9 @@ impl Flash {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('|');
         let tone = match parts.next()? {
-            "success" => Tone::Done,
-            "info" => Tone::Note,
-            "warning" => Tone::Warn,
+            "success" => FlashKind::Done,
+            "info" => FlashKind::Note,
+            "warning" => FlashKind::Warn,
             _ => return None,
         };
         let mut flash = Self::new(tone, parts.next()?);

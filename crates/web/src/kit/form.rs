@@ -4,11 +4,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path as AxumPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use skychimp_core::accounts::submission::{Arrival, Made, Submission};
+use skychimp_core::accounts::submission::{Arrival, CreatedId, Submission};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::UserId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::error::WebError;
 
@@ -76,7 +76,7 @@ impl From<Vec<FieldError>> for Errors {
 
 /// Result of a form's operation.
 #[derive(Debug)]
-pub enum Outcome<T> {
+pub enum FormOutcome<T> {
     /// It succeeded.
     Done(T),
     /// Fields are invalid: show the form again with [`crate::kit::page::html_wrong`].
@@ -87,11 +87,11 @@ pub enum Outcome<T> {
 }
 
 /// Separates results that the form's page shows from other errors, which become error pages.
-pub fn outcome<T>(result: Result<T, Error>) -> Result<Outcome<T>, WebError> {
+pub fn outcome<T>(result: Result<T, Error>) -> Result<FormOutcome<T>, WebError> {
     match result {
-        Ok(value) => Ok(Outcome::Done(value)),
-        Err(Error::Invalid(errors)) => Ok(Outcome::Wrong(Errors(errors))),
-        Err(Error::Conflict) => Ok(Outcome::Changed),
+        Ok(value) => Ok(FormOutcome::Done(value)),
+        Err(Error::Invalid(errors)) => Ok(FormOutcome::Wrong(Errors(errors))),
+        Err(Error::Conflict) => Ok(FormOutcome::Changed),
         Err(error) => Err(error.into()),
     }
 }
@@ -118,7 +118,7 @@ where
 /// A form that creates something at most once, however often it is submitted. Its template needs
 /// `ui::once`.
 #[derive(Debug)]
-pub struct Once<T> {
+pub struct OnceForm<T> {
     /// The fields.
     pub form: T,
     submission: Option<Submission>,
@@ -129,9 +129,14 @@ const ID: &str = "form_id";
 /// Fields that may differ when the same form is submitted again: a new token, another button.
 const ASIDE: [&str; 4] = [ID, "csrf", "action", "close"];
 
-impl<T> Once<T> {
+impl<T> OnceForm<T> {
     /// Whether the form was submitted before. One without an id, as API clients send it, never was.
-    pub async fn arrive(&self, tx: &mut Tx, owner: UserId, now: Moment) -> Result<Arrival, Error> {
+    pub async fn arrive(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        now: Timestamp,
+    ) -> Result<Arrival, Error> {
         match &self.submission {
             Some(submission) => submission.arrive(tx, owner, now).await,
             None => Ok(Arrival::First),
@@ -139,7 +144,7 @@ impl<T> Once<T> {
     }
 
     /// Records what was created, in the transaction in which it first [arrived](Self::arrive).
-    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: Made) -> Result<(), Error> {
+    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: CreatedId) -> Result<(), Error> {
         match &self.submission {
             Some(submission) => submission.made(tx, owner, made).await,
             None => Ok(()),
@@ -147,7 +152,7 @@ impl<T> Once<T> {
     }
 }
 
-impl<T, S> FromRequest<S> for Once<T>
+impl<T, S> FromRequest<S> for OnceForm<T>
 where
     T: serde::de::DeserializeOwned,
     S: Send + Sync,

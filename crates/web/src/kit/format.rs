@@ -1,8 +1,8 @@
 //! Formats numbers, sizes and times for people.
 
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::i18n::Lang;
 
@@ -155,7 +155,7 @@ pub fn weekday(date: jiff::civil::Date, lang: Lang) -> &'static str {
 
 /// A date: `12 Mar 2027`, `12 марта 2027`.
 #[must_use]
-pub fn date(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
+pub fn date(moment: Timestamp, zone: &TimeZone, lang: Lang) -> String {
     let at = zoned(moment, zone);
     let month = usize::try_from(at.month() - 1).unwrap_or(0) % 12;
     let month = match lang {
@@ -167,7 +167,7 @@ pub fn date(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
 
 /// A time to the minute: `12 Mar 2027, 10:05`.
 #[must_use]
-pub fn time(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
+pub fn time(moment: Timestamp, zone: &TimeZone, lang: Lang) -> String {
     let at = zoned(moment, zone);
     format!(
         "{}, {:02}:{:02}",
@@ -179,7 +179,7 @@ pub fn time(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
 
 /// A time to the second: `12 Mar 2027, 10:05:09`.
 #[must_use]
-pub fn time_exact(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
+pub fn time_exact(moment: Timestamp, zone: &TimeZone, lang: Lang) -> String {
     format!(
         "{}:{:02}",
         time(moment, zone, lang),
@@ -189,13 +189,13 @@ pub fn time_exact(moment: Moment, zone: &TimeZone, lang: Lang) -> String {
 
 /// A value for `<input type="datetime-local">`: `2027-03-12T10:05`.
 #[must_use]
-pub fn wall(moment: Moment, zone: &TimeZone) -> String {
+pub fn wall(moment: Timestamp, zone: &TimeZone) -> String {
     zoned(moment, zone).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
 /// How long ago, in the largest unit that fits: `3 s ago`, `5 min ago`; the date after a week.
 #[must_use]
-pub fn ago(moment: Moment, now: Moment, zone: &TimeZone, lang: Lang) -> String {
+pub fn ago(moment: Timestamp, now: Timestamp, zone: &TimeZone, lang: Lang) -> String {
     let seconds = i64::try_from(now.since(moment).as_secs()).unwrap_or(i64::MAX);
     let (key, count) = match seconds {
         0 => return lang.t("ago-now").to_string(),
@@ -208,8 +208,8 @@ pub fn ago(moment: Moment, now: Moment, zone: &TimeZone, lang: Lang) -> String {
     lang.t(key).with("count", count).to_string()
 }
 
-fn zoned(moment: Moment, zone: &TimeZone) -> Zoned {
-    Timestamp::to_zoned(moment.timestamp(), zone.clone())
+fn zoned(moment: Timestamp, zone: &TimeZone) -> Zoned {
+    jiff::Timestamp::to_zoned(moment.timestamp(), zone.clone())
 }
 
 /// IANA time zone names, for a list of suggestions.
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn values_are_written_as_the_language_does() {
         let zone = TimeZone::get("Europe/Moscow").unwrap();
-        let moment: Moment = "2027-03-12T07:05:09Z".parse().unwrap();
+        let moment: Timestamp = "2027-03-12T07:05:09Z".parse().unwrap();
         assert_eq!(number(1_234_567, Lang::En), "1,234,567");
         assert_eq!(number(-1_240, Lang::Ru), "−1\u{a0}240");
         assert_eq!(number(999, Lang::Ru), "999");

@@ -19,7 +19,7 @@ const BLOCK_MAX: usize = 0xffff;
 
 /// A fixed part of pages.
 #[derive(Debug, Clone)]
-pub(crate) struct Piece {
+pub(crate) struct Fragment {
     text: Bytes,
     deflated: Bytes,
     crc: u32,
@@ -27,7 +27,7 @@ pub(crate) struct Piece {
     shift: [u32; 32],
 }
 
-impl Piece {
+impl Fragment {
     /// Compresses a text.
     pub(crate) fn new(text: impl Into<Bytes>) -> Self {
         let text = text.into();
@@ -94,14 +94,14 @@ fn shift(length: usize) -> [u32; 32] {
 
 /// A page being assembled.
 #[derive(Debug)]
-pub(crate) enum Sheet {
+pub(crate) enum GzipWriter {
     /// Uncompressed.
     Plain(Vec<u8>),
     /// As gzip: the bytes, the checksum and the length so far.
     Gzip(Vec<u8>, u32, u32),
 }
 
-impl Sheet {
+impl GzipWriter {
     /// An empty page, with capacity for `pieces` bytes of pieces.
     pub(crate) fn new(gzip: bool, pieces: usize) -> Self {
         let mut bytes = Vec::with_capacity(pieces + 256);
@@ -113,7 +113,7 @@ impl Sheet {
     }
 
     /// Appends a piece.
-    pub(crate) fn piece(&mut self, piece: &Piece) {
+    pub(crate) fn piece(&mut self, piece: &Fragment) {
         match self {
             Self::Plain(bytes) => bytes.extend_from_slice(&piece.text),
             Self::Gzip(bytes, crc, length) => {
@@ -191,9 +191,10 @@ mod tests {
     #[test]
     fn pieces_make_one_stream() {
         let long = (0..9_000).fold(String::new(), |text, n| text + &format!("<p>{n}</p>"));
-        let pieces = [long.as_str(), "", "<footer>", "x"].map(|text| Piece::new(text.to_owned()));
-        let mut plain = Sheet::new(false, 0);
-        let mut gzip = Sheet::new(true, 0);
+        let pieces =
+            [long.as_str(), "", "<footer>", "x"].map(|text| Fragment::new(text.to_owned()));
+        let mut plain = GzipWriter::new(false, 0);
+        let mut gzip = GzipWriter::new(true, 0);
         for sheet in [&mut plain, &mut gzip] {
             sheet.text(b"first");
             for piece in &pieces {
@@ -215,8 +216,8 @@ mod tests {
     #[test]
     fn incompressible_pieces_are_whole() {
         let noise: Vec<u8> = (0..200_000).map(|_| rand::random()).collect();
-        let mut gzip = Sheet::new(true, 0);
-        gzip.piece(&Piece::new(noise.clone()));
+        let mut gzip = GzipWriter::new(true, 0);
+        gzip.piece(&Fragment::new(noise.clone()));
         let mut read = Vec::new();
         GzDecoder::new(&gzip.finish()[..])
             .read_to_end(&mut read)

@@ -100,7 +100,7 @@ impl Lang {
         }
     }
 
-    /// The sentence whose key is composed at run time; see [`crate::kit::page::Page::dynamic`].
+    /// The sentence whose key is composed at run time; see [`crate::kit::page::PageContext::dynamic`].
     #[must_use]
     pub fn dynamic(self, prefix: &str, name: &str) -> Text {
         self.t(format!("{prefix}{}", name.replace('_', "-")))

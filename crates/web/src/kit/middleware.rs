@@ -7,17 +7,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use skychimp_core::accounts::session::{Session, SessionToken};
 use skychimp_core::accounts::user::{Role, User};
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::sending_server::{Health, SendingServer};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::sending_server::{SendingServer, ServerHealth};
 
 use crate::kit::app::AppState;
 use crate::kit::error::{self, WebError};
 use crate::kit::flash::Flash;
 use crate::kit::i18n::Lang;
-use crate::kit::page::{Page, Servers, chosen_language};
+use crate::kit::page::{PageContext, ServersNotice, chosen_language};
 use crate::kit::{cookies, csrf};
 
-/// Creates the [`Page`], checks the token of unsafe requests, renders error pages in the visitor's
+/// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the visitor's
 /// language and sets cookies.
 pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: Next) -> Response {
     // The body is not `Sync`, so it is kept apart while the head is borrowed across an await.
@@ -48,7 +48,13 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
     response
 }
 
-fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, response: &mut Response) {
+fn finish(
+    app: &AppState,
+    page: &PageContext,
+    safe: bool,
+    chosen: Option<Lang>,
+    response: &mut Response,
+) {
     if let Some(guest) = page.new_guest.get() {
         cookies::put(response, cookies::guest(app, guest));
     }
@@ -66,18 +72,18 @@ fn finish(app: &AppState, page: &Page, safe: bool, chosen: Option<Lang>, respons
         .or_insert(HeaderValue::from_static("no-store"));
 }
 
-async fn visitor(app: &AppState, head: &Parts) -> Result<Page, WebError> {
+async fn visitor(app: &AppState, head: &Parts) -> Result<PageContext, WebError> {
     let token = cookies::get(&head.headers, cookies::session_name(app))
         .and_then(|text| SessionToken::from_text(&text));
     let user = match &token {
         Some(token) => logged_in(app, token, app.clock.now()).await?,
         None => None,
     };
-    let servers = Servers::of(app, user.as_ref()).await?;
-    Ok(Page::new(app, head, user, token, servers))
+    let servers = ServersNotice::of(app, user.as_ref()).await?;
+    Ok(PageContext::new(app, head, user, token, servers))
 }
 
-impl Servers {
+impl ServersNotice {
     async fn of(app: &AppState, user: Option<&User>) -> Result<Self, WebError> {
         let Some(user) = user else {
             return Ok(Self::default());
@@ -86,7 +92,7 @@ impl Servers {
         Ok(Self {
             sandbox: app.sandbox.is_some() && !SendingServer::any(&mut tx).await?,
             paused: match user.role {
-                Role::Admin => Health::paused(&mut tx).await?,
+                Role::Admin => ServerHealth::paused(&mut tx).await?,
                 _ => None,
             },
         })
@@ -96,7 +102,7 @@ impl Servers {
 async fn logged_in(
     app: &AppState,
     token: &SessionToken,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Option<User>, WebError> {
     let mut tx = app.db.read().await?;
     let Some((user, touch)) = Session::user(&mut tx, token, now).await? else {

@@ -1,6 +1,6 @@
 //! What every page knows about its visitor: account, language, time zone and theme.
 //!
-//! A middleware creates one [`Page`] per request. Handlers take it as an argument and pass it to
+//! A middleware creates one [`PageContext`] per request. Handlers take it as an argument and pass it to
 //! their template as `page`, whose methods format sentences, numbers and times.
 
 use std::sync::{Arc, OnceLock};
@@ -18,24 +18,24 @@ use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::error::FieldError;
 use skychimp_core::platform::ids::{PostId, ServerId, SubmissionId};
 use skychimp_core::platform::secret::SigningKey;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::service::Fault;
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::service::ServiceFault;
 
 use crate::kit::app::AppState;
 use crate::kit::badge::{HasStatus, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::Errors;
-use crate::kit::hole::{Hole, Keep};
 use crate::kit::i18n::{Arg, Lang, Text};
+use crate::kit::placeholder::{CacheMode, Placeholder};
 use crate::kit::views::{self, Views};
 use crate::kit::{assets, cookies, csrf, format};
 
 /// The visitor of a request. A shared handle, cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Page(Arc<Visitor>);
+pub struct PageContext(Arc<Visitor>);
 
-/// The data behind [`Page`].
+/// The data behind [`PageContext`].
 #[derive(Debug)]
 pub struct Visitor {
     /// The account, if logged in.
@@ -45,7 +45,7 @@ pub struct Visitor {
     /// Time zone in which times are shown.
     pub zone: TimeZone,
     /// Time of the request.
-    pub now: Moment,
+    pub now: Timestamp,
     /// `light` or `dark`, if chosen.
     pub theme: Option<&'static str>,
     /// Path of the request, without the query.
@@ -62,8 +62,8 @@ pub struct Visitor {
     pub flashes: Vec<Flash>,
     /// IP address of the visitor.
     pub peer: String,
-    /// The page will be cached for other visitors, so its holes stay open.
-    keep: Option<Keep>,
+    /// The page will be cached for other visitors, so its placeholders stay open.
+    keep: Option<CacheMode>,
     /// The visitor is a person, not a crawler.
     person: bool,
     views: Arc<Views>,
@@ -73,7 +73,7 @@ pub struct Visitor {
     csrf_key: SigningKey,
 }
 
-impl std::ops::Deref for Page {
+impl std::ops::Deref for PageContext {
     type Target = Visitor;
 
     fn deref(&self) -> &Visitor {
@@ -81,10 +81,10 @@ impl std::ops::Deref for Page {
     }
 }
 
-impl Page {
+impl PageContext {
     /// The page of an anonymous visitor, for public pages outside of the page routes.
     pub(crate) fn stranger(app: &AppState, head: &Parts) -> Self {
-        Self::new(app, head, None, None, Servers::default())
+        Self::new(app, head, None, None, ServersNotice::default())
     }
 
     pub(super) fn new(
@@ -92,7 +92,7 @@ impl Page {
         head: &Parts,
         user: Option<User>,
         token: Option<SessionToken>,
-        servers: Servers,
+        servers: ServersNotice,
     ) -> Self {
         let headers = &head.headers;
         let preferred = user.as_ref().and_then(|user| user.language.as_deref());
@@ -191,7 +191,7 @@ impl Page {
     /// translated.
     #[must_use]
     pub fn waiting(&self, why: &str) -> String {
-        Fault::told(why).map_or_else(
+        ServiceFault::told(why).map_or_else(
             || why.to_owned(),
             |fault| self.field_error(&fault.into()).to_string(),
         )
@@ -205,31 +205,36 @@ impl Page {
 
     /// A percentage of a whole.
     #[must_use]
-    pub fn percent(&self, part: impl Whole, whole: impl Whole) -> String {
+    pub fn percent(&self, part: impl AsInteger, whole: impl AsInteger) -> String {
         format::percent(part.whole(), whole.whole(), self.lang)
     }
 
     /// A percentage for an attribute of a drawing: `12.5%`.
     #[must_use]
-    pub fn share(&self, part: impl Whole, whole: impl Whole) -> String {
+    pub fn share(&self, part: impl AsInteger, whole: impl AsInteger) -> String {
         format::share(part.whole(), whole.whole())
     }
 
     /// The percentage of two parts together, for a drawing.
     #[must_use]
-    pub fn share2(&self, one: impl Whole, other: impl Whole, whole: impl Whole) -> String {
+    pub fn share2(
+        &self,
+        one: impl AsInteger,
+        other: impl AsInteger,
+        whole: impl AsInteger,
+    ) -> String {
         format::share(one.whole() + other.whole(), whole.whole())
     }
 
     /// A size in bytes, in the unit that fits.
     #[must_use]
-    pub fn size(&self, bytes: impl Whole) -> String {
+    pub fn size(&self, bytes: impl AsInteger) -> String {
         format::size(u64::try_from(bytes.whole()).unwrap_or(0), self.lang)
     }
 
     /// A date in the visitor's zone.
     #[must_use]
-    pub fn date(&self, moment: impl At) -> String {
+    pub fn date(&self, moment: impl AsTimestamp) -> String {
         format::date(moment.at(), &self.zone, self.lang)
     }
 
@@ -252,25 +257,25 @@ impl Page {
 
     /// A time in the visitor's zone, to the minute.
     #[must_use]
-    pub fn time(&self, moment: impl At) -> String {
+    pub fn time(&self, moment: impl AsTimestamp) -> String {
         format::time(moment.at(), &self.zone, self.lang)
     }
 
     /// A time in the visitor's zone, to the second.
     #[must_use]
-    pub fn time_exact(&self, moment: impl At) -> String {
+    pub fn time_exact(&self, moment: impl AsTimestamp) -> String {
         format::time_exact(moment.at(), &self.zone, self.lang)
     }
 
     /// How long ago.
     #[must_use]
-    pub fn ago(&self, moment: impl At) -> String {
+    pub fn ago(&self, moment: impl AsTimestamp) -> String {
         format::ago(moment.at(), self.now, &self.zone, self.lang)
     }
 
     /// A duration in milliseconds, in its two largest units.
     #[must_use]
-    pub fn span(&self, millis: impl Whole) -> String {
+    pub fn span(&self, millis: impl AsInteger) -> String {
         format::span(self.lang, millis.whole())
     }
 
@@ -292,7 +297,7 @@ impl Page {
         csrf::token(&self.csrf_key, &self.holder())
     }
 
-    /// A new id for a form that creates something; see [`crate::kit::form::Once`].
+    /// A new id for a form that creates something; see [`crate::kit::form::OnceForm`].
     #[must_use]
     pub fn form_id(&self) -> SubmissionId {
         SubmissionId::new(self.now)
@@ -371,16 +376,16 @@ impl Page {
             .is_some_and(|user| Editor::of(user).is_some())
     }
 
-    /// The marks for holes, if the page will be cached; see [`crate::kit::hole`].
-    pub(crate) fn kept(&self) -> Option<Keep> {
+    /// The marks for placeholders, if the page will be cached; see [`crate::kit::placeholder`].
+    pub(crate) fn kept(&self) -> Option<CacheMode> {
         self.keep
     }
 
-    /// View count of a post, or a hole in a cached page. `total` is the count in the database.
+    /// View count of a post, or a placeholder in a cached page. `total` is the count in the database.
     #[must_use]
-    pub fn views(&self, post: &PostId, total: impl Whole) -> String {
+    pub fn views(&self, post: &PostId, total: impl AsInteger) -> String {
         if let Some(keep) = self.keep {
-            return keep.mark(Hole::Views(*post));
+            return keep.mark(Placeholder::Views(*post));
         }
         format::number(total.whole() + self.views.unwritten(*post), self.lang)
     }
@@ -414,7 +419,7 @@ impl Page {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Page {
+impl<S: Send + Sync> FromRequestParts<S> for PageContext {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
@@ -442,32 +447,32 @@ pub fn html_changed(template: &impl Template) -> Result<Response, WebError> {
 }
 
 /// A time or a reference to one, as templates pass it.
-pub trait At {
+pub trait AsTimestamp {
     /// The time.
-    fn at(&self) -> Moment;
+    fn at(&self) -> Timestamp;
 }
 
-impl At for Moment {
-    fn at(&self) -> Moment {
+impl AsTimestamp for Timestamp {
+    fn at(&self) -> Timestamp {
         *self
     }
 }
 
-impl<T: At> At for &T {
-    fn at(&self) -> Moment {
+impl<T: AsTimestamp> AsTimestamp for &T {
+    fn at(&self) -> Timestamp {
         (**self).at()
     }
 }
 
 /// A whole number or a reference to one, as templates pass it.
-pub trait Whole {
+pub trait AsInteger {
     /// The number, at most `i64::MAX`.
     fn whole(&self) -> i64;
 }
 
 macro_rules! wholes {
     ($($ty:ty)+) => {$(
-        impl Whole for $ty {
+        impl AsInteger for $ty {
             fn whole(&self) -> i64 {
                 i64::try_from(*self).unwrap_or(i64::MAX)
             }
@@ -476,7 +481,7 @@ macro_rules! wholes {
 }
 wholes!(i64 u64 i32 u32 u16 usize);
 
-impl<T: Whole> Whole for &T {
+impl<T: AsInteger> AsInteger for &T {
     fn whole(&self) -> i64 {
         (**self).whole()
     }
@@ -491,7 +496,7 @@ pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
 
 /// What all pages show about mail servers.
 #[derive(Debug, Default)]
-pub(super) struct Servers {
+pub(super) struct ServersNotice {
     /// There is no mail server: letters go to the sandbox.
     pub(super) sandbox: bool,
     /// For administrators: a server that needs their attention.
@@ -508,7 +513,7 @@ pub(crate) fn text_of(headers: &HeaderMap, name: &header::HeaderName) -> String 
 }
 
 /// Parts of pages that several areas use.
-impl Page {
+impl PageContext {
     /// All errors of a form except those shown at a field in `known` (names separated by spaces).
     #[must_use]
     pub fn other_errors(&self, errors: &Errors, known: &str) -> Vec<String> {

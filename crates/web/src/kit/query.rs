@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 /// Maximum number of lists offered in a select box.
 pub(crate) const LIST_CHOICES: i64 = 500;
@@ -20,7 +20,7 @@ pub(crate) fn address(path: &str, filters: &[(&str, &str)]) -> String {
 }
 
 /// Start of a day in the visitor's zone, or its end if `over`. `None` for an invalid date.
-pub(crate) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Moment> {
+pub(crate) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Timestamp> {
     let mut date: Date = text.parse().ok()?;
     if over {
         date = date.tomorrow().ok()?;

@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 
 /// A method at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct RouteEntry {
     /// HTTP method.
     pub method: Method,
     /// Path, with parameters in braces.
@@ -27,7 +27,7 @@ pub struct Route {
 #[derive(Debug)]
 pub struct Routes<S> {
     router: Router<S>,
-    list: Vec<Route>,
+    list: Vec<RouteEntry>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -55,7 +55,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn route(mut self, path: &'static str, methods: Methods<S>) -> Self {
         let routes = methods.list.into_iter();
         self.list
-            .extend(routes.map(|method| Route { method, path }));
+            .extend(routes.map(|method| RouteEntry { method, path }));
         self.router = self.router.route(path, methods.router);
         self
     }
@@ -84,7 +84,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// All routes, in the order in which they were added.
     #[must_use]
-    pub fn list(&self) -> &[Route] {
+    pub fn list(&self) -> &[RouteEntry] {
         &self.list
     }
 

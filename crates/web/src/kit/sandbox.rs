@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 /// Maximum number of letters kept.
 const LETTERS_MAX: usize = 500;
@@ -22,7 +22,7 @@ pub struct SandboxLetter {
     /// 1, 2, … in order of arrival.
     pub number: u64,
     /// Time of arrival.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Sender in the envelope.
     pub from: String,
     /// Recipients in the envelope.
@@ -33,10 +33,10 @@ pub struct SandboxLetter {
 
 /// Keeps the last letters. Shared by the sandbox's SMTP server and the pages.
 #[derive(Debug, Default)]
-pub struct SandboxStore(RwLock<Kept>);
+pub struct SandboxStore(RwLock<KeptLetters>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptLetters {
     letters: VecDeque<Arc<SandboxLetter>>,
     bytes: usize,
     count: u64,
@@ -50,7 +50,7 @@ impl SandboxStore {
     }
 
     /// Adds a letter, dropping the oldest ones if necessary.
-    pub fn push(&self, at: Moment, from: String, to: Vec<String>, raw: Bytes) {
+    pub fn push(&self, at: Timestamp, from: String, to: Vec<String>, raw: Bytes) {
         let mut kept = self.0.write();
         kept.count += 1;
         kept.bytes += raw.len();
@@ -93,7 +93,7 @@ impl SandboxStore {
 
     /// Deletes all letters and restarts the numbering.
     pub fn clear(&self) {
-        *self.0.write() = Kept::default();
+        *self.0.write() = KeptLetters::default();
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
 
     fn push(store: &SandboxStore, size: usize) {
         store.push(
-            Moment::default(),
+            Timestamp::default(),
             String::new(),
             Vec::new(),
             vec![b'x'; size].into(),

@@ -11,12 +11,12 @@ use serde_json::Value;
 use crate::kit::error::WebError;
 
 /// Polls per stream. After that the browser reconnects, so that a restart never waits for a stream.
-const LOOKS: u32 = 30;
+const POLLS_PER_CHECK: u32 = 30;
 /// Interval of comments that keep a silent stream open through proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Result of a poll.
-pub(crate) enum Seen {
+pub(crate) enum Polled {
     /// Nothing changed.
     Same,
     /// New values.
@@ -26,27 +26,27 @@ pub(crate) enum Seen {
 }
 
 /// A value that is polled.
-pub(crate) trait Look: Send + 'static {
+pub(crate) trait Poll: Send + 'static {
     /// Interval between polls.
-    const EVERY: Duration;
+    const POLL_INTERVAL: Duration;
 
     /// Polls once.
-    fn look(&mut self) -> impl Future<Output = Result<Seen, WebError>> + Send;
+    fn look(&mut self) -> impl Future<Output = Result<Polled, WebError>> + Send;
 }
 
 /// A stream of changes. The first event is sent immediately.
-pub(crate) fn watch<L: Look>(look: L) -> Response {
+pub(crate) fn watch<L: Poll>(look: L) -> Response {
     let events = stream::unfold((look, 0), |(mut look, mut looks)| async move {
-        while looks < LOOKS {
+        while looks < POLLS_PER_CHECK {
             if looks > 0 {
-                tokio::time::sleep(L::EVERY).await;
+                tokio::time::sleep(L::POLL_INTERVAL).await;
             }
             looks += 1;
             let event = match look.look().await {
-                Ok(Seen::Same) => continue,
-                Ok(Seen::News(values)) => Event::default().data(values.to_string()),
-                Ok(Seen::Over) => {
-                    looks = LOOKS;
+                Ok(Polled::Same) => continue,
+                Ok(Polled::News(values)) => Event::default().data(values.to_string()),
+                Ok(Polled::Over) => {
+                    looks = POLLS_PER_CHECK;
                     // Browsers do not deliver events without data.
                     Event::default().event("reload").data("now")
                 }

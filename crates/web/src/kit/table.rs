@@ -12,10 +12,10 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::app::App;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Cell {
     /// A whole number.
     Number(i64),
     /// A time.
-    Time(Moment),
+    Time(Timestamp),
 }
 
 impl From<&str> for Cell {
@@ -46,8 +46,8 @@ impl From<i64> for Cell {
     }
 }
 
-impl From<Moment> for Cell {
-    fn from(at: Moment) -> Self {
+impl From<Timestamp> for Cell {
+    fn from(at: Timestamp) -> Self {
         Self::Time(at)
     }
 }
@@ -74,7 +74,7 @@ pub(crate) fn columns(names: &[&str]) -> Vec<String> {
 
 /// Sends a table as a file called `name`, with the extension of the requested URL: `.xlsx` is a
 /// workbook.
-pub(crate) fn download<L: Lines>(page: &Page, app: &App, name: &str, lines: L) -> Response {
+pub(crate) fn download<L: Lines>(page: &PageContext, app: &App, name: &str, lines: L) -> Response {
     let (kind, ending, body) = if Path::new(&page.path).extension() == Some("xlsx".as_ref()) {
         let body = workbook::body(lines, page.zone.clone(), &app.settings.data_dir);
         (workbook::TYPE, "xlsx", body)

@@ -17,17 +17,17 @@ use skychimp_core::blog::post::Post;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::PostId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 /// Interval at which views are written.
-const EVERY: Duration = Duration::from_secs(1);
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum age of a displayed count.
-const FRESH: Duration = Duration::from_secs(2);
+const READ_TTL: Duration = Duration::from_secs(2);
 /// Counts that were not read for this long are dropped from memory.
-const FORGET: Duration = Duration::from_mins(1);
+const SEEN_TTL: Duration = Duration::from_mins(1);
 /// Attempts to write the last views before the site ends.
-const LAST_TRIES: u32 = 5;
+const STOP_TRIES: u32 = 5;
 
 /// View counts that are not yet written, and a short-lived cache of those in the database.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub struct Views {
 struct Count {
     /// Count in the database at `read_at`.
     total: i64,
-    read_at: Moment,
+    read_at: Timestamp,
     /// Views not included in `total`.
     more: i64,
 }
@@ -68,7 +68,7 @@ impl Views {
     }
 
     /// Reads the counts of these posts from the database if the cached ones are too old.
-    pub async fn refresh(&self, db: &Db, posts: &[PostId], now: Moment) -> Result<(), Error> {
+    pub async fn refresh(&self, db: &Db, posts: &[PostId], now: Timestamp) -> Result<(), Error> {
         if self.old(posts, now).is_empty() {
             return Ok(());
         }
@@ -85,22 +85,22 @@ impl Views {
         Ok(())
     }
 
-    fn old(&self, posts: &[PostId], now: Moment) -> Vec<PostId> {
+    fn old(&self, posts: &[PostId], now: Timestamp) -> Vec<PostId> {
         let counts = self.counts.lock();
         let old = |post: &&PostId| {
             counts
                 .get(post)
-                .is_none_or(|count| now.since(count.read_at) >= FRESH)
+                .is_none_or(|count| now.since(count.read_at) >= READ_TTL)
         };
         posts.iter().filter(old).copied().collect()
     }
 
     /// Writes all pending views to the database. On an error they stay pending.
-    pub async fn write(&self, db: &Db, now: Moment) -> Result<(), Error> {
+    pub async fn write(&self, db: &Db, now: Timestamp) -> Result<(), Error> {
         let _order = self.asking.lock().await;
         let news: Vec<(PostId, i64)> = {
             let mut counts = self.counts.lock();
-            counts.retain(|_, count| count.more > 0 || now.since(count.read_at) < FORGET);
+            counts.retain(|_, count| count.more > 0 || now.since(count.read_at) < SEEN_TTL);
             counts
                 .iter()
                 .filter(|(_, count)| count.more > 0)
@@ -122,7 +122,7 @@ impl Views {
         &self,
         written: impl IntoIterator<Item = (PostId, i64)>,
         totals: &HashMap<PostId, i64>,
-        now: Moment,
+        now: Timestamp,
     ) {
         let mut counts = self.counts.lock();
         for (post, views) in written {
@@ -139,7 +139,7 @@ impl Views {
     /// Writes pending views every second until `stop` is cancelled.
     pub(crate) async fn keep_writing(&self, app: &crate::kit::app::App, stop: CancellationToken) {
         while stop
-            .run_until_cancelled(tokio::time::sleep(EVERY))
+            .run_until_cancelled(tokio::time::sleep(WRITE_INTERVAL))
             .await
             .is_some()
         {
@@ -151,12 +151,12 @@ impl Views {
 
     /// Writes the last views, with a few retries.
     pub(crate) async fn write_last(&self, app: &crate::kit::app::App) {
-        for _ in 0..LAST_TRIES {
+        for _ in 0..STOP_TRIES {
             match self.write(&app.db, app.clock.now()).await {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(%error, "the last views cannot be written yet"),
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(WRITE_INTERVAL).await;
         }
         tracing::error!("the last views are lost");
     }
@@ -165,7 +165,7 @@ impl Views {
 impl Count {
     const UNREAD: Self = Self {
         total: 0,
-        read_at: Moment::from_millis(i64::MIN),
+        read_at: Timestamp::from_millis(i64::MIN),
         more: 0,
     };
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use skychimp_core::platform::error::Error;
 use skychimp_core::sending::report::{Summary, SummaryLetter};
 
-use super::{Content, language};
+use super::{LetterContent, language};
 use crate::kit::format;
 use crate::kit::i18n::{Lang, Text};
 use crate::parts::report_view::{ReportView, sentence};
@@ -14,20 +14,20 @@ use crate::parts::report_view::{ReportView, sentence};
 #[template(path = "letters/summary.html")]
 struct HtmlPart<'a> {
     lang: Lang,
-    content: &'a Content,
-    told: &'a Told,
+    content: &'a LetterContent,
+    told: &'a SummaryFacts,
 }
 
 #[derive(Template)]
 #[template(path = "letters/summary.txt")]
 struct TextPart<'a> {
     lang: Lang,
-    content: &'a Content,
-    told: &'a Told,
+    content: &'a LetterContent,
+    told: &'a SummaryFacts,
 }
 
-/// What this letter shows in addition to [`Content`].
-struct Told {
+/// What this letter shows in addition to [`LetterContent`].
+struct SummaryFacts {
     /// Totals of the run, which add up to the planned number: label, number, link to these
     /// recipients.
     figures: Vec<(Text, Text, String)>,
@@ -55,7 +55,7 @@ pub fn summary(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error
     let totals = summary.report.totals;
     let view = ReportView::new(summary.report.clone());
     let took = view.times().map(|times| times.all);
-    let content = Content {
+    let content = LetterContent {
         subject: lang
             .t("letter-summary-subject")
             .with("title", &summary.mailing.title)
@@ -70,7 +70,7 @@ pub fn summary(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error
         site: site.to_owned(),
     };
     let people = format!("{mailing}/people?run={}", summary.run.id);
-    let told = Told {
+    let told = SummaryFacts {
         figures: figures(lang, summary, &people),
         cause: worst(lang, &view, &people),
         next: next(lang, summary),

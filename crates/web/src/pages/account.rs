@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 pub(crate) use data::long_routes;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .merge(login::routes())
         .merge(setup::routes())
         .merge(register::routes())
@@ -35,18 +35,18 @@ pub(crate) fn routes() -> Routes {
         .merge(data::routes())
 }
 
-/// A response with constant time: it is sent [`Even::TIME`] after the request, so that its timing
+/// A response with constant time: it is sent [`ConstantTimeAnswer::ANSWER_TIME`] after the request, so that its timing
 /// does not reveal whether an account exists.
-struct Even(Instant);
+struct ConstantTimeAnswer(Instant);
 
-impl Even {
-    const TIME: Duration = Duration::from_millis(250);
+impl ConstantTimeAnswer {
+    const ANSWER_TIME: Duration = Duration::from_millis(250);
 
     fn begin() -> Self {
         Self(Instant::now())
     }
 
     async fn done(self) {
-        tokio::time::sleep_until(self.0 + Self::TIME).await;
+        tokio::time::sleep_until(self.0 + Self::ANSWER_TIME).await;
     }
 }

@@ -9,23 +9,23 @@ use axum::response::{IntoResponse as _, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use skychimp_core::blog::post::public::TagCount;
-use skychimp_core::blog::post::{Filter, Found, Post, Tag};
+use skychimp_core::blog::post::{Post, PostFilter, PostLookup, Tag};
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::get;
-use crate::parts::post_view::{PostPage, Tile, base, tiles};
-use crate::public::Public;
-use crate::site::Routes;
+use crate::parts::post_view::{PostPage, PostTile, base, tiles};
+use crate::public::PublicAnswer;
+use crate::site::SiteRoutes;
 
 /// Posts per page of the list: a large one and three rows of three.
 const PAGE_SIZE: i64 = 10;
 /// Tags shown above the list.
 const TAGS: i64 = 20;
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/blog", get(list))
         .route("/blog/tag/{tag}", get(tagged))
         .route("/blog/{slug}", get(post))
@@ -44,13 +44,13 @@ struct ListQuery {
 #[derive(Template)]
 #[template(path = "blog/list.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     q: String,
     tag: Option<Tag>,
     tags: Vec<TagCount>,
     /// The newest post; only on the first page.
-    lead: Option<Tile>,
-    tiles: Vec<Tile>,
+    lead: Option<PostTile>,
+    tiles: Vec<PostTile>,
     total: i64,
     number: i64,
     pages: i64,
@@ -71,7 +71,7 @@ impl ListPage {
 
 async fn list(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
     show_list(&app, page, query, String::new()).await
@@ -79,7 +79,7 @@ async fn list(
 
 async fn tagged(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(tag): Path<String>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
@@ -88,12 +88,12 @@ async fn tagged(
 
 async fn show_list(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     query: ListQuery,
     tag: String,
 ) -> Result<Response, WebError> {
     let number: i64 = query.page.parse().unwrap_or(1).clamp(1, 100_000);
-    let filter = Filter::asked(&query.q, tag);
+    let filter = PostFilter::asked(&query.q, tag);
     let mut tx = app.db.read().await?;
     let cards = Post::published_page(&mut tx, &filter, number, PAGE_SIZE, page.now).await?;
     let total = Post::count_published(&mut tx, &filter, page.now).await?;
@@ -155,32 +155,32 @@ async fn show_list(
         number,
         pages,
     })?;
-    let public = Public {
+    let public = PublicAnswer {
         until,
-        ..Public::default()
+        ..PublicAnswer::default()
     };
     Ok(public.mark(list))
 }
 
 async fn post(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(slug): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     match Post::by_slug(&mut tx, &slug, page.now).await? {
-        Some(Found::Post(article)) => {
+        Some(PostLookup::Post(article)) => {
             let id = article.card.id;
             page.read(id);
-            let public = Public {
+            let public = PublicAnswer {
                 until: Post::next_publication(&mut tx, page.now).await?,
                 post: Some(id),
-                ..Public::default()
+                ..PublicAnswer::default()
             };
             let post = html(&PostPage::new(&app, &mut tx, page, *article).await?)?;
             Ok(public.mark(post))
         }
-        Some(Found::Moved(slug)) => {
+        Some(PostLookup::Moved(slug)) => {
             let to = [(header::LOCATION, format!("/blog/{slug}"))];
             Ok((StatusCode::MOVED_PERMANENTLY, to).into_response())
         }

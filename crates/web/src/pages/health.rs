@@ -8,19 +8,19 @@ use axum::http::StatusCode;
 
 use crate::kit::app::AppState;
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Timeout for the database check.
-const PATIENCE: Duration = Duration::from_secs(3);
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
 }
 
 async fn ready(State(app): State<AppState>) -> (StatusCode, String) {
-    let problem = match tokio::time::timeout(PATIENCE, app.db.ping()).await {
+    let problem = match tokio::time::timeout(READY_TIMEOUT, app.db.ping()).await {
         Ok(Ok(())) => {
             let engine = app.settings.engine.as_ref();
             engine

@@ -19,22 +19,22 @@ use self::dashboard::DashboardView;
 use self::shots::Shot;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
-use crate::kit::hole::{Hole, Keep};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
+use crate::kit::placeholder::{CacheMode, Placeholder};
 use crate::kit::routes::get;
-use crate::parts::post_view::{self, Tile};
+use crate::parts::post_view::{self, PostTile};
 use crate::public::figures;
-use crate::public::{Drawn, POSTS, Public, PublicPages};
-use crate::site::Routes;
+use crate::public::{POSTS, PublicAnswer, PublicPages, RenderedCard};
+use crate::site::SiteRoutes;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new().route("/", get(home))
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new().route("/", get(home))
 }
 
 #[derive(Template)]
 #[template(path = "home/landing.html")]
 struct LandingPage {
-    page: Page,
+    page: PageContext,
     registration: bool,
     service: Service,
     base: String,
@@ -52,14 +52,14 @@ struct Service {
 #[derive(Template)]
 #[template(path = "home/card.html")]
 struct CardPart<'a> {
-    page: &'a Page,
-    tile: Tile,
+    page: &'a PageContext,
+    tile: PostTile,
 }
 
 #[derive(Template)]
 #[template(path = "home/overview.html")]
 struct OverviewPage {
-    page: Page,
+    page: PageContext,
     user: User,
     overview: Overview,
     /// Only for users who have sent something.
@@ -109,7 +109,7 @@ fn steps(overview: &Overview) -> Vec<Step> {
 async fn home(
     State(app): State<AppState>,
     State(public): State<Arc<PublicPages>>,
-    page: Page,
+    page: PageContext,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let Some(user) = page.user.clone() else {
@@ -143,9 +143,9 @@ async fn landing(
     app: &AppState,
     pages: &PublicPages,
     mut tx: Tx,
-    page: Page,
+    page: PageContext,
 ) -> Result<Response, WebError> {
-    let public = Public {
+    let public = PublicAnswer {
         until: Post::next_publication(&mut tx, page.now).await?,
         choice: Post::published_ids(&mut tx, page.now).await?,
         post: None,
@@ -168,14 +168,14 @@ async fn landing(
 
 impl Service {
     /// Placeholders in a cached page, filled on every view.
-    fn open(keep: Keep, choice: &[PostId]) -> Self {
+    fn open(keep: CacheMode, choice: &[PostId]) -> Self {
         let posts = if choice.is_empty() {
             String::new()
         } else {
-            keep.mark(Hole::Posts)
+            keep.mark(Placeholder::Posts)
         };
         Self {
-            figures: keep.mark(Hole::Figures),
+            figures: keep.mark(Placeholder::Figures),
             posts,
         }
     }
@@ -185,7 +185,7 @@ impl Service {
         app: &AppState,
         public: &PublicPages,
         tx: &mut Tx,
-        page: &Page,
+        page: &PageContext,
     ) -> Result<Self, WebError> {
         let cards = Post::random_published(tx, POSTS, rand::random(), page.now).await?;
         let mut posts = String::new();
@@ -201,11 +201,15 @@ impl Service {
 }
 
 /// A post as this page shows it; `None` if it is no longer published.
-pub(crate) fn card<'a>(app: &'a AppState, page: &'a Page, post: PostId) -> Drawn<'a> {
+pub(crate) fn card<'a>(app: &'a AppState, page: &'a PageContext, post: PostId) -> RenderedCard<'a> {
     Box::pin(draw_card(app, page, post))
 }
 
-async fn draw_card(app: &AppState, page: &Page, post: PostId) -> Result<Option<String>, WebError> {
+async fn draw_card(
+    app: &AppState,
+    page: &PageContext,
+    post: PostId,
+) -> Result<Option<String>, WebError> {
     let mut tx = app.db.read().await?;
     let Some(card) = Post::card(&mut tx, post, page.now).await? else {
         return Ok(None);

@@ -16,28 +16,28 @@ use skychimp_core::recipients::list::List;
 
 use self::columns::{ColumnsPage, OptionsForm};
 use crate::kit::app::{App, AppState};
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Path};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Imports shown under the upload.
 const LATEST: i64 = 10;
 /// Rejected rows on the page; all of them are in the file that can be downloaded.
 const ERRORS_SHOWN: usize = 50;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/recipients/import", get(index))
         .route("/recipients/import/{id}", get(show).post(columns::start))
         .route("/recipients/import/{id}/delete", post(delete))
 }
 
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route(
             "/recipients/import/file",
             post(upload::upload).layer(DefaultBodyLimit::disable()),
@@ -49,7 +49,7 @@ pub(crate) fn long_routes() -> Routes {
 #[derive(Template)]
 #[template(path = "imports/index.html")]
 struct IndexPage {
-    page: Page,
+    page: PageContext,
     latest: Vec<Import>,
     errors: Errors,
     file_max: u64,
@@ -58,7 +58,7 @@ struct IndexPage {
 impl IndexPage {
     async fn new(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         owner: UserId,
         errors: Errors,
     ) -> Result<Self, WebError> {
@@ -75,8 +75,8 @@ impl IndexPage {
 
 async fn index(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
 ) -> Result<Response, WebError> {
     html(&IndexPage::new(&app, page, user.id, Errors::none()).await?)
 }
@@ -84,7 +84,7 @@ async fn index(
 #[derive(Template)]
 #[template(path = "imports/show.html")]
 struct ShowPage {
-    page: Page,
+    page: PageContext,
     job: Import,
     list: Option<List>,
     rows: Vec<[String; 3]>,
@@ -122,8 +122,8 @@ pub(super) async fn adopt_files(app: &App) {
 
 async fn show(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
     let job = find(&app, user.id, id).await?;
@@ -148,8 +148,8 @@ async fn show(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;

@@ -7,23 +7,23 @@ use serde::Deserialize;
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::ListId;
-use skychimp_core::recipients::list::{self, List, Members, Place, Uses};
+use skychimp_core::recipients::list::{self, List, ListCursor, ListUsage, Members};
 use url::form_urlencoded::byte_serialize;
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Lists per page.
 const ROWS: usize = 50;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/lists", get(index))
         .route("/lists/new", get(new).post(create))
         .route("/lists/{id}", get(edit).post(update))
@@ -41,7 +41,7 @@ struct View {
 #[derive(Template)]
 #[template(path = "lists/index.html")]
 struct IndexPage {
-    page: Page,
+    page: PageContext,
     rows: Vec<(List, Members)>,
     previous: String,
     next: String,
@@ -49,20 +49,20 @@ struct IndexPage {
 
 async fn index(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
     let place = match (view.after.as_str(), view.before.as_str()) {
-        ("", "") => Place::First,
-        ("", before) => Place::Before(before.to_owned()),
-        (after, _) => Place::After(after.to_owned()),
+        ("", "") => ListCursor::First,
+        ("", before) => ListCursor::Before(before.to_owned()),
+        (after, _) => ListCursor::After(after.to_owned()),
     };
     let found = List::page(&mut app.db.read().await?, user.id, &place, ROWS).await?;
-    let turn = |place: Option<Place>| match place {
-        Some(Place::After(key)) => format!("/lists?after={}", encode(&key)),
-        Some(Place::Before(key)) => format!("/lists?before={}", encode(&key)),
-        Some(Place::First) | None => String::new(),
+    let turn = |place: Option<ListCursor>| match place {
+        Some(ListCursor::After(key)) => format!("/lists?after={}", encode(&key)),
+        Some(ListCursor::Before(key)) => format!("/lists?before={}", encode(&key)),
+        Some(ListCursor::First) | None => String::new(),
     };
     html(&IndexPage {
         page,
@@ -87,8 +87,8 @@ struct ListForm {
 }
 
 impl ListForm {
-    fn draft(&self) -> list::Draft {
-        list::Draft {
+    fn draft(&self) -> list::ListDraft {
+        list::ListDraft {
             name: self.name.clone(),
             comment: self.comment.clone(),
         }
@@ -98,15 +98,15 @@ impl ListForm {
 #[derive(Template)]
 #[template(path = "lists/form.html")]
 struct FormPage {
-    page: Page,
+    page: PageContext,
     form: ListForm,
     errors: Errors,
-    known: Option<(List, Members, Uses)>,
+    known: Option<(List, Members, ListUsage)>,
     changed: bool,
 }
 
 impl FormPage {
-    fn new(page: Page, form: ListForm) -> Self {
+    fn new(page: PageContext, form: ListForm) -> Self {
         Self {
             page,
             form,
@@ -118,8 +118,8 @@ impl FormPage {
 
     async fn edit(
         app: &AppState,
-        page: Page,
-        sender: &Sender,
+        page: PageContext,
+        sender: &MailingUser,
         id: ListId,
         form: Option<ListForm>,
     ) -> Result<Self, WebError> {
@@ -149,15 +149,15 @@ fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
     }
 }
 
-async fn new(page: Page, _: Sender) -> Result<Response, WebError> {
+async fn new(page: PageContext, _: MailingUser) -> Result<Response, WebError> {
     html(&FormPage::new(page, ListForm::default()))
 }
 
 async fn create(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
-    once: Once<ListForm>,
+    page: PageContext,
+    MailingUser(user): MailingUser,
+    once: OnceForm<ListForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
@@ -182,23 +182,23 @@ async fn create(
     match outcome(taken(
         List::create(&mut tx, user.id, &once.form.draft(), page.now).await,
     ))? {
-        Outcome::Done(id) => {
+        FormOutcome::Done(id) => {
             once.made(&mut tx, user.id, id.0).await?;
             tx.commit().await?;
             Ok(page.redirect(&format!("/lists/{id}"), Flash::done("lists-saved")))
         }
-        Outcome::Wrong(errors) => html_wrong(&FormPage {
+        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
             ..FormPage::new(page, once.form)
         }),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn edit(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<ListId>,
 ) -> Result<Response, WebError> {
     html(&FormPage::edit(&app, page, &sender, id, None).await?)
@@ -206,8 +206,8 @@ async fn edit(
 
 async fn update(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<ListId>,
     Form(form): Form<ListForm>,
 ) -> Result<Response, WebError> {
@@ -228,13 +228,13 @@ async fn update(
         Ok(found)
     };
     match outcome(saved.await)? {
-        Outcome::Done(true) => Ok(page.redirect("/lists", Flash::done("lists-saved"))),
-        Outcome::Done(false) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => html_wrong(&FormPage {
+        FormOutcome::Done(true) => Ok(page.redirect("/lists", Flash::done("lists-saved"))),
+        FormOutcome::Done(false) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
             ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
         }),
-        Outcome::Changed => {
+        FormOutcome::Changed => {
             let mut again = FormPage {
                 changed: true,
                 ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
@@ -248,8 +248,8 @@ async fn update(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ListId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;

@@ -7,20 +7,20 @@ use serde::Deserialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::{Attempt, AttemptOutcome, LogCursor, LogFilter, LogRow};
 use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::mailing::Mailing;
 
 use crate::kit::app::AppState;
-use crate::kit::auth::{Manager, Sender};
+use crate::kit::auth::{MailingUser, Manager};
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::get;
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::attempts::{cells, moment};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Attempts per page.
 const PAGE: usize = 50;
@@ -29,15 +29,15 @@ const SLICE: usize = 1_000;
 /// Most mailings offered in the filter.
 const MAILINGS: i64 = 200;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/log", get(log))
         .route("/manage/users/{id}/log", get(of_user))
 }
 
 /// Exports.
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/log.csv", get(table))
         .route("/log.xlsx", get(table))
 }
@@ -81,7 +81,7 @@ impl LogQuery {
     fn cursor(&self) -> Option<LogCursor> {
         let mut parts = self.after.split('.');
         Some(LogCursor {
-            at: Moment::from_millis(parts.next()?.parse().ok()?),
+            at: Timestamp::from_millis(parts.next()?.parse().ok()?),
             delivery: parts.next()?.parse().ok()?,
             number: parts.next()?.parse().ok()?,
         })
@@ -128,7 +128,7 @@ impl LogQuery {
 #[derive(Template)]
 #[template(path = "log/index.html")]
 struct LogPage {
-    page: Page,
+    page: PageContext,
     /// Whose log it is, if a moderator reads it.
     owner: Option<User>,
     base: String,
@@ -143,7 +143,7 @@ struct LogPage {
     csv: String,
     xlsx: String,
     /// Set if the search stopped here because it had scanned too many rows.
-    cut: Option<Moment>,
+    cut: Option<Timestamp>,
 }
 
 /// Classes of attempts offered in the filter.
@@ -174,8 +174,8 @@ impl LogPage {
 
 async fn log(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     show(
@@ -192,7 +192,7 @@ async fn log(
 /// Another user's log, for moderators.
 async fn of_user(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(_, viewer): Manager,
     Path(id): Path<UserId>,
     Query(query): Query<LogQuery>,
@@ -206,7 +206,7 @@ async fn of_user(
 
 async fn show(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     (of, zone): (UserId, &str),
     owner: Option<User>,
     base: String,
@@ -251,8 +251,8 @@ struct LogLines {
 /// The log as a file, newest attempt first.
 async fn table(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     let lines = LogLines {

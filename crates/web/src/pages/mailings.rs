@@ -21,26 +21,27 @@ use serde::Deserialize;
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{
-    Deletion, Mailing, MailingFilter, MailingSummary, Sender as From, Started, Status, Step,
+    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingStatus, MailingSummary,
+    StartOutcome, Transition,
 };
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::badge::{HasStatus as _, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{NoFields, Once, Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::form::{NoFields, OnceForm, Path, Query};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Mailings per page.
 const PAGE: i64 = 30;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/mailings", get(list).post(form::create))
         .route("/mailings/bulk", post(bulk::act))
         .route(
@@ -56,15 +57,15 @@ pub(crate) fn routes() -> Routes {
         .route("/mailings/{id}/start", post(start))
         .route(
             "/mailings/{id}/pause",
-            post(|app, page, sender, id| step(app, page, sender, id, Step::Pause)),
+            post(|app, page, sender, id| step(app, page, sender, id, Transition::Pause)),
         )
         .route(
             "/mailings/{id}/resume",
-            post(|app, page, sender, id| step(app, page, sender, id, Step::Resume)),
+            post(|app, page, sender, id| step(app, page, sender, id, Transition::Resume)),
         )
         .route(
             "/mailings/{id}/cancel",
-            post(|app, page, sender, id| step(app, page, sender, id, Step::Cancel)),
+            post(|app, page, sender, id| step(app, page, sender, id, Transition::Cancel)),
         )
         .route("/mailings/{id}/copy", post(copy))
         .route("/mailings/{id}/delete", get(delete_page).post(delete))
@@ -82,8 +83,8 @@ pub(crate) fn routes() -> Routes {
 }
 
 /// Live numbers and exports.
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/mailings/{id}/waiting", get(live::waiting))
         .route("/mailings/{id}/log.csv", get(log::table))
@@ -100,12 +101,12 @@ pub(crate) fn long_routes() -> Routes {
 }
 
 /// The service's own sender address.
-fn service(app: &AppState) -> From {
+fn service(app: &AppState) -> FromIdentity {
     app.settings.service.sender.clone()
 }
 
 /// A time in the mailing's zone, or in the visitor's if that is unknown.
-fn in_zone(page: &Page, zone: &str, at: Moment) -> String {
+fn in_zone(page: &PageContext, zone: &str, at: Timestamp) -> String {
     let zone = skychimp_core::sending::schedule::zone(zone).unwrap_or_else(|_| page.zone.clone());
     crate::kit::format::time(at, &zone, page.lang)
 }
@@ -127,10 +128,10 @@ struct ListQuery {
 #[derive(Template)]
 #[template(path = "mailings/list.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     query: ListQuery,
     rows: Vec<Row>,
-    counts: Vec<(Status, i64)>,
+    counts: Vec<(MailingStatus, i64)>,
     all: i64,
     first: String,
     next: String,
@@ -161,8 +162,8 @@ fn address(q: &str, status: &str, after: Option<MailingId>) -> String {
 
 async fn list(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
     let filter = MailingFilter {
@@ -200,7 +201,7 @@ impl Row {
 }
 
 /// Redirects to the mailing with a flash message.
-fn back(page: &Page, id: MailingId, flash: Flash) -> Response {
+fn back(page: &PageContext, id: MailingId, flash: Flash) -> Response {
     page.redirect(&format!("/mailings/{id}"), flash)
 }
 
@@ -214,8 +215,8 @@ fn not_possible(state: &str) -> Flash {
 
 async fn start(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
     let flash = start_now(&app, &page, &sender, id).await?;
@@ -225,8 +226,8 @@ async fn start(
 /// Starts a mailing and returns the message about the result.
 async fn start_now(
     app: &AppState,
-    page: &Page,
-    sender: &Sender,
+    page: &PageContext,
+    sender: &MailingUser,
     id: MailingId,
 ) -> Result<Flash, WebError> {
     let mut tx = app.db.write().await?;
@@ -240,7 +241,7 @@ async fn start_now(
     )
     .await;
     match started {
-        Ok(Some(Started::Due(at))) => {
+        Ok(Some(StartOutcome::Due(at))) => {
             tx.commit().await?;
             app.wake.everywhere(&app.db).await?;
             Ok(if at <= page.now {
@@ -249,7 +250,7 @@ async fn start_now(
                 Flash::done("mailing-scheduled").with("at", page.time(at))
             })
         }
-        Ok(Some(Started::Already)) => {
+        Ok(Some(StartOutcome::Already)) => {
             // releases the row lock now, not when the connection is returned
             tx.commit().await?;
             Ok(Flash::note("mailing-started-before"))
@@ -264,18 +265,18 @@ async fn start_now(
 /// Pause, resume and cancel.
 async fn step(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
-    step: Step,
+    step: Transition,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let done = Mailing::step(&mut tx, sender.id(), id, step, &sender.0.email, page.now).await;
     let flash = match done {
         Ok(Some(true)) => Flash::done(match step {
-            Step::Pause => "mailing-paused",
-            Step::Resume => "mailing-resumed",
-            Step::Cancel => "mailing-cancelled",
+            Transition::Pause => "mailing-paused",
+            Transition::Resume => "mailing-resumed",
+            Transition::Cancel => "mailing-cancelled",
         }),
         Ok(Some(false)) => Flash::note("mailing-nothing-changed"),
         Ok(None) => return Err(WebError::NotFound),
@@ -289,10 +290,10 @@ async fn step(
 
 async fn copy(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
-    once: Once<NoFields>,
+    once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
@@ -332,15 +333,15 @@ pub(crate) async fn found(
 #[derive(Template)]
 #[template(path = "mailings/delete.html")]
 struct DeletePage {
-    page: Page,
+    page: PageContext,
     mailing: Mailing,
-    deletion: Deletion,
+    deletion: MailingDeletion,
 }
 
 async fn delete_page(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -355,8 +356,8 @@ async fn delete_page(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
     match Mailing::delete(&app.db, sender.id(), id).await {

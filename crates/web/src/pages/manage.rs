@@ -15,10 +15,10 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use crate::kit::auth::Manager;
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/manage", get(begin))
         .route("/manage/overview", get(overview::overview))
         .route("/manage/users", get(users::list))

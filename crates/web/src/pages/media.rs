@@ -8,10 +8,10 @@ use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::Path;
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new().route("/media/{name}", get(serve))
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new().route("/media/{name}", get(serve))
 }
 
 /// A name never refers to another picture, so browsers may cache it for a year. A draft's picture

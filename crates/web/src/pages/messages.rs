@@ -12,19 +12,19 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MessageId;
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, NoFields, Once, Outcome, Path, Query, outcome};
-use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, NoFields, OnceForm, Path, Query, outcome};
+use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Messages per page.
 const PAGE_SIZE: usize = 50;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/messages", get(list).post(create))
         .route("/messages/new", get(new))
         .route("/messages/{id}", get(edit).post(update))
@@ -43,7 +43,7 @@ struct ListQuery {
 #[derive(Template)]
 #[template(path = "messages/list.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     q: String,
     rows: Vec<MessageRow>,
     first: String,
@@ -52,8 +52,8 @@ struct ListPage {
 
 async fn list(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
     let limit = i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX);
@@ -144,7 +144,7 @@ impl From<Message> for MessageForm {
 #[derive(Template)]
 #[template(path = "messages/edit.html")]
 struct EditPage {
-    page: Page,
+    page: PageContext,
     id: Option<MessageId>,
     form: MessageForm,
     errors: Errors,
@@ -159,7 +159,7 @@ struct EditPage {
 impl EditPage {
     async fn new(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         id: Option<MessageId>,
         form: MessageForm,
         errors: Errors,
@@ -190,8 +190,8 @@ struct NewQuery {
 
 async fn new(
     State(app): State<AppState>,
-    page: Page,
-    Sender(_): Sender,
+    page: PageContext,
+    MailingUser(_): MailingUser,
     Query(query): Query<NewQuery>,
 ) -> Result<Response, WebError> {
     let form = MessageForm {
@@ -204,9 +204,9 @@ async fn new(
 
 async fn create(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
-    once: Once<MessageForm>,
+    page: PageContext,
+    MailingUser(user): MailingUser,
+    once: OnceForm<MessageForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
@@ -228,23 +228,23 @@ async fn create(
         }
     }
     match outcome(Message::create(&mut tx, user.id, &once.form.draft(), page.now).await)? {
-        Outcome::Done(id) => {
+        FormOutcome::Done(id) => {
             once.made(&mut tx, user.id, id.0).await?;
             tx.commit().await?;
             Ok(page.redirect(&once.form.next(id), Flash::done("messages-saved")))
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&EditPage::new(&app, page, None, once.form, errors).await?)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn edit(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<MessageId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -257,24 +257,24 @@ async fn edit(
 
 async fn update(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<MessageId>,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let saved = Message::update(&mut tx, user.id, id, form.version, &form.draft(), page.now).await;
     match outcome(saved)? {
-        Outcome::Done(Some(_)) => {
+        FormOutcome::Done(Some(_)) => {
             tx.commit().await?;
             Ok(page.redirect(&form.next(id), Flash::done("messages-saved")))
         }
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => {
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&EditPage::new(&app, page, Some(id), form, errors).await?)
         }
-        Outcome::Changed => {
+        FormOutcome::Changed => {
             let now = Message::get(&mut tx, user.id, id)
                 .await?
                 .ok_or(WebError::NotFound)?;
@@ -287,7 +287,7 @@ async fn update(
 /// Two tabs edited the message: keeps what was typed, and bases the form on the other version.
 async fn changed(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     id: MessageId,
     mut form: MessageForm,
     now: Message,
@@ -315,10 +315,10 @@ async fn changed(
 
 async fn copy(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<MessageId>,
-    once: Once<NoFields>,
+    once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let arrival = once.arrive(&mut tx, user.id, page.now).await?;
@@ -344,8 +344,8 @@ async fn copy(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<MessageId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;

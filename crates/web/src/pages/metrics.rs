@@ -15,10 +15,10 @@ use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::routes::get;
 use crate::public::PublicPages;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new().route("/metrics", get(metrics))
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new().route("/metrics", get(metrics))
 }
 
 async fn metrics(

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::blog::post::{
-    Article, Card, Editor, Post, PostDraft, PostRow, State as PostState, Typed,
+    Article, Editor, Post, PostCard, PostDraft, PostRow, PostState, UnsavedDraft,
 };
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
@@ -19,20 +19,20 @@ use skychimp_core::platform::ids::PostId;
 
 use self::form::{EditPage, PostForm};
 use crate::kit::app::AppState;
-use crate::kit::auth::{CurrentUser, Writer};
+use crate::kit::auth::{BlogEditor, CurrentUser};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::parts::post_view::PostPage;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Posts per page.
 const PAGE_SIZE: i64 = 50;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/posts", get(list).post(create))
         .route("/posts/new", get(new))
         .route("/posts/{id}", get(edit).post(save))
@@ -46,7 +46,7 @@ pub(crate) fn routes() -> Routes {
         .merge(pictures::routes())
 }
 
-pub(crate) fn long_routes() -> Routes {
+pub(crate) fn long_routes() -> SiteRoutes {
     pictures::long_routes()
 }
 
@@ -63,7 +63,7 @@ struct ListQuery {
 #[derive(Template)]
 #[template(path = "posts/list.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     q: String,
     state: Option<PostState>,
     /// The states offered in the filter.
@@ -89,8 +89,8 @@ impl ListPage {
 
 async fn list(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
     let state = PostState::ALL
@@ -135,12 +135,12 @@ struct NewForm {
 #[derive(Template)]
 #[template(path = "posts/new.html")]
 struct NewPage {
-    page: Page,
+    page: PageContext,
     form: NewForm,
     errors: Errors,
 }
 
-async fn new(page: Page, Writer(_): Writer) -> Result<Response, WebError> {
+async fn new(page: PageContext, BlogEditor(_): BlogEditor) -> Result<Response, WebError> {
     let form = NewForm {
         language: page.lang.as_str().to_owned(),
         ..NewForm::default()
@@ -151,10 +151,10 @@ async fn new(page: Page, Writer(_): Writer) -> Result<Response, WebError> {
 
 async fn create(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
-    Writer(editor): Writer,
-    once: Once<NewForm>,
+    BlogEditor(editor): BlogEditor,
+    once: OnceForm<NewForm>,
 ) -> Result<Response, WebError> {
     let form = &once.form;
     let draft = PostDraft {
@@ -182,30 +182,30 @@ async fn create(
         }
     }
     match outcome(Post::create(&mut tx, editor, &draft, page.now).await)? {
-        Outcome::Done(id) => {
+        FormOutcome::Done(id) => {
             once.made(&mut tx, user.id, id.0).await?;
             tx.commit().await?;
             Ok(page.redirect(&format!("/posts/{id}"), Flash::done("posts-begun")))
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             let form = once.form;
             html_wrong(&NewPage { page, form, errors })
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn edit(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let post = Post::get(&mut tx, editor, id)
         .await?
         .ok_or(WebError::NotFound)?;
-    let typed = Typed::of(&mut tx, editor, id).await?;
+    let typed = UnsavedDraft::of(&mut tx, editor, id).await?;
     let mut form = match &typed {
         Some(typed) => PostForm::of(&typed.draft, typed.version),
         None => PostForm::of(&post.draft(&Post::tags(&mut tx, id).await?), post.version),
@@ -218,24 +218,24 @@ async fn edit(
 
 async fn save(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let saved = keep(&mut tx, editor, id, &form, &page).await;
     match outcome(saved)? {
-        Outcome::Done(Some(flash)) => {
+        FormOutcome::Done(Some(flash)) => {
             tx.commit().await?;
             Ok(page.redirect(&format!("/posts/{id}"), flash))
         }
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => {
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             EditPage::wrong(&app, page, editor, id, form, errors).await
         }
-        Outcome::Changed => {
+        FormOutcome::Changed => {
             drop(tx);
             EditPage::changed(&app, page, editor, id, form).await
         }
@@ -248,7 +248,7 @@ async fn keep(
     editor: Editor,
     id: PostId,
     form: &PostForm,
-    page: &Page,
+    page: &PageContext,
 ) -> Result<Option<Flash>, Error> {
     let from = form.publish_from(page)?;
     let saved = Post::save(tx, editor, id, form.version, &form.draft(), page.now).await?;
@@ -268,7 +268,7 @@ async fn keep(
 /// Renders the text for the preview next to the editor.
 async fn render(
     State(app): State<AppState>,
-    Writer(_): Writer,
+    BlogEditor(_): BlogEditor,
     Path(_): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
@@ -280,13 +280,13 @@ async fn render(
 /// Saves what is being typed as an unsaved draft, separate from the post.
 async fn typed(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    if !Typed::keep(&mut tx, editor, id, form.version, &form.draft(), page.now).await? {
+    if !UnsavedDraft::keep(&mut tx, editor, id, form.version, &form.draft(), page.now).await? {
         return Err(WebError::NotFound);
     }
     tx.commit().await?;
@@ -298,12 +298,12 @@ async fn typed(
 
 async fn discard(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    Typed::discard(&mut tx, editor, id).await?;
+    UnsavedDraft::discard(&mut tx, editor, id).await?;
     tx.commit().await?;
     Ok(page.redirect(&format!("/posts/{id}"), Flash::done("posts-discarded")))
 }
@@ -311,8 +311,8 @@ async fn discard(
 /// The saved post as its page will look, published or not.
 async fn preview(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -320,7 +320,7 @@ async fn preview(
         .await?
         .ok_or(WebError::NotFound)?;
     let article = Article {
-        card: Card {
+        card: PostCard {
             id,
             title: post.title,
             slug: post.slug,
@@ -348,8 +348,8 @@ struct VersionForm {
 
 async fn unpublish(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
     Form(form): Form<VersionForm>,
 ) -> Result<Response, WebError> {
@@ -363,8 +363,8 @@ async fn unpublish(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;

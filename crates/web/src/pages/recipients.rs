@@ -13,28 +13,29 @@ use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ListId, RecipientId};
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
-    self, Attributes, Bulk, Count, Draft, Filter, Place, Recipient, Selection,
+    self, Attributes, BulkAction, CappedCount, Recipient, RecipientCursor, RecipientDraft,
+    RecipientFilter, Selection,
 };
 use skychimp_core::recipients::suppression::Suppression;
 use url::form_urlencoded::Serializer;
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
-use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::query::LIST_CHOICES;
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Rows of a page.
 const ROWS: usize = 50;
 /// Empty lines for new attributes.
-const SPARE: usize = 2;
+const SPARE_ATTRIBUTES: usize = 2;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/recipients", get(index))
         .route("/recipients/new", get(new).post(create))
         .route("/recipients/{id}", get(edit).post(update))
@@ -42,8 +43,8 @@ pub(crate) fn routes() -> Routes {
         .route("/recipients/{id}/delete", post(delete))
 }
 
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/recipients/bulk", post(bulk))
         .route("/recipients/export", get(export::csv))
         .route("/recipients/export.xlsx", get(export::workbook))
@@ -65,23 +66,23 @@ struct View {
 }
 
 impl View {
-    fn filter(&self) -> Filter {
-        Filter {
+    fn filter(&self) -> RecipientFilter {
+        RecipientFilter {
             search: self.q.clone(),
             list: self.list.parse().ok(),
             state: match self.state.as_str() {
-                "active" => Some(recipient::State::Active),
-                "suppressed" => Some(recipient::State::Suppressed),
+                "active" => Some(recipient::RecipientState::Active),
+                "suppressed" => Some(recipient::RecipientState::Suppressed),
                 _ => None,
             },
         }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> RecipientCursor {
         match (self.after.parse(), self.before.parse()) {
-            (Ok(id), _) => Place::After(id),
-            (_, Ok(id)) => Place::Before(id),
-            _ => Place::First,
+            (Ok(id), _) => RecipientCursor::After(id),
+            (_, Ok(id)) => RecipientCursor::Before(id),
+            _ => RecipientCursor::First,
         }
     }
 
@@ -112,11 +113,11 @@ impl View {
 #[derive(Template)]
 #[template(path = "recipients/index.html")]
 struct IndexPage {
-    page: Page,
+    page: PageContext,
     view: View,
     rows: Vec<(Recipient, bool)>,
     lists: Vec<List>,
-    count: Count,
+    count: CappedCount,
     previous: String,
     next: String,
     export: String,
@@ -125,17 +126,21 @@ struct IndexPage {
 
 async fn index(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let filter = view.filter();
     let found = Recipient::page(&mut tx, user.id, &filter, view.place(), ROWS).await?;
-    let turn = |place: Option<Place>| match place {
-        Some(Place::After(id)) => view.href("/recipients", Some(("after", id.to_string()))),
-        Some(Place::Before(id)) => view.href("/recipients", Some(("before", id.to_string()))),
-        Some(Place::First) | None => String::new(),
+    let turn = |place: Option<RecipientCursor>| match place {
+        Some(RecipientCursor::After(id)) => {
+            view.href("/recipients", Some(("after", id.to_string())))
+        }
+        Some(RecipientCursor::Before(id)) => {
+            view.href("/recipients", Some(("before", id.to_string())))
+        }
+        Some(RecipientCursor::First) | None => String::new(),
     };
     html(&IndexPage {
         previous: turn(found.previous),
@@ -193,11 +198,11 @@ impl RecipientForm {
             .map(|(i, key)| (key.clone(), value(i)))
             .collect();
         lines.retain(|(key, value)| !(key.trim().is_empty() && value.trim().is_empty()));
-        lines.extend(std::iter::repeat_n(Default::default(), SPARE));
+        lines.extend(std::iter::repeat_n(Default::default(), SPARE_ATTRIBUTES));
         lines
     }
 
-    fn draft(&self) -> Result<Draft, Error> {
+    fn draft(&self) -> Result<RecipientDraft, Error> {
         let mut attributes = Attributes::default();
         let mut wrong = Vec::new();
         for (key, text) in self.attributes() {
@@ -214,7 +219,7 @@ impl RecipientForm {
         if !wrong.is_empty() {
             return Err(Error::Invalid(wrong));
         }
-        Ok(Draft {
+        Ok(RecipientDraft {
             email: self.email.clone(),
             name: self.name.clone(),
             comment: self.comment.clone(),
@@ -234,7 +239,7 @@ impl RecipientForm {
 #[derive(Template)]
 #[template(path = "recipients/form.html")]
 struct FormPage {
-    page: Page,
+    page: PageContext,
     form: RecipientForm,
     errors: Errors,
     lists: Vec<List>,
@@ -248,8 +253,8 @@ struct FormPage {
 impl FormPage {
     async fn new(
         app: &AppState,
-        page: Page,
-        sender: &Sender,
+        page: PageContext,
+        sender: &MailingUser,
         form: RecipientForm,
     ) -> Result<Self, WebError> {
         let lists = List::all(&mut app.db.read().await?, sender.id(), LIST_CHOICES).await?;
@@ -266,8 +271,8 @@ impl FormPage {
 
     async fn edit(
         app: &AppState,
-        page: Page,
-        sender: &Sender,
+        page: PageContext,
+        sender: &MailingUser,
         id: RecipientId,
         form: Option<RecipientForm>,
     ) -> Result<Self, WebError> {
@@ -317,17 +322,17 @@ fn taken<T>(result: Result<T, Error>) -> Result<T, Error> {
 
 async fn new(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
 ) -> Result<Response, WebError> {
     html(&FormPage::new(&app, page, &sender, RecipientForm::default()).await?)
 }
 
 async fn create(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
-    once: Once<RecipientForm>,
+    page: PageContext,
+    sender: MailingUser,
+    once: OnceForm<RecipientForm>,
 ) -> Result<Response, WebError> {
     let form = &once.form;
     let saved = async {
@@ -349,29 +354,29 @@ async fn create(
     };
     let form = once.form.clone();
     match outcome(saved.await)? {
-        Outcome::Done(Arrival::First) => {
+        FormOutcome::Done(Arrival::First) => {
             let flash = Flash::done("recipients-added").with("email", &form.email);
             Ok(page.redirect("/recipients", flash))
         }
-        Outcome::Done(Arrival::Again(_)) => {
+        FormOutcome::Done(Arrival::Again(_)) => {
             Ok(page.redirect("/recipients", Flash::note("form-arrived-before")))
         }
-        Outcome::Done(Arrival::Other) => html_wrong(&FormPage {
+        FormOutcome::Done(Arrival::Other) => html_wrong(&FormPage {
             errors: Errors::sent_before(),
             ..FormPage::new(&app, page, &sender, form).await?
         }),
-        Outcome::Wrong(errors) => html_wrong(&FormPage {
+        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
             ..FormPage::new(&app, page, &sender, form).await?
         }),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn edit(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<RecipientId>,
 ) -> Result<Response, WebError> {
     html(&FormPage::edit(&app, page, &sender, id, None).await?)
@@ -379,8 +384,8 @@ async fn edit(
 
 async fn update(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<RecipientId>,
     Form(form): Form<RecipientForm>,
 ) -> Result<Response, WebError> {
@@ -395,13 +400,15 @@ async fn update(
         Ok(found)
     };
     match outcome(saved.await)? {
-        Outcome::Done(true) => Ok(page.redirect("/recipients", Flash::done("recipients-saved"))),
-        Outcome::Done(false) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => html_wrong(&FormPage {
+        FormOutcome::Done(true) => {
+            Ok(page.redirect("/recipients", Flash::done("recipients-saved")))
+        }
+        FormOutcome::Done(false) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
             ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
         }),
-        Outcome::Changed => {
+        FormOutcome::Changed => {
             let mut again = FormPage {
                 changed: true,
                 ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
@@ -415,8 +422,8 @@ async fn update(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<RecipientId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
@@ -450,8 +457,8 @@ struct BulkForm {
 
 async fn bulk(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Form(form): Form<BulkForm>,
 ) -> Result<Response, WebError> {
     let BulkForm {
@@ -477,15 +484,15 @@ async fn bulk(
     };
     let list = to.parse();
     let (action, said) = match (action.as_str(), list) {
-        ("delete", _) => (Bulk::Delete, "recipients-deleted"),
-        ("add", Ok(list)) => (Bulk::AddTo(list), "recipients-joined"),
-        ("remove", Ok(list)) => (Bulk::RemoveFrom(list), "recipients-left"),
+        ("delete", _) => (BulkAction::Delete, "recipients-deleted"),
+        ("add", Ok(list)) => (BulkAction::AddTo(list), "recipients-joined"),
+        ("remove", Ok(list)) => (BulkAction::RemoveFrom(list), "recipients-left"),
         ("add" | "remove", Err(_)) => {
             return Ok(page.redirect(&back, Flash::warn("recipients-choose-list")));
         }
         _ => return Err(WebError::BadRequest),
     };
-    if let Bulk::AddTo(list) | Bulk::RemoveFrom(list) = action {
+    if let BulkAction::AddTo(list) | BulkAction::RemoveFrom(list) = action {
         List::get(&mut app.db.read().await?, user.id, list)
             .await?
             .ok_or(WebError::NotFound)?;

@@ -13,25 +13,25 @@ use serde::Deserialize;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::messages::letter::owner_in_feedback_id;
 use skychimp_core::platform::ids::{OutboxId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::OutboxLetter;
 
-use crate::kit::auth::{Admin, Sender};
+use crate::kit::auth::{Admin, MailingUser};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Path, Query};
 use crate::kit::headers;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
 use crate::kit::sandbox::{SandboxLetter, SandboxStore};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use crate::site::SiteState;
 
 /// Letters per page.
 const PAGE_SIZE: usize = 50;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/sandbox", get(list))
         .route("/sandbox/clear", post(clear))
         .route("/sandbox/{number}", get(show))
@@ -96,7 +96,7 @@ impl FromRequestParts<SiteState> for Sandbox {
     type Rejection = WebError;
 
     async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
-        let Sender(user) = Sender::from_request_parts(head, app).await?;
+        let MailingUser(user) = MailingUser::from_request_parts(head, app).await?;
         let store = app.sandbox.clone().ok_or(WebError::NotFound)?;
         let reader = if user.role == Role::Admin {
             None
@@ -121,7 +121,7 @@ struct ListQuery {
 
 struct Row {
     number: u64,
-    at: Moment,
+    at: Timestamp,
     to: String,
     subject: String,
     size: usize,
@@ -149,7 +149,7 @@ impl Row {
 #[derive(Template)]
 #[template(path = "sandbox/list.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     q: String,
     rows: Vec<Row>,
     count: u64,
@@ -159,7 +159,7 @@ struct ListPage {
 }
 
 async fn list(
-    page: Page,
+    page: PageContext,
     sandbox: Sandbox,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
@@ -202,7 +202,7 @@ async fn list(
 #[derive(Template)]
 #[template(path = "sandbox/letter.html")]
 struct LetterPage {
-    page: Page,
+    page: PageContext,
     letter: Arc<SandboxLetter>,
     subject: String,
     from: String,
@@ -212,7 +212,11 @@ struct LetterPage {
     source: String,
 }
 
-async fn show(page: Page, sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
+async fn show(
+    page: PageContext,
+    sandbox: Sandbox,
+    Path(number): Path<u64>,
+) -> Result<Response, WebError> {
     let letter = sandbox.letter(number)?;
     let source = String::from_utf8_lossy(&letter.raw).into_owned();
     let headers = source
@@ -271,7 +275,7 @@ async fn source(sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, W
     Ok((headers, letter.raw.clone()).into_response())
 }
 
-async fn clear(page: Page, sandbox: Sandbox, _: Admin) -> Result<Response, WebError> {
+async fn clear(page: PageContext, sandbox: Sandbox, _: Admin) -> Result<Response, WebError> {
     sandbox.store.clear();
     Ok(page.redirect("/sandbox", Flash::done("sandbox-cleared")))
 }

@@ -6,23 +6,25 @@ use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{RecipientId, UserId};
-use skychimp_core::recipients::suppression::{self, Place, Reason, Suppression};
+use skychimp_core::recipients::suppression::{
+    self, Suppression, SuppressionCursor, SuppressionReason,
+};
 use url::form_urlencoded::Serializer;
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Query};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Addresses per page.
 const ROWS: usize = 50;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/suppressions", get(index).post(add))
         .route("/suppressions/remove", post(remove))
 }
@@ -40,11 +42,11 @@ struct View {
 #[derive(Template)]
 #[template(path = "suppressions/index.html")]
 struct IndexPage {
-    page: Page,
+    page: PageContext,
     view: View,
     form: AddressForm,
     errors: Errors,
-    found: suppression::Page,
+    found: suppression::SuppressionsPage,
     total: i64,
     previous: String,
     next: String,
@@ -53,23 +55,23 @@ struct IndexPage {
 impl IndexPage {
     async fn new(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         owner: UserId,
         view: View,
         form: AddressForm,
     ) -> Result<Self, WebError> {
         let place = match (view.after.as_str(), view.before.as_str()) {
-            ("", "") => Place::First,
-            ("", before) => Place::Before(before.to_owned()),
-            (after, _) => Place::After(after.to_owned()),
+            ("", "") => SuppressionCursor::First,
+            ("", before) => SuppressionCursor::Before(before.to_owned()),
+            (after, _) => SuppressionCursor::After(after.to_owned()),
         };
         let mut tx = app.db.read().await?;
         let found = Suppression::page(&mut tx, owner, &view.q, &place, ROWS).await?;
-        let turn = |place: &Option<Place>| {
+        let turn = |place: &Option<SuppressionCursor>| {
             let (name, key) = match place {
-                Some(Place::After(key)) => ("after", key),
-                Some(Place::Before(key)) => ("before", key),
-                Some(Place::First) | None => return String::new(),
+                Some(SuppressionCursor::After(key)) => ("after", key),
+                Some(SuppressionCursor::Before(key)) => ("before", key),
+                Some(SuppressionCursor::First) | None => return String::new(),
             };
             let query = Serializer::new(String::new())
                 .append_pair("q", &view.q)
@@ -92,8 +94,8 @@ impl IndexPage {
 
 async fn index(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
     html(&IndexPage::new(&app, page, user.id, view, AddressForm::default()).await?)
@@ -119,8 +121,8 @@ impl AddressForm {
 
 async fn add(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Form(form): Form<AddressForm>,
 ) -> Result<Response, WebError> {
     let email = match EmailAddress::parse(&form.email) {
@@ -132,7 +134,15 @@ async fn add(
         }
     };
     let mut tx = app.db.write().await?;
-    let added = Suppression::add(&mut tx, user.id, &email, Reason::Manual, None, page.now).await?;
+    let added = Suppression::add(
+        &mut tx,
+        user.id,
+        &email,
+        SuppressionReason::Manual,
+        None,
+        page.now,
+    )
+    .await?;
     tx.commit().await?;
     let said = if added {
         Flash::done("suppressions-added")
@@ -144,8 +154,8 @@ async fn add(
 
 async fn remove(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Form(form): Form<AddressForm>,
 ) -> Result<Response, WebError> {
     let email = EmailAddress::parse(&form.email).map_err(|_| WebError::BadRequest)?;

@@ -12,22 +12,22 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use skychimp_core::accounts::user::User;
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
 use crate::kit::app::AppState;
 use crate::kit::error::{self, WebError};
 use crate::kit::form::Path;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use crate::site::SiteState;
 
 /// The token in links of test letters and previews.
 const TEST: &str = "test";
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/u/{token}", get(ask).post(confirm))
         .route("/u/{token}/resubscribe", post(resubscribe))
         .layer(from_fn(no_trace))
@@ -47,13 +47,13 @@ async fn no_trace(request: axum::extract::Request, next: Next) -> Response {
 }
 
 /// A visitor without a session.
-struct Stranger(Page);
+struct Stranger(PageContext);
 
 impl FromRequestParts<SiteState> for Stranger {
     type Rejection = WebError;
 
     async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
-        Ok(Self(Page::stranger(app, head)))
+        Ok(Self(PageContext::stranger(app, head)))
     }
 }
 
@@ -68,7 +68,7 @@ enum Step {
 #[derive(Template)]
 #[template(path = "unsubscribe/page.html")]
 struct UnsubscribePage {
-    page: Page,
+    page: PageContext,
     token: String,
     email: String,
     owner: String,
@@ -119,7 +119,11 @@ async fn resubscribe(
 
 /// The token, or `None` for the link in test letters. Only invalid tokens count towards the rate
 /// limit, because mail providers unsubscribe many people from one IP address.
-fn read(app: &AppState, page: &Page, text: &str) -> Result<Option<UnsubscribeToken>, WebError> {
+fn read(
+    app: &AppState,
+    page: &PageContext,
+    text: &str,
+) -> Result<Option<UnsubscribeToken>, WebError> {
     if text == TEST {
         return Ok(None);
     }
@@ -132,7 +136,7 @@ fn read(app: &AppState, page: &Page, text: &str) -> Result<Option<UnsubscribeTok
 
 async fn unsubscribe(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     token: &UnsubscribeToken,
 ) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
@@ -143,7 +147,7 @@ async fn unsubscribe(
             &mut tx,
             token.owner,
             email,
-            Reason::Unsubscribed,
+            SuppressionReason::Unsubscribed,
             mailing,
             page.now,
         )
@@ -157,7 +161,7 @@ async fn unsubscribe(
 async fn lift(app: &AppState, token: &UnsubscribeToken) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
     let found = Suppression::get(&mut tx, token.owner, &token.email).await?;
-    if found.is_some_and(|found| found.reason == Reason::Unsubscribed) {
+    if found.is_some_and(|found| found.reason == SuppressionReason::Unsubscribed) {
         Suppression::remove(&mut tx, token.owner, &token.email).await?;
         tx.commit().await?;
     }
@@ -166,7 +170,7 @@ async fn lift(app: &AppState, token: &UnsubscribeToken) -> Result<(), WebError> 
 
 async fn shown(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     text: String,
     state: Step,
 ) -> Result<Response, WebError> {
@@ -201,6 +205,6 @@ async fn shown(
 }
 
 /// These routes are outside the page middleware, so they render errors themselves.
-fn answer(page: &Page, result: Result<Response, WebError>) -> Response {
+fn answer(page: &PageContext, result: Result<Response, WebError>) -> Response {
     result.unwrap_or_else(|error| error::page(page, &error.into_response()))
 }

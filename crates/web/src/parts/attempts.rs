@@ -1,14 +1,14 @@
 //! Attempts and deliveries in tables.
 
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::Attempt;
-use skychimp_core::sending::schedule::{Every, Schedule};
+use skychimp_core::sending::schedule::{Frequency, Schedule};
 
 use crate::kit::table::Cell;
 
 /// Parses local time from a form, in the visitor's zone. `None` if it is invalid.
-pub(crate) fn moment(text: &str, zone: &str) -> Option<Moment> {
-    Schedule::new(text, zone, Every::Once, None)
+pub(crate) fn moment(text: &str, zone: &str) -> Option<Timestamp> {
+    Schedule::new(text, zone, Frequency::Once, None)
         .ok()
         .map(|schedule| schedule.start())
 }

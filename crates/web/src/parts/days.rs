@@ -3,11 +3,11 @@
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde_json::json;
-use skychimp_core::oversight::dashboard::{Attention, BACK, Past};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::oversight::dashboard::{Alert, LOOKBACK, RecentRuns};
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::i18n::Text;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// Letters per day, oldest first.
 pub(crate) struct Days(pub Vec<Day>);
@@ -21,9 +21,9 @@ pub(crate) struct Day {
 
 impl Days {
     /// The last days up to today, in the visitor's zone.
-    pub(crate) fn of(page: &Page, past: &[Past]) -> Self {
+    pub(crate) fn of(page: &PageContext, past: &[RecentRuns]) -> Self {
         let today = day_of(page, page.now);
-        let count = i64::try_from(BACK.as_secs() / 86_400).unwrap_or(30);
+        let count = i64::try_from(LOOKBACK.as_secs() / 86_400).unwrap_or(30);
         let first = today.saturating_sub((count - 1).days());
         let dates = first.series(1.days()).take_while(|date| *date <= today);
         let mut days: Vec<Day> = dates
@@ -52,7 +52,7 @@ impl Days {
     }
 
     /// The data of a plot, as JSON.
-    pub(crate) fn plot(&self, page: &Page) -> String {
+    pub(crate) fn plot(&self, page: &PageContext) -> String {
         let x: Vec<i64> = self.0.iter().map(|day| seconds(day.date)).collect();
         let of = |key: &'static str, tone: &str, value: fn(&Day) -> i64| {
             let values: Vec<i64> = self.0.iter().map(value).collect();
@@ -67,7 +67,7 @@ impl Days {
 }
 
 /// The date in the visitor's zone.
-pub(crate) fn day_of(page: &Page, moment: Moment) -> Date {
+pub(crate) fn day_of(page: &PageContext, moment: Timestamp) -> Date {
     moment.timestamp().to_zoned(page.zone.clone()).date()
 }
 
@@ -78,13 +78,13 @@ pub(crate) fn seconds(date: Date) -> i64 {
 }
 
 /// The text of an attention line.
-pub(crate) fn say(page: &Page, line: &Attention) -> Text {
+pub(crate) fn say(page: &PageContext, line: &Alert) -> Text {
     page.dynamic("dash-attention-", &line.what)
         .with("count", line.count)
 }
 
 /// URL of an attention line. `base` is empty, or the moderators' prefix.
-pub(crate) fn href(base: &str, line: &Attention) -> String {
+pub(crate) fn href(base: &str, line: &Alert) -> String {
     match line.run_id {
         Some(run) => format!("{base}/mailings/{}/runs/{run}", line.mailing_id),
         None => format!("{base}/mailings/{}", line.mailing_id),

@@ -5,27 +5,27 @@ use askama::Template;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
 use skychimp_core::messages::letter::{
-    Content, Frozen, Language, LetterTemplate, Person, Rendered,
+    FrozenMessage, Language, LetterTemplate, MessageContent, RenderedMessage, TemplateRecipient,
 };
-use skychimp_core::oversight::moderation::Letter;
+use skychimp_core::oversight::moderation::MailingLetter;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::FieldError;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::headers;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// The person a letter is rendered for.
-pub(crate) struct Reader {
+pub(crate) struct LetterReader {
     pub(crate) email: EmailAddress,
     pub(crate) name: String,
     pub(crate) attributes: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A made-up reader.
-pub(crate) fn sample(page: &Page) -> Result<Reader, WebError> {
-    Ok(Reader {
+pub(crate) fn sample(page: &PageContext) -> Result<LetterReader, WebError> {
+    Ok(LetterReader {
         email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
         name: page.t("messages-sample-name").to_string(),
         attributes: serde_json::Map::new(),
@@ -35,10 +35,10 @@ pub(crate) fn sample(page: &Page) -> Result<Reader, WebError> {
 /// Renders the letter for one person, outside of the async worker threads. The inner error lists
 /// what is wrong with the message.
 pub(crate) async fn render(
-    letter: Letter,
-    reader: &Reader,
+    letter: MailingLetter,
+    reader: &LetterReader,
     link: &str,
-) -> Result<Result<Rendered, Vec<FieldError>>, WebError> {
+) -> Result<Result<RenderedMessage, Vec<FieldError>>, WebError> {
     let (email, name, attributes) = (
         reader.email.clone(),
         reader.name.clone(),
@@ -47,10 +47,10 @@ pub(crate) async fn render(
     let link = link.to_owned();
     let work = move || {
         let frozen = match letter {
-            Letter::Frozen(frozen) => frozen,
-            Letter::Content(content) => freeze(&content)?,
+            MailingLetter::Frozen(frozen) => frozen,
+            MailingLetter::Content(content) => freeze(&content)?,
         };
-        let person = Person {
+        let person = TemplateRecipient {
             email: email.as_str(),
             name: &name,
             attributes: &attributes,
@@ -69,8 +69,8 @@ pub(crate) async fn render(
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
-pub(crate) fn freeze(content: &Content) -> Result<Frozen, Vec<FieldError>> {
-    Frozen::new(content, Language::of(content)).map_err(|problems| {
+pub(crate) fn freeze(content: &MessageContent) -> Result<FrozenMessage, Vec<FieldError>> {
+    FrozenMessage::new(content, Language::of(content)).map_err(|problems| {
         let problems = problems.into_iter();
         problems.map(FieldError::from).collect()
     })
@@ -87,7 +87,7 @@ pub(crate) fn sample_link(app: &AppState) -> String {
 #[derive(Template)]
 #[template(path = "messages/plain.html")]
 struct PlainFrame {
-    page: Page,
+    page: PageContext,
     note: String,
     text: String,
 }
@@ -95,8 +95,8 @@ struct PlainFrame {
 /// Renders a letter for a made-up reader, in a frame.
 pub(crate) async fn show(
     app: &AppState,
-    page: Page,
-    letter: Option<Letter>,
+    page: PageContext,
+    letter: Option<MailingLetter>,
 ) -> Result<Response, WebError> {
     let Some(letter) = letter else {
         let none = page.t("manage-letter-none").to_string();
@@ -104,7 +104,7 @@ pub(crate) async fn show(
     };
     let person = sample(&page)?;
     match render(letter, &person, &sample_link(app)).await? {
-        Ok(Rendered {
+        Ok(RenderedMessage {
             html: Some(html), ..
         }) => Ok((letter_headers(), html).into_response()),
         Ok(letter) => frame(page, String::new(), letter.text),
@@ -123,13 +123,13 @@ pub(crate) fn letter_headers() -> [(HeaderName, &'static str); 2] {
     ]
 }
 
-pub(crate) fn frame(page: Page, note: String, text: String) -> Result<Response, WebError> {
+pub(crate) fn frame(page: PageContext, note: String, text: String) -> Result<Response, WebError> {
     let body = PlainFrame { page, note, text }.render()?;
     Ok((letter_headers(), body).into_response())
 }
 
 /// A validation error of a message as text, with the field's label.
-pub(crate) fn sentence(page: &Page, error: &FieldError) -> String {
+pub(crate) fn sentence(page: &PageContext, error: &FieldError) -> String {
     format!(
         "{}: {}",
         page.dynamic("messages-", &error.field),

@@ -7,7 +7,7 @@ use skychimp_core::platform::db::Tx;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// Rows per page of a list.
 pub(crate) const PAGE: i64 = 30;
@@ -23,7 +23,7 @@ pub(crate) struct ReasonForm {
 /// message if anything changed.
 pub(crate) async fn stepped(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     tx: Tx,
     path: &str,
     changed: Option<&'static str>,

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use askama::Template;
 use serde_json::json;
 use skychimp_core::blog::media::Picture;
-use skychimp_core::blog::post::{Article, Card, Post, Tag};
+use skychimp_core::blog::post::{Article, Post, PostCard, Tag};
 use skychimp_core::platform::control;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MediaId, PostId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::app::AppState;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// Number of related posts below an article.
 const RELATED: i64 = 3;
@@ -21,12 +21,12 @@ const RELATED: i64 = 3;
 const HUES: u32 = 5;
 
 /// A post with its picture.
-pub(crate) struct Tile {
-    pub(crate) card: Card,
+pub(crate) struct PostTile {
+    pub(crate) card: PostCard,
     pub(crate) cover: Option<Picture>,
 }
 
-impl Tile {
+impl PostTile {
     pub(crate) fn letter(&self) -> String {
         self.card
             .title
@@ -44,14 +44,14 @@ impl Tile {
 }
 
 /// Adds the pictures to posts.
-pub(crate) async fn tiles(tx: &mut Tx, cards: Vec<Card>) -> Result<Vec<Tile>, Error> {
+pub(crate) async fn tiles(tx: &mut Tx, cards: Vec<PostCard>) -> Result<Vec<PostTile>, Error> {
     let covers: Vec<MediaId> = cards.iter().filter_map(|card| card.cover_id).collect();
     let pictures = if covers.is_empty() {
         HashMap::new()
     } else {
         Picture::by_ids(tx, &covers).await?
     };
-    let tile = |card: Card| Tile {
+    let tile = |card: PostCard| PostTile {
         cover: card.cover_id.and_then(|id| pictures.get(&id).cloned()),
         card,
     };
@@ -70,14 +70,14 @@ pub(crate) fn base(app: &AppState) -> String {
 #[derive(Template)]
 #[template(path = "blog/post.html")]
 pub(crate) struct PostPage {
-    page: Page,
-    tile: Tile,
+    page: PageContext,
+    tile: PostTile,
     tags: Vec<Tag>,
     html: String,
-    updated_at: Moment,
-    earlier: Option<Card>,
-    later: Option<Card>,
-    related: Vec<Tile>,
+    updated_at: Timestamp,
+    earlier: Option<PostCard>,
+    later: Option<PostCard>,
+    related: Vec<PostTile>,
     base: String,
     canonical: String,
     json_ld: String,
@@ -89,7 +89,7 @@ impl PostPage {
     pub(crate) async fn new(
         app: &AppState,
         tx: &mut Tx,
-        page: Page,
+        page: PageContext,
         article: Article,
     ) -> Result<Self, Error> {
         let now = page.now;
@@ -105,7 +105,7 @@ impl PostPage {
     async fn alone(
         app: &AppState,
         tx: &mut Tx,
-        page: Page,
+        page: PageContext,
         article: Article,
     ) -> Result<Self, Error> {
         let tags = Post::tags(tx, article.card.id).await?;
@@ -133,7 +133,7 @@ impl PostPage {
     pub(crate) async fn draft(
         app: &AppState,
         tx: &mut Tx,
-        page: Page,
+        page: PageContext,
         article: Article,
     ) -> Result<Self, Error> {
         let id = article.card.id;
@@ -145,7 +145,13 @@ impl PostPage {
 }
 
 /// Structured data for search engines (schema.org `BlogPosting`). Cannot close the script element.
-fn json_ld(tile: &Tile, tags: &[Tag], updated: Moment, base: &str, canonical: &str) -> String {
+fn json_ld(
+    tile: &PostTile,
+    tags: &[Tag],
+    updated: Timestamp,
+    base: &str,
+    canonical: &str,
+) -> String {
     let card = &tile.card;
     // JSON would escape control characters instead of removing them
     let text = |text: &str| control::without(text).into_owned();

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use skychimp_core::sending::attempt::{AttemptOutcome, ReplyGroup};
 use skychimp_core::sending::delivery::DeliveryState;
-use skychimp_core::sending::report::{Cause, Domain, Report, Said, Times};
-use skychimp_core::sending::run::Totals;
+use skychimp_core::sending::report::{
+    AcceptanceTimes, Cause, DomainOutcome, ReplyContext, RunReport,
+};
+use skychimp_core::sending::run::RunTotals;
 
 use crate::kit::format;
 use crate::kit::i18n::{Lang, Text};
-use crate::kit::page::{Page, Whole};
+use crate::kit::page::{AsInteger, PageContext};
 
 /// Rows of a table shown before the rest is expanded.
 const SHOWN: usize = 10;
 
 /// A report in the form its page needs.
 pub(crate) struct ReportView {
-    pub report: Report,
+    pub report: RunReport,
     /// Failed letters, by cause.
     pub failed: Vec<Group>,
     /// Letters waiting for another attempt, by cause.
@@ -36,13 +38,13 @@ pub(crate) struct Group {
 
 /// Results for one recipient domain, as a table row.
 pub(crate) struct Line<'a> {
-    pub domain: &'a Domain,
+    pub domain: &'a DomainOutcome,
     /// Number of domains, if the row combines several.
     pub others: Option<i64>,
 }
 
 impl ReportView {
-    pub(crate) fn new(report: Report) -> Self {
+    pub(crate) fn new(report: RunReport) -> Self {
         let of = |wanted: fn(DeliveryState) -> bool| {
             by_cause(report.replies.iter().filter(|reply| wanted(reply.state)))
         };
@@ -55,7 +57,7 @@ impl ReportView {
     }
 
     /// The timeline as plot data, in JSON.
-    pub(crate) fn plot(&self, page: &Page) -> String {
+    pub(crate) fn plot(&self, page: &PageContext) -> String {
         let points: Vec<_> = self.report.timeline.filled().collect();
         let series = [
             (AttemptOutcome::Sent, "good"),
@@ -82,17 +84,17 @@ impl ReportView {
     }
 
     /// Duration of one point, as text.
-    pub(crate) fn slot(&self, page: &Page) -> String {
+    pub(crate) fn slot(&self, page: &PageContext) -> String {
         page.span(self.report.timeline.slot_ms)
     }
 
     /// A time as a percentage of the time until the last letter was accepted, for a bar.
-    pub(crate) fn share(&self, page: &Page, millis: impl Whole) -> String {
+    pub(crate) fn share(&self, page: &PageContext, millis: impl AsInteger) -> String {
         let all = self.report.times.map_or(0, |times| times.all);
         page.share(millis, all.max(1))
     }
 
-    pub(crate) fn times(&self) -> Option<Times> {
+    pub(crate) fn times(&self) -> Option<AcceptanceTimes> {
         self.report.times
     }
 
@@ -154,12 +156,12 @@ impl ReportView {
 fn by_cause<'a>(replies: impl Iterator<Item = &'a ReplyGroup>) -> Vec<Group> {
     let mut causes: BTreeMap<Cause, Vec<ReplyGroup>> = BTreeMap::new();
     for reply in replies {
-        let said = Said {
+        let said = ReplyContext {
             class: &reply.class,
             phase: &reply.phase,
             code: reply.code,
             reply: &reply.reply,
-            ..Said::default()
+            ..ReplyContext::default()
         };
         let cause = said.cause();
         causes.entry(cause).or_default().push(reply.clone());
@@ -180,7 +182,7 @@ fn by_cause<'a>(replies: impl Iterator<Item = &'a ReplyGroup>) -> Vec<Group> {
 /// `failed`: causes of failure, the most frequent first.
 pub(crate) fn sentence(
     lang: Lang,
-    totals: &Totals,
+    totals: &RunTotals,
     took: Option<i64>,
     failed: &[(Cause, i64)],
 ) -> String {
@@ -205,7 +207,7 @@ pub(crate) fn sentence(
     format!("{}.", parts.join("; "))
 }
 
-fn accepted(lang: Lang, totals: &Totals, took: Option<i64>) -> String {
+fn accepted(lang: Lang, totals: &RunTotals, took: Option<i64>) -> String {
     let text = if totals.sent == totals.planned {
         lang.t("report-all-accepted")
     } else if totals.sent == 0 {

@@ -9,39 +9,39 @@ use moka::future::Cache;
 use serde_json::{Value, json};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::Attempt;
-use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::mailing::{Mailing, MailingStatus};
 use skychimp_core::sending::run::{Run, RunState};
-use skychimp_core::sending::sending_server::{HealthState, Seen};
-use skychimp_core::sending::service::Fault;
+use skychimp_core::sending::sending_server::{HealthState, ServerOverview};
+use skychimp_core::sending::service::ServiceFault;
 use tokio::sync::Mutex;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// Maximum age of a snapshot.
-const FRESH: Duration = Duration::from_millis(900);
+const SNAPSHOT_TTL: Duration = Duration::from_millis(900);
 /// How long the pace of a run without viewers is kept.
-const KEPT: Duration = Duration::from_mins(5);
+const SNAPSHOT_RETENTION: Duration = Duration::from_mins(5);
 /// Time over which the rate is measured.
-const RATE_OVER: Duration = Duration::from_secs(10);
+const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// Seconds shown in a plot.
-const SECONDS: i64 = 120;
+const PLOT_SECONDS: i64 = 120;
 /// Maximum number of letters counted when a process sees a run for the first time.
-const COUNTED: i64 = 20_000;
+const EXACT_COUNT_MAX: i64 = 20_000;
 
 /// A run and its mailing at one time.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub status: Status,
+    pub status: MailingStatus,
     pub run: Run,
     /// Recent rate, in letters per second.
     pub rate: i64,
     /// What the page shows about servers.
-    pub sending: Sending,
+    pub sending: ServerStatus,
     /// Unix seconds with the letters accepted in each, oldest first.
     pub pace: Vec<(i64, i64)>,
 }
@@ -53,15 +53,15 @@ type Key = (RunId, &'static str, String);
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     latest: Cache<Key, Option<Arc<Snapshot>>>,
-    paces: Cache<RunId, Arc<Mutex<Pace>>>,
+    paces: Cache<RunId, Arc<Mutex<AcceptanceRate>>>,
 }
 
 /// Letters accepted per second.
 #[derive(Debug, Default)]
-struct Pace {
+struct AcceptanceRate {
     seconds: VecDeque<(i64, i64)>,
     /// Time of the last look, and the letters accepted by then.
-    last: Option<(Moment, i64)>,
+    last: Option<(Timestamp, i64)>,
 }
 
 impl Default for Snapshots {
@@ -69,11 +69,11 @@ impl Default for Snapshots {
         Self {
             latest: Cache::builder()
                 .max_capacity(10_000)
-                .time_to_live(FRESH)
+                .time_to_live(SNAPSHOT_TTL)
                 .build(),
             paces: Cache::builder()
                 .max_capacity(10_000)
-                .time_to_idle(KEPT)
+                .time_to_idle(SNAPSHOT_RETENTION)
                 .build(),
         }
     }
@@ -84,7 +84,7 @@ impl Snapshots {
     pub(crate) async fn get(
         &self,
         app: &AppState,
-        page: &Page,
+        page: &PageContext,
         owner: UserId,
         mailing: MailingId,
         run: RunId,
@@ -104,7 +104,7 @@ impl Snapshots {
     async fn look(
         &self,
         app: &AppState,
-        page: &Page,
+        page: &PageContext,
         owner: UserId,
         mailing: MailingId,
         run: RunId,
@@ -120,7 +120,7 @@ impl Snapshots {
             return Ok(None);
         };
         let rate = rate(&mut tx, &run, now).await?;
-        let sending = Sending::of(app, page, &mut tx, &run.waiting, now).await?;
+        let sending = ServerStatus::of(app, page, &mut tx, &run.waiting, now).await?;
         pace.see(&mut tx, &run, now).await?;
         Ok(Some(Snapshot {
             status,
@@ -132,19 +132,20 @@ impl Snapshots {
     }
 }
 
-impl Pace {
+impl AcceptanceRate {
     /// Records the letters accepted since the last call.
-    async fn see(&mut self, tx: &mut Tx, run: &Run, now: Moment) -> Result<(), WebError> {
+    async fn see(&mut self, tx: &mut Tx, run: &Run, now: Timestamp) -> Result<(), WebError> {
         let second = now.millis().div_euclid(1_000);
         match self.last {
             None => {
-                let since = Moment::from_millis((second - SECONDS) * 1_000);
+                let since = Timestamp::from_millis((second - PLOT_SECONDS) * 1_000);
                 let counted =
-                    Attempt::sent_by_second(tx, run.owner_id, run.id, since, COUNTED).await?;
+                    Attempt::sent_by_second(tx, run.owner_id, run.id, since, EXACT_COUNT_MAX)
+                        .await?;
                 self.seconds = counted.into();
             }
             // a viewer with another language looked just before
-            Some((at, _)) if now.since(at) < FRESH / 2 => return Ok(()),
+            Some((at, _)) if now.since(at) < SNAPSHOT_TTL / 2 => return Ok(()),
             Some((at, sent)) => {
                 let passed = i64::try_from(now.since(at).as_millis())
                     .unwrap_or(i64::MAX)
@@ -158,7 +159,7 @@ impl Pace {
         while self
             .seconds
             .front()
-            .is_some_and(|(at, _)| *at < second - SECONDS)
+            .is_some_and(|(at, _)| *at < second - PLOT_SECONDS)
         {
             self.seconds.pop_front();
         }
@@ -172,19 +173,19 @@ pub(crate) fn plot(name: &str, pace: &[(i64, i64)]) -> Value {
     json!({ "kind": "line", "x": x, "series": [{ "name": name, "tone": "good", "values": values }] })
 }
 
-/// Letters per second of a run over the last [`RATE_OVER`].
-pub(crate) async fn rate(tx: &mut Tx, run: &Run, now: Moment) -> Result<i64, WebError> {
+/// Letters per second of a run over the last [`RATE_WINDOW`].
+pub(crate) async fn rate(tx: &mut Tx, run: &Run, now: Timestamp) -> Result<i64, WebError> {
     if run.is_over() || run.state != RunState::Sending {
         return Ok(0);
     }
-    let sent = Attempt::sent_since(tx, run.owner_id, run.id, now - RATE_OVER).await?;
+    let sent = Attempt::sent_since(tx, run.owner_id, run.id, now - RATE_WINDOW).await?;
     let began = run.started_at.unwrap_or(now);
-    let over = now.since(began).min(RATE_OVER).as_secs().max(1);
+    let over = now.since(began).min(RATE_WINDOW).as_secs().max(1);
     Ok(sent / i64::try_from(over).unwrap_or(1))
 }
 
 /// Why a server is not used: its last reply, and when it is tried again. `None` if it is in use.
-pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
+pub(crate) fn why(page: &PageContext, seen: &ServerOverview) -> Option<String> {
     let health = seen.health.as_ref()?;
     if !seen.server.enabled {
         return None;
@@ -217,25 +218,25 @@ pub(crate) fn why(page: &Page, seen: &Seen) -> Option<String> {
 
 /// What a run's page shows about servers.
 #[derive(Debug, Default)]
-pub(crate) struct Sending {
+pub(crate) struct ServerStatus {
     /// Why nothing is progressing. Empty if it is.
     pub waiting: String,
     /// Names of the servers in use. Empty if there is none, or only one exists.
     pub servers: String,
 }
 
-impl Sending {
+impl ServerStatus {
     /// For a run in progress. `waiting` is the run's own reason for not progressing.
     pub(crate) async fn of(
         app: &AppState,
-        page: &Page,
+        page: &PageContext,
         tx: &mut Tx,
         waiting: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Self, WebError> {
         let configured = app.settings.mail_server.as_ref();
-        let seen = Seen::all(tx, configured, now, now).await?;
-        let name = |seen: &Seen| {
+        let seen = ServerOverview::all(tx, configured, now, now).await?;
+        let name = |seen: &ServerOverview| {
             if seen.is_configured() {
                 seen.server.address()
             } else {
@@ -258,7 +259,7 @@ impl Sending {
         }
         let waiting = match (waiting, reasons.is_empty()) {
             ("", _) => String::new(),
-            (own, _) if Fault::told(own).is_some() => page.waiting(own),
+            (own, _) if ServiceFault::told(own).is_some() => page.waiting(own),
             (_, false) => reasons.join(" "),
             (own, true) => own.to_owned(),
         };

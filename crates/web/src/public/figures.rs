@@ -1,7 +1,7 @@
 //! The service's statistics on the home page.
 //!
 //! Counting reads every address (about a second per million), so a result is shown for at least a
-//! second, and at least [`REST`] times as long as counting took. The next view then starts one
+//! second, and at least [`REST_FACTOR`] times as long as counting took. The next view then starts one
 //! count in the background, for all nodes that share a cache. If counting is fast, that view waits
 //! for it. Otherwise views show the old numbers until the new ones are ready.
 
@@ -12,58 +12,58 @@ use std::time::Duration;
 use askama::Template;
 use parking_lot::Mutex;
 use skychimp_core::oversight::figures::Figures;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::nobody;
-use super::store::Sealed;
+use super::page_cache::SealedValue;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
-use crate::kit::gzip::Piece;
-use crate::kit::hole::Keep;
+use crate::kit::gzip::Fragment;
 use crate::kit::i18n::Lang;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
+use crate::kit::placeholder::CacheMode;
 
 /// Minimum time for which statistics are shown.
-const LEAST: Duration = Duration::from_secs(1);
+const COUNT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Maximum time for which they are shown.
-const MOST: Duration = Duration::from_mins(5);
+const COUNT_INTERVAL_MAX: Duration = Duration::from_mins(5);
 /// Counting may take at most one part in this many of the time.
-const REST: u32 = 20;
+const REST_FACTOR: u32 = 20;
 /// Views wait for a count that takes at most this long.
-const QUICK: Duration = Duration::from_millis(50);
+const QUICK_COUNT: Duration = Duration::from_millis(50);
 /// How long to wait for another node's count.
-const OTHERS: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(100);
+const OTHER_NODE_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const NAME: &str = "figures";
-/// Lock in the shared cache: its holder counts. [`HELD`] is longer than a count may take, in case
+/// Lock in the shared cache: its holder counts. [`COUNT_LEASE`] is longer than a count may take, in case
 /// the holder dies.
-const IN_HAND: &str = "figures in hand";
-const HELD: Duration = Duration::from_secs(30);
+const COUNT_LOCK: &str = "figures in hand";
+const COUNT_LEASE: Duration = Duration::from_secs(30);
 
 /// Statistics, rendered as parts of a page.
 #[derive(Debug)]
-pub(crate) struct Shown {
-    counted: Counted,
-    pieces: [Piece; 2],
+pub(crate) struct RenderedFigures {
+    counted: SharedFigures,
+    pieces: [Fragment; 2],
     /// Their part of an `ETag`.
     pub(crate) tag: u64,
 }
 
 /// What nodes share.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
-struct Counted {
+struct SharedFigures {
     figures: Figures,
-    at: Moment,
+    at: Timestamp,
     took: Duration,
 }
 
 /// Caches the statistics of this process.
 #[derive(Debug)]
 pub(crate) struct LiveFigures {
-    sealed: Sealed,
-    last: Mutex<Option<Arc<Shown>>>,
+    sealed: SealedValue,
+    last: Mutex<Option<Arc<RenderedFigures>>>,
     /// Whether a count is in progress. Becomes `false` when it ends, also after an error.
     counting: watch::Sender<bool>,
 }
@@ -71,17 +71,17 @@ pub(crate) struct LiveFigures {
 #[derive(Template)]
 #[template(path = "home/figures.html")]
 struct FiguresPart<'a> {
-    page: &'a Page,
+    page: &'a PageContext,
     figures: Figures,
 }
 
 /// Renders statistics as a part of a page.
-pub(crate) fn html(page: &Page, figures: Figures) -> Result<String, WebError> {
+pub(crate) fn html(page: &PageContext, figures: Figures) -> Result<String, WebError> {
     Ok(FiguresPart { page, figures }.render()?)
 }
 
 impl LiveFigures {
-    pub(crate) fn new(sealed: Sealed) -> Self {
+    pub(crate) fn new(sealed: SealedValue) -> Self {
         Self {
             sealed,
             last: Mutex::new(None),
@@ -90,7 +90,10 @@ impl LiveFigures {
     }
 
     /// The statistics to show now.
-    pub(crate) async fn shown(self: &Arc<Self>, app: &AppState) -> Result<Arc<Shown>, WebError> {
+    pub(crate) async fn shown(
+        self: &Arc<Self>,
+        app: &AppState,
+    ) -> Result<Arc<RenderedFigures>, WebError> {
         let last = self.last.lock().clone();
         if let Some(last) = &last
             && app.clock.now().since(last.counted.at) < last.counted.keep()
@@ -108,7 +111,7 @@ impl LiveFigures {
             });
         }
         match last {
-            Some(last) if last.counted.took > QUICK => return Ok(last),
+            Some(last) if last.counted.took > QUICK_COUNT => return Ok(last),
             _ => {}
         }
         // cannot fail: the sender is in `self`
@@ -126,56 +129,58 @@ impl LiveFigures {
             let mut tx = app.db.read().await?;
             let figures = Figures::count(&mut tx, now).await?;
             drop(tx);
-            let counted = Counted {
+            let counted = SharedFigures {
                 figures,
                 at: now,
                 took: begun.elapsed(),
             };
             if let Ok(bytes) = serde_json::to_vec(&counted) {
-                self.sealed.set(NAME, &bytes, MOST).await;
+                self.sealed.set(NAME, &bytes, COUNT_INTERVAL_MAX).await;
             }
-            self.sealed.give_back(IN_HAND).await;
+            self.sealed.give_back(COUNT_LOCK).await;
             counted
         };
-        let shown = Shown::new(app, counted)?;
+        let shown = RenderedFigures::new(app, counted)?;
         *self.last.lock() = Some(Arc::new(shown));
         Ok(())
     }
 
     /// A count that another node has finished or is just doing. `None`: count here.
-    async fn shared(&self, app: &AppState) -> Option<Counted> {
+    async fn shared(&self, app: &AppState) -> Option<SharedFigures> {
         if !self.sealed.is_shared() {
             return None;
         }
-        let until = Instant::now() + OTHERS;
+        let until = Instant::now() + OTHER_NODE_TIMEOUT;
         loop {
             if let Some(bytes) = self.sealed.get(NAME).await
-                && let Ok(counted) = serde_json::from_slice::<Counted>(&bytes)
+                && let Ok(counted) = serde_json::from_slice::<SharedFigures>(&bytes)
                 && app.clock.now().since(counted.at) < counted.keep()
             {
                 return Some(counted);
             }
             // whoever gets the lock counts; after the timeout anyone may
-            if self.sealed.take(IN_HAND, HELD).await || Instant::now() > until {
+            if self.sealed.take(COUNT_LOCK, COUNT_LEASE).await || Instant::now() > until {
                 return None;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-impl Counted {
+impl SharedFigures {
     fn keep(&self) -> Duration {
-        self.took.saturating_mul(REST).clamp(LEAST, MOST)
+        self.took
+            .saturating_mul(REST_FACTOR)
+            .clamp(COUNT_INTERVAL_MIN, COUNT_INTERVAL_MAX)
     }
 }
 
-impl Shown {
-    fn new(app: &AppState, counted: Counted) -> Result<Self, WebError> {
+impl RenderedFigures {
+    fn new(app: &AppState, counted: SharedFigures) -> Result<Self, WebError> {
         let piece = |lang| {
-            let (head, _) = nobody(lang, Keep::new()).into_parts();
-            Ok::<_, WebError>(Piece::new(html(
-                &Page::stranger(app, &head),
+            let (head, _) = nobody(lang, CacheMode::new()).into_parts();
+            Ok::<_, WebError>(Fragment::new(html(
+                &PageContext::stranger(app, &head),
                 counted.figures,
             )?))
         };
@@ -199,7 +204,7 @@ impl Shown {
     }
 
     /// The rendered part of a page in this language.
-    pub(crate) fn piece(&self, lang: Lang) -> &Piece {
+    pub(crate) fn piece(&self, lang: Lang) -> &Fragment {
         let [english, russian] = &self.pieces;
         match lang {
             Lang::En => english,

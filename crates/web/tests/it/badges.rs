@@ -1,8 +1,8 @@
 use skychimp_core::accounts::user::Role;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::mailing::Sender;
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::run::Run;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{list, message};
 
 use crate::browser::Site;
@@ -33,7 +33,7 @@ async fn state_of_a_mailing_is_the_same_everywhere() {
         ("action", "start"),
     ];
     let address = ann.post("/mailings", &fields).await.location().to_owned();
-    let from = Service::from(Sender {
+    let from = ServiceIdentity::from(FromIdentity {
         name: String::new(),
         email: "news@example.org".to_owned(),
     });
@@ -45,7 +45,7 @@ async fn state_of_a_mailing_is_the_same_everywhere() {
         }
         let page = meg.get("/manage/mailings").await.body;
         assert!(page.contains(&badge), "{word}: {page}");
-        let due: Moment = "2027-01-31T10:00:00Z".parse().unwrap();
+        let due: Timestamp = "2027-01-31T10:00:00Z".parse().unwrap();
         let mut tx = site.db.write().await.unwrap();
         Run::start_due(&mut tx, None, &from, due).await.unwrap();
         Run::expand_next(&mut tx, None, 1_000, due).await.unwrap();

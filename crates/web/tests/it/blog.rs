@@ -5,7 +5,7 @@ use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::blog::post::{Editor, Post, PostDraft};
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::PostId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::browser::Site;
 
@@ -30,8 +30,8 @@ async fn publish(
     db: &Db,
     editor: Editor,
     draft: &PostDraft,
-    from: Option<Moment>,
-    now: Moment,
+    from: Option<Timestamp>,
+    now: Timestamp,
 ) -> PostId {
     let mut tx = db.write().await.unwrap();
     let id = Post::create(&mut tx, editor, draft, now).await.unwrap();

@@ -15,11 +15,11 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::platform::wake::Wake;
-use skychimp_core::sending::mailing::Sender;
+use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::outbox::OutboxLetter;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, outbox, user};
 use skychimp_web::kit::client::Proxies;
 use skychimp_web::kit::sandbox::SandboxStore;
@@ -68,7 +68,7 @@ impl Site {
     /// A site with changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let db = TestDb::new().await.unwrap();
-        let clock = Clock::fixed(Moment::from_millis(1_800_000_000_000));
+        let clock = Clock::fixed(Timestamp::from_millis(1_800_000_000_000));
         let sandbox = Arc::new(SandboxStore::new());
         let data = tempfile::tempdir().unwrap();
         let mut settings = Settings {
@@ -76,8 +76,8 @@ impl Site {
             data_dir: data.path().to_owned(),
             gallery: Gallery::in_folder(&data.path().join("media")).unwrap(),
             secret: SecretKey::new([7; 32]),
-            service: Service {
-                sender: Sender {
+            service: ServiceIdentity {
+                sender: FromIdentity {
                     name: "Skychimp".to_owned(),
                     email: "news@example.org".to_owned(),
                 },
@@ -87,7 +87,7 @@ impl Site {
             upload_limit: 500_000_000,
             shown: Vec::new(),
             mail_server: None,
-            shared: skychimp_core::platform::shared::Shared::none(),
+            shared: skychimp_core::platform::cache::CacheClient::none(),
             registration: Registration::Open,
             proxies: Proxies::default(),
             page_memory: 32 << 20,

@@ -2,10 +2,10 @@ use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender, Status};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft, MailingStatus};
 use skychimp_core::sending::run::Run;
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{list, mailing, message, suppress};
 use skychimp_web::Settings;
 
@@ -28,8 +28,8 @@ async fn create(browser: &mut Browser, fields: &[(&str, &str)]) -> String {
 }
 
 /// Creates the run of a started mailing and its deliveries.
-async fn expand(db: &Db, now: Moment) {
-    let from = Service::from(Sender {
+async fn expand(db: &Db, now: Timestamp) {
+    let from = ServiceIdentity::from(FromIdentity {
         name: String::new(),
         email: "news@example.org".to_owned(),
     });
@@ -86,7 +86,7 @@ async fn draft_becomes_a_running_mailing() {
     }
     assert_eq!(
         stored(&site.db, owner, id_of(&address)).await.status,
-        Status::Running
+        MailingStatus::Running
     );
     expand(&site.db, now).await;
     let page = ann.get(&address).await;
@@ -110,7 +110,7 @@ async fn save_and_start_says_what_is_missing() {
     let address = create(&mut ann, &fields).await;
     assert_eq!(
         stored(&site.db, owner, id_of(&address)).await.status,
-        Status::Created
+        MailingStatus::Created
     );
     let page = ann.get(&address).await;
     for part in ["not started", "Choose a list or recipients", "Fill this in"] {
@@ -139,7 +139,7 @@ async fn everything_is_made_on_one_form() {
     .await;
     assert_eq!(
         stored(&site.db, owner, id_of(&address)).await.status,
-        Status::Running
+        MailingStatus::Running
     );
     expand(&site.db, site.clock.now()).await;
     let mut tx = site.db.read().await.unwrap();
@@ -380,10 +380,10 @@ async fn buttons_of_a_running_mailing_work() {
     let mut ann = site.login("ann").await;
     ann.get(&address).await;
     for (act, status) in [
-        ("start", Status::Running),
-        ("pause", Status::Paused),
-        ("resume", Status::Running),
-        ("cancel", Status::Cancelled),
+        ("start", MailingStatus::Running),
+        ("pause", MailingStatus::Paused),
+        ("resume", MailingStatus::Running),
+        ("cancel", MailingStatus::Cancelled),
     ] {
         let done = ann.post(&format!("{address}/{act}"), &[]).await;
         assert_eq!(done.location(), address, "{act}: {}", done.body);
@@ -437,7 +437,10 @@ async fn foreign_mailing_is_not_found() {
         let answer = bob.post(&format!("/mailings/{id}{act}"), &fields).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{act}");
     }
-    assert_eq!(stored(&site.db, owner, id).await.status, Status::Running);
+    assert_eq!(
+        stored(&site.db, owner, id).await.status,
+        MailingStatus::Running
+    );
 }
 
 /// R13, R24: the log is filtered by its query string, and its export has the documented columns.
@@ -516,7 +519,10 @@ async fn dead_links_are_refused_and_told() {
     ann.get(&address).await;
     let done = ann.post(&format!("{address}/start"), &[]).await;
     assert_eq!(done.location(), address);
-    assert_eq!(stored(&site.db, owner, id).await.status, Status::Created);
+    assert_eq!(
+        stored(&site.db, owner, id).await.status,
+        MailingStatus::Created
+    );
     let page = ann.get(&address).await;
     assert!(page.body.contains("base_url"), "{}", page.body);
     let test = [
@@ -529,7 +535,7 @@ async fn dead_links_are_refused_and_told() {
     assert!(tested.body.contains("base_url"), "{}", tested.body);
 
     let mut tx = site.db.write().await.unwrap();
-    let fine = Service::from(site.app.settings.service.sender.clone());
+    let fine = ServiceIdentity::from(site.app.settings.service.sender.clone());
     Mailing::start(&mut tx, owner, id, &fine, "ann", now)
         .await
         .unwrap();
@@ -542,7 +548,7 @@ async fn dead_links_are_refused_and_told() {
     let page = ann.get(&format!("{address}?lang=ru")).await;
     assert!(page.body.contains("Рассылка ждёт"), "{}", page.body);
     expand(&site.db, now).await;
-    let told = skychimp_core::sending::service::Fault::BaseUrlUnset.to_string();
+    let told = skychimp_core::sending::service::ServiceFault::BaseUrlUnset.to_string();
     let sql = format!("UPDATE runs SET waiting = '{told}' WHERE owner_id = $1");
     skychimp_core::testing::execute(&site.db, sql.leak(), owner)
         .await

@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::mailing::{Mailing, MailingStatus};
 use skychimp_core::testing::sending_run;
 
 use crate::browser::{Answer, Browser, Site};
@@ -18,7 +18,7 @@ async fn running(site: &Site, owner: UserId, count: usize) -> Vec<MailingId> {
     ids
 }
 
-async fn status(db: &Db, owner: UserId, id: MailingId) -> Option<Status> {
+async fn status(db: &Db, owner: UserId, id: MailingId) -> Option<MailingStatus> {
     let mut tx = db.read().await.unwrap();
     let mailing = Mailing::get(&mut tx, owner, id).await.unwrap();
     mailing.map(|mailing| mailing.status)
@@ -45,14 +45,14 @@ async fn several_mailings_take_a_step_at_once() {
     let mut browser = site.login("ann").await;
     browser.get("/mailings").await;
     for (action, said, after) in [
-        ("pause", "2 mailings paused.", Status::Paused),
-        ("pause", "Nothing to pause.", Status::Paused),
-        ("resume", "2 mailings go on.", Status::Running),
-        ("cancel", "2 mailings cancelled.", Status::Cancelled),
+        ("pause", "2 mailings paused.", MailingStatus::Paused),
+        ("pause", "Nothing to pause.", MailingStatus::Paused),
+        ("resume", "2 mailings go on.", MailingStatus::Running),
+        ("cancel", "2 mailings cancelled.", MailingStatus::Cancelled),
         (
             "resume",
             "Nothing to resume. 2 are not paused.",
-            Status::Cancelled,
+            MailingStatus::Cancelled,
         ),
     ] {
         let page = press(&mut browser, "/mailings/bulk", action, &ids[..2]).await;
@@ -64,7 +64,10 @@ async fn several_mailings_take_a_step_at_once() {
     let page = press(&mut browser, "/mailings/bulk", "pause", &ids).await;
     let said = "1 mailing paused. 2 do not run.";
     assert!(page.body.contains(said), "{}", page.body);
-    assert_eq!(status(&site.db, ann, ids[2]).await, Some(Status::Paused));
+    assert_eq!(
+        status(&site.db, ann, ids[2]).await,
+        Some(MailingStatus::Paused)
+    );
     let page = press(&mut browser, "/mailings/bulk", "pause", &[]).await;
     assert!(
         page.body.contains("Choose mailings first."),
@@ -96,7 +99,7 @@ async fn several_mailings_are_deleted_after_a_question() {
     let page = press(&mut browser, "/mailings/delete", "", &ids).await;
     let said = "2 mailings deleted. 1 runs or is just stopping and stays.";
     assert!(page.body.contains(said), "{}", page.body);
-    for (id, left) in ids.iter().zip([None, None, Some(Status::Running)]) {
+    for (id, left) in ids.iter().zip([None, None, Some(MailingStatus::Running)]) {
         assert_eq!(status(&site.db, ann, *id).await, left);
     }
 }
@@ -117,6 +120,9 @@ async fn mailings_of_others_are_passed_over() {
     assert_eq!(question.status, StatusCode::NOT_FOUND);
     press(&mut browser, "/mailings/delete", "", &ids).await;
     for id in ids {
-        assert_eq!(status(&site.db, ann, id).await, Some(Status::Running));
+        assert_eq!(
+            status(&site.db, ann, id).await,
+            Some(MailingStatus::Running)
+        );
     }
 }

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::blog::post::{Editor, Post, PostDraft};
 use skychimp_core::platform::ids::PostId;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, Sender};
-use skychimp_core::sending::service::Service;
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft};
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{CacheServer, list, mailing};
 use skychimp_web::{Settings, SiteState};
 
@@ -40,12 +40,12 @@ impl Blog {
         }
     }
 
-    fn now(&self) -> Moment {
+    fn now(&self) -> Timestamp {
         self.site.clock.now()
     }
 
     /// Writes and publishes a post.
-    async fn post(&self, title: &str, body: &str, from: Option<Moment>) -> PostId {
+    async fn post(&self, title: &str, body: &str, from: Option<Timestamp>) -> PostId {
         let draft = PostDraft {
             title: title.to_owned(),
             slug: title.to_lowercase(),
@@ -471,7 +471,7 @@ async fn home_page_shows_the_figures() {
         .await
         .unwrap();
     let mut tx = site.db.write().await.unwrap();
-    let service = Service::from(Sender {
+    let service = ServiceIdentity::from(FromIdentity {
         name: String::new(),
         email: "news@example.org".to_owned(),
     });
@@ -522,7 +522,7 @@ async fn home_page_shows_three_random_posts() {
 }
 
 fn shared_by(
-    server: &skychimp_core::platform::shared::Shared,
+    server: &skychimp_core::platform::cache::CacheClient,
 ) -> impl FnOnce(&mut Settings) + use<> {
     let server = server.clone();
     move |settings| settings.shared = server
@@ -555,7 +555,7 @@ async fn nodes_share_pages_and_survive_their_server() {
 
     // with the time-outs used in production
     let key = skychimp_core::platform::secret::SecretKey::new([7; 32]);
-    let shared = skychimp_core::platform::shared::Shared::connect(&server.url(), &key).unwrap();
+    let shared = skychimp_core::platform::cache::CacheClient::connect(&server.url(), &key).unwrap();
     shared.up().await;
     let (_, mut reader) = blog.site.node(shared_by(&shared));
     server.halt().unwrap();

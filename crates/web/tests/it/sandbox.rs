@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::messages::letter::feedback_id;
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 use crate::browser::Site;
@@ -16,7 +16,7 @@ async fn sandbox_shows_letters() {
     let site = Site::new().await;
     site.user("ann", Role::Admin).await;
     site.sandbox.push(
-        Moment::from_millis(0),
+        Timestamp::from_millis(0),
         "a@example.org".to_owned(),
         vec!["bob@example.org".to_owned()],
         LETTER.into(),
@@ -64,7 +64,7 @@ async fn sandbox_shows_users_their_own_letters() {
     let site = Site::new().await;
     let ann = site.user("ann", Role::User).await;
     let bob = site.user("bob", Role::User).await;
-    let now = Moment::from_millis(0);
+    let now = Timestamp::from_millis(0);
     let test = NewOutboxLetter {
         owner: Some(ann),
         kind: "test",

@@ -2,7 +2,7 @@ use skychimp_core::accounts::audit::{Audit, AuditFilter};
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::ids::ServerId;
 use skychimp_core::sending::sending_server::{
-    Health, HealthState, SendingServer, TlsMode, Trouble,
+    HealthChange, HealthState, SendingServer, ServerHealth, TlsMode,
 };
 use skychimp_core::testing::sending_run;
 
@@ -129,7 +129,7 @@ async fn test_is_asked_for_and_its_result_shown() {
     assert!(browser.get(&page).await.body.contains("under way"));
     let now = site.clock.now();
     let mut tx = site.db.write().await.unwrap();
-    Health::tested(&mut tx, id, false, "535 5.7.8 <no>", now)
+    ServerHealth::tested(&mut tx, id, false, "535 5.7.8 <no>", now)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -149,14 +149,16 @@ async fn paused_server_calls_for_the_administrator() {
     let page = create(&mut browser).await;
     let id = server(&site, &page).await.id;
     let now = site.clock.now();
-    let paused = Trouble {
+    let paused = HealthChange {
         state: HealthState::Paused,
         until: Some(now + std::time::Duration::from_mins(5)),
         class: "auth",
         reply: "535 5.7.8 no such login",
     };
     let mut tx = site.db.write().await.unwrap();
-    Health::change(&mut tx, id, &paused, now).await.unwrap();
+    ServerHealth::change(&mut tx, id, &paused, now)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let home = browser.get("/recipients").await.body;
     assert!(home.contains("is paused and needs you"), "{home}");
@@ -174,7 +176,7 @@ async fn paused_server_calls_for_the_administrator() {
         303
     );
     let mut tx = site.db.read().await.unwrap();
-    let health = Health::get(&mut tx, id).await.unwrap().unwrap();
+    let health = ServerHealth::get(&mut tx, id).await.unwrap().unwrap();
     assert_eq!(health.until, Some(now));
 }
 
@@ -198,14 +200,14 @@ async fn run_says_why_it_waits() {
     )
     .await
     .unwrap();
-    let open = Trouble {
+    let open = HealthChange {
         state: HealthState::Open,
         until: Some(now + std::time::Duration::from_secs(30)),
         class: "connection",
         reply: "connection refused",
     };
     let mut tx = site.db.write().await.unwrap();
-    Health::change(&mut tx, id, &open, now).await.unwrap();
+    ServerHealth::change(&mut tx, id, &open, now).await.unwrap();
     tx.commit().await.unwrap();
     let mut browser = site.login("ann").await;
     let address = format!("/mailings/{}", run.mailing);

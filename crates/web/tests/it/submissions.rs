@@ -7,7 +7,7 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::messages::message::Message;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::recipients::list::List;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, Status};
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, MailingStatus};
 use skychimp_core::testing::{list, mailing, message, sending_run};
 
 use crate::browser::{Answer, Browser, Site};
@@ -44,7 +44,7 @@ fn everything<'a>(id: &'a str, title: &'a str, action: &'a str) -> Vec<(&'a str,
 }
 
 /// The owner's mailings by title and status, and the numbers of messages and lists.
-async fn made(site: &Site, owner: UserId) -> (Vec<(String, Status)>, usize, usize) {
+async fn made(site: &Site, owner: UserId) -> (Vec<(String, MailingStatus)>, usize, usize) {
     let mut tx = site.db.read().await.unwrap();
     let filter = MailingFilter {
         search: "",
@@ -77,7 +77,7 @@ async fn save_and_start_twice_is_once() {
     let first = ann.post("/mailings", &fields).await;
     let address = first.location().to_owned();
     assert!(address.starts_with("/mailings/"), "{}", first.body);
-    let once = (vec![("Spring".to_owned(), Status::Running)], 1, 1);
+    let once = (vec![("Spring".to_owned(), MailingStatus::Running)], 1, 1);
     assert_eq!(made(&site, owner).await, once);
     // a new login has another CSRF token, but the old page
     let mut later = site.login("ann").await;
@@ -93,7 +93,7 @@ async fn save_and_start_twice_is_once() {
     );
     ann.post(&format!("{address}/cancel"), &[]).await;
     assert_goes(&ann.post("/mailings", &fields).await, &address);
-    assert_eq!(made(&site, owner).await.0[0].1, Status::Cancelled);
+    assert_eq!(made(&site, owner).await.0[0].1, MailingStatus::Cancelled);
 }
 
 /// R22: of several concurrent submissions one creates the mailing, and all lead to it.
@@ -125,7 +125,7 @@ async fn arrivals_at_once_make_one_mailing() {
         assert!(
             mailings
                 .iter()
-                .all(|(_, status)| *status == Status::Running)
+                .all(|(_, status)| *status == MailingStatus::Running)
         );
     }
 }
@@ -147,7 +147,7 @@ async fn saved_draft_is_started_by_the_same_form() {
     assert_goes(&ann.post("/mailings", &start).await, &address);
     assert_eq!(
         made(&site, owner).await.0,
-        [("Spring".to_owned(), Status::Running)]
+        [("Spring".to_owned(), MailingStatus::Running)]
     );
 
     let id = form_id(&mut ann, "/mailings/new", "/mailings").await;
@@ -162,7 +162,7 @@ async fn saved_draft_is_started_by_the_same_form() {
         made(&site, owner)
             .await
             .0
-            .contains(&("Other".to_owned(), Status::Created))
+            .contains(&("Other".to_owned(), MailingStatus::Created))
     );
 }
 
@@ -314,7 +314,7 @@ async fn changing_twice_is_once() {
     assert_eq!(
         after,
         (
-            vec![("Spring".to_owned(), Status::Running)],
+            vec![("Spring".to_owned(), MailingStatus::Running)],
             messages + 1,
             lists + 1
         )

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::{Role, User};
-use skychimp_core::sending::report::{Due, Report, Summary, SummaryLetter};
+use skychimp_core::sending::report::{DueReport, RunReport, Summary, SummaryLetter};
 use skychimp_core::testing::{TestRun, execute, mixed_run};
 use skychimp_web::letters::summary;
 
@@ -30,11 +30,11 @@ async fn over(site: &Site) -> TestRun {
 async fn letter(site: &Site, run: &TestRun) -> SummaryLetter {
     let now = site.clock.now();
     let mut tx = site.db.snapshot().await.unwrap();
-    let report = Report::count(&mut tx, run.owner, run.id, now)
+    let report = RunReport::count(&mut tx, run.owner, run.id, now)
         .await
         .unwrap()
         .unwrap();
-    let due = Due {
+    let due = DueReport {
         owner_id: run.owner,
         run_id: run.id,
     };

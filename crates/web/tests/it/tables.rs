@@ -35,7 +35,7 @@ fn sheet(file: Vec<u8>) -> Vec<Vec<String>> {
             let days = at.as_f64() - 25_569.0 - 3.0 / 24.0;
             #[expect(clippy::cast_possible_truncation, reason = "a time in milliseconds")]
             let millis = (days * 86_400_000.0).round() as i64;
-            skychimp_core::platform::time::Moment::from_millis(millis).to_string()
+            skychimp_core::platform::time::Timestamp::from_millis(millis).to_string()
         }
         other => panic!("{other:?}"),
     };

@@ -2,8 +2,8 @@ use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
 use crate::browser::Site;
@@ -20,7 +20,7 @@ async fn suppressed(site: &Site, owner: UserId) -> bool {
 fn link(site: &Site, owner: UserId) -> String {
     let token = site.app.unsubscribe_key.sign(&UnsubscribeToken {
         owner,
-        mailing: MailingId::new(Moment::from_millis(0)),
+        mailing: MailingId::new(Timestamp::from_millis(0)),
         email: EmailAddress::parse("bob@example.org").unwrap(),
     });
     format!("/u/{token}")
@@ -117,9 +117,9 @@ async fn resubscribing_lifts_no_bounce() {
         &mut tx,
         owner,
         &email,
-        Reason::Bounced,
+        SuppressionReason::Bounced,
         None,
-        Moment::from_millis(0),
+        Timestamp::from_millis(0),
     )
     .await
     .unwrap();

@@ -11,13 +11,15 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{
     ImportId, ListId, MessageId, PasskeyId, PostId, RecipientId, ServerId, UserId,
 };
-use skychimp_core::platform::time::Moment;
-use skychimp_core::recipients::import::{Delimiter, Encoding, Format, Import, Options, Target};
-use skychimp_core::recipients::recipient::{Draft, Recipient};
-use skychimp_core::recipients::suppression::{Reason, Suppression};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::recipients::import::{
+    ColumnTarget, Delimiter, FileFormat, Import, ImportOptions, TextEncoding,
+};
+use skychimp_core::recipients::recipient::{Recipient, RecipientDraft};
+use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::MailingDraft;
-use skychimp_core::sending::sending_server::{Password, SendingServer, ServerDraft};
+use skychimp_core::sending::sending_server::{PasswordChange, SendingServer, ServerDraft};
 use skychimp_core::testing::{
     TestRun, execute, list, mailing, message, passkey, sending_run, stored_file,
 };
@@ -184,29 +186,29 @@ impl World {
         let recipient = if let Some(known) = known {
             known.id
         } else {
-            let draft = Draft {
+            let draft = RecipientDraft {
                 email: email.clone(),
                 name: format!("{mark} recipient"),
                 comment: format!("{mark} comment"),
-                ..Draft::default()
+                ..RecipientDraft::default()
             };
             Recipient::create(&mut tx, owner, &draft, now)
                 .await
                 .unwrap()
         };
         let gone = EmailAddress::parse(&format!("gone-{email}")).unwrap();
-        Suppression::add(&mut tx, owner, &gone, Reason::Manual, None, now)
+        Suppression::add(&mut tx, owner, &gone, SuppressionReason::Manual, None, now)
             .await
             .unwrap();
         let import = ImportId::new(now);
         let file = format!("{mark} file.csv");
-        let options = Options {
-            format: Format {
-                encoding: Encoding::Utf8,
+        let options = ImportOptions {
+            format: FileFormat {
+                encoding: TextEncoding::Utf8,
                 delimiter: Delimiter::Comma,
                 has_header: true,
             },
-            mapping: vec![Target::Email],
+            mapping: vec![ColumnTarget::Email],
             list: None,
         };
         tx.commit().await.unwrap();
@@ -242,7 +244,7 @@ impl World {
             "From: a@example.org\r\nTo: {email}\r\nSubject: {mark}\r\nFeedback-ID: {feedback}\r\n\r\n{mark}\r\n"
         );
         self.site.sandbox.push(
-            Moment::from_millis(0),
+            Timestamp::from_millis(0),
             "a@example.org".to_owned(),
             vec![email],
             letter.into(),
@@ -275,7 +277,7 @@ impl World {
             ..ServerDraft::default()
         };
         let mut tx = self.site.db.write().await.unwrap();
-        let (password, actor) = (Password::Keep, Actor::COMMAND);
+        let (password, actor) = (PasswordChange::Keep, Actor::COMMAND);
         let made = SendingServer::create(&mut tx, &draft, &password, secret, actor, now).await;
         tx.commit().await.unwrap();
         made.unwrap()

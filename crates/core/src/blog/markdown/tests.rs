@@ -1,7 +1,7 @@
 use super::*;
 use crate::blog::media::PictureFile;
 use crate::platform::ids::MediaId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 fn file(width: i64) -> PictureFile {
     PictureFile {
@@ -14,7 +14,7 @@ fn file(width: i64) -> PictureFile {
 
 fn known() -> BTreeMap<String, Picture> {
     let picture = Picture {
-        id: MediaId::new(Moment::from_millis(0)),
+        id: MediaId::new(Timestamp::from_millis(0)),
         name: "sea.jpg".to_owned(),
         files: vec![file(480), file(960), file(1600)],
     };
@@ -170,10 +170,10 @@ fn excerpts_end_after_a_word() {
     assert_eq!(cut("one  two"), "one two");
     let long = cut(&"слово, ".repeat(100));
     assert!(
-        long.ends_with("слово…") && long.chars().count() <= EXCERPT,
+        long.ends_with("слово…") && long.chars().count() <= EXCERPT_CHARS,
         "{long}"
     );
-    assert_eq!(cut(&"x".repeat(1000)).len(), EXCERPT);
+    assert_eq!(cut(&"x".repeat(1000)).len(), EXCERPT_CHARS);
 }
 
 /// R47: stored HTML is shown without control characters, both raw ones and references to them.

@@ -12,7 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::picture::{Prepared, prepare};
+use super::picture::{PreparedPicture, prepare};
 use crate::platform::error::Error;
 
 /// How many pictures may wait to be processed.
@@ -115,7 +115,7 @@ impl Gallery {
     ///
     /// [`Error::Invalid`] on the field `picture` if the file is rejected or too many uploads are
     /// waiting.
-    pub async fn prepare(&self, content: Bytes) -> Result<Prepared, Error> {
+    pub async fn prepare(&self, content: Bytes) -> Result<PreparedPicture, Error> {
         let busy = |_| Error::invalid("picture", "picture_busy");
         let _place = self.0.door.try_acquire().map_err(busy)?;
         let _turn = self

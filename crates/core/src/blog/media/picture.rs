@@ -30,15 +30,15 @@ const MEMORY_MAX: u64 = 512 * 1024 * 1024;
 /// The widths produced, in pixels; never wider than the original.
 const WIDTHS: [u32; 3] = [480, 960, 1920];
 /// JPEG quality at which no loss is visible.
-const QUALITY: u8 = 84;
+const JPEG_QUALITY: u8 = 84;
 /// A lossless picture up to this size, in bytes, is never converted to JPEG.
-const SMALL: u64 = 64 * 1024;
+const SMALL_FILE_BYTES: u64 = 64 * 1024;
 /// Longest colour profile that is kept, in bytes; typical ones have 500 to 4 000.
 const PROFILE_MAX: usize = 64 * 1024;
 
 /// A processed upload, ready to be stored.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedPicture {
     /// From narrowest to widest; never empty.
     pub files: Vec<PreparedFile>,
 }
@@ -95,7 +95,7 @@ fn wrong(code: &'static str) -> Error {
 /// # Errors
 ///
 /// [`Error::Invalid`] on the field `picture` with the reason the file is rejected.
-pub fn prepare(content: &[u8]) -> Result<Prepared, Error> {
+pub fn prepare(content: &[u8]) -> Result<PreparedPicture, Error> {
     if content.len() > FILE_MAX {
         let error = FieldError::new("picture", "picture_bytes").with("max", FILE_MAX / 1_000_000);
         return Err(Error::Invalid(vec![error]));
@@ -114,7 +114,7 @@ pub fn prepare(content: &[u8]) -> Result<Prepared, Error> {
         files.push(file(&last, encoding, content));
     }
     files.reverse();
-    Ok(Prepared { files })
+    Ok(PreparedPicture { files })
 }
 
 fn decode(content: &[u8]) -> Result<(DynamicImage, ImageFormat, Option<Vec<u8>>), Error> {
@@ -157,7 +157,7 @@ fn scaled(image: &DynamicImage, width: u32) -> DynamicImage {
     image.resize_exact(width, height, FilterType::Lanczos3)
 }
 
-/// JPEG stays JPEG. Everything else is stored lossless, unless that takes more than [`SMALL`] and
+/// JPEG stays JPEG. Everything else is stored lossless, unless that takes more than [`SMALL_FILE_BYTES`] and
 /// more than one byte per pixel: then it is treated as a photograph.
 fn choose(
     image: &DynamicImage,
@@ -167,7 +167,7 @@ fn choose(
     if format != ImageFormat::Jpeg {
         let exact = encode(image, Encoding::Exact, profile)?;
         let pixels = u64::from(image.width()) * u64::from(image.height());
-        if exact.len() as u64 <= pixels.max(SMALL) || transparent(image) {
+        if exact.len() as u64 <= pixels.max(SMALL_FILE_BYTES) || transparent(image) {
             return Ok((Encoding::Exact, exact));
         }
     }
@@ -186,7 +186,7 @@ fn encode(
     let mut out = Vec::new();
     match encoding {
         Encoding::Jpeg => {
-            let mut encoder = JpegEncoder::new_with_quality(&mut out, QUALITY);
+            let mut encoder = JpegEncoder::new_with_quality(&mut out, JPEG_QUALITY);
             if let Some(profile) = profile {
                 // an encoder without profile support writes the picture without it
                 let _ = encoder.set_icc_profile(profile.to_vec());

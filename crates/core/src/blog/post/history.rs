@@ -7,15 +7,15 @@ use crate::blog::media::Picture;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MediaId, PostId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// How many versions of a post are kept.
-const KEPT: i64 = 200;
+const VERSIONS_KEPT: i64 = 200;
 
 /// What created a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Act {
+pub enum VersionCause {
     /// The post was created.
     Created,
     /// Its fields were saved.
@@ -30,7 +30,7 @@ pub enum Act {
     Unpublished,
 }
 
-impl Act {
+impl VersionCause {
     /// The name in the database and in messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -51,22 +51,22 @@ pub struct Version {
     /// Version number of the post, counted from 1.
     pub version: i64,
     /// What created it.
-    pub act: Act,
+    pub act: VersionCause,
     /// Name of the editor; `None` if the account was deleted.
     pub by: Option<String>,
     /// When it was created.
-    pub at: Moment,
+    pub at: Timestamp,
 }
 
 /// What an editor typed but did not save.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Typed {
+pub struct UnsavedDraft {
     /// The post's version when the edit began.
     pub version: i64,
     /// The typed fields, unchecked.
     pub draft: PostDraft,
     /// When it was last kept.
-    pub at: Moment,
+    pub at: Timestamp,
 }
 
 impl Post {
@@ -113,7 +113,7 @@ impl Post {
         id: PostId,
         version: i64,
         old: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let (Some(post), Some(mut draft)) = (
             Self::find(tx, id).await?,
@@ -122,7 +122,7 @@ impl Post {
             return Ok(None);
         };
         draft.slug = post.slug;
-        Self::write(tx, editor, id, version, &draft, Act::Restored, now).await
+        Self::write(tx, editor, id, version, &draft, VersionCause::Restored, now).await
     }
 }
 
@@ -133,10 +133,10 @@ pub(super) async fn record(
     editor: Editor,
     id: PostId,
     version: i64,
-    act: Act,
+    act: VersionCause,
     draft: &PostDraft,
     pictures: &[MediaId],
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "INSERT INTO post_versions (post_id, version, act, content, user_id, at) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -163,14 +163,14 @@ pub(super) async fn record(
     }
     on_db!(tx, conn => sqlx::query("DELETE FROM post_versions WHERE post_id = $1 AND version <= $2")
         .bind(id)
-        .bind(version - KEPT)
+        .bind(version - VERSIONS_KEPT)
         .execute(conn)
         .await
         .map(|_| ()))?;
     Ok(())
 }
 
-impl Typed {
+impl UnsavedDraft {
     /// Stores what an editor has typed so far, unchecked. Returns whether the post exists.
     pub async fn keep(
         tx: &mut Tx,
@@ -178,7 +178,7 @@ impl Typed {
         id: PostId,
         version: i64,
         draft: &PostDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let mut draft = draft.clone();
         draft.body = draft
@@ -207,7 +207,7 @@ impl Typed {
 
     /// What this editor typed into a post and did not save.
     pub async fn of(tx: &mut Tx, editor: Editor, id: PostId) -> Result<Option<Self>, Error> {
-        let row: Option<(i64, Json<PostDraft>, Moment)> = on_db!(tx, conn => sqlx::query_as(
+        let row: Option<(i64, Json<PostDraft>, Timestamp)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT version, content, at FROM post_drafts WHERE post_id = $1 AND user_id = $2",
         )
         .bind(id)

@@ -15,8 +15,8 @@ use crate::platform::control;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MediaId, PostId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 
 /// The visibility rule. `p` is the post, `$1` the current time.
 macro_rules! visible {
@@ -25,7 +25,7 @@ macro_rules! visible {
     };
 }
 
-/// The columns of a [`Card`].
+/// The columns of a [`PostCard`].
 macro_rules! card {
     () => {
         "p.id, p.title, p.slug, p.author, p.language, p.excerpt, p.cover_id, p.cover_alt, p.minutes, p.views, p.published_at"
@@ -34,7 +34,7 @@ macro_rules! card {
 
 /// A post in a list.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Card {
+pub struct PostCard {
     /// UUID version 7.
     pub id: PostId,
     /// See [`Post::title`].
@@ -56,7 +56,7 @@ pub struct Card {
     /// Number of times it was read.
     pub views: i64,
     /// Publication time, never in the future.
-    pub published_at: Moment,
+    pub published_at: Timestamp,
 }
 
 /// A post with its text, for its own page.
@@ -64,11 +64,11 @@ pub struct Card {
 pub struct Article {
     /// The fields shared with lists.
     #[sqlx(flatten)]
-    pub card: Card,
+    pub card: PostCard,
     /// The rendered and sanitised body.
     pub html: String,
     /// When its text was last saved.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 impl Article {
@@ -82,7 +82,7 @@ impl Article {
 
 /// The result of looking up a slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum PostLookup {
     /// The post that has it.
     Post(Box<Article>),
     /// An old slug; contains the post's current slug, to redirect to.
@@ -94,7 +94,7 @@ pub const SEARCH_MAX: usize = 100;
 
 /// Which posts a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct PostFilter {
     /// Text to find in title, tags or body; empty for all posts.
     pub search: String,
     /// The slug of a tag; empty for all tags.
@@ -113,14 +113,14 @@ pub struct TagCount {
 
 /// An entry of the sitemap.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Place {
+pub struct SitemapEntry {
     /// The post's slug.
     pub slug: String,
     /// When its text was last saved.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
-impl Filter {
+impl PostFilter {
     /// The filter for a visitor's input: the search text without control characters, cut to
     /// [`SEARCH_MAX`].
     #[must_use]
@@ -137,11 +137,11 @@ impl Post {
     /// Published posts, newest first. `page` starts at 1.
     pub async fn published_page(
         tx: &mut Tx,
-        filter: &Filter,
+        filter: &PostFilter,
         page: i64,
         limit: i64,
-        now: Moment,
-    ) -> Result<Vec<Card>, Error> {
+        now: Timestamp,
+    ) -> Result<Vec<PostCard>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), " FROM posts p
              WHERE ", visible!(), " AND p.search LIKE $2 ESCAPE '\\'
@@ -159,7 +159,11 @@ impl Post {
     }
 
     /// The number of published posts that match.
-    pub async fn count_published(tx: &mut Tx, filter: &Filter, now: Moment) -> Result<i64, Error> {
+    pub async fn count_published(
+        tx: &mut Tx,
+        filter: &PostFilter,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT count(*) FROM posts p
              WHERE ", visible!(), " AND p.search LIKE $2 ESCAPE '\\'
@@ -173,7 +177,11 @@ impl Post {
     }
 
     /// The published post with this slug, or the current slug if it has moved.
-    pub async fn by_slug(tx: &mut Tx, slug: &str, now: Moment) -> Result<Option<Found>, Error> {
+    pub async fn by_slug(
+        tx: &mut Tx,
+        slug: &str,
+        now: Timestamp,
+    ) -> Result<Option<PostLookup>, Error> {
         let article: Option<Article> = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), ", p.html, p.updated_at FROM posts p WHERE ", visible!(), " AND p.slug = $2",
         ))
@@ -182,7 +190,7 @@ impl Post {
         .fetch_optional(conn)
         .await)?;
         if let Some(article) = article {
-            return Ok(Some(Found::Post(Box::new(article.shown()))));
+            return Ok(Some(PostLookup::Post(Box::new(article.shown()))));
         }
         let moved: Option<String> = on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT p.slug FROM post_slugs s JOIN posts p ON p.id = s.post_id WHERE ", visible!(), " AND s.slug = $2",
@@ -191,11 +199,11 @@ impl Post {
         .bind(slug)
         .fetch_optional(conn)
         .await)?;
-        Ok(moved.map(Found::Moved))
+        Ok(moved.map(PostLookup::Moved))
     }
 
     /// The newest published posts with their text, for feeds.
-    pub async fn feed(tx: &mut Tx, limit: i64, now: Moment) -> Result<Vec<Article>, Error> {
+    pub async fn feed(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<Vec<Article>, Error> {
         let articles: Vec<Article> = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), ", p.html, p.updated_at FROM posts p WHERE ", visible!(), "
              ORDER BY p.published_at DESC, p.id DESC
@@ -209,7 +217,11 @@ impl Post {
     }
 
     /// The slugs of published posts, newest first, for the sitemap.
-    pub async fn places(tx: &mut Tx, limit: i64, now: Moment) -> Result<Vec<Place>, Error> {
+    pub async fn places(
+        tx: &mut Tx,
+        limit: i64,
+        now: Timestamp,
+    ) -> Result<Vec<SitemapEntry>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT p.slug, p.updated_at FROM posts p WHERE ", visible!(), "
              ORDER BY p.published_at DESC, p.id DESC
@@ -224,9 +236,9 @@ impl Post {
     /// The published posts directly before and after one in time, in this order.
     pub async fn neighbours(
         tx: &mut Tx,
-        of: &Card,
-        now: Moment,
-    ) -> Result<(Option<Card>, Option<Card>), Error> {
+        of: &PostCard,
+        now: Timestamp,
+    ) -> Result<(Option<PostCard>, Option<PostCard>), Error> {
         let earlier = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), " FROM posts p
              WHERE ", visible!(), " AND (p.published_at, p.id) < ($2, $3)
@@ -256,10 +268,10 @@ impl Post {
     /// most tags in common, then the newest.
     pub async fn related(
         tx: &mut Tx,
-        of: &Card,
+        of: &PostCard,
         limit: i64,
-        now: Moment,
-    ) -> Result<Vec<Card>, Error> {
+        now: Timestamp,
+    ) -> Result<Vec<PostCard>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), " FROM posts p
              WHERE ", visible!(), " AND p.id <> $2
@@ -281,7 +293,7 @@ impl Post {
     pub async fn published_tags(
         tx: &mut Tx,
         limit: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Vec<TagCount>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT t.slug, min(t.name) AS name, count(*) AS posts
@@ -299,7 +311,7 @@ impl Post {
     }
 
     /// The tag with this slug if a published post has it.
-    pub async fn tag(tx: &mut Tx, slug: &str, now: Moment) -> Result<Option<Tag>, Error> {
+    pub async fn tag(tx: &mut Tx, slug: &str, now: Timestamp) -> Result<Option<Tag>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT t.slug, t.name FROM post_tags t JOIN posts p ON p.id = t.post_id
              WHERE ", visible!(), " AND t.slug = $2
@@ -313,7 +325,7 @@ impl Post {
     }
 
     /// The ids of all published posts, newest first.
-    pub async fn published_ids(tx: &mut Tx, now: Moment) -> Result<Vec<PostId>, Error> {
+    pub async fn published_ids(tx: &mut Tx, now: Timestamp) -> Result<Vec<PostId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(concat!(
             "SELECT p.id FROM posts p WHERE ", visible!(), " ORDER BY p.published_at DESC, p.id DESC",
         ))
@@ -323,7 +335,7 @@ impl Post {
     }
 
     /// A published post as a list entry; `None` if it is not visible (any more).
-    pub async fn card(tx: &mut Tx, id: PostId, now: Moment) -> Result<Option<Card>, Error> {
+    pub async fn card(tx: &mut Tx, id: PostId, now: Timestamp) -> Result<Option<PostCard>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", card!(), " FROM posts p WHERE ", visible!(), " AND p.id = $2",
         ))
@@ -339,8 +351,8 @@ impl Post {
         tx: &mut Tx,
         count: usize,
         seed: u64,
-        now: Moment,
-    ) -> Result<Vec<Card>, Error> {
+        now: Timestamp,
+    ) -> Result<Vec<PostCard>, Error> {
         let ids = Self::published_ids(tx, now).await?;
         let mut chance = SmallRng::seed_from_u64(seed);
         let mut cards = Vec::new();
@@ -351,7 +363,7 @@ impl Post {
     }
 
     /// When the next scheduled post becomes visible. Pages can be cached until then.
-    pub async fn next_publication(tx: &mut Tx, now: Moment) -> Result<Option<Moment>, Error> {
+    pub async fn next_publication(tx: &mut Tx, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(published_at) FROM posts WHERE published AND published_at > $1",
         )

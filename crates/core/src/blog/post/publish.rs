@@ -4,11 +4,11 @@
 //! No job runs when a scheduled post is due: visitors see whatever `published_at` has passed
 //! ([`super::public`]).
 
-use super::{Act, Editor, Post, PostDraft, history};
+use super::{Editor, Post, PostDraft, VersionCause, history};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ContentVersion, PostId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 impl PostDraft {
     /// Checks what readers need: a body, and alt text if there is a cover picture.
@@ -42,8 +42,8 @@ impl Post {
         editor: Editor,
         id: PostId,
         version: i64,
-        from: Option<Moment>,
-        now: Moment,
+        from: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let Some(draft) = Self::current(tx, id).await? else {
             return Ok(None);
@@ -53,9 +53,9 @@ impl Post {
             return Err(Error::invalid("publish_at", "moment_passed"));
         }
         let act = if from.is_some() {
-            Act::Scheduled
+            VersionCause::Scheduled
         } else {
-            Act::Published
+            VersionCause::Published
         };
         let changed: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
             "UPDATE posts
@@ -87,7 +87,7 @@ impl Post {
         editor: Editor,
         id: PostId,
         version: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let Some(draft) = Self::current(tx, id).await? else {
             return Ok(None);
@@ -110,7 +110,7 @@ impl Post {
             id,
             version,
             changed,
-            Act::Unpublished,
+            VersionCause::Unpublished,
             &draft,
             now,
         )
@@ -136,9 +136,9 @@ impl Post {
         id: PostId,
         version: i64,
         changed: Option<i64>,
-        act: Act,
+        act: VersionCause,
         draft: &PostDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let Some(new) = changed else {
             return match Self::find(tx, id).await? {

@@ -14,11 +14,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Rendered;
+use super::RenderedMessage;
 use super::encode::{Encoding, encoded_words};
 use crate::messages::template::one_line;
 use crate::platform::address::EmailAddress;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Column after which lines are folded.
 const FOLD: usize = 76;
@@ -36,7 +36,7 @@ pub struct Mailbox<'a> {
 
 /// What the headers of a letter are made from.
 #[derive(Debug, Clone, Copy)]
-pub struct Headers<'a> {
+pub struct LetterHeaders<'a> {
     /// The sender.
     pub from: Mailbox<'a>,
     /// The only recipient.
@@ -44,7 +44,7 @@ pub struct Headers<'a> {
     /// Where replies go, if not to `from`.
     pub reply_to: Option<Mailbox<'a>>,
     /// The time of the run, not of the attempt, so it is the same on every retry.
-    pub date: Moment,
+    pub date: Timestamp,
     /// Without angle brackets; see [`message_id`](super::message_id).
     pub message_id: &'a str,
     /// The headers of a mailing; `None` for letters of the service itself.
@@ -81,7 +81,10 @@ pub(super) struct PartWriter<'a> {
 
 /// Writes a letter. Names, subject and bodies can be any text; characters that are not allowed in a
 /// letter are dropped. [`ComposeError`] if one of our own values is invalid.
-pub fn compose(rendered: &Rendered, headers: &Headers<'_>) -> Result<Vec<u8>, ComposeError> {
+pub fn compose(
+    rendered: &RenderedMessage,
+    headers: &LetterHeaders<'_>,
+) -> Result<Vec<u8>, ComposeError> {
     let text = Encoding::choose(&rendered.text);
     let write_text = |out: &mut Vec<u8>| text.write(out, &rendered.text);
     let size = |text: &str| text.len() + text.len() / 2;
@@ -110,7 +113,7 @@ pub(super) fn assemble(
     subject: &str,
     text: &PartWriter<'_>,
     html: Option<&PartWriter<'_>>,
-    headers: &Headers<'_>,
+    headers: &LetterHeaders<'_>,
 ) -> Result<Vec<u8>, ComposeError> {
     let room = 2_048 + text.size + html.map_or(0, |html| html.size);
     let mut out = Vec::with_capacity(room);
@@ -142,7 +145,7 @@ pub(super) fn assemble(
 fn write_headers(
     out: &mut Vec<u8>,
     subject: &str,
-    headers: &Headers<'_>,
+    headers: &LetterHeaders<'_>,
 ) -> Result<(), ComposeError> {
     push(out, "Date: ");
     push(out, &date(headers.date));
@@ -305,7 +308,7 @@ fn write_part(out: &mut Vec<u8>, kind: &str, part: &PartWriter<'_>) {
 }
 
 /// `Sun, 31 Jan 2027 10:00:00 +0000`
-fn date(moment: Moment) -> String {
+fn date(moment: Timestamp) -> String {
     let wall = moment.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
     wall.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }

@@ -6,7 +6,7 @@
 
 use css_inline::CSSInliner;
 
-use crate::messages::template::scan::{Kind, Piece};
+use crate::messages::template::scan::{TemplateToken, TokenKind};
 
 /// HTML with its template tags replaced by placeholders.
 pub(super) struct Protected<'s> {
@@ -19,13 +19,13 @@ pub(super) struct Protected<'s> {
 
 struct Tag<'s> {
     source: &'s str,
-    kind: Kind,
-    place: Place,
+    kind: TokenKind,
+    place: HtmlContext,
 }
 
 /// A syntactic position in HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum HtmlContext {
     /// Between elements.
     Content,
     /// Between `<` and `>`, outside quotes.
@@ -42,7 +42,7 @@ const RAW: [&str; 4] = ["style", "script", "title", "textarea"];
 
 impl<'s> Protected<'s> {
     /// Replaces the template tags; template comments are dropped.
-    pub(super) fn new(pieces: &[Piece<'s>]) -> Self {
+    pub(super) fn new(pieces: &[TemplateToken<'s>]) -> Self {
         let mut prefix = "skc".to_owned();
         while pieces.iter().any(|piece| piece.source.contains(&prefix)) {
             prefix.push('q');
@@ -52,18 +52,18 @@ impl<'s> Protected<'s> {
             tags: Vec::new(),
             prefix,
         };
-        let mut place = Place::Content;
+        let mut place = HtmlContext::Content;
         for piece in pieces {
             match piece.kind {
-                Kind::Text => {
+                TokenKind::Text => {
                     let from = protected.html.len();
                     protected.html.push_str(piece.source);
                     place = walk(&protected.html, from, place);
                 }
-                Kind::Comment => {}
-                Kind::Value | Kind::Block => {
+                TokenKind::Comment => {}
+                TokenKind::Value | TokenKind::Block => {
                     let word = protected.word(protected.tags.len());
-                    if place == Place::Content {
+                    if place == HtmlContext::Content {
                         protected.html.push_str("<!--");
                         protected.html.push_str(&word);
                         protected.html.push_str("-->");
@@ -122,7 +122,7 @@ impl<'s> Protected<'s> {
     pub(super) fn is_only_blocks(&self, text: &str) -> bool {
         let mut rest = text.trim();
         while let Some((0, end, number)) = self.find(rest)
-            && self.tags[number].kind == Kind::Block
+            && self.tags[number].kind == TokenKind::Block
         {
             rest = rest[end..].trim_start();
         }
@@ -150,7 +150,8 @@ impl<'s> Protected<'s> {
     /// would damage a personal field, or if the HTML is too complex.
     pub(super) fn inlined(&self) -> Option<String> {
         let harmed = |tag: &Tag<'_>| {
-            tag.kind == Kind::Block && matches!(tag.place, Place::Tag | Place::Raw("style"))
+            tag.kind == TokenKind::Block
+                && matches!(tag.place, HtmlContext::Tag | HtmlContext::Raw("style"))
         };
         if self.tags.iter().any(harmed) {
             return None;
@@ -160,7 +161,7 @@ impl<'s> Protected<'s> {
         }
         let html = implied_body_inside(self, inline(&self.html)?);
         // values in style sheets are copied to every element the style applies to
-        let in_style = |number: &usize| self.tags[*number].place == Place::Raw("style");
+        let in_style = |number: &usize| self.tags[*number].place == HtmlContext::Raw("style");
         let mut numbers = self.numbers(&html);
         numbers.retain(|number| !in_style(number));
         let expected = (0..self.tags.len()).filter(|number| !in_style(number));
@@ -171,7 +172,7 @@ impl<'s> Protected<'s> {
 /// Serialising the parser's tree recurses as deep as the tree, so it runs on a stack large enough
 /// for everything [`is_modest`] accepts.
 fn inline(html: &str) -> Option<String> {
-    const STACK: usize = 128 * 1024 * 1024;
+    const STACK_BYTES: usize = 128 * 1024 * 1024;
     std::thread::scope(|scope| {
         let inliner = CSSInliner::options()
             .load_remote_stylesheets(false)
@@ -180,7 +181,7 @@ fn inline(html: &str) -> Option<String> {
             .build();
         std::thread::Builder::new()
             .name("styles".to_owned())
-            .stack_size(STACK)
+            .stack_size(STACK_BYTES)
             .spawn_scoped(scope, move || inliner.inline(html).ok())
             .ok()?
             .join()
@@ -268,39 +269,39 @@ fn implied_body_inside(protected: &Protected<'_>, html: String) -> String {
 }
 
 /// Scans HTML from `from`, which is at `place`, and returns the position at its end.
-fn walk(html: &str, from: usize, place: Place) -> Place {
+fn walk(html: &str, from: usize, place: HtmlContext) -> HtmlContext {
     let bytes = html.as_bytes();
     let (mut at, mut place) = (from, place);
     while at < bytes.len() {
         let here = &bytes[at..];
         match place {
-            Place::Content if here.starts_with(b"<!--") => {
-                place = Place::Comment;
+            HtmlContext::Content if here.starts_with(b"<!--") => {
+                place = HtmlContext::Comment;
                 at += 4;
                 continue;
             }
-            Place::Content
+            HtmlContext::Content
                 if here[0] == b'<'
                     && here
                         .get(1)
                         .is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'!')) =>
             {
-                place = Place::Tag;
+                place = HtmlContext::Tag;
             }
-            Place::Tag => match here[0] {
-                quote @ (b'"' | b'\'') => place = Place::Quoted(quote),
+            HtmlContext::Tag => match here[0] {
+                quote @ (b'"' | b'\'') => place = HtmlContext::Quoted(quote),
                 b'>' => place = behind_tag(&html[..at]),
                 _ => {}
             },
-            Place::Quoted(quote) if here[0] == quote => place = Place::Tag,
-            Place::Comment if here.starts_with(b"-->") => place = Place::Content,
-            Place::Raw(name)
+            HtmlContext::Quoted(quote) if here[0] == quote => place = HtmlContext::Tag,
+            HtmlContext::Comment if here.starts_with(b"-->") => place = HtmlContext::Content,
+            HtmlContext::Raw(name)
                 if here.starts_with(b"</")
                     && here
                         .get(2..2 + name.len())
                         .is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes())) =>
             {
-                place = Place::Tag;
+                place = HtmlContext::Tag;
             }
             _ => {}
         }
@@ -310,9 +311,9 @@ fn walk(html: &str, from: usize, place: Place) -> Place {
 }
 
 /// The position after the tag at the end of `html`, given without its `>`.
-fn behind_tag(html: &str) -> Place {
+fn behind_tag(html: &str) -> HtmlContext {
     let Some(open) = html.rfind('<') else {
-        return Place::Content;
+        return HtmlContext::Content;
     };
     let tag = &html[open + 1..];
     let name: String = tag
@@ -322,5 +323,5 @@ fn behind_tag(html: &str) -> Place {
         .to_ascii_lowercase();
     RAW.into_iter()
         .find(|raw| *raw == name)
-        .map_or(Place::Content, Place::Raw)
+        .map_or(HtmlContext::Content, HtmlContext::Raw)
 }

@@ -8,9 +8,9 @@
 use super::encode::{
     Encoding, base64_lines, canonical, clean, quoted_printable_from, without_last_end,
 };
-use crate::messages::template::Part;
 use crate::messages::template::TemplateError;
-use crate::messages::template::spans::{Known, Span, Spans};
+use crate::messages::template::TemplatePart;
+use crate::messages::template::spans::{LoadedValues, Span, Spans};
 
 /// Longest source that is kept encoded, in bytes; it takes a multiple of that in memory.
 const MAX_SOURCE: usize = 300_000;
@@ -20,11 +20,11 @@ const MAX_SOURCE: usize = 300_000;
 pub(super) struct PreparedPart {
     pub(super) encoding: Encoding,
     spans: Spans,
-    pieces: Vec<Piece>,
+    pieces: Vec<LetterFragment>,
 }
 
 #[derive(Debug)]
-enum Piece {
+enum LetterFragment {
     Value(usize),
     Quoted {
         bytes: Vec<u8>,
@@ -41,7 +41,7 @@ enum Piece {
 
 impl PreparedPart {
     /// Prepares a template that compiles. `None` if it has conditions or loops, or is too long.
-    pub(super) fn of(part: Part, source: &str) -> Option<Self> {
+    pub(super) fn of(part: TemplatePart, source: &str) -> Option<Self> {
         if source.len() > MAX_SOURCE {
             return None;
         }
@@ -58,7 +58,7 @@ impl PreparedPart {
         let last = spans.list.len().saturating_sub(1);
         let pieces = spans.list.iter().enumerate().map(|(number, span)| {
             let text = match span {
-                Span::Value(value) => return Piece::Value(*value),
+                Span::Value(value) => return LetterFragment::Value(*value),
                 Span::Text(text) => clean(text),
             };
             match encoding {
@@ -76,16 +76,16 @@ impl PreparedPart {
     }
 
     /// The values of one letter, by their numbers.
-    pub(super) fn values(&self, known: &Known<'_>) -> Result<Vec<String>, TemplateError> {
+    pub(super) fn values(&self, known: &LoadedValues<'_>) -> Result<Vec<String>, TemplateError> {
         self.spans.values(known)
     }
 
     /// Estimated length in bytes.
     pub(super) fn size(&self, values: &[String]) -> usize {
-        let size = |piece: &Piece| match piece {
-            Piece::Value(value) => values[*value].len() * 13 / 4 + 8,
-            Piece::Quoted { bytes, .. } => bytes.len() + 4,
-            Piece::Base64 { lines, .. } => lines[0].len() + 8,
+        let size = |piece: &LetterFragment| match piece {
+            LetterFragment::Value(value) => values[*value].len() * 13 / 4 + 8,
+            LetterFragment::Quoted { bytes, .. } => bytes.len() + 4,
+            LetterFragment::Base64 { lines, .. } => lines[0].len() + 8,
         };
         self.pieces.iter().map(size).sum::<usize>() + 8
     }
@@ -102,15 +102,17 @@ impl PreparedPart {
         let mut at = 0;
         for piece in &self.pieces {
             match piece {
-                Piece::Value(value) => at = quoted_printable_from(out, at, &clean(&values[*value])),
-                Piece::Quoted { bytes, column } => {
+                LetterFragment::Value(value) => {
+                    at = quoted_printable_from(out, at, &clean(&values[*value]))
+                }
+                LetterFragment::Quoted { bytes, column } => {
                     if at > 0 && !bytes.starts_with(b"\r\n") {
                         out.extend_from_slice(b"=\r\n");
                     }
                     out.extend_from_slice(bytes);
                     at = *column;
                 }
-                Piece::Base64 { .. } => {}
+                LetterFragment::Base64 { .. } => {}
             }
         }
         out.extend_from_slice(b"\r\n");
@@ -121,13 +123,13 @@ impl PreparedPart {
         let mut open = Vec::with_capacity(256);
         for piece in &self.pieces {
             match piece {
-                Piece::Value(value) => {
+                LetterFragment::Value(value) => {
                     open.extend_from_slice(canonical(&clean(&values[*value])).as_bytes());
                     let full = open.len() / 3 * 3;
                     base64_lines(out, &open[..full]);
                     open.drain(..full);
                 }
-                Piece::Base64 { plain, lines } => {
+                LetterFragment::Base64 { plain, lines } => {
                     let missing = (3 - open.len()) % 3;
                     let Some((first, rest)) = plain.split_at_checked(missing) else {
                         open.extend_from_slice(plain);
@@ -141,21 +143,21 @@ impl PreparedPart {
                     open.clear();
                     open.extend_from_slice(&rest[rest.len() / 3 * 3..]);
                 }
-                Piece::Quoted { .. } => {}
+                LetterFragment::Quoted { .. } => {}
             }
         }
         base64_lines(out, &open);
     }
 }
 
-fn quoted(text: &str) -> Piece {
+fn quoted(text: &str) -> LetterFragment {
     let mut bytes = Vec::with_capacity(text.len() + text.len() / 16 + 64);
     let column = quoted_printable_from(&mut bytes, 0, text);
     bytes.shrink_to_fit();
-    Piece::Quoted { bytes, column }
+    LetterFragment::Quoted { bytes, column }
 }
 
-fn base64(text: &str) -> Piece {
+fn base64(text: &str) -> LetterFragment {
     let plain = text.as_bytes().to_vec();
     let lines = [0, 1, 2].map(|from| {
         let rest = plain.get(from..).unwrap_or_default();
@@ -163,7 +165,7 @@ fn base64(text: &str) -> Piece {
         base64_lines(&mut lines, &rest[..rest.len() / 3 * 3]);
         lines
     });
-    Piece::Base64 { plain, lines }
+    LetterFragment::Base64 { plain, lines }
 }
 
 #[cfg(test)]
@@ -172,7 +174,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::messages::template::{Person, Template, Values};
+    use crate::messages::template::{Template, TemplateRecipient, TemplateValues};
 
     /// A body as a mail program decodes it.
     fn read(encoding: Encoding, body: &[u8]) -> String {
@@ -196,15 +198,15 @@ mod tests {
         name: &str,
         attributes: &Map<String, serde_json::Value>,
     ) -> (Encoding, Vec<u8>, String) {
-        let person = Person {
+        let person = TemplateRecipient {
             email: "ann@example.org",
             name,
             attributes,
         };
-        let whole = Template::compile(Part::Text, source).unwrap();
-        let whole = whole.render(&Values::new(&person, "u")).unwrap();
-        let part = PreparedPart::of(Part::Text, source).unwrap();
-        let values = part.values(&Known::new(&person, "u")).unwrap();
+        let whole = Template::compile(TemplatePart::Text, source).unwrap();
+        let whole = whole.render(&TemplateValues::new(&person, "u")).unwrap();
+        let part = PreparedPart::of(TemplatePart::Text, source).unwrap();
+        let values = part.values(&LoadedValues::new(&person, "u")).unwrap();
         let mut body = Vec::new();
         part.write(&mut body, &values);
         assert!(
@@ -238,7 +240,7 @@ mod tests {
             x in "\\PC{0,4}",
         ) {
             let source = parts.concat();
-            prop_assume!(Template::compile(Part::Text, &source).is_ok());
+            prop_assume!(Template::compile(TemplatePart::Text, &source).is_ok());
             let attributes = json!({"x": x}).as_object().unwrap().clone();
             let (encoding, body, whole) = prepared(&source, &name, &attributes);
             prop_assert!(body.split(|b| *b == b'\n').all(|line| line.len() <= 77 && !line.starts_with(b".")));

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::*;
 use crate::platform::address::EmailAddress;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 const URL: &str = "https://mail.example.org/u/AQAB-_z";
 
-fn content(subject: &str, html: &str, text: &str) -> Content {
-    Content {
+fn content(subject: &str, html: &str, text: &str) -> MessageContent {
+    MessageContent {
         subject: subject.to_owned(),
         preview_text: String::new(),
         html: Some(html.to_owned()),
@@ -20,25 +20,26 @@ fn content(subject: &str, html: &str, text: &str) -> Content {
     }
 }
 
-fn frozen(html: &str) -> Frozen {
-    Frozen::new(&content("Hi", html, ""), Language::En).unwrap_or_else(|e| panic!("{html}: {e:?}"))
+fn frozen(html: &str) -> FrozenMessage {
+    FrozenMessage::new(&content("Hi", html, ""), Language::En)
+        .unwrap_or_else(|e| panic!("{html}: {e:?}"))
 }
 
 fn rendered(
-    content: &Content,
+    content: &MessageContent,
     language: Language,
     name: &str,
     attributes: serde_json::Value,
-) -> Rendered {
+) -> RenderedMessage {
     let serde_json::Value::Object(attributes) = attributes else {
         panic!("an object");
     };
-    let person = Person {
+    let person = TemplateRecipient {
         email: "ann@example.org",
         name,
         attributes: &attributes,
     };
-    let frozen = Frozen::new(content, language).unwrap();
+    let frozen = FrozenMessage::new(content, language).unwrap();
     LetterTemplate::compile(&frozen)
         .unwrap()
         .render(&person, URL)
@@ -50,12 +51,12 @@ fn address(text: &str) -> EmailAddress {
 }
 
 /// A letter of a mailing with these names in its headers.
-fn letter(rendered: &Rendered, from: &str, to: &str, reply_to: &str) -> Vec<u8> {
+fn letter(rendered: &RenderedMessage, from: &str, to: &str, reply_to: &str) -> Vec<u8> {
     let run = RunId(Uuid::from_u128(1));
     let mailing = MailingId(Uuid::from_u128(2));
     let owner = UserId(Uuid::from_u128(3));
     let (shop, ann) = (address("news@пример.рф"), address("ann@example.org"));
-    let headers = Headers {
+    let headers = LetterHeaders {
         from: Mailbox {
             name: from,
             address: &shop,
@@ -209,13 +210,13 @@ fn text_letter() {
 /// R30: letters of the service itself have no list headers.
 #[test]
 fn service_letter_has_no_list_headers() {
-    let rendered = Rendered {
+    let rendered = RenderedMessage {
         subject: "Confirm your address".to_owned(),
         html: None,
         text: "Open https://example.org/confirm".to_owned(),
     };
     let ann = address("анна@пример.рф");
-    let headers = Headers {
+    let headers = LetterHeaders {
         from: Mailbox {
             name: "Skychimp",
             address: &ann,
@@ -225,7 +226,7 @@ fn service_letter_has_no_list_headers() {
             address: &ann,
         },
         reply_to: None,
-        date: Moment::from_millis(0),
+        date: Timestamp::from_millis(0),
         message_id: "x@example.org",
         list: None,
     };
@@ -249,17 +250,17 @@ fn wrong_values_of_ours_are_errors() {
         list_id: "a.b",
         feedback_id: "a:b:c:d",
     };
-    let rendered = Rendered {
+    let rendered = RenderedMessage {
         subject: String::new(),
         html: None,
         text: String::new(),
     };
     let fails = |message_id: &str, list: ListHeaders<'_>| {
-        let headers = Headers {
+        let headers = LetterHeaders {
             from: mailbox,
             to: mailbox,
             reply_to: None,
-            date: Moment::from_millis(0),
+            date: Timestamp::from_millis(0),
             message_id,
             list: Some(list),
         };
@@ -509,7 +510,7 @@ fn monstrous_html_is_left_as_it_is() {
         format!("{style}{}", "<a href=x>x".repeat(20_000)),
         format!("<!--{}", "{{ unsubscribe_url }}".repeat(1_000)),
     ] {
-        let frozen = Frozen::new(&content("Hi", &html, ""), Language::En).unwrap();
+        let frozen = FrozenMessage::new(&content("Hi", &html, ""), Language::En).unwrap();
         assert!(frozen.html.len() < 2_000_000 && frozen.text.len() < 1_000_000);
     }
 }
@@ -527,7 +528,7 @@ fn text_of_torn_conditions_goes_without_them() {
 /// content.
 #[test]
 fn parts_are_alternatives_and_text_is_first() {
-    let evil = Rendered {
+    let evil = RenderedMessage {
         subject: "x".to_owned(),
         html: Some("--=_0123\r\n--=_\n.\n".repeat(20)),
         text: "--=_\n.\r\n".repeat(20),

@@ -12,7 +12,7 @@ use html5ever::tokenizer::{
 };
 
 use super::css::Protected;
-use crate::messages::template::scan::Piece;
+use crate::messages::template::scan::TemplateToken;
 
 /// Elements whose content is not shown.
 const SKIPPED: [&str; 7] = [
@@ -45,7 +45,7 @@ const VOID: [&str; 8] = ["br", "hr", "img", "input", "meta", "link", "wbr", "col
 
 /// Converts HTML to text. Links keep their URL and pictures their alt text; personal fields stay
 /// fields.
-pub(super) fn from_html(pieces: &[Piece<'_>]) -> String {
+pub(super) fn from_html(pieces: &[TemplateToken<'_>]) -> String {
     let protected = Protected::new(pieces);
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(&protected.html));

@@ -20,7 +20,7 @@ const OPERATORS: [&str; 7] = ["and", "or", "not", "in", "is", "if", "else"];
 
 /// The kind of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// Copied to the letter unchanged.
     Text,
     /// `{{ … }}`
@@ -33,8 +33,8 @@ pub(crate) enum Kind {
 
 /// A piece of a template. All pieces in order make up the template.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Piece<'s> {
-    pub(crate) kind: Kind,
+pub(crate) struct TemplateToken<'s> {
+    pub(crate) kind: TokenKind,
     /// Including its delimiters.
     pub(crate) source: &'s str,
     /// The line it begins in, from 1.
@@ -43,7 +43,7 @@ pub(crate) struct Piece<'s> {
 
 /// A token of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word<'s> {
+pub(super) enum TagToken<'s> {
     Name(&'s str),
     Text(&'s str),
     Number,
@@ -52,7 +52,7 @@ pub(super) enum Word<'s> {
 
 /// A name used in a tag, other than an attribute, filter or test.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Use<'s> {
+pub(crate) struct NameUse<'s> {
     pub(crate) name: &'s str,
     /// Index of the piece.
     pub(crate) piece: usize,
@@ -62,31 +62,31 @@ pub(crate) struct Use<'s> {
 }
 
 /// Splits a template into pieces.
-pub(crate) fn pieces(source: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
+pub(crate) fn pieces(source: &str) -> Result<Vec<TemplateToken<'_>>, TemplateError> {
     let mut pieces = Vec::new();
     let (mut rest, mut line) = (source, 1);
     loop {
         let (start, kind) = next_tag(rest);
         let (text, tag) = rest.split_at(start);
         if !text.is_empty() {
-            pieces.push(Piece {
-                kind: Kind::Text,
+            pieces.push(TemplateToken {
+                kind: TokenKind::Text,
                 source: text,
                 line,
             });
             line += lines(text);
         }
         let close = match kind {
-            Kind::Text => return Ok(pieces),
-            Kind::Comment => tag.find("#}"),
-            Kind::Value => tag_end(tag, "}}"),
-            Kind::Block => tag_end(tag, "%}"),
+            TokenKind::Text => return Ok(pieces),
+            TokenKind::Comment => tag.find("#}"),
+            TokenKind::Value => tag_end(tag, "}}"),
+            TokenKind::Block => tag_end(tag, "%}"),
         };
         let Some(close) = close else {
             return Err(TemplateError::new(line, "template_unclosed", &tag[..2]));
         };
         let (tag, behind) = tag.split_at(close + 2);
-        pieces.push(Piece {
+        pieces.push(TemplateToken {
             kind,
             source: tag,
             line,
@@ -101,19 +101,19 @@ fn lines(text: &str) -> usize {
 }
 
 /// Where the next tag begins, or the length of the text if there is none.
-fn next_tag(text: &str) -> (usize, Kind) {
+fn next_tag(text: &str) -> (usize, TokenKind) {
     let bytes = text.as_bytes();
     let mut from = 0;
     while let Some(found) = bytes[from..].iter().position(|b| *b == b'{') {
         let at = from + found;
         match bytes.get(at + 1) {
-            Some(b'{') => return (at, Kind::Value),
-            Some(b'%') => return (at, Kind::Block),
-            Some(b'#') => return (at, Kind::Comment),
+            Some(b'{') => return (at, TokenKind::Value),
+            Some(b'%') => return (at, TokenKind::Block),
+            Some(b'#') => return (at, TokenKind::Comment),
             _ => from = at + 1,
         }
     }
-    (text.len(), Kind::Text)
+    (text.len(), TokenKind::Text)
 }
 
 /// Where the closing delimiter of a tag begins; delimiters in strings are skipped.
@@ -147,7 +147,7 @@ fn string_end(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
 pub(crate) fn open_blocks(part: &str) -> Result<usize, TemplateError> {
     let mut depth = 0_usize;
     for piece in pieces(part)? {
-        if piece.kind == Kind::Block {
+        if piece.kind == TokenKind::Block {
             depth = depth_after(depth, keyword(&words(&piece)?));
         }
     }
@@ -155,9 +155,9 @@ pub(crate) fn open_blocks(part: &str) -> Result<usize, TemplateError> {
 }
 
 /// The keyword a block begins with, or an empty string.
-fn keyword<'s>(words: &[Word<'s>]) -> &'s str {
+fn keyword<'s>(words: &[TagToken<'s>]) -> &'s str {
     match words.first() {
-        Some(Word::Name(name)) => name,
+        Some(TagToken::Name(name)) => name,
         _ => "",
     }
 }
@@ -171,11 +171,11 @@ fn depth_after(depth: usize, keyword: &str) -> usize {
 }
 
 /// Rejects what the sandbox does not support, and returns the names used.
-pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateError> {
+pub(crate) fn check<'s>(pieces: &[TemplateToken<'s>]) -> Result<Vec<NameUse<'s>>, TemplateError> {
     let mut uses = Vec::new();
     let (mut depth, mut tags) = (0_usize, 0_usize);
     for (number, piece) in pieces.iter().enumerate() {
-        if !matches!(piece.kind, Kind::Value | Kind::Block) {
+        if !matches!(piece.kind, TokenKind::Value | TokenKind::Block) {
             continue;
         }
         let fail = |code, detail: &str| Err(TemplateError::new(piece.line, code, detail));
@@ -188,7 +188,7 @@ pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateEr
         }
         let words = words(piece)?;
         let mut expression = &words[..];
-        if piece.kind == Kind::Block {
+        if piece.kind == TokenKind::Block {
             let keyword = keyword(&words);
             if !["if", "for", "elif", "else", "endif", "endfor"].contains(&keyword) {
                 return fail("template_statement", keyword);
@@ -197,13 +197,13 @@ pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateEr
             if depth > MAX_DEPTH {
                 return fail("template_too_deep", &MAX_DEPTH.to_string());
             }
-            if keyword == "for" && words.contains(&Word::Name("recursive")) {
+            if keyword == "for" && words.contains(&TagToken::Name("recursive")) {
                 return fail("template_statement", "recursive");
             }
             expression = &words[1..];
         }
         check_expression(piece, expression)?;
-        uses.extend(names(expression).map(|name| Use {
+        uses.extend(names(expression).map(|name| NameUse {
             name,
             piece: number,
             line: piece.line,
@@ -213,29 +213,33 @@ pub(crate) fn check<'s>(pieces: &[Piece<'s>]) -> Result<Vec<Use<'s>>, TemplateEr
     Ok(uses)
 }
 
-fn check_expression(piece: &Piece<'_>, words: &[Word<'_>]) -> Result<(), TemplateError> {
+fn check_expression(
+    piece: &TemplateToken<'_>,
+    words: &[TagToken<'_>],
+) -> Result<(), TemplateError> {
     let fail = |code, detail: &str| Err(TemplateError::new(piece.line, code, detail));
     for (i, word) in words.iter().enumerate() {
         let before = |n: usize| i.checked_sub(n).and_then(|j| words.get(j)).copied();
-        let called = words.get(i + 1) == Some(&Word::Sign('('));
-        let tested = before(1) == Some(Word::Name("is"))
-            || (before(1) == Some(Word::Name("not")) && before(2) == Some(Word::Name("is")));
+        let called = words.get(i + 1) == Some(&TagToken::Sign('('));
+        let tested = before(1) == Some(TagToken::Name("is"))
+            || (before(1) == Some(TagToken::Name("not"))
+                && before(2) == Some(TagToken::Name("is")));
         match *word {
-            Word::Sign(sign @ ('*' | '{' | '}')) => {
+            TagToken::Sign(sign @ ('*' | '{' | '}')) => {
                 return fail("template_operator", sign.encode_utf8(&mut [0; 4]));
             }
             // brackets and literals cannot be called
-            Word::Sign(')' | ']') | Word::Text(_) if called => {
+            TagToken::Sign(')' | ']') | TagToken::Text(_) if called => {
                 return fail("template_function", "(");
             }
-            Word::Name(name) if before(1) == Some(Word::Sign('|')) => {
+            TagToken::Name(name) if before(1) == Some(TagToken::Sign('|')) => {
                 known(name, &FILTERS).or_else(|()| fail("template_filter", name))?;
             }
-            Word::Name("not") if tested => {}
-            Word::Name(name) if tested => {
+            TagToken::Name("not") if tested => {}
+            TagToken::Name(name) if tested => {
                 known(name, &TESTS).or_else(|()| fail("template_test", name))?;
             }
-            Word::Name(name) if called && !OPERATORS.contains(&name) => {
+            TagToken::Name(name) if called && !OPERATORS.contains(&name) => {
                 return fail("template_function", name);
             }
             _ => {}
@@ -253,11 +257,11 @@ fn known(name: &str, list: &[&str]) -> Result<(), ()> {
 }
 
 /// The names in an expression that may stand for values.
-fn names<'s>(words: &[Word<'s>]) -> impl Iterator<Item = &'s str> {
+fn names<'s>(words: &[TagToken<'s>]) -> impl Iterator<Item = &'s str> {
     words.iter().enumerate().filter_map(|(i, word)| match word {
-        Word::Name(name)
+        TagToken::Name(name)
             if !OPERATORS.contains(name)
-                && (i == 0 || !matches!(words[i - 1], Word::Sign('.' | '|'))) =>
+                && (i == 0 || !matches!(words[i - 1], TagToken::Sign('.' | '|'))) =>
         {
             Some(*name)
         }
@@ -266,7 +270,7 @@ fn names<'s>(words: &[Word<'s>]) -> impl Iterator<Item = &'s str> {
 }
 
 /// The tokens between the delimiters of a tag.
-pub(super) fn words<'s>(piece: &Piece<'s>) -> Result<Vec<Word<'s>>, TemplateError> {
+pub(super) fn words<'s>(piece: &TemplateToken<'s>) -> Result<Vec<TagToken<'s>>, TemplateError> {
     let inner = &piece.source[2..piece.source.len() - 2];
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
@@ -284,20 +288,20 @@ pub(super) fn words<'s>(piece: &Piece<'s>) -> Result<Vec<Word<'s>>, TemplateErro
                     &rest[..1],
                 ));
             };
-            words.push(Word::Text(&rest[..end]));
+            words.push(TagToken::Text(&rest[..end]));
             end
         } else if c.is_alphanumeric() || c == '_' {
             let len = rest
                 .find(|c: char| !(c.is_alphanumeric() || c == '_'))
                 .unwrap_or(rest.len());
             words.push(if c.is_ascii_digit() {
-                Word::Number
+                TagToken::Number
             } else {
-                Word::Name(&rest[..len])
+                TagToken::Name(&rest[..len])
             });
             len
         } else {
-            words.push(Word::Sign(c));
+            words.push(TagToken::Sign(c));
             c.len_utf8()
         };
         rest = &rest[len..];

@@ -12,9 +12,9 @@ use std::cell::OnceCell;
 
 use serde_json::Value as Json;
 
-use super::scan::{self, Kind, Piece, Word};
-use super::values::{self, Person, Values};
-use super::{Part, Template, TemplateError, escape_html, first_name, one_line};
+use super::scan::{self, TagToken, TemplateToken, TokenKind};
+use super::values::{self, TemplateRecipient, TemplateValues};
+use super::{Template, TemplateError, TemplatePart, escape_html, first_name, one_line};
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) enum Span {
 pub(crate) struct Spans {
     pub(crate) list: Vec<Span>,
     slots: Vec<Slot>,
-    part: Part,
+    part: TemplatePart,
 }
 
 /// One value of a template.
@@ -60,16 +60,16 @@ enum Key {
 
 /// One person's values; those for the engine are made only if needed.
 #[derive(Debug)]
-pub(crate) struct Known<'a> {
-    person: &'a Person<'a>,
+pub(crate) struct LoadedValues<'a> {
+    person: &'a TemplateRecipient<'a>,
     unsubscribe_url: &'a str,
     /// The attributes are single values and short enough that none is left out.
     few: bool,
-    values: OnceCell<Values>,
+    values: OnceCell<TemplateValues>,
 }
 
-impl<'a> Known<'a> {
-    pub(crate) fn new(person: &'a Person<'a>, unsubscribe_url: &'a str) -> Self {
+impl<'a> LoadedValues<'a> {
+    pub(crate) fn new(person: &'a TemplateRecipient<'a>, unsubscribe_url: &'a str) -> Self {
         Self {
             person,
             unsubscribe_url,
@@ -78,9 +78,9 @@ impl<'a> Known<'a> {
         }
     }
 
-    fn values(&self) -> &Values {
+    fn values(&self) -> &TemplateValues {
         self.values
-            .get_or_init(|| Values::new(self.person, self.unsubscribe_url))
+            .get_or_init(|| TemplateValues::new(self.person, self.unsubscribe_url))
     }
 
     /// The text of a field; `None` if it is not text.
@@ -102,24 +102,26 @@ impl<'a> Known<'a> {
 
 impl Spans {
     /// Splits a template that compiles. `None` if it has conditions, loops or white space control.
-    pub(crate) fn of(part: Part, source: &str) -> Option<Self> {
+    pub(crate) fn of(part: TemplatePart, source: &str) -> Option<Self> {
         let mut spans = Vec::new();
         let mut slots: Vec<Slot> = Vec::new();
         // the line is normalised as a whole later
         let slot_part = match part {
-            Part::Html => Part::Html,
-            Part::Subject | Part::PreviewText | Part::Text => Part::Text,
+            TemplatePart::Html => TemplatePart::Html,
+            TemplatePart::Subject | TemplatePart::PreviewText | TemplatePart::Text => {
+                TemplatePart::Text
+            }
         };
         for piece in scan::pieces(source).ok()? {
             match piece.kind {
-                Kind::Block => return None,
+                TokenKind::Block => return None,
                 _ if controls_space(&piece) => return None,
-                Kind::Comment => {}
-                Kind::Text => match spans.last_mut() {
+                TokenKind::Comment => {}
+                TokenKind::Text => match spans.last_mut() {
                     Some(Span::Text(text)) => text.push_str(piece.source),
                     _ => spans.push(Span::Text(piece.source.to_owned())),
                 },
-                Kind::Value => {
+                TokenKind::Value => {
                     let known = slots.iter().position(|slot| slot.source == piece.source);
                     let number = known.unwrap_or(slots.len());
                     if known.is_none() {
@@ -141,7 +143,7 @@ impl Spans {
     }
 
     /// The values of one letter, by their numbers.
-    pub(crate) fn values(&self, known: &Known<'_>) -> Result<Vec<String>, TemplateError> {
+    pub(crate) fn values(&self, known: &LoadedValues<'_>) -> Result<Vec<String>, TemplateError> {
         let values = self.slots.iter().map(|slot| slot.value(self.part, known));
         let values: Vec<String> = values.collect::<Result<_, _>>()?;
         let length = |span: &Span| match span {
@@ -156,7 +158,7 @@ impl Spans {
     }
 
     /// The complete result as one line.
-    pub(crate) fn line(&self, known: &Known<'_>) -> Result<String, TemplateError> {
+    pub(crate) fn line(&self, known: &LoadedValues<'_>) -> Result<String, TemplateError> {
         let values = self.values(known)?;
         let text: String = self
             .list
@@ -171,7 +173,7 @@ impl Spans {
 }
 
 impl Slot {
-    fn value(&self, part: Part, known: &Known<'_>) -> Result<String, TemplateError> {
+    fn value(&self, part: TemplatePart, known: &LoadedValues<'_>) -> Result<String, TemplateError> {
         let Some((field, text)) = self
             .field
             .as_ref()
@@ -183,7 +185,7 @@ impl Slot {
             Some(other) if text.trim().is_empty() => other,
             _ => text,
         };
-        if part != Part::Html {
+        if part != TemplatePart::Html {
             return Ok(text.to_owned());
         }
         let mut escaped = String::with_capacity(text.len() + 8);
@@ -194,44 +196,44 @@ impl Slot {
 }
 
 /// Whether a tag strips the white space around it.
-fn controls_space(piece: &Piece<'_>) -> bool {
+fn controls_space(piece: &TemplateToken<'_>) -> bool {
     let inner = piece
         .source
         .get(2..piece.source.len().saturating_sub(2))
         .unwrap_or_default();
-    piece.kind != Kind::Text && (inner.starts_with(['-', '+']) || inner.ends_with(['-', '+']))
+    piece.kind != TokenKind::Text && (inner.starts_with(['-', '+']) || inner.ends_with(['-', '+']))
 }
 
-fn field(piece: &Piece<'_>) -> Option<Field> {
+fn field(piece: &TemplateToken<'_>) -> Option<Field> {
     let words = scan::words(piece).ok()?;
     let (key, rest) = match &*words {
         [
-            Word::Name("attributes"),
-            Word::Sign('.'),
-            Word::Name(name),
+            TagToken::Name("attributes"),
+            TagToken::Sign('.'),
+            TagToken::Name(name),
             rest @ ..,
         ] => (Key::Attribute((*name).to_owned()), rest),
         [
-            Word::Name("attributes"),
-            Word::Sign('['),
-            Word::Text(name),
-            Word::Sign(']'),
+            TagToken::Name("attributes"),
+            TagToken::Sign('['),
+            TagToken::Text(name),
+            TagToken::Sign(']'),
             rest @ ..,
         ] => (Key::Attribute(unquoted(name)?), rest),
-        [Word::Name("name"), rest @ ..] => (Key::Name, rest),
-        [Word::Name("first_name"), rest @ ..] => (Key::FirstName, rest),
-        [Word::Name("email"), rest @ ..] => (Key::Email, rest),
-        [Word::Name("unsubscribe_url"), rest @ ..] => (Key::UnsubscribeUrl, rest),
+        [TagToken::Name("name"), rest @ ..] => (Key::Name, rest),
+        [TagToken::Name("first_name"), rest @ ..] => (Key::FirstName, rest),
+        [TagToken::Name("email"), rest @ ..] => (Key::Email, rest),
+        [TagToken::Name("unsubscribe_url"), rest @ ..] => (Key::UnsubscribeUrl, rest),
         _ => return None,
     };
     let other = match rest {
         [] => None,
         [
-            Word::Sign('|'),
-            Word::Name("default"),
-            Word::Sign('('),
-            Word::Text(other),
-            Word::Sign(')'),
+            TagToken::Sign('|'),
+            TagToken::Name("default"),
+            TagToken::Sign('('),
+            TagToken::Text(other),
+            TagToken::Sign(')'),
         ] => Some(unquoted(other)?),
         _ => return None,
     };
@@ -251,10 +253,10 @@ mod tests {
 
     use super::*;
 
-    fn joined(part: Part, source: &str, person: &Person<'_>) -> Option<String> {
+    fn joined(part: TemplatePart, source: &str, person: &TemplateRecipient<'_>) -> Option<String> {
         let spans = Spans::of(part, source)?;
         let values = spans
-            .values(&Known::new(person, "https://a.example/u/T"))
+            .values(&LoadedValues::new(person, "https://a.example/u/T"))
             .unwrap();
         Some(
             spans
@@ -273,12 +275,12 @@ mod tests {
     fn spans_are_what_the_engine_makes() {
         let attributes = json!({"city": "Tver & <Co>", "n": 7.5, "list": ["a", 1], "blank": " ", "null": null, "two words": "x"});
         let attributes = attributes.as_object().unwrap().clone();
-        let person = Person {
+        let person = TemplateRecipient {
             email: "ann@example.org",
             name: "Smith, Ann",
             attributes: &attributes,
         };
-        let values = Values::new(&person, "https://a.example/u/T");
+        let values = TemplateValues::new(&person, "https://a.example/u/T");
         for source in [
             "",
             "plain",
@@ -289,7 +291,7 @@ mod tests {
             "{{ attributes.blank | default('none') }}|{{ attributes.missing | default(\"<b>\") }}|{{ attributes.n | default('x') }}",
             "{{ attributes.blank | default('a\\'b') }}{{ nobody }}{{ email ~ '!' }}{{ unsubscribe_url }}",
         ] {
-            for part in [Part::Html, Part::Text] {
+            for part in [TemplatePart::Html, TemplatePart::Text] {
                 let whole = Template::compile(part, source)
                     .unwrap()
                     .render(&values)
@@ -303,7 +305,11 @@ mod tests {
             "{{ name -}} b",
             "a {#- b #}",
         ] {
-            assert_eq!(joined(Part::Text, source, &person), None, "{source}");
+            assert_eq!(
+                joined(TemplatePart::Text, source, &person),
+                None,
+                "{source}"
+            );
         }
     }
 
@@ -311,14 +317,14 @@ mod tests {
     #[test]
     fn length_is_bounded() {
         let name = "n".repeat(50_000);
-        let person = Person {
+        let person = TemplateRecipient {
             email: "ann@example.org",
             name: &name,
             attributes: &serde_json::Map::new(),
         };
         let source = "{{ name }}".repeat(30);
-        let spans = Spans::of(Part::Text, &source).unwrap();
-        let error = spans.values(&Known::new(&person, "")).unwrap_err();
+        let spans = Spans::of(TemplatePart::Text, &source).unwrap();
+        let error = spans.values(&LoadedValues::new(&person, "")).unwrap_err();
         assert_eq!(error.code, "template_output_too_long");
     }
 
@@ -327,10 +333,10 @@ mod tests {
         #[test]
         fn values_are_what_the_engine_makes(name in "\\PC{0,30}", city in "\\PC{0,30}|[<>&\"' \n]{0,9}") {
             let attributes = json!({"city": city}).as_object().unwrap().clone();
-            let person = Person { email: "ann@example.org", name: &name, attributes: &attributes };
+            let person = TemplateRecipient { email: "ann@example.org", name: &name, attributes: &attributes };
             let source = "{{ name }}, {{ first_name }} <a href=\"{{ attributes.city }}\">{{ attributes.city | default('x') }}</a>";
-            for part in [Part::Html, Part::Text] {
-                let whole = Template::compile(part, source).unwrap().render(&Values::new(&person, "u")).unwrap();
+            for part in [TemplatePart::Html, TemplatePart::Text] {
+                let whole = Template::compile(part, source).unwrap().render(&TemplateValues::new(&person, "u")).unwrap();
                 prop_assert_eq!(joined(part, source, &person), Some(whole));
             }
         }

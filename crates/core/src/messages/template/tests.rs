@@ -3,12 +3,12 @@ use serde_json::json;
 
 use super::*;
 
-fn values(attributes: serde_json::Value) -> Values {
+fn values(attributes: serde_json::Value) -> TemplateValues {
     let serde_json::Value::Object(attributes) = attributes else {
         panic!("an object");
     };
-    Values::new(
-        &Person {
+    TemplateValues::new(
+        &TemplateRecipient {
             email: "ann@example.org",
             name: "Ann <b>\"Smith\"</b> & 'Co'",
             attributes: &attributes,
@@ -18,7 +18,7 @@ fn values(attributes: serde_json::Value) -> Values {
 }
 
 fn render(
-    part: Part,
+    part: TemplatePart,
     source: &str,
     attributes: serde_json::Value,
 ) -> Result<String, TemplateError> {
@@ -31,11 +31,11 @@ fn text(source: &str) -> String {
         "born": "1985-03-09", "seen": "2027-01-31T10:05:06+03:00", "tags": ["a", "b", "c"], "Имя поля": "да", "Город": "Орёл",
         "orders": [{"title": "Чай", "sum": 5}, {"title": "Мёд", "sum": 7}], "list": [],
     });
-    render(Part::Text, source, attributes).unwrap_or_else(|e| panic!("{source}: {e}"))
+    render(TemplatePart::Text, source, attributes).unwrap_or_else(|e| panic!("{source}: {e}"))
 }
 
 fn code(source: &str) -> (&'static str, usize) {
-    let error = render(Part::Text, source, json!({"a": "x", "n": 1})).expect_err(source);
+    let error = render(TemplatePart::Text, source, json!({"a": "x", "n": 1})).expect_err(source);
     (error.code, error.line)
 }
 
@@ -138,11 +138,11 @@ fn fields_are_filled_in() {
 fn values_are_escaped_per_part() {
     let source = "{{ name }} <a href=\"{{ unsubscribe_url }}\">";
     assert_eq!(
-        render(Part::Html, source, json!({})).unwrap(),
+        render(TemplatePart::Html, source, json!({})).unwrap(),
         "Ann &lt;b&gt;&quot;Smith&quot;&lt;/b&gt; &amp; &#39;Co&#39; <a href=\"https://example.org/u/t?a=1&amp;b=2\">"
     );
     assert_eq!(
-        render(Part::Text, source, json!({})).unwrap(),
+        render(TemplatePart::Text, source, json!({})).unwrap(),
         "Ann <b>\"Smith\"</b> & 'Co' <a href=\"https://example.org/u/t?a=1&b=2\">"
     );
     for evil in [
@@ -156,7 +156,7 @@ fn values_are_escaped_per_part() {
         "{% for c in attributes.list %}{{ c }}{% endfor %}",
     ] {
         let attributes = json!({"x": "<a>", "list": ["<a>", "<b>"], "map": {"<a>": "<b>"}});
-        let html = render(Part::Html, evil, attributes).unwrap();
+        let html = render(TemplatePart::Html, evil, attributes).unwrap();
         assert!(
             !html.contains('<') && html.contains("&lt;"),
             "{evil}: {html}"
@@ -168,7 +168,7 @@ fn values_are_escaped_per_part() {
 #[test]
 fn subject_is_one_line() {
     let subject = render(
-        Part::Subject,
+        TemplatePart::Subject,
         " Hi {{ attributes.x }}\r\n",
         json!({"x": "a\r\nBcc: b\u{0}\u{85}\u{2028}c  d"}),
     );
@@ -242,28 +242,31 @@ fn size_depth_and_work_are_limited() {
     let error =
         |part, source: &str, attributes| render(part, source, attributes).expect_err("limit").code;
     assert_eq!(
-        error(Part::Subject, &"x".repeat(2_001), json!({})),
+        error(TemplatePart::Subject, &"x".repeat(2_001), json!({})),
         "template_too_long"
     );
     assert_eq!(
         error(
-            Part::Text,
+            TemplatePart::Text,
             &format!("{{{{ name {} }}}}", "~ name ".repeat(200)),
             json!({})
         ),
         "template_tag_too_long"
     );
     let deep = |n| format!("{}{}", "{% if 1 %}".repeat(n), "{% endif %}".repeat(n));
-    assert_eq!(error(Part::Text, &deep(9), json!({})), "template_too_deep");
-    assert!(render(Part::Text, &deep(8), json!({})).is_ok());
     assert_eq!(
-        error(Part::Text, &"{{ a }}".repeat(5_001), json!({})),
+        error(TemplatePart::Text, &deep(9), json!({})),
+        "template_too_deep"
+    );
+    assert!(render(TemplatePart::Text, &deep(8), json!({})).is_ok());
+    assert_eq!(
+        error(TemplatePart::Text, &"{{ a }}".repeat(5_001), json!({})),
         "template_too_many_tags"
     );
     let many: Vec<u32> = (0..2_000).collect();
     let nested = "{% for a in attributes.l %}{% for b in attributes.l %}{% endfor %}{% endfor %}";
     assert_eq!(
-        error(Part::Text, nested, json!({"l": many})),
+        error(TemplatePart::Text, nested, json!({"l": many})),
         "template_too_slow"
     );
     let long = format!(
@@ -271,12 +274,12 @@ fn size_depth_and_work_are_limited() {
         "x".repeat(5_000)
     );
     assert_eq!(
-        error(Part::Text, &long, json!({"l": many})),
+        error(TemplatePart::Text, &long, json!({"l": many})),
         "template_output_too_long"
     );
     let chain = "{{ attributes.a | replace('a', attributes.a) | replace('a', attributes.a) }}";
     assert_eq!(
-        error(Part::Text, chain, json!({"a": "a".repeat(1_000)})),
+        error(TemplatePart::Text, chain, json!({"a": "a".repeat(1_000)})),
         "template_value"
     );
 }
@@ -289,16 +292,21 @@ fn huge_and_deep_attributes_are_cut() {
     }
     let attributes = json!({"a": "x".repeat(70_000), "deep": deep});
     assert_eq!(
-        render(Part::Text, "[{{ attributes.a }}]", attributes.clone()).unwrap(),
+        render(
+            TemplatePart::Text,
+            "[{{ attributes.a }}]",
+            attributes.clone()
+        )
+        .unwrap(),
         "[]"
     );
-    render(Part::Text, "[{{ attributes.deep }}]", attributes).unwrap();
+    render(TemplatePart::Text, "[{{ attributes.deep }}]", attributes).unwrap();
 }
 
 #[test]
 fn unknown_names_are_told_with_their_line() {
     let template = Template::compile(
-        Part::Html,
+        TemplatePart::Html,
         "{{ name }}\n{% for x in attributes.l %}{{ x }}{{ loop.index }}{% endfor %}\n{{ nmae }} {{ city | upper }} {{ nmae }}",
     )
     .unwrap();
@@ -328,7 +336,7 @@ fn placed_link_counts_only_where_everybody_sees_it() {
 proptest! {
     #[test]
     fn any_template_is_refused_or_bounded(source in "(\\PC|\\{\\{|\\}\\}|\\{%|%\\}|if|for x in|endif|endfor|name|\\||'|\"|\\(|\\)|~|-|attributes|is| |\\\\){0,40}") {
-        if let Ok(template) = Template::compile(Part::Html, &source) {
+        if let Ok(template) = Template::compile(TemplatePart::Html, &source) {
             let _ = template.render(&values(json!({"a": [1, 2, 3]})));
         }
     }
@@ -341,7 +349,7 @@ proptest! {
             _ => "",
         };
         let source = format!("{{{{ attributes.v | {filter}{arguments} }}}}");
-        let html = render(Part::Html, &source, json!({ "v": value })).unwrap();
+        let html = render(TemplatePart::Html, &source, json!({ "v": value })).unwrap();
         prop_assert!(!html.contains(['<', '>', '"', '\'']), "{}", html);
     }
 }

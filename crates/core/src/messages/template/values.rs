@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 8;
 
 /// The recipient of a letter.
 #[derive(Debug, Clone, Copy)]
-pub struct Person<'a> {
+pub struct TemplateRecipient<'a> {
     /// The e-mail address.
     pub email: &'a str,
     /// The full name; may be empty.
@@ -25,12 +25,12 @@ pub struct Person<'a> {
 
 /// The values of one person, computed once and used for all parts of their letter.
 #[derive(Debug, Clone)]
-pub struct Values(Value);
+pub struct TemplateValues(Value);
 
-impl Values {
+impl TemplateValues {
     /// Converts a person's data to template values.
     #[must_use]
-    pub fn new(person: &Person<'_>, unsubscribe_url: &str) -> Self {
+    pub fn new(person: &TemplateRecipient<'_>, unsubscribe_url: &str) -> Self {
         let mut budget = MAX_ATTRIBUTES;
         Self(Value::from_object(Names {
             email: Value::from(person.email),

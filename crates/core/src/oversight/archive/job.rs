@@ -10,7 +10,7 @@ use crate::platform::error::Error;
 use crate::platform::ids::{ArchiveId, FileId, UserId};
 use crate::platform::job::{Job, JobContext, JobEnd, JobKind};
 use crate::platform::stored_file::{FileWriter, StoredFile};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// How long a finished archive can be downloaded, and a failed one is shown.
 const ARCHIVE_KEPT: Duration = Duration::from_hours(3 * 24);
@@ -37,15 +37,15 @@ pub struct UserArchive {
     /// How far it is.
     pub state: ArchiveState,
     /// When it was asked for.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// Until when it can be downloaded.
-    pub expires_at: Moment,
+    pub expires_at: Timestamp,
     file_id: Option<FileId>,
 }
 
 impl UserArchive {
     /// The owner's latest archive, unless it has expired.
-    pub async fn latest(tx: &mut Tx, owner: UserId, now: Moment) -> Result<Option<Self>, Error> {
+    pub async fn latest(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Option<Self>, Error> {
         let latest: Option<Self> = on_db!(tx, conn => sqlx::query_as(
             "SELECT id, state, created_at, expires_at, file_id
              FROM archives
@@ -60,7 +60,7 @@ impl UserArchive {
     }
 
     /// Asks for an archive. One that is being made is not made twice.
-    pub async fn request(tx: &mut Tx, owner: UserId, now: Moment) -> Result<(), Error> {
+    pub async fn request(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<(), Error> {
         // the owner's row is the lock for two requests at once
         if let Tx::Postgres(tx) = tx {
             sqlx::query("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE")
@@ -95,7 +95,7 @@ impl UserArchive {
         &self,
         tx: &mut Tx,
         owner: UserId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<StoredFile>, Error> {
         match self.file_id {
             Some(file) if self.state == ArchiveState::Ready => {
@@ -160,8 +160,8 @@ impl UserArchive {
         owner: UserId,
         id: ArchiveId,
         file: Option<FileId>,
-        expires_at: Moment,
-        now: Moment,
+        expires_at: Timestamp,
+        now: Timestamp,
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE archives SET state = $3, file_id = $4, expires_at = $5, updated_at = $6
@@ -179,7 +179,7 @@ impl UserArchive {
         Ok(())
     }
 
-    async fn forget(&self, tx: &mut Tx, owner: UserId, now: Moment) -> Result<(), Error> {
+    async fn forget(&self, tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<(), Error> {
         if let Some(file) = self.file_id {
             StoredFile::discard(tx, owner, file, now).await?;
         }
@@ -193,7 +193,7 @@ impl UserArchive {
     }
 
     /// Forgets archives that have expired; their files expire with them. Returns how many.
-    pub async fn clean_up(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "DELETE FROM archives WHERE expires_at <= $1 AND state <> 'running'",
         )
@@ -205,7 +205,12 @@ impl UserArchive {
 }
 
 /// Writes the archive into its file.
-async fn store(db: &Db, owner: UserId, now: Moment, mut writer: FileWriter) -> Result<(), Error> {
+async fn store(
+    db: &Db,
+    owner: UserId,
+    now: Timestamp,
+    mut writer: FileWriter,
+) -> Result<(), Error> {
     let (sender, mut pieces) = mpsc::channel(PIECES);
     let writing = async move { write(db, owner, now, &sender).await };
     let storing = async move {

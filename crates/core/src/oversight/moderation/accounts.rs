@@ -11,7 +11,7 @@ use crate::accounts::user::{Role, User};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Proof that somebody may change roles and accounts.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Administrator {
         id: UserId,
         role: Role,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         let reason = super::check_text(reason)?;
         lock_administrators(tx).await?;
@@ -96,7 +96,12 @@ impl Administrator {
     }
 
     /// Adds an audit entry saying that somebody else created this account.
-    pub async fn record_created(&self, tx: &mut Tx, user: &User, now: Moment) -> Result<(), Error> {
+    pub async fn record_created(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let details = json!({"role": user.role, "verified": user.verified_at.is_some()});
         self.record(tx, AuditKind::UserCreated, user, "", details, now)
             .await
@@ -108,7 +113,7 @@ impl Administrator {
         &self,
         tx: &mut Tx,
         id: UserId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         let Some(user) = User::get(tx, id).await? else {
             return Ok(None);
@@ -139,7 +144,7 @@ impl Administrator {
         tx: &mut Tx,
         id: UserId,
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<(User, bool)>, Error> {
         let reason = super::check_text(reason)?;
         let Some(user) = User::get(tx, id).await? else {
@@ -159,7 +164,7 @@ impl Administrator {
         tx: &mut Tx,
         user: &User,
         password: &HashedPassword,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         User::set_password(tx, user.id, password).await?;
         Session::end_all(tx, user.id, None).await?;
@@ -174,7 +179,7 @@ impl Administrator {
         user: &User,
         reason: &str,
         details: serde_json::Value,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let new = NewAudit {
             actor: self.0.actor(),

@@ -2,41 +2,41 @@
 
 use super::Moderator;
 use crate::accounts::user::User;
-use crate::messages::letter::{Content, Frozen};
+use crate::messages::letter::{FrozenMessage, MessageContent};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
-use crate::sending::mailing::{Mailing, MailingSummary, Status, mailing_columns};
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::{Mailing, MailingStatus, MailingSummary, mailing_columns};
 
 /// Which mailings to list. The default is all of them.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SeenFilter<'a> {
+pub struct ModeratedMailingFilter<'a> {
     /// A part of the title or of the owner's address, case-insensitive; empty for all.
     pub search: &'a str,
     /// Only mailings of this owner.
     pub owner: Option<UserId>,
     /// Only mailings in this state.
-    pub state: Option<SeenState>,
+    pub state: Option<ModeratedMailingState>,
     /// Only mailings started at or after this time, or created if they were never started.
-    pub from: Option<Moment>,
+    pub from: Option<Timestamp>,
     /// Only mailings started, or else created, before this time.
-    pub to: Option<Moment>,
+    pub to: Option<Timestamp>,
     /// Cursor: the page begins after this mailing, newest first; `None` for the first page.
     pub after: Option<MailingId>,
 }
 
 /// A state to filter mailings by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SeenState {
+pub enum ModeratedMailingState {
     /// Not disabled, with this status.
-    Is(Status),
+    Is(MailingStatus),
     /// Disabled by a moderator.
     Disabled,
 }
 
-impl SeenState {
+impl ModeratedMailingState {
     /// The value in URLs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -47,7 +47,7 @@ impl SeenState {
     }
 }
 
-impl std::str::FromStr for SeenState {
+impl std::str::FromStr for ModeratedMailingState {
     type Err = crate::sending::mailing::UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -60,28 +60,32 @@ impl std::str::FromStr for SeenState {
 
 /// A mailing with its owner, for lists.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct SeenMailing {
+pub struct ModeratedMailing {
     /// The mailing and its counters.
     #[sqlx(flatten)]
     pub summary: MailingSummary,
     /// The owner's e-mail address.
     pub owner_email: String,
     /// When the owner was blocked; `None` if they are not.
-    pub owner_blocked_at: Option<Moment>,
+    pub owner_blocked_at: Option<Timestamp>,
 }
 
 /// What a mailing sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Letter {
+pub enum MailingLetter {
     /// The message as frozen by the latest run.
-    Frozen(Frozen),
+    Frozen(FrozenMessage),
     /// The current message, if there was no run yet.
-    Content(Content),
+    Content(MessageContent),
 }
 
 impl Moderator {
     /// The letter a mailing sent last or would send; `None` if it has no message yet.
-    pub async fn letter(&self, tx: &mut Tx, mailing: &Mailing) -> Result<Option<Letter>, Error> {
+    pub async fn letter(
+        &self,
+        tx: &mut Tx,
+        mailing: &Mailing,
+    ) -> Result<Option<MailingLetter>, Error> {
         let frozen: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT subject, html, text
              FROM runs
@@ -94,12 +98,12 @@ impl Moderator {
         .fetch_optional(conn)
         .await)?;
         Ok(match frozen {
-            Some((subject, html, text)) => Some(Letter::Frozen(Frozen {
+            Some((subject, html, text)) => Some(MailingLetter::Frozen(FrozenMessage {
                 subject,
                 html,
                 text,
             })),
-            None => mailing.content(tx).await?.map(Letter::Content),
+            None => mailing.content(tx).await?.map(MailingLetter::Content),
         })
     }
 
@@ -107,9 +111,9 @@ impl Moderator {
     pub async fn mailings(
         &self,
         tx: &mut Tx,
-        filter: SeenFilter<'_>,
+        filter: ModeratedMailingFilter<'_>,
         limit: i64,
-    ) -> Result<Vec<SeenMailing>, Error> {
+    ) -> Result<Vec<ModeratedMailing>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", mailing_columns!("m"), ", msg.subject, u.email AS owner_email, u.blocked_at AS owner_blocked_at,
                  count(r.id) FILTER (WHERE r.state <> 'skipped') AS runs,
@@ -138,7 +142,7 @@ impl Moderator {
         ))
         .bind(containing(filter.search))
         .bind(filter.owner)
-        .bind(filter.state.map(SeenState::as_str))
+        .bind(filter.state.map(ModeratedMailingState::as_str))
         .bind(filter.from)
         .bind(filter.to)
         .bind(filter.after)

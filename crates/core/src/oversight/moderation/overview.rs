@@ -1,16 +1,18 @@
 //! The moderators' start page: volume, upcoming mailings, and what needs attention.
 
 use super::Moderator;
-use crate::oversight::dashboard::{Attention, BACK, Past, Upcoming, Whose, attention, past};
+use crate::oversight::dashboard::{
+    Alert, LOOKBACK, RecentRuns, RunScope, Upcoming, attention, past,
+};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Most upcoming mailings shown.
-const NEXT: i64 = 10;
+const UPCOMING_MAX: i64 = 10;
 /// Most senders shown.
-const SENDERS: i64 = 10;
+const USERS_MAX: i64 = 10;
 
 /// Recent and upcoming activity of the whole service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,19 +21,19 @@ pub struct ServiceOverview {
     pub users: i64,
     /// Mailings that are running and not disabled.
     pub running: i64,
-    /// Results of the runs that began within [`BACK`].
-    pub past: Vec<Past>,
+    /// Results of the runs that began within [`LOOKBACK`].
+    pub past: Vec<RecentRuns>,
     /// The mailings that begin next, soonest first.
-    pub next: Vec<SeenNext>,
+    pub next: Vec<UpcomingMailing>,
     /// What needs attention, most urgent first.
-    pub attention: Vec<Attention>,
-    /// The users with most letters within [`BACK`], in descending order.
-    pub senders: Vec<SeenSender>,
+    pub attention: Vec<Alert>,
+    /// The users with most letters within [`LOOKBACK`], in descending order.
+    pub senders: Vec<UserVolume>,
 }
 
 /// An upcoming mailing and its owner.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct SeenNext {
+pub struct UpcomingMailing {
     /// Which mailing begins, and when.
     #[sqlx(flatten)]
     pub upcoming: Upcoming,
@@ -43,13 +45,13 @@ pub struct SeenNext {
 
 /// A user's recent volume and its results.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct SeenSender {
+pub struct UserVolume {
     /// The user's id.
     pub id: UserId,
     /// The user's e-mail address.
     pub email: String,
     /// When the user was blocked; `None` if they are not.
-    pub blocked_at: Option<Moment>,
+    pub blocked_at: Option<Timestamp>,
     /// Number of runs.
     pub runs: i64,
     /// Letters in these runs.
@@ -66,8 +68,8 @@ pub struct SeenSender {
 
 impl Moderator {
     /// Loads the overview at the time `now`.
-    pub async fn overview(&self, tx: &mut Tx, now: Moment) -> Result<ServiceOverview, Error> {
-        let since = now - BACK;
+    pub async fn overview(&self, tx: &mut Tx, now: Timestamp) -> Result<ServiceOverview, Error> {
+        let since = now - LOOKBACK;
         let (users, running): (i64, i64) = on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM users WHERE verified_at IS NOT NULL AND blocked_at IS NULL),
                     (SELECT count(*) FROM mailings WHERE status = 'running' AND disabled_at IS NULL)",
@@ -77,15 +79,15 @@ impl Moderator {
         Ok(ServiceOverview {
             users,
             running,
-            past: past(tx, Whose::All, since).await?,
+            past: past(tx, RunScope::All, since).await?,
             next: next(tx).await?,
-            attention: attention(tx, Whose::All, since).await?,
+            attention: attention(tx, RunScope::All, since).await?,
             senders: senders(tx, since).await?,
         })
     }
 }
 
-async fn next(tx: &mut Tx) -> Result<Vec<SeenNext>, Error> {
+async fn next(tx: &mut Tx) -> Result<Vec<UpcomingMailing>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT m.next_due_at AS at, m.id AS mailing_id, m.title, u.id AS owner_id, u.email AS owner_email
          FROM mailings m
@@ -95,12 +97,12 @@ async fn next(tx: &mut Tx) -> Result<Vec<SeenNext>, Error> {
          ORDER BY m.next_due_at
          LIMIT $1",
     )
-    .bind(NEXT)
+    .bind(UPCOMING_MAX)
     .fetch_all(conn)
     .await)?)
 }
 
-async fn senders(tx: &mut Tx, since: Moment) -> Result<Vec<SeenSender>, Error> {
+async fn senders(tx: &mut Tx, since: Timestamp) -> Result<Vec<UserVolume>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT u.id, u.email, u.blocked_at, s.runs, s.planned, s.sent, s.failed,
                 (SELECT count(*) FROM suppressions p
@@ -118,7 +120,7 @@ async fn senders(tx: &mut Tx, since: Moment) -> Result<Vec<SeenSender>, Error> {
          ORDER BY s.planned DESC, u.id",
     )
     .bind(since)
-    .bind(SENDERS)
+    .bind(USERS_MAX)
     .fetch_all(conn)
     .await)?)
 }

@@ -5,8 +5,8 @@ use crate::accounts::user::{Role, User};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
-use crate::platform::page::literally;
-use crate::platform::time::Moment;
+use crate::platform::paging::literally;
+use crate::platform::time::Timestamp;
 
 /// Which accounts to list. The default is all of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,14 +71,14 @@ impl std::str::FromStr for UserState {
 
 /// An account as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct SeenUser {
+pub struct ModeratedUser {
     /// The account itself.
     #[sqlx(flatten)]
     pub user: User,
     /// Why it is blocked, if it is.
     pub blocked_reason: Option<String>,
     /// When the user was last active.
-    pub seen_at: Option<Moment>,
+    pub seen_at: Option<Timestamp>,
     /// Number of mailings.
     pub mailings: i64,
     /// Letters accepted by mail servers.
@@ -89,7 +89,7 @@ pub struct SeenUser {
 
 /// How much data an account has and how much it sends.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
-pub struct Volume {
+pub struct AccountVolume {
     /// Number of recipients.
     pub recipients: i64,
     /// Number of lists.
@@ -104,8 +104,8 @@ pub struct Volume {
     pub complained: i64,
 }
 
-/// The period of [`Volume::sent_lately`].
-const LATELY: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+/// The period of [`AccountVolume::sent_lately`].
+const RECENT_PERIOD: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
 impl Moderator {
     /// A page of all accounts, newest first.
@@ -114,7 +114,7 @@ impl Moderator {
         tx: &mut Tx,
         filter: UserFilter<'_>,
         limit: i64,
-    ) -> Result<Vec<SeenUser>, Error> {
+    ) -> Result<Vec<ModeratedUser>, Error> {
         let search = literally(filter.search.trim());
         // SQLite folds the case of ASCII letters only, so also search for the name as typed and
         // with a capital first letter
@@ -155,7 +155,7 @@ impl Moderator {
     }
 
     /// One account, or `None`.
-    pub async fn user(&self, tx: &mut Tx, id: UserId) -> Result<Option<SeenUser>, Error> {
+    pub async fn user(&self, tx: &mut Tx, id: UserId) -> Result<Option<ModeratedUser>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
                  u.blocked_reason,
@@ -172,7 +172,12 @@ impl Moderator {
     }
 
     /// The volume of an account.
-    pub async fn volume(&self, tx: &mut Tx, id: UserId, now: Moment) -> Result<Volume, Error> {
+    pub async fn volume(
+        &self,
+        tx: &mut Tx,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<AccountVolume, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,
                  (SELECT count(*) FROM lists WHERE owner_id = $1) AS lists,
@@ -183,7 +188,7 @@ impl Moderator {
                  (SELECT count(*) FROM suppressions WHERE owner_id = $1 AND reason = 'complained') AS complained",
         )
         .bind(id)
-        .bind(now - LATELY)
+        .bind(now - RECENT_PERIOD)
         .fetch_one(conn)
         .await)?)
     }

@@ -9,7 +9,7 @@ use std::fmt;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
-const NONCE: usize = 24;
+const NONCE_BYTES: usize = 24;
 
 /// Seals and opens for one purpose; from [`SecretKey::sealing`](super::SecretKey::sealing).
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl SealingKey {
     /// Encrypts a secret that belongs to one place, such as the id of a row.
     #[must_use]
     pub fn seal(&self, place: &[u8], secret: &[u8]) -> Vec<u8> {
-        let nonce: [u8; NONCE] = rand::random();
+        let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload {
             msg: secret,
             aad: place,
@@ -43,7 +43,9 @@ impl SealingKey {
 
     /// Decrypts what was sealed for this place.
     pub fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
+        let (nonce, sealed) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(Unsealable)?;
         let payload = Payload {
             msg: sealed,
             aad: place,

@@ -2,13 +2,13 @@
 
 use super::rejected::RejectedRow;
 use super::rows::LANES;
-use super::{Groups, LaneBatch, RowError};
+use super::{LaneBatch, RowCounts, RowError};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{FileId, ImportId, UserId, WorkerId};
 use crate::platform::job::Job;
 use crate::platform::stored_file::StoredFile;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// The import whose progress is saved.
 pub(super) struct Checkpoint {
@@ -30,9 +30,9 @@ impl Checkpoint {
         &self,
         tx: &mut Tx,
         batch: &LaneBatch<'_>,
-        groups: &Groups,
+        groups: &RowCounts,
         rejected: &[RowError],
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
         // the other lane waits for these rows from here on

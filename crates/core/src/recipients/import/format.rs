@@ -15,7 +15,7 @@ const SAMPLES_SHOWN: usize = 3;
 
 /// How the text of a file is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Encoding {
+pub enum TextEncoding {
     /// UTF-8, with or without byte order mark.
     #[serde(rename = "utf-8")]
     Utf8,
@@ -30,7 +30,7 @@ pub enum Encoding {
     Utf16Be,
 }
 
-impl Encoding {
+impl TextEncoding {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Utf8, Self::Windows1251, Self::Utf16Le, Self::Utf16Be];
 
@@ -118,9 +118,9 @@ impl Delimiter {
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Format {
+pub struct FileFormat {
     /// How its text is coded.
-    pub encoding: Encoding,
+    pub encoding: TextEncoding,
     /// What stands between cells.
     pub delimiter: Delimiter,
     /// Its first record names the columns.
@@ -131,7 +131,7 @@ pub struct Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hints {
     /// How its text is coded.
-    pub encoding: Option<Encoding>,
+    pub encoding: Option<TextEncoding>,
     /// What stands between cells.
     pub delimiter: Option<Delimiter>,
     /// Its first record names the columns.
@@ -141,7 +141,7 @@ pub struct Hints {
 /// What becomes of a column.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum ColumnTarget {
     /// The address.
     Email,
     /// Full name.
@@ -162,14 +162,14 @@ pub struct Column {
     /// Its first values that are not empty.
     pub samples: Vec<String>,
     /// What it most likely is.
-    pub target: Target,
+    pub target: ColumnTarget,
 }
 
 /// What a file looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// How it is read.
-    pub format: Format,
+    pub format: FileFormat,
     /// Its columns from left to right.
     pub columns: Vec<Column>,
 }
@@ -177,7 +177,7 @@ pub struct Preview {
 impl Preview {
     /// What most likely becomes of each column.
     #[must_use]
-    pub fn mapping(&self) -> Vec<Target> {
+    pub fn mapping(&self) -> Vec<ColumnTarget> {
         self.columns.iter().map(|c| c.target.clone()).collect()
     }
 }
@@ -244,7 +244,7 @@ pub fn inspect(mut input: impl Read, hints: Hints) -> io::Result<Preview> {
         })
         .collect();
     Ok(Preview {
-        format: Format {
+        format: FileFormat {
             encoding,
             delimiter,
             has_header,
@@ -268,11 +268,11 @@ fn records(text: &[u8], delimiter: Delimiter, limit: usize) -> io::Result<Vec<Ve
 }
 
 /// By its mark; without one UTF-8, unless more bytes break it than keep it.
-fn detect_encoding(sample: &[u8], mut rest: impl Read) -> io::Result<Encoding> {
+fn detect_encoding(sample: &[u8], mut rest: impl Read) -> io::Result<TextEncoding> {
     match sample {
-        [0xef, 0xbb, 0xbf, ..] => return Ok(Encoding::Utf8),
-        [0xff, 0xfe, ..] => return Ok(Encoding::Utf16Le),
-        [0xfe, 0xff, ..] => return Ok(Encoding::Utf16Be),
+        [0xef, 0xbb, 0xbf, ..] => return Ok(TextEncoding::Utf8),
+        [0xff, 0xfe, ..] => return Ok(TextEncoding::Utf16Le),
+        [0xfe, 0xff, ..] => return Ok(TextEncoding::Utf16Be),
         _ => {}
     }
     let mut balance = weigh_utf8(sample);
@@ -285,9 +285,9 @@ fn detect_encoding(sample: &[u8], mut rest: impl Read) -> io::Result<Encoding> {
         balance = weigh_utf8(&chunk[..n]);
     }
     Ok(if balance < 0 {
-        Encoding::Windows1251
+        TextEncoding::Windows1251
     } else {
-        Encoding::Utf8
+        TextEncoding::Utf8
     })
 }
 
@@ -378,7 +378,7 @@ const COMMENT: &[&str] = &[
     "заметки",
 ];
 
-fn targets_by_header(header: &[String], addresses: &[usize]) -> Vec<Target> {
+fn targets_by_header(header: &[String], addresses: &[usize]) -> Vec<ColumnTarget> {
     let plain: Vec<String> = header
         .iter()
         .map(|h| {
@@ -402,34 +402,34 @@ fn targets_by_header(header: &[String], addresses: &[usize]) -> Vec<Target> {
     (0..header.len())
         .map(|i| {
             if Some(i) == email {
-                Target::Email
+                ColumnTarget::Email
             } else if Some(i) == name {
-                Target::Name
+                ColumnTarget::Name
             } else if Some(i) == comment {
-                Target::Comment
+                ColumnTarget::Comment
             } else {
                 let key = good_key(&header[i]);
                 if key.is_empty() || keys.contains(&key) {
-                    Target::Ignore
+                    ColumnTarget::Ignore
                 } else {
                     keys.push(key.clone());
-                    Target::Attribute(key)
+                    ColumnTarget::Attribute(key)
                 }
             }
         })
         .collect()
 }
 
-fn targets_by_position(addresses: &[usize]) -> Vec<Target> {
+fn targets_by_position(addresses: &[usize]) -> Vec<ColumnTarget> {
     let email = most(addresses);
-    let mut free = [Target::Name, Target::Comment].into_iter();
+    let mut free = [ColumnTarget::Name, ColumnTarget::Comment].into_iter();
     (0..addresses.len())
         .map(|i| {
             if Some(i) == email {
-                Target::Email
+                ColumnTarget::Email
             } else {
                 free.next()
-                    .unwrap_or_else(|| Target::Attribute(format!("column_{}", i + 1)))
+                    .unwrap_or_else(|| ColumnTarget::Attribute(format!("column_{}", i + 1)))
             }
         })
         .collect()

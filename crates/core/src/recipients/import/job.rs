@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use super::rows::Position;
-use super::{Groups, Hints, Options, Preview, inspect};
+use super::{Hints, ImportOptions, Preview, RowCounts, inspect};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{FileId, ImportId, UserId};
 use crate::platform::job::{Job, JobKind};
 use crate::platform::stored_file::{FileReader, StoredFile};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// How long an import that is not running is kept with its file.
 const UNFINISHED_KEPT: Duration = Duration::from_hours(7 * 24);
@@ -80,7 +80,7 @@ pub struct Import {
     pub state: ImportState,
     /// How the file is imported.
     #[sqlx(json)]
-    pub options: Options,
+    pub options: ImportOptions,
     /// Size of the file.
     pub bytes: i64,
     /// How much of it was read.
@@ -94,9 +94,9 @@ pub struct Import {
     /// [`ImportFailure`] by name, or what an older version wrote.
     error: Option<String>,
     /// When it was uploaded.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
     pub(super) file_id: Option<FileId>,
     pub(super) rejected_id: Option<FileId>,
     stored_0: i64,
@@ -106,9 +106,9 @@ pub struct Import {
 impl Import {
     /// The rows by group.
     #[must_use]
-    pub fn groups(&self) -> Groups {
+    pub fn groups(&self) -> RowCounts {
         let number = |n| u64::try_from(n).unwrap_or(0);
-        Groups {
+        RowCounts {
             added: number(self.added),
             updated: number(self.updated),
             unchanged: number(self.unchanged),
@@ -157,8 +157,8 @@ impl Import {
         id: ImportId,
         file: &StoredFile,
         file_name: &str,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<(), Error> {
         StoredFile::keep(tx, owner, file.id, None, now).await?;
         let file_name: String = file_name
@@ -191,7 +191,7 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT i.id, i.file_name,
@@ -216,7 +216,7 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         limit: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT i.id, i.file_name,
@@ -248,7 +248,7 @@ impl Import {
         db: &Db,
         owner: UserId,
         hints: Hints,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Preview, Error> {
         let file = self.file(db, owner, now).await?;
         let file = file.ok_or(Error::State("without its file"))?;
@@ -260,7 +260,7 @@ impl Import {
         &self,
         db: &Db,
         owner: UserId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<StoredFile>, Error> {
         match self.file_id {
             Some(id) => StoredFile::get(&mut db.read().await?, owner, id, now).await,
@@ -273,8 +273,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let written = on_db!(tx, conn => sqlx::query(
             "UPDATE imports
@@ -301,8 +301,8 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        options: &Options,
-        now: Moment,
+        options: &ImportOptions,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let wrong = options.errors();
         if !wrong.is_empty() {
@@ -341,7 +341,7 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let import = Self::get(tx, owner, id, now).await?;
         let import = import.filter(Self::can_continue);
@@ -371,7 +371,7 @@ impl Import {
         &self,
         tx: &mut Tx,
         owner: UserId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         if let Some(old) = self.rejected_id {
             StoredFile::discard(tx, owner, old, now).await?;
@@ -401,7 +401,7 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         failure: Option<ImportFailure>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         if let (None, Some(file)) = (failure, self.file_id) {
             StoredFile::discard(tx, owner, file, now).await?;
@@ -429,7 +429,7 @@ impl Import {
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let files: Option<(Option<FileId>, Option<FileId>)> = on_db!(&mut *tx, conn => sqlx::query_as(
             "DELETE FROM imports WHERE owner_id = $1 AND id = $2 AND state <> 'running'
@@ -450,7 +450,7 @@ impl Import {
 
     /// Forgets imports that were uploaded, or that failed, and that nobody has touched for a week.
     /// What they imported stays. Returns how many, at most a hundred.
-    pub async fn forget_unfinished(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn forget_unfinished(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         let mut forgotten = 0;
         for state in ["uploaded", "failed"] {
             let old: Vec<(UserId, ImportId)> = on_db!(&mut *tx, conn => sqlx::query_as(
@@ -470,7 +470,7 @@ impl Import {
 
     /// Fails imports that an older version was running and whose file no process has in its data
     /// folder. Returns how many.
-    pub async fn fail_without_file(tx: &mut Tx, now: Moment) -> Result<u64, Error> {
+    pub async fn fail_without_file(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE imports
              SET state = 'failed', error = 'file_lost', updated_at = $1

@@ -13,7 +13,7 @@ use crate::platform::error::Error;
 use crate::platform::ids::{FileId, ImportId, UserId};
 use crate::platform::job::{Job, JobKind};
 use crate::platform::stored_file::{FileWriter, StoredFile};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Where the files are in the data folder.
 const FOLDER: &str = "imports";
@@ -25,7 +25,7 @@ const PART_ROWS: usize = 10_000;
 /// Moves the files of the data folder into the database, and removes those that no import needs.
 /// An import that was running continues, from the beginning of its file: what it stored already is
 /// then unchanged. Returns how many imports continue.
-pub async fn adopt_files(db: &Db, data: &Path, now: Moment) -> Result<u64, Error> {
+pub async fn adopt_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Error> {
     let mut continued = 0;
     let files = files(data).map_err(broken)?;
     for (id, path) in files {
@@ -92,7 +92,7 @@ async fn adopt_upload(
     owner: UserId,
     import: &Import,
     path: &Path,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<bool, Error> {
     let was_running = matches!(import.state, ImportState::Waiting | ImportState::Running)
         || import.failure() == Some(ImportFailure::FileLost);
@@ -164,7 +164,7 @@ async fn adopt_errors(
     owner: UserId,
     import: &Import,
     path: &Path,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(), Error> {
     if import.rejected_id.is_some() {
         return Ok(());

@@ -11,11 +11,11 @@ use tokio::sync::mpsc::Sender;
 
 use super::cell::unguard;
 use super::records::{Cells, Record, Records, Texts};
-use super::{Options, RowError, Target};
+use super::{ColumnTarget, ImportOptions, RowError};
 use crate::platform::error::FieldError;
 use crate::platform::ids::RecipientId;
-use crate::platform::time::{Clock, Moment};
-use crate::recipients::recipient::{Attributes, Checked, Draft, search_text};
+use crate::platform::time::{Clock, Timestamp};
+use crate::recipients::recipient::{Attributes, CheckedRecipient, RecipientDraft, search_text};
 
 /// Rows of the first batch. PostgreSQL refreshes its statistics after it; until then it plans for the
 /// tables as they were.
@@ -42,7 +42,7 @@ pub(super) struct Row {
     /// are stored.
     pub id: RecipientId,
     pub line: u64,
-    pub new: Checked,
+    pub new: CheckedRecipient,
     pub search: String,
     /// Its address may have come before in this file.
     pub repeated: bool,
@@ -82,7 +82,7 @@ impl Batch {
 /// gone.
 pub(super) fn read_all(
     input: impl Read,
-    options: &Options,
+    options: &ImportOptions,
     stored: Position,
     clock: &Clock,
     sender: &Sender<Batch>,
@@ -162,8 +162,8 @@ pub(super) fn read_all(
 fn to_row(
     line: u64,
     cells: &Cells,
-    options: &Options,
-    now: Moment,
+    options: &ImportOptions,
+    now: Timestamp,
 ) -> Result<Option<Row>, RowError> {
     let error = |value: &str, reason| RowError {
         line,
@@ -188,18 +188,18 @@ fn to_row(
             .with("found", texts.len());
         return Err(error(&all, reason));
     }
-    let mut draft = Draft::default();
+    let mut draft = RecipientDraft::default();
     for (target, cell) in options.mapping.iter().zip(texts.iter()) {
         let cell = cell.trim();
         if cell.is_empty() {
             continue;
         }
         match target {
-            Target::Email => unguard(cell).clone_into(&mut draft.email),
+            ColumnTarget::Email => unguard(cell).clone_into(&mut draft.email),
             // A name is one line, even when the table broke it into several.
-            Target::Name => draft.name = unguard(cell).replace(['\r', '\n', '\t'], " "),
-            Target::Comment => unguard(cell).clone_into(&mut draft.comment),
-            Target::Attribute(key) => {
+            ColumnTarget::Name => draft.name = unguard(cell).replace(['\r', '\n', '\t'], " "),
+            ColumnTarget::Comment => unguard(cell).clone_into(&mut draft.comment),
+            ColumnTarget::Attribute(key) => {
                 let text = unguard(cell);
                 let text = if text.contains('\r') {
                     crate::recipients::recipient::tidy(text)
@@ -210,7 +210,7 @@ fn to_row(
                     draft.attributes.0.insert(key.clone(), value);
                 }
             }
-            Target::Ignore => {}
+            ColumnTarget::Ignore => {}
         }
     }
     match draft.check() {

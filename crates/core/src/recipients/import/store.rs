@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 use sqlx::types::Json;
 
 use super::rows::Row;
-use super::{Groups, RowError};
+use super::{RowCounts, RowError};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::recipients::recipient::{Attributes, Recipient, search_text};
 
 /// Rows in one `VALUES`. Its parameters stay below SQLite's limit of 32 766.
@@ -21,7 +21,7 @@ const VALUES: usize = 1_000;
 
 /// What the database has of a row.
 #[derive(sqlx::FromRow)]
-struct Known {
+struct StoredRow {
     email_key: String,
     id: RecipientId,
     email: String,
@@ -41,7 +41,7 @@ struct Change {
 }
 
 /// Rows that one transaction stores.
-pub(super) struct Lane<'a> {
+pub(super) struct StoreBatch<'a> {
     /// No two transactions with the same number store rows of an owner at the same time.
     pub number: usize,
     /// The rows in the order of the file.
@@ -58,10 +58,10 @@ pub(super) async fn store(
     tx: &mut Tx,
     owner: UserId,
     list: Option<ListId>,
-    lane: &Lane<'_>,
-    now: Moment,
-) -> Result<(Groups, Vec<RowError>), Error> {
-    let mut groups = Groups::default();
+    lane: &StoreBatch<'_>,
+    now: Timestamp,
+) -> Result<(RowCounts, Vec<RowError>), Error> {
+    let mut groups = RowCounts::default();
     let mut errors = Vec::new();
     if lane.rows.is_empty() {
         return Ok((groups, errors));
@@ -218,8 +218,12 @@ async fn suppressed(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashSet
 }
 
 /// The recipients that exist already, by key.
-async fn known(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashMap<String, Known>, Error> {
-    let found: Vec<Known> = match tx {
+async fn known(
+    tx: &mut Tx,
+    owner: UserId,
+    keys: &[&str],
+) -> Result<HashMap<String, StoredRow>, Error> {
+    let found: Vec<StoredRow> = match tx {
         Tx::Sqlite(tx) => {
             sqlx::query_as(
                 "SELECT r.email_key, r.id, r.email, r.name, r.comment, r.attributes
@@ -251,7 +255,7 @@ async fn known(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashMap<Stri
 }
 
 /// What a row changes of the recipient; `None`: nothing. Empty cells change nothing.
-fn merge(old: &Known, row: &Row) -> Result<Option<Change>, RowError> {
+fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     let new = &row.new;
     let pick = |old: &str, new: &str| if new.is_empty() { old } else { new }.to_owned();
     let name = pick(&old.name, &new.name);
@@ -282,7 +286,7 @@ fn to_json(attributes: &Attributes) -> String {
     serde_json::to_string(attributes).unwrap_or_else(|_| "{}".to_owned())
 }
 
-async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Moment) -> Result<(), Error> {
+async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Timestamp) -> Result<(), Error> {
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in rows.chunks(VALUES) {
@@ -348,7 +352,12 @@ async fn insert(tx: &mut Tx, owner: UserId, rows: &[&Row], now: Moment) -> Resul
     Ok(())
 }
 
-async fn update(tx: &mut Tx, owner: UserId, changes: &[Change], now: Moment) -> Result<(), Error> {
+async fn update(
+    tx: &mut Tx,
+    owner: UserId,
+    changes: &[Change],
+    now: Timestamp,
+) -> Result<(), Error> {
     match tx {
         Tx::Sqlite(tx) => {
             for chunk in changes.chunks(VALUES) {

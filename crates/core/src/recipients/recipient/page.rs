@@ -4,24 +4,24 @@ use super::Recipient;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::page::containing;
-use crate::platform::page::{self, Order, with_one_more};
+use crate::platform::paging::containing;
+use crate::platform::paging::{self, Order, with_one_more};
 
 /// Which of the owner's recipients. The default is all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
+pub struct RecipientFilter {
     /// A part of the address or the name, in any case; empty: any.
     pub search: String,
     /// Members of this list.
     pub list: Option<ListId>,
     /// By whether they may get mail.
-    pub state: Option<State>,
+    pub state: Option<RecipientState>,
 }
 
 /// Whether a recipient may get mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RecipientState {
     /// Gets mail.
     Active,
     /// Its address is suppressed: unsubscribed, bounced, complained, or put there by hand.
@@ -29,34 +29,34 @@ pub enum State {
 }
 
 /// Some recipients, newest first, each with whether its address is suppressed.
-pub type Page = page::Page<(Recipient, bool), RecipientId>;
+pub type RecipientsPage = paging::Page<(Recipient, bool), RecipientId>;
 
 /// Where a page begins.
-pub type Place = page::Place<RecipientId>;
+pub type RecipientCursor = paging::Cursor<RecipientId>;
 
-/// How many match. Counting stops at [`Count::MAX`], so that a page never waits for it.
+/// How many match. Counting stops at [`CappedCount::MAX`], so that a page never waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// How many; never more than [`Count::MAX`].
+pub struct CappedCount {
+    /// How many; never more than [`CappedCount::MAX`].
     pub number: i64,
     /// There are more.
     pub more: bool,
 }
 
-impl Count {
+impl CappedCount {
     /// Where counting stops.
     pub const MAX: i64 = 1_000_000;
 }
 
 /// The tables and conditions of a filter. `$1` is the owner, `$2` the pattern, `$3` the list; the recipient is `r`.
-pub(crate) struct Where {
+pub(crate) struct FilterSql {
     pub sql: String,
     pub pattern: Option<String>,
     pub list: Option<ListId>,
 }
 
-impl Filter {
-    pub(crate) fn to_where(&self) -> Where {
+impl RecipientFilter {
+    pub(crate) fn to_where(&self) -> FilterSql {
         let search = self.search.trim().to_lowercase();
         // Driving from the memberships makes a small list among a million recipients as quick as it is small.
         let mut sql = String::from(if self.list.is_some() {
@@ -70,18 +70,18 @@ impl Filter {
         }
         match self.state {
             None => {}
-            Some(State::Active) => {
+            Some(RecipientState::Active) => {
                 sql.push_str(" AND NOT EXISTS (");
                 sql.push_str(SUPPRESSION);
                 sql.push(')');
             }
-            Some(State::Suppressed) => {
+            Some(RecipientState::Suppressed) => {
                 sql.push_str(" AND EXISTS (");
                 sql.push_str(SUPPRESSION);
                 sql.push(')');
             }
         }
-        Where {
+        FilterSql {
             sql,
             pattern: (!search.is_empty()).then(|| containing(&search)),
             list: self.list,
@@ -113,10 +113,10 @@ impl Recipient {
     pub async fn page(
         tx: &mut Tx,
         owner: UserId,
-        filter: &Filter,
-        place: Place,
+        filter: &RecipientFilter,
+        place: RecipientCursor,
         limit: usize,
-    ) -> Result<Page, Error> {
+    ) -> Result<RecipientsPage, Error> {
         let found = filter.to_where();
         let step = place.step(filter.order(), Order::Descending, "$4");
         let sql = format!(
@@ -139,7 +139,7 @@ impl Recipient {
             .into_iter()
             .map(|row| (row.recipient, row.suppressed))
             .collect();
-        Ok(Page::new(
+        Ok(RecipientsPage::new(
             rows,
             &place,
             limit,
@@ -148,7 +148,11 @@ impl Recipient {
     }
 
     /// How many recipients match.
-    pub async fn count(tx: &mut Tx, owner: UserId, filter: &Filter) -> Result<Count, Error> {
+    pub async fn count(
+        tx: &mut Tx,
+        owner: UserId,
+        filter: &RecipientFilter,
+    ) -> Result<CappedCount, Error> {
         let found = filter.to_where();
         let sql = format!(
             "SELECT count(*) FROM (SELECT 1 AS one FROM {} LIMIT $4) AS found",
@@ -158,12 +162,12 @@ impl Recipient {
             .bind(owner)
             .bind(found.pattern)
             .bind(found.list)
-            .bind(Count::MAX + 1)
+            .bind(CappedCount::MAX + 1)
             .fetch_one(conn)
             .await)?;
-        Ok(Count {
-            number: number.min(Count::MAX),
-            more: number > Count::MAX,
+        Ok(CappedCount {
+            number: number.min(CappedCount::MAX),
+            more: number > CappedCount::MAX,
         })
     }
 }

@@ -2,14 +2,14 @@
 
 use sqlx::types::Json;
 
-use super::{Filter, Recipient};
+use super::{Recipient, RecipientFilter};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Recipients changed in one transaction: long enough to be quick, short enough that nobody waits for it.
-const SLICE: i64 = 5_000;
+const BULK_BATCH: i64 = 5_000;
 
 /// The recipients that an action is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub enum Selection {
     /// These ones; ids of nobody or of another owner are passed over.
     Ids(Vec<RecipientId>),
     /// All that match when the action begins.
-    All(Filter),
+    All(RecipientFilter),
 }
 
 /// An action on many recipients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bulk {
+pub enum BulkAction {
     /// Makes them members of a list.
     AddTo(ListId),
     /// Ends their membership of a list.
@@ -38,13 +38,13 @@ impl Recipient {
         db: &Db,
         owner: UserId,
         selection: &Selection,
-        action: Bulk,
-        now: Moment,
+        action: BulkAction,
+        now: Timestamp,
     ) -> Result<u64, Error> {
         let mut changed = 0;
         match selection {
             Selection::Ids(ids) => {
-                for slice in ids.chunks(usize::try_from(SLICE).unwrap_or(1)) {
+                for slice in ids.chunks(usize::try_from(BULK_BATCH).unwrap_or(1)) {
                     let mut tx = db.write().await?;
                     changed += Self::act(&mut tx, owner, slice, action, now).await?;
                     tx.commit().await?;
@@ -71,7 +71,7 @@ impl Recipient {
     async fn slice(
         tx: &mut Tx,
         owner: UserId,
-        filter: &Filter,
+        filter: &RecipientFilter,
         below: Option<RecipientId>,
     ) -> Result<Vec<RecipientId>, Error> {
         let found = filter.to_where();
@@ -91,7 +91,7 @@ impl Recipient {
             .bind(found.pattern)
             .bind(found.list)
             .bind(below)
-            .bind(SLICE)
+            .bind(BULK_BATCH)
             .fetch_all(conn)
             .await)?,
         )
@@ -101,13 +101,13 @@ impl Recipient {
         tx: &mut Tx,
         owner: UserId,
         ids: &[RecipientId],
-        action: Bulk,
-        now: Moment,
+        action: BulkAction,
+        now: Timestamp,
     ) -> Result<u64, Error> {
         match action {
-            Bulk::AddTo(list) => Self::add_to(tx, owner, list, ids, now).await,
-            Bulk::RemoveFrom(list) => Self::remove_from(tx, owner, list, ids).await,
-            Bulk::Delete => Self::delete_many(tx, owner, ids).await,
+            BulkAction::AddTo(list) => Self::add_to(tx, owner, list, ids, now).await,
+            BulkAction::RemoveFrom(list) => Self::remove_from(tx, owner, list, ids).await,
+            BulkAction::Delete => Self::delete_many(tx, owner, ids).await,
         }
     }
 
@@ -117,9 +117,9 @@ impl Recipient {
         owner: UserId,
         list: ListId,
         ids: &[RecipientId],
-        now: Moment,
+        now: Timestamp,
     ) -> Result<u64, Error> {
-        let keys = Keys::new(ids);
+        let keys = IdArray::new(ids);
         Ok(match tx {
             Tx::Sqlite(tx) => sqlx::query(
                 "INSERT INTO memberships (owner_id, list_id, recipient_id, added_at)
@@ -163,9 +163,9 @@ impl Recipient {
         owner: UserId,
         list: ListId,
         ids: &[RecipientId],
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
-        let keys = Keys::new(ids);
+        let keys = IdArray::new(ids);
         match tx {
             Tx::Sqlite(tx) => {
                 sqlx::query(
@@ -208,7 +208,7 @@ impl Recipient {
         list: ListId,
         ids: &[RecipientId],
     ) -> Result<u64, Error> {
-        let keys = Keys::new(ids);
+        let keys = IdArray::new(ids);
         Ok(match tx {
             Tx::Sqlite(tx) => sqlx::query(
                 "DELETE FROM memberships
@@ -240,7 +240,7 @@ impl Recipient {
         owner: UserId,
         ids: &[RecipientId],
     ) -> Result<u64, Error> {
-        let keys = Keys::new(ids);
+        let keys = IdArray::new(ids);
         Ok(match tx {
             Tx::Sqlite(tx) => sqlx::query(
                 "DELETE FROM recipients
@@ -264,9 +264,9 @@ impl Recipient {
 }
 
 /// Ids as the one parameter of a statement: an array on PostgreSQL, JSON of hexadecimal texts on SQLite.
-pub(crate) struct Keys<'a>(&'a [RecipientId]);
+pub(crate) struct IdArray<'a>(&'a [RecipientId]);
 
-impl<'a> Keys<'a> {
+impl<'a> IdArray<'a> {
     pub(crate) const fn new(ids: &'a [RecipientId]) -> Self {
         Self(ids)
     }

@@ -1,7 +1,7 @@
 //! Groups the replies of mail servers by what they have in common.
 
 /// Approximate maximum length of a group, in bytes. Longer ones do not help the reader.
-const MOST: usize = 200;
+const GROUPS_MAX: usize = 200;
 
 /// Removes from a reply what differs from letter to letter: queue ids, session ids, addresses, long
 /// numbers.
@@ -10,9 +10,9 @@ const MOST: usize = 200;
 /// `…`. Codes (`550`, `5.1.1`) and links are kept, because they say what is wrong.
 #[must_use]
 pub fn reply_group(reply: &str) -> String {
-    let mut group = String::with_capacity(reply.len().min(MOST));
+    let mut group = String::with_capacity(reply.len().min(GROUPS_MAX));
     for word in reply.split_whitespace() {
-        if group.len() >= MOST {
+        if group.len() >= GROUPS_MAX {
             break;
         }
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());

@@ -15,7 +15,7 @@ macro_rules! of_run {
 }
 
 /// Attempts of a run that were not accepted, in order of reply group. `$1` owner, `$2` run.
-macro_rules! trouble_of_run {
+macro_rules! unsuccessful_of_run {
     (sqlite) => {
         "attempts INDEXED BY attempts_trouble WHERE owner_id = $1 AND run_id = $2 AND outcome <> 'sent'"
     };
@@ -95,7 +95,7 @@ macro_rules! groups_sql {
             "SELECT a.reply_group, a.class, a.code, d.state, count(*) AS count, min(a.phase) AS phase, min(a.reply) AS reply,
                     max(a.at) AS last_at
              FROM (SELECT * FROM ",
-            trouble_of_run!($db),
+            unsuccessful_of_run!($db),
             ") AS a",
             with_delivery!($db),
             "WHERE d.attempts = a.number AND d.state <> 'sent'
@@ -131,4 +131,4 @@ macro_rules! sent_by_second_sql {
     };
 }
 
-pub(crate) use {of_run, trouble_of_run, with_delivery};
+pub(crate) use {of_run, unsuccessful_of_run, with_delivery};

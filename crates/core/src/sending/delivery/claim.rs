@@ -5,25 +5,25 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::queue::{self, Held};
+use super::queue::{self, InFlightCheck};
 use super::record::{Deltas, add_to_runs};
 use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId, WorkerId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::Sender;
-use crate::sending::service::{Service, is_nobody};
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::FromIdentity;
+use crate::sending::service::{ServiceIdentity, is_nobody};
 
 /// Maximum number of runs that one claim looks into. If there are more, they take turns.
 const RUNS_PER_CLAIM: usize = 32;
 /// A claim stops after looking at `limit` times this many deliveries, even if few of them can be
 /// sent.
-const MOST_LOOKED: usize = 4;
+const SCANS_MAX: usize = 4;
 
 /// What a worker sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ClaimScope {
     /// Everything that is due.
     All,
     /// Only the runs of one mailing.
@@ -41,9 +41,9 @@ pub struct OpenRun {
     /// Its mailing.
     pub mailing_id: MailingId,
     /// Its due time; the `Date` of its letters.
-    pub due_at: Moment,
+    pub due_at: Timestamp,
     /// No letter is sent from this time on; `None` for no end.
-    pub end_at: Option<Moment>,
+    pub end_at: Option<Timestamp>,
     /// Whether its sender's address can exist.
     #[sqlx(rename = "from_email", try_from = "String")]
     pub sender: SenderKind,
@@ -119,21 +119,22 @@ pub struct Claim {
 
 /// A claim that returns to the queue without an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Untried {
+pub struct ReturnedClaim {
     pub(super) run: RunId,
     pub(super) id: DeliveryId,
     pub(super) state: DeliveryState,
-    pub(super) until: Option<Moment>,
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Claim {
     /// The claim as one to return to the queue. With `until`, it is not claimed again before the
     /// end of that second.
     #[must_use]
-    pub fn untried(&self, until: Option<Moment>) -> Untried {
-        let second =
-            |until: Moment| Moment::from_millis((until.millis().div_euclid(1_000) + 1) * 1_000);
-        Untried {
+    pub fn untried(&self, until: Option<Timestamp>) -> ReturnedClaim {
+        let second = |until: Timestamp| {
+            Timestamp::from_millis((until.millis().div_euclid(1_000) + 1) * 1_000)
+        };
+        ReturnedClaim {
             run: self.run,
             id: self.id,
             state: DeliveryState::waiting(self.attempts),
@@ -200,7 +201,7 @@ macro_rules! letters_sql {
     };
 }
 
-impl Scope {
+impl ClaimScope {
     const fn mailing(self) -> Option<MailingId> {
         match self {
             Self::All => None,
@@ -211,12 +212,16 @@ impl Scope {
 
 impl OpenRun {
     /// Runs whose letters may be sent at `now`, oldest first.
-    pub async fn all(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
+    pub async fn all(tx: &mut Tx, scope: ClaimScope, now: Timestamp) -> Result<Vec<Self>, Error> {
         Self::select(tx, open_sql!(""), scope, now).await
     }
 
     /// Runs of [`OpenRun::all`] with a delivery that can be claimed at `now`.
-    pub async fn with_work(tx: &mut Tx, scope: Scope, now: Moment) -> Result<Vec<Self>, Error> {
+    pub async fn with_work(
+        tx: &mut Tx,
+        scope: ClaimScope,
+        now: Timestamp,
+    ) -> Result<Vec<Self>, Error> {
         let sql = open_sql!(
             "AND EXISTS (SELECT 1 FROM queue q
                          WHERE q.run_id = r.id AND q.claimed_by IS NULL AND q.due_at <= $1)"
@@ -227,8 +232,8 @@ impl OpenRun {
     async fn select(
         tx: &mut Tx,
         sql: &'static str,
-        scope: Scope,
-        now: Moment,
+        scope: ClaimScope,
+        now: Timestamp,
     ) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(sql)
             .bind(now)
@@ -241,7 +246,11 @@ impl OpenRun {
 impl RunLetter {
     /// Replaces the sender of a run whose address cannot exist with the mailing's current sender,
     /// or the service's. Returns false when that address cannot exist either.
-    pub async fn mend_sender(tx: &mut Tx, run: &OpenRun, service: &Service) -> Result<bool, Error> {
+    pub async fn mend_sender(
+        tx: &mut Tx,
+        run: &OpenRun,
+        service: &ServiceIdentity,
+    ) -> Result<bool, Error> {
         let own: Option<(String, String)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT from_name, from_email FROM mailings WHERE owner_id = $1 AND id = $2",
         )
@@ -250,7 +259,7 @@ impl RunLetter {
         .fetch_optional(conn)
         .await)?;
         let (name, email) = own.unwrap_or_default();
-        let sender = Sender { name, email }.or(&service.sender);
+        let sender = FromIdentity { name, email }.or(&service.sender);
         if sender.email.is_empty() || is_nobody(&sender.email) {
             return Ok(false);
         }
@@ -290,12 +299,12 @@ impl Delivery {
     pub async fn claim_fair(
         tx: &mut Tx,
         worker: WorkerId,
-        scope: Scope,
-        now: Moment,
+        scope: ClaimScope,
+        now: Timestamp,
         limit: usize,
         (turn, strangers): (usize, bool),
     ) -> Result<Vec<Claim>, Error> {
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         queue::sweep(tx, worker).await?;
         let mut runs = OpenRun::with_work(tx, scope, now).await?;
         runs.retain(|run| run.may_leave(strangers));
@@ -309,7 +318,7 @@ impl Delivery {
         }
         let mut claims = Vec::with_capacity(limit);
         let mut looked = 0;
-        while !runs.is_empty() && claims.len() < limit && looked < MOST_LOOKED * limit {
+        while !runs.is_empty() && claims.len() < limit && looked < SCANS_MAX * limit {
             let mut of_owner: HashMap<UserId, usize> = HashMap::new();
             for run in &runs {
                 *of_owner.entry(run.owner_id).or_default() += 1;
@@ -348,7 +357,7 @@ impl Delivery {
         worker: WorkerId,
         owner: UserId,
         run: RunId,
-        now: Moment,
+        now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Claim>, Error> {
         let mut claims = Vec::new();
@@ -362,7 +371,7 @@ impl Delivery {
         worker: WorkerId,
         owner: UserId,
         run: RunId,
-        now: Moment,
+        now: Timestamp,
         limit: usize,
         claims: &mut Vec<Claim>,
     ) -> Result<usize, Error> {
@@ -397,7 +406,7 @@ impl Delivery {
             skip(tx, owner, why, ids, now).await?;
         }
         add_to_runs(tx, &deltas, now).await?;
-        let taken: i64 = ranges.iter().map(queue::Range::span).sum();
+        let taken: i64 = ranges.iter().map(queue::QueueRange::span).sum();
         Ok(usize::try_from(taken).unwrap_or(usize::MAX))
     }
 
@@ -407,10 +416,10 @@ impl Delivery {
         worker: WorkerId,
         claims: &[&Claim],
         why: &'static str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
-        tx.by_key().await?;
-        let held = Held::of(tx, worker).await?;
+        tx.keep_plans().await?;
+        let held = InFlightCheck::of(tx, worker).await?;
         let mut by_owner: HashMap<UserId, Vec<&Claim>> = HashMap::new();
         for claim in claims {
             if held.has(claim.run, claim.id, claim.attempts) {
@@ -439,7 +448,7 @@ impl Delivery {
     pub async fn hand_back(
         tx: &mut Tx,
         worker: WorkerId,
-        claims: &[Untried],
+        claims: &[ReturnedClaim],
     ) -> Result<u64, Error> {
         if claims.is_empty() {
             return Ok(0);
@@ -449,7 +458,7 @@ impl Delivery {
 
     /// Puts everything that `worker` holds back into the queue. Returns the number of deliveries.
     pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         queue::hand_back_all(tx, worker).await
     }
 
@@ -457,7 +466,7 @@ impl Delivery {
     pub async fn suppressed_since(
         tx: &mut Tx,
         owner: UserId,
-        since: Moment,
+        since: Timestamp,
     ) -> Result<Vec<(String, String)>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT email_key, reason FROM suppressions WHERE owner_id = $1 AND created_at >= $2",
@@ -484,7 +493,7 @@ impl Delivery {
     }
 
     /// Sets the reason why all open runs are waiting; empty when they are not.
-    pub async fn set_waiting(tx: &mut Tx, scope: Scope, why: &str) -> Result<(), Error> {
+    pub async fn set_waiting(tx: &mut Tx, scope: ClaimScope, why: &str) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE runs SET waiting = $1
              WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND waiting <> $1
@@ -504,7 +513,7 @@ async fn letters(
     tx: &mut Tx,
     owner: UserId,
     run: RunId,
-    ranges: &[queue::Range],
+    ranges: &[queue::QueueRange],
 ) -> Result<Vec<ClaimRow>, Error> {
     // by id: by run, both databases would read all of its deliveries for each claim
     Ok(match tx {
@@ -562,7 +571,7 @@ async fn skip(
     owner: UserId,
     why: &str,
     ids: Vec<i64>,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Vec<DeliveryId>, Error> {
     Ok(match tx {
         Tx::Sqlite(tx) => {

@@ -4,8 +4,8 @@ use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RunId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 
 /// Selects deliveries of a run. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,11 @@ impl Delivery {
     }
 
     /// Earliest due time among a run's waiting deliveries, which may be in the past.
-    pub async fn next_due(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Moment>, Error> {
+    pub async fn next_due(
+        tx: &mut Tx,
+        owner: UserId,
+        run: RunId,
+    ) -> Result<Option<Timestamp>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(due_at) FROM queue WHERE owner_id = $1 AND run_id = $2 AND claimed_by IS NULL",
         )

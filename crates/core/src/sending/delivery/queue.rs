@@ -13,31 +13,31 @@ use std::collections::{BTreeMap, HashSet};
 
 use sqlx::types::Json;
 
-use super::{DeliveryState, Untried};
-use crate::platform::db::{Tx, on_db, worded};
+use super::{DeliveryState, ReturnedClaim};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Maximum length of a new range, so that workers that claim at the same time each find a row.
-const LONGEST: i64 = 500;
+const RANGE_ROWS_MAX: i64 = 500;
 
 /// Rows to look at first when claiming. Deferred deliveries have a row each and need more.
-const ROWS_AT_FIRST: i64 = 8;
+const FIRST_ROWS: i64 = 8;
 
 /// A row of the queue.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct Range {
+pub(crate) struct QueueRange {
     pub(crate) owner_id: UserId,
     pub(crate) run_id: RunId,
     pub(crate) first_id: i64,
     pub(crate) last_id: i64,
     #[sqlx(try_from = "String")]
     pub(crate) state: DeliveryState,
-    pub(crate) due_at: Moment,
+    pub(crate) due_at: Timestamp,
 }
 
-impl Range {
+impl QueueRange {
     /// How many deliveries it can cover, holes included.
     pub(crate) const fn span(&self) -> i64 {
         self.last_id - self.first_id + 1
@@ -60,9 +60,9 @@ impl Range {
 /// The rows that a worker holds, to look up deliveries in. They stay locked until the transaction
 /// ends.
 #[derive(Debug)]
-pub(crate) struct Held(Vec<Range>);
+pub(crate) struct InFlightCheck(Vec<QueueRange>);
 
-impl Held {
+impl InFlightCheck {
     /// Reads and locks the rows.
     pub(crate) async fn of(tx: &mut Tx, worker: WorkerId) -> Result<Self, Error> {
         let sql = match tx {
@@ -100,9 +100,9 @@ pub(crate) async fn add_fresh(
     owner_id: UserId,
     run_id: RunId,
     (first_id, last_id): (i64, i64),
-    due_at: Moment,
+    due_at: Timestamp,
 ) -> Result<(), Error> {
-    let all = Range {
+    let all = QueueRange {
         owner_id,
         run_id,
         first_id,
@@ -113,8 +113,8 @@ pub(crate) async fn add_fresh(
     let mut parts = Vec::new();
     let mut from = first_id;
     while from <= last_id {
-        parts.push(all.part(from, last_id.min(from + LONGEST - 1)));
-        from += LONGEST;
+        parts.push(all.part(from, last_id.min(from + RANGE_ROWS_MAX - 1)));
+        from += RANGE_ROWS_MAX;
     }
     insert(tx, &parts, None).await
 }
@@ -122,10 +122,10 @@ pub(crate) async fn add_fresh(
 /// Adds deferred deliveries, each with the time of its retry.
 pub(super) async fn add_deferred(
     tx: &mut Tx,
-    deliveries: impl Iterator<Item = (UserId, RunId, DeliveryId, Moment)>,
+    deliveries: impl Iterator<Item = (UserId, RunId, DeliveryId, Timestamp)>,
 ) -> Result<(), Error> {
     let rows: Vec<_> = deliveries
-        .map(|(owner_id, run_id, id, due_at)| Range {
+        .map(|(owner_id, run_id, id, due_at)| QueueRange {
             owner_id,
             run_id,
             first_id: id.0,
@@ -137,7 +137,7 @@ pub(super) async fn add_deferred(
     insert(tx, &rows, None).await
 }
 
-async fn insert(tx: &mut Tx, ranges: &[Range], worker: Option<WorkerId>) -> Result<(), Error> {
+async fn insert(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) -> Result<(), Error> {
     if ranges.is_empty() {
         return Ok(());
     }
@@ -208,16 +208,16 @@ pub(super) async fn take(
     worker: WorkerId,
     owner: UserId,
     run: RunId,
-    now: Moment,
+    now: Timestamp,
     limit: i64,
-) -> Result<Vec<Range>, Error> {
+) -> Result<Vec<QueueRange>, Error> {
     let sql = match tx {
         Tx::Sqlite(_) => waiting_sql!(""),
         Tx::Postgres(_) => waiting_sql!("FOR UPDATE SKIP LOCKED"),
     };
-    let (mut taken, mut left, mut rows) = (Vec::new(), limit, ROWS_AT_FIRST);
+    let (mut taken, mut left, mut rows) = (Vec::new(), limit, FIRST_ROWS);
     while left > 0 {
-        let found: Vec<Range> = on_db!(tx, conn => sqlx::query_as(sql)
+        let found: Vec<QueueRange> = on_db!(tx, conn => sqlx::query_as(sql)
             .bind(run)
             .bind(owner)
             .bind(now)
@@ -253,7 +253,7 @@ pub(super) async fn take(
 }
 
 /// Shortens a row so that it ends at `range.last_id`.
-async fn shorten(tx: &mut Tx, range: &Range) -> Result<(), Error> {
+async fn shorten(tx: &mut Tx, range: &QueueRange) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "UPDATE queue SET last_id = $5 WHERE owner_id = $1 AND run_id = $2 AND first_id = $3 AND state = $4",
     )
@@ -269,7 +269,7 @@ async fn shorten(tx: &mut Tx, range: &Range) -> Result<(), Error> {
 }
 
 /// Assigns rows to a worker, or releases them.
-async fn assign(tx: &mut Tx, ranges: &[Range], worker: Option<WorkerId>) -> Result<(), Error> {
+async fn assign(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) -> Result<(), Error> {
     for ((owner, run, state), firsts) in by_run(ranges) {
         match tx {
             Tx::Sqlite(tx) => {
@@ -304,7 +304,7 @@ async fn assign(tx: &mut Tx, ranges: &[Range], worker: Option<WorkerId>) -> Resu
 }
 
 /// Removes rows, found by their keys.
-pub(crate) async fn remove(tx: &mut Tx, ranges: &[Range]) -> Result<(), Error> {
+pub(crate) async fn remove(tx: &mut Tx, ranges: &[QueueRange]) -> Result<(), Error> {
     for ((owner, run, state), firsts) in by_run(ranges) {
         match tx {
             Tx::Sqlite(tx) => {
@@ -338,7 +338,11 @@ pub(crate) async fn remove(tx: &mut Tx, ranges: &[Range]) -> Result<(), Error> {
 }
 
 /// Removes the rows of deferred deliveries that were retried.
-pub(super) async fn remove_deferred(tx: &mut Tx, held: &Held, ids: &[i64]) -> Result<(), Error> {
+pub(super) async fn remove_deferred(
+    tx: &mut Tx,
+    held: &InFlightCheck,
+    ids: &[i64],
+) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -353,7 +357,7 @@ pub(super) async fn remove_deferred(tx: &mut Tx, held: &Held, ids: &[i64]) -> Re
 }
 
 /// First ids of ranges, grouped by the other columns of a row's key: owner, run and state.
-fn by_run(ranges: &[Range]) -> BTreeMap<(UserId, RunId, &'static str), Vec<i64>> {
+fn by_run(ranges: &[QueueRange]) -> BTreeMap<(UserId, RunId, &'static str), Vec<i64>> {
     let mut firsts: BTreeMap<_, Vec<i64>> = BTreeMap::new();
     for range in ranges {
         let key = (range.owner_id, range.run_id, range.state.as_str());
@@ -424,7 +428,7 @@ macro_rules! sweep_sql {
 /// Removes rows that a worker holds and that cover no delivery any more. Rows in use are skipped,
 /// because two tasks of the worker that waited for each other's rows would deadlock.
 pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
-    let sql = worded!(tx, sweep_sql);
+    let sql = dialect!(tx, sweep_sql);
     on_db!(tx, conn => sqlx::query(sql)
         .bind(worker)
         .execute(conn)
@@ -437,10 +441,11 @@ pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
 pub(super) async fn hand_back(
     tx: &mut Tx,
     worker: WorkerId,
-    claims: &[Untried],
+    claims: &[ReturnedClaim],
 ) -> Result<u64, Error> {
-    let held = Held::of(tx, worker).await?;
-    let mut back: BTreeMap<(RunId, &'static str), BTreeMap<i64, Option<Moment>>> = BTreeMap::new();
+    let held = InFlightCheck::of(tx, worker).await?;
+    let mut back: BTreeMap<(RunId, &'static str), BTreeMap<i64, Option<Timestamp>>> =
+        BTreeMap::new();
     for one in claims {
         let of_run = back.entry((one.run, one.state.as_str())).or_default();
         of_run.insert(one.id.0, one.until);
@@ -465,7 +470,7 @@ pub(super) async fn hand_back(
                 kept.push(range.part(next, **first - 1));
             }
             let due_at = until.unwrap_or(range.due_at);
-            waiting.push(Range {
+            waiting.push(QueueRange {
                 due_at,
                 ..range.part(**first, **last)
             });
@@ -496,7 +501,7 @@ macro_rules! count_sql {
 /// Releases everything that `worker` holds. Returns the number of deliveries.
 pub(super) async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
     sweep(tx, worker).await?;
-    let sql = worded!(tx, count_sql);
+    let sql = dialect!(tx, count_sql);
     let count: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
     .bind(worker)
     .fetch_one(conn)
@@ -538,7 +543,7 @@ pub(crate) async fn withdraw(
     owner: UserId,
     run: RunId,
     limit: i64,
-) -> Result<Vec<Range>, Error> {
+) -> Result<Vec<QueueRange>, Error> {
     let sql = match tx {
         Tx::Sqlite(_) => {
             "SELECT owner_id, run_id, first_id, last_id, state, due_at FROM queue
@@ -551,12 +556,12 @@ pub(crate) async fn withdraw(
              ORDER BY due_at, first_id LIMIT $4 FOR UPDATE SKIP LOCKED"
         }
     };
-    let (mut ranges, mut rest): (Vec<Range>, Vec<Range>) = (Vec::new(), Vec::new());
+    let (mut ranges, mut rest): (Vec<QueueRange>, Vec<QueueRange>) = (Vec::new(), Vec::new());
     for (state, rows) in [
-        (DeliveryState::Queued, limit / LONGEST + 1),
+        (DeliveryState::Queued, limit / RANGE_ROWS_MAX + 1),
         (DeliveryState::Deferred, limit),
     ] {
-        let found: Vec<Range> = on_db!(tx, conn => sqlx::query_as(sql)
+        let found: Vec<QueueRange> = on_db!(tx, conn => sqlx::query_as(sql)
             .bind(run)
             .bind(owner)
             .bind(state.as_str())

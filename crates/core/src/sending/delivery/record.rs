@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::queue::{self, Held, meant_sql};
+use super::queue::{self, InFlightCheck, meant_sql};
 use super::{Delivery, DeliveryState};
-use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
-use crate::platform::time::Moment;
-use crate::sending::attempt::{Attempt, AttemptOutcome, ROWS};
+use crate::platform::time::Timestamp;
+use crate::sending::attempt::{Attempt, AttemptOutcome, PAGE_ROWS};
 use crate::sending::run::Run;
 
 /// One attempt at a claimed delivery, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempted {
+pub struct AttemptResult {
     /// The owner.
     pub owner: UserId,
     /// The run.
@@ -27,7 +27,7 @@ pub struct Attempted {
     /// 1, 2, … within the delivery: the claim's `attempts` plus one.
     pub number: i64,
     /// When it ended.
-    pub at: Moment,
+    pub at: Timestamp,
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// Class of the reason: `accepted`, `temporary`, `permanent`, `connection`…
@@ -45,17 +45,17 @@ pub struct Attempted {
     /// Duration, in milliseconds.
     pub duration_ms: i64,
     /// What happens to the delivery now.
-    pub next: Next,
+    pub next: DeliveryNext,
 }
 
-impl Attempted {
+impl AttemptResult {
     fn why(&self) -> Option<&str> {
-        (self.next != Next::Sent).then_some(&*self.class)
+        (self.next != DeliveryNext::Sent).then_some(&*self.class)
     }
 
     const fn due_at(&self) -> Option<i64> {
         match self.next {
-            Next::Again(at) => Some(at.millis()),
+            DeliveryNext::Again(at) => Some(at.millis()),
             _ => None,
         }
     }
@@ -68,18 +68,18 @@ impl Attempted {
 /// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Next {
+pub enum DeliveryNext {
     /// It was sent.
     Sent,
     /// It failed permanently.
     Failed,
     /// It is retried, not before this time.
-    Again(Moment),
+    Again(Timestamp),
     /// It expires, because no retry fits before the mailing's end.
     Expired,
 }
 
-impl Next {
+impl DeliveryNext {
     const fn state(self) -> DeliveryState {
         match self {
             Self::Sent => DeliveryState::Sent,
@@ -92,7 +92,7 @@ impl Next {
 
 /// Result of [`Delivery::record`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordOutcome {
     /// Number of attempts added to the log.
     pub recorded: usize,
     /// Deliveries that were not recorded because the worker no longer holds them.
@@ -122,13 +122,13 @@ impl Deltas {
         delta.deferred -= i64::from(tried);
     }
 
-    fn attempted(&mut self, attempted: &Attempted) {
+    fn attempted(&mut self, attempted: &AttemptResult) {
         let delta = self.0.entry((attempted.owner, attempted.run)).or_default();
         match attempted.next {
-            Next::Sent => delta.sent += 1,
-            Next::Failed => delta.failed += 1,
-            Next::Expired => delta.expired += 1,
-            Next::Again(_) => delta.deferred += 1,
+            DeliveryNext::Sent => delta.sent += 1,
+            DeliveryNext::Failed => delta.failed += 1,
+            DeliveryNext::Expired => delta.expired += 1,
+            DeliveryNext::Again(_) => delta.deferred += 1,
         }
         // a delivery that was tried before already counts as deferred
         delta.deferred -= i64::from(attempted.number > 1);
@@ -175,19 +175,19 @@ impl Delivery {
     pub async fn record(
         tx: &mut Tx,
         worker: WorkerId,
-        attempted: &[&Attempted],
-        now: Moment,
-    ) -> Result<Recorded, Error> {
+        attempted: &[&AttemptResult],
+        now: Timestamp,
+    ) -> Result<RecordOutcome, Error> {
         if attempted.is_empty() {
-            return Ok(Recorded::default());
+            return Ok(RecordOutcome::default());
         }
-        tx.by_key().await?;
-        let held = Held::of(tx, worker).await?;
-        let (in_hand, lost): (Vec<&Attempted>, Vec<&Attempted>) = attempted
+        tx.keep_plans().await?;
+        let held = InFlightCheck::of(tx, worker).await?;
+        let (in_hand, lost): (Vec<&AttemptResult>, Vec<&AttemptResult>) = attempted
             .iter()
             .partition(|one| held.has(one.run, one.delivery, one.number - 1));
         let done: HashSet<(i64, i64)> = update(tx, &in_hand).await?.into_iter().collect();
-        let (done_now, done_before): (Vec<&Attempted>, Vec<&Attempted>) = in_hand
+        let (done_now, done_before): (Vec<&AttemptResult>, Vec<&AttemptResult>) = in_hand
             .into_iter()
             .partition(|one| done.contains(&(one.delivery.0, one.number)));
         Attempt::insert(tx, &done_now).await?;
@@ -198,7 +198,7 @@ impl Delivery {
             .collect();
         queue::remove_deferred(tx, &held, &retries).await?;
         let again = done_now.iter().filter_map(|one| match one.next {
-            Next::Again(at) => Some((one.owner, one.run, one.delivery, at)),
+            DeliveryNext::Again(at) => Some((one.owner, one.run, one.delivery, at)),
             _ => None,
         });
         queue::add_deferred(tx, again).await?;
@@ -207,7 +207,7 @@ impl Delivery {
             deltas.attempted(one);
         }
         add_to_runs(tx, &deltas, now).await?;
-        Ok(Recorded {
+        Ok(RecordOutcome {
             recorded: done.len(),
             stale: lost
                 .iter()
@@ -224,14 +224,14 @@ impl Delivery {
         tx: &mut Tx,
         worker: WorkerId,
         reply: &str,
-        due_at: Moment,
-        now: Moment,
+        due_at: Timestamp,
+        now: Timestamp,
     ) -> Result<u64, Error> {
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         // locked first, so an outcome that the worker is about to record comes before this or not
         // at all
-        Held::of(tx, worker).await?;
-        let (log, defer) = (worded!(tx, doubt_log_sql), worded!(tx, doubt_sql));
+        InFlightCheck::of(tx, worker).await?;
+        let (log, defer) = (dialect!(tx, doubt_log_sql), dialect!(tx, doubt_sql));
         on_db!(tx, conn => sqlx::query(log)
             .bind(worker)
             .bind(now)
@@ -261,7 +261,7 @@ impl Delivery {
 }
 
 /// Adds to the counters of runs, notes the progress, and finishes runs that are over.
-pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Result<(), Error> {
+pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Timestamp) -> Result<(), Error> {
     for ((owner, run), delta) in &deltas.0 {
         if *delta == Delta::default() {
             continue;
@@ -291,12 +291,12 @@ pub(super) async fn add_to_runs(tx: &mut Tx, deltas: &Deltas, now: Moment) -> Re
 
 /// Sets the new states of held deliveries. Returns the id and attempt number of those that were
 /// waiting for exactly this attempt.
-async fn update(tx: &mut Tx, attempted: &[&Attempted]) -> Result<Vec<(i64, i64)>, Error> {
+async fn update(tx: &mut Tx, attempted: &[&AttemptResult]) -> Result<Vec<(i64, i64)>, Error> {
     Ok(match tx {
         // as in `Attempt::insert`: placeholders cost less than JSON
         Tx::Sqlite(tx) => {
             let mut done = Vec::with_capacity(attempted.len());
-            for some in attempted.chunks(ROWS) {
+            for some in attempted.chunks(PAGE_ROWS) {
                 let mut update = QueryBuilder::<Sqlite>::new(
                     "UPDATE deliveries
                      SET state = o.column3, why = o.column4, attempts = o.column2,
@@ -317,7 +317,7 @@ async fn update(tx: &mut Tx, attempted: &[&Attempted]) -> Result<Vec<(i64, i64)>
                        AND deliveries.attempts = o.column2 - 1
                      RETURNING id, attempts",
                 );
-                let whole = some.len() == ROWS;
+                let whole = some.len() == PAGE_ROWS;
                 let query = update.build_query_as::<(i64, i64)>().persistent(whole);
                 done.extend(query.fetch_all(&mut **tx).await?);
             }

@@ -3,15 +3,15 @@
 //! Each mailing has a separate transaction, so that none waits for the others. A mailing that
 //! refuses the action does not stop the rest. Ids that are not mailings of the owner are ignored.
 
-use super::{Deletion, Mailing, Status, Step};
+use super::{Mailing, MailingDeletion, MailingStatus, Transition};
 use crate::platform::db::{Db, Tx};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Result of an action on several mailings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct BulkResult {
     /// Changed by the action.
     pub changed: u64,
     /// Already in the wanted status.
@@ -22,13 +22,13 @@ pub struct Tally {
 
 /// What deleting several mailings would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deletions {
+pub struct BulkDeletion {
     /// The mailings that would be deleted.
     pub go: Vec<Mailing>,
     /// Those that are running or paused, and would stay.
     pub stay: Vec<Mailing>,
     /// What would be deleted with them.
-    pub with: Deletion,
+    pub with: MailingDeletion,
 }
 
 impl Mailing {
@@ -37,11 +37,11 @@ impl Mailing {
         db: &Db,
         owner: UserId,
         ids: &[MailingId],
-        step: Step,
+        step: Transition,
         actor: &str,
-        now: Moment,
-    ) -> Result<Tally, Error> {
-        let mut tally = Tally::default();
+        now: Timestamp,
+    ) -> Result<BulkResult, Error> {
+        let mut tally = BulkResult::default();
         for id in ids {
             let mut tx = db.write().await?;
             let done = Self::step(&mut tx, owner, *id, step, actor, now).await;
@@ -62,13 +62,16 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         ids: &[MailingId],
-    ) -> Result<Deletions, Error> {
-        let mut deletions = Deletions::default();
+    ) -> Result<BulkDeletion, Error> {
+        let mut deletions = BulkDeletion::default();
         for id in ids {
             let Some(mailing) = Self::get(tx, owner, *id).await? else {
                 continue;
             };
-            if matches!(mailing.status, Status::Running | Status::Paused) {
+            if matches!(
+                mailing.status,
+                MailingStatus::Running | MailingStatus::Paused
+            ) {
                 deletions.stay.push(mailing);
             } else {
                 deletions.with += Self::deletion(tx, owner, *id).await?;
@@ -79,8 +82,12 @@ impl Mailing {
     }
 
     /// Deletes each of these mailings that [`Mailing::delete`] accepts.
-    pub async fn delete_many(db: &Db, owner: UserId, ids: &[MailingId]) -> Result<Tally, Error> {
-        let mut tally = Tally::default();
+    pub async fn delete_many(
+        db: &Db,
+        owner: UserId,
+        ids: &[MailingId],
+    ) -> Result<BulkResult, Error> {
+        let mut tally = BulkResult::default();
         for id in ids {
             match Self::delete(db, owner, *id).await {
                 Ok(true) => tally.changed += 1,

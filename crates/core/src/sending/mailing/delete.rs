@@ -5,15 +5,15 @@ use std::ops::AddAssign;
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::sending::mailing::{Mailing, Status};
+use crate::sending::mailing::{Mailing, MailingStatus};
 use crate::sending::run::Run;
 
 /// Deliveries deleted per transaction, so that other writers do not wait long.
-const SLICE: i64 = 5_000;
+const DELETE_BATCH: i64 = 5_000;
 
 /// What is deleted together with a mailing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
-pub struct Deletion {
+pub struct MailingDeletion {
     /// Number of runs.
     pub runs: i64,
     /// Number of their deliveries: who got what.
@@ -22,7 +22,7 @@ pub struct Deletion {
     pub attempts: i64,
 }
 
-impl AddAssign for Deletion {
+impl AddAssign for MailingDeletion {
     fn add_assign(&mut self, other: Self) {
         self.runs += other.runs;
         self.deliveries += other.deliveries;
@@ -32,7 +32,11 @@ impl AddAssign for Deletion {
 
 impl Mailing {
     /// Counts what [`Mailing::delete`] would delete.
-    pub async fn deletion(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Deletion, Error> {
+    pub async fn deletion(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+    ) -> Result<MailingDeletion, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT count(*) AS runs, CAST(coalesce(sum(planned), 0) AS BIGINT) AS deliveries,
                  CAST(coalesce(sum((SELECT count(*) FROM attempts a WHERE a.run_id = runs.id)), 0) AS BIGINT)
@@ -59,7 +63,10 @@ impl Mailing {
             let Some(mailing) = Self::get(&mut tx, owner, id).await? else {
                 return Ok(false);
             };
-            if matches!(mailing.status, Status::Running | Status::Paused) {
+            if matches!(
+                mailing.status,
+                MailingStatus::Running | MailingStatus::Paused
+            ) {
                 return Err(Error::State(mailing.status.as_str()));
             }
             let runs: Vec<(RunId, bool)> = on_db!(&mut tx, conn => sqlx::query_as(
@@ -74,7 +81,7 @@ impl Mailing {
             }
             let mut removed = 0;
             for (run, _) in runs {
-                removed = Run::delete_slice(&mut tx, owner, run, SLICE).await?;
+                removed = Run::delete_slice(&mut tx, owner, run, DELETE_BATCH).await?;
                 if removed > 0 {
                     break;
                 }

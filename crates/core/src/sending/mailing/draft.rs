@@ -4,9 +4,9 @@ use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, MessageId, RecipientId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::Sender;
-use crate::sending::schedule::{self, Every, Schedule, ScheduleError};
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::FromIdentity;
+use crate::sending::schedule::{self, Frequency, Schedule, ScheduleError};
 
 /// Maximum length of a title and of a sender's name, in characters.
 pub const TITLE_MAX: usize = 200;
@@ -44,7 +44,7 @@ pub struct MailingDraft {
     /// Reply-To address; empty for the sender.
     pub reply_to: String,
     /// How often it is sent.
-    pub every: Every,
+    pub every: Frequency,
     /// The chosen beginning: [`Begin::At`] needs `start`, [`Begin::Now`] ignores it. `None` when
     /// nobody was asked; then `start` decides.
     pub begin: Option<Begin>,
@@ -67,7 +67,7 @@ impl Default for MailingDraft {
             from_name: String::new(),
             from_email: String::new(),
             reply_to: String::new(),
-            every: Every::Once,
+            every: Frequency::Once,
             begin: None,
             start: String::new(),
             end: String::new(),
@@ -78,16 +78,16 @@ impl Default for MailingDraft {
 
 /// A draft that passed validation.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct CheckedMailing {
     pub title: String,
     pub message_id: Option<MessageId>,
-    pub from: Sender,
+    pub from: FromIdentity,
     pub reply_to: String,
-    pub every: Every,
+    pub every: Frequency,
     pub zone: String,
-    pub start_at: Option<Moment>,
+    pub start_at: Option<Timestamp>,
     pub start_wall: Option<String>,
-    pub end_at: Option<Moment>,
+    pub end_at: Option<Timestamp>,
 }
 
 impl MailingDraft {
@@ -96,7 +96,7 @@ impl MailingDraft {
     /// # Errors
     ///
     /// [`Error::Invalid`] for times that cannot be parsed or contradict each other.
-    pub fn upcoming(&self, now: Moment, n: usize) -> Result<Vec<Moment>, Error> {
+    pub fn upcoming(&self, now: Timestamp, n: usize) -> Result<Vec<Timestamp>, Error> {
         let mut wrong = Vec::new();
         let times = self.times(now, &mut wrong);
         match times {
@@ -110,8 +110,8 @@ impl MailingDraft {
         &self,
         tx: &mut Tx,
         owner: UserId,
-        now: Moment,
-    ) -> Result<Checked, Error> {
+        now: Timestamp,
+    ) -> Result<CheckedMailing, Error> {
         let mut wrong = Vec::new();
         let times = self.times(now, &mut wrong);
         self.check_audience(tx, owner, &mut wrong).await?;
@@ -131,7 +131,11 @@ impl MailingDraft {
     }
 
     /// Validates title, message and sender only.
-    pub(super) async fn check_letter(&self, tx: &mut Tx, owner: UserId) -> Result<Checked, Error> {
+    pub(super) async fn check_letter(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+    ) -> Result<CheckedMailing, Error> {
         let mut wrong = Vec::new();
         let checked = self.letter(tx, owner, &mut wrong).await?;
         if wrong.is_empty() {
@@ -146,7 +150,7 @@ impl MailingDraft {
         tx: &mut Tx,
         owner: UserId,
         wrong: &mut Vec<FieldError>,
-    ) -> Result<Checked, Error> {
+    ) -> Result<CheckedMailing, Error> {
         let title = self.title.trim();
         if title.is_empty() {
             wrong.push(FieldError::new("title", "required"));
@@ -168,10 +172,10 @@ impl MailingDraft {
                 wrong.push(FieldError::new("message", "not_found"));
             }
         }
-        Ok(Checked {
+        Ok(CheckedMailing {
             title: title.to_owned(),
             message_id: self.message_id,
-            from: Sender {
+            from: FromIdentity {
                 name: from_name.to_owned(),
                 email: from_email,
             },
@@ -228,7 +232,7 @@ impl MailingDraft {
     }
 
     /// Parses start, end and zone. An empty start means `now`. Errors are added to `wrong`.
-    fn times(&self, now: Moment, wrong: &mut Vec<FieldError>) -> Option<Times> {
+    fn times(&self, now: Timestamp, wrong: &mut Vec<FieldError>) -> Option<DueTimes> {
         let start = match self.begin {
             Some(Begin::Now) => "",
             Some(Begin::At) | None => self.start.trim(),
@@ -263,7 +267,7 @@ impl MailingDraft {
             })
         };
         match schedule {
-            Ok(schedule) => Some(Times {
+            Ok(schedule) => Some(DueTimes {
                 schedule,
                 start_given: !start.is_empty(),
             }),
@@ -275,14 +279,14 @@ impl MailingDraft {
     }
 }
 
-struct Times {
+struct DueTimes {
     schedule: Schedule,
     start_given: bool,
 }
 
 /// The first `n` times at which something is sent if Start is pressed at `now`. A start in the past
 /// means `now`.
-pub(super) fn upcoming(schedule: &Schedule, now: Moment, n: usize) -> Vec<Moment> {
+pub(super) fn upcoming(schedule: &Schedule, now: Timestamp, n: usize) -> Vec<Timestamp> {
     if schedule.end().is_some_and(|end| end <= now) {
         return Vec::new();
     }
@@ -306,15 +310,15 @@ pub(super) fn to_minutes(wall: &str) -> String {
 }
 
 /// A time as a wall time in a zone, for forms.
-pub(super) fn wall(moment: Moment, zone: &str) -> String {
-    Schedule::starting(moment, zone, Every::Once, None)
+pub(super) fn wall(moment: Timestamp, zone: &str) -> String {
+    Schedule::starting(moment, zone, Frequency::Once, None)
         .map(|schedule| to_minutes(&schedule.anchor()))
         .unwrap_or_default()
 }
 
-fn read_end(end: &str, zone: &str) -> Result<Moment, ScheduleError> {
+fn read_end(end: &str, zone: &str) -> Result<Timestamp, ScheduleError> {
     schedule::zone(zone)?;
-    Schedule::new(end, zone, Every::Once, None)
+    Schedule::new(end, zone, Frequency::Once, None)
         .map(|schedule| schedule.start())
         .map_err(|_| ScheduleError::End)
 }

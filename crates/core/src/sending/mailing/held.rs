@@ -1,5 +1,5 @@
 //! Held mailings: they are due, but must not get a run with the service's current settings
-//! ([`Service::faults_of`]).
+//! ([`ServiceIdentity::faults_of`]).
 //!
 //! They keep their status, with the reason recorded, and continue by themselves when it is gone.
 //! Due times in between count as missed, as if no process had been running.
@@ -7,20 +7,20 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::{Mailing, Sender};
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::{FromIdentity, Mailing};
 use crate::sending::sending_server::SendingServer;
-use crate::sending::service::{Fault, Service};
+use crate::sending::service::{ServiceFault, ServiceIdentity};
 
 /// A mailing whose reason for waiting differs from the recorded one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldMailing {
     owner: UserId,
     mailing: MailingId,
-    why: Option<Fault>,
+    why: Option<ServiceFault>,
 }
 
-impl Held {
+impl HeldMailing {
     /// Whether nothing holds it any more.
     #[must_use]
     pub fn is_released(&self) -> bool {
@@ -46,7 +46,7 @@ struct DueRow {
     owner_id: UserId,
     id: MailingId,
     from_email: String,
-    end_at: Option<Moment>,
+    end_at: Option<Timestamp>,
     waiting: String,
 }
 
@@ -67,9 +67,9 @@ impl Mailing {
     pub async fn review_held(
         tx: &mut Tx,
         only: Option<MailingId>,
-        service: &Service,
-        now: Moment,
-    ) -> Result<Vec<Held>, Error> {
+        service: &ServiceIdentity,
+        now: Timestamp,
+    ) -> Result<Vec<HeldMailing>, Error> {
         let due: Vec<DueRow> = on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id, from_email, end_at, waiting FROM mailings
              WHERE status = 'running' AND next_due_at IS NOT NULL AND next_due_at <= $1 AND ($2 IS NULL OR id = $2)
@@ -89,7 +89,7 @@ impl Mailing {
                 faults.into_iter().next()
             };
             if row.waiting != why.map(|why| why.to_string()).unwrap_or_default() {
-                changed.push(Held {
+                changed.push(HeldMailing {
                     owner: row.owner_id,
                     mailing: row.id,
                     why,
@@ -101,8 +101,8 @@ impl Mailing {
 
     /// The current sender of its letters.
     #[must_use]
-    pub fn sender(&self, default: &Sender) -> Sender {
-        let own = Sender {
+    pub fn sender(&self, default: &FromIdentity) -> FromIdentity {
+        let own = FromIdentity {
             name: self.from_name.clone(),
             email: self.from_email.clone(),
         };
@@ -110,7 +110,7 @@ impl Mailing {
     }
 }
 
-impl Sender {
+impl FromIdentity {
     /// This sender if it has an address. Otherwise the default's address, with this name if there
     /// is one.
     #[must_use]

@@ -3,16 +3,16 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 
 /// One entry of a mailing's history.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
-pub struct Event {
+pub struct HistoryEvent {
     /// 1, 2, … within the mailing.
     pub number: i64,
     /// When it happened.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Who did it: a user's address, `scheduler` or `command`.
     pub actor: String,
     /// What happened: `created`, `edited`, `started`, `run`, `skipped`, `paused`, `resumed`,
@@ -22,13 +22,13 @@ pub struct Event {
     pub detail: String,
 }
 
-impl Event {
+impl HistoryEvent {
     /// Adds an entry. The caller has locked the mailing's row, so numbers do not collide.
     pub(crate) async fn record(
         tx: &mut Tx,
         owner: UserId,
         mailing: MailingId,
-        now: Moment,
+        now: Timestamp,
         actor: &str,
         what: &str,
         detail: &str,
@@ -59,7 +59,7 @@ impl Mailing {
         owner: UserId,
         id: MailingId,
         limit: i64,
-    ) -> Result<Vec<Event>, Error> {
+    ) -> Result<Vec<HistoryEvent>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT number, at, actor, what, detail
              FROM mailing_events

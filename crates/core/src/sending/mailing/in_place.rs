@@ -4,7 +4,7 @@ use crate::messages::message::{Message, MessageDraft};
 use crate::platform::db::Tx;
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{RecipientId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::recipients::list::List;
 use crate::recipients::recipient::{self, Recipient};
 use crate::sending::mailing::{CHOSEN_MAX, MailingDraft};
@@ -34,7 +34,7 @@ impl InPlace {
         tx: &mut Tx,
         owner: UserId,
         draft: &mut MailingDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let mut wrong = Vec::new();
         if !self.subject.trim().is_empty() || !self.text.trim().is_empty() {
@@ -68,7 +68,7 @@ impl InPlace {
         tx: &mut Tx,
         owner: UserId,
         draft: &mut MailingDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let people = self.parse_people()?;
         let list = match List::find_or_create(tx, owner, self.list.trim(), now).await {
@@ -95,8 +95,8 @@ impl InPlace {
     }
 
     /// Parses the recipients, each address once.
-    fn parse_people(&self) -> Result<Vec<recipient::Draft>, Error> {
-        let mut people: Vec<recipient::Draft> = Vec::new();
+    fn parse_people(&self) -> Result<Vec<recipient::RecipientDraft>, Error> {
+        let mut people: Vec<recipient::RecipientDraft> = Vec::new();
         for entry in self.people.split(['\n', ',', ';']).map(str::trim) {
             if entry.is_empty() {
                 continue;
@@ -105,10 +105,10 @@ impl InPlace {
                 Some((name, email)) => (name.trim().trim_matches('"'), email.trim()),
                 None => ("", entry),
             };
-            let person = recipient::Draft {
+            let person = recipient::RecipientDraft {
                 email: email.to_owned(),
                 name: name.to_owned(),
-                ..recipient::Draft::default()
+                ..recipient::RecipientDraft::default()
             };
             match crate::platform::address::EmailAddress::parse(email) {
                 Ok(_) if people.iter().any(|known| known.email == person.email) => {}

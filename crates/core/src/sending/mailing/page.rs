@@ -3,9 +3,9 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, MessageId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
-use crate::sending::mailing::{Mailing, Status, mailing_columns};
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::{Mailing, MailingStatus, mailing_columns};
 
 /// Which mailings to list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,7 +13,7 @@ pub struct MailingFilter<'a> {
     /// Part of the title, regardless of case; empty for all.
     pub search: &'a str,
     /// Only mailings in this status; `None` for all.
-    pub status: Option<Status>,
+    pub status: Option<MailingStatus>,
     /// The page begins after this mailing; `None` for the first page.
     pub after: Option<MailingId>,
 }
@@ -73,7 +73,7 @@ impl Mailing {
     pub async fn due_before(
         tx: &mut Tx,
         owner: UserId,
-        end: Moment,
+        end: Timestamp,
         limit: i64,
     ) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
@@ -137,7 +137,7 @@ impl Mailing {
         ))
         .bind(owner)
         .bind(&pattern)
-        .bind(filter.status.map(Status::as_str))
+        .bind(filter.status.map(MailingStatus::as_str))
         .bind(filter.after)
         .bind(limit)
         .fetch_all(conn)
@@ -145,7 +145,7 @@ impl Mailing {
     }
 
     /// Number of the owner's mailings per status; statuses without any are left out.
-    pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(Status, i64)>, Error> {
+    pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(MailingStatus, i64)>, Error> {
         let counts: Vec<(String, i64)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT status, count(*) FROM mailings WHERE owner_id = $1 GROUP BY status",
         )

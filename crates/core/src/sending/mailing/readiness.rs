@@ -1,18 +1,18 @@
 //! The checklist before Start: audience, message, schedule, sender and permissions.
 
 use crate::accounts::user::User;
-use crate::messages::letter::Content;
+use crate::messages::letter::MessageContent;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::{Audience, Mailing, Status};
-use crate::sending::service::{Fault, Service};
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::{Audience, Mailing, MailingStatus};
+use crate::sending::service::{ServiceFault, ServiceIdentity};
 
 /// What a mailing needs before it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum ReadinessTopic {
     /// Somebody to send to.
     Audience,
     /// A message without errors.
@@ -23,20 +23,20 @@ pub enum Part {
     Sender,
     /// A user who may send, and a mailing that is not switched off.
     Account,
-    /// A service that may send ([`Service::faults_of`]).
+    /// A service that may send ([`ServiceIdentity::faults_of`]).
     Service,
 }
 
 /// One item of the checklist.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Item {
+pub struct ReadinessItem {
     /// What it checks.
-    pub part: Part,
+    pub part: ReadinessTopic,
     /// What is missing; empty when it is fine.
     pub problems: Vec<FieldError>,
 }
 
-impl Item {
+impl ReadinessItem {
     /// Whether nothing is missing here.
     #[must_use]
     pub fn is_ok(&self) -> bool {
@@ -49,20 +49,20 @@ impl Item {
 pub struct Readiness {
     /// How many people it reaches.
     pub audience: Audience,
-    /// The items, in the order of [`Part`].
-    pub items: Vec<Item>,
+    /// The items, in the order of [`ReadinessTopic`].
+    pub items: Vec<ReadinessItem>,
 }
 
 impl Readiness {
     /// Whether Start would succeed.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.items.iter().all(Item::is_ok)
+        self.items.iter().all(ReadinessItem::is_ok)
     }
 
     /// The problems of one part.
     #[must_use]
-    pub fn problems(&self, part: Part) -> &[FieldError] {
+    pub fn problems(&self, part: ReadinessTopic) -> &[FieldError] {
         self.items
             .iter()
             .find(|item| item.part == part)
@@ -85,8 +85,8 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        service: &Service,
-        now: Moment,
+        service: &ServiceIdentity,
+        now: Timestamp,
     ) -> Result<Option<Readiness>, Error> {
         let Some(mailing) = Self::get(tx, owner, id).await? else {
             return Ok(None);
@@ -97,12 +97,12 @@ impl Mailing {
     pub(super) async fn check_ready(
         &self,
         tx: &mut Tx,
-        service: &Service,
-        now: Moment,
+        service: &ServiceIdentity,
+        now: Timestamp,
     ) -> Result<Readiness, Error> {
         let audience = Self::audience(tx, self.owner_id, self.id).await?;
         let mut items = Vec::with_capacity(6);
-        let mut add = |part, problems| items.push(Item { part, problems });
+        let mut add = |part, problems| items.push(ReadinessItem { part, problems });
 
         let problem = match (audience.chosen, audience.will_get) {
             (0, _) => Some("audience_empty"),
@@ -110,16 +110,17 @@ impl Mailing {
             _ => None,
         };
         add(
-            Part::Audience,
+            ReadinessTopic::Audience,
             problem
                 .map(|code| FieldError::new("lists", code))
                 .into_iter()
                 .collect(),
         );
-        add(Part::Message, self.message_problems(tx).await?);
-        let over = self.status == Status::Created && self.end_at.is_some_and(|end| end <= now);
+        add(ReadinessTopic::Message, self.message_problems(tx).await?);
+        let over =
+            self.status == MailingStatus::Created && self.end_at.is_some_and(|end| end <= now);
         add(
-            Part::Schedule,
+            ReadinessTopic::Schedule,
             if over {
                 vec![FieldError::new("end", "end_in_past")]
             } else {
@@ -129,12 +130,12 @@ impl Mailing {
         let faults = service.faults_of(tx, &self.from_email).await?;
         let (own, of_service): (Vec<_>, Vec<_>) = faults
             .into_iter()
-            .partition(|fault| *fault == Fault::Sender);
+            .partition(|fault| *fault == ServiceFault::Sender);
         let mut sender: Vec<_> = own.into_iter().map(FieldError::from).collect();
         if self.from_email.is_empty() && service.sender.email.is_empty() {
             sender.push(FieldError::new("from_email", "sender_missing"));
         }
-        add(Part::Sender, sender);
+        add(ReadinessTopic::Sender, sender);
         let mut account = Vec::new();
         if let Some(user) = User::get(tx, self.owner_id).await? {
             if user.verified_at.is_none() {
@@ -147,9 +148,9 @@ impl Mailing {
         if self.disabled_at.is_some() {
             account.push(FieldError::new("account", "disabled"));
         }
-        add(Part::Account, account);
+        add(ReadinessTopic::Account, account);
         add(
-            Part::Service,
+            ReadinessTopic::Service,
             of_service.into_iter().map(FieldError::from).collect(),
         );
         Ok(Readiness { audience, items })
@@ -169,7 +170,7 @@ impl Mailing {
     }
 
     /// Current content of its message; `None` when there is none.
-    pub(crate) async fn content(&self, tx: &mut Tx) -> Result<Option<Content>, Error> {
+    pub(crate) async fn content(&self, tx: &mut Tx) -> Result<Option<MessageContent>, Error> {
         let Some(message) = self.message_id else {
             return Ok(None);
         };
@@ -180,11 +181,13 @@ impl Mailing {
         .bind(message)
         .fetch_optional(conn)
         .await)?;
-        Ok(found.map(|(subject, preview_text, html, text)| Content {
-            subject,
-            preview_text,
-            html: Some(html),
-            text: Some(text),
-        }))
+        Ok(
+            found.map(|(subject, preview_text, html, text)| MessageContent {
+                subject,
+                preview_text,
+                html: Some(html),
+                text: Some(text),
+            }),
+        )
     }
 }

@@ -17,23 +17,23 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::{Event, Mailing, Status};
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::{HistoryEvent, Mailing, MailingStatus};
 use crate::sending::run::Run;
-use crate::sending::service::Service;
+use crate::sending::service::ServiceIdentity;
 
 /// Result of [`Mailing::start`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
+pub enum StartOutcome {
     /// It is running now, and due at this time.
-    Due(Moment),
+    Due(Timestamp),
     /// It had already been started; nothing changed.
     Already,
 }
 
 /// What an owner can do with a started mailing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Transition {
     /// Stop it for a while.
     Pause,
     /// Continue it.
@@ -53,14 +53,14 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        step: Step,
+        step: Transition,
         actor: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         match step {
-            Step::Pause => Self::pause(tx, owner, id, actor, "", now).await,
-            Step::Resume => Self::resume(tx, owner, id, actor, now).await,
-            Step::Cancel => Self::cancel(tx, owner, id, actor, "", now).await,
+            Transition::Pause => Self::pause(tx, owner, id, actor, "", now).await,
+            Transition::Resume => Self::resume(tx, owner, id, actor, now).await,
+            Transition::Cancel => Self::cancel(tx, owner, id, actor, "", now).await,
         }
     }
 
@@ -75,20 +75,20 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        service: &Service,
+        service: &ServiceIdentity,
         actor: &str,
-        now: Moment,
-    ) -> Result<Option<Started>, Error> {
+        now: Timestamp,
+    ) -> Result<Option<StartOutcome>, Error> {
         let Some(mailing) = Self::get_locked(tx, owner, id).await? else {
             return Ok(None);
         };
         mailing.refuse_disabled()?;
         match mailing.status {
-            Status::Created => {}
-            Status::Running | Status::Paused | Status::Completed => {
-                return Ok(Some(Started::Already));
+            MailingStatus::Created => {}
+            MailingStatus::Running | MailingStatus::Paused | MailingStatus::Completed => {
+                return Ok(Some(StartOutcome::Already));
             }
-            Status::Cancelled => return Err(Error::State(mailing.status.as_str())),
+            MailingStatus::Cancelled => return Err(Error::State(mailing.status.as_str())),
         }
         let readiness = mailing.check_ready(tx, service, now).await?;
         if !readiness.is_ready() {
@@ -121,10 +121,10 @@ impl Mailing {
         .await
         .map(|done| done.rows_affected()))?;
         if changed == 0 {
-            return Ok(Some(Started::Already));
+            return Ok(Some(StartOutcome::Already));
         }
-        Event::record(tx, owner, id, now, actor, "started", &due.to_string()).await?;
-        Ok(Some(Started::Due(due)))
+        HistoryEvent::record(tx, owner, id, now, actor, "started", &due.to_string()).await?;
+        Ok(Some(StartOutcome::Due(due)))
     }
 
     /// Pauses a running mailing and its runs. Returns whether anything changed.
@@ -138,14 +138,23 @@ impl Mailing {
         id: MailingId,
         actor: &str,
         why: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         Self::lock_runs(tx, owner, id).await?;
-        if !Self::move_on(tx, owner, id, Status::Running, Status::Paused, now).await? {
-            return Self::unchanged(tx, owner, id, Status::Paused).await;
+        if !Self::move_on(
+            tx,
+            owner,
+            id,
+            MailingStatus::Running,
+            MailingStatus::Paused,
+            now,
+        )
+        .await?
+        {
+            return Self::unchanged(tx, owner, id, MailingStatus::Paused).await;
         }
         Run::pause_all_of(tx, owner, id).await?;
-        Event::record(tx, owner, id, now, actor, "paused", why).await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "paused", why).await?;
         Ok(Some(true))
     }
 
@@ -160,17 +169,26 @@ impl Mailing {
         owner: UserId,
         id: MailingId,
         actor: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         Self::lock_runs(tx, owner, id).await?;
         if let Some(mailing) = Self::get_locked(tx, owner, id).await? {
             mailing.refuse_disabled()?;
         }
-        if !Self::move_on(tx, owner, id, Status::Paused, Status::Running, now).await? {
-            return Self::unchanged(tx, owner, id, Status::Running).await;
+        if !Self::move_on(
+            tx,
+            owner,
+            id,
+            MailingStatus::Paused,
+            MailingStatus::Running,
+            now,
+        )
+        .await?
+        {
+            return Self::unchanged(tx, owner, id, MailingStatus::Running).await;
         }
         Run::resume_all_of(tx, owner, id).await?;
-        Event::record(tx, owner, id, now, actor, "resumed", "").await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "resumed", "").await?;
         Ok(Some(true))
     }
 
@@ -186,16 +204,31 @@ impl Mailing {
         id: MailingId,
         actor: &str,
         why: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         Self::lock_runs(tx, owner, id).await?;
-        let cancelled = Self::move_on(tx, owner, id, Status::Running, Status::Cancelled, now)
-            .await?
-            || Self::move_on(tx, owner, id, Status::Paused, Status::Cancelled, now).await?;
+        let cancelled = Self::move_on(
+            tx,
+            owner,
+            id,
+            MailingStatus::Running,
+            MailingStatus::Cancelled,
+            now,
+        )
+        .await?
+            || Self::move_on(
+                tx,
+                owner,
+                id,
+                MailingStatus::Paused,
+                MailingStatus::Cancelled,
+                now,
+            )
+            .await?;
         if !cancelled {
-            return Self::unchanged(tx, owner, id, Status::Cancelled).await;
+            return Self::unchanged(tx, owner, id, MailingStatus::Cancelled).await;
         }
-        Event::record(tx, owner, id, now, actor, "cancelled", why).await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "cancelled", why).await?;
         Run::cancel_all_of(tx, owner, id, now).await?;
         Ok(Some(true))
     }
@@ -207,7 +240,7 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let changed = on_db!(tx, conn => sqlx::query(
             "UPDATE mailings
@@ -224,13 +257,13 @@ impl Mailing {
         .await
         .map(|done| done.rows_affected()))?;
         if changed > 0 {
-            Event::record(tx, owner, id, now, "scheduler", "completed", "").await?;
+            HistoryEvent::record(tx, owner, id, now, "scheduler", "completed", "").await?;
         }
         Ok(changed > 0)
     }
 
     /// Completes up to `limit` mailings whose end has passed. Returns how many.
-    pub async fn complete_ended(tx: &mut Tx, limit: i64, now: Moment) -> Result<u64, Error> {
+    pub async fn complete_ended(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<u64, Error> {
         let ended: Vec<(UserId, MailingId)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT m.owner_id, m.id
              FROM mailings m
@@ -257,7 +290,7 @@ impl Mailing {
         id: MailingId,
         (by, actor): (Option<UserId>, &str),
         reason: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         let changed = on_db!(tx, conn => sqlx::query(
             "UPDATE mailings
@@ -275,7 +308,7 @@ impl Mailing {
         if changed == 0 {
             return Ok(Self::get(tx, owner, id).await?.map(|_| false));
         }
-        Event::record(tx, owner, id, now, actor, "disabled", reason).await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "disabled", reason).await?;
         Ok(Some(true))
     }
 
@@ -285,7 +318,7 @@ impl Mailing {
         owner: UserId,
         id: MailingId,
         actor: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<bool>, Error> {
         let changed = on_db!(tx, conn => sqlx::query(
             "UPDATE mailings
@@ -302,7 +335,7 @@ impl Mailing {
         if changed == 0 {
             return Ok(Self::get(tx, owner, id).await?.map(|_| false));
         }
-        Event::record(tx, owner, id, now, actor, "enabled", "").await?;
+        HistoryEvent::record(tx, owner, id, now, actor, "enabled", "").await?;
         Ok(Some(true))
     }
 
@@ -319,9 +352,9 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        from: Status,
-        to: Status,
-        now: Moment,
+        from: MailingStatus,
+        to: MailingStatus,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let changed = on_db!(tx, conn => sqlx::query(
             "UPDATE mailings
@@ -345,7 +378,7 @@ impl Mailing {
         tx: &mut Tx,
         owner: UserId,
         id: MailingId,
-        wanted: Status,
+        wanted: MailingStatus,
     ) -> Result<Option<bool>, Error> {
         match Self::get(tx, owner, id).await? {
             None => Ok(None),

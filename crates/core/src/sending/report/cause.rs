@@ -213,7 +213,7 @@ impl Cause {
     }
 
     /// Cause by class, code and words of the last attempt, about the sender or the recipient.
-    /// [`Said::cause`](super::Said::cause) tells these apart.
+    /// [`ReplyContext::cause`](super::Said::cause) tells these apart.
     pub(super) fn found(class: &str, code: Option<i64>, reply: &str) -> Self {
         match class {
             "connection" | "timeout" | "dns" | "protocol" => return Self::Connection,
@@ -287,7 +287,7 @@ impl Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sending::report::Said;
+    use crate::sending::report::ReplyContext;
 
     /// R29: replies of large providers are understood.
     #[test]
@@ -372,11 +372,11 @@ mod tests {
             ("interrupted", "the process ended", Cause::Interrupted),
         ] {
             let code = reply.get(..3).and_then(|code| code.parse().ok());
-            let said = Said {
+            let said = ReplyContext {
                 class,
                 code,
                 reply,
-                ..Said::default()
+                ..ReplyContext::default()
             };
             assert_eq!(said.cause(), cause, "{reply}");
         }

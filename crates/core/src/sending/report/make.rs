@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{DOMAINS, Domain, Others, Point, REPLIES, Report, Timeline, Times, Tries};
-use crate::platform::db::{Tx, on_db, worded};
+use super::{
+    AcceptanceTimes, AttemptCount, DOMAINS_MAX, DomainOutcome, OtherDomains, REPLIES_MAX,
+    RunReport, Timeline, TimelinePoint,
+};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{RunId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::attempt::{Attempt, AttemptOutcome, of_run, trouble_of_run};
+use crate::platform::time::Timestamp;
+use crate::sending::attempt::{Attempt, AttemptOutcome, of_run, unsuccessful_of_run};
 use crate::sending::run::Run;
 
 /// Attempts of a run per slot of `$3` ms.
@@ -22,11 +25,11 @@ macro_rules! slots_sql {
 }
 
 /// Attempts that were not accepted, per slot and outcome.
-macro_rules! trouble_sql {
+macro_rules! unsuccessful_sql {
     ($db:ident) => {
         concat!(
             "SELECT at / $3 AS slot, outcome, count(*) FROM ",
-            trouble_of_run!($db),
+            unsuccessful_of_run!($db),
             " GROUP BY at / $3, outcome"
         )
     };
@@ -85,8 +88,8 @@ struct Sums {
 }
 
 impl Sums {
-    fn named(self, domain: String) -> Domain {
-        Domain {
+    fn named(self, domain: String) -> DomainOutcome {
+        DomainOutcome {
             domain,
             planned: self.planned,
             sent: self.sent,
@@ -121,14 +124,14 @@ impl std::ops::Add for Sums {
     }
 }
 
-impl Report {
+impl RunReport {
     /// Counts a run as it is in this transaction, which must read from one snapshot. `None` when
     /// there is no such run.
     pub async fn count(
         tx: &mut Tx,
         owner: UserId,
         run: RunId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         let Some(run) = Run::get(tx, owner, run).await? else {
             return Ok(None);
@@ -147,14 +150,14 @@ impl Report {
         Ok(Some(Self {
             made_at: now,
             last: run.is_over(),
-            begun_at: Moment::from_millis(begun),
+            begun_at: Timestamp::from_millis(begun),
             totals: run.totals(),
             timeline: timeline(tx, &run, slot).await?,
             tries: tries(tx, &run).await?,
             times: times(tx, &run, begun).await?,
             domains,
             others,
-            replies: Attempt::groups(tx, owner, run.id, REPLIES).await?,
+            replies: Attempt::groups(tx, owner, run.id, REPLIES_MAX).await?,
         }))
     }
 }
@@ -162,28 +165,28 @@ impl Report {
 /// Counts attempts from indexes: all per slot, and those not accepted per outcome. The rest was
 /// sent.
 async fn timeline(tx: &mut Tx, run: &Run, slot: i64) -> Result<Timeline, Error> {
-    let (all, trouble) = (worded!(tx, slots_sql), worded!(tx, trouble_sql));
+    let (all, unsuccessful) = (dialect!(tx, slots_sql), dialect!(tx, unsuccessful_sql));
     let all: Vec<(i64, i64)> = on_db!(tx, conn => sqlx::query_as(all)
         .bind(run.owner_id)
         .bind(run.id)
         .bind(slot)
         .fetch_all(conn)
         .await)?;
-    let trouble: Vec<(i64, String, i64)> = on_db!(tx, conn => sqlx::query_as(trouble)
+    let unsuccessful: Vec<(i64, String, i64)> = on_db!(tx, conn => sqlx::query_as(unsuccessful)
         .bind(run.owner_id)
         .bind(run.id)
         .bind(slot)
         .fetch_all(conn)
         .await)?;
-    let mut points: BTreeMap<i64, Point> = BTreeMap::new();
+    let mut points: BTreeMap<i64, TimelinePoint> = BTreeMap::new();
     let mut add = |n: i64, outcome, count| {
-        let point = points.entry(n).or_insert(Point::new(n * slot));
+        let point = points.entry(n).or_insert(TimelinePoint::new(n * slot));
         point.add(outcome, count);
     };
     for (n, count) in all {
         add(n, AttemptOutcome::Sent, count);
     }
-    for (n, outcome, count) in trouble {
+    for (n, outcome, count) in unsuccessful {
         let outcome = AttemptOutcome::try_from(outcome).map_err(Error::Internal)?;
         add(n, outcome, count);
         add(n, AttemptOutcome::Sent, -count);
@@ -194,7 +197,7 @@ async fn timeline(tx: &mut Tx, run: &Run, slot: i64) -> Result<Timeline, Error> 
     })
 }
 
-async fn tries(tx: &mut Tx, run: &Run) -> Result<Vec<Tries>, Error> {
+async fn tries(tx: &mut Tx, run: &Run) -> Result<Vec<AttemptCount>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT attempts, count(*) AS letters, count(*) FILTER (WHERE state = 'sent') AS sent
          FROM deliveries
@@ -208,7 +211,7 @@ async fn tries(tx: &mut Tx, run: &Run) -> Result<Vec<Tries>, Error> {
     .await)?)
 }
 
-async fn times(tx: &mut Tx, run: &Run, begun: i64) -> Result<Option<Times>, Error> {
+async fn times(tx: &mut Tx, run: &Run, begun: i64) -> Result<Option<AcceptanceTimes>, Error> {
     if run.sent == 0 {
         return Ok(None);
     }
@@ -234,7 +237,7 @@ async fn times(tx: &mut Tx, run: &Run, begun: i64) -> Result<Option<Times>, Erro
         let at = found.iter().find(|(nth, _)| *nth == rank);
         at.map_or(0, |(_, at)| (at - begun).max(0))
     });
-    Ok(Some(Times {
+    Ok(Some(AcceptanceTimes {
         half,
         most,
         nearly_all,
@@ -246,7 +249,7 @@ async fn domains(
     tx: &mut Tx,
     run: &Run,
     begun: i64,
-) -> Result<(Vec<Domain>, Option<Others>), Error> {
+) -> Result<(Vec<DomainOutcome>, Option<OtherDomains>), Error> {
     let sql = match tx {
         Tx::Sqlite(_) => domains_sql!("instr"),
         Tx::Postgres(_) => domains_sql!("strpos"),
@@ -255,7 +258,7 @@ async fn domains(
         .bind(run.owner_id)
         .bind(run.id)
         .bind(begun)
-        .bind(i64::try_from(DOMAINS).unwrap_or(i64::MAX))
+        .bind(i64::try_from(DOMAINS_MAX).unwrap_or(i64::MAX))
         .fetch_all(conn)
         .await)?;
     let Some(first) = rows.first() else {
@@ -271,7 +274,7 @@ async fn domains(
     };
     let unnamed = first.domains - i64::try_from(rows.len()).unwrap_or(i64::MAX);
     let named = rows.iter().fold(Sums::default(), |sum, row| sum + row.own);
-    let others = (unnamed > 0).then(|| Others {
+    let others = (unnamed > 0).then(|| OtherDomains {
         domains: unnamed,
         letters: (all - named).named(String::new()),
     });

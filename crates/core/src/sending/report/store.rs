@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use sqlx::types::Json;
 
-use super::{FRESH, REST, Report};
+use super::{REPORT_TTL, REST_FACTOR, RunReport};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::attempt::AttemptOutcome;
 use crate::sending::run::{Run, RunState};
 
 /// Minimum time a process has to make a report before another one takes over.
-const TURN: Duration = Duration::from_mins(1);
+const CLAIM_LEASE: Duration = Duration::from_mins(1);
 
 /// A run whose report must be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
-pub struct Due {
+pub struct DueReport {
     /// The owner.
     pub owner_id: UserId,
     /// The run.
     pub run_id: RunId,
 }
 
-impl Report {
+impl RunReport {
     /// The stored report of a run; `None` when it has not been made yet.
     pub async fn get(tx: &mut Tx, owner: UserId, run: RunId) -> Result<Option<Self>, Error> {
         let body: Option<Json<Self>> = on_db!(tx, conn => sqlx::query_scalar(
@@ -57,7 +57,7 @@ impl Report {
 
     /// Up to `limit` runs whose report is due at `now`, finished ones first: they have no final
     /// report yet, or made progress since the last one, which is old enough.
-    pub async fn due(tx: &mut Tx, now: Moment, limit: i64) -> Result<Vec<Due>, Error> {
+    pub async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<DueReport>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT r.owner_id, r.id AS run_id
              FROM runs r
@@ -72,8 +72,8 @@ impl Report {
              LIMIT $4",
         )
         .bind(now)
-        .bind(i64::try_from(FRESH.as_millis()).unwrap_or(i64::MAX))
-        .bind(i64::from(REST))
+        .bind(i64::try_from(REPORT_TTL.as_millis()).unwrap_or(i64::MAX))
+        .bind(i64::from(REST_FACTOR))
         .bind(limit)
         .fetch_all(conn)
         .await)?)
@@ -81,7 +81,7 @@ impl Report {
 
     /// Claims the report of a run for this process. False when another process is making it, or it
     /// is final.
-    pub async fn claim(tx: &mut Tx, due: Due, now: Moment) -> Result<bool, Error> {
+    pub async fn claim(tx: &mut Tx, due: DueReport, now: Timestamp) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "INSERT INTO reports AS p (owner_id, run_id, took_ms, in_doubt, busy_until, final)
              SELECT owner_id, id, 0, 0, $3, FALSE FROM runs WHERE owner_id = $1 AND id = $2
@@ -90,7 +90,7 @@ impl Report {
         )
         .bind(due.owner_id)
         .bind(due.run_id)
-        .bind(now + TURN)
+        .bind(now + CLAIM_LEASE)
         .bind(now)
         .execute(conn)
         .await
@@ -99,7 +99,7 @@ impl Report {
     }
 
     /// Stores a claimed report. True when it is the run's final one and was not stored before.
-    pub async fn keep(&self, tx: &mut Tx, due: Due, took: Duration) -> Result<bool, Error> {
+    pub async fn keep(&self, tx: &mut Tx, due: DueReport, took: Duration) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE reports SET made_at = $3, took_ms = $4, final = $5, body = $6, in_doubt = $7, busy_until = 0
              WHERE owner_id = $1 AND run_id = $2 AND NOT final AND (made_at IS NULL OR made_at <= $3)",

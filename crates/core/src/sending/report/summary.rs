@@ -4,12 +4,12 @@
 //! caller supplies the text, because the engine has no sentences and the site, which has them, may
 //! not run in this process.
 
-use super::{Due, NEWS, Report};
+use super::{DueReport, LATE_NEWS_PERIOD, RunReport};
 use crate::accounts::user::User;
 use crate::platform::db::Tx;
 use crate::platform::error::Error;
 use crate::platform::ids::OutboxId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 use crate::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use crate::sending::run::{Run, RunState};
@@ -24,7 +24,7 @@ pub struct Summary {
     /// The finished run.
     pub run: Run,
     /// Its final report.
-    pub report: Report,
+    pub report: RunReport,
 }
 
 /// The written letter.
@@ -39,7 +39,7 @@ pub struct SummaryLetter {
 }
 
 /// Writes the letter. The string is the service's public address, the base URL of links.
-pub type Wording = fn(&Summary, &str) -> Result<SummaryLetter, Error>;
+pub type SummaryWriter = fn(&Summary, &str) -> Result<SummaryLetter, Error>;
 
 impl Summary {
     /// Collects the data of a run with this final report. `None` when no letter is due: the owner
@@ -47,9 +47,9 @@ impl Summary {
     /// or it ended long ago.
     pub async fn of(
         tx: &mut Tx,
-        due: Due,
-        report: &Report,
-        now: Moment,
+        due: DueReport,
+        report: &RunReport,
+        now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         let Some(run) = Run::get(tx, due.owner_id, due.run_id).await? else {
             return Ok(None);
@@ -58,7 +58,9 @@ impl Summary {
             return Ok(None);
         };
         let unsent = run.state == RunState::Cancelled && report.all_attempts() == 0;
-        let news = run.finished_at.is_some_and(|at| at + NEWS >= now);
+        let news = run
+            .finished_at
+            .is_some_and(|at| at + LATE_NEWS_PERIOD >= now);
         let sends = user.role.sends() && user.verified_at.is_some() && user.blocked_at.is_none();
         if unsent || !news || !sends || !User::wants_summaries(tx, user.id).await? {
             return Ok(None);
@@ -78,7 +80,7 @@ impl Summary {
         tx: &mut Tx,
         letter: &SummaryLetter,
         site: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<OutboxId, Error> {
         let new = NewOutboxLetter {
             owner: Some(self.user.id),

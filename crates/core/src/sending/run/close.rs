@@ -5,13 +5,13 @@ use sqlx::types::Json;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::delivery::{DeliveryState, queue};
-use crate::sending::mailing::{Event, Mailing};
+use crate::sending::mailing::{HistoryEvent, Mailing};
 use crate::sending::run::Run;
 
 /// Deliveries closed in the transaction that cancels; the engine closes the rest.
-const AT_ONCE: i64 = 20_000;
+const CLOSE_BATCH: i64 = 20_000;
 
 impl Run {
     /// Pauses the runs of a mailing.
@@ -55,7 +55,7 @@ impl Run {
         tx: &mut Tx,
         owner: UserId,
         mailing: MailingId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let runs: Vec<RunId> = on_db!(tx, conn => sqlx::query_scalar(
             "UPDATE runs SET state = 'cancelled', expanded = TRUE, waiting = ''
@@ -68,7 +68,7 @@ impl Run {
         .fetch_all(conn)
         .await)?;
         for run in runs {
-            Self::close_slice(tx, owner, run, AT_ONCE, now).await?;
+            Self::close_slice(tx, owner, run, CLOSE_BATCH, now).await?;
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl Run {
     /// (R20). What is left is closed by [`Run::close_slice`]. Recipients without a delivery get an
     /// expired one ([`Run::expand_next`]), because they were planned too. Returns the number of
     /// runs.
-    pub async fn expire_due(tx: &mut Tx, limit: i64, now: Moment) -> Result<usize, Error> {
+    pub async fn expire_due(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<usize, Error> {
         let due: Vec<(UserId, RunId, MailingId)> = on_db!(tx, conn => sqlx::query_as(
             "SELECT owner_id, id, mailing_id FROM runs
              WHERE finished_at IS NULL AND state IN ('expanding', 'sending', 'paused')
@@ -102,7 +102,7 @@ impl Run {
             .await
             .map(|done| done.rows_affected()))?;
             if changed > 0 {
-                Event::record(tx, owner, mailing, now, "scheduler", "expired", "").await?;
+                HistoryEvent::record(tx, owner, mailing, now, "scheduler", "expired", "").await?;
                 expired += 1;
             }
         }
@@ -130,7 +130,7 @@ impl Run {
         owner: UserId,
         run: RunId,
         limit: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<i64, Error> {
         let state: Option<String> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT state FROM runs
@@ -143,7 +143,7 @@ impl Run {
         let Some(state) = state else {
             return Ok(0);
         };
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         let ranges = queue::withdraw(tx, owner, run, limit).await?;
         let mut closed = [0; 2];
         for (from, closed) in [DeliveryState::Queued, DeliveryState::Deferred]
@@ -180,7 +180,7 @@ impl Run {
         tx: &mut Tx,
         owner: UserId,
         run: RunId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
         let mailing: Option<MailingId> = on_db!(tx, conn => sqlx::query_scalar(
             "UPDATE runs
@@ -212,8 +212,8 @@ async fn close(
     run: RunId,
     from: DeliveryState,
     to: &str,
-    ranges: &[&queue::Range],
-    now: Moment,
+    ranges: &[&queue::QueueRange],
+    now: Timestamp,
 ) -> Result<u64, Error> {
     if ranges.is_empty() {
         return Ok(0);

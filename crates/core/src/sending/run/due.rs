@@ -6,21 +6,21 @@
 
 use std::collections::VecDeque;
 
-use crate::messages::letter::{Frozen, Language};
+use crate::messages::letter::{FrozenMessage, Language};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::mailing::{Event, Mailing, Sender, mailing_columns};
+use crate::platform::time::Timestamp;
+use crate::sending::mailing::{FromIdentity, HistoryEvent, Mailing, mailing_columns};
 use crate::sending::run::Run;
-use crate::sending::service::Service;
+use crate::sending::service::ServiceIdentity;
 
 /// Maximum number of missed due times that get a row; the history has the total.
 const SKIPPED_MAX: usize = 50;
 
 /// What became of a mailing that was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct DueOutcome {
     /// The owner.
     pub owner: UserId,
     /// The mailing.
@@ -51,15 +51,15 @@ macro_rules! pick_sql {
 }
 
 /// What a run freezes: the letter and its sender.
-struct Letter {
-    frozen: Frozen,
-    from: Sender,
+struct FrozenLetter {
+    frozen: FrozenMessage,
+    from: FromIdentity,
 }
 
 /// Due times up to now: the latest, earlier ones that get a row, and how many there were in total.
-struct Missed {
-    latest: Moment,
-    older: VecDeque<Moment>,
+struct MissedTimes {
+    latest: Timestamp,
+    older: VecDeque<Timestamp>,
     total: i64,
 }
 
@@ -67,7 +67,7 @@ impl Run {
     /// The next time at which [`Run::start_due`], [`Run::expire_due`] or
     /// [`Mailing::complete_ended`] has work. Mailings that are held ([`Mailing::review_held`]) do
     /// not count.
-    pub async fn next_moment(tx: &mut Tx) -> Result<Option<Moment>, Error> {
+    pub async fn next_moment(tx: &mut Tx) -> Result<Option<Timestamp>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(at) FROM (
                  SELECT min(m.next_due_at) AS at
@@ -92,9 +92,9 @@ impl Run {
     pub async fn start_due(
         tx: &mut Tx,
         only: Option<MailingId>,
-        service: &Service,
-        now: Moment,
-    ) -> Result<Option<Due>, Error> {
+        service: &ServiceIdentity,
+        now: Timestamp,
+    ) -> Result<Option<DueOutcome>, Error> {
         let sql = match tx {
             Tx::Sqlite(_) => pick_sql!(""),
             Tx::Postgres(_) => pick_sql!("FOR UPDATE OF m SKIP LOCKED"),
@@ -110,7 +110,7 @@ impl Run {
         let Some(due_at) = mailing.next_due_at else {
             return Ok(None);
         };
-        let mut due = Due {
+        let mut due = DueOutcome {
             owner: mailing.owner_id,
             mailing: mailing.id,
             run: None,
@@ -138,7 +138,7 @@ impl Run {
         }
         if due.skipped > 0 {
             let detail = due.skipped.to_string();
-            Event::record(
+            HistoryEvent::record(
                 tx,
                 due.owner,
                 due.mailing,
@@ -169,8 +169,8 @@ impl Run {
 }
 
 impl Mailing {
-    fn missed(&self, due: Moment, now: Moment) -> Result<Missed, Error> {
-        let mut missed = Missed {
+    fn missed(&self, due: Timestamp, now: Timestamp) -> Result<MissedTimes, Error> {
+        let mut missed = MissedTimes {
             latest: due,
             older: VecDeque::new(),
             total: 1,
@@ -193,7 +193,11 @@ impl Mailing {
     }
 
     /// Reads the letter and its sender as they are now. The inner `Err` says why it cannot be sent.
-    async fn freeze(&self, tx: &mut Tx, default: &Sender) -> Result<Result<Letter, String>, Error> {
+    async fn freeze(
+        &self,
+        tx: &mut Tx,
+        default: &FromIdentity,
+    ) -> Result<Result<FrozenLetter, String>, Error> {
         let from = self.sender(default);
         if from.email.is_empty() {
             return Ok(Err("sender_missing".to_owned()));
@@ -201,8 +205,8 @@ impl Mailing {
         let Some(content) = self.content(tx).await? else {
             return Ok(Err("message_missing".to_owned()));
         };
-        match Frozen::new(&content, Language::of(&content)) {
-            Ok(frozen) => Ok(Ok(Letter { frozen, from })),
+        match FrozenMessage::new(&content, Language::of(&content)) {
+            Ok(frozen) => Ok(Ok(FrozenLetter { frozen, from })),
             Err(problems) => {
                 let problems: Vec<String> = problems
                     .into_iter()
@@ -218,9 +222,9 @@ impl Mailing {
 async fn insert(
     tx: &mut Tx,
     mailing: &Mailing,
-    letter: &Letter,
-    due: Moment,
-    now: Moment,
+    letter: &FrozenLetter,
+    due: Timestamp,
+    now: Timestamp,
 ) -> Result<Option<RunId>, Error> {
     let bound: Option<RecipientId> = on_db!(tx, conn => sqlx::query_scalar(
         "SELECT id FROM recipients WHERE owner_id = $1 ORDER BY id DESC LIMIT 1",
@@ -260,8 +264,8 @@ async fn insert(
 async fn insert_skipped(
     tx: &mut Tx,
     mailing: &Mailing,
-    due: Moment,
-    now: Moment,
+    due: Timestamp,
+    now: Timestamp,
 ) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "INSERT INTO runs (owner_id, id, mailing_id, due_at, end_at, state, subject, html, text, from_name,

@@ -14,13 +14,13 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, MailingId, RecipientId, RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::delivery::{DeliveryState, queue};
 use crate::sending::run::Run;
 
 /// Result of expanding one slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expanded {
+pub struct ExpandedSlice {
     /// The run's owner.
     pub owner: UserId,
     /// The run.
@@ -32,11 +32,11 @@ pub struct Expanded {
 }
 
 #[derive(sqlx::FromRow)]
-struct Open {
+struct OpenExpansion {
     owner_id: UserId,
     id: RunId,
     mailing_id: MailingId,
-    due_at: Moment,
+    due_at: Timestamp,
     bound: Option<RecipientId>,
     cursor: Option<RecipientId>,
     /// Whether the run's end has passed.
@@ -112,9 +112,9 @@ impl Run {
     pub async fn any_to_expand(
         tx: &mut Tx,
         only: Option<MailingId>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<bool, Error> {
-        let open: Option<Open> = on_db!(tx, conn => sqlx::query_as(pick_sql!(""))
+        let open: Option<OpenExpansion> = on_db!(tx, conn => sqlx::query_as(pick_sql!(""))
             .bind(now)
             .bind(only)
             .fetch_optional(conn)
@@ -129,13 +129,13 @@ impl Run {
         tx: &mut Tx,
         only: Option<MailingId>,
         limit: i64,
-        now: Moment,
-    ) -> Result<Option<Expanded>, Error> {
+        now: Timestamp,
+    ) -> Result<Option<ExpandedSlice>, Error> {
         let sql = match tx {
             Tx::Sqlite(_) => pick_sql!(""),
             Tx::Postgres(_) => pick_sql!("FOR UPDATE OF r SKIP LOCKED"),
         };
-        let open: Option<Open> = on_db!(tx, conn => sqlx::query_as(sql)
+        let open: Option<OpenExpansion> = on_db!(tx, conn => sqlx::query_as(sql)
             .bind(now)
             .bind(only)
             .fetch_optional(conn)
@@ -149,10 +149,10 @@ impl Run {
 
 async fn expand_slice(
     tx: &mut Tx,
-    open: &Open,
+    open: &OpenExpansion,
     limit: i64,
-    now: Moment,
-) -> Result<Expanded, Error> {
+    now: Timestamp,
+) -> Result<ExpandedSlice, Error> {
     let after = open.cursor.unwrap_or(RecipientId(uuid::Uuid::nil()));
     let bound = open.bound.unwrap_or(after);
     let (up_to, complete) = slice_end(tx, open, after, bound, limit).await?;
@@ -194,7 +194,7 @@ async fn expand_slice(
         // nothing was left to send: everybody is suppressed, or the workers were faster
         Run::finish_if_over(tx, open.owner_id, open.id, now).await?;
     }
-    Ok(Expanded {
+    Ok(ExpandedSlice {
         owner: open.owner_id,
         run: open.id,
         added,
@@ -205,10 +205,10 @@ async fn expand_slice(
 /// Creates the deliveries of a range of recipients. Returns how many, and the first and last id.
 async fn insert(
     tx: &mut Tx,
-    open: &Open,
+    open: &OpenExpansion,
     after: RecipientId,
     up_to: RecipientId,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<(i64, Option<(i64, i64)>), Error> {
     let (state, done_at) = if open.expired {
         (DeliveryState::Expired, Some(now))
@@ -261,7 +261,7 @@ async fn insert(
 /// Where the slice ends, and whether it is the last one: no list contributes more than its share.
 async fn slice_end(
     tx: &mut Tx,
-    open: &Open,
+    open: &OpenExpansion,
     after: RecipientId,
     bound: RecipientId,
     limit: i64,

@@ -7,17 +7,17 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{RunId, UserId};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::run::Run;
 
 /// Deliveries deleted per transaction.
-const SLICE: i64 = 5_000;
+const DELETE_BATCH: i64 = 5_000;
 
 impl Run {
     /// Up to `limit` runs that ended before `before` and whose deliveries are still stored.
     pub async fn to_forget(
         tx: &mut Tx,
-        before: Moment,
+        before: Timestamp,
         limit: i64,
     ) -> Result<Vec<(UserId, RunId)>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
@@ -38,9 +38,9 @@ impl Run {
         tx: &mut Tx,
         owner: UserId,
         run: RunId,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<u64, Error> {
-        let removed = Self::delete_slice(tx, owner, run, SLICE).await?;
+        let removed = Self::delete_slice(tx, owner, run, DELETE_BATCH).await?;
         if removed == 0 {
             on_db!(tx, conn => sqlx::query(
                 "UPDATE runs SET forgotten_at = $3 WHERE owner_id = $1 AND id = $2 AND forgotten_at IS NULL",

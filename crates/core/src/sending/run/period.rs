@@ -3,16 +3,16 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::platform::time::Moment;
-use crate::sending::run::{Run, Totals, run_columns, sum_columns};
+use crate::platform::time::Timestamp;
+use crate::sending::run::{Run, RunTotals, run_columns, sum_columns};
 
 /// A half-open interval of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     /// Its start, included.
-    pub from: Moment,
+    pub from: Timestamp,
     /// Its end, excluded.
-    pub to: Moment,
+    pub to: Timestamp,
 }
 
 /// A run with its mailing's title.
@@ -56,12 +56,12 @@ impl Run {
         tx: &mut Tx,
         owner: UserId,
         period: Period,
-    ) -> Result<(i64, Totals), Error> {
+    ) -> Result<(i64, RunTotals), Error> {
         #[derive(sqlx::FromRow)]
         struct Sums {
             runs: i64,
             #[sqlx(flatten)]
-            totals: Totals,
+            totals: RunTotals,
         }
         let sums: Sums = on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT count(*) AS runs, ", sum_columns!(), "

@@ -2,11 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn schedule(start: &str, zone: &str, every: Every) -> Schedule {
+fn schedule(start: &str, zone: &str, every: Frequency) -> Schedule {
     Schedule::new(start, zone, every, None).unwrap()
 }
 
-fn first(start: &str, zone: &str, every: Every, n: usize) -> Vec<String> {
+fn first(start: &str, zone: &str, every: Frequency, n: usize) -> Vec<String> {
     let schedule = schedule(start, zone, every);
     schedule
         .upcoming(None, n)
@@ -15,7 +15,7 @@ fn first(start: &str, zone: &str, every: Every, n: usize) -> Vec<String> {
         .collect()
 }
 
-fn at(text: &str) -> Moment {
+fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -23,7 +23,7 @@ fn at(text: &str) -> Moment {
 #[test]
 fn month_ends_come_from_the_anchor() {
     assert_eq!(
-        first("2027-01-31T10:00", "Europe/Moscow", Every::Month, 5),
+        first("2027-01-31T10:00", "Europe/Moscow", Frequency::Month, 5),
         [
             "2027-01-31T10:00:00+03:00",
             "2027-02-28T10:00:00+03:00",
@@ -34,15 +34,15 @@ fn month_ends_come_from_the_anchor() {
     );
     // leap years, and a century year that is not one
     assert_eq!(
-        first("2028-01-30T10:00", "UTC", Every::Month, 2)[1],
+        first("2028-01-30T10:00", "UTC", Frequency::Month, 2)[1],
         "2028-02-29T10:00:00+00:00"
     );
     assert_eq!(
-        first("2100-01-29T10:00", "UTC", Every::Month, 3)[1..],
+        first("2100-01-29T10:00", "UTC", Frequency::Month, 3)[1..],
         ["2100-02-28T10:00:00+00:00", "2100-03-29T10:00:00+00:00"]
     );
     assert_eq!(
-        first("2028-02-29T10:00", "UTC", Every::Month, 13)[12],
+        first("2028-02-29T10:00", "UTC", Frequency::Month, 13)[12],
         "2029-02-28T10:00:00+00:00"
     );
 }
@@ -51,7 +51,7 @@ fn month_ends_come_from_the_anchor() {
 #[test]
 fn gap_goes_to_the_first_moment_after() {
     assert_eq!(
-        first("2027-03-27T02:30", "Europe/Berlin", Every::Day, 3),
+        first("2027-03-27T02:30", "Europe/Berlin", Frequency::Day, 3),
         [
             "2027-03-27T02:30:00+01:00",
             "2027-03-28T03:00:00+02:00",
@@ -60,12 +60,12 @@ fn gap_goes_to_the_first_moment_after() {
     );
     // the start itself
     assert_eq!(
-        first("2027-03-28T02:30", "Europe/Berlin", Every::Day, 2),
+        first("2027-03-28T02:30", "Europe/Berlin", Frequency::Day, 2),
         ["2027-03-28T03:00:00+02:00", "2027-03-29T02:30:00+02:00"]
     );
     // a gap of half an hour
     assert_eq!(
-        first("2026-10-03T02:15", "Australia/Lord_Howe", Every::Day, 3),
+        first("2026-10-03T02:15", "Australia/Lord_Howe", Frequency::Day, 3),
         [
             "2026-10-03T02:15:00+10:30",
             "2026-10-04T02:30:00+11:00",
@@ -74,7 +74,7 @@ fn gap_goes_to_the_first_moment_after() {
     );
     // a gap at midnight
     assert_eq!(
-        first("2027-03-27T00:00", "Asia/Beirut", Every::Day, 3),
+        first("2027-03-27T00:00", "Asia/Beirut", Frequency::Day, 3),
         [
             "2027-03-27T00:00:00+02:00",
             "2027-03-28T01:00:00+03:00",
@@ -82,7 +82,7 @@ fn gap_goes_to_the_first_moment_after() {
         ]
     );
     assert_eq!(
-        first("2018-11-03T00:00", "America/Sao_Paulo", Every::Day, 3),
+        first("2018-11-03T00:00", "America/Sao_Paulo", Frequency::Day, 3),
         [
             "2018-11-03T00:00:00-03:00",
             "2018-11-04T01:00:00-02:00",
@@ -95,7 +95,7 @@ fn gap_goes_to_the_first_moment_after() {
 #[test]
 fn overlap_is_due_once() {
     assert_eq!(
-        first("2026-10-24T02:30", "Europe/Berlin", Every::Day, 3),
+        first("2026-10-24T02:30", "Europe/Berlin", Frequency::Day, 3),
         [
             "2026-10-24T02:30:00+02:00",
             "2026-10-25T02:30:00+02:00",
@@ -103,7 +103,7 @@ fn overlap_is_due_once() {
         ]
     );
     assert_eq!(
-        first("2026-10-25T02:30", "Europe/Berlin", Every::Day, 2),
+        first("2026-10-25T02:30", "Europe/Berlin", Frequency::Day, 2),
         ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]
     );
 }
@@ -111,14 +111,19 @@ fn overlap_is_due_once() {
 #[test]
 fn start_with_the_second_offset_is_that_moment() {
     assert_eq!(
-        first("2026-10-25T02:30:00+01:00", "Europe/Berlin", Every::Day, 2),
+        first(
+            "2026-10-25T02:30:00+01:00",
+            "Europe/Berlin",
+            Frequency::Day,
+            2
+        ),
         ["2026-10-25T02:30:00+01:00", "2026-10-26T02:30:00+01:00"]
     );
     assert_eq!(
         first(
             "2025-10-26T02:30:00+01:00",
             "Europe/Berlin",
-            Every::Week,
+            Frequency::Week,
             54
         )[53],
         "2026-11-01T02:30:00+01:00"
@@ -129,7 +134,7 @@ fn start_with_the_second_offset_is_that_moment() {
 #[test]
 fn skipped_day_is_due_once_with_the_next() {
     assert_eq!(
-        first("2011-12-29T10:00", "Pacific/Apia", Every::Day, 4),
+        first("2011-12-29T10:00", "Pacific/Apia", Frequency::Day, 4),
         [
             "2011-12-29T10:00:00-10:00",
             "2011-12-31T00:00:00+14:00",
@@ -138,7 +143,7 @@ fn skipped_day_is_due_once_with_the_next() {
         ]
     );
     assert_eq!(
-        first("2011-12-29T00:00", "Pacific/Apia", Every::Day, 3),
+        first("2011-12-29T00:00", "Pacific/Apia", Frequency::Day, 3),
         [
             "2011-12-29T00:00:00-10:00",
             "2011-12-31T00:00:00+14:00",
@@ -150,7 +155,7 @@ fn skipped_day_is_due_once_with_the_next() {
 #[test]
 fn start_in_another_offset_repeats_at_the_zones_wall_time() {
     assert_eq!(
-        first("2027-03-27T09:00:00Z", "Europe/Berlin", Every::Day, 2),
+        first("2027-03-27T09:00:00Z", "Europe/Berlin", Frequency::Day, 2),
         ["2027-03-27T10:00:00+01:00", "2027-03-28T10:00:00+02:00"]
     );
 }
@@ -158,7 +163,7 @@ fn start_in_another_offset_repeats_at_the_zones_wall_time() {
 #[test]
 fn week_keeps_the_day_of_the_week() {
     assert_eq!(
-        first("2027-10-25T10:00", "Europe/Berlin", Every::Week, 3),
+        first("2027-10-25T10:00", "Europe/Berlin", Frequency::Week, 3),
         [
             "2027-10-25T10:00:00+02:00",
             "2027-11-01T10:00:00+01:00",
@@ -173,7 +178,7 @@ fn end_is_exclusive() {
     let schedule = Schedule::new(
         "2027-01-01T10:00",
         "Europe/Moscow",
-        Every::Day,
+        Frequency::Day,
         Some("2027-01-03T10:00:00+03:00"),
     )
     .unwrap();
@@ -189,7 +194,7 @@ fn end_is_exclusive() {
 
 #[test]
 fn once_is_due_at_the_start_only() {
-    let schedule = schedule("2027-01-01T10:00:05", "Europe/Moscow", Every::Once);
+    let schedule = schedule("2027-01-01T10:00:05", "Europe/Moscow", Frequency::Once);
     let start = at("2027-01-01T07:00:05Z");
     assert_eq!(schedule.upcoming(None, 3), [start]);
     assert_eq!(
@@ -204,7 +209,7 @@ fn once_is_due_at_the_start_only() {
 /// R21: after a downtime, exactly the due times within it are reported as missed.
 #[test]
 fn missed_moments_lie_in_the_window() {
-    let schedule = schedule("2027-01-01T10:00", "UTC", Every::Day);
+    let schedule = schedule("2027-01-01T10:00", "UTC", Frequency::Day);
     let missed: Vec<_> = schedule
         .missed(at("2027-01-05T10:00:00Z"), at("2027-01-07T10:00:00Z"))
         .collect();
@@ -227,7 +232,7 @@ fn missed_moments_lie_in_the_window() {
 #[test]
 fn wrong_input_names_its_field() {
     let new = |start, zone, end| {
-        Schedule::new(start, zone, Every::Day, end)
+        Schedule::new(start, zone, Frequency::Day, end)
             .map(|s| s.anchor())
             .unwrap_err()
     };
@@ -258,7 +263,7 @@ fn wrong_input_names_its_field() {
         new("2027-01-31T10:00", "UTC", Some("2027-01-31T10:00")),
         ScheduleError::EndBeforeStart
     );
-    assert_eq!("year".parse::<Every>(), Err(ScheduleError::Every));
+    assert_eq!("year".parse::<Frequency>(), Err(ScheduleError::Every));
 }
 
 #[test]
@@ -274,7 +279,7 @@ fn all_forms_of_input_are_read() {
         "2027-01-31t07:00:00z",
         "2027-01-30T23:00:00-08:00",
     ] {
-        let schedule = schedule(start, "europe/moscow", Every::Month);
+        let schedule = schedule(start, "europe/moscow", Frequency::Month);
         assert_eq!(schedule.start(), at("2027-01-31T07:00:00Z"), "{start}");
         assert_eq!(schedule.anchor(), "2027-01-31T10:00:00");
         assert_eq!(schedule.zone(), "Europe/Moscow");
@@ -297,18 +302,18 @@ fn any_zone() -> impl Strategy<Value = String> {
     proptest::sample::select(zone_names())
 }
 
-fn any_every() -> impl Strategy<Value = Every> {
-    proptest::sample::select(vec![Every::Day, Every::Week, Every::Month])
+fn any_every() -> impl Strategy<Value = Frequency> {
+    proptest::sample::select(vec![Frequency::Day, Frequency::Week, Frequency::Month])
 }
 
 /// Starts from 1970 to 2099 in steps of a quarter of an hour, so that clock changes are hit often.
-fn any_start() -> impl Strategy<Value = Moment> {
+fn any_start() -> impl Strategy<Value = Timestamp> {
     // from the second day of 1970: west of Greenwich the first day begins in 1969, which no form
     // accepts
-    (96_i64..4_555_000).prop_map(|quarters| Moment::from_millis(quarters * 900_000 + 7))
+    (96_i64..4_555_000).prop_map(|quarters| Timestamp::from_millis(quarters * 900_000 + 7))
 }
 
-fn wall(schedule: &Schedule, moment: Moment) -> DateTime {
+fn wall(schedule: &Schedule, moment: Timestamp) -> DateTime {
     schedule.zone.to_datetime(moment.timestamp())
 }
 
@@ -339,7 +344,7 @@ proptest! {
                 // only in a gap, and then exactly at its end
                 prop_assert!(seen > due);
                 prop_assert!(schedule.zone.to_ambiguous_timestamp(due).is_ambiguous());
-                let before = Moment::from_millis(moment.millis() - 1);
+                let before = Timestamp::from_millis(moment.millis() - 1);
                 prop_assert!(wall(&schedule, before) < due);
             }
             last = moment;
@@ -349,7 +354,7 @@ proptest! {
     #[test]
     fn next_agrees_with_upcoming_missed_and_latest(start in any_start(), zone in any_zone(), every in any_every(), days in 0_i64..2_000) {
         let schedule = Schedule::starting(start, &zone, every, None).unwrap();
-        let after = Moment::from_millis(start.millis() + days * 86_400_000 + 12_345);
+        let after = Timestamp::from_millis(start.millis() + days * 86_400_000 + 12_345);
         let upcoming = schedule.upcoming(Some(after), 5);
         prop_assert!(upcoming[0] > after);
         let mut one_by_one = after;
@@ -360,7 +365,7 @@ proptest! {
         let missed: Vec<_> = schedule.missed(upcoming[0], upcoming[3]).collect();
         prop_assert_eq!(&missed[..], &upcoming[..4]);
         prop_assert_eq!(schedule.latest(upcoming[3]), Some(upcoming[3]));
-        let before = Moment::from_millis(upcoming[0].millis() - 1);
+        let before = Timestamp::from_millis(upcoming[0].millis() - 1);
         let latest = schedule.latest(before).unwrap();
         prop_assert!(latest <= after);
         prop_assert_eq!(schedule.next(Some(latest)), Some(upcoming[0]));
@@ -372,7 +377,7 @@ proptest! {
         let walked = schedule.upcoming(None, n + 1);
         prop_assert_eq!(walked[0], start);
         prop_assert_eq!(schedule.next(Some(walked[n - 1])), Some(walked[n]));
-        prop_assert_eq!(schedule.next(Some(Moment::from_millis(walked[n].millis() - 1))), Some(walked[n]));
+        prop_assert_eq!(schedule.next(Some(Timestamp::from_millis(walked[n].millis() - 1))), Some(walked[n]));
     }
 
     #[test]

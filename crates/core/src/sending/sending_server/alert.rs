@@ -3,7 +3,7 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::OutboxId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 use crate::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 /// Kind of the letter in the outbox.
@@ -24,7 +24,7 @@ pub async fn alert(
     address: &str,
     reply: &str,
     base_url: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Vec<OutboxId>, Error> {
     let administrators: Vec<Administrator> = on_db!(tx, conn => sqlx::query_as(
         "SELECT email, name, language FROM users WHERE role = 'admin' AND blocked_at IS NULL ORDER BY id",

@@ -4,9 +4,9 @@ use sqlx::database::Database;
 use sqlx::query::Query;
 use sqlx::{Encode, Type};
 
-use super::seen::PRIORITY;
+use super::seen::CONFIGURED_PRIORITY;
 use super::{
-    CONFIGURATION, DomainLimits, Limits, NAME_MAX, SendingServer, TlsMode, WarmUp, sealing,
+    CONFIGURATION, DomainLimits, NAME_MAX, SendingServer, ServerLimits, TlsMode, WarmUp, sealing,
 };
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::ServerId;
@@ -20,14 +20,14 @@ const LIMIT_MAX: i64 = 1_000_000_000;
 
 /// What to do with a server's password.
 #[derive(Clone, Copy)]
-pub enum Password<'a> {
+pub enum PasswordChange<'a> {
     /// Keep the stored one.
     Keep,
     /// Store this one; the empty text keeps the stored one.
     Set(&'a str),
 }
 
-impl std::fmt::Debug for Password<'_> {
+impl std::fmt::Debug for PasswordChange<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Keep => "Keep",
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Password<'_> {
     }
 }
 
-impl Password<'_> {
+impl PasswordChange<'_> {
     pub(super) const fn is_given(&self) -> bool {
         matches!(self, Self::Set(text) if !text.is_empty())
     }
@@ -44,7 +44,7 @@ impl Password<'_> {
     /// Whether the stored password changes, and the sealed new one.
     pub(super) fn sealed(
         &self,
-        server: &Checked,
+        server: &CheckedServer,
         secret: &SecretKey,
         id: ServerId,
     ) -> (bool, Option<Vec<u8>>) {
@@ -82,7 +82,7 @@ pub struct ServerDraft {
     /// Whether it is switched on and gets letters.
     pub enabled: bool,
     /// Limits of the server as a whole.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Limits per recipient domain, one per line: `gmail.com 20/s 5`.
     pub domains: String,
     /// Letters on day 1, 2, …; empty for no warm-up.
@@ -98,12 +98,12 @@ impl Default for ServerDraft {
             tls: TlsMode::Required,
             username: String::new(),
             hello: String::new(),
-            priority: PRIORITY,
+            priority: CONFIGURED_PRIORITY,
             weight: 100,
             enabled: true,
-            limits: Limits {
+            limits: ServerLimits {
                 connections: 20,
-                ..Limits::default()
+                ..ServerLimits::default()
             },
             domains: String::new(),
             warm_up: String::new(),
@@ -131,7 +131,7 @@ impl From<&SendingServer> for ServerDraft {
 }
 
 /// A draft that passed validation.
-pub(super) struct Checked {
+pub(super) struct CheckedServer {
     pub name: String,
     pub host: String,
     pub port: i64,
@@ -141,13 +141,13 @@ pub(super) struct Checked {
     pub priority: i64,
     pub weight: i64,
     pub enabled: bool,
-    pub limits: Limits,
+    pub limits: ServerLimits,
     pub domains: String,
     pub warm_up: String,
 }
 
 impl ServerDraft {
-    pub(super) fn check(&self, has_password: bool) -> Result<Checked, Error> {
+    pub(super) fn check(&self, has_password: bool) -> Result<CheckedServer, Error> {
         let mut wrong = Vec::new();
         let name = self.name.split_whitespace().collect::<Vec<_>>().join(" ");
         if name.is_empty() {
@@ -209,7 +209,7 @@ impl ServerDraft {
         if !wrong.is_empty() {
             return Err(Error::Invalid(wrong));
         }
-        Ok(Checked {
+        Ok(CheckedServer {
             name,
             host,
             port: self.port,
@@ -226,7 +226,7 @@ impl ServerDraft {
     }
 }
 
-impl Checked {
+impl CheckedServer {
     /// Binds the fields to `$1` to `$18`.
     pub(super) fn bind<'q, D: Database>(
         &self,

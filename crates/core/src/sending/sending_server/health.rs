@@ -8,7 +8,7 @@ use super::CONFIGURATION;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// State of a server's circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -50,34 +50,34 @@ impl TryFrom<String> for HealthState {
 
 /// Health of a server.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
-pub struct Health {
+pub struct ServerHealth {
     /// The server.
     pub server_id: ServerId,
     /// State of its circuit breaker.
     #[sqlx(try_from = "String")]
     pub state: HealthState,
     /// When it is tried again, if open or paused.
-    pub until: Option<Moment>,
+    pub until: Option<Timestamp>,
     /// Class of the last failure; empty for none.
     pub class: String,
     /// Its last reply, or what happened.
     pub reply: String,
     /// When the state last changed.
-    pub changed_at: Moment,
+    pub changed_at: Timestamp,
     /// When it last answered successfully.
-    pub answered_at: Option<Moment>,
+    pub answered_at: Option<Timestamp>,
     /// When administrators were notified of this pause.
-    pub alerted_at: Option<Moment>,
+    pub alerted_at: Option<Timestamp>,
     /// The limit that is used up: `hour`, `day` or `warm_up`; empty for none.
     pub limited_by: String,
     /// Until when that limit is used up.
-    pub limited_until: Option<Moment>,
+    pub limited_until: Option<Timestamp>,
     /// Letters may be in flight until this time, as reported by a node.
-    pub busy_until: Option<Moment>,
+    pub busy_until: Option<Timestamp>,
     /// When it was last tested.
-    pub tested_at: Option<Moment>,
+    pub tested_at: Option<Timestamp>,
     /// When a test was last requested.
-    pub test_asked_at: Option<Moment>,
+    pub test_asked_at: Option<Timestamp>,
     /// Whether the last test succeeded.
     pub test_ok: Option<bool>,
     /// What the last test found.
@@ -86,11 +86,11 @@ pub struct Health {
 
 /// A change of a server's state, as a node reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble<'a> {
+pub struct HealthChange<'a> {
     /// New state of its circuit breaker.
     pub state: HealthState,
     /// When it is tried again.
-    pub until: Option<Moment>,
+    pub until: Option<Timestamp>,
     /// Class of the failure; empty for none.
     pub class: &'a str,
     /// Its reply, or what happened.
@@ -99,18 +99,18 @@ pub struct Trouble<'a> {
 
 /// Regular report of a node about a server that it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beat {
+pub struct Heartbeat {
     /// Letters may be in flight until this time; `None` leaves the stored time.
-    pub busy_until: Option<Moment>,
+    pub busy_until: Option<Timestamp>,
     /// When it last answered successfully; `None` leaves the stored time.
-    pub answered_at: Option<Moment>,
+    pub answered_at: Option<Timestamp>,
     /// The limit that is used up: `hour`, `day` or `warm_up`; empty for none.
     pub limited_by: &'static str,
     /// Until when that limit is used up.
-    pub limited_until: Option<Moment>,
+    pub limited_until: Option<Timestamp>,
 }
 
-impl Health {
+impl ServerHealth {
     /// Health of all servers about which something is known.
     pub async fn all(tx: &mut Tx) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
@@ -149,7 +149,7 @@ impl Health {
 
     /// Whether letters may be in flight on it.
     #[must_use]
-    pub fn is_busy(&self, now: Moment) -> bool {
+    pub fn is_busy(&self, now: Timestamp) -> bool {
         self.busy_until.is_some_and(|until| until > now)
     }
 
@@ -161,7 +161,7 @@ impl Health {
 
     /// The limit that is used up at `now`, and until when.
     #[must_use]
-    pub fn limited(&self, now: Moment) -> Option<(&str, Moment)> {
+    pub fn limited(&self, now: Timestamp) -> Option<(&str, Timestamp)> {
         let until = self.limited_until.filter(|until| *until > now)?;
         (!self.limited_by.is_empty()).then_some((self.limited_by.as_str(), until))
     }
@@ -171,8 +171,8 @@ impl Health {
     pub async fn change(
         tx: &mut Tx,
         id: ServerId,
-        trouble: &Trouble<'_>,
-        now: Moment,
+        unsuccessful: &HealthChange<'_>,
+        now: Timestamp,
     ) -> Result<(), Error> {
         ensure(tx, id, now).await?;
         on_db!(tx, conn => sqlx::query(
@@ -183,10 +183,10 @@ impl Health {
              WHERE server_id = $1",
         )
         .bind(id)
-        .bind(trouble.state.as_str())
-        .bind(trouble.until)
-        .bind(trouble.class)
-        .bind(trouble.reply)
+        .bind(unsuccessful.state.as_str())
+        .bind(unsuccessful.until)
+        .bind(unsuccessful.class)
+        .bind(unsuccessful.reply)
         .bind(now)
         .execute(conn)
         .await
@@ -195,7 +195,12 @@ impl Health {
     }
 
     /// Stores the report of a node that uses the server.
-    pub async fn beat(tx: &mut Tx, id: ServerId, beat: &Beat, now: Moment) -> Result<(), Error> {
+    pub async fn beat(
+        tx: &mut Tx,
+        id: ServerId,
+        beat: &Heartbeat,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         ensure(tx, id, now).await?;
         on_db!(tx, conn => sqlx::query(
             "UPDATE sending_server_health
@@ -216,7 +221,7 @@ impl Health {
 
     /// Claims the alert about the current pause: true for one caller per pause, who then notifies
     /// the administrators.
-    pub async fn claim_alert(tx: &mut Tx, id: ServerId, now: Moment) -> Result<bool, Error> {
+    pub async fn claim_alert(tx: &mut Tx, id: ServerId, now: Timestamp) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE sending_server_health SET alerted_at = $2
              WHERE server_id = $1 AND state = 'paused' AND alerted_at IS NULL",
@@ -230,7 +235,7 @@ impl Health {
     }
 
     /// Asks the engine to try an open or paused server now; false when it is neither.
-    pub async fn retry(tx: &mut Tx, id: ServerId, now: Moment) -> Result<bool, Error> {
+    pub async fn retry(tx: &mut Tx, id: ServerId, now: Timestamp) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE sending_server_health SET until = $2 WHERE server_id = $1 AND state IN ('open', 'paused')",
         )
@@ -243,7 +248,7 @@ impl Health {
     }
 
     /// Asks the engine to test a server.
-    pub async fn ask_test(tx: &mut Tx, id: ServerId, now: Moment) -> Result<(), Error> {
+    pub async fn ask_test(tx: &mut Tx, id: ServerId, now: Timestamp) -> Result<(), Error> {
         ensure(tx, id, now).await?;
         on_db!(tx, conn => sqlx::query("UPDATE sending_server_health SET test_asked_at = $2 WHERE server_id = $1")
             .bind(id)
@@ -260,7 +265,7 @@ impl Health {
         id: ServerId,
         ok: bool,
         result: &str,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         ensure(tx, id, now).await?;
         on_db!(tx, conn => sqlx::query(
@@ -277,7 +282,7 @@ impl Health {
     }
 }
 
-async fn ensure(tx: &mut Tx, id: ServerId, now: Moment) -> Result<(), Error> {
+async fn ensure(tx: &mut Tx, id: ServerId, now: Timestamp) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "INSERT INTO sending_server_health (server_id, state, class, reply, changed_at, limited_by, test_result)
          VALUES ($1, 'closed', '', '', $2, '', '')

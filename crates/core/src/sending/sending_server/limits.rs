@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::DAY;
 use crate::platform::error::FieldError;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Maximum number of domains, and of days.
-const MOST: usize = 100;
+const DOMAIN_LIMITS_MAX: usize = 100;
 
 /// Letters per unit of time, evenly spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,8 +150,8 @@ impl FromStr for DomainLimits {
             }
             limits.push(limit);
         }
-        if limits.len() > MOST {
-            return Err(FieldError::new("domains", "too_many").with("max", MOST));
+        if limits.len() > DOMAIN_LIMITS_MAX {
+            return Err(FieldError::new("domains", "too_many").with("max", DOMAIN_LIMITS_MAX));
         }
         Ok(Self(limits))
     }
@@ -191,13 +191,13 @@ impl WarmUp {
     }
 
     /// Day of the warm-up at `now`, from 0.
-    pub(super) fn day(from: Moment, now: Moment) -> usize {
+    pub(super) fn day(from: Timestamp, now: Timestamp) -> usize {
         let day = now.since(from).as_millis() / DAY.as_millis();
         usize::try_from(day).unwrap_or(usize::MAX)
     }
 
     /// Letters on the day at `now`; `None` when the warm-up is over.
-    pub(super) fn at(&self, from: Moment, now: Moment) -> Option<i64> {
+    pub(super) fn at(&self, from: Timestamp, now: Timestamp) -> Option<i64> {
         self.0.get(Self::day(from, now)).copied()
     }
 }
@@ -230,8 +230,8 @@ impl FromStr for WarmUp {
                     .all(|letters| (1..=1_000_000_000).contains(letters))
             })
             .ok_or_else(|| FieldError::new("warm_up", "warm_up_days"))?;
-        if days.len() > MOST {
-            return Err(FieldError::new("warm_up", "too_many").with("max", MOST));
+        if days.len() > DOMAIN_LIMITS_MAX {
+            return Err(FieldError::new("warm_up", "too_many").with("max", DOMAIN_LIMITS_MAX));
         }
         Ok(Self(days))
     }
@@ -287,7 +287,7 @@ mod tests {
     fn warm_up_counts_days() {
         let plan: WarmUp = "50, 100\n200;400".parse().unwrap();
         assert_eq!(plan.to_string(), "50 100 200 400");
-        let from = Moment::from_millis(1_800_000_000_000);
+        let from = Timestamp::from_millis(1_800_000_000_000);
         let hours = |n| from + Duration::from_hours(n);
         assert_eq!(plan.at(from, from), Some(50));
         assert_eq!(plan.at(from, hours(23)), Some(50));

@@ -2,45 +2,47 @@
 
 use std::collections::HashMap;
 
-use super::{CONFIGURATION, Health, HealthState, Limits, SendingServer, TlsMode, Today};
+use super::{
+    CONFIGURATION, HealthState, SendingServer, ServerHealth, ServerLimits, TlsMode, UsageToday,
+};
 use crate::platform::db::Tx;
 use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Priority of the configured server and default of drafts. It leaves room for servers before and
 /// after.
-pub(super) const PRIORITY: i64 = 10;
+pub(super) const CONFIGURED_PRIORITY: i64 = 10;
 
 /// A server, its health and what it did today.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Seen {
+pub struct ServerOverview {
     /// The server.
     #[serde(flatten)]
     pub server: SendingServer,
     /// Its health; `None` when nothing is known yet.
-    pub health: Option<Health>,
+    pub health: Option<ServerHealth>,
     /// What it did since the start of the day.
-    pub today: Today,
+    pub today: UsageToday,
 }
 
-impl Seen {
+impl ServerOverview {
     /// All servers including the configured one, by priority, with what they did since `since`.
     pub async fn all(
         tx: &mut Tx,
         configured: Option<&SendingServer>,
-        since: Moment,
-        now: Moment,
+        since: Timestamp,
+        now: Timestamp,
     ) -> Result<Vec<Self>, Error> {
         let mut servers = SendingServer::all(tx).await?;
         servers.extend(configured.cloned());
         servers.sort_by_key(|server| server.priority);
-        let mut health: HashMap<_, _> = Health::all(tx)
+        let mut health: HashMap<_, _> = ServerHealth::all(tx)
             .await?
             .into_iter()
             .map(|health| (health.server_id, health))
             .collect();
-        let mut today: HashMap<_, _> = Today::all(tx, since, now).await?.into_iter().collect();
+        let mut today: HashMap<_, _> = UsageToday::all(tx, since, now).await?.into_iter().collect();
         Ok(servers
             .into_iter()
             .map(|server| Self {
@@ -54,7 +56,7 @@ impl Seen {
     /// Its state in one word: `disabled`, `unused` (nothing is known), `closed`, `open`, `probing`,
     /// `paused` or `limited`.
     #[must_use]
-    pub fn state(&self, now: Moment) -> &'static str {
+    pub fn state(&self, now: Timestamp) -> &'static str {
         match &self.health {
             _ if !self.server.enabled => "disabled",
             Some(health) if health.state != HealthState::Closed => health.state.as_str(),
@@ -74,7 +76,13 @@ impl Seen {
 impl SendingServer {
     /// The server in the configuration, as pages and commands show it.
     #[must_use]
-    pub fn configured(host: &str, port: u16, tls: TlsMode, username: &str, limits: Limits) -> Self {
+    pub fn configured(
+        host: &str,
+        port: u16,
+        tls: TlsMode,
+        username: &str,
+        limits: ServerLimits,
+    ) -> Self {
         Self {
             id: ServerId::CONFIGURATION,
             name: CONFIGURATION.to_owned(),
@@ -84,7 +92,7 @@ impl SendingServer {
             username: username.to_owned(),
             has_password: !username.is_empty(),
             hello: String::new(),
-            priority: PRIORITY,
+            priority: CONFIGURED_PRIORITY,
             weight: 100,
             enabled: true,
             limits,
@@ -92,8 +100,8 @@ impl SendingServer {
             warm_up: super::WarmUp::default(),
             warm_up_from: None,
             version: 1,
-            created_at: Moment::default(),
-            updated_at: Moment::default(),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Time covered by one row of the counters.
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 
 /// Numbers of letters within a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcomes {
+pub struct MinuteOutcomes {
     /// Sent without a limit; counted in case one is set later.
     pub taken: i64,
     /// Accepted.
@@ -23,7 +23,7 @@ pub struct Outcomes {
     pub failed: i64,
 }
 
-impl Outcomes {
+impl MinuteOutcomes {
     /// Whether all numbers are zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -31,7 +31,7 @@ impl Outcomes {
     }
 
     /// Adds the numbers to the counters of the minute of `now`.
-    pub async fn add(&self, tx: &mut Tx, id: ServerId, now: Moment) -> Result<(), Error> {
+    pub async fn add(&self, tx: &mut Tx, id: ServerId, now: Timestamp) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO sending_server_use AS u (server_id, minute, taken, sent, deferred, failed)
              VALUES ($1, $2, $3, $4, $5, $6)
@@ -52,7 +52,7 @@ impl Outcomes {
     }
 
     /// Deletes counters older than `before`. Returns the number of rows.
-    pub async fn clean_up(tx: &mut Tx, before: Moment) -> Result<u64, Error> {
+    pub async fn clean_up(tx: &mut Tx, before: Timestamp) -> Result<u64, Error> {
         Ok(
             on_db!(tx, conn => sqlx::query("DELETE FROM sending_server_use WHERE minute < $1")
                 .bind(before)
@@ -65,7 +65,7 @@ impl Outcomes {
 
 /// What a server did since the start of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, sqlx::FromRow)]
-pub struct Today {
+pub struct UsageToday {
     /// The server.
     #[serde(skip)]
     server_id: Option<ServerId>,
@@ -79,13 +79,13 @@ pub struct Today {
     pub last_minute: i64,
 }
 
-impl Today {
+impl UsageToday {
     /// Numbers of all servers since `since`, the start of the viewer's day. Servers without any are
     /// left out.
     pub async fn all(
         tx: &mut Tx,
-        since: Moment,
-        now: Moment,
+        since: Timestamp,
+        now: Timestamp,
     ) -> Result<Vec<(ServerId, Self)>, Error> {
         // PostgreSQL sums BIGINT to NUMERIC
         let rows: Vec<Self> = on_db!(tx, conn => sqlx::query_as(
@@ -108,6 +108,6 @@ impl Today {
 }
 
 /// Rounds a time down to the minute.
-pub(super) fn minute(now: Moment) -> Moment {
-    Moment::from_millis(now.millis().div_euclid(60_000) * 60_000)
+pub(super) fn minute(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.millis().div_euclid(60_000) * 60_000)
 }

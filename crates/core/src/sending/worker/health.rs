@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// Health of this process's engine. Cheap to clone; all clones share one state.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct EngineHealth(Arc<Mutex<Known>>);
 
 #[derive(Debug)]
 struct Known {
-    lease_until: Moment,
+    lease_until: Timestamp,
     failing: BTreeMap<&'static str, String>,
     ended: bool,
 }
@@ -23,7 +23,7 @@ struct Known {
 impl EngineHealth {
     /// Health of an engine that is starting and has until this time to register its worker.
     #[must_use]
-    pub fn new(until: Moment) -> Self {
+    pub fn new(until: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(Known {
             lease_until: until,
             failing: BTreeMap::new(),
@@ -32,7 +32,7 @@ impl EngineHealth {
     }
 
     /// The worker was registered, or its lease renewed, until this time.
-    pub fn renewed(&self, until: Moment) {
+    pub fn renewed(&self, until: Timestamp) {
         self.0.lock().lease_until = until;
     }
 
@@ -53,7 +53,7 @@ impl EngineHealth {
 
     /// Why this process sends nothing at `now`, for people; `None` when the engine works.
     #[must_use]
-    pub fn problem(&self, now: Moment) -> Option<String> {
+    pub fn problem(&self, now: Timestamp) -> Option<String> {
         let known = self.0.lock();
         if known.ended {
             return Some("the engine does not run any more".to_owned());
@@ -76,7 +76,7 @@ mod tests {
     /// a working one is not.
     #[test]
     fn an_engine_that_does_not_work_is_a_problem() {
-        let at = Moment::from_millis;
+        let at = Timestamp::from_millis;
         let health = EngineHealth::new(at(1_000));
         let other = health.clone();
         assert_eq!(health.problem(at(999)), None);

@@ -10,7 +10,7 @@ use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::testing::set_text;
 use skychimp_engine::Engine;
 use skychimp_smtp::Timeouts;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::World;
 
@@ -20,9 +20,9 @@ use crate::support::World;
 async fn letters_in_doubt_are_sent_again() {
     let world = World::new().await;
     // every ninth letter is accepted without a reply
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::Dot if at.nth % 9 == 0 => Action::Close,
+            Step::EndOfData if at.nth % 9 == 0 => Action::Close,
             _ => Action::Default,
         })
         .start()
@@ -41,10 +41,10 @@ async fn letters_in_doubt_are_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_are_the_same_letter() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             // the reply is too late: accepted, but in doubt
-            Step::Dot if at.nth <= 3 => Action::delay(Duration::from_millis(900)),
+            Step::EndOfData if at.nth <= 3 => Action::delay(Duration::from_millis(900)),
             _ => Action::Default,
         })
         .start()
@@ -78,9 +78,9 @@ async fn closing_at_the_dot_defers_that_letter_only() {
     let world = World::new().await;
     let closing = Arc::new(AtomicBool::new(true));
     let is_closing = Arc::clone(&closing);
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| match at.step {
-            Step::Dot if is_closing.load(Ordering::Relaxed) => {
+            Step::EndOfData if is_closing.load(Ordering::Relaxed) => {
                 Action::ReplyAndClose("421 4.3.2 shutting down".into())
             }
             _ => Action::Default,
@@ -115,7 +115,7 @@ async fn closing_at_the_dot_defers_that_letter_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusal_during_the_body_is_final() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .receive_buffer(4096)
         .on(|at| match at.step {
             Step::Content if at.address.starts_with("to1") => {

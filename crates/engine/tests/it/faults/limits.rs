@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Action, Script, ScriptedServer, Step};
+use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
 
 use crate::support::World;
 
 /// A server that ends each connection at the 21st letter.
 async fn twenty_letters(end: Action) -> ScriptedServer {
-    Script::new()
+    ServerScript::new()
         .on(move |at| match at.step {
             Step::Mail if at.nth_here > 20 => end.clone(),
             _ => Action::Default,
@@ -53,13 +53,13 @@ async fn refused_connections_lower_their_number() {
     let world = World::new().await;
     let refused = Arc::new(AtomicUsize::new(0));
     let refusals = Arc::clone(&refused);
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| match at.step {
             Step::Connect if at.live > 5 => {
                 refusals.fetch_add(1, Ordering::Relaxed);
                 Action::ReplyAndClose("421 4.7.0 too many connections".into())
             }
-            Step::Dot => Action::delay(Duration::from_millis(10)),
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
             _ => Action::Default,
         })
         .start()
@@ -82,10 +82,10 @@ async fn refused_connections_lower_their_number() {
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_do_not_wait_with_senders_without_a_connection() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Connect if at.live > 1 => Action::ReplyAndClose("421 4.7.0 one at a time".into()),
-            Step::Dot => Action::delay(Duration::from_millis(5)),
+            Step::EndOfData => Action::delay(Duration::from_millis(5)),
             _ => Action::Default,
         })
         .start()

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Proxy, Script};
+use skychimp_smtp::testing::{Proxy, ServerScript};
 use skychimp_smtp::{Server, Tls};
 
 use crate::support::World;
@@ -30,7 +30,7 @@ async fn server_that_is_down_costs_nothing() {
         waiting.waiting
     );
     assert_eq!((waiting.sent, waiting.failed, waiting.deferred), (0, 0, 0));
-    let server = Script::new().start_at(address);
+    let server = ServerScript::new().start_at(address);
     let over = world.wait_over(&run).await;
     assert_eq!((over.sent, over.waiting.as_str()), (200, ""));
     engine.stop().await;
@@ -63,7 +63,7 @@ async fn name_that_does_not_resolve_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn resets_and_slow_links_lose_nothing() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let proxy = Proxy::start(server.address()).await;
     proxy.delay(Duration::from_millis(10));
     let mut settings = server.server();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use skychimp_core::sending::attempt::{Attempt, AttemptOutcome};
 use skychimp_core::sending::run::RunState;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::World;
 
@@ -13,7 +13,7 @@ use crate::support::World;
 async fn greylisted_letters_come_back() {
     let world = World::new().await;
     let seen = parking_lot::Mutex::new(HashSet::new());
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| match at.step {
             Step::Rcpt if seen.lock().insert(at.address.clone()) => {
                 Action::reply("450 4.2.0 greylisted, come back later")
@@ -66,13 +66,13 @@ async fn each_recipient_has_his_own_reply() {
         digits.parse().unwrap_or(3)
     };
     let deferred = parking_lot::Mutex::new(HashSet::new());
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| match (at.step, number(&at.address) % 4) {
             (Step::Rcpt, 0) => Action::reply(format!("550 5.1.1 <{}> unknown", at.address)),
             (Step::Rcpt, 1) if deferred.lock().insert(at.address.clone()) => {
                 Action::reply(format!("450 4.2.1 not now, {}", at.address))
             }
-            (Step::Dot, 2) => Action::reply(format!("554 5.7.1 no thanks, {}", at.address)),
+            (Step::EndOfData, 2) => Action::reply(format!("554 5.7.1 no thanks, {}", at.address)),
             _ => Action::Default,
         })
         .start()
@@ -120,11 +120,11 @@ async fn each_recipient_has_his_own_reply() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lone_dot_is_nobodys_delivery() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match (at.step, at.address.as_str()) {
             (Step::Rcpt, _) => Action::reply("550 5.1.1 nobody here"),
             (Step::Data, _) => Action::reply("354 go on"),
-            (Step::Dot, "") => Action::reply("250 2.0.0 taken"),
+            (Step::EndOfData, "") => Action::reply("250 2.0.0 taken"),
             _ => Action::Default,
         })
         .start()
@@ -136,7 +136,7 @@ async fn lone_dot_is_nobodys_delivery() {
     engine.stop().await;
     let ledger = world.settle(&run, &server).await;
     assert_eq!((ledger.copies, ledger.attempts), (0, 60));
-    assert_eq!(server.count(Step::Dot), 60);
+    assert_eq!(server.count(Step::EndOfData), 60);
     assert!(
         server
             .accepted()
@@ -150,7 +150,10 @@ async fn lone_dot_is_nobodys_delivery() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unsendable_address_fails_alone() {
     let world = World::new().await;
-    let server = Script::new().extensions(&["PIPELINING"]).start().await;
+    let server = ServerScript::new()
+        .extensions(&["PIPELINING"])
+        .start()
+        .await;
     let addresses: Vec<_> = [
         "to0@example.org",
         "\"a b\"@example.org",

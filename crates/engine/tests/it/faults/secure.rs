@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::World;
 
@@ -13,15 +13,18 @@ use crate::support::World;
 /// run says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn required_tls_that_fails_costs_nothing() {
-    let no_handshake = |at: &skychimp_smtp::testing::At| match at.step {
+    let no_handshake = |at: &skychimp_smtp::testing::ScriptPoint| match at.step {
         Step::StartTls => Action::ReplyAndClose("220 2.0.0 go".into()),
         _ => Action::Default,
     };
     for (script, why) in [
-        (Script::new().starttls().on(no_handshake), "handshake"),
-        (Script::new().starttls().expired_certificate(), "expired"),
+        (ServerScript::new().starttls().on(no_handshake), "handshake"),
         (
-            Script::new().implicit_tls().expired_certificate(),
+            ServerScript::new().starttls().expired_certificate(),
+            "expired",
+        ),
+        (
+            ServerScript::new().implicit_tls().expired_certificate(),
             "expired",
         ),
     ] {
@@ -35,7 +38,7 @@ async fn required_tls_that_fails_costs_nothing() {
         assert!(waiting.waiting.contains(why), "{}", waiting.waiting);
         engine.stop().await;
         assert_eq!(world.settle(&run, &server).await.attempts, 0);
-        let good = Script::new().starttls().start().await;
+        let good = ServerScript::new().starttls().start().await;
         let engine = world.engine(&good);
         assert_eq!(world.wait_over(&run).await.sent, 20);
         engine.stop().await;
@@ -47,7 +50,7 @@ async fn required_tls_that_fails_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn injected_replies_are_dropped() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .starttls()
         .extensions_after_tls(&["SIZE 10240000"])
         .on(|at| match at.step {
@@ -72,7 +75,7 @@ async fn injected_replies_are_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_fail_nobody() {
     let world = World::new().await;
-    let server = Script::new().auth("robot", "right").start().await;
+    let server = ServerScript::new().auth("robot", "right").start().await;
     let run = world.run(20).await;
     let mut config = server.server();
     config.credentials.as_mut().unwrap().password = "wrong".into();
@@ -95,7 +98,7 @@ async fn revoked_login_pauses_and_goes_on() {
     let world = World::new().await;
     let revoked = Arc::new(AtomicBool::new(false));
     let is_revoked = Arc::clone(&revoked);
-    let server = Script::new()
+    let server = ServerScript::new()
         .auth("robot", "secret")
         .on(move |at| match at.step {
             Step::Mail if is_revoked.load(Ordering::Relaxed) => {
@@ -104,7 +107,7 @@ async fn revoked_login_pauses_and_goes_on() {
             Step::Auth if is_revoked.load(Ordering::Relaxed) => {
                 Action::reply("535 5.7.8 this login was revoked")
             }
-            Step::Dot => Action::delay(std::time::Duration::from_millis(5)),
+            Step::EndOfData => Action::delay(std::time::Duration::from_millis(5)),
             _ => Action::Default,
         })
         .start()
@@ -142,7 +145,7 @@ async fn used_up_quota_pauses_the_server() {
         let world = World::new().await;
         let used_up = Arc::new(AtomicBool::new(true));
         let is_used_up = Arc::clone(&used_up);
-        let server = Script::new()
+        let server = ServerScript::new()
             .on(move |at| match at.step {
                 Step::Mail if is_used_up.load(Ordering::Relaxed) => Action::reply(reply),
                 _ => Action::Default,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use skychimp_core::testing::set_text;
 use skychimp_engine::Engine;
 use skychimp_smtp::Timeouts;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::World;
 
@@ -13,7 +13,7 @@ use crate::support::World;
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_server_costs_nothing() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Connect if at.nth <= 5 => Action::Stall,
             _ => Action::Default,
@@ -36,11 +36,11 @@ async fn silent_server_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_server_is_waited_for() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(|at| match at.step {
             Step::Rcpt => Action::delay(Duration::from_millis(300)),
-            Step::Dot if at.nth == 7 => Action::delay(Duration::from_secs(6)),
-            Step::Dot => Action::delay(Duration::from_secs(2)),
+            Step::EndOfData if at.nth == 7 => Action::delay(Duration::from_secs(6)),
+            Step::EndOfData => Action::delay(Duration::from_secs(2)),
             _ => Action::Default,
         })
         .start()
@@ -65,7 +65,7 @@ async fn slow_server_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stalled_reader_costs_one_attempt() {
     let world = World::new().await;
-    let server = Script::new()
+    let server = ServerScript::new()
         .receive_buffer(4096)
         .on(|at| match at.step {
             Step::Content if at.nth <= 5 => Action::Stall,

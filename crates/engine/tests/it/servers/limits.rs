@@ -10,7 +10,7 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::sending::sending_server::HealthState;
 use skychimp_core::testing::user;
 use skychimp_engine::Engine;
-use skychimp_smtp::testing::{Action, Script, Step};
+use skychimp_smtp::testing::{Action, ServerScript, Step};
 use tokio::time::Instant;
 
 use super::draft;
@@ -23,9 +23,9 @@ async fn domain_limit_holds_back_nobody_else() {
     let busy: Arc<Mutex<(HashSet<usize>, usize)>> = Arc::default();
     let seen = Arc::clone(&busy);
     let others = AtomicUsize::new(0);
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| {
-            if at.step == Step::Dot && at.address.ends_with("@example.org") {
+            if at.step == Step::EndOfData && at.address.ends_with("@example.org") {
                 others.fetch_add(1, Ordering::Relaxed);
             }
             if at.address.ends_with("@gmail.example") {
@@ -34,7 +34,7 @@ async fn domain_limit_holds_back_nobody_else() {
                     Step::Rcpt => {
                         live.insert(at.connection);
                     }
-                    Step::Dot => {
+                    Step::EndOfData => {
                         live.remove(&at.connection);
                     }
                     _ => {}
@@ -79,7 +79,7 @@ async fn rate_holds_for_two_nodes_together() {
     let world = World::new().await;
     let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let seen = Arc::clone(&arrivals);
-    let server = Script::new()
+    let server = ServerScript::new()
         .on(move |at| {
             if at.step == Step::Mail {
                 seen.lock().push(Instant::now());
@@ -112,7 +112,10 @@ async fn rate_holds_for_two_nodes_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn used_up_limit_waits_and_says_so() {
     let world = World::new().await;
-    let (small, big) = (Script::new().start().await, Script::new().start().await);
+    let (small, big) = (
+        ServerScript::new().start().await,
+        ServerScript::new().start().await,
+    );
     let mut limited = draft("Small", &small);
     limited.limits.per_hour = Some(30);
     let limited = world.add(&limited, "").await;
@@ -144,7 +147,7 @@ async fn used_up_limit_waits_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_letters_to_a_limited_domain_make_room() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut limited = draft("One", &server);
     limited.domains = "gmail.example 1/h".to_owned();
     world.add(&limited, "").await;
@@ -171,7 +174,7 @@ async fn many_letters_to_a_limited_domain_make_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn warm_up_holds_back_what_is_for_later_days() {
     let world = World::new().await;
-    let server = Script::new().start().await;
+    let server = ServerScript::new().start().await;
     let mut young = draft("Young", &server);
     young.warm_up = "7 1000".to_owned();
     let young = world.add(&young, "").await;
@@ -206,14 +209,14 @@ async fn used_up_quota_moves_letters_to_the_next_server() {
         user(&world.db, "root", Role::Admin).await.unwrap();
         let used_up = Arc::new(AtomicBool::new(true));
         let is_used_up = Arc::clone(&used_up);
-        let small = Script::new()
+        let small = ServerScript::new()
             .on(move |at| match at.step {
                 Step::Mail if is_used_up.load(Ordering::Relaxed) => Action::reply(reply),
                 _ => Action::Default,
             })
             .start()
             .await;
-        let big = Script::new().start().await;
+        let big = ServerScript::new().start().await;
         let mut first = draft("Small", &small);
         first.priority = 1;
         let first = world.add(&first, "").await;

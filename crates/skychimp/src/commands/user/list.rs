@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skychimp_core::accounts::user::Role;
-use skychimp_core::oversight::moderation::{Moderator, SeenUser, UserFilter, UserState};
+use skychimp_core::oversight::moderation::{ModeratedUser, Moderator, UserFilter, UserState};
 use skychimp_core::platform::ids::UserId;
 
 use super::{by_email, role};
@@ -32,7 +32,7 @@ pub struct List {
 impl List {
     pub(super) async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let db = program.database().await?;
-        let mut found: Vec<SeenUser> = Vec::new();
+        let mut found: Vec<ModeratedUser> = Vec::new();
         loop {
             let filter = UserFilter {
                 search: &self.search,
@@ -107,7 +107,7 @@ impl Show {
 }
 
 /// The account as JSON.
-fn value(seen: &SeenUser) -> Value {
+fn value(seen: &ModeratedUser) -> Value {
     let user = &seen.user;
     json!({
         "id": user.id,

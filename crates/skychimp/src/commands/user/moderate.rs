@@ -3,7 +3,7 @@
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::oversight::moderation::{Administrator, Moderator};
-use skychimp_web::letters::{Told, tell};
+use skychimp_web::letters::{AccountNotice, tell};
 
 use super::{by_email, role};
 use crate::exit::Exit;
@@ -147,7 +147,14 @@ impl SecondFactorOff {
             .await?;
         let changed = done.is_some_and(|(_, changed)| changed);
         if changed {
-            tell(&mut tx, &base_url, &user, Told::SecondFactorOff, now).await?;
+            tell(
+                &mut tx,
+                &base_url,
+                &user,
+                AccountNotice::SecondFactorOff,
+                now,
+            )
+            .await?;
         }
         tx.commit().await?;
         program.wake.everywhere(&db).await?;

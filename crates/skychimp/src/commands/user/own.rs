@@ -7,7 +7,7 @@ use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::archive;
 use skychimp_core::oversight::moderation::Administrator;
-use skychimp_web::letters::{Told, tell};
+use skychimp_web::letters::{AccountNotice, tell};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -40,7 +40,14 @@ impl Password {
         Administrator::command()
             .set_password(&mut tx, &user, &hash, now)
             .await?;
-        tell(&mut tx, &base_url, &user, Told::PasswordChanged, now).await?;
+        tell(
+            &mut tx,
+            &base_url,
+            &user,
+            AccountNotice::PasswordChanged,
+            now,
+        )
+        .await?;
         tx.commit().await?;
         program.wake.everywhere(&db).await?;
         db.close().await;
@@ -127,7 +134,14 @@ impl Delete {
             return Err(WrongUse(what.to_owned()).into());
         }
         User::delete(&mut tx, user.id, Actor::COMMAND, &self.reason, now).await?;
-        tell(&mut tx, &base_url, &user, Told::AccountDeleted, now).await?;
+        tell(
+            &mut tx,
+            &base_url,
+            &user,
+            AccountNotice::AccountDeleted,
+            now,
+        )
+        .await?;
         tx.commit().await?;
         program.wake.everywhere(&db).await?;
         db.close().await;

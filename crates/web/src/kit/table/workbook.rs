@@ -15,7 +15,7 @@ use axum::body::{Body, Bytes};
 use jiff::tz::TimeZone;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, channel};
 
@@ -25,20 +25,20 @@ use crate::kit::driven::driven;
 /// MIME type of a workbook.
 pub(super) const TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// Rows per sheet, including the header: the limit of the format.
-const SHEET: u32 = 1_048_576;
+const SHEET_ROWS: u32 = 1_048_576;
 /// Maximum length of a cell, in UTF-16 code units.
-const TEXT: usize = 32_767;
+const CELL_CHARS_MAX: usize = 32_767;
 /// Column width, in digits.
-const WIDTH: u16 = 22;
+const COLUMN_WIDTH: u16 = 22;
 /// Size of a chunk, in bytes.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Limits how many workbooks are written at a time, because each keeps a CPU core busy.
-static TURNS: Semaphore = Semaphore::const_new(2);
+static WORKBOOK_PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// The workbook as a response body.
 pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
     let (out, pieces) = channel(1);
-    let book = Book::new(lines.head(), zone, folder, SHEET);
+    let book = GrowingWorkbook::new(lines.head(), zone, folder, SHEET_ROWS);
     let work = async move {
         if let Err(error) = write(lines, book, &out).await {
             // without a reader this future is gone
@@ -52,15 +52,15 @@ type Out = Sender<Result<Bytes, Error>>;
 
 async fn write<L: Lines>(
     mut lines: L,
-    book: Result<Book, XlsxError>,
+    book: Result<GrowingWorkbook, XlsxError>,
     out: &Out,
 ) -> Result<(), Error> {
     let mut book = book.map_err(failed)?;
-    let _turn = TURNS.acquire().await;
+    let _turn = WORKBOOK_PERMITS.acquire().await;
     while let Some(slice) = lines.next().await? {
         book = blocking(move || book.add(&slice).map(|()| book)).await?;
     }
-    let pieces = Pieces {
+    let pieces = ChunkWriter {
         out: out.clone(),
         lost: false,
     };
@@ -85,7 +85,7 @@ fn failed(error: XlsxError) -> Error {
 }
 
 /// A workbook being written.
-struct Book {
+struct GrowingWorkbook {
     workbook: Workbook,
     head: Vec<String>,
     zone: TimeZone,
@@ -98,7 +98,7 @@ struct Book {
     dates: HashMap<i32, Format>,
 }
 
-impl Book {
+impl GrowingWorkbook {
     fn new(
         head: Vec<String>,
         zone: TimeZone,
@@ -125,7 +125,7 @@ impl Book {
         let sheet = self.workbook.add_worksheet_with_constant_memory()?;
         sheet.set_freeze_panes(1, 0)?;
         for (column, name) in (0..).zip(&self.head) {
-            sheet.set_column_width(column, WIDTH)?;
+            sheet.set_column_width(column, COLUMN_WIDTH)?;
             sheet.write_string_with_format(0, column, name, &bold)?;
         }
         self.sheets += 1;
@@ -163,8 +163,8 @@ impl Book {
         Ok(())
     }
 
-    fn save(mut self, pieces: Pieces) -> Result<(), XlsxError> {
-        let mut out = BufWriter::with_capacity(PIECE, pieces);
+    fn save(mut self, pieces: ChunkWriter) -> Result<(), XlsxError> {
+        let mut out = BufWriter::with_capacity(CHUNK_BYTES, pieces);
         self.workbook.save_to_writer(&mut out)?;
         Ok(out.flush()?)
     }
@@ -172,20 +172,20 @@ impl Book {
 
 /// The longest prefix of a text that fits into a cell.
 fn fitting(text: &str) -> &str {
-    if text.len() <= TEXT {
+    if text.len() <= CELL_CHARS_MAX {
         return text;
     }
     let mut units = 0;
     let end = text.char_indices().find(|(_, c)| {
         units += c.len_utf16();
-        units > TEXT
+        units > CELL_CHARS_MAX
     });
     end.map_or(text, |(at, _)| text.get(..at).unwrap_or_default())
 }
 
 /// Date and time as a spreadsheet serial number, and the zone's offset from UTC at that time, in
 /// seconds.
-fn date(at: Moment, zone: &TimeZone) -> (f64, i32) {
+fn date(at: Timestamp, zone: &TimeZone) -> (f64, i32) {
     /// 1970-01-01 as a serial number.
     const EPOCH: f64 = 25_569.0;
     let offset = zone.to_offset(at.timestamp()).seconds();
@@ -215,13 +215,13 @@ const fn float(n: i64) -> f64 {
 }
 
 /// Sends the finished file in chunks.
-struct Pieces {
+struct ChunkWriter {
     out: Out,
     /// The visitor has disconnected. Reported once; the rest of the file is then discarded.
     lost: bool,
 }
 
-impl Write for Pieces {
+impl Write for ChunkWriter {
     fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
         if !self.lost {
             let sent = self.out.blocking_send(Ok(Bytes::copy_from_slice(piece)));
@@ -251,11 +251,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let zone = TimeZone::get("Asia/Tokyo").unwrap();
         let head = vec!["a".to_owned(), "b".to_owned()];
-        let mut book = Book::new(head, zone, folder.path(), limit).unwrap();
+        let mut book = GrowingWorkbook::new(head, zone, folder.path(), limit).unwrap();
         let (out, mut pieces) = channel(1);
         let saved = tokio::task::spawn_blocking(move || {
             book.add(&lines).unwrap();
-            book.save(Pieces { out, lost: false }).unwrap();
+            book.save(ChunkWriter { out, lost: false }).unwrap();
         });
         let mut file = Vec::new();
         while let Some(piece) = pieces.recv().await {
@@ -275,7 +275,7 @@ mod tests {
     /// the visitor's zone.
     #[tokio::test]
     async fn cells_have_types() {
-        let at: Moment = "2027-03-12T20:05:09.250Z".parse().unwrap();
+        let at: Timestamp = "2027-03-12T20:05:09.250Z".parse().unwrap();
         let long = "я".repeat(40_000);
         let lines = vec![
             vec![text("=1+1"), Cell::Number(-250)],
@@ -283,7 +283,7 @@ mod tests {
             vec![text("+7 999"), text("0042")],
             vec![text(""), text(&long)],
         ];
-        let sheets = read(lines, SHEET).await;
+        let sheets = read(lines, SHEET_ROWS).await;
         assert_eq!(sheets.len(), 1);
         let rows = &sheets[0];
         assert_eq!(rows.len(), 5);
@@ -299,7 +299,10 @@ mod tests {
         assert_eq!((hour, minute, second, millis), (5, 5, 9, 250));
         assert_eq!(rows[3], [string("+7 999"), string("0042")]);
         assert_eq!(rows[4][0], Data::Empty);
-        assert_eq!(rows[4][1].as_string().unwrap().chars().count(), TEXT);
+        assert_eq!(
+            rows[4][1].as_string().unwrap().chars().count(),
+            CELL_CHARS_MAX
+        );
     }
 
     /// R29: rows that do not fit on a sheet continue on the next one, with the same header.

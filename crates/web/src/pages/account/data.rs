@@ -15,7 +15,7 @@ use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::archive::{ArchiveState, UserArchive};
-use skychimp_core::oversight::deletion::Belongings;
+use skychimp_core::oversight::deletion::AccountContents;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::stored_file::StoredFile;
@@ -26,22 +26,22 @@ use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, outcome};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::kit::sse::{Look, Seen, watch};
-use crate::letters::{self, Letter};
-use crate::site::Routes;
+use crate::kit::sse::{Poll, Polled, watch};
+use crate::letters::{self, ServiceLetter};
+use crate::site::SiteRoutes;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/account/data", get(data_page))
         .route("/account/delete", post(delete))
 }
 
 /// Downloads, which may take long.
-pub(crate) fn long_routes() -> Routes {
-    Routes::new()
+pub(crate) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/account/export", get(export))
         .route("/account/archive/live", get(live))
         .route("/account/archive", post(request_archive))
@@ -50,8 +50,8 @@ pub(crate) fn long_routes() -> Routes {
 #[derive(Template)]
 #[template(path = "account/data.html")]
 struct DataPage {
-    page: Page,
-    belongings: Belongings,
+    page: PageContext,
+    belongings: AccountContents,
     archive: Option<UserArchive>,
     /// The second factor is on, so its code is asked for.
     second: bool,
@@ -59,7 +59,12 @@ struct DataPage {
 }
 
 impl DataPage {
-    async fn of(app: &App, page: Page, user: &User, errors: Errors) -> Result<Self, WebError> {
+    async fn of(
+        app: &App,
+        page: PageContext,
+        user: &User,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
         let mut tx = app.db.read().await?;
         Ok(Self {
             belongings: User::belongings(&mut tx, user.id).await?,
@@ -80,7 +85,7 @@ impl DataPage {
 
 async fn data_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     html(&DataPage::of(&app, page, &user, Errors::none()).await?)
@@ -89,7 +94,7 @@ async fn data_page(
 /// Asks for an archive.
 async fn request_archive(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
@@ -102,7 +107,7 @@ async fn request_archive(
 /// The archive that is ready; without one the page where it can be asked for.
 async fn export(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -143,14 +148,14 @@ struct Watch {
     owner: UserId,
 }
 
-impl Look for Watch {
+impl Poll for Watch {
     const EVERY: Duration = Duration::from_secs(1);
 
-    async fn look(&mut self) -> Result<Seen, WebError> {
+    async fn look(&mut self) -> Result<Polled, WebError> {
         let mut tx = self.app.db.read().await?;
         let latest = UserArchive::latest(&mut tx, self.owner, self.app.clock.now()).await?;
         let running = latest.is_some_and(|latest| latest.state == ArchiveState::Running);
-        Ok(if running { Seen::Same } else { Seen::Over })
+        Ok(if running { Polled::Same } else { Polled::Over })
     }
 }
 
@@ -172,7 +177,7 @@ struct DeleteForm {
 /// Deletes the account after the password, and the code if one is asked for at login.
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     CurrentUser(user): CurrentUser,
     Form(form): Form<DeleteForm>,
@@ -196,8 +201,8 @@ async fn delete(
     }
     let deleted = User::delete(&mut tx, user.id, Actor::from(&user), "", page.now).await;
     match outcome(deleted)? {
-        Outcome::Done(_) => {
-            let letter = Letter::AccountDeleted;
+        FormOutcome::Done(_) => {
+            let letter = ServiceLetter::AccountDeleted;
             letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
             tx.commit().await?;
             app.wake.everywhere(&app.db).await?;
@@ -205,10 +210,10 @@ async fn delete(
             cookies::put(&mut response, cookies::no_session(&app));
             Ok(response)
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&DataPage::of(&app, page, &user, errors).await?)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }

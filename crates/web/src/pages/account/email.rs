@@ -1,26 +1,26 @@
 //! Changing the e-mail address: the new one is verified, the old one is notified (R30).
 
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::accounts::token::{Grant, Purpose, Token};
+use skychimp_core::accounts::token::{EmailToken, Token, TokenPurpose};
 use skychimp_core::accounts::user::User;
 
 use super::reset::{dead, granted, redeemed};
-use super::{Even, password};
+use super::{ConstantTimeAnswer, password};
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html, html_wrong};
-use crate::letters::{self, Letter};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
+use crate::letters::{self, ServiceLetter};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/account/email", get(email_page).post(ask))
         .route("/email/{token}", get(confirm_page).post(confirm))
         .route("/email/undo/{token}", get(undo_page).post(undo))
@@ -37,13 +37,16 @@ struct EmailForm {
 #[derive(Template)]
 #[template(path = "account/email.html")]
 struct EmailPage {
-    page: Page,
+    page: PageContext,
     user: User,
     form: EmailForm,
     errors: Errors,
 }
 
-async fn email_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Response, WebError> {
+async fn email_page(
+    page: PageContext,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, WebError> {
     html(&EmailPage {
         page,
         user,
@@ -54,11 +57,11 @@ async fn email_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Respon
 
 async fn ask(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<EmailForm>,
 ) -> Result<Response, WebError> {
-    let even = Even::begin();
+    let even = ConstantTimeAnswer::begin();
     let wrong = |page, user, form, errors| {
         html_wrong(&EmailPage {
             page,
@@ -71,9 +74,9 @@ async fn ask(
         return wrong(page, user, form, errors);
     }
     let address = match outcome(app.settings.registration.address(&form.email))? {
-        Outcome::Done(address) => address,
-        Outcome::Wrong(errors) => return wrong(page, user, form, errors),
-        Outcome::Changed => return Err(WebError::Conflict),
+        FormOutcome::Done(address) => address,
+        FormOutcome::Wrong(errors) => return wrong(page, user, form, errors),
+        FormOutcome::Changed => return Err(WebError::Conflict),
     };
     app.try_letter(&page, address.as_str()).await?;
     let token = Token::random();
@@ -81,22 +84,22 @@ async fn ask(
     // only the letter says whether the address has an account, so only its holder learns it
     match User::by_email(&mut tx, address.as_str()).await? {
         Some(other) if other.id != user.id => {
-            Grant::issue(
+            EmailToken::issue(
                 &mut tx,
                 &token,
                 other.id,
-                Purpose::Reset,
+                TokenPurpose::Reset,
                 &other.email,
                 page.now,
             )
             .await?;
-            let letter = Letter::Known(&token);
+            let letter = ServiceLetter::Known(&token);
             letters::send(&mut tx, &app, &other, &other.email, &letter, page.now).await?;
         }
         _ => {
-            let (purpose, email) = (Purpose::ChangeEmail, address.as_str());
-            Grant::issue(&mut tx, &token, user.id, purpose, email, page.now).await?;
-            let letter = Letter::ConfirmEmail(&token);
+            let (purpose, email) = (TokenPurpose::ChangeEmail, address.as_str());
+            EmailToken::issue(&mut tx, &token, user.id, purpose, email, page.now).await?;
+            let letter = ServiceLetter::ConfirmEmail(&token);
             letters::send(&mut tx, &app, &user, email, &letter, page.now).await?;
         }
     }
@@ -110,7 +113,7 @@ async fn ask(
 #[derive(Template)]
 #[template(path = "account/link.html")]
 struct LinkPage {
-    page: Page,
+    page: PageContext,
     /// Which texts to use: `email` or `undo`.
     act: &'static str,
     action: String,
@@ -119,11 +122,11 @@ struct LinkPage {
 
 async fn confirm_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    match granted(&app, &mut tx, &page, &text, Purpose::ChangeEmail).await? {
+    match granted(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await? {
         Some(grant) => html(&LinkPage {
             page,
             act: "email",
@@ -136,21 +139,22 @@ async fn confirm_page(
 
 async fn confirm(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let Some(grant) = redeemed(&app, &mut tx, &page, &text, Purpose::ChangeEmail).await? else {
+    let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await?
+    else {
         return dead(page, "email");
     };
     let Some(old) = User::change_email(&mut tx, &grant, page.now).await? else {
         return dead(page, "email");
     };
     let token = Token::random();
-    let (id, purpose) = (grant.user_id, Purpose::UndoEmail);
-    Grant::issue(&mut tx, &token, id, purpose, &old, page.now).await?;
+    let (id, purpose) = (grant.user_id, TokenPurpose::UndoEmail);
+    EmailToken::issue(&mut tx, &token, id, purpose, &old, page.now).await?;
     if let Some(user) = User::get(&mut tx, id).await? {
-        let letter = Letter::EmailChanged(&grant.email, &token);
+        let letter = ServiceLetter::EmailChanged(&grant.email, &token);
         letters::send(&mut tx, &app, &user, &old, &letter, page.now).await?;
     }
     tx.commit().await?;
@@ -162,11 +166,11 @@ async fn confirm(
 
 async fn undo_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    match granted(&app, &mut tx, &page, &text, Purpose::UndoEmail).await? {
+    match granted(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await? {
         Some(grant) => html(&LinkPage {
             page,
             act: "undo",
@@ -180,21 +184,21 @@ async fn undo_page(
 /// Restores the previous address. Its holder gets a letter with a link to set a new password.
 async fn undo(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let Some(grant) = redeemed(&app, &mut tx, &page, &text, Purpose::UndoEmail).await? else {
+    let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await? else {
         return dead(page, "email");
     };
     if !User::undo_email(&mut tx, &grant, page.now).await? {
         return dead(page, "email");
     }
     let token = Token::random();
-    let (id, purpose) = (grant.user_id, Purpose::Reset);
-    Grant::issue(&mut tx, &token, id, purpose, &grant.email, page.now).await?;
+    let (id, purpose) = (grant.user_id, TokenPurpose::Reset);
+    EmailToken::issue(&mut tx, &token, id, purpose, &grant.email, page.now).await?;
     if let Some(user) = User::get(&mut tx, id).await? {
-        let letter = Letter::Reset(&token);
+        let letter = ServiceLetter::Reset(&token);
         letters::send(&mut tx, &app, &user, &grant.email, &letter, page.now).await?;
     }
     tx.commit().await?;

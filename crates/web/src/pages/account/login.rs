@@ -1,7 +1,7 @@
 //! Login and logout.
 
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -18,10 +18,10 @@ use crate::kit::app::AppState;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Form, Query};
-use crate::kit::page::{Page, html, html_wrong, text_of};
+use crate::kit::page::{PageContext, html, html_wrong, text_of};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/login", get(login_page).post(login))
         .route("/logout", post(logout))
 }
@@ -40,7 +40,7 @@ struct LoginForm {
 #[derive(Template)]
 #[template(path = "account/login.html")]
 pub(super) struct LoginPage {
-    page: Page,
+    page: PageContext,
     form: LoginForm,
     errors: Errors,
     registration: bool,
@@ -48,7 +48,7 @@ pub(super) struct LoginPage {
 }
 
 impl LoginPage {
-    fn new(app: &AppState, page: Page, form: LoginForm, errors: Errors) -> Self {
+    fn new(app: &AppState, page: PageContext, form: LoginForm, errors: Errors) -> Self {
         Self {
             page,
             form,
@@ -59,7 +59,7 @@ impl LoginPage {
     }
 
     /// The login page again, after a passkey was rejected.
-    pub(super) fn again(app: &AppState, page: Page, next: String, errors: Errors) -> Self {
+    pub(super) fn again(app: &AppState, page: PageContext, next: String, errors: Errors) -> Self {
         let form = LoginForm {
             next,
             ..LoginForm::default()
@@ -70,7 +70,7 @@ impl LoginPage {
 
 async fn login_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Query(form): Query<LoginForm>,
 ) -> Result<Response, WebError> {
     if page.user.is_some() {
@@ -88,7 +88,7 @@ async fn login_page(
 
 async fn login(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, WebError> {
@@ -134,7 +134,7 @@ impl Entry {
 /// Starts a session with a new token; a previous one in this browser ends.
 pub(super) async fn enter(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     headers: &HeaderMap,
     entry: &Entry,
     mut response: Response,
@@ -157,7 +157,7 @@ pub(super) async fn enter(
     Ok(response)
 }
 
-async fn logout(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+async fn logout(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
     if let Some(token) = &page.session {
         let mut tx = app.db.write().await?;
         Session::end(&mut tx, token).await?;

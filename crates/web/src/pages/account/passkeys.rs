@@ -24,14 +24,14 @@ use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html_wrong};
 use crate::kit::routes::post;
-use crate::letters::{self, Letter};
-use crate::site::Routes;
+use crate::letters::{self, ServiceLetter};
+use crate::site::SiteRoutes;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/login/passkey/begin", post(ask_any))
         .route("/login/passkey", post(come_in))
         .route("/login/code/passkey/begin", post(ask_second))
@@ -49,7 +49,7 @@ fn passkeys(app: &App) -> Result<&Passkeys, WebError> {
 }
 
 /// An error for the script.
-fn refused(page: &Page, errors: &Errors) -> Response {
+fn refused(page: &PageContext, errors: &Errors) -> Response {
     let sentence = errors.iter().next().map(|error| page.field_error(error));
     let sentence = sentence.map_or_else(String::new, |text| text.to_string());
     let body = Json(json!({ "error": sentence }));
@@ -71,7 +71,7 @@ struct AnswerForm {
     remember: Option<String>,
 }
 
-async fn ask_any(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+async fn ask_any(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
     let passkeys = passkeys(&app)?;
     app.try_passkey(&page).await?;
     let token = Token::random();
@@ -85,7 +85,7 @@ async fn ask_any(State(app): State<AppState>, page: Page) -> Result<Response, We
 /// passkey counts as both factors.
 async fn come_in(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, WebError> {
@@ -112,7 +112,7 @@ async fn come_in(
 
 async fn ask_second(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let passkeys = passkeys(&app)?;
@@ -126,7 +126,7 @@ async fn ask_second(
 /// Accepts a passkey instead of the code.
 async fn prove(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, WebError> {
@@ -167,7 +167,7 @@ struct NewForm {
 
 async fn ask_new(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<NewForm>,
 ) -> Result<Response, WebError> {
@@ -183,18 +183,18 @@ async fn ask_new(
         .ask_new(&mut tx, &token, &user, &form.passkey_name, page.now)
         .await;
     match outcome(question)? {
-        Outcome::Done(question) => {
+        FormOutcome::Done(question) => {
             tx.commit().await?;
             Ok(asked(&app, &token, question))
         }
-        Outcome::Wrong(errors) => Ok(refused(&page, &errors)),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Wrong(errors) => Ok(refused(&page, &errors)),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn add(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     CurrentUser(user): CurrentUser,
     Form(form): Form<NewForm>,
@@ -207,51 +207,51 @@ async fn add(
         .add(&mut tx, &token, user.id, answer, name, page.now)
         .await;
     match outcome(added)? {
-        Outcome::Done(Some(_)) => {
-            let letter = Letter::PasskeyAdded;
+        FormOutcome::Done(Some(_)) => {
+            let letter = ServiceLetter::PasskeyAdded;
             letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
             tx.commit().await?;
             app.wake.everywhere(&app.db).await?;
             Ok(page.redirect("/account/security", Flash::done("passkeys-added")))
         }
-        Outcome::Done(None) => {
+        FormOutcome::Done(None) => {
             tx.commit().await?;
             let errors = Errors::one("passkey", "passkey_unknown");
             html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn rename(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Path(id): Path<PasskeyId>,
     Form(form): Form<NewForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     match outcome(Passkey::rename(&mut tx, user.id, id, &form.passkey_name).await)? {
-        Outcome::Done(true) => {
+        FormOutcome::Done(true) => {
             tx.commit().await?;
             Ok(page.redirect("/account/security", Flash::done("passkeys-renamed")))
         }
-        Outcome::Done(false) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => {
+        FormOutcome::Done(false) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn remove(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Path(id): Path<PasskeyId>,
 ) -> Result<Response, WebError> {

@@ -1,12 +1,12 @@
 //! Changing the password.
 
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::accounts::password::{self, HashedPassword, Holder, PASSWORD_MIN};
+use skychimp_core::accounts::password::{self, HashedPassword, PASSWORD_MIN, PasswordOwner};
 use skychimp_core::accounts::session::Session;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
@@ -15,12 +15,12 @@ use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, outcome};
-use crate::kit::page::{Page, html, html_wrong};
-use crate::letters::{self, Letter};
+use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
+use crate::letters::{self, ServiceLetter};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/account/password", get(password_page).post(change))
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new().route("/account/password", get(password_page).post(change))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,14 +34,14 @@ struct PasswordForm {
 #[derive(Template)]
 #[template(path = "account/password.html")]
 struct PasswordPage {
-    page: Page,
+    page: PageContext,
     user: User,
     errors: Errors,
     password_min: usize,
 }
 
 impl PasswordPage {
-    fn new(page: Page, user: User, errors: Errors) -> Self {
+    fn new(page: PageContext, user: User, errors: Errors) -> Self {
         Self {
             page,
             user,
@@ -51,14 +51,17 @@ impl PasswordPage {
     }
 }
 
-async fn password_page(page: Page, CurrentUser(user): CurrentUser) -> Result<Response, WebError> {
+async fn password_page(
+    page: PageContext,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, WebError> {
     html(&PasswordPage::new(page, user, Errors::none()))
 }
 
 /// Checks the user's current password. The inner error is one for `field`.
 pub(super) async fn confirm(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     user: &User,
     field: &str,
     password: &str,
@@ -75,7 +78,7 @@ pub(super) async fn confirm(
 /// Changes the password, logs out all other browsers and notifies the user by letter.
 async fn change(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, WebError> {
@@ -83,14 +86,14 @@ async fn change(
         return html_wrong(&PasswordPage::new(page, user, errors));
     }
     let hash = match outcome(hashed(&app, &user.email, &user.name, &form.password).await)? {
-        Outcome::Done(hash) => hash,
-        Outcome::Wrong(errors) => return html_wrong(&PasswordPage::new(page, user, errors)),
-        Outcome::Changed => return Err(WebError::Conflict),
+        FormOutcome::Done(hash) => hash,
+        FormOutcome::Wrong(errors) => return html_wrong(&PasswordPage::new(page, user, errors)),
+        FormOutcome::Changed => return Err(WebError::Conflict),
     };
     let mut tx = app.db.write().await?;
     User::set_password(&mut tx, user.id, &hash).await?;
     Session::end_all(&mut tx, user.id, page.session.as_ref()).await?;
-    let letter = Letter::PasswordChanged;
+    let letter = ServiceLetter::PasswordChanged;
     letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;
@@ -104,6 +107,6 @@ pub(super) async fn hashed(
     name: &str,
     password: &str,
 ) -> Result<HashedPassword, Error> {
-    password::check("password", password, Holder { email, name })?;
+    password::check("password", password, PasswordOwner { email, name })?;
     app.hasher.hash(password.to_owned()).await
 }

@@ -1,7 +1,7 @@
 //! The user's preferences: name, language, theme, time zone.
 
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
@@ -13,12 +13,12 @@ use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, outcome};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::{cookies, format};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/account", get(profile_page).post(save_profile))
         .route(
             "/profile",
@@ -44,7 +44,7 @@ struct ProfileForm {
 #[derive(Template)]
 #[template(path = "account/profile.html")]
 struct ProfilePage {
-    page: Page,
+    page: PageContext,
     user: User,
     form: ProfileForm,
     errors: Errors,
@@ -52,7 +52,7 @@ struct ProfilePage {
 }
 
 impl ProfilePage {
-    fn new(page: Page, user: User, form: ProfileForm, errors: Errors) -> Self {
+    fn new(page: PageContext, user: User, form: ProfileForm, errors: Errors) -> Self {
         Self {
             page,
             user,
@@ -65,7 +65,7 @@ impl ProfilePage {
 
 async fn profile_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     let summaries = User::wants_summaries(&mut app.db.read().await?, user.id).await?;
@@ -81,7 +81,7 @@ async fn profile_page(
 
 async fn save_profile(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<ProfileForm>,
 ) -> Result<Response, WebError> {
@@ -100,13 +100,13 @@ async fn save_profile(
     };
     let saved: Result<(), Error> = saved.await;
     match outcome(saved)? {
-        Outcome::Done(()) => {
+        FormOutcome::Done(()) => {
             tx.commit().await?;
             let mut response = page.redirect("/account", Flash::done("profile-saved"));
             cookies::put(&mut response, cookies::theme(theme.as_deref()));
             Ok(response)
         }
-        Outcome::Wrong(errors) => html_wrong(&ProfilePage::new(page, user, form, errors)),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Wrong(errors) => html_wrong(&ProfilePage::new(page, user, form, errors)),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }

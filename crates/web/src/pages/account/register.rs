@@ -1,29 +1,29 @@
 //! Registration, and the letter that verifies the address (R30, R31, R35).
 
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::accounts::password::{self, Holder, PASSWORD_MIN};
-use skychimp_core::accounts::registration::Registered;
-use skychimp_core::accounts::token::{Grant, Purpose, Token};
+use skychimp_core::accounts::password::{self, PASSWORD_MIN, PasswordOwner};
+use skychimp_core::accounts::registration::RegistrationOutcome;
+use skychimp_core::accounts::token::{EmailToken, Token, TokenPurpose};
 use skychimp_core::accounts::user::{NewUser, Role, User};
 use skychimp_core::platform::error::{Error, FieldError};
 
-use super::Even;
+use super::ConstantTimeAnswer;
 use super::reset::{dead, granted, redeemed};
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html, html_wrong};
-use crate::letters::{self, Letter};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
+use crate::letters::{self, ServiceLetter};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/register", get(register_page).post(register))
         .route("/register/sent", get(sent_page))
         .route("/verify", post(resend))
@@ -46,14 +46,14 @@ struct RegisterForm {
 #[derive(Template)]
 #[template(path = "account/register.html")]
 struct RegisterPage {
-    page: Page,
+    page: PageContext,
     form: RegisterForm,
     errors: Errors,
     password_min: usize,
 }
 
 impl RegisterPage {
-    fn new(page: Page, form: RegisterForm, errors: Errors) -> Self {
+    fn new(page: PageContext, form: RegisterForm, errors: Errors) -> Self {
         Self {
             page,
             form,
@@ -73,7 +73,10 @@ async fn open(app: &AppState) -> Result<Option<Response>, WebError> {
     Ok((!any).then(|| Redirect::to("/setup").into_response()))
 }
 
-async fn register_page(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+async fn register_page(
+    State(app): State<AppState>,
+    page: PageContext,
+) -> Result<Response, WebError> {
     if page.user.is_some() {
         return Ok(Redirect::to("/").into_response());
     }
@@ -89,14 +92,14 @@ async fn register_page(State(app): State<AppState>, page: Page) -> Result<Respon
 
 async fn register(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, WebError> {
-    let even = Even::begin();
+    let even = ConstantTimeAnswer::begin();
     if let Some(setup) = open(&app).await? {
         return Ok(setup);
     }
-    if let Outcome::Wrong(errors) = outcome(check(&app, &form))? {
+    if let FormOutcome::Wrong(errors) = outcome(check(&app, &form))? {
         return html_wrong(&RegisterPage::new(page, form, errors));
     }
     app.try_register(&page).await?;
@@ -113,27 +116,31 @@ async fn register(
     let mut tx = app.db.write().await?;
     let registered = User::register(&mut tx, &new, page.lang.as_str(), &password, page.now).await;
     match outcome(registered)? {
-        Outcome::Done(registered) => {
+        FormOutcome::Done(registered) => {
             let token = Token::random();
             let (user, purpose, letter) = match &registered {
-                Registered::New(user) => (user, Purpose::Verify, Letter::Verify(&token)),
-                Registered::Known(user) => (user, Purpose::Reset, Letter::Known(&token)),
+                RegistrationOutcome::New(user) => {
+                    (user, TokenPurpose::Verify, ServiceLetter::Verify(&token))
+                }
+                RegistrationOutcome::Known(user) => {
+                    (user, TokenPurpose::Reset, ServiceLetter::Known(&token))
+                }
             };
-            Grant::issue(&mut tx, &token, user.id, purpose, &user.email, page.now).await?;
+            EmailToken::issue(&mut tx, &token, user.id, purpose, &user.email, page.now).await?;
             letters::send(&mut tx, &app, user, &user.email, &letter, page.now).await?;
             tx.commit().await?;
             app.wake.everywhere(&app.db).await?;
             even.done().await;
             Ok(Redirect::to("/register/sent").into_response())
         }
-        Outcome::Wrong(errors) => html_wrong(&RegisterPage::new(page, form, errors)),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Wrong(errors) => html_wrong(&RegisterPage::new(page, form, errors)),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 /// Checks the form without looking up whether the address has an account.
 fn check(app: &AppState, form: &RegisterForm) -> Result<(), Error> {
-    let holder = Holder {
+    let holder = PasswordOwner {
         email: &form.email,
         name: &form.name,
     };
@@ -160,12 +167,12 @@ fn check(app: &AppState, form: &RegisterForm) -> Result<(), Error> {
 #[derive(Template)]
 #[template(path = "account/sent.html")]
 struct SentPage {
-    page: Page,
+    page: PageContext,
     /// Which texts to use: `register` or `forgot`.
     act: &'static str,
 }
 
-async fn sent_page(page: Page) -> Result<Response, WebError> {
+async fn sent_page(page: PageContext) -> Result<Response, WebError> {
     html(&SentPage {
         page,
         act: "register",
@@ -173,7 +180,7 @@ async fn sent_page(page: Page) -> Result<Response, WebError> {
 }
 
 /// The page shown after a request for a reset letter ([`super::reset`]).
-pub(super) fn forgot_sent(page: Page) -> Result<Response, WebError> {
+pub(super) fn forgot_sent(page: PageContext) -> Result<Response, WebError> {
     html(&SentPage {
         page,
         act: "forgot",
@@ -183,7 +190,7 @@ pub(super) fn forgot_sent(page: Page) -> Result<Response, WebError> {
 /// Sends the verification letter again.
 async fn resend(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     if user.verified_at.is_some() {
@@ -192,16 +199,16 @@ async fn resend(
     app.try_letter(&page, &user.email).await?;
     let token = Token::random();
     let mut tx = app.db.write().await?;
-    Grant::issue(
+    EmailToken::issue(
         &mut tx,
         &token,
         user.id,
-        Purpose::Verify,
+        TokenPurpose::Verify,
         &user.email,
         page.now,
     )
     .await?;
-    let letter = Letter::Verify(&token);
+    let letter = ServiceLetter::Verify(&token);
     letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;
@@ -211,7 +218,7 @@ async fn resend(
 #[derive(Template)]
 #[template(path = "account/verify.html")]
 struct VerifyPage {
-    page: Page,
+    page: PageContext,
     token: String,
     email: String,
     /// The account is new, so the holder of the address can say that they did not create it.
@@ -221,11 +228,11 @@ struct VerifyPage {
 /// Mail scanners open links, so nothing changes until the button is pressed.
 async fn verify_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let grant = granted(&app, &mut tx, &page, &text, Purpose::Verify).await?;
+    let grant = granted(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
     let Some(grant) = grant else {
         return dead(page, "verify");
     };
@@ -240,18 +247,18 @@ async fn verify_page(
 
 async fn verify(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let grant = redeemed(&app, &mut tx, &page, &text, Purpose::Verify).await?;
+    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
     let Some(grant) = grant else {
         return dead(page, "verify");
     };
     if !User::verify(&mut tx, &grant, page.now).await? {
         return dead(page, "verify");
     }
-    Grant::withdraw(&mut tx, grant.user_id, Purpose::Verify).await?;
+    EmailToken::withdraw(&mut tx, grant.user_id, TokenPurpose::Verify).await?;
     tx.commit().await?;
     // mailings started before verification can now send
     app.wake.everywhere(&app.db).await?;
@@ -270,11 +277,11 @@ async fn verify(
 /// Deletes the account, because somebody else registered it with this address.
 async fn not_me(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let grant = redeemed(&app, &mut tx, &page, &text, Purpose::Verify).await?;
+    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
     let Some(grant) = grant else {
         return dead(page, "verify");
     };

@@ -1,28 +1,28 @@
 //! Resetting a forgotten password, and helpers for all links in account letters.
 
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use skychimp_core::accounts::password::PASSWORD_MIN;
-use skychimp_core::accounts::token::{Grant, Purpose, Token};
+use skychimp_core::accounts::token::{EmailToken, Token, TokenPurpose};
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
 
-use super::{Even, password, register};
+use super::{ConstantTimeAnswer, password, register};
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html, html_wrong};
-use crate::letters::{self, Letter};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
+use crate::letters::{self, ServiceLetter};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/forgot", get(forgot_page).post(forgot))
         .route("/forgot/sent", get(sent_page))
         .route("/reset/{token}", get(reset_page).post(reset))
@@ -32,12 +32,12 @@ pub(super) fn routes() -> Routes {
 pub(super) async fn granted(
     app: &AppState,
     tx: &mut Tx,
-    page: &Page,
+    page: &PageContext,
     text: &str,
-    purpose: Purpose,
-) -> Result<Option<Grant>, WebError> {
+    purpose: TokenPurpose,
+) -> Result<Option<EmailToken>, WebError> {
     let grant = match Token::from_text(text) {
-        Some(token) => Grant::find(tx, &token, purpose, page.now).await?,
+        Some(token) => EmailToken::find(tx, &token, purpose, page.now).await?,
         None => None,
     };
     if grant.is_none() {
@@ -50,12 +50,12 @@ pub(super) async fn granted(
 pub(super) async fn redeemed(
     app: &AppState,
     tx: &mut Tx,
-    page: &Page,
+    page: &PageContext,
     text: &str,
-    purpose: Purpose,
-) -> Result<Option<Grant>, WebError> {
+    purpose: TokenPurpose,
+) -> Result<Option<EmailToken>, WebError> {
     let grant = match Token::from_text(text) {
-        Some(token) => Grant::redeem(tx, &token, purpose, page.now).await?,
+        Some(token) => EmailToken::redeem(tx, &token, purpose, page.now).await?,
         None => None,
     };
     if grant.is_none() {
@@ -67,12 +67,12 @@ pub(super) async fn redeemed(
 #[derive(Template)]
 #[template(path = "account/dead.html")]
 struct DeadPage {
-    page: Page,
+    page: PageContext,
     act: &'static str,
 }
 
 /// The page for a link that is used, expired or invalid (410).
-pub(super) fn dead(page: Page, act: &'static str) -> Result<Response, WebError> {
+pub(super) fn dead(page: PageContext, act: &'static str) -> Result<Response, WebError> {
     let dead = html(&DeadPage { page, act })?;
     Ok((StatusCode::GONE, dead).into_response())
 }
@@ -86,12 +86,12 @@ struct ForgotForm {
 #[derive(Template)]
 #[template(path = "account/forgot.html")]
 struct ForgotPage {
-    page: Page,
+    page: PageContext,
     form: ForgotForm,
     errors: Errors,
 }
 
-async fn forgot_page(page: Page) -> Result<Response, WebError> {
+async fn forgot_page(page: PageContext) -> Result<Response, WebError> {
     let email = page.user.as_ref().map(|user| user.email.clone());
     let form = ForgotForm {
         email: email.unwrap_or_default(),
@@ -105,10 +105,10 @@ async fn forgot_page(page: Page) -> Result<Response, WebError> {
 
 async fn forgot(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Form(form): Form<ForgotForm>,
 ) -> Result<Response, WebError> {
-    let even = Even::begin();
+    let even = ConstantTimeAnswer::begin();
     if let Err(error) = EmailAddress::parse(&form.email) {
         let errors = Errors::one("email", error.code());
         return html_wrong(&ForgotPage { page, form, errors });
@@ -118,16 +118,16 @@ async fn forgot(
     let user = User::by_email(&mut tx, &form.email).await?;
     if let Some(user) = user.filter(|user| user.blocked_at.is_none()) {
         let token = Token::random();
-        Grant::issue(
+        EmailToken::issue(
             &mut tx,
             &token,
             user.id,
-            Purpose::Reset,
+            TokenPurpose::Reset,
             &user.email,
             page.now,
         )
         .await?;
-        let letter = Letter::Reset(&token);
+        let letter = ServiceLetter::Reset(&token);
         letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
         tx.commit().await?;
         app.wake.everywhere(&app.db).await?;
@@ -136,7 +136,7 @@ async fn forgot(
     Ok(Redirect::to("/forgot/sent").into_response())
 }
 
-async fn sent_page(page: Page) -> Result<Response, WebError> {
+async fn sent_page(page: PageContext) -> Result<Response, WebError> {
     register::forgot_sent(page)
 }
 
@@ -149,7 +149,7 @@ struct ResetForm {
 #[derive(Template)]
 #[template(path = "account/reset.html")]
 struct ResetPage {
-    page: Page,
+    page: PageContext,
     token: String,
     email: String,
     errors: Errors,
@@ -157,7 +157,7 @@ struct ResetPage {
 }
 
 impl ResetPage {
-    fn new(page: Page, token: String, grant: Grant, errors: Errors) -> Self {
+    fn new(page: PageContext, token: String, grant: EmailToken, errors: Errors) -> Self {
         Self {
             page,
             token,
@@ -170,11 +170,11 @@ impl ResetPage {
 
 async fn reset_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    match granted(&app, &mut tx, &page, &text, Purpose::Reset).await? {
+    match granted(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? {
         Some(grant) => html(&ResetPage::new(page, text, grant, Errors::none())),
         None => dead(page, "forgot"),
     }
@@ -182,12 +182,12 @@ async fn reset_page(
 
 async fn reset(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Path(text): Path<String>,
     Form(form): Form<ResetForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let grant = granted(&app, &mut tx, &page, &text, Purpose::Reset).await?;
+    let grant = granted(&app, &mut tx, &page, &text, TokenPurpose::Reset).await?;
     let Some(grant) = grant else {
         return dead(page, "forgot");
     };
@@ -198,18 +198,20 @@ async fn reset(
     };
     let hashed = password::hashed(&app, &user.email, &user.name, &form.password);
     let hash = match outcome(hashed.await)? {
-        Outcome::Done(hash) => hash,
-        Outcome::Wrong(errors) => return html_wrong(&ResetPage::new(page, text, grant, errors)),
-        Outcome::Changed => return Err(WebError::Conflict),
+        FormOutcome::Done(hash) => hash,
+        FormOutcome::Wrong(errors) => {
+            return html_wrong(&ResetPage::new(page, text, grant, errors));
+        }
+        FormOutcome::Changed => return Err(WebError::Conflict),
     };
     let mut tx = app.db.write().await?;
-    let Some(grant) = redeemed(&app, &mut tx, &page, &text, Purpose::Reset).await? else {
+    let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? else {
         return dead(page, "forgot");
     };
     if !User::reset_password(&mut tx, &grant, &hash, page.now).await? {
         return dead(page, "forgot");
     }
-    let letter = Letter::PasswordChanged;
+    let letter = ServiceLetter::PasswordChanged;
     letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;

@@ -15,7 +15,7 @@ use skychimp_core::accounts::token::Token;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::UserId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use super::login::{Entry, enter, local};
 use super::password;
@@ -25,13 +25,13 @@ use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Query};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::letters::{self, Letter};
-use crate::site::Routes;
+use crate::letters::{self, ServiceLetter};
+use crate::site::SiteRoutes;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/login/code", get(code_page).post(code))
         .route("/account/security", get(security_page))
         .route("/account/security/begin", post(begin))
@@ -48,7 +48,7 @@ pub(super) fn step_token(app: &App, headers: &HeaderMap) -> Option<Token> {
 pub(super) async fn half_in(
     app: &App,
     tx: &mut Tx,
-    page: &Page,
+    page: &PageContext,
     headers: &HeaderMap,
 ) -> Result<Option<(Token, UserId)>, WebError> {
     let Some(token) = step_token(app, headers) else {
@@ -61,7 +61,7 @@ pub(super) async fn half_in(
 /// Redirects a user whose password is verified to the page that asks for the code.
 pub(super) async fn ask(
     app: &App,
-    page: &Page,
+    page: &PageContext,
     user: UserId,
     remember: bool,
     next: &str,
@@ -92,7 +92,7 @@ struct CodeForm {
 #[derive(Template)]
 #[template(path = "account/code.html")]
 pub(super) struct CodePage {
-    page: Page,
+    page: PageContext,
     next: String,
     /// The user has a passkey that can replace the code.
     passkeys: bool,
@@ -102,7 +102,7 @@ pub(super) struct CodePage {
 impl CodePage {
     pub(super) async fn of(
         app: &App,
-        page: Page,
+        page: PageContext,
         user: UserId,
         next: String,
         errors: Errors,
@@ -119,7 +119,7 @@ impl CodePage {
 
 async fn code_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     Query(form): Query<CodeForm>,
 ) -> Result<Response, WebError> {
@@ -132,7 +132,7 @@ async fn code_page(
 
 async fn code(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     Form(form): Form<CodeForm>,
 ) -> Result<Response, WebError> {
@@ -171,11 +171,11 @@ async fn code(
 #[derive(Template)]
 #[template(path = "account/security.html")]
 pub(super) struct SecurityPage {
-    page: Page,
+    page: PageContext,
     email: String,
     /// The address is verified; nothing can be set up before that.
     verified: bool,
-    since: Option<Moment>,
+    since: Option<Timestamp>,
     left: i64,
     setup: Option<Setup>,
     /// [`Setup::url`] as an SVG QR code.
@@ -189,7 +189,7 @@ pub(super) struct SecurityPage {
 impl SecurityPage {
     pub(super) async fn of(
         app: &App,
-        page: Page,
+        page: PageContext,
         user: &User,
         errors: Errors,
     ) -> Result<Self, WebError> {
@@ -227,7 +227,7 @@ fn qr(text: &str) -> Result<String, WebError> {
 
 async fn security_page(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     html(&SecurityPage::of(&app, page, &user, Errors::none()).await?)
@@ -243,7 +243,7 @@ struct SecurityForm {
 
 async fn begin(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<SecurityForm>,
 ) -> Result<Response, WebError> {
@@ -260,7 +260,7 @@ async fn begin(
 
 async fn confirm(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<SecurityForm>,
 ) -> Result<Response, WebError> {
@@ -271,7 +271,7 @@ async fn confirm(
         let errors = Errors::one("code", "wrong_code");
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
-    let letter = Letter::SecondFactorOn;
+    let letter = ServiceLetter::SecondFactorOn;
     letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     attempt.succeeded(&app).await?;
@@ -281,7 +281,7 @@ async fn confirm(
 
 async fn off(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     CurrentUser(user): CurrentUser,
     Form(form): Form<SecurityForm>,
@@ -299,7 +299,7 @@ async fn off(
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
     SecondFactor::remove(&mut tx, user.id).await?;
-    let letter = Letter::SecondFactorOff;
+    let letter = ServiceLetter::SecondFactorOff;
     letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     attempt.succeeded(&app).await?;

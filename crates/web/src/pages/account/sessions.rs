@@ -1,7 +1,7 @@
 //! The user's sessions: the browsers they are logged in with.
 
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -9,17 +9,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use skychimp_core::accounts::session::{Session, SessionToken};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::Form;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/account/sessions", get(list))
         .route("/account/sessions/end", post(end))
         .route("/account/sessions/end-others", post(end_others))
@@ -31,8 +31,8 @@ struct Row {
     system: &'static str,
     phone: bool,
     address: String,
-    created_at: Moment,
-    seen_at: Moment,
+    created_at: Timestamp,
+    seen_at: Timestamp,
     /// The session of this request.
     this: bool,
 }
@@ -89,13 +89,13 @@ fn device(agent: &str) -> (&'static str, &'static str) {
 #[derive(Template)]
 #[template(path = "account/sessions.html")]
 struct SessionsPage {
-    page: Page,
+    page: PageContext,
     rows: Vec<Row>,
 }
 
 async fn list(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     let sessions = Session::all_of(&mut app.db.read().await?, user.id, page.now).await?;
@@ -114,7 +114,7 @@ struct EndForm {
 
 async fn end(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
     Form(form): Form<EndForm>,
 ) -> Result<Response, WebError> {
@@ -131,7 +131,7 @@ async fn end(
 
 async fn end_others(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;

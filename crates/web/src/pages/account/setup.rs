@@ -1,7 +1,7 @@
 //! Setting up the first account, an administrator.
 
 use crate::kit::routes::get;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,11 +17,11 @@ use super::password;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, outcome};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/setup", get(setup_page).post(setup))
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new().route("/setup", get(setup_page).post(setup))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,14 +39,14 @@ struct SetupForm {
 #[derive(Template)]
 #[template(path = "account/setup.html")]
 struct SetupPage {
-    page: Page,
+    page: PageContext,
     form: SetupForm,
     errors: Errors,
     password_min: usize,
 }
 
 impl SetupPage {
-    fn new(page: Page, form: SetupForm, errors: Errors) -> Self {
+    fn new(page: PageContext, form: SetupForm, errors: Errors) -> Self {
         Self {
             page,
             form,
@@ -56,7 +56,7 @@ impl SetupPage {
     }
 }
 
-async fn setup_page(State(app): State<AppState>, page: Page) -> Result<Response, WebError> {
+async fn setup_page(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
     if User::any(&mut app.db.read().await?).await? {
         return Err(WebError::NotFound);
     }
@@ -65,7 +65,7 @@ async fn setup_page(State(app): State<AppState>, page: Page) -> Result<Response,
 
 async fn setup(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     headers: HeaderMap,
     Form(form): Form<SetupForm>,
 ) -> Result<Response, WebError> {
@@ -73,20 +73,20 @@ async fn setup(
         return Err(WebError::NotFound);
     }
     match outcome(first_admin(&app, &page, &form).await)? {
-        Outcome::Done(Some(id)) => {
+        FormOutcome::Done(Some(id)) => {
             let done = page.redirect("/", Flash::done("login-welcome"));
             let entry = Entry::of(id, false);
             enter(&app, &page, &headers, &entry, done).await
         }
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => html_wrong(&SetupPage::new(page, form, errors)),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => html_wrong(&SetupPage::new(page, form, errors)),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn first_admin(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     form: &SetupForm,
 ) -> Result<Option<UserId>, Error> {
     let password = password::hashed(app, &form.email, &form.name, &form.password).await?;

@@ -6,25 +6,25 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use skychimp_core::blog::markdown;
-use skychimp_core::blog::post::public::Place;
-use skychimp_core::blog::post::{Card, Post, Tag};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::blog::post::public::SitemapEntry;
+use skychimp_core::blog::post::{Post, PostCard, Tag};
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::i18n::Lang;
 use crate::kit::routes::get;
 use crate::parts::post_view::base;
-use crate::public::Public;
-use crate::site::Routes;
+use crate::public::PublicAnswer;
+use crate::site::SiteRoutes;
 
 /// Posts per feed.
 const FEED: i64 = 20;
 /// Most URLs in the sitemap (the protocol allows 50 000).
 const PLACES: i64 = 10_000;
 
-pub(crate) fn routes() -> Routes {
-    Routes::new()
+pub(crate) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/blog/atom.xml", get(atom))
         .route("/blog/rss.xml", get(rss))
         .route("/sitemap.xml", get(sitemap))
@@ -32,9 +32,9 @@ pub(crate) fn routes() -> Routes {
 }
 
 struct Entry {
-    card: Card,
+    card: PostCard,
     html: String,
-    updated: Moment,
+    updated: Timestamp,
     published_2822: String,
     tags: Vec<Tag>,
 }
@@ -44,7 +44,7 @@ struct Entry {
 struct Atom {
     base: String,
     lead: String,
-    updated: Moment,
+    updated: Timestamp,
     entries: Vec<Entry>,
 }
 
@@ -60,7 +60,7 @@ struct Rss {
 #[template(path = "blog/sitemap.xml")]
 struct Sitemap {
     base: String,
-    places: Vec<Place>,
+    places: Vec<SitemapEntry>,
 }
 
 async fn entries(app: &AppState) -> Result<Vec<Entry>, WebError> {
@@ -155,9 +155,9 @@ async fn xml(
     ];
     let response = (headers, template.render()?).into_response();
     let mut tx = app.db.read().await?;
-    let public = Public {
+    let public = PublicAnswer {
         until: Post::next_publication(&mut tx, app.clock.now()).await?,
-        ..Public::default()
+        ..PublicAnswer::default()
     };
     Ok(public.mark(response))
 }

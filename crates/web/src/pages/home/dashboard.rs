@@ -8,7 +8,7 @@ use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::UserId;
 
 use crate::kit::error::WebError;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 use crate::parts::days::{Days, day_of, seconds};
 
 /// Weeks shown in the calendar.
@@ -35,7 +35,11 @@ pub(super) struct Cell {
 }
 
 impl DashboardView {
-    pub(super) async fn of(tx: &mut Tx, page: &Page, owner: UserId) -> Result<Self, WebError> {
+    pub(super) async fn of(
+        tx: &mut Tx,
+        page: &PageContext,
+        owner: UserId,
+    ) -> Result<Self, WebError> {
         let dashboard = Dashboard::of(tx, owner, page.now).await?;
         Ok(Self {
             days: Days::of(page, &dashboard.past),
@@ -45,7 +49,7 @@ impl DashboardView {
     }
 
     /// Plot data: recipients added per week, as JSON.
-    pub(super) fn growth_plot(&self, page: &Page) -> String {
+    pub(super) fn growth_plot(&self, page: &PageContext) -> String {
         let growth = &self.dashboard.growth;
         let x: Vec<i64> = growth
             .iter()
@@ -58,7 +62,7 @@ impl DashboardView {
     }
 }
 
-fn weeks(page: &Page, upcoming: &[Upcoming]) -> Vec<Vec<Cell>> {
+fn weeks(page: &PageContext, upcoming: &[Upcoming]) -> Vec<Vec<Cell>> {
     let today = day_of(page, page.now);
     let back = i64::from(today.weekday().since(Weekday::Monday));
     let monday = today.saturating_sub(back.days());

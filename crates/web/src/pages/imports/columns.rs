@@ -7,16 +7,16 @@ use serde::Deserialize;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ImportId, ListId, UserId};
 use skychimp_core::recipients::import::{
-    Delimiter, Encoding, Hints, Import, ImportState, Options, Preview, Target,
+    ColumnTarget, Delimiter, Hints, Import, ImportOptions, ImportState, Preview, TextEncoding,
 };
 use skychimp_core::recipients::list::List;
 
 use super::find;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html_wrong};
 use crate::kit::query::LIST_CHOICES;
 
 /// What a person says about the file and its columns.
@@ -47,7 +47,7 @@ pub(super) struct OptionsForm {
     reason = "templates pass references"
 )]
 impl OptionsForm {
-    pub(super) fn of(options: &Options) -> Self {
+    pub(super) fn of(options: &ImportOptions) -> Self {
         let format = options.format;
         Self {
             action: String::new(),
@@ -63,7 +63,7 @@ impl OptionsForm {
                 .mapping
                 .iter()
                 .map(|target| match target {
-                    Target::Attribute(key) => key.clone(),
+                    ColumnTarget::Attribute(key) => key.clone(),
                     _ => String::new(),
                 })
                 .collect(),
@@ -74,7 +74,7 @@ impl OptionsForm {
 
     fn hints(&self) -> Hints {
         Hints {
-            encoding: Encoding::from_name(&self.encoding),
+            encoding: TextEncoding::from_name(&self.encoding),
             delimiter: Delimiter::from_name(&self.delimiter),
             has_header: match self.header.as_str() {
                 "yes" => Some(true),
@@ -84,7 +84,7 @@ impl OptionsForm {
         }
     }
 
-    fn mapping(&self) -> Vec<Target> {
+    fn mapping(&self) -> Vec<ColumnTarget> {
         let key = |i: usize| {
             self.key
                 .get(i)
@@ -92,11 +92,11 @@ impl OptionsForm {
                 .unwrap_or_default()
         };
         let target = |(i, kind): (usize, &String)| match kind.as_str() {
-            "email" => Target::Email,
-            "name" => Target::Name,
-            "comment" => Target::Comment,
-            "attribute" => Target::Attribute(key(i)),
-            _ => Target::Ignore,
+            "email" => ColumnTarget::Email,
+            "name" => ColumnTarget::Name,
+            "comment" => ColumnTarget::Comment,
+            "attribute" => ColumnTarget::Attribute(key(i)),
+            _ => ColumnTarget::Ignore,
         };
         self.target.iter().enumerate().map(target).collect()
     }
@@ -110,20 +110,20 @@ impl OptionsForm {
     }
 }
 
-fn kind(target: &Target) -> &'static str {
+fn kind(target: &ColumnTarget) -> &'static str {
     match target {
-        Target::Email => "email",
-        Target::Name => "name",
-        Target::Comment => "comment",
-        Target::Attribute(_) => "attribute",
-        Target::Ignore => "ignore",
+        ColumnTarget::Email => "email",
+        ColumnTarget::Name => "name",
+        ColumnTarget::Comment => "comment",
+        ColumnTarget::Attribute(_) => "attribute",
+        ColumnTarget::Ignore => "ignore",
     }
 }
 
 #[derive(Template)]
 #[template(path = "imports/columns.html")]
 pub(super) struct ColumnsPage {
-    page: Page,
+    page: PageContext,
     job: Import,
     preview: Preview,
     form: OptionsForm,
@@ -135,7 +135,7 @@ pub(super) struct ColumnsPage {
 impl ColumnsPage {
     pub(super) async fn new(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         owner: UserId,
         job: Import,
         form: OptionsForm,
@@ -153,8 +153,8 @@ impl ColumnsPage {
     }
 
     /// Encodings, delimiters: what is chosen in the form.
-    fn encodings(&self) -> [Encoding; 4] {
-        Encoding::ALL
+    fn encodings(&self) -> [TextEncoding; 4] {
+        TextEncoding::ALL
     }
 
     fn delimiters(&self) -> [Delimiter; 3] {
@@ -164,8 +164,8 @@ impl ColumnsPage {
 
 pub(super) async fn start(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
     Form(form): Form<OptionsForm>,
 ) -> Result<Response, WebError> {
@@ -179,7 +179,7 @@ pub(super) async fn start(
         "look" => {
             let preview = job.look(&app.db, user.id, form.hints(), page.now).await?;
             let list = job.options.list;
-            let options = Options {
+            let options = ImportOptions {
                 format: preview.format,
                 mapping: preview.mapping(),
                 list,
@@ -199,14 +199,14 @@ pub(super) async fn start(
         }
         _ => {}
     }
-    let options = Options {
+    let options = ImportOptions {
         format: job.options.format,
         mapping: form.mapping(),
         list: form.list.parse().ok(),
     };
     match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
-        Outcome::Done(()) => Ok(Redirect::to(&here).into_response()),
-        Outcome::Wrong(errors) => {
+        FormOutcome::Done(()) => Ok(Redirect::to(&here).into_response()),
+        FormOutcome::Wrong(errors) => {
             // How the file is read is in another form.
             let OptionsForm {
                 encoding,
@@ -223,17 +223,17 @@ pub(super) async fn start(
             let again = ColumnsPage::new(&app, page, user.id, job, form).await?;
             html_wrong(&ColumnsPage { errors, ..again })
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 /// Starts the import; the engine does it.
 async fn begin(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     owner: UserId,
     id: ImportId,
-    mut options: Options,
+    mut options: ImportOptions,
     new_list: &str,
 ) -> Result<(), Error> {
     let mut tx = app.db.write().await?;
@@ -249,7 +249,7 @@ async fn list_of(
     owner: UserId,
     chosen: Option<ListId>,
     new_list: &str,
-    page: &Page,
+    page: &PageContext,
 ) -> Result<Option<ListId>, Error> {
     if !new_list.trim().is_empty() {
         return match List::find_or_create(tx, owner, new_list, page.now).await {

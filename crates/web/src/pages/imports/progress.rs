@@ -10,16 +10,16 @@ use skychimp_core::recipients::import::{Import, ImportState};
 
 use super::find;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::Path;
-use crate::kit::page::Page;
-use crate::kit::sse::{Look, Seen, watch};
+use crate::kit::page::PageContext;
+use crate::kit::sse::{Poll, Polled, watch};
 
 /// The progress of an import.
 struct Watch {
     app: AppState,
-    page: Page,
+    page: PageContext,
     owner: UserId,
     id: ImportId,
 }
@@ -27,8 +27,8 @@ struct Watch {
 /// The progress as server-sent events, until the import is over.
 pub(super) async fn live(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
     find(&app, user.id, id).await?;
@@ -40,21 +40,21 @@ pub(super) async fn live(
     }))
 }
 
-impl Look for Watch {
-    const EVERY: Duration = Duration::from_millis(500);
+impl Poll for Watch {
+    const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-    async fn look(&mut self) -> Result<Seen, WebError> {
+    async fn look(&mut self) -> Result<Polled, WebError> {
         match find(&self.app, self.owner, self.id).await {
             Ok(job) if matches!(job.state, ImportState::Waiting | ImportState::Running) => {
-                Ok(Seen::News(values(&self.page, &job)))
+                Ok(Polled::News(values(&self.page, &job)))
             }
-            Ok(_) | Err(WebError::NotFound) => Ok(Seen::Over),
+            Ok(_) | Err(WebError::NotFound) => Ok(Polled::Over),
             Err(error) => Err(error),
         }
     }
 }
 
-fn values(page: &Page, job: &Import) -> Value {
+fn values(page: &PageContext, job: &Import) -> Value {
     let groups = job.groups();
     json!({
         "state": page.t(if job.state == ImportState::Waiting { "imports-waiting" } else { "imports-running" }).to_string(),

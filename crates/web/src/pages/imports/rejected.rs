@@ -11,16 +11,16 @@ use skychimp_core::recipients::import::{RejectReason, RejectedRow, RejectedRows,
 
 use super::find;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::Path;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 /// A byte order mark, which tells spreadsheets that it is UTF-8, and the names of the columns.
 const HEAD: &str = "\u{feff}line,value,reason\n";
 
 /// Line, value and reason of a row, in the visitor's language.
-pub(super) fn cells(page: &Page, row: &RejectedRow) -> [String; 3] {
+pub(super) fn cells(page: &PageContext, row: &RejectedRow) -> [String; 3] {
     let reason = match &row.reason {
         RejectReason::Sentence(sentence) => sentence.clone(),
         RejectReason::Rule {
@@ -43,8 +43,8 @@ pub(super) fn cells(page: &Page, row: &RejectedRow) -> [String; 3] {
 /// All rejected rows as a CSV file.
 pub(super) async fn file(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
     let import = find(&app, user.id, id).await?;

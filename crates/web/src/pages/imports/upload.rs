@@ -6,19 +6,19 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{FileId, ImportId, UserId};
 use skychimp_core::platform::stored_file::{FileWriter, StoredFile};
-use skychimp_core::recipients::import::{self, Hints, Import, Options};
+use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions};
 
 use super::IndexPage;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, Outcome, outcome};
-use crate::kit::page::{Page, html_wrong};
+use crate::kit::form::{Errors, FormOutcome, outcome};
+use crate::kit::page::{PageContext, html_wrong};
 
 pub(super) async fn upload(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     mut form: Multipart,
 ) -> Result<Response, WebError> {
     while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
@@ -35,13 +35,13 @@ pub(super) async fn upload(
             discard(&app, &page, user.id, file.id).await?;
         }
         return match outcome(import)? {
-            Outcome::Done(id) => {
+            FormOutcome::Done(id) => {
                 Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response())
             }
-            Outcome::Wrong(errors) => {
+            FormOutcome::Wrong(errors) => {
                 html_wrong(&IndexPage::new(&app, page, user.id, errors).await?)
             }
-            Outcome::Changed => Err(WebError::Conflict),
+            FormOutcome::Changed => Err(WebError::Conflict),
         };
     }
     html_wrong(&IndexPage::new(&app, page, user.id, Errors::one("file", "file_empty")).await?)
@@ -51,7 +51,7 @@ pub(super) async fn upload(
 /// expires.
 async fn store(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     owner: UserId,
     mut field: Field<'_>,
 ) -> Result<StoredFile, WebError> {
@@ -75,7 +75,12 @@ async fn store(
     })
 }
 
-async fn discard(app: &AppState, page: &Page, owner: UserId, file: FileId) -> Result<(), WebError> {
+async fn discard(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    file: FileId,
+) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
     StoredFile::discard(&mut tx, owner, file, page.now).await?;
     Ok(tx.commit().await?)
@@ -84,7 +89,7 @@ async fn discard(app: &AppState, page: &Page, owner: UserId, file: FileId) -> Re
 /// Looks at the stored file and remembers what it is.
 async fn remember(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     owner: UserId,
     name: &str,
     file: StoredFile,
@@ -93,7 +98,7 @@ async fn remember(
     if preview.columns.is_empty() {
         return Err(Error::invalid("file", "file_empty"));
     }
-    let options = Options {
+    let options = ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),
         list: None,

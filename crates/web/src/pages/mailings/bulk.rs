@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::sending::mailing::{Deletions, Mailing, Step, Tally};
+use skychimp_core::sending::mailing::{BulkDeletion, BulkResult, Mailing, Transition};
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Form, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 
 /// The mailings selected in the list, and the action.
 #[derive(Debug, Default, Deserialize)]
@@ -40,7 +40,7 @@ impl Chosen {
 }
 
 /// The message about the result; a warning if some mailings were refused.
-fn told(tally: Tally, sentence: &str) -> Flash {
+fn told(tally: BulkResult, sentence: &str) -> Flash {
     let flash = if tally.refused > 0 {
         Flash::warn(sentence)
     } else if tally.changed > 0 {
@@ -55,17 +55,17 @@ fn told(tally: Tally, sentence: &str) -> Flash {
 
 pub(super) async fn act(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Form(chosen): Form<Chosen>,
 ) -> Result<Response, WebError> {
     if chosen.id.is_empty() {
         return Ok(page.redirect(&chosen.list(), Flash::note("mailings-none-chosen")));
     }
     let (step, sentence) = match chosen.action.as_str() {
-        "pause" => (Step::Pause, "mailings-paused"),
-        "resume" => (Step::Resume, "mailings-resumed"),
-        "cancel" => (Step::Cancel, "mailings-cancelled"),
+        "pause" => (Transition::Pause, "mailings-paused"),
+        "resume" => (Transition::Resume, "mailings-resumed"),
+        "cancel" => (Transition::Cancel, "mailings-cancelled"),
         "delete" => return Ok(Redirect::to(&chosen.question()).into_response()),
         _ => return Err(WebError::BadRequest),
     };
@@ -78,15 +78,15 @@ pub(super) async fn act(
 #[derive(Template)]
 #[template(path = "mailings/delete_many.html")]
 struct DeletePage {
-    page: Page,
+    page: PageContext,
     chosen: Chosen,
-    deletions: Deletions,
+    deletions: BulkDeletion,
 }
 
 pub(super) async fn delete_page(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Query(chosen): Query<Chosen>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -103,8 +103,8 @@ pub(super) async fn delete_page(
 
 pub(super) async fn delete(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Form(chosen): Form<Chosen>,
 ) -> Result<Response, WebError> {
     let tally = Mailing::delete_many(&app.db, sender.id(), &chosen.id).await?;

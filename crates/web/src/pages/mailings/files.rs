@@ -6,17 +6,17 @@ use axum::extract::State;
 use axum::response::Response;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::DeliveryState;
-use skychimp_core::sending::report::Report;
-use skychimp_core::sending::run::{Run, RunState, Totals};
+use skychimp_core::sending::report::RunReport;
+use skychimp_core::sending::run::{Run, RunState, RunTotals};
 
 use super::show::run_of;
 use super::{Viewer, found};
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::Path;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::report_view::{Group, ReportView};
 
@@ -41,14 +41,14 @@ impl Lines for RunLines {
 /// Downloads the report of a run; only its totals until the report is ready.
 pub(crate) async fn run(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path((id, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     found(&mut tx, viewer.owner, id).await?;
     let run = run_of(&mut tx, viewer.owner, id, run).await?;
-    let report = Report::get(&mut tx, viewer.owner, run.id).await?;
+    let report = RunReport::get(&mut tx, viewer.owner, run.id).await?;
     drop(tx);
     let mut parts = vec![figures(&run.totals())];
     parts.extend(report.map(|report| details(&ReportView::new(report))));
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     Ok(download(&page, &app, &format!("report-{}", run.id), lines))
 }
 
-fn figures(totals: &Totals) -> Vec<Vec<Cell>> {
+fn figures(totals: &RunTotals) -> Vec<Vec<Cell>> {
     let not_sent = totals.skipped + totals.expired + totals.cancelled;
     let [sent, deferred, failed] = [totals.sent, totals.deferred, totals.failed];
     let mut lines = vec![part(
@@ -131,7 +131,7 @@ struct MailingLines {
     app: AppState,
     owner: UserId,
     mailing: MailingId,
-    before: Option<Moment>,
+    before: Option<Timestamp>,
     over: bool,
 }
 
@@ -166,7 +166,7 @@ impl Lines for MailingLines {
         self.before = runs.last().map(|run| run.due_at);
         let mut lines = Vec::with_capacity(runs.len());
         for run in &runs {
-            let report = Report::get(&mut tx, self.owner, run.id).await?;
+            let report = RunReport::get(&mut tx, self.owner, run.id).await?;
             if run.state != RunState::Skipped {
                 lines.push(run_line(run, report));
             }
@@ -175,7 +175,7 @@ impl Lines for MailingLines {
     }
 }
 
-fn run_line(run: &Run, report: Option<Report>) -> Vec<Cell> {
+fn run_line(run: &Run, report: Option<RunReport>) -> Vec<Cell> {
     let totals = run.totals();
     let view = report.map(ReportView::new);
     let times = view.as_ref().and_then(ReportView::times);
@@ -202,7 +202,7 @@ fn run_line(run: &Run, report: Option<Report>) -> Vec<Cell> {
 /// Downloads the report of a mailing.
 pub(crate) async fn mailing(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {

@@ -8,22 +8,22 @@ use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{self, List, Members};
 use skychimp_core::recipients::recipient::{self, Recipient};
 use skychimp_core::sending::mailing::{
-    Audience, Begin, InPlace, Mailing, MailingDraft, MessageChoice, Sender as From, Status,
+    Audience, Begin, FromIdentity, InPlace, Mailing, MailingDraft, MailingStatus, MessageChoice,
 };
-use skychimp_core::sending::schedule::Every;
+use skychimp_core::sending::schedule::Frequency;
 
 use super::{back, found, in_zone, not_possible, service, start_now};
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Once, Outcome, Path, Query, outcome};
+use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
 use crate::kit::format;
-use crate::kit::page::{At, Page, html, html_changed, html_wrong};
+use crate::kit::page::{AsTimestamp, PageContext, html, html_changed, html_wrong};
 
 /// Most lists and messages offered.
 const CHOICES: usize = 200;
@@ -84,7 +84,7 @@ impl MailingForm {
         match self.every.as_str() {
             "" => Ok(()),
             every => {
-                let known = every.parse::<Every>();
+                let known = every.parse::<Frequency>();
                 known
                     .map(|_| ())
                     .map_err(|error| Error::Invalid(vec![error.into()]))
@@ -98,7 +98,7 @@ impl MailingForm {
         tx: &mut Tx,
         owner: UserId,
         draft: &mut MailingDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Error> {
         self.choices()?;
         self.in_place().make(tx, owner, draft, now).await
@@ -122,7 +122,7 @@ impl MailingForm {
             from_name: self.from_name.clone(),
             from_email: self.from_email.clone(),
             reply_to: self.reply_to.clone(),
-            every: self.every.parse().unwrap_or(Every::Once),
+            every: self.every.parse().unwrap_or(Frequency::Once),
             begin: match self.begin.as_str() {
                 "" => None,
                 "now" => Some(Begin::Now),
@@ -138,7 +138,7 @@ impl MailingForm {
 /// What the form would do: how many recipients, and when.
 struct Plan {
     audience: Audience,
-    next: Vec<Moment>,
+    next: Vec<Timestamp>,
     /// It begins later than now.
     later: bool,
     /// There is no date at which it would begin, so saving would be refused.
@@ -154,7 +154,7 @@ impl Plan {
         tx: &mut Tx,
         owner: UserId,
         draft: &MailingDraft,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Self, WebError> {
         let audience = Audience::of(tx, owner, &draft.lists, &draft.recipients).await?;
         let (next, wrong) = match draft.upcoming(now, 5) {
@@ -174,7 +174,7 @@ impl Plan {
 }
 
 impl Plan {
-    fn time(&self, page: &Page, at: impl At) -> String {
+    fn time(&self, page: &PageContext, at: impl AsTimestamp) -> String {
         in_zone(page, &self.zone, at.at())
     }
 }
@@ -182,7 +182,7 @@ impl Plan {
 #[derive(Template)]
 #[template(path = "mailings/form.html")]
 struct FormPage {
-    page: Page,
+    page: PageContext,
     /// The mailing being edited; `None` for a new one.
     mailing: Option<Mailing>,
     form: MailingForm,
@@ -193,14 +193,14 @@ struct FormPage {
     messages: Vec<MessageChoice>,
     people: Vec<Recipient>,
     plan: Plan,
-    service: From,
+    service: FromIdentity,
     zones: Vec<String>,
 }
 
 impl FormPage {
     async fn new(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         owner: UserId,
         mailing: Option<Mailing>,
         form: MailingForm,
@@ -210,7 +210,7 @@ impl FormPage {
         let draft = form.draft();
         let limit = i64::try_from(CHOICES).unwrap_or(i64::MAX);
         let messages = Mailing::message_choices(&mut tx, owner, draft.message_id, limit).await?;
-        let lists = List::page(&mut tx, owner, &list::Place::First, CHOICES)
+        let lists = List::page(&mut tx, owner, &list::ListCursor::First, CHOICES)
             .await?
             .rows;
         let mut people = Vec::new();
@@ -237,14 +237,17 @@ impl FormPage {
     fn settled(&self) -> bool {
         self.mailing
             .as_ref()
-            .is_some_and(|mailing| mailing.status != Status::Created)
+            .is_some_and(|mailing| mailing.status != MailingStatus::Created)
     }
 
     /// Whether the mailing is completed or cancelled.
     fn over(&self) -> bool {
-        self.mailing
-            .as_ref()
-            .is_some_and(|m| matches!(m.status, Status::Completed | Status::Cancelled))
+        self.mailing.as_ref().is_some_and(|m| {
+            matches!(
+                m.status,
+                MailingStatus::Completed | MailingStatus::Cancelled
+            )
+        })
     }
 
     fn action(&self) -> String {
@@ -265,8 +268,8 @@ pub(super) struct NewQuery {
 
 pub(super) async fn new(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Query(query): Query<NewQuery>,
 ) -> Result<Response, WebError> {
     let draft = MailingDraft {
@@ -282,9 +285,9 @@ pub(super) async fn new(
 
 pub(super) async fn create(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
-    once: Once<MailingForm>,
+    page: PageContext,
+    sender: MailingUser,
+    once: OnceForm<MailingForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     match once.arrive(&mut tx, sender.id(), page.now).await? {
@@ -312,16 +315,16 @@ pub(super) async fn create(
         Err(error) => Err(error),
     };
     match outcome(made)? {
-        Outcome::Done(id) => {
+        FormOutcome::Done(id) => {
             once.made(&mut tx, sender.id(), id.0).await?;
             tx.commit().await?;
             saved(&app, &page, &sender, id, form).await
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&FormPage::new(&app, page, sender.id(), None, once.form, errors).await?)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
@@ -329,12 +332,12 @@ pub(super) async fn create(
 /// asks for that and the mailing has not changed since.
 async fn again(
     app: &AppState,
-    page: &Page,
-    sender: &Sender,
+    page: &PageContext,
+    sender: &MailingUser,
     made: &Mailing,
     form: &MailingForm,
 ) -> Result<Response, WebError> {
-    let untouched = made.status == Status::Created && made.version == form.version + 1;
+    let untouched = made.status == MailingStatus::Created && made.version == form.version + 1;
     if form.action == "start" && untouched {
         return saved(app, page, sender, made.id, form).await;
     }
@@ -345,7 +348,7 @@ async fn again(
 /// form for another mailing.
 async fn sent_before(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     owner: UserId,
     form: MailingForm,
 ) -> Result<Response, WebError> {
@@ -355,8 +358,8 @@ async fn sent_before(
 /// Redirects to the saved mailing; starts it first if the form asks for that.
 async fn saved(
     app: &AppState,
-    page: &Page,
-    sender: &Sender,
+    page: &PageContext,
+    sender: &MailingUser,
     id: MailingId,
     form: &MailingForm,
 ) -> Result<Response, WebError> {
@@ -370,8 +373,8 @@ async fn saved(
 
 pub(super) async fn edit(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -387,10 +390,10 @@ pub(super) async fn edit(
 
 pub(super) async fn update(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Path(id): Path<MailingId>,
-    mut once: Once<MailingForm>,
+    mut once: OnceForm<MailingForm>,
 ) -> Result<Response, WebError> {
     let owner = sender.id();
     let mut tx = app.db.write().await?;
@@ -403,7 +406,7 @@ pub(super) async fn update(
         return again(&app, &page, &sender, &mailing, form).await;
     }
     let mut draft = form.draft();
-    if mailing.status != Status::Created {
+    if mailing.status != MailingStatus::Created {
         // after the start these fields are not in the form
         let stored = Mailing::draft_of(&mut tx, &mailing).await?;
         draft = MailingDraft {
@@ -431,19 +434,19 @@ pub(super) async fn update(
         return Ok(back(&page, id, not_possible(state)));
     }
     match outcome(done)? {
-        Outcome::Done(Some(_)) => {
+        FormOutcome::Done(Some(_)) => {
             if arrival == Arrival::First {
                 once.made(&mut tx, owner, id.0).await?;
             }
             tx.commit().await?;
             saved(&app, &page, &sender, id, form).await
         }
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => {
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => {
             drop(tx);
             html_wrong(&FormPage::new(&app, page, owner, Some(mailing), once.form, errors).await?)
         }
-        Outcome::Changed => {
+        FormOutcome::Changed => {
             drop(tx);
             // saving again overwrites the other version
             once.form.version = mailing.version;
@@ -459,15 +462,15 @@ pub(super) async fn update(
 #[derive(Template)]
 #[template(path = "mailings/plan.html")]
 struct PlanPart {
-    page: Page,
+    page: PageContext,
     plan: Plan,
 }
 
 /// The plan for the form's current content.
 pub(super) async fn plan(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Form(form): Form<MailingForm>,
 ) -> Result<Response, WebError> {
     let draft = form.draft();
@@ -485,7 +488,7 @@ pub(super) struct PeopleQuery {
 #[derive(Template)]
 #[template(path = "mailings/people.html")]
 struct PeoplePart {
-    page: Page,
+    page: PageContext,
     search: String,
     people: Vec<Recipient>,
 }
@@ -493,23 +496,23 @@ struct PeoplePart {
 /// Searches recipients to select individually.
 pub(super) async fn people(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Query(query): Query<PeopleQuery>,
 ) -> Result<Response, WebError> {
     let search = query.people.trim().to_owned();
     let mut people = Vec::new();
     if !search.is_empty() {
-        let filter = recipient::Filter {
+        let filter = recipient::RecipientFilter {
             search: search.clone(),
-            ..recipient::Filter::default()
+            ..recipient::RecipientFilter::default()
         };
         let mut tx = app.db.read().await?;
         let found = Recipient::page(
             &mut tx,
             sender.id(),
             &filter,
-            recipient::Place::First,
+            recipient::RecipientCursor::First,
             FOUND,
         )
         .await?;
@@ -536,7 +539,7 @@ struct ChosenPart {
 /// A selected recipient as a form field.
 pub(super) async fn chosen(
     State(app): State<AppState>,
-    sender: Sender,
+    sender: MailingUser,
     Query(query): Query<ChosenQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;

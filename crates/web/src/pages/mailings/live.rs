@@ -7,34 +7,34 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
-use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::mailing::{Mailing, MailingStatus};
 use skychimp_core::sending::run::{Run, RunState};
 
 use super::Viewer;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
-use crate::kit::page::Page;
-use crate::kit::sse::{Look, Seen, watch};
+use crate::kit::page::PageContext;
+use crate::kit::sse::{Poll, Polled, watch};
 use crate::parts::run_snapshot::{Snapshot, Snapshots, plot};
 
 /// The state of a stream between two polls.
-struct Watch {
+struct RunWatch {
     app: AppState,
     runs: Arc<Snapshots>,
-    page: Page,
+    page: PageContext,
     owner: UserId,
     mailing: MailingId,
     run: RunId,
     /// What determines the page's layout; if it changes, the page reloads.
-    shape: Option<(Status, RunState, bool)>,
+    shape: Option<(MailingStatus, RunState, bool)>,
     sent: Value,
 }
 
 pub(crate) async fn live(
     State(app): State<AppState>,
     State(runs): State<Arc<Snapshots>>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path((mailing, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
@@ -44,7 +44,7 @@ pub(crate) async fn live(
         .filter(|run| run.mailing_id == mailing)
         .ok_or(WebError::NotFound)?;
     drop(tx);
-    Ok(watch(Watch {
+    Ok(watch(RunWatch {
         app,
         runs,
         page,
@@ -56,30 +56,30 @@ pub(crate) async fn live(
     }))
 }
 
-impl Look for Watch {
-    const EVERY: Duration = Duration::from_secs(1);
+impl Poll for RunWatch {
+    const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-    async fn look(&mut self) -> Result<Seen, WebError> {
+    async fn look(&mut self) -> Result<Polled, WebError> {
         let now = self.app.clock.now();
         let found = self
             .runs
             .get(&self.app, &self.page, self.owner, self.mailing, self.run)
             .await?;
         let Some(found) = found else {
-            return Ok(Seen::Over);
+            return Ok(Polled::Over);
         };
         let run = &found.run;
         let shape = (found.status, run.state, run.is_over());
         let before = self.shape.replace(shape);
         if before.is_some_and(|before| before != shape) || (before.is_none() && run.is_over()) {
-            return Ok(Seen::Over);
+            return Ok(Polled::Over);
         }
         let values = self.values(&found, now);
         if values == self.sent {
-            return Ok(Seen::Same);
+            return Ok(Polled::Same);
         }
         self.sent = values.clone();
-        Ok(Seen::News(values))
+        Ok(Polled::News(values))
     }
 }
 
@@ -117,22 +117,22 @@ pub(crate) async fn waiting(
     }))
 }
 
-impl Look for Waiting {
-    const EVERY: Duration = Duration::from_millis(500);
+impl Poll for Waiting {
+    const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-    async fn look(&mut self) -> Result<Seen, WebError> {
+    async fn look(&mut self) -> Result<Polled, WebError> {
         let mut tx = self.app.db.read().await?;
         let mailing = Mailing::get(&mut tx, self.owner, self.id).await?;
         let run = Run::latest(&mut tx, self.owner, self.id).await?;
         let same = mailing.is_some_and(|mailing| mailing.status.as_str() == self.shown.status)
             && run.map_or_else(String::new, |run| run.id.to_string()) == self.shown.after;
-        Ok(if same { Seen::Same } else { Seen::Over })
+        Ok(if same { Polled::Same } else { Polled::Over })
     }
 }
 
-impl Watch {
+impl RunWatch {
     /// The values of the page, formatted.
-    fn values(&self, found: &Snapshot, now: skychimp_core::platform::time::Moment) -> Value {
+    fn values(&self, found: &Snapshot, now: skychimp_core::platform::time::Timestamp) -> Value {
         let (run, rate, page) = (&found.run, found.rate, &self.page);
         let totals = run.totals();
         let number = |n: i64| page.num(n).to_string();
@@ -164,7 +164,7 @@ impl Watch {
 }
 
 /// A duration for people.
-pub(super) fn duration(page: &Page, seconds: i64) -> String {
+pub(super) fn duration(page: &PageContext, seconds: i64) -> String {
     if seconds < 60 {
         page.t("duration-seconds").with("count", seconds)
     } else if seconds < 3_600 {

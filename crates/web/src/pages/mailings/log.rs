@@ -6,9 +6,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{DeliveryId, MailingId, RunId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::{
-    Attempt, AttemptCursor, AttemptFilter, AttemptOutcome, AttemptsOf, Order,
+    Attempt, AttemptCursor, AttemptFilter, AttemptOutcome, AttemptsOf, LogOrder,
 };
 use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::mailing::Mailing;
@@ -17,7 +17,7 @@ use super::{Viewer, found};
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::attempts::{cells, moment};
 
@@ -65,7 +65,7 @@ impl LogQuery {
         let mut parts = self.after.split('.');
         Some(AttemptCursor {
             run: parts.next()?.parse().ok()?,
-            at: Moment::from_millis(parts.next()?.parse().ok()?),
+            at: Timestamp::from_millis(parts.next()?.parse().ok()?),
             delivery: DeliveryId(parts.next()?.parse().ok()?),
             number: parts.next()?.parse().ok()?,
         })
@@ -124,7 +124,7 @@ impl LogQuery {
 #[derive(Template)]
 #[template(path = "mailings/log.html")]
 struct LogPage {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     mailing: Mailing,
     query: LogQuery,
@@ -139,7 +139,7 @@ struct LogPage {
 
 pub(crate) async fn log(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<LogQuery>,
@@ -151,7 +151,7 @@ pub(crate) async fn log(
         &mut tx,
         viewer.owner,
         &filter,
-        Order::Newest,
+        LogOrder::Newest,
         query.cursor(),
         PAGE + 1,
     )
@@ -191,7 +191,7 @@ struct LogLines {
 /// The log as a file, oldest attempt first; at most [`SLICE`] rows in memory.
 pub(crate) async fn table(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<LogQuery>,
@@ -220,7 +220,8 @@ impl Lines for LogLines {
         }
         let mut tx = self.app.db.read().await?;
         let (owner, filter) = (self.owner, &self.filter);
-        let found = Attempt::page(&mut tx, owner, filter, Order::Oldest, self.after, SLICE).await?;
+        let found =
+            Attempt::page(&mut tx, owner, filter, LogOrder::Oldest, self.after, SLICE).await?;
         self.over = found.len() < SLICE;
         self.after = found.last().map(Attempt::cursor);
         Ok(Some(found.iter().map(cells).collect()))

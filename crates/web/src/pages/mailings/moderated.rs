@@ -5,29 +5,31 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
-use skychimp_core::oversight::moderation::{SeenFilter, SeenMailing, SeenState};
+use skychimp_core::oversight::moderation::{
+    ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
+};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::sending::mailing::{Mailing, Status};
+use skychimp_core::sending::mailing::{Mailing, MailingStatus};
 
 use super::{Viewer, files, live, log, people, show, trend};
 use crate::kit::app::AppState;
 use crate::kit::auth::Manager;
 use crate::kit::badge::{HasStatus as _, StatusBadge};
 use crate::kit::error::WebError;
-use crate::kit::form::{Form, Outcome, Path, Query, outcome};
-use crate::kit::page::{Page, html};
+use crate::kit::form::{Form, FormOutcome, Path, Query, outcome};
+use crate::kit::page::{PageContext, html};
 use crate::kit::query::{address, cut, day};
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame;
 use crate::parts::moderation::{PAGE, ReasonForm, stepped};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 const PATH: &str = "/manage/mailings";
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/manage/mailings", get(list))
         .route("/manage/mailings/{id}", get(show::show))
         .route("/manage/mailings/{id}/letter", get(letter))
@@ -45,8 +47,8 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Live numbers and exports.
-pub(super) fn long_routes() -> Routes {
-    Routes::new()
+pub(super) fn long_routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/manage/mailings/{id}/runs/{run}/live", get(live::live))
         .route("/manage/mailings/{id}/waiting", get(live::waiting))
         .route("/manage/mailings/{id}/log.csv", get(log::table))
@@ -97,14 +99,14 @@ impl ListQuery {
 }
 
 struct Row {
-    seen: SeenMailing,
+    seen: ModeratedMailing,
     badge: StatusBadge,
 }
 
 #[derive(Template)]
 #[template(path = "manage/mailings.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     query: ListQuery,
     /// The owner, if only their mailings are listed.
     owner: Option<User>,
@@ -116,12 +118,12 @@ struct ListPage {
 
 pub(super) async fn list(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
     let owner: Option<UserId> = query.owner.parse().ok();
-    let filter = SeenFilter {
+    let filter = ModeratedMailingFilter {
         search: &query.q,
         owner,
         state: query.state.parse().ok(),
@@ -140,7 +142,9 @@ pub(super) async fn list(
         badge: seen.summary.badge(),
         seen,
     });
-    let states = Status::ALL.into_iter().map(SeenState::Is);
+    let states = MailingStatus::ALL
+        .into_iter()
+        .map(ModeratedMailingState::Is);
     html(&ListPage {
         first: if query.after.is_empty() {
             String::new()
@@ -149,8 +153,8 @@ pub(super) async fn list(
         },
         next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
         states: states
-            .chain([SeenState::Disabled])
-            .map(SeenState::as_str)
+            .chain([ModeratedMailingState::Disabled])
+            .map(ModeratedMailingState::as_str)
             .collect(),
         rows: rows.collect(),
         page,
@@ -162,7 +166,7 @@ pub(super) async fn list(
 /// The letter as last sent, or as it would be sent, rendered for a sample recipient.
 pub(super) async fn letter(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
@@ -178,7 +182,7 @@ pub(super) async fn letter(
 
 pub(super) async fn disable(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, user): Manager,
     Path(id): Path<MailingId>,
     Form(form): Form<ReasonForm>,
@@ -190,7 +194,7 @@ pub(super) async fn disable(
 
 pub(super) async fn enable(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, user): Manager,
     Path(id): Path<MailingId>,
     Form(form): Form<ReasonForm>,
@@ -207,7 +211,7 @@ pub(super) async fn enable(
 )]
 async fn step(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     user: &User,
     id: MailingId,
     form: ReasonForm,
@@ -216,18 +220,18 @@ async fn step(
     said: &'static str,
 ) -> Result<Response, WebError> {
     match outcome(done)? {
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Done(Some((_, _, changed))) => {
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Done(Some((_, _, changed))) => {
             let path = format!("{PATH}/{id}");
             stepped(app, &page, tx, &path, changed.then_some(said)).await
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             let owner = Mailing::owner_of(&mut tx, id).await?;
             drop(tx);
             let owner = owner.ok_or(WebError::NotFound)?;
             let viewer = Viewer::moderator(owner, id, &user.zone);
             show::show_wrong(app, page, viewer, id, form.reason, errors).await
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }

@@ -7,18 +7,20 @@ use serde::Deserialize;
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, RunId};
-use skychimp_core::sending::delivery::{Delivery, Fate, PeopleFilter, PersonRow};
+use skychimp_core::sending::delivery::{
+    Delivery, DeliveryOutcome, DeliveryRow, RecipientDeliveryFilter,
+};
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::Run;
 
 use super::show::run_of;
 use super::{Viewer, found, not_possible};
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{NoFields, Once, Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::form::{NoFields, OnceForm, Path, Query};
+use crate::kit::page::{PageContext, html};
 use crate::kit::table::{Cell, Lines, columns, download};
 
 /// Recipients per page.
@@ -45,9 +47,9 @@ pub(crate) struct PeopleQuery {
 }
 
 impl PeopleQuery {
-    pub(crate) fn filter(&self) -> PeopleFilter {
+    pub(crate) fn filter(&self) -> RecipientDeliveryFilter {
         let text = |text: &str| Some(text.trim().to_lowercase()).filter(|text| !text.is_empty());
-        PeopleFilter {
+        RecipientDeliveryFilter {
             fate: self.state.parse().ok(),
             group: Some(self.reply.clone()).filter(|reply| !reply.is_empty()),
             class: text(&self.class),
@@ -93,7 +95,7 @@ impl PeopleQuery {
     }
 
     fn is_narrow(&self) -> bool {
-        self.filter() != PeopleFilter::default()
+        self.filter() != RecipientDeliveryFilter::default()
     }
 
     /// The requested run, or the latest one.
@@ -116,14 +118,14 @@ impl PeopleQuery {
 #[derive(Template)]
 #[template(path = "mailings/who.html")]
 struct PeoplePage {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     mailing: Mailing,
     run: Run,
     runs: Vec<Run>,
     query: PeopleQuery,
-    rows: Vec<PersonRow>,
-    fates: [Fate; 7],
+    rows: Vec<DeliveryRow>,
+    fates: [DeliveryOutcome; 7],
     first: String,
     next: String,
     /// Set if the search stopped here because it had scanned too many rows.
@@ -142,7 +144,7 @@ impl PeoplePage {
 
 pub(crate) async fn people(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<PeopleQuery>,
@@ -168,7 +170,7 @@ pub(crate) async fn people(
         csv: query.href(&format!("{base}.csv"), ""),
         xlsx: query.href(&format!("{base}.xlsx"), ""),
         rows: found.rows,
-        fates: Fate::ALL,
+        fates: DeliveryOutcome::ALL,
         page,
         viewer,
         mailing,
@@ -181,12 +183,12 @@ pub(crate) async fn people(
 /// Creates a draft mailing to all matching recipients.
 pub(crate) async fn new_mailing(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<PeopleQuery>,
-    once: Once<NoFields>,
+    once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
@@ -196,7 +198,7 @@ pub(crate) async fn new_mailing(
     }
     let mailing = found(&mut tx, sender.id(), id).await?;
     let run = query.run(&mut tx, &viewer, id).await?;
-    let group = match query.state.parse::<Fate>() {
+    let group = match query.state.parse::<DeliveryOutcome>() {
         Ok(fate) => page.dynamic("people-", fate.as_str()),
         Err(()) => page.t("people-title"),
     };
@@ -240,14 +242,14 @@ pub(crate) async fn new_mailing(
 struct PeopleLines {
     app: AppState,
     run: Run,
-    filter: PeopleFilter,
+    filter: RecipientDeliveryFilter,
     after: Option<String>,
 }
 
 /// All matching recipients as a file.
 pub(crate) async fn table(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<PeopleQuery>,
@@ -279,7 +281,7 @@ impl Lines for PeopleLines {
         let mut tx = self.app.db.read().await?;
         let found = Delivery::people(&mut tx, &self.run, &self.filter, &after, SLICE).await?;
         self.after = found.next;
-        let cells = |row: &PersonRow| {
+        let cells = |row: &DeliveryRow| {
             vec![
                 row.email.clone().into(),
                 row.name.clone().into(),

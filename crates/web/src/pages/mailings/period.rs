@@ -8,15 +8,15 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{RunId, UserId};
-use skychimp_core::sending::report::Report;
-use skychimp_core::sending::run::{Period, Run, TitledRun, Totals};
+use skychimp_core::sending::report::RunReport;
+use skychimp_core::sending::run::{Period, Run, RunTotals, TitledRun};
 
 use super::trend::Line;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::Query;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::query::{address, day};
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::days::day_of;
@@ -42,7 +42,7 @@ pub(crate) struct PeriodQuery {
 
 impl PeriodQuery {
     /// Fills in the default days.
-    fn filled(self, page: &Page) -> Self {
+    fn filled(self, page: &PageContext) -> Self {
         let today = day_of(page, page.now);
         let or = |text: String, date: Date| match text.parse::<Date>() {
             Ok(_) => text,
@@ -55,7 +55,7 @@ impl PeriodQuery {
         }
     }
 
-    fn period(&self, page: &Page) -> Period {
+    fn period(&self, page: &PageContext) -> Period {
         Period {
             from: day(&self.from, &page.zone, false).unwrap_or_default(),
             to: day(&self.to, &page.zone, true).unwrap_or(page.now),
@@ -73,10 +73,10 @@ impl PeriodQuery {
 #[derive(Template)]
 #[template(path = "mailings/period.html")]
 struct PeriodPage {
-    page: Page,
+    page: PageContext,
     query: PeriodQuery,
     runs: i64,
-    totals: Totals,
+    totals: RunTotals,
     sentence: String,
     period: Period,
     lines: Vec<Line>,
@@ -100,8 +100,8 @@ impl PeriodPage {
 
 pub(crate) async fn report(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(query): Query<PeriodQuery>,
 ) -> Result<Response, WebError> {
     let query = query.filled(&page);
@@ -114,7 +114,7 @@ pub(crate) async fn report(
     let last = found.last().filter(|_| more).map(|found| found.run.id);
     let mut lines = Vec::with_capacity(found.len());
     for TitledRun { run, title } in found {
-        let report = Report::get(&mut tx, user.id, run.id).await?;
+        let report = RunReport::get(&mut tx, user.id, run.id).await?;
         lines.push(Line::of(run, report, Some(title)));
     }
     html(&PeriodPage {
@@ -144,8 +144,8 @@ struct RunLines {
 /// The runs as a file, latest first.
 pub(crate) async fn table(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(query): Query<PeriodQuery>,
 ) -> Result<Response, WebError> {
     let query = query.filled(&page);
@@ -188,7 +188,7 @@ impl Lines for RunLines {
         self.after = found.last().map(|found| found.run.id);
         let mut lines = Vec::with_capacity(found.len());
         for TitledRun { run, title } in found {
-            let report = Report::get(&mut tx, self.owner, run.id).await?;
+            let report = RunReport::get(&mut tx, self.owner, run.id).await?;
             let times = report.and_then(|report| report.times);
             let totals = run.totals();
             lines.push(vec![

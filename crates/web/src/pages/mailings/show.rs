@@ -7,14 +7,15 @@ use serde::Deserialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{List, Members};
 use skychimp_core::sending::attempt::{Attempt, ReplyGroup};
 use skychimp_core::sending::mailing::{
-    Event, Item, Mailing, MessageChoice, Part, Readiness, Sender as From, Status,
+    FromIdentity, HistoryEvent, Mailing, MailingStatus, MessageChoice, Readiness, ReadinessItem,
+    ReadinessTopic,
 };
-use skychimp_core::sending::report::Report;
-use skychimp_core::sending::run::{Run, Totals};
+use skychimp_core::sending::report::RunReport;
+use skychimp_core::sending::run::{Run, RunTotals};
 
 use super::live::duration;
 use super::{Viewer, found, in_zone, service};
@@ -22,10 +23,10 @@ use crate::kit::app::AppState;
 use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Path, Query};
-use crate::kit::page::{At, Page, html, html_wrong};
+use crate::kit::page::{AsTimestamp, PageContext, html, html_wrong};
 use crate::parts::report_view::{self, ReportView};
 use crate::parts::run_snapshot::plot;
-use crate::parts::run_snapshot::{Sending, rate};
+use crate::parts::run_snapshot::{ServerStatus, rate};
 
 /// Runs on the mailing's page, and per page of the list of runs.
 const RUNS: i64 = 5;
@@ -37,26 +38,26 @@ const GROUPS: usize = 20;
 /// A run with its current numbers.
 pub(super) struct RunView {
     pub run: Run,
-    pub totals: Totals,
+    pub totals: RunTotals,
     /// Current rate, in letters per second.
     pub rate: i64,
     pub groups: Vec<ReplyGroup>,
     /// Messages about sending servers.
-    pub sending: Sending,
+    pub sending: ServerStatus,
 }
 
 impl RunView {
     pub(super) async fn of(
         app: &AppState,
-        page: &Page,
+        page: &PageContext,
         tx: &mut Tx,
         run: Run,
     ) -> Result<Self, WebError> {
         let now = page.now;
         let sending = if run.is_over() {
-            Sending::default()
+            ServerStatus::default()
         } else {
-            Sending::of(app, page, tx, &run.waiting, now).await?
+            ServerStatus::of(app, page, tx, &run.waiting, now).await?
         };
         let groups = Attempt::groups(tx, run.owner_id, run.id, GROUPS).await?;
         let rate = rate(tx, &run, now).await?;
@@ -80,26 +81,26 @@ impl RunView {
     }
 
     /// Estimated time until all letters are sent, at the current rate.
-    fn left(&self, page: &Page) -> Option<String> {
+    fn left(&self, page: &PageContext) -> Option<String> {
         (self.rate > 0 && self.totals.remaining >= self.rate)
             .then(|| duration(page, self.totals.remaining / self.rate))
     }
 }
 
 /// An empty plot of letters per second, filled by the live stream.
-fn pace(page: &Page) -> String {
+fn pace(page: &PageContext) -> String {
     plot(&page.t("run-letters-per-second").to_string(), &[]).to_string()
 }
 
 /// The number in a history entry.
-fn count(event: &Event) -> i64 {
+fn count(event: &HistoryEvent) -> i64 {
     event.detail.parse().unwrap_or(0)
 }
 
 #[derive(Template)]
 #[template(path = "mailings/show.html")]
 struct ShowPage {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     mailing: Mailing,
     /// What only moderators see.
@@ -112,11 +113,11 @@ struct ShowPage {
     lists: Vec<(List, Members)>,
     people: usize,
     message: Option<MessageChoice>,
-    from: From,
-    next: Vec<Moment>,
+    from: FromIdentity,
+    next: Vec<Timestamp>,
     view: Option<RunView>,
     runs: Vec<Run>,
-    history: Vec<Event>,
+    history: Vec<HistoryEvent>,
 }
 
 /// The owner of another user's mailing, and a moderator's reason for disabling or enabling it.
@@ -135,7 +136,7 @@ impl ShowPage {
     }
 
     /// A time in the mailing's zone.
-    fn time(&self, at: impl At) -> String {
+    fn time(&self, at: impl AsTimestamp) -> String {
         in_zone(&self.page, &self.mailing.zone, at.at())
     }
 
@@ -144,16 +145,16 @@ impl ShowPage {
         self.next.first().is_some_and(|at| *at > self.page.now)
     }
 
-    fn item(&self, part: &str) -> Item {
+    fn item(&self, part: &str) -> ReadinessItem {
         let part = match part {
-            "audience" => Part::Audience,
-            "message" => Part::Message,
-            "schedule" => Part::Schedule,
-            "sender" => Part::Sender,
-            "service" => Part::Service,
-            _ => Part::Account,
+            "audience" => ReadinessTopic::Audience,
+            "message" => ReadinessTopic::Message,
+            "schedule" => ReadinessTopic::Schedule,
+            "sender" => ReadinessTopic::Sender,
+            "service" => ReadinessTopic::Service,
+            _ => ReadinessTopic::Account,
         };
-        Item {
+        ReadinessItem {
             part,
             problems: self
                 .readiness
@@ -164,7 +165,7 @@ impl ShowPage {
     }
 
     /// Why the scheduler paused it.
-    fn why(&self, event: &Event) -> String {
+    fn why(&self, event: &HistoryEvent) -> String {
         match event.detail.as_str() {
             "message_missing" => self.page.t("why-message-missing").to_string(),
             "sender_missing" => self.page.t("error-sender-missing").to_string(),
@@ -181,11 +182,11 @@ impl ShowPage {
     }
 
     fn can_pause(&self) -> bool {
-        self.mailing.status == Status::Running
+        self.mailing.status == MailingStatus::Running
     }
 
     fn can_resume(&self) -> bool {
-        self.mailing.status == Status::Paused
+        self.mailing.status == MailingStatus::Paused
     }
 
     fn can_cancel(&self) -> bool {
@@ -193,7 +194,7 @@ impl ShowPage {
     }
 
     fn is_draft(&self) -> bool {
-        self.mailing.status == Status::Created
+        self.mailing.status == MailingStatus::Created
     }
 
     /// Letters that cancelling now would stop.
@@ -204,7 +205,7 @@ impl ShowPage {
 
 pub(crate) async fn show(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
@@ -214,7 +215,7 @@ pub(crate) async fn show(
 /// The page again, with errors about the moderator's reason.
 pub(crate) async fn show_wrong(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     id: MailingId,
     reason: String,
@@ -225,7 +226,7 @@ pub(crate) async fn show_wrong(
 
 async fn load(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     id: MailingId,
     reason: String,
@@ -237,7 +238,7 @@ async fn load(
     let default = service(app);
     let known = &app.settings.service;
     let readiness = match mailing.status {
-        Status::Created => Mailing::readiness(&mut tx, owner, id, known, page.now).await?,
+        MailingStatus::Created => Mailing::readiness(&mut tx, owner, id, known, page.now).await?,
         _ => None,
     };
     let seen = if viewer.own {
@@ -268,7 +269,7 @@ async fn load(
     let from = if mailing.from_email.is_empty() {
         default
     } else {
-        From {
+        FromIdentity {
             name: mailing.from_name.clone(),
             email: mailing.from_email.clone(),
         }
@@ -277,7 +278,7 @@ async fn load(
         .as_ref()
         .is_some_and(|view| view.live() && !view.sending.waiting.is_empty());
     let held = match mailing.status {
-        Status::Running if !is_told => held(&page, &mut tx, app, &mailing).await?,
+        MailingStatus::Running if !is_told => held(&page, &mut tx, app, &mailing).await?,
         _ => None,
     };
     let open_runs = view.as_ref().is_some_and(RunView::live).into();
@@ -303,7 +304,7 @@ async fn load(
 /// Why a started mailing is waiting: the reason found by the engine when it was due, or else the
 /// current one.
 async fn held(
-    page: &Page,
+    page: &PageContext,
     tx: &mut Tx,
     app: &AppState,
     mailing: &Mailing,
@@ -336,7 +337,7 @@ pub(crate) struct RunsQuery {
 #[derive(Template)]
 #[template(path = "mailings/runs.html")]
 struct RunsPage {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     mailing: Mailing,
     runs: Vec<Run>,
@@ -347,14 +348,14 @@ struct RunsPage {
 /// All runs of a mailing.
 pub(crate) async fn runs(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(query): Query<RunsQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, viewer.owner, id).await?;
-    let before = query.before.map(Moment::from_millis);
+    let before = query.before.map(Timestamp::from_millis);
     let mut runs = Run::page(&mut tx, viewer.owner, id, before, RUNS_PAGE + 1).await?;
     let more = i64::try_from(runs.len()).unwrap_or(0) > RUNS_PAGE;
     runs.truncate(usize::try_from(RUNS_PAGE).unwrap_or(0));
@@ -376,7 +377,7 @@ pub(crate) async fn runs(
 #[derive(Template)]
 #[template(path = "mailings/run.html")]
 struct RunPage {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     mailing: Mailing,
     view: RunView,
@@ -408,7 +409,7 @@ pub(super) async fn run_of(
 /// The page of one run.
 pub(crate) async fn run(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path((id, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
@@ -416,7 +417,7 @@ pub(crate) async fn run(
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let run = run_of(&mut tx, viewer.owner, id, run).await?;
     let view = RunView::of(&app, &page, &mut tx, run).await?;
-    let report = Report::get(&mut tx, viewer.owner, view.run.id).await?;
+    let report = RunReport::get(&mut tx, viewer.owner, view.run.id).await?;
     html(&RunPage {
         report: report.map(ReportView::new),
         page,
@@ -429,7 +430,7 @@ pub(crate) async fn run(
 #[derive(Template)]
 #[template(path = "mailings/replies.html")]
 struct RepliesPart {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     view: RunView,
 }
@@ -437,7 +438,7 @@ struct RepliesPart {
 /// The server replies about letters of a run that were not accepted.
 pub(crate) async fn replies(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path((id, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {

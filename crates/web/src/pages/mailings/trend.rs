@@ -6,14 +6,14 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::sending::mailing::Mailing;
-use skychimp_core::sending::report::{Cause, Report};
+use skychimp_core::sending::report::{Cause, RunReport};
 use skychimp_core::sending::run::Run;
 
 use super::{Viewer, found};
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::Path;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::parts::report_view::{ReportView, sentence};
 
 /// Most runs compared.
@@ -33,7 +33,7 @@ pub(super) struct Line {
 #[derive(Template)]
 #[template(path = "mailings/report.html")]
 struct TrendPage {
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     mailing: Mailing,
     sentence: String,
@@ -43,7 +43,7 @@ struct TrendPage {
 }
 
 impl Line {
-    pub(super) fn of(run: Run, report: Option<Report>, title: Option<String>) -> Self {
+    pub(super) fn of(run: Run, report: Option<RunReport>, title: Option<String>) -> Self {
         let view = report.map(ReportView::new);
         Self {
             run,
@@ -99,14 +99,14 @@ impl TrendPage {
 
 pub(crate) async fn report(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let totals = Mailing::totals(&mut tx, viewer.owner, id).await?;
-    let runs = Report::of_mailing(&mut tx, viewer.owner, id, RUNS).await?;
+    let runs = RunReport::of_mailing(&mut tx, viewer.owner, id, RUNS).await?;
     let began = Run::count_of(&mut tx, viewer.owner, id).await?;
     let lines = runs.into_iter();
     let lines: Vec<Line> = lines

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::sending::mailing::Mailing;
 
-use crate::kit::auth::{Manager, Sender};
+use crate::kit::auth::{MailingUser, Manager};
 use crate::kit::error::WebError;
 use crate::site::SiteState;
 
@@ -56,7 +56,7 @@ impl FromRequestParts<SiteState> for Viewer {
                 .ok_or(WebError::NotFound)?;
             return Ok(Self::moderator(owner, id, &user.zone));
         }
-        let Sender(user) = Sender::from_request_parts(head, app).await?;
+        let MailingUser(user) = MailingUser::from_request_parts(head, app).await?;
         let id = id.ok_or(WebError::NotFound)?;
         Ok(Self {
             owner: user.id,

@@ -10,7 +10,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::Manager;
 use crate::kit::error::WebError;
 use crate::kit::form::Query;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::query::{address, cut, day};
 use crate::parts::moderation::PAGE;
 
@@ -53,7 +53,7 @@ impl ListQuery {
 #[derive(Template)]
 #[template(path = "manage/audit.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     query: ListQuery,
     kinds: &'static [AuditKind],
     rows: Vec<Audit>,
@@ -80,7 +80,7 @@ fn roles(entry: &Audit) -> Option<(&str, &str)> {
 
 pub(super) async fn list(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     _: Manager,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {

@@ -9,20 +9,20 @@ use skychimp_core::oversight::moderation::ServiceOverview;
 use crate::kit::app::AppState;
 use crate::kit::auth::Manager;
 use crate::kit::error::WebError;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::parts::days::Days;
 
 #[derive(Template)]
 #[template(path = "manage/overview.html")]
 struct OverviewPage {
-    page: Page,
+    page: PageContext,
     overview: ServiceOverview,
     days: Days,
 }
 
 pub(super) async fn overview(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;

@@ -10,12 +10,11 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use jiff::Timestamp;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::ServerId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::sending_server::{
-    Health, HealthState, Seen, SendingServer, ServerDraft, TlsMode,
+    HealthState, SendingServer, ServerDraft, ServerHealth, ServerOverview, TlsMode,
 };
 
 use self::form::ServerForm;
@@ -24,17 +23,17 @@ use crate::kit::auth::Admin;
 use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html, html_changed, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::parts::run_snapshot::why;
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// A requested test not run after this time is given up: no engine is running.
-const TEST_PATIENCE: Duration = Duration::from_mins(2);
+const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/manage/servers", get(index))
         .route("/manage/servers/new", get(new).post(create))
         .route("/manage/servers/{id}", get(show).post(update))
@@ -48,20 +47,20 @@ pub(super) fn routes() -> Routes {
 /// A server as shown on a page.
 #[derive(Debug)]
 struct View {
-    seen: Seen,
-    now: Moment,
+    seen: ServerOverview,
+    now: Timestamp,
 }
 
 impl std::ops::Deref for View {
-    type Target = Seen;
+    type Target = ServerOverview;
 
-    fn deref(&self) -> &Seen {
+    fn deref(&self) -> &ServerOverview {
         &self.seen
     }
 }
 
 impl View {
-    fn new(page: &Page, seen: Seen) -> Self {
+    fn new(page: &PageContext, seen: ServerOverview) -> Self {
         Self {
             seen,
             now: page.now,
@@ -86,7 +85,7 @@ impl View {
     }
 
     /// Why it is not used, in the visitor's language.
-    fn why(&self, page: &Page) -> Option<String> {
+    fn why(&self, page: &PageContext) -> Option<String> {
         why(page, &self.seen)
     }
 
@@ -96,13 +95,18 @@ impl View {
             health.is_tested()
                 && health
                     .test_asked_at
-                    .is_some_and(|at| at + TEST_PATIENCE > self.now)
+                    .is_some_and(|at| at + TEST_TIMEOUT > self.now)
         })
     }
 
     /// Whether a requested test was never run.
     fn is_forgotten(&self) -> bool {
-        !self.is_tested() && self.seen.health.as_ref().is_some_and(Health::is_tested)
+        !self.is_tested()
+            && self
+                .seen
+                .health
+                .as_ref()
+                .is_some_and(ServerHealth::is_tested)
     }
 
     /// The current daily limit in letters, and the day of the warm-up.
@@ -113,15 +117,15 @@ impl View {
     }
 }
 
-async fn all(app: &AppState, page: &Page) -> Result<Vec<Seen>, WebError> {
+async fn all(app: &AppState, page: &PageContext) -> Result<Vec<ServerOverview>, WebError> {
     let configured = app.settings.mail_server.as_ref();
     let mut tx = app.db.read().await?;
-    Ok(Seen::all(&mut tx, configured, midnight(page), page.now).await?)
+    Ok(ServerOverview::all(&mut tx, configured, midnight(page), page.now).await?)
 }
 
 /// Start of the visitor's day.
-fn midnight(page: &Page) -> Moment {
-    let now: Timestamp = page.now.timestamp();
+fn midnight(page: &PageContext) -> Timestamp {
+    let now: jiff::Timestamp = page.now.timestamp();
     now.to_zoned(page.zone.clone())
         .start_of_day()
         .map_or(page.now, |begin| begin.timestamp().into())
@@ -130,11 +134,15 @@ fn midnight(page: &Page) -> Moment {
 #[derive(Template)]
 #[template(path = "manage/servers/index.html")]
 struct IndexPage {
-    page: Page,
+    page: PageContext,
     rows: Vec<View>,
 }
 
-async fn index(State(app): State<AppState>, page: Page, _: Admin) -> Result<Response, WebError> {
+async fn index(
+    State(app): State<AppState>,
+    page: PageContext,
+    _: Admin,
+) -> Result<Response, WebError> {
     let rows = all(&app, &page).await?;
     let rows = rows
         .into_iter()
@@ -146,7 +154,7 @@ async fn index(State(app): State<AppState>, page: Page, _: Admin) -> Result<Resp
 #[derive(Template)]
 #[template(path = "manage/servers/form.html")]
 struct FormPage {
-    page: Page,
+    page: PageContext,
     form: ServerForm,
     errors: Errors,
     known: Option<View>,
@@ -156,7 +164,7 @@ struct FormPage {
 impl FormPage {
     async fn edit(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         id: ServerId,
         form: Option<ServerForm>,
     ) -> Result<Self, WebError> {
@@ -182,7 +190,7 @@ impl FormPage {
     }
 }
 
-async fn new(page: Page, _: Admin) -> Result<Response, WebError> {
+async fn new(page: PageContext, _: Admin) -> Result<Response, WebError> {
     html(&FormPage {
         page,
         form: ServerForm::from_draft(&ServerDraft::default()),
@@ -194,7 +202,7 @@ async fn new(page: Page, _: Admin) -> Result<Response, WebError> {
 
 async fn create(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Admin(administrator): Admin,
     Form(form): Form<ServerForm>,
 ) -> Result<Response, WebError> {
@@ -208,27 +216,27 @@ async fn create(
         Ok(id)
     };
     match outcome(saved.await)? {
-        Outcome::Done(id) => {
+        FormOutcome::Done(id) => {
             app.wake.everywhere(&app.db).await?;
             Ok(page.redirect(
                 &format!("/manage/servers/{id}"),
                 Flash::done("servers-saved"),
             ))
         }
-        Outcome::Wrong(errors) => html_wrong(&FormPage {
+        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
             page,
             form,
             errors,
             known: None,
             changed: false,
         }),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
 async fn show(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     _: Admin,
     Path(id): Path<ServerId>,
 ) -> Result<Response, WebError> {
@@ -237,7 +245,7 @@ async fn show(
 
 async fn update(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Admin(administrator): Admin,
     Path(id): Path<ServerId>,
     Form(form): Form<ServerForm>,
@@ -254,19 +262,19 @@ async fn update(
         Ok(found)
     };
     match outcome(saved.await)? {
-        Outcome::Done(true) => {
+        FormOutcome::Done(true) => {
             app.wake.everywhere(&app.db).await?;
             Ok(page.redirect(
                 &format!("/manage/servers/{id}"),
                 Flash::done("servers-saved"),
             ))
         }
-        Outcome::Done(false) => Err(WebError::NotFound),
-        Outcome::Wrong(errors) => html_wrong(&FormPage {
+        FormOutcome::Done(false) => Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
             errors,
             ..FormPage::edit(&app, page, id, Some(form)).await?
         }),
-        Outcome::Changed => {
+        FormOutcome::Changed => {
             let mut again = FormPage::edit(&app, page, id, Some(form)).await?;
             again.changed = true;
             // Saving again deliberately overwrites the other version.
@@ -278,7 +286,7 @@ async fn update(
 
 async fn enable(
     state: State<AppState>,
-    page: Page,
+    page: PageContext,
     admin: Admin,
     id: Path<ServerId>,
 ) -> Result<Response, WebError> {
@@ -287,7 +295,7 @@ async fn enable(
 
 async fn disable(
     state: State<AppState>,
-    page: Page,
+    page: PageContext,
     admin: Admin,
     id: Path<ServerId>,
 ) -> Result<Response, WebError> {
@@ -296,7 +304,7 @@ async fn disable(
 
 async fn switch(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Admin(administrator): Admin,
     Path(id): Path<ServerId>,
     enabled: bool,
@@ -318,7 +326,7 @@ async fn switch(
 
 async fn resume(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Admin(administrator): Admin,
     Path(id): Path<ServerId>,
 ) -> Result<Response, WebError> {
@@ -336,13 +344,13 @@ async fn resume(
 
 async fn test(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     _: Admin,
     Path(id): Path<ServerId>,
 ) -> Result<Response, WebError> {
     FormPage::edit(&app, page.clone(), id, None).await?;
     let mut tx = app.db.write().await?;
-    Health::ask_test(&mut tx, id, page.now).await?;
+    ServerHealth::ask_test(&mut tx, id, page.now).await?;
     tx.commit().await?;
     app.wake.everywhere(&app.db).await?;
     Ok(page.redirect(
@@ -353,7 +361,7 @@ async fn test(
 
 async fn delete(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Admin(administrator): Admin,
     Path(id): Path<ServerId>,
 ) -> Result<Response, WebError> {

@@ -7,12 +7,12 @@ use axum::response::Response;
 use crate::kit::app::{AppState, SettingLine};
 use crate::kit::auth::Admin;
 use crate::kit::error::WebError;
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 
 #[derive(Template)]
 #[template(path = "manage/settings.html")]
 struct SettingsPage {
-    page: Page,
+    page: PageContext,
     lines: Vec<SettingLine>,
     version: &'static str,
     postgres: bool,
@@ -20,7 +20,7 @@ struct SettingsPage {
 
 pub(super) async fn show(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     _: Admin,
 ) -> Result<Response, WebError> {
     html(&SettingsPage {

@@ -6,19 +6,21 @@ use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::user::{Role, User};
-use skychimp_core::oversight::moderation::{Moderator, SeenUser, UserFilter, UserState, Volume};
+use skychimp_core::oversight::moderation::{
+    AccountVolume, ModeratedUser, Moderator, UserFilter, UserState,
+};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::UserId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::{Admin, Manager};
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, Form, Outcome, Path, Query, outcome};
-use crate::kit::page::{Page, html, html_wrong};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, Query, outcome};
+use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::query::{address, cut};
-use crate::letters::{self, Letter};
+use crate::letters::{self, ServiceLetter};
 use crate::parts::moderation::{PAGE, ReasonForm, stepped};
 
 const PATH: &str = "/manage/users";
@@ -53,18 +55,18 @@ impl ListQuery {
 #[derive(Template)]
 #[template(path = "manage/users.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     query: ListQuery,
     states: [UserState; 3],
     roles: [Role; 4],
-    rows: Vec<SeenUser>,
+    rows: Vec<ModeratedUser>,
     first: String,
     next: String,
 }
 
 pub(super) async fn list(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
@@ -95,11 +97,11 @@ pub(super) async fn list(
 #[derive(Template)]
 #[template(path = "manage/user.html")]
 struct ShowPage {
-    page: Page,
-    seen: SeenUser,
-    volume: Volume,
+    page: PageContext,
+    seen: ModeratedUser,
+    volume: AccountVolume,
     /// When the second factor was turned on; `None` if it is off.
-    second: Option<Moment>,
+    second: Option<Timestamp>,
     roles: [Role; 4],
     reason: String,
     role: Role,
@@ -109,7 +111,7 @@ struct ShowPage {
 impl ShowPage {
     async fn load(
         tx: &mut Tx,
-        page: Page,
+        page: PageContext,
         moderator: &Moderator,
         id: UserId,
         errors: Errors,
@@ -140,7 +142,7 @@ impl ShowPage {
 
 pub(super) async fn show(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Path(id): Path<UserId>,
 ) -> Result<Response, WebError> {
@@ -150,7 +152,7 @@ pub(super) async fn show(
 
 pub(super) async fn block(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Path(id): Path<UserId>,
     Form(form): Form<ReasonForm>,
@@ -162,7 +164,7 @@ pub(super) async fn block(
 
 pub(super) async fn unblock(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Path(id): Path<UserId>,
     Form(form): Form<ReasonForm>,
@@ -189,7 +191,7 @@ pub(super) async fn unblock(
 )]
 async fn step(
     app: &AppState,
-    page: Page,
+    page: PageContext,
     moderator: &Moderator,
     id: UserId,
     form: ReasonForm,
@@ -198,17 +200,17 @@ async fn step(
     said: &'static str,
 ) -> Result<Response, WebError> {
     match outcome(done)? {
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Done(Some((_, changed))) => {
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Done(Some((_, changed))) => {
             let path = format!("{PATH}/{id}");
             stepped(app, &page, tx, &path, changed.then_some(said)).await
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             let mut shown = ShowPage::load(&mut tx, page, moderator, id, errors).await?;
             shown.reason = form.reason;
             html_wrong(&shown)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
@@ -221,7 +223,7 @@ pub(super) struct RoleForm {
 
 pub(super) async fn set_role(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Admin(administrator): Admin,
     Path(id): Path<UserId>,
@@ -237,17 +239,17 @@ pub(super) async fn set_role(
         Err(()) => Err(Error::invalid("role", "unknown_choice")),
     };
     match outcome(done)? {
-        Outcome::Done(None) => Err(WebError::NotFound),
-        Outcome::Done(Some(changed)) => {
+        FormOutcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Done(Some(changed)) => {
             let (path, said) = (format!("{PATH}/{id}"), "manage-role-changed");
             stepped(&app, &page, tx, &path, changed.then_some(said)).await
         }
-        Outcome::Wrong(errors) => {
+        FormOutcome::Wrong(errors) => {
             let mut shown = ShowPage::load(&mut tx, page, &moderator, id, errors).await?;
             shown.role = form.role.parse().unwrap_or(shown.role);
             html_wrong(&shown)
         }
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
@@ -260,7 +262,7 @@ pub(super) struct OffForm {
 /// Removes the second factor of a user who lost it, and notifies them by letter.
 pub(super) async fn second_factor_off(
     State(app): State<AppState>,
-    page: Page,
+    page: PageContext,
     Manager(moderator, _): Manager,
     Admin(administrator): Admin,
     Path(id): Path<UserId>,
@@ -271,7 +273,7 @@ pub(super) async fn second_factor_off(
         .remove_second_factor(&mut tx, id, &form.off_why, page.now)
         .await;
     if let Ok(Some((user, true))) = &done {
-        let letter = Letter::SecondFactorOff;
+        let letter = ServiceLetter::SecondFactorOff;
         letters::send(&mut tx, &app, user, &user.email, &letter, page.now).await?;
     }
     let form = ReasonForm::default();

@@ -8,34 +8,36 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
-use skychimp_core::messages::letter::{Headers, ListHeaders, Mailbox, Rendered, compose};
-use skychimp_core::oversight::moderation::Letter;
+use skychimp_core::messages::letter::{
+    LetterHeaders, ListHeaders, Mailbox, RenderedMessage, compose,
+};
+use skychimp_core::oversight::moderation::MailingLetter;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{RecipientId, UserId};
-use skychimp_core::recipients::recipient::{Filter, Place, Recipient};
+use skychimp_core::recipients::recipient::{Recipient, RecipientCursor, RecipientFilter};
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 use super::MessageForm;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::{Form, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame::{
-    Reader, frame, letter_headers, render, sample, sample_link, sentence,
+    LetterReader, frame, letter_headers, render, sample, sample_link, sentence,
 };
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
 /// Recipients offered for the preview.
 const CHOICES: usize = 20;
 /// Most addresses of a test letter.
 const TEST_MAX: usize = 10;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/messages/preview", post(preview))
         .route("/messages/check", post(check))
         .route("/messages/test", post(test))
@@ -55,12 +57,12 @@ pub(super) async fn choices(
     owner: UserId,
     search: &str,
 ) -> Result<Vec<Choice>, Error> {
-    let filter = Filter {
+    let filter = RecipientFilter {
         search: search.to_owned(),
         list: None,
         state: None,
     };
-    let page = Recipient::page(tx, owner, &filter, Place::First, CHOICES).await?;
+    let page = Recipient::page(tx, owner, &filter, RecipientCursor::First, CHOICES).await?;
     Ok(page
         .rows
         .into_iter()
@@ -83,21 +85,26 @@ struct Search {
 #[derive(Template)]
 #[template(path = "messages/choices.html")]
 struct ChoicesPart {
-    page: Page,
+    page: PageContext,
     recipients: Vec<Choice>,
 }
 
 async fn recipients(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Query(query): Query<Search>,
 ) -> Result<Response, WebError> {
     let recipients = choices(&mut app.db.read().await?, user.id, &query.who).await?;
     html(&ChoicesPart { page, recipients })
 }
 
-async fn reader(app: &AppState, page: &Page, owner: UserId, id: &str) -> Result<Reader, WebError> {
+async fn reader(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    id: &str,
+) -> Result<LetterReader, WebError> {
     let found = match id.parse() {
         Ok(id) => Recipient::get(&mut app.db.read().await?, owner, id).await?,
         Err(_) => None,
@@ -105,7 +112,7 @@ async fn reader(app: &AppState, page: &Page, owner: UserId, id: &str) -> Result<
     let Some(recipient) = found else {
         return sample(page);
     };
-    Ok(Reader {
+    Ok(LetterReader {
         email: EmailAddress::parse(&recipient.email).map_err(WebError::internal)?,
         name: recipient.name,
         attributes: recipient.attributes.0.into_iter().collect(),
@@ -114,8 +121,8 @@ async fn reader(app: &AppState, page: &Page, owner: UserId, id: &str) -> Result<
 
 async fn preview(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
@@ -127,7 +134,7 @@ async fn preview(
             String::new(),
         );
     }
-    let letter = match render(Letter::Content(content), &reader, &sample_link(&app)).await? {
+    let letter = match render(MailingLetter::Content(content), &reader, &sample_link(&app)).await? {
         Ok(letter) => letter,
         Err(errors) => {
             let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
@@ -151,15 +158,15 @@ async fn preview(
 
 fn source(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     user: &User,
-    reader: &Reader,
-    letter: &Rendered,
+    reader: &LetterReader,
+    letter: &RenderedMessage,
 ) -> Result<String, WebError> {
     let from =
         EmailAddress::parse(&app.settings.service.sender.email).map_err(WebError::internal)?;
     let domain = from.as_str().rsplit('@').next().unwrap_or("localhost");
-    let headers = Headers {
+    let headers = LetterHeaders {
         from: Mailbox {
             name: &app.settings.service.sender.name,
             address: &from,
@@ -192,13 +199,13 @@ struct ProblemLine {
 #[derive(Template)]
 #[template(path = "messages/problems.html")]
 struct ProblemsPart {
-    page: Page,
+    page: PageContext,
     problems: Vec<ProblemLine>,
 }
 
 async fn check(
-    page: Page,
-    Sender(_): Sender,
+    page: PageContext,
+    MailingUser(_): MailingUser,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
     let content = form.draft().content();
@@ -218,7 +225,7 @@ async fn check(
 #[derive(Template)]
 #[template(path = "messages/tested.html")]
 struct TestedPart {
-    page: Page,
+    page: PageContext,
     sent: usize,
     errors: Vec<String>,
 }
@@ -226,11 +233,11 @@ struct TestedPart {
 /// Sends the message as currently edited to a few addresses, not counted in statistics.
 async fn test(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
-    let tested = |page: Page, sent, errors| html(&TestedPart { page, sent, errors });
+    let tested = |page: PageContext, sent, errors| html(&TestedPart { page, sent, errors });
     let to = match addresses(&form.to) {
         Ok(to) if user.verified_at.is_some() => to,
         Ok(_) => return Err(WebError::Forbidden),
@@ -253,7 +260,7 @@ async fn test(
     }
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
     let content = form.draft().content();
-    match render(Letter::Content(content), &reader, &sample_link(&app)).await? {
+    match render(MailingLetter::Content(content), &reader, &sample_link(&app)).await? {
         Ok(letter) => {
             app.test_limit.try_once(&user.id.to_string(), page.now)?;
             enqueue(&app, &page, &user, &to, &letter).await?;
@@ -268,10 +275,10 @@ async fn test(
 
 async fn enqueue(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     user: &User,
     to: &[EmailAddress],
-    letter: &Rendered,
+    letter: &RenderedMessage,
 ) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
     for email in to {

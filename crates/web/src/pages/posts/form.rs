@@ -6,21 +6,21 @@ use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::blog::media::{FILE_MAX, Picture};
-use skychimp_core::blog::post::{Editor, Post, PostDraft, State};
+use skychimp_core::blog::post::{Editor, Post, PostDraft, PostState};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::PostId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::schedule;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::Errors;
 use crate::kit::format;
-use crate::kit::page::{Page, html_changed, html_wrong};
+use crate::kit::page::{PageContext, html_changed, html_wrong};
 
 /// The publication time suggested by the form is this much later than now.
-const SUGGESTED: Duration = Duration::from_hours(24);
+const SUGGESTED_DELAY: Duration = Duration::from_hours(24);
 
 /// A toolbar button: action in the script, icon, translation key.
 type Tool = (&'static str, &'static str, &'static str);
@@ -99,14 +99,14 @@ impl PostForm {
     }
 
     /// Fills in a publication time: the scheduled one, or the same time tomorrow.
-    pub(super) fn suggest(&mut self, post: &Post, page: &Page) {
+    pub(super) fn suggest(&mut self, post: &Post, page: &PageContext) {
         let planned = post.published_at.filter(|at| *at > page.now);
-        let at = planned.unwrap_or(page.now + SUGGESTED);
+        let at = planned.unwrap_or(page.now + SUGGESTED_DELAY);
         self.publish_at = format::wall(at, &page.zone);
     }
 
     /// When to publish; `None` for now.
-    pub(super) fn publish_from(&self, page: &Page) -> Result<Option<Moment>, Error> {
+    pub(super) fn publish_from(&self, page: &PageContext) -> Result<Option<Timestamp>, Error> {
         match self.then.as_str() {
             "" | "publish" => return Ok(None),
             "schedule" => {}
@@ -122,7 +122,7 @@ impl PostForm {
 #[derive(Template)]
 #[template(path = "posts/edit.html")]
 pub(super) struct EditPage {
-    page: Page,
+    page: PageContext,
     id: PostId,
     /// The stored post.
     post: Post,
@@ -133,13 +133,13 @@ pub(super) struct EditPage {
     /// Fields that somebody else changed in the meantime.
     changed: Option<Vec<&'static str>>,
     /// When the form's content was typed, if it is an unsaved draft.
-    pub(super) typed: Option<Moment>,
+    pub(super) typed: Option<Timestamp>,
 }
 
 impl EditPage {
     pub(super) async fn new(
         tx: &mut Tx,
-        page: Page,
+        page: PageContext,
         post: Post,
         form: PostForm,
     ) -> Result<Self, WebError> {
@@ -159,7 +159,7 @@ impl EditPage {
     /// The form again, with errors.
     pub(super) async fn wrong(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         editor: Editor,
         id: PostId,
         form: PostForm,
@@ -176,7 +176,7 @@ impl EditPage {
     /// Two editors changed the post: keeps what was typed, and bases the form on the other version.
     pub(super) async fn changed(
         app: &AppState,
-        page: Page,
+        page: PageContext,
         editor: Editor,
         id: PostId,
         mut form: PostForm,
@@ -211,7 +211,7 @@ impl EditPage {
         })
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> PostState {
         self.post.state(self.page.now)
     }
 

@@ -15,22 +15,22 @@ use skychimp_core::platform::ids::PostId;
 
 use super::bare;
 use crate::kit::app::AppState;
-use crate::kit::auth::Writer;
+use crate::kit::auth::BlogEditor;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/posts/{id}/pictures", get(strip))
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new().route("/posts/{id}/pictures", get(strip))
 }
 
-pub(super) fn long_routes() -> Routes {
+pub(super) fn long_routes() -> SiteRoutes {
     // larger than the largest picture, so that our own check rejects pictures that are too large
     let limit = DefaultBodyLimit::max(FILE_MAX + 64 * 1024);
-    Routes::new()
+    SiteRoutes::new()
         .route("/posts/{id}/pictures/new", post(upload))
         .layer(limit)
 }
@@ -45,15 +45,15 @@ struct StripQuery {
 #[derive(Template)]
 #[template(path = "posts/pictures.html")]
 struct Strip {
-    page: Page,
+    page: PageContext,
     pictures: Vec<Picture>,
     cover: String,
 }
 
 async fn strip(
     State(app): State<AppState>,
-    page: Page,
-    Writer(_): Writer,
+    page: PageContext,
+    BlogEditor(_): BlogEditor,
     Path(id): Path<PostId>,
     Query(query): Query<StripQuery>,
 ) -> Result<Response, WebError> {
@@ -70,8 +70,8 @@ async fn strip(
 /// Stores one picture. Responds with JSON to the script, and with the editor to a plain form.
 async fn upload(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
     headers: HeaderMap,
     mut form: Multipart,
@@ -112,7 +112,7 @@ async fn upload(
 
 async fn take(
     app: &AppState,
-    page: &Page,
+    page: &PageContext,
     id: PostId,
     name: &str,
     field: Field<'_>,
@@ -127,7 +127,7 @@ async fn take(
     media::store(&app.db, gallery, id, name, prepared, page.now).await
 }
 
-fn refused(page: &Page, id: PostId, script: bool, wrong: &[FieldError]) -> Response {
+fn refused(page: &PageContext, id: PostId, script: bool, wrong: &[FieldError]) -> Response {
     let Some(error) = wrong.first() else {
         return bare(StatusCode::UNPROCESSABLE_ENTITY);
     };
@@ -142,6 +142,6 @@ fn refused(page: &Page, id: PostId, script: bool, wrong: &[FieldError]) -> Respo
     back(page, id, flash)
 }
 
-fn back(page: &Page, id: PostId, flash: Flash) -> Response {
+fn back(page: &PageContext, id: PostId, flash: Flash) -> Response {
     page.redirect(&format!("/posts/{id}"), flash)
 }

@@ -9,16 +9,16 @@ use skychimp_core::platform::ids::PostId;
 
 use super::VersionForm;
 use crate::kit::app::AppState;
-use crate::kit::auth::Writer;
+use crate::kit::auth::BlogEditor;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Form, Outcome, Path, outcome};
-use crate::kit::page::{Page, html};
+use crate::kit::form::{Form, FormOutcome, Path, outcome};
+use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
-use crate::site::Routes;
+use crate::site::SiteRoutes;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> SiteRoutes {
+    SiteRoutes::new()
         .route("/posts/{id}/versions", get(list))
         .route("/posts/{id}/versions/{version}", get(show))
         .route("/posts/{id}/versions/{version}/restore", post(restore))
@@ -27,15 +27,15 @@ pub(super) fn routes() -> Routes {
 #[derive(Template)]
 #[template(path = "posts/versions.html")]
 struct ListPage {
-    page: Page,
+    page: PageContext,
     post: Post,
     versions: Vec<Version>,
 }
 
 async fn list(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -76,7 +76,7 @@ impl Line {
 #[derive(Template)]
 #[template(path = "posts/version.html")]
 struct VersionPage {
-    page: Page,
+    page: PageContext,
     post: Post,
     version: Version,
     differences: Vec<Difference>,
@@ -84,8 +84,8 @@ struct VersionPage {
 
 async fn show(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path((id, number)): Path<(PostId, i64)>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -158,28 +158,28 @@ fn lines(old: &str, new: &str) -> Vec<Line> {
 
 async fn restore(
     State(app): State<AppState>,
-    page: Page,
-    Writer(editor): Writer,
+    page: PageContext,
+    BlogEditor(editor): BlogEditor,
     Path((id, number)): Path<(PostId, i64)>,
     Form(form): Form<VersionForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let restored = Post::restore(&mut tx, editor, id, form.version, number, page.now).await;
     match outcome(restored)? {
-        Outcome::Done(Some(_)) => {
+        FormOutcome::Done(Some(_)) => {
             tx.commit().await?;
             Ok(page.redirect(
                 &format!("/posts/{id}"),
                 Flash::done("posts-restored").with("version", number),
             ))
         }
-        Outcome::Done(None) => Err(WebError::NotFound),
+        FormOutcome::Done(None) => Err(WebError::NotFound),
         // restoring an empty first version would break a published page
-        Outcome::Wrong(_) => Ok(page.redirect(
+        FormOutcome::Wrong(_) => Ok(page.redirect(
             &format!("/posts/{id}/versions"),
             Flash::warn("posts-restore-unfinished"),
         )),
-        Outcome::Changed => Err(WebError::Conflict),
+        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 

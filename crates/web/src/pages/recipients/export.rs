@@ -7,41 +7,46 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::Value;
 use skychimp_core::platform::error::Error;
-use skychimp_core::recipients::export::{Export, Style};
+use skychimp_core::recipients::export::{Export, ExportStyle};
 use skychimp_core::recipients::import::Delimiter;
 use skychimp_core::recipients::recipient::{Attributes, Recipient};
 
 use super::View;
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::Query;
 use crate::kit::i18n::Lang;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 use crate::kit::table::{Cell, Lines, download};
 
-async fn begin(app: &AppState, page: &Page, sender: &Sender, view: &View) -> Result<Export, Error> {
+async fn begin(
+    app: &AppState,
+    page: &PageContext,
+    sender: &MailingUser,
+    view: &View,
+) -> Result<Export, Error> {
     // What a spreadsheet in that language opens by a double click.
     let delimiter = match page.lang {
         Lang::Ru => Delimiter::Semicolon,
         Lang::En => Delimiter::Comma,
     };
-    let style = Style {
+    let style = ExportStyle {
         delimiter,
         mark: true,
     };
     Export::begin(&app.db, sender.id(), view.filter(), style).await
 }
 
-fn name(page: &Page) -> String {
+fn name(page: &PageContext) -> String {
     let date = page.now.timestamp().to_zoned(page.zone.clone()).date();
     format!("recipients-{date}")
 }
 
 pub(super) async fn csv(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
     let export = begin(&app, &page, &sender, &view).await?;
@@ -61,8 +66,8 @@ pub(super) async fn csv(
 
 pub(super) async fn workbook(
     State(app): State<AppState>,
-    page: Page,
-    sender: Sender,
+    page: PageContext,
+    sender: MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
     let lines = RecipientLines(begin(&app, &page, &sender, &view).await?);

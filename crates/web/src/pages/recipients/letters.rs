@@ -7,14 +7,14 @@ use serde::Deserialize;
 use skychimp_core::platform::ids::{RecipientId, RunId};
 use skychimp_core::recipients::recipient::Recipient;
 use skychimp_core::sending::attempt::Attempt;
-use skychimp_core::sending::delivery::{Delivery, LetterRow};
-use skychimp_core::sending::run::Totals;
+use skychimp_core::sending::delivery::{Delivery, RecipientLetterRow};
+use skychimp_core::sending::run::RunTotals;
 
 use crate::kit::app::AppState;
-use crate::kit::auth::Sender;
+use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
-use crate::kit::page::{Page, html};
+use crate::kit::page::{PageContext, html};
 
 /// Letters on one page.
 const PAGE: usize = 20;
@@ -28,21 +28,21 @@ pub(super) struct LettersQuery {
 #[derive(Template)]
 #[template(path = "recipients/letters.html")]
 struct LettersPage {
-    page: Page,
+    page: PageContext,
     id: RecipientId,
     email: String,
     /// The recipient was not removed.
     known: bool,
-    totals: Totals,
-    letters: Vec<(LetterRow, Vec<Attempt>)>,
+    totals: RunTotals,
+    letters: Vec<(RecipientLetterRow, Vec<Attempt>)>,
     first: String,
     next: String,
 }
 
 pub(super) async fn letters(
     State(app): State<AppState>,
-    page: Page,
-    Sender(user): Sender,
+    page: PageContext,
+    MailingUser(user): MailingUser,
     Path(id): Path<RecipientId>,
     Query(query): Query<LettersQuery>,
 ) -> Result<Response, WebError> {

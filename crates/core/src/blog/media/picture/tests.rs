@@ -142,12 +142,12 @@ fn crc(bytes: &[u8]) -> u32 {
 /// R48: each upload gets unique file names, so a name never refers to another picture.
 #[test]
 fn names_belong_to_one_upload() {
-    use crate::platform::time::Moment;
+    use crate::platform::time::Timestamp;
     let content = written(halves(20, 10), ImageFormat::Png);
     let name = |id| prepare(&content).unwrap().files.remove(0).named(id).0.name;
     let (one, two) = (
-        MediaId::new(Moment::from_millis(1)),
-        MediaId::new(Moment::from_millis(1)),
+        MediaId::new(Timestamp::from_millis(1)),
+        MediaId::new(Timestamp::from_millis(1)),
     );
     assert_eq!(name(one), name(one));
     assert_ne!(name(one), name(two));

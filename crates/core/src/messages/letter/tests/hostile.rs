@@ -14,7 +14,7 @@ proptest! {
     fn hostile_values_stay_values(
         subject in hostile(), name in hostile(), from in hostile(), reply_to in hostile(), value in hostile(), text in hostile(),
     ) {
-        let rendered = Rendered {
+        let rendered = RenderedMessage {
             subject: subject.clone(),
             html: Some(format!("<p>{text}</p>")),
             text: value.clone(),
@@ -48,9 +48,9 @@ proptest! {
     /// Any HTML is either rejected or gives a frozen letter that compiles and has its link.
     #[test]
     fn any_html_freezes_or_is_refused(html in "(<style>p\\{color:red\\}</style>|<p>|</p>|<table>|<tr>|<td>|</table>|<!--|-->|\\{% if name %\\}|\\{% endif %\\}|\\{% for x in attributes.l %\\}|\\{% endfor %\\}|\\{\\{ x \\}\\}|\"|'| a=|<|>|<body>|</body>|\\PC){0,25}") {
-        if let Ok(frozen) = Frozen::new(&content("Hi", &html, ""), Language::En) {
+        if let Ok(frozen) = FrozenMessage::new(&content("Hi", &html, ""), Language::En) {
             let template = LetterTemplate::compile(&frozen).unwrap();
-            let person = Person { email: "a@b.org", name: "Ann", attributes: &serde_json::Map::new() };
+            let person = TemplateRecipient { email: "a@b.org", name: "Ann", attributes: &serde_json::Map::new() };
             let letter = template.render(&person, URL).unwrap();
             prop_assert!(letter.html.is_none_or(|html| html.contains(URL)));
             prop_assert!(letter.text.contains(URL));
@@ -71,7 +71,7 @@ fn letters_hold_no_control_characters() {
     let references = references.replace("&#123", "").replace("&#x7b", "");
     let html =
         format!("<p title=\"{references}\">{source}{references}</p>{{{{ name }}}} dash&#150;dash");
-    let both = Content {
+    let both = MessageContent {
         preview_text: "{{ name }}".to_owned(),
         ..content(
             "Hi {{ name }}",
@@ -90,7 +90,7 @@ fn letters_hold_no_control_characters() {
         assert_eq!(control::without_in_html(&page), page);
         assert!(page.contains("dash–dash"), "{page}");
         // without conditions and loops, so written from prepared parts
-        let frozen = Frozen::new(&content, Language::En).unwrap();
+        let frozen = FrozenMessage::new(&content, Language::En).unwrap();
         let parts = [("html", &frozen.html), ("text", &frozen.text)];
         for (name, part) in parts {
             assert!(!part.contains(control::is_control), "{name}");

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn problems_name_field_and_line() {
-    let list = |content: &Content| -> Vec<String> {
+    let list = |content: &MessageContent| -> Vec<String> {
         let problems = content.check();
         problems
             .iter()
@@ -19,7 +19,7 @@ fn problems_name_field_and_line() {
             .collect()
     };
     assert_eq!(
-        list(&Content::default()),
+        list(&MessageContent::default()),
         ["subject None required ", "html None content_required "]
     );
     let mut content = content(
@@ -37,13 +37,13 @@ fn problems_name_field_and_line() {
             "text Some(3) template_value tried to use + operator on unsupported types undefined and number",
         ]
     );
-    let errors = Frozen::new(&content, Language::En).unwrap_err();
+    let errors = FrozenMessage::new(&content, Language::En).unwrap_err();
     assert_eq!(errors.len(), 3);
     assert_eq!(
         FieldError::from(errors[1].clone()).to_string(),
         "html: template statement (line 2, detail set)"
     );
-    let long = Content {
+    let long = MessageContent {
         html: Some("x".repeat(1_000_001)),
         ..self::content("Hi", "", "")
     };

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::sending::sending_server::{
-    Limits, Password, SendingServer, ServerDraft, TlsMode,
+    PasswordChange, SendingServer, ServerDraft, ServerLimits, TlsMode,
 };
 
 /// The submitted fields. `Debug` hides the password.
@@ -67,7 +67,7 @@ impl ServerForm {
     }
 
     /// Parses the fields. The errors are those of invalid numbers.
-    pub(super) fn read(&self) -> Result<(ServerDraft, Password<'_>), Error> {
+    pub(super) fn read(&self) -> Result<(ServerDraft, PasswordChange<'_>), Error> {
         let mut wrong = Vec::new();
         let mut number = |field: &'static str, text: &str| -> Option<i64> {
             let text = text.trim();
@@ -88,7 +88,7 @@ impl ServerForm {
             priority: number("priority", &self.priority).unwrap_or_default(),
             weight: number("weight", &self.weight).unwrap_or_default(),
             enabled: !self.enabled.is_empty(),
-            limits: Limits {
+            limits: ServerLimits {
                 connections: number("connections", &self.connections).unwrap_or_default(),
                 per_connection: number("per_connection", &self.per_connection),
                 per_second: number("per_second", &self.per_second),
@@ -100,8 +100,8 @@ impl ServerForm {
             warm_up: self.warm_up.clone(),
         };
         let password = match self.password.as_str() {
-            "" => Password::Keep,
-            password => Password::Set(password),
+            "" => PasswordChange::Keep,
+            password => PasswordChange::Set(password),
         };
         if wrong.is_empty() {
             Ok((draft, password))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skychimp_core::sending::sending_server::{SendingServer, TlsMode};
 use skychimp_smtp::{
-    Connection, Connector, Credentials, Outcome, Phase, Roots, Server, Timeouts, Tls,
+    Connection, Connector, Credentials, Outcome, Phase, Server, Timeouts, Tls, TrustAnchors,
 };
 
 /// Converts a stored server, with its password if it has one; `roots` are the authorities it
@@ -12,7 +12,7 @@ use skychimp_smtp::{
 ///
 /// Rates are left out: the engine enforces them across all nodes.
 #[must_use]
-pub fn server(kept: &SendingServer, password: Option<String>, roots: Roots) -> Server {
+pub fn server(kept: &SendingServer, password: Option<String>, roots: TrustAnchors) -> Server {
     let port = u16::try_from(kept.port).unwrap_or_default();
     let mut server = Server::new(kept.host.clone(), port);
     server.tls = match kept.tls {
@@ -26,7 +26,7 @@ pub fn server(kept: &SendingServer, password: Option<String>, roots: Roots) -> S
         user: kept.username.clone(),
         password,
     });
-    server.hello = (!kept.hello.is_empty()).then(|| kept.hello.clone());
+    server.ehlo_name = (!kept.hello.is_empty()).then(|| kept.hello.clone());
     server.connections = usize::try_from(kept.limits.connections).unwrap_or(1).max(1);
     server.messages_per_connection = kept
         .limits
@@ -37,13 +37,13 @@ pub fn server(kept: &SendingServer, password: Option<String>, roots: Roots) -> S
 }
 
 /// Timeout of each step when a server is only tested.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connects, encrypts, logs in and asks whether letters from `from` would be accepted, then
 /// disconnects; sends no letter. Returns what the server can do, or as the error what does not
 /// work.
 pub async fn try_out(mut server: Server, from: &str) -> Result<String, String> {
-    server.timeouts = Timeouts::all(PATIENCE);
+    server.timeouts = Timeouts::all(TEST_TIMEOUT);
     let logged_in = if server.credentials.is_some() {
         ", took the credentials"
     } else {

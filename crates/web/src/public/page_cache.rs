@@ -10,34 +10,34 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use moka::future::Cache;
+use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
 use skychimp_core::platform::secret::SigningKey;
-use skychimp_core::platform::shared::Shared;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
-use super::gate::Gate;
-use super::kept::Kept;
-use super::{DrawCard, Public, nobody};
+use super::cached_page::CachedPage;
+use super::version_reader::VersionReader;
+use super::{DrawCard, PublicAnswer, nobody};
 use crate::kit::app::{App, AppState, Settings};
 use crate::kit::error::WebError;
-use crate::kit::hole::{Hole, Keep};
 use crate::kit::i18n::Lang;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
+use crate::kit::placeholder::{CacheMode, Placeholder};
 
 /// Pages that were not requested for this long are dropped.
-const IDLE: Duration = Duration::from_mins(10);
+const IDLE_TTL: Duration = Duration::from_mins(10);
 /// How long a page stays in the shared cache.
-const SHARE: Duration = Duration::from_mins(30);
+const SHARED_TTL: Duration = Duration::from_mins(30);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     version: ContentVersion,
     lang: Lang,
-    what: What,
+    what: CacheSlot,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum What {
+enum CacheSlot {
     /// The page at an address.
     Page(Box<str>),
     /// A post's card for the home page.
@@ -46,16 +46,16 @@ enum What {
 
 /// The cached pages of a process.
 #[derive(Debug)]
-pub(crate) struct Store {
-    pages: Option<Cache<Key, Arc<Kept>>>,
-    gate: Arc<Gate>,
-    sealed: Sealed,
-    pub(crate) counts: Counts,
+pub(crate) struct PageCache {
+    pages: Option<Cache<Key, Arc<CachedPage>>>,
+    gate: Arc<VersionReader>,
+    sealed: SealedValue,
+    pub(crate) counts: PageCacheCounters,
 }
 
 /// Counters for metrics.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct PageCacheCounters {
     /// Pages served from memory.
     pub(crate) hits: AtomicU64,
     /// Pages rendered.
@@ -66,20 +66,22 @@ pub(crate) struct Counts {
     pub(crate) age: AtomicI64,
 }
 
-impl Store {
+impl PageCache {
     pub(crate) fn new(settings: &Settings) -> Self {
         let memory = settings.page_memory;
         Self {
             pages: (memory > 0).then(|| {
                 Cache::builder()
                     .max_capacity(memory)
-                    .weigher(|_, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX))
-                    .time_to_idle(IDLE)
+                    .weigher(|_, kept: &Arc<CachedPage>| {
+                        u32::try_from(kept.weight()).unwrap_or(u32::MAX)
+                    })
+                    .time_to_idle(IDLE_TTL)
                     .build()
             }),
             gate: Arc::default(),
-            sealed: Sealed::new(settings),
-            counts: Counts::default(),
+            sealed: SealedValue::new(settings),
+            counts: PageCacheCounters::default(),
         }
     }
 
@@ -95,7 +97,7 @@ impl Store {
             .map_or((0, 0), |pages| (pages.entry_count(), pages.weighted_size()))
     }
 
-    /// See [`Gate::version`].
+    /// See [`VersionReader::version`].
     pub(crate) async fn version(&self, app: &App) -> Option<ContentVersion> {
         self.gate.version(app).await
     }
@@ -107,14 +109,14 @@ impl Store {
         version: ContentVersion,
         lang: Lang,
         address: &str,
-        now: Moment,
-        make: impl Future<Output = Option<Kept>>,
-    ) -> Option<Arc<Kept>> {
+        now: Timestamp,
+        make: impl Future<Output = Option<CachedPage>>,
+    ) -> Option<Arc<CachedPage>> {
         let pages = self.pages.as_ref()?;
         let key = Key {
             version,
             lang,
-            what: What::Page(address.into()),
+            what: CacheSlot::Page(address.into()),
         };
         if let Some(kept) = pages.get(&key).await {
             if kept.public.until.is_none_or(|until| now < until) {
@@ -132,10 +134,10 @@ impl Store {
                 self.counts.shared.fetch_add(1, Ordering::Relaxed);
                 return Ok(Arc::new(kept));
             }
-            let kept = make.await.ok_or(NotForKeeping)?;
+            let kept = make.await.ok_or(NotCacheable)?;
             self.counts.made.fetch_add(1, Ordering::Relaxed);
             self.share(&name, &kept, now).await;
-            Ok::<_, NotForKeeping>(Arc::new(kept))
+            Ok::<_, NotCacheable>(Arc::new(kept))
         };
         pages.try_get_with(key, fill).await.ok()
     }
@@ -148,33 +150,38 @@ impl Store {
         version: ContentVersion,
         lang: Lang,
         post: PostId,
-    ) -> Result<Option<Arc<Kept>>, WebError> {
+    ) -> Result<Option<Arc<CachedPage>>, WebError> {
         let Some(pages) = &self.pages else {
             return Ok(None);
         };
         let key = Key {
             version,
             lang,
-            what: What::Card(post),
+            what: CacheSlot::Card(post),
         };
         if let Some(kept) = pages.get(&key).await {
             return Ok(Some(kept));
         }
-        let keep = Keep::new();
+        let keep = CacheMode::new();
         let (head, _) = nobody(lang, keep).into_parts();
-        let page = Page::stranger(app, &head);
+        let page = PageContext::stranger(app, &head);
         let Some(text) = draw(app, &page, post).await? else {
             return Ok(None);
         };
-        let kept = Arc::new(Kept::card(version, &text, keep, page.now));
+        let kept = Arc::new(CachedPage::card(version, &text, keep, page.now));
         pages.insert(key, Arc::clone(&kept)).await;
         Ok(Some(kept))
     }
 
-    async fn shared(&self, version: ContentVersion, name: &str, now: Moment) -> Option<Kept> {
+    async fn shared(
+        &self,
+        version: ContentVersion,
+        name: &str,
+        now: Timestamp,
+    ) -> Option<CachedPage> {
         let bytes = self.sealed.get(name).await?;
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let parcel: Parcel = serde_json::from_slice(&bytes[..end]).ok()?;
+        let parcel: CacheEntry = serde_json::from_slice(&bytes[..end]).ok()?;
         let text = std::str::from_utf8(&bytes[end + 1..]).ok()?;
         let mut headers = HeaderMap::new();
         for (name, value) in &parcel.headers {
@@ -187,22 +194,22 @@ impl Store {
         if !right {
             return None;
         }
-        let (holes, made_at) = (&parcel.holes, parcel.made_at);
-        Kept::made(version, parcel.public, headers, text, holes, made_at)
+        let (placeholders, made_at) = (&parcel.placeholders, parcel.made_at);
+        CachedPage::made(version, parcel.public, headers, text, placeholders, made_at)
     }
 
-    async fn share(&self, name: &str, kept: &Kept, now: Moment) {
+    async fn share(&self, name: &str, kept: &CachedPage, now: Timestamp) {
         if !self.sealed.is_shared() {
             return;
         }
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.to_owned()))
         };
-        let (text, holes) = kept.text();
-        let parcel = Parcel {
+        let (text, placeholders) = kept.text();
+        let parcel = CacheEntry {
             public: kept.public.clone(),
             made_at: kept.made_at,
-            holes,
+            placeholders,
             headers: kept.headers.iter().filter_map(header).collect(),
         };
         let Ok(mut bytes) = serde_json::to_vec(&parcel) else {
@@ -213,33 +220,33 @@ impl Store {
         let keep = kept
             .public
             .until
-            .map_or(SHARE, |until| until.since(now).min(SHARE));
+            .map_or(SHARED_TTL, |until| until.since(now).min(SHARED_TTL));
         self.sealed.set(name, &bytes, keep).await;
     }
 }
 
 #[derive(Debug)]
-struct NotForKeeping;
+struct NotCacheable;
 
 /// Header of a page in the shared cache; its text follows.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Parcel {
-    public: Public,
-    made_at: Moment,
-    /// Byte offsets of the holes in the text.
-    holes: Vec<(usize, Hole)>,
+struct CacheEntry {
+    public: PublicAnswer,
+    made_at: Timestamp,
+    /// Byte offsets of the placeholders in the text.
+    placeholders: Vec<(usize, Placeholder)>,
     headers: Vec<(String, String)>,
 }
 
 /// Signed values in the shared cache, readable only by the same build of the program.
 #[derive(Debug)]
-pub(crate) struct Sealed {
-    shared: Shared,
+pub(crate) struct SealedValue {
+    shared: CacheClient,
     key: SigningKey,
     build: String,
 }
 
-impl Sealed {
+impl SealedValue {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             shared: settings.shared.clone(),
@@ -259,7 +266,7 @@ impl Sealed {
         }
         let name = self.name(name);
         let value = self.shared.get(&name).await?;
-        let (seal, content) = value.split_at_checked(SEAL)?;
+        let (seal, content) = value.split_at_checked(SEAL_BYTES)?;
         self.key
             .verify(&signed(&name, content), seal)
             .then(|| content.to_vec())
@@ -282,7 +289,7 @@ impl Sealed {
             .unwrap_or(true)
     }
 
-    /// Releases a lock taken by [`Sealed::take`].
+    /// Releases a lock taken by [`SealedValue::take`].
     pub(crate) async fn give_back(&self, name: &str) {
         self.shared.delete(&self.name(name)).await;
     }
@@ -299,4 +306,4 @@ fn signed(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// Length of a signature, in bytes.
-const SEAL: usize = 32;
+const SEAL_BYTES: usize = 32;

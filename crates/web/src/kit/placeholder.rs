@@ -1,27 +1,27 @@
-//! Holes: the parts of a cached page that are filled in at every view.
+//! Placeholders: the parts of a cached page that are filled in at every view.
 //!
-//! While a page is rendered, a hole is a *mark* in its text. Marks contain a random number drawn
-//! for each rendering ([`Keep`]), so no text that users wrote or sent can be mistaken for one.
+//! While a page is rendered, a placeholder is a *mark* in its text. Marks contain a random number drawn
+//! for each rendering ([`CacheMode`]), so no text that users wrote or sent can be mistaken for one.
 
 use skychimp_core::platform::ids::PostId;
 
-/// Tells handlers that the page will be cached: holes stay open, and no view is counted.
+/// Tells handlers that the page will be cached: placeholders stay open, and no view is counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Keep(u128);
+pub(crate) struct CacheMode(u128);
 
-impl Keep {
+impl CacheMode {
     /// For one rendering of a page.
     pub(crate) fn new() -> Self {
         Self(rand::random())
     }
 
-    /// The mark for a hole in the page being rendered.
-    pub(crate) fn mark(self, hole: Hole) -> String {
+    /// The mark for a placeholder in the page being rendered.
+    pub(crate) fn mark(self, placeholder: Placeholder) -> String {
         let (open, close) = (self.open(), Self::CLOSE);
-        match hole {
-            Hole::Views(post) => format!("{open}{post}{close}"),
-            Hole::Figures => format!("{open}figures{close}"),
-            Hole::Posts => format!("{open}posts{close}"),
+        match placeholder {
+            Placeholder::Views(post) => format!("{open}{post}{close}"),
+            Placeholder::Figures => format!("{open}figures{close}"),
+            Placeholder::Posts => format!("{open}posts{close}"),
         }
     }
 
@@ -32,27 +32,28 @@ impl Keep {
 
     const CLOSE: char = '.';
 
-    /// The text without its marks, with the holes and their byte offsets.
-    pub(crate) fn take_out(self, text: &str) -> (String, Vec<(usize, Hole)>) {
+    /// The text without its marks, with the placeholders and their byte offsets.
+    pub(crate) fn take_out(self, text: &str) -> (String, Vec<(usize, Placeholder)>) {
         let open = self.open();
         let mut rest = text;
         let mut left = String::with_capacity(text.len());
-        let mut holes = Vec::new();
+        let mut placeholders = Vec::new();
         while let Some((before, after)) = rest.split_once(&open) {
             left.push_str(before);
             let (name, after) = after.split_once(Self::CLOSE).unwrap_or((after, ""));
             // only we know the number, so the name is one of ours
-            holes.extend(Hole::parse(name).map(|hole| (left.len(), hole)));
+            placeholders
+                .extend(Placeholder::parse(name).map(|placeholder| (left.len(), placeholder)));
             rest = after;
         }
         left.push_str(rest);
-        (left, holes)
+        (left, placeholders)
     }
 }
 
 /// A part that differs from view to view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub(crate) enum Hole {
+pub(crate) enum Placeholder {
     /// View count of a post.
     Views(PostId),
     /// Statistics of the service.
@@ -61,7 +62,7 @@ pub(crate) enum Hole {
     Posts,
 }
 
-impl Hole {
+impl Placeholder {
     fn parse(name: &str) -> Option<Self> {
         match name {
             "figures" => Some(Self::Figures),

@@ -1,6 +1,6 @@
 //! Reads the current content version for every view, cheaply.
 //!
-//! A version is valid for [`ContentVersion::HOLDS`] after it was read, because no change is
+//! A version is valid for [`ContentVersion::VERSION_TTL`] after it was read, because no change is
 //! reported as done before that time has passed on all nodes. In its second half it is renewed in
 //! the background. A view without a valid version waits for the next read together with all others,
 //! so a thousand views per second cost the database only a few dozen queries.
@@ -17,22 +17,22 @@ use tokio::time::Instant;
 use crate::kit::app::App;
 
 /// A database that needs longer is asked again by the page itself, which has its own time-out and error page.
-const PATIENCE: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of requests answered by one query.
-const TOGETHER: usize = 4_096;
+const READERS_PER_QUERY: usize = 4_096;
 
-type Answer = oneshot::Sender<Option<ContentVersion>>;
+type VersionAnswer = oneshot::Sender<Option<ContentVersion>>;
 
 /// Caches the content version and combines queries for it.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
-    queue: OnceLock<mpsc::UnboundedSender<Answer>>,
-    read: Mutex<Option<Read>>,
+pub(crate) struct VersionReader {
+    queue: OnceLock<mpsc::UnboundedSender<VersionAnswer>>,
+    read: Mutex<Option<ReadVersion>>,
 }
 
 /// A version that was read.
 #[derive(Debug, Clone, Copy)]
-struct Read {
+struct ReadVersion {
     version: ContentVersion,
     /// Start of the query.
     began: Instant,
@@ -40,7 +40,7 @@ struct Read {
     renewing: bool,
 }
 
-impl Gate {
+impl VersionReader {
     /// The version, which holds at some moment after this call began; `None` when the database does not tell.
     pub(crate) async fn version(self: &Arc<Self>, app: &App) -> Option<ContentVersion> {
         if let Some((version, renew)) = self.held() {
@@ -60,11 +60,12 @@ impl Gate {
         let mut held = self.read.lock();
         let read = held.as_mut()?;
         let age = read.began.elapsed();
-        let renew = age > ContentVersion::HOLDS / 2 && !std::mem::replace(&mut read.renewing, true);
-        (age < ContentVersion::HOLDS).then_some((read.version, renew))
+        let renew =
+            age > ContentVersion::VERSION_TTL / 2 && !std::mem::replace(&mut read.renewing, true);
+        (age < ContentVersion::VERSION_TTL).then_some((read.version, renew))
     }
 
-    fn ask(self: &Arc<Self>, app: &App, answer: Answer) {
+    fn ask(self: &Arc<Self>, app: &App, answer: VersionAnswer) {
         let queue = self.queue.get_or_init(|| {
             let (queue, asking) = mpsc::unbounded_channel();
             let answers = answer_all(Arc::downgrade(self), app.db.clone(), asking);
@@ -76,11 +77,15 @@ impl Gate {
     }
 }
 
-async fn answer_all(gate: Weak<Gate>, db: Db, mut asking: mpsc::UnboundedReceiver<Answer>) {
+async fn answer_all(
+    gate: Weak<VersionReader>,
+    db: Db,
+    mut asking: mpsc::UnboundedReceiver<VersionAnswer>,
+) {
     let mut waiting = Vec::new();
-    while asking.recv_many(&mut waiting, TOGETHER).await > 0 {
+    while asking.recv_many(&mut waiting, READERS_PER_QUERY).await > 0 {
         let began = Instant::now();
-        let read = tokio::time::timeout(PATIENCE, ContentVersion::current(&db)).await;
+        let read = tokio::time::timeout(READ_TIMEOUT, ContentVersion::current(&db)).await;
         let version = match read {
             Ok(Ok(version)) => Some(version),
             Ok(Err(error)) => {
@@ -95,7 +100,7 @@ async fn answer_all(gate: Weak<Gate>, db: Db, mut asking: mpsc::UnboundedReceive
         let Some(gate) = gate.upgrade() else {
             return;
         };
-        *gate.read.lock() = version.map(|version| Read {
+        *gate.read.lock() = version.map(|version| ReadVersion {
             version,
             began,
             renewing: false,

@@ -3,7 +3,7 @@
 
 /// Where a page starts, in an order with unique keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Place<K> {
+pub enum Cursor<K> {
     /// At the first row.
     #[default]
     First,
@@ -19,9 +19,9 @@ pub struct Page<T, K> {
     /// The rows, in order.
     pub rows: Vec<T>,
     /// The page before this one, if there is one.
-    pub previous: Option<Place<K>>,
+    pub previous: Option<Cursor<K>>,
     /// The page after this one, if there is one.
-    pub next: Option<Place<K>>,
+    pub next: Option<Cursor<K>>,
 }
 
 /// Sort direction of the key.
@@ -32,14 +32,14 @@ pub(crate) enum Order {
 }
 
 /// The parts of a page's SQL that depend on its place.
-pub(crate) struct Step {
+pub(crate) struct PageClause {
     /// `AND column > $n`; empty for the first page.
     pub bound: String,
     /// `ORDER BY column ASC`. A page before a key is read backwards; [`Page::new`] reverses it.
     pub order: String,
 }
 
-impl<K> Place<K> {
+impl<K> Cursor<K> {
     /// The key to bind, if any.
     pub(crate) const fn key(&self) -> Option<&K> {
         match self {
@@ -48,15 +48,15 @@ impl<K> Place<K> {
         }
     }
 
-    /// The SQL for this place; `parameter` is the placeholder of [`Place::key`].
-    pub(crate) fn step(&self, column: &str, order: Order, parameter: &str) -> Step {
+    /// The SQL for this place; `parameter` is the placeholder of [`Cursor::key`].
+    pub(crate) fn step(&self, column: &str, order: Order, parameter: &str) -> PageClause {
         let back = matches!(self, Self::Before(_));
         let (compare, direction) = if (order == Order::Ascending) == back {
             ("<", "DESC")
         } else {
             (">", "ASC")
         };
-        Step {
+        PageClause {
             bound: match self {
                 Self::First => String::new(),
                 _ => format!("AND {column} {compare} {parameter}"),
@@ -75,16 +75,16 @@ impl<T, K> Page<T, K> {
     /// Builds the page at `place` from its rows, read with a limit of [`with_one_more`].
     pub(crate) fn new(
         mut rows: Vec<T>,
-        place: &Place<K>,
+        place: &Cursor<K>,
         limit: usize,
         key: impl Fn(&T) -> K,
     ) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let (previous, next) = match place {
-            Place::First => (false, more),
-            Place::After(_) => (true, more),
-            Place::Before(_) => {
+            Cursor::First => (false, more),
+            Cursor::After(_) => (true, more),
+            Cursor::Before(_) => {
                 rows.reverse();
                 (more, true)
             }
@@ -93,11 +93,11 @@ impl<T, K> Page<T, K> {
             previous: rows
                 .first()
                 .filter(|_| previous)
-                .map(|row| Place::Before(key(row))),
+                .map(|row| Cursor::Before(key(row))),
             next: rows
                 .last()
                 .filter(|_| next)
-                .map(|row| Place::After(key(row))),
+                .map(|row| Cursor::After(key(row))),
             rows,
         }
     }

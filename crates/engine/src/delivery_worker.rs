@@ -1,6 +1,6 @@
 //! Senders: each sends letters over one connection at a time.
 //!
-//! *Invariants*: the gate is asked before the commands of a letter are sent, and again when the
+//! *Invariants*: the guard is asked before the commands of a letter are sent, and again when the
 //! server is ready for its content, so a slow server cannot make an outdated answer count. The
 //! journal entry of a letter is written before its content is sent. Every job ends in exactly one
 //! event for the recorder or returns to the queue. Replies to an announced letter (MAIL, RCPT,
@@ -14,53 +14,53 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::delivery::{Attempted, Claim, Next};
+use skychimp_core::sending::delivery::{AttemptResult, Claim, DeliveryNext};
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
-use skychimp_smtp::{Class, ConnectError, Lease, Letter, Outcome, Report};
+use skychimp_smtp::{AttemptReport, Class, ConnectError, Lease, Letter, Outcome};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::fleet::{Choice, NotNow, Pass, Seat};
-use crate::gate::Answer;
-use crate::journal::Flight;
-use crate::letters::Unwritable;
-use crate::meter::Meter;
-use crate::queue::Job;
-use crate::recorder::Event;
+use crate::journal::JournalEntry;
+use crate::letters::LetterError;
+use crate::queue::EmailJob;
+use crate::rate_limiter::RateLimiter;
+use crate::recorder::RecordEvent;
+use crate::send_guard::GuardAnswer;
 use crate::shared::Shared;
 use crate::supervisor::watched;
+use crate::upstream_pool::{ConnectionPermit, DomainExhausted, DomainPermit, Route};
 
-/// How often a closed gate is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a closed guard is asked again.
+const GUARD_RETRY: Duration = Duration::from_millis(50);
 
 /// How often a waiting letter is checked again.
-const RECONSIDER: Duration = Duration::from_secs(1);
+const ROUTE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Largest number of senders in a process.
-const MOST_SENDERS: usize = 2_000;
+const SENDERS_MAX: usize = 2_000;
 
 /// A job with the bytes of its letter.
-struct Ready {
-    job: Job,
+struct ReadyEmail {
+    job: EmailJob,
     letter: Letter,
     /// The pass for its domain, if the domain has a limit.
-    pass: Option<Pass>,
+    pass: Option<DomainPermit>,
     /// It has been counted against the server's limits.
     counted: bool,
 }
 
 /// Whether a letter may be sent now.
-enum Turn {
+enum SendTurn {
     /// Yes, with a slot for its outcome.
-    Now(Ready, Option<OwnedSemaphorePermit>),
+    Now(ReadyEmail, Option<OwnedSemaphorePermit>),
     /// Not over this connection.
-    Never(Ready, Fate),
+    Never(ReadyEmail, Disposition),
 }
 
 /// What happens to a letter that is not sent now, unless the server has refused it.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum Disposition {
     /// Back to this worker's queue.
     Queue,
     /// Back to the queue in the database.
@@ -70,20 +70,20 @@ enum Fate {
 }
 
 /// Result of sending a letter that was ready.
-enum Sent {
+enum SendOutcome {
     /// Done; the connection may be reused.
     Over,
     /// Nothing of it was sent.
-    Untouched(Ready),
+    Untouched(ReadyEmail),
 }
 
-/// Runs one sender per connection of the fleet, up to a limit, until the worker stops.
+/// Runs one sender per connection of the upstream pool, up to a limit, until the worker stops.
 pub async fn run_all(shared: Arc<Shared>) {
-    let mut changed = shared.fleet.watch();
+    let mut changed = shared.upstreams.watch();
     let mut senders = JoinSet::new();
     loop {
         changed.mark_unchanged();
-        let wanted = shared.fleet.connections().min(MOST_SENDERS);
+        let wanted = shared.upstreams.connections().min(SENDERS_MAX);
         while senders.len() < wanted {
             senders.spawn(watched("sender", run(Arc::clone(&shared))));
         }
@@ -102,49 +102,49 @@ pub async fn run_all(shared: Arc<Shared>) {
 /// Sends what is in the queue until the worker stops.
 async fn run(shared: Arc<Shared>) {
     while let Some(job) = shared.queue.take(&shared.stop).await {
-        if let Some((job, seat)) = shared.seat(job).await {
-            shared.carry(job, seat).await;
+        if let Some((job, permit)) = shared.permit(job).await {
+            shared.carry(job, permit).await;
         }
     }
 }
 
 impl Shared {
-    /// Waits for the gate and for a server that accepts the letter. `None`: the job was handed on.
-    async fn seat(&self, job: Job) -> Option<(Job, Seat)> {
+    /// Waits for the guard and for a server that accepts the letter. `None`: the job was handed on.
+    async fn permit(&self, job: EmailJob) -> Option<(EmailJob, ConnectionPermit)> {
         let began = Instant::now();
         loop {
             let again = match self.ask(&job) {
-                Answer::Go => match self.fleet.choose(job.domain(), rand::random()) {
-                    Choice::Go(seat) => return Some((job, seat)),
-                    Choice::Busy(_) if began.elapsed() >= RECONSIDER => {
-                        // senders with a connection take it; this one waits for a seat without
+                GuardAnswer::Go => match self.upstreams.choose(job.domain(), rand::random()) {
+                    Route::Go(permit) => return Some((job, permit)),
+                    Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
+                        // senders with a connection take it; this one waits for a permit without
                         // holding a job
                         self.queue.put_back(job);
                         tokio::select! {
                             () = self.stop.cancelled() => {}
-                            () = self.fleet.freed() => {}
+                            () = self.upstreams.freed() => {}
                         }
                         return None;
                     }
-                    Choice::Busy(at) => {
-                        let soon = began + RECONSIDER;
+                    Route::Busy(at) => {
+                        let soon = began + ROUTE_INTERVAL;
                         at.map_or(soon, |at| at.min(soon))
                     }
-                    Choice::Domain(until) => {
+                    Route::Domain(until) => {
                         self.put_aside(job, until);
                         return None;
                     }
-                    Choice::Nothing => {
+                    Route::Nothing => {
                         self.back(job);
                         return None;
                     }
                 },
-                Answer::Wait => Instant::now() + ASK_AGAIN,
-                Answer::Back => {
+                GuardAnswer::Wait => Instant::now() + GUARD_RETRY,
+                GuardAnswer::Back => {
                     self.back(job);
                     return None;
                 }
-                Answer::Skip(why) => {
+                GuardAnswer::Skip(why) => {
                     self.skip(job, why);
                     return None;
                 }
@@ -154,32 +154,32 @@ impl Shared {
                     self.back(job);
                     return None;
                 }
-                () = self.fleet.freed() => {}
+                () = self.upstreams.freed() => {}
                 () = tokio::time::sleep_until(again) => {}
             }
         }
     }
 
     /// Parks a letter whose domain is at its limit, so that letters to other domains can pass.
-    fn put_aside(&self, job: Job, until: Option<Instant>) {
+    fn put_aside(&self, job: EmailJob, until: Option<Instant>) {
         let name = job.domain().to_owned();
-        let domain = self.fleet.domain(&name);
-        let most = self.most_in_hand() / 4;
-        if let Err((job, until)) = self.parking.add(&name, job, until, domain, most) {
+        let domain = self.upstreams.domain(&name);
+        let most = self.in_flight_limit() / 4;
+        if let Err((job, until)) = self.delayed.add(&name, job, until, domain, most) {
             self.back_until(job, until);
         }
     }
 
     /// Sends a letter, then others over the same connection while there are any.
-    async fn carry(&self, first: Job, seat: Seat) {
-        let (lease, first) = self.lease(first, &seat).await;
+    async fn carry(&self, first: EmailJob, permit: ConnectionPermit) {
+        let (lease, first) = self.lease(first, &permit).await;
         let mut lease = match lease {
             Some(Ok(lease)) => lease,
             failed => {
                 if let Some(Err(error)) = failed
-                    && !seat.relay.is_removed()
+                    && !permit.upstream.is_removed()
                 {
-                    seat.relay.health.refused(&error);
+                    permit.upstream.health.refused(&error);
                 }
                 if let Some(first) = first {
                     self.queue.put_back(first);
@@ -188,41 +188,41 @@ impl Shared {
             }
         };
         let mut current = match first {
-            Some(first) => self.ready_now(first, &seat),
-            None => self.another(&seat),
+            Some(first) => self.ready_now(first, &permit),
+            None => self.another(&permit),
         };
         while let Some(ready) = current.take() {
-            let (ready, slot) = match self.pass(ready, &seat).await {
-                Turn::Now(ready, slot) => (ready, slot),
-                Turn::Never(ready, fate) => {
-                    self.withdraw(&mut lease, ready, fate, &seat).await;
+            let (ready, slot) = match self.pass(ready, &permit).await {
+                SendTurn::Now(ready, slot) => (ready, slot),
+                SendTurn::Never(ready, fate) => {
+                    self.withdraw(&mut lease, ready, fate, &permit).await;
                     if !lease.is_usable() {
                         return;
                     }
-                    current = self.another(&seat);
+                    current = self.another(&permit);
                     continue;
                 }
             };
-            let upcoming = self.upcoming(&seat);
+            let upcoming = self.upcoming(&permit);
             let sent = self
-                .send(&mut lease, ready, upcoming.as_ref(), slot, &seat)
+                .send(&mut lease, ready, upcoming.as_ref(), slot, &permit)
                 .await;
-            if let Sent::Untouched(ready) = sent {
-                self.untouched(ready, Fate::Queue, &seat);
+            if let SendOutcome::Untouched(ready) = sent {
+                self.untouched(ready, Disposition::Queue, &permit);
                 if let Some(upcoming) = upcoming {
-                    self.withdraw(&mut lease, upcoming, Fate::Queue, &seat)
+                    self.withdraw(&mut lease, upcoming, Disposition::Queue, &permit)
                         .await;
                 }
                 return;
             }
-            if !lease.is_usable() || seat.trial || self.stop.is_cancelled() {
+            if !lease.is_usable() || permit.trial || self.stop.is_cancelled() {
                 if let Some(upcoming) = upcoming {
-                    self.withdraw(&mut lease, upcoming, Fate::Queue, &seat)
+                    self.withdraw(&mut lease, upcoming, Disposition::Queue, &permit)
                         .await;
                 }
                 return;
             }
-            current = upcoming.or_else(|| self.another(&seat));
+            current = upcoming.or_else(|| self.another(&permit));
         }
     }
 
@@ -231,15 +231,15 @@ impl Shared {
     /// one send it.
     async fn lease(
         &self,
-        first: Job,
-        seat: &Seat,
-    ) -> (Option<Result<Lease, ConnectError>>, Option<Job>) {
-        let lease = seat.relay.pool.lease();
+        first: EmailJob,
+        permit: &ConnectionPermit,
+    ) -> (Option<Result<Lease, ConnectError>>, Option<EmailJob>) {
+        let lease = permit.upstream.pool.lease();
         tokio::pin!(lease);
         tokio::select! {
             lease = &mut lease => return (Some(lease), Some(first)),
             () = self.stop.cancelled() => return (None, Some(first)),
-            () = tokio::time::sleep(RECONSIDER) => self.queue.put_back(first),
+            () = tokio::time::sleep(ROUTE_INTERVAL) => self.queue.put_back(first),
         }
         tokio::select! {
             lease = lease => (Some(lease), None),
@@ -247,8 +247,8 @@ impl Shared {
         }
     }
 
-    /// Waits for an outcome slot and for the letter's turn, then asks the gate again.
-    async fn pass(&self, mut ready: Ready, seat: &Seat) -> Turn {
+    /// Waits for an outcome slot and for the letter's turn, then asks the guard again.
+    async fn pass(&self, mut ready: ReadyEmail, permit: &ConnectionPermit) -> SendTurn {
         let counted = ready.counted;
         let domain = ready.pass.take();
         let slot = {
@@ -258,8 +258,8 @@ impl Shared {
                 if let Some(domain) = &domain {
                     domain.turn().await?;
                 }
-                if let Some(meter) = seat.relay.meter.as_ref().filter(|_| !counted) {
-                    meter.turn().await?;
+                if let Some(limiter) = permit.upstream.limiter.as_ref().filter(|_| !counted) {
+                    limiter.turn().await?;
                 }
                 Ok::<_, Instant>(slot)
             };
@@ -268,44 +268,49 @@ impl Shared {
                 let slot = tokio::select! {
                     biased;
                     slot = &mut turn => Some(slot),
-                    () = self.stop.cancelled() => return Turn::Never(ready, Fate::Back),
-                    () = tokio::time::sleep(RECONSIDER) => None,
+                    () = self.stop.cancelled() => return SendTurn::Never(ready, Disposition::Back),
+                    () = tokio::time::sleep(ROUTE_INTERVAL) => None,
                 };
-                let is_far = domain.as_ref().is_some_and(Pass::is_far);
+                let is_far = domain.as_ref().is_some_and(DomainPermit::is_far);
                 let fate = match (self.ask(&ready.job), slot) {
-                    (Answer::Go, Some(Ok(slot))) => break slot,
-                    (Answer::Go | Answer::Wait, None) if !is_far => continue,
+                    (GuardAnswer::Go, Some(Ok(slot))) => break slot,
+                    (GuardAnswer::Go | GuardAnswer::Wait, None) if !is_far => continue,
                     // another letter goes first, or its limit has been used up in the meantime
-                    (Answer::Go | Answer::Wait, _) => Fate::Queue,
-                    (Answer::Back, _) => Fate::Back,
-                    (Answer::Skip(why), _) => Fate::Skip(why),
+                    (GuardAnswer::Go | GuardAnswer::Wait, _) => Disposition::Queue,
+                    (GuardAnswer::Back, _) => Disposition::Back,
+                    (GuardAnswer::Skip(why), _) => Disposition::Skip(why),
                 };
-                return Turn::Never(ready, fate);
+                return SendTurn::Never(ready, fate);
             }
         };
-        seat.leave_line();
+        permit.cancel_wait();
         ready.counted = true;
         ready.pass = domain;
-        Turn::Now(ready, slot)
+        SendTurn::Now(ready, slot)
     }
 
     /// A letter to announce behind the one being sent, if there is enough work for all connections.
-    fn upcoming(&self, seat: &Seat) -> Option<Ready> {
-        if self.stop.is_cancelled() || !seat.stays() {
+    fn upcoming(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+        if self.stop.is_cancelled() || !permit.stays() {
             return None;
         }
         // a letter that has to wait for its turn cannot be announced: the open DATA would time out
-        if seat.relay.meter.as_ref().is_some_and(Meter::is_spaced) {
+        if permit
+            .upstream
+            .limiter
+            .as_ref()
+            .is_some_and(RateLimiter::is_spaced)
+        {
             return None;
         }
         let job = self.queue.try_take(self.senders.load(Ordering::Relaxed))?;
-        if seat.relay.has_rate(job.domain()) {
+        if permit.upstream.has_rate(job.domain()) {
             self.queue.put_back(job);
             return None;
         }
-        let mut ready = self.ready_now(job, seat)?;
-        if let Some(meter) = &seat.relay.meter {
-            if !meter.try_turn() {
+        let mut ready = self.ready_now(job, permit)?;
+        if let Some(limiter) = &permit.upstream.limiter {
+            if !limiter.try_permit() {
                 self.queue.put_back(ready.job);
                 return None;
             }
@@ -315,58 +320,58 @@ impl Shared {
     }
 
     /// The next letter for an idle connection.
-    fn another(&self, seat: &Seat) -> Option<Ready> {
-        if self.stop.is_cancelled() || !seat.stays() {
+    fn another(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+        if self.stop.is_cancelled() || !permit.stays() {
             return None;
         }
         let job = self.queue.try_take(0)?;
-        self.ready_now(job, seat)
+        self.ready_now(job, permit)
     }
 
-    fn ready_now(&self, job: Job, seat: &Seat) -> Option<Ready> {
+    fn ready_now(&self, job: EmailJob, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         match self.ask(&job) {
-            Answer::Go => match seat.admit(job.domain()) {
+            GuardAnswer::Go => match permit.admit(job.domain()) {
                 Ok(pass) => return self.write(job, pass),
                 // another server may take it
-                Err(NotNow) => self.queue.put_back(job),
+                Err(DomainExhausted) => self.queue.put_back(job),
             },
-            Answer::Wait => self.queue.put_back(job),
-            Answer::Back => self.back(job),
-            Answer::Skip(why) => self.skip(job, why),
+            GuardAnswer::Wait => self.queue.put_back(job),
+            GuardAnswer::Back => self.back(job),
+            GuardAnswer::Skip(why) => self.skip(job, why),
         }
         None
     }
 
-    fn ask(&self, job: &Job) -> Answer {
+    fn ask(&self, job: &EmailJob) -> GuardAnswer {
         match job {
-            Job::Letter { claim, .. } => self.gate.ask(claim),
-            Job::Outbox(_) if self.gate.is_open() => Answer::Go,
-            Job::Outbox(_) => Answer::Wait,
+            EmailJob::Letter { claim, .. } => self.guard.ask(claim),
+            EmailJob::Outbox(_) if self.guard.is_open() => GuardAnswer::Go,
+            EmailJob::Outbox(_) => GuardAnswer::Wait,
         }
     }
 
     /// Renders the letter; if that fails, the delivery has failed.
-    fn write(&self, job: Job, pass: Option<Pass>) -> Option<Ready> {
+    fn write(&self, job: EmailJob, pass: Option<DomainPermit>) -> Option<ReadyEmail> {
         let written = match &job {
-            Job::Letter {
+            EmailJob::Letter {
                 claim, template, ..
             } => self.writer.letter(template, claim),
-            Job::Outbox(letter) => self.writer.outbox(letter),
+            EmailJob::Outbox(letter) => self.writer.outbox(letter),
         };
         match (written, job) {
-            (Ok(letter), job) => Some(Ready {
+            (Ok(letter), job) => Some(ReadyEmail {
                 job,
                 letter,
                 pass,
                 counted: false,
             }),
-            (Err(error), Job::Letter { claim, .. }) => {
+            (Err(error), EmailJob::Letter { claim, .. }) => {
                 self.attempted(self.unwritable(&claim, error), None);
                 None
             }
-            (Err(error), Job::Outbox(letter)) => {
-                self.hand.gone(None);
-                self.event(Event::Outbox {
+            (Err(error), EmailJob::Outbox(letter)) => {
+                self.in_flight.gone(None);
+                self.event(RecordEvent::Outbox {
                     id: letter.id,
                     next: OutboxNext::Failed,
                     code: None,
@@ -380,57 +385,57 @@ impl Shared {
     async fn send(
         &self,
         lease: &mut Lease,
-        ready: Ready,
-        upcoming: Option<&Ready>,
+        ready: ReadyEmail,
+        upcoming: Option<&ReadyEmail>,
         slot: Option<OwnedSemaphorePermit>,
-        seat: &Seat,
-    ) -> Sent {
-        let flight = match &ready.job {
-            Job::Letter { claim, .. } => Some(Flight {
+        permit: &ConnectionPermit,
+    ) -> SendOutcome {
+        let entry = match &ready.job {
+            EmailJob::Letter { claim, .. } => Some(JournalEntry {
                 owner: claim.owner,
                 run: claim.run,
                 delivery: claim.id,
                 number: claim.attempts + 1,
             }),
-            Job::Outbox(_) => None,
+            EmailJob::Outbox(_) => None,
         };
         let mut before_dot = |_| {
-            if self.ask(&ready.job) != Answer::Go {
+            if self.ask(&ready.job) != GuardAnswer::Go {
                 return false;
             }
-            let Some(flight) = flight else {
+            let Some(entry) = entry else {
                 return true;
             };
-            let entered = self.journal.in_flight(flight);
+            let entered = self.journal.in_flight(entry);
             if let Err(error) = &entered {
                 tracing::error!(%error, "the journal cannot be written, sending waits");
-                self.gate.stuck(true);
+                self.guard.stuck(true);
             }
             entered.is_ok()
         };
         let upcoming = upcoming.map(|ready| &ready.letter);
         let report = lease.send(&ready.letter, upcoming, &mut before_dot).await;
         if report.class != Class::Withheld {
-            seat.relay.health.reported(&report);
+            permit.upstream.health.reported(&report);
         }
-        seat.relay.count(report.outcome);
+        permit.upstream.count(report.outcome);
         if report.outcome == Outcome::NotTried {
-            if let Some(flight) = flight
-                && let Err(error) = self.journal.landed(flight.delivery)
+            if let Some(entry) = entry
+                && let Err(error) = self.journal.landed(entry.delivery)
             {
                 tracing::error!(%error, "the journal cannot be written");
             }
-            return Sent::Untouched(ready);
+            return SendOutcome::Untouched(ready);
         }
         self.settle(ready.job, report, slot);
-        Sent::Over
+        SendOutcome::Over
     }
 
     /// Turns a report into the event to record.
-    fn settle(&self, job: Job, report: Report, slot: Option<OwnedSemaphorePermit>) {
+    fn settle(&self, job: EmailJob, report: AttemptReport, slot: Option<OwnedSemaphorePermit>) {
         let now = self.clock.now();
         match job {
-            Job::Letter {
+            EmailJob::Letter {
                 claim, template, ..
             } => {
                 let number = claim.attempts + 1;
@@ -439,12 +444,12 @@ impl Shared {
                         .next(number, now, template.run.end_at, rand::random())
                 };
                 let (outcome, next) = match report.outcome {
-                    Outcome::Sent => (AttemptOutcome::Sent, Next::Sent),
-                    Outcome::Failed => (AttemptOutcome::Failed, Next::Failed),
+                    Outcome::Sent => (AttemptOutcome::Sent, DeliveryNext::Sent),
+                    Outcome::Failed => (AttemptOutcome::Failed, DeliveryNext::Failed),
                     Outcome::InDoubt => (AttemptOutcome::InDoubt, again()),
                     Outcome::Deferred | Outcome::NotTried => (AttemptOutcome::Deferred, again()),
                 };
-                let attempted = Attempted {
+                let attempted = AttemptResult {
                     owner: claim.owner,
                     run: claim.run,
                     delivery: claim.id,
@@ -465,11 +470,11 @@ impl Shared {
                 }
                 self.attempted(attempted, slot);
             }
-            Job::Outbox(letter) => self.settle_outbox(&letter, report),
+            EmailJob::Outbox(letter) => self.settle_outbox(&letter, report),
         }
     }
 
-    fn settle_outbox(&self, letter: &OutboxLetter, report: Report) {
+    fn settle_outbox(&self, letter: &OutboxLetter, report: AttemptReport) {
         let number = letter.attempts + 1;
         let next = match report.outcome {
             Outcome::Sent => OutboxNext::Sent,
@@ -478,12 +483,12 @@ impl Shared {
                 .retry
                 .next(number, self.clock.now(), None, rand::random())
             {
-                Next::Again(at) => OutboxNext::Again(at),
+                DeliveryNext::Again(at) => OutboxNext::Again(at),
                 _ => OutboxNext::Failed,
             },
         };
-        self.hand.gone(None);
-        self.event(Event::Outbox {
+        self.in_flight.gone(None);
+        self.event(RecordEvent::Outbox {
             id: letter.id,
             next,
             code: report.code.map(i64::from),
@@ -491,8 +496,8 @@ impl Shared {
         });
     }
 
-    fn unwritable(&self, claim: &Claim, error: Unwritable) -> Attempted {
-        Attempted {
+    fn unwritable(&self, claim: &Claim, error: LetterError) -> AttemptResult {
+        AttemptResult {
             owner: claim.owner,
             run: claim.run,
             delivery: claim.id,
@@ -506,13 +511,13 @@ impl Shared {
             reply: error.reason,
             server: String::new(),
             duration_ms: 0,
-            next: Next::Failed,
+            next: DeliveryNext::Failed,
         }
     }
 
-    fn attempted(&self, attempted: Attempted, slot: Option<OwnedSemaphorePermit>) {
-        self.hand.gone(Some(attempted.owner));
-        self.event(Event::Attempted {
+    fn attempted(&self, attempted: AttemptResult, slot: Option<OwnedSemaphorePermit>) {
+        self.in_flight.gone(Some(attempted.owner));
+        self.event(RecordEvent::Attempted {
             attempted: Box::new(attempted),
             slot,
         });
@@ -520,7 +525,7 @@ impl Shared {
 
     /// Fails a delivery because the letter of its run is broken.
     pub fn unsendable(&self, claim: &Claim) {
-        let error = Unwritable {
+        let error = LetterError {
             class: "local_template",
             reason: "the letter of this run cannot be written".to_owned(),
         };
@@ -529,45 +534,45 @@ impl Shared {
 
     /// Returns a claim to the queue in the database.
     pub fn give_back(&self, claim: &Claim) {
-        self.hand.gone(Some(claim.owner));
-        self.event(Event::Back(claim.untried(None)));
+        self.in_flight.gone(Some(claim.owner));
+        self.event(RecordEvent::Back(claim.untried(None)));
     }
 
     /// Returns a job to the queue in the database.
-    pub fn back(&self, job: Job) {
+    pub fn back(&self, job: EmailJob) {
         match job {
-            Job::Letter { claim, .. } => self.give_back(&claim),
-            Job::Outbox(letter) => {
-                self.hand.gone(None);
-                self.event(Event::OutboxBack(letter.id, self.clock.now()));
+            EmailJob::Letter { claim, .. } => self.give_back(&claim),
+            EmailJob::Outbox(letter) => {
+                self.in_flight.gone(None);
+                self.event(RecordEvent::OutboxBack(letter.id, self.clock.now()));
             }
         }
     }
 
     /// Returns a job to the queue in the database, not due before `until`.
-    fn back_until(&self, job: Job, until: Instant) {
+    fn back_until(&self, job: EmailJob, until: Instant) {
         let until = self.clock.now() + until.saturating_duration_since(Instant::now());
         match job {
-            Job::Letter { claim, .. } => {
-                self.hand.gone(Some(claim.owner));
-                self.event(Event::Back(claim.untried(Some(until))));
+            EmailJob::Letter { claim, .. } => {
+                self.in_flight.gone(Some(claim.owner));
+                self.event(RecordEvent::Back(claim.untried(Some(until))));
             }
-            Job::Outbox(letter) => {
-                self.hand.gone(None);
-                self.event(Event::OutboxBack(letter.id, until));
+            EmailJob::Outbox(letter) => {
+                self.in_flight.gone(None);
+                self.event(RecordEvent::OutboxBack(letter.id, until));
             }
         }
     }
 
     /// Skips a job because its address was suppressed.
-    pub fn skip(&self, job: Job, why: &'static str) {
-        if let Job::Letter { claim, .. } = job {
-            self.hand.gone(Some(claim.owner));
-            self.event(Event::Skip(claim, why));
+    pub fn skip(&self, job: EmailJob, why: &'static str) {
+        if let EmailJob::Letter { claim, .. } = job {
+            self.in_flight.gone(Some(claim.owner));
+            self.event(RecordEvent::Skip(claim, why));
         }
     }
 
-    fn event(&self, event: Event) {
+    fn event(&self, event: RecordEvent) {
         if self.events.send(event).is_err() {
             // only after the recorder gave up during shutdown; the journal has it
             tracing::error!("an outcome came after the recorder's end");

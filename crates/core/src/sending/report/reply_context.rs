@@ -10,7 +10,7 @@ use super::Cause;
 
 /// A reply, with the sender and recipient of the letter.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Said<'a> {
+pub struct ReplyContext<'a> {
     /// Class of the reason, as in the log of attempts.
     pub class: &'a str,
     /// Phase of the SMTP dialogue; empty if unknown.
@@ -204,9 +204,9 @@ const HELPERS: [&str; 7] = [
 ];
 
 /// How many bytes before "does not exist" are searched for what does not exist.
-const BEFORE: usize = 80;
+const CONTEXT_CHARS: usize = 80;
 
-impl Said<'_> {
+impl ReplyContext<'_> {
     /// Why the letter was not accepted.
     #[must_use]
     pub fn cause(&self) -> Cause {
@@ -362,7 +362,9 @@ impl Parts {
     fn missing(&self) -> Option<bool> {
         let found = ["not exist", "n't exist", "no longer exist"].map(|it| self.text.find(it));
         let end = found.into_iter().flatten().min()?;
-        let begin = self.text.floor_char_boundary(end.saturating_sub(BEFORE));
+        let begin = self
+            .text
+            .floor_char_boundary(end.saturating_sub(CONTEXT_CHARS));
         let before = &self.text[begin..end];
         let says = |words: &[&str]| words.iter().any(|word| before.contains(word));
         if says(&[" domain", " host"]) {

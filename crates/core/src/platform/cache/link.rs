@@ -13,37 +13,37 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Signal;
+use super::CacheSignal;
 
 /// A connection that several operations use concurrently.
 pub(super) type Connection = redis::aio::MultiplexedConnection;
 
-/// First delay between two attempts to connect; it doubles up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// First delay between two attempts to connect; it doubles up to [`RECONNECT_PAUSE_MAX`].
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// After a connection that lasted this long, the delay starts over.
-const GOOD: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// How often an idle connection is pinged, so that a dead one is noticed before it is needed.
-const TRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Connecting (DNS, TCP, TLS, login) may take this many times the timeout of an operation.
 const CONNECT_FACTOR: u32 = 10;
 /// Messages buffered for a slow subscriber, which gets `Lagged` when it loses some.
-const WAITING: usize = 256;
+const SIGNALS_QUEUED: usize = 256;
 
 /// The connection and its subscriptions.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct CacheLink {
     client: Client,
     prefix: String,
     patience: Duration,
     /// The connection and its number, while it is up.
     current: Mutex<Option<(u64, Connection)>>,
     state: watch::Sender<bool>,
-    channels: Mutex<HashMap<String, broadcast::Sender<Signal>>>,
+    channels: Mutex<HashMap<String, broadcast::Sender<CacheSignal>>>,
     wanted: Notify,
 }
 
-impl Line {
+impl CacheLink {
     pub(super) fn new(client: Client, prefix: String, patience: Duration) -> Self {
         Self {
             client,
@@ -85,12 +85,12 @@ impl Line {
         }
     }
 
-    pub(super) fn subscribe(&self, channel: &str) -> broadcast::Receiver<Signal> {
+    pub(super) fn subscribe(&self, channel: &str) -> broadcast::Receiver<CacheSignal> {
         let receiver = self
             .channels
             .lock()
             .entry(format!("{}{channel}", self.prefix))
-            .or_insert_with(|| broadcast::Sender::new(WAITING))
+            .or_insert_with(|| broadcast::Sender::new(SIGNALS_QUEUED))
             .subscribe();
         self.wanted.notify_one();
         receiver
@@ -106,7 +106,7 @@ impl Line {
     }
 
     async fn keep_always(&self) {
-        let mut pause = PAUSE;
+        let mut pause = RECONNECT_PAUSE;
         let mut complained = false;
         for number in 0.. {
             let (sender, pushes) = mpsc::unbounded_channel();
@@ -116,8 +116,8 @@ impl Line {
                 Ok(connection) => {
                     let since = Instant::now();
                     let served = self.serve(number, connection, pushes).await;
-                    if since.elapsed() >= GOOD {
-                        pause = PAUSE;
+                    if since.elapsed() >= STABLE_AFTER {
+                        pause = RECONNECT_PAUSE;
                     }
                     served
                 }
@@ -133,7 +133,7 @@ impl Line {
             }
             // jitter, so that nodes that lost the same server do not all reconnect together
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
     }
 
@@ -150,20 +150,20 @@ impl Line {
         self.state.send_replace(true);
         tracing::debug!("connected to the cache server");
         if number > 0 {
-            self.tell_all(&Signal::Gap);
+            self.tell_all(&CacheSignal::Gap);
         }
         let mut state = self.state.subscribe();
         loop {
-            let trouble = tokio::select! {
+            let unsuccessful = tokio::select! {
                 () = async { state.wait_for(|up| !up).await.map_or((), drop) } => return Ok(()),
                 () = self.wanted.notified() => self.catch_up(&connection, &mut subscribed).await,
                 push = pushes.recv() => match push {
                     Some(push) if push.kind != PushKind::Disconnection => { self.hear(push); Ok(()) }
                     _ => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
                 },
-                () = tokio::time::sleep(TRY) => self.ping(connection.clone()).await,
+                () = tokio::time::sleep(RETRY_INTERVAL) => self.ping(connection.clone()).await,
             };
-            if let Err(error) = trouble {
+            if let Err(error) = unsuccessful {
                 self.failed(number, &error);
             }
         }
@@ -206,11 +206,11 @@ impl Line {
             && let Some(listeners) = self.channels.lock().get(&channel)
         {
             // fails only when nobody is subscribed any more
-            let _ = listeners.send(Signal::Message(message.into()));
+            let _ = listeners.send(CacheSignal::Message(message.into()));
         }
     }
 
-    fn tell_all(&self, signal: &Signal) {
+    fn tell_all(&self, signal: &CacheSignal) {
         for listeners in self.channels.lock().values() {
             let _ = listeners.send(signal.clone());
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::error::WebError;
 
@@ -15,13 +15,13 @@ const KEYS_MAX: usize = 20_000;
 
 /// At most `tries` per key within `window`.
 #[derive(Debug)]
-pub struct Limit {
+pub struct LocalRateLimit {
     tries: u32,
     window: Duration,
-    seen: Mutex<HashMap<String, (Moment, u32)>>,
+    seen: Mutex<HashMap<String, (Timestamp, u32)>>,
 }
 
-impl Limit {
+impl LocalRateLimit {
     /// A limit without any recorded attempts.
     #[must_use]
     pub fn new(tries: u32, window: Duration) -> Self {
@@ -37,7 +37,7 @@ impl Limit {
     /// # Errors
     ///
     /// [`WebError::TooMany`] when the key has used all of its attempts.
-    pub fn try_once(&self, key: &str, now: Moment) -> Result<(), WebError> {
+    pub fn try_once(&self, key: &str, now: Timestamp) -> Result<(), WebError> {
         let mut seen = self.seen.lock();
         if seen.len() >= KEYS_MAX && !seen.contains_key(key) {
             seen.retain(|_, (start, _)| now.since(*start) < self.window);
@@ -70,8 +70,8 @@ mod tests {
     /// R30: attempts are limited per key until the window has passed.
     #[test]
     fn tries_are_limited_per_key() {
-        let limit = Limit::new(2, Duration::from_mins(1));
-        let start = Moment::from_millis(0);
+        let limit = LocalRateLimit::new(2, Duration::from_mins(1));
+        let start = Timestamp::from_millis(0);
         assert!(limit.try_once("a", start).is_ok());
         assert!(limit.try_once("a", start).is_ok());
         assert!(limit.try_once("a", start).is_err());
@@ -82,9 +82,9 @@ mod tests {
     /// R30: the table never exceeds its maximum size.
     #[test]
     fn table_is_bounded() {
-        let limit = Limit::new(1, Duration::from_hours(1));
+        let limit = LocalRateLimit::new(1, Duration::from_hours(1));
         for key in 0..(KEYS_MAX + 10) {
-            let _ = limit.try_once(&key.to_string(), Moment::from_millis(0));
+            let _ = limit.try_once(&key.to_string(), Timestamp::from_millis(0));
         }
         assert!(limit.seen.lock().len() <= KEYS_MAX);
     }

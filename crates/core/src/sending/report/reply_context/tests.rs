@@ -13,7 +13,7 @@ enum About {
     Neither,
 }
 
-fn said<'a>(phase: &'a str, reply: &'a str) -> Said<'a> {
+fn said<'a>(phase: &'a str, reply: &'a str) -> ReplyContext<'a> {
     let code: i64 = reply[..3].parse().unwrap();
     let class = match code {
         421 => "closing",
@@ -21,7 +21,7 @@ fn said<'a>(phase: &'a str, reply: &'a str) -> Said<'a> {
         530 | 535 => "auth",
         _ => "permanent",
     };
-    Said {
+    ReplyContext {
         class,
         phase,
         code: Some(code),
@@ -31,7 +31,7 @@ fn said<'a>(phase: &'a str, reply: &'a str) -> Said<'a> {
     }
 }
 
-fn about(said: Said<'_>) -> About {
+fn about(said: ReplyContext<'_>) -> About {
     if said.is_dead() {
         About::Dead
     } else if matches!(said.cause(), Cause::Sender | Cause::Authentication) {
@@ -366,7 +366,7 @@ fn replies_say_whom_they_mean() {
 fn the_addresses_decide() {
     fn dead(from: &str, to: &str, reply: &str) -> bool {
         let said = said("rcpt", reply);
-        Said { from, to, ..said }.is_dead()
+        ReplyContext { from, to, ..said }.is_dead()
     }
     let quoted = "550 5.1.1 <news@example.org>: user unknown";
     assert!(!dead("news@example.org", "ann@example.org", quoted));
@@ -395,11 +395,11 @@ fn the_addresses_decide() {
 #[test]
 fn words_count_without_addresses() {
     let cause = |reply| {
-        Said {
+        ReplyContext {
             class: "permanent",
             code: Some(550),
             reply,
-            ..Said::default()
+            ..ReplyContext::default()
         }
         .cause()
     };

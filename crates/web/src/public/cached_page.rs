@@ -1,12 +1,12 @@
-//! A cached page with holes, and the page that a visitor gets.
+//! A cached page with placeholders, and the page that a visitor gets.
 //!
-//! A handler renders a page as one text in which holes are *marks*. Marks contain a random number
-//! drawn for each rendering ([`Keep`]), so no text that users wrote or sent can be mistaken for
+//! A handler renders a page as one text in which placeholders are *marks*. Marks contain a random number
+//! drawn for each rendering ([`CacheMode`]), so no text that users wrote or sent can be mistaken for
 //! one. The text is split at its marks once. From then on a page is its text and the offsets of its
-//! holes, also when it is shared with other nodes, and is never searched for marks again.
+//! placeholders, also when it is shared with other nodes, and is never searched for marks again.
 //!
-//! *Invariant*: what fills a hole is inserted unchanged. A card contains view counts, but no other
-//! holes.
+//! *Invariant*: what fills a placeholder is inserted unchanged. A card contains view counts, but no other
+//! placeholders.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -15,52 +15,52 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use rand::seq::index;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
-use super::{Public, PublicPages};
+use super::{PublicAnswer, PublicPages};
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::format;
-use crate::kit::gzip::{Piece, Sheet};
-use crate::kit::hole::{Hole, Keep};
+use crate::kit::gzip::{Fragment, GzipWriter};
 use crate::kit::i18n::Lang;
-use crate::public::figures::Shown;
+use crate::kit::placeholder::{CacheMode, Placeholder};
+use crate::public::figures::RenderedFigures;
 
 /// Number of posts on the home page (R55).
 pub(crate) const POSTS: usize = 3;
 
 #[derive(Debug)]
-enum Part {
-    Fixed(Piece),
-    Open(Hole),
+enum PagePart {
+    Fixed(Fragment),
+    Open(Placeholder),
 }
 
 /// A cached page.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct CachedPage {
     /// The content version it was rendered from.
     pub(super) version: ContentVersion,
     /// Its handler's mark.
-    pub(super) public: Public,
+    pub(super) public: PublicAnswer,
     /// Its response headers.
     pub(super) headers: HeaderMap,
     /// When it was rendered.
-    pub(super) made_at: Moment,
-    parts: Vec<Part>,
+    pub(super) made_at: Timestamp,
+    parts: Vec<PagePart>,
     /// The posts whose view counts it shows.
     posts: Vec<PostId>,
     tag: u64,
 }
 
-impl Kept {
+impl CachedPage {
     /// Splits a page that was rendered with `keep`.
     pub(super) fn new(
         version: ContentVersion,
-        public: Public,
+        public: PublicAnswer,
         mut headers: HeaderMap,
         text: &str,
-        keep: Keep,
-        made_at: Moment,
+        keep: CacheMode,
+        made_at: Timestamp,
     ) -> Self {
         headers.remove("x-request-id");
         headers.remove(header::CONTENT_LENGTH);
@@ -73,53 +73,62 @@ impl Kept {
             header::VARY,
             HeaderValue::from_static("accept-encoding, accept-language, cookie"),
         );
-        let (text, holes) = keep.take_out(text);
+        let (text, placeholders) = keep.take_out(text);
         Self::of(
             version,
             public,
             headers,
             made_at,
-            parts(&text, &holes).unwrap_or_default(),
+            parts(&text, &placeholders).unwrap_or_default(),
         )
     }
 
-    /// A post's card for the home page. Keeps only the holes for view counts.
-    pub(super) fn card(version: ContentVersion, text: &str, keep: Keep, made_at: Moment) -> Self {
-        let (public, headers) = (Public::default(), HeaderMap::new());
+    /// A post's card for the home page. Keeps only the placeholders for view counts.
+    pub(super) fn card(
+        version: ContentVersion,
+        text: &str,
+        keep: CacheMode,
+        made_at: Timestamp,
+    ) -> Self {
+        let (public, headers) = (PublicAnswer::default(), HeaderMap::new());
         let mut card = Self::new(version, public, headers, text, keep, made_at);
-        card.parts
-            .retain(|part| matches!(part, Part::Fixed(_) | Part::Open(Hole::Views(_))));
+        card.parts.retain(|part| {
+            matches!(
+                part,
+                PagePart::Fixed(_) | PagePart::Open(Placeholder::Views(_))
+            )
+        });
         card
     }
 
-    /// A page rendered by another node. `None` if the holes do not fit its text.
+    /// A page rendered by another node. `None` if the placeholders do not fit its text.
     pub(super) fn made(
         version: ContentVersion,
-        public: Public,
+        public: PublicAnswer,
         headers: HeaderMap,
         text: &str,
-        holes: &[(usize, Hole)],
-        made_at: Moment,
+        placeholders: &[(usize, Placeholder)],
+        made_at: Timestamp,
     ) -> Option<Self> {
-        let parts = parts(text, holes)?;
+        let parts = parts(text, placeholders)?;
         Some(Self::of(version, public, headers, made_at, parts))
     }
 
     fn of(
         version: ContentVersion,
-        public: Public,
+        public: PublicAnswer,
         headers: HeaderMap,
-        made_at: Moment,
-        parts: Vec<Part>,
+        made_at: Timestamp,
+        parts: Vec<PagePart>,
     ) -> Self {
         let mut hasher = DefaultHasher::new();
         let mut posts = Vec::new();
         for part in &parts {
             match part {
-                Part::Fixed(piece) => piece.text().hash(&mut hasher),
-                Part::Open(hole) => hole.hash(&mut hasher),
+                PagePart::Fixed(piece) => piece.text().hash(&mut hasher),
+                PagePart::Open(placeholder) => placeholder.hash(&mut hasher),
             }
-            if let Part::Open(Hole::Views(post)) = part {
+            if let PagePart::Open(Placeholder::Views(post)) = part {
                 posts.push(*post);
             }
         }
@@ -134,36 +143,36 @@ impl Kept {
         }
     }
 
-    /// The page as rendered, without marks, with its holes and their byte offsets.
-    pub(super) fn text(&self) -> (Vec<u8>, Vec<(usize, Hole)>) {
+    /// The page as rendered, without marks, with its placeholders and their byte offsets.
+    pub(super) fn text(&self) -> (Vec<u8>, Vec<(usize, Placeholder)>) {
         let mut text = Vec::new();
-        let mut holes = Vec::new();
+        let mut placeholders = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Fixed(piece) => text.extend_from_slice(piece.text()),
-                Part::Open(hole) => holes.push((text.len(), *hole)),
+                PagePart::Fixed(piece) => text.extend_from_slice(piece.text()),
+                PagePart::Open(placeholder) => placeholders.push((text.len(), *placeholder)),
             }
         }
-        (text, holes)
+        (text, placeholders)
     }
 
     /// Bytes it takes in memory.
     pub(super) fn weight(&self) -> usize {
-        let pieces: usize = self.pieces().map(Piece::weight).sum();
+        let pieces: usize = self.pieces().map(Fragment::weight).sum();
         pieces + self.public.choice.len() * size_of::<PostId>() + 2_048
     }
 
-    fn pieces(&self) -> impl Iterator<Item = &Piece> {
+    fn pieces(&self) -> impl Iterator<Item = &Fragment> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Fixed(piece) => Some(piece),
-            Part::Open(_) => None,
+            PagePart::Fixed(piece) => Some(piece),
+            PagePart::Open(_) => None,
         })
     }
 
-    fn has(&self, wanted: Hole) -> bool {
+    fn has(&self, wanted: Placeholder) -> bool {
         self.parts
             .iter()
-            .any(|part| matches!(part, Part::Open(hole) if *hole == wanted))
+            .any(|part| matches!(part, PagePart::Open(placeholder) if *placeholder == wanted))
     }
 
     /// Randomly chosen posts of this page, or all if it has no more than it shows.
@@ -177,36 +186,36 @@ impl Kept {
     }
 }
 
-/// Splits a text at its holes. `None` if offsets are not ascending or not inside the text.
-fn parts(text: &str, holes: &[(usize, Hole)]) -> Option<Vec<Part>> {
-    let mut parts = Vec::with_capacity(2 * holes.len() + 1);
+/// Splits a text at its placeholders. `None` if offsets are not ascending or not inside the text.
+fn parts(text: &str, placeholders: &[(usize, Placeholder)]) -> Option<Vec<PagePart>> {
+    let mut parts = Vec::with_capacity(2 * placeholders.len() + 1);
     let mut begin = 0;
-    for (place, hole) in holes {
+    for (place, placeholder) in placeholders {
         let fixed = text.get(begin..*place)?;
-        parts.push(Part::Fixed(Piece::new(fixed.to_owned())));
-        parts.push(Part::Open(*hole));
+        parts.push(PagePart::Fixed(Fragment::new(fixed.to_owned())));
+        parts.push(PagePart::Open(*placeholder));
         begin = *place;
     }
     let fixed = text.get(begin..)?;
-    parts.push(Part::Fixed(Piece::new(fixed.to_owned())));
+    parts.push(PagePart::Fixed(Fragment::new(fixed.to_owned())));
     Some(parts)
 }
 
-/// A cached page with the contents of its holes for one view.
+/// A cached page with the contents of its placeholders for one view.
 #[derive(Debug)]
-pub(super) struct Filled<'a> {
-    kept: &'a Kept,
+pub(super) struct FilledPage<'a> {
+    kept: &'a CachedPage,
     lang: Lang,
-    figures: Option<Arc<Shown>>,
-    cards: Vec<Arc<Kept>>,
+    figures: Option<Arc<RenderedFigures>>,
+    cards: Vec<Arc<CachedPage>>,
 }
 
-impl<'a> Filled<'a> {
-    /// Fetches the contents of the holes.
+impl<'a> FilledPage<'a> {
+    /// Fetches the contents of the placeholders.
     pub(super) async fn new(
         app: &AppState,
         public: &PublicPages,
-        kept: &'a Kept,
+        kept: &'a CachedPage,
         lang: Lang,
     ) -> Result<Self, WebError> {
         let mut filled = Self {
@@ -215,10 +224,10 @@ impl<'a> Filled<'a> {
             figures: None,
             cards: Vec::new(),
         };
-        if kept.has(Hole::Figures) {
+        if kept.has(Placeholder::Figures) {
             filled.figures = Some(public.figures.shown(app).await?);
         }
-        if kept.has(Hole::Posts) {
+        if kept.has(Placeholder::Posts) {
             for post in kept.chosen() {
                 // a post unpublished after this view began has no card
                 filled
@@ -234,7 +243,7 @@ impl<'a> Filled<'a> {
         Ok(filled)
     }
 
-    fn pages(&self) -> impl Iterator<Item = &Kept> {
+    fn pages(&self) -> impl Iterator<Item = &CachedPage> {
         std::iter::once(self.kept).chain(self.cards.iter().map(Arc::as_ref))
     }
 
@@ -257,12 +266,12 @@ impl<'a> Filled<'a> {
             .figures
             .as_ref()
             .map_or(0, |shown| shown.piece(self.lang).size(gzip));
-        let pieces = self.pages().flat_map(Kept::pieces);
+        let pieces = self.pages().flat_map(CachedPage::pieces);
         let pieces: usize = pieces.map(|piece| piece.size(gzip)).sum();
-        let mut sheet = Sheet::new(gzip, pieces + figures);
+        let mut sheet = GzipWriter::new(gzip, pieces + figures);
         for part in &self.kept.parts {
             match part {
-                Part::Open(Hole::Posts) => {
+                PagePart::Open(Placeholder::Posts) => {
                     let parts = self.cards.iter().flat_map(|card| &card.parts);
                     parts.for_each(|part| self.write_part(part, app, &mut sheet));
                 }
@@ -273,19 +282,19 @@ impl<'a> Filled<'a> {
     }
 
     /// Renders one part.
-    fn write_part(&self, part: &Part, app: &AppState, sheet: &mut Sheet) {
+    fn write_part(&self, part: &PagePart, app: &AppState, sheet: &mut GzipWriter) {
         match part {
-            Part::Fixed(piece) => sheet.piece(piece),
-            Part::Open(Hole::Views(post)) => {
+            PagePart::Fixed(piece) => sheet.piece(piece),
+            PagePart::Open(Placeholder::Views(post)) => {
                 let number = format::number(app.views.number(*post), self.lang);
                 sheet.text(number.as_bytes());
             }
-            Part::Open(Hole::Figures) => {
+            PagePart::Open(Placeholder::Figures) => {
                 if let Some(shown) = &self.figures {
                     sheet.piece(shown.piece(self.lang));
                 }
             }
-            Part::Open(Hole::Posts) => {}
+            PagePart::Open(Placeholder::Posts) => {}
         }
     }
 }
@@ -294,55 +303,61 @@ impl<'a> Filled<'a> {
 mod tests {
     use super::*;
 
-    fn kept(text: &str, keep: Keep) -> Kept {
-        let now = Moment::from_millis(0);
-        let (version, public) = (ContentVersion::new(now), Public::default());
-        Kept::new(version, public, HeaderMap::new(), text, keep, now)
+    fn kept(text: &str, keep: CacheMode) -> CachedPage {
+        let now = Timestamp::from_millis(0);
+        let (version, public) = (ContentVersion::new(now), PublicAnswer::default());
+        CachedPage::new(version, public, HeaderMap::new(), text, keep, now)
     }
 
-    /// R57: a page is split at its holes and nowhere else, and is the same on another node.
+    /// R57: a page is split at its placeholders and nowhere else, and is the same on another node.
     #[test]
     fn pages_are_taken_apart_at_their_holes() {
-        let keep = Keep::new();
-        let post = PostId::new(Moment::from_millis(0));
-        let (views, figures) = (keep.mark(Hole::Views(post)), keep.mark(Hole::Figures));
+        let keep = CacheMode::new();
+        let post = PostId::new(Timestamp::from_millis(0));
+        let (views, figures) = (
+            keep.mark(Placeholder::Views(post)),
+            keep.mark(Placeholder::Figures),
+        );
         let whole = kept(&format!("<p>ж{views}</p>{figures}<b>"), keep);
         assert_eq!(whole.posts, [post]);
-        assert!(whole.has(Hole::Figures) && !whole.has(Hole::Posts));
-        let (text, holes) = whole.text();
+        assert!(whole.has(Placeholder::Figures) && !whole.has(Placeholder::Posts));
+        let (text, placeholders) = whole.text();
         assert_eq!(text, "<p>ж</p><b>".as_bytes());
-        assert_eq!(holes, [(5, Hole::Views(post)), (9, Hole::Figures)]);
-        let made = |holes: &[(usize, Hole)]| {
-            let (version, public) = (whole.version, Public::default());
+        assert_eq!(
+            placeholders,
+            [(5, Placeholder::Views(post)), (9, Placeholder::Figures)]
+        );
+        let made = |placeholders: &[(usize, Placeholder)]| {
+            let (version, public) = (whole.version, PublicAnswer::default());
             let text = std::str::from_utf8(&text).unwrap();
-            Kept::made(
+            CachedPage::made(
                 version,
                 public,
                 HeaderMap::new(),
                 text,
-                holes,
+                placeholders,
                 whole.made_at,
             )
         };
-        let there = made(&holes).unwrap();
+        let there = made(&placeholders).unwrap();
         assert_eq!(
             (there.tag, there.text()),
-            (whole.tag, (text.clone(), holes.clone()))
+            (whole.tag, (text.clone(), placeholders.clone()))
         );
         for wrong in [4, 100, usize::MAX] {
-            assert!(made(&[(wrong, Hole::Posts)]).is_none(), "{wrong}");
+            assert!(made(&[(wrong, Placeholder::Posts)]).is_none(), "{wrong}");
         }
-        assert!(made(&[(9, Hole::Posts), (5, Hole::Posts)]).is_none());
+        assert!(made(&[(9, Placeholder::Posts), (5, Placeholder::Posts)]).is_none());
     }
 
     /// R57: marks of another rendering, or made up by someone, are plain text.
     #[test]
     fn marks_cannot_be_written_by_people() {
-        let keep = Keep::new();
-        let other = Keep::new();
+        let keep = CacheMode::new();
+        let other = CacheMode::new();
         for text in [
-            other.mark(Hole::Posts),
-            other.mark(Hole::Figures),
+            other.mark(Placeholder::Posts),
+            other.mark(Placeholder::Figures),
             "\u{2}posts\u{3}".to_owned(),
             "hole-posts.".to_owned(),
             format!("hole-{:032x}-posts.", 0),
@@ -352,15 +367,20 @@ mod tests {
         }
     }
 
-    /// R57: cards have no holes except view counts, so filling terminates.
+    /// R57: cards have no placeholders except view counts, so filling terminates.
     #[test]
     fn cards_have_no_further_holes() {
-        let keep = Keep::new();
-        let post = PostId::new(Moment::from_millis(0));
-        let marks = [Hole::Posts, Hole::Figures, Hole::Views(post)].map(|hole| keep.mark(hole));
-        let now = Moment::from_millis(0);
-        let card = Kept::card(ContentVersion::new(now), &marks.concat(), keep, now);
-        assert_eq!(card.text().1, [(0, Hole::Views(post))]);
+        let keep = CacheMode::new();
+        let post = PostId::new(Timestamp::from_millis(0));
+        let marks = [
+            Placeholder::Posts,
+            Placeholder::Figures,
+            Placeholder::Views(post),
+        ]
+        .map(|placeholder| keep.mark(placeholder));
+        let now = Timestamp::from_millis(0);
+        let card = CachedPage::card(ContentVersion::new(now), &marks.concat(), keep, now);
+        assert_eq!(card.text().1, [(0, Placeholder::Views(post))]);
     }
 
     /// R55: three different posts are chosen from many, all if there are few, and each with equal
@@ -368,9 +388,9 @@ mod tests {
     #[test]
     fn three_different_posts_are_chosen() {
         let ids: Vec<_> = (0..7)
-            .map(|_| PostId::new(Moment::from_millis(0)))
+            .map(|_| PostId::new(Timestamp::from_millis(0)))
             .collect();
-        let mut page = kept("", Keep::new());
+        let mut page = kept("", CacheMode::new());
         page.public.choice = ids[..2].to_vec();
         assert_eq!(page.chosen(), ids[..2]);
         page.public.choice.clone_from(&ids);

@@ -1,4 +1,4 @@
-//! Maintains the fleet: which servers there are, their health, and their limits.
+//! Maintains the upstream pool: which servers there are, their health, and their limits.
 //!
 //! One task reads the database every second for added, removed and changed servers, for what other
 //! nodes found out, and for requested tests; it also writes this node's counters. Each server has a
@@ -16,60 +16,61 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::ServerId;
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::time::{Clock, Moment};
+use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::sending::sending_server::{
-    self as kept, Allowance, Beat, Grant, HealthState, SendingServer, Taken, Trouble,
+    self as kept, HealthChange, HealthState, Heartbeat, RateBudget, RateLease, RateOutcome,
+    SendingServer,
 };
-use skychimp_core::sending::service::Service;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::Worker;
-use skychimp_smtp::{Class, Roots, Server};
+use skychimp_smtp::{Class, Server, TrustAnchors};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::EngineConfig;
-use crate::fleet::{Capacity, Fleet, Origin, Relay};
-use crate::health::{Down, State};
-use crate::held;
-use crate::meter::Meter;
-use crate::relay;
+use crate::health::{BreakerState, PauseReason};
+use crate::held_mailings;
+use crate::rate_limiter::RateLimiter;
+use crate::server_test;
 use crate::shared::Shared;
 use crate::supervisor::watched;
+use crate::upstream_pool::{Capacity, Upstream, UpstreamOrigin, UpstreamPool};
 
 /// How often the database is read.
-const LOOK: Duration = Duration::from_secs(1);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the reason for waiting is written to runs, some of which may be new.
-const TELL: Duration = Duration::from_secs(2);
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// Letters count as no longer in flight this long after the last beat.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after a database failure.
-const PAUSE: Duration = Duration::from_millis(300);
+const WRITE_INTERVAL: Duration = Duration::from_millis(300);
 
-/// Maintains the fleet of one worker.
+/// Maintains the upstream pool of one worker.
 #[derive(Debug)]
-pub struct Upkeep {
+pub struct Reconciler {
     shared: Arc<Shared>,
     configured: Option<Server>,
     sandbox: Option<Server>,
-    roots: Roots,
+    roots: TrustAnchors,
     secret: SecretKey,
     /// The default sender, used for tests.
     from: String,
     /// Decides whether letters may go to external recipients.
-    service: Service,
-    started: Moment,
+    service: ServiceIdentity,
+    started: Timestamp,
     tasks: JoinSet<()>,
-    /// Servers removed from the fleet with letters still in flight.
-    leaving: Vec<Arc<Relay>>,
+    /// Servers removed from the upstream pool with letters still in flight.
+    leaving: Vec<Arc<Upstream>>,
     /// When each server's health row was last written, by any node.
-    heard: HashMap<ServerId, Moment>,
+    heard: HashMap<ServerId, Timestamp>,
     /// Tests that have been started, by the time of the request.
-    tests: HashMap<ServerId, Moment>,
+    tests: HashMap<ServerId, Timestamp>,
     /// What was last written about servers in use.
-    beats: HashMap<ServerId, Beat>,
+    beats: HashMap<ServerId, Heartbeat>,
 }
 
-impl Upkeep {
-    /// For a fleet that is empty until [`Upkeep::look`].
+impl Reconciler {
+    /// For an upstream pool that is empty until [`Reconciler::look`].
     pub fn new(shared: Arc<Shared>, config: &EngineConfig) -> Self {
         Self {
             started: shared.clock.now(),
@@ -93,7 +94,7 @@ impl Upkeep {
         let mut wake = self.shared.wake.subscribe();
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(RECONCILE_INTERVAL) => {}
                 _ = wake.changed() => {}
             }
             if let Err(error) = self.look().await {
@@ -105,21 +106,21 @@ impl Upkeep {
         }
     }
 
-    /// Reads the database once, updates the fleet and writes the counters.
+    /// Reads the database once, updates the upstream pool and writes the counters.
     pub async fn look(&mut self) -> Result<(), Error> {
         let now = self.shared.clock.now();
         let mut tx = self.shared.db.read().await?;
         let servers = SendingServer::all(&mut tx).await?;
-        let news = kept::Health::all(&mut tx).await?;
+        let news = kept::ServerHealth::all(&mut tx).await?;
         let workers = Worker::all(&mut tx).await?;
-        let known = self.shared.fleet.relays();
-        let mut fleet = Vec::new();
+        let known = self.shared.upstreams.members();
+        let mut upstreams = Vec::new();
         for server in &servers {
             if server.enabled {
-                let same = |relay: &&Arc<Relay>| matches!(&relay.origin, Origin::Kept(old, _) if **old == *server);
+                let same = |upstream: &&Arc<Upstream>| matches!(&upstream.origin, UpstreamOrigin::Kept(old, _) if **old == *server);
                 match known.iter().find(same) {
-                    Some(relay) => fleet.push(Arc::clone(relay)),
-                    None => fleet.push(self.join(&mut tx, server).await?),
+                    Some(upstream) => upstreams.push(Arc::clone(upstream)),
+                    None => upstreams.push(self.join(&mut tx, server).await?),
                 }
             }
         }
@@ -130,90 +131,91 @@ impl Upkeep {
             (None, sandbox) => sandbox.as_ref().filter(|_| servers.is_empty()),
         };
         if let Some(server) = default.cloned() {
-            let origin = Origin::Configured(server);
-            let relay = known.iter().find(|relay| relay.origin == origin);
-            fleet.push(relay.map_or_else(|| Arc::new(Relay::new(origin)), Arc::clone));
+            let origin = UpstreamOrigin::Configured(server);
+            let upstream = known.iter().find(|upstream| upstream.origin == origin);
+            upstreams.push(upstream.map_or_else(|| Arc::new(Upstream::new(origin)), Arc::clone));
         }
         let fault = self.service.obstacle(&servers);
         let strangers = self.service.reaches_strangers(&servers);
-        // before such a server joins the fleet
-        self.shared.gate.set_strangers(strangers);
-        let held = self.shared.fleet.set_fault(fault);
+        // before such a server joins the upstream pool
+        self.shared.guard.set_strangers(strangers);
+        let held = self.shared.upstreams.set_fault(fault);
         if let Some(fault) = fault
             && held
         {
             tracing::warn!("nothing leaves: {fault}");
         }
-        let regrouped = self.regroup(&known, fleet);
+        let regrouped = self.regroup(&known, upstreams);
         let alive = workers
             .iter()
             .filter(|worker| worker.lease_until > now)
             .count();
-        if self.shared.fleet.set_nodes(alive) || regrouped || held {
-            self.shared.fleet.refresh();
+        if self.shared.upstreams.set_nodes(alive) || regrouped || held {
+            self.shared.upstreams.refresh();
         }
         for row in &news {
             self.hear(row, now);
         }
         self.test(&servers, &news).await?;
         if strangers && fault.is_none() {
-            held::review(&self.shared, &self.service, now).await?;
+            held_mailings::review(&self.shared, &self.service, now).await?;
         }
         self.write(&news, now).await
     }
 
-    /// Builds a server that was not in the fleet.
+    /// Builds a server that was not in the upstream pool.
     async fn join(
         &self,
         tx: &mut skychimp_core::platform::db::Tx,
         server: &SendingServer,
-    ) -> Result<Arc<Relay>, Error> {
+    ) -> Result<Arc<Upstream>, Error> {
         let password = SendingServer::password(tx, server.id, &self.secret).await?;
         let (password, broken) = match password {
             Some(Err(_)) => (None, true),
             password => (password.and_then(Result::ok), false),
         };
-        let smtp = relay::server(server, password, self.roots.clone());
-        let relay = Relay::new(Origin::Kept(Box::new(server.clone()), smtp));
+        let smtp = server_test::server(server, password, self.roots.clone());
+        let upstream = Upstream::new(UpstreamOrigin::Kept(Box::new(server.clone()), smtp));
         if broken {
-            relay
+            upstream
                 .health
                 .broken("the password was sealed with another secret key; enter it again");
         }
-        Ok(Arc::new(relay))
+        Ok(Arc::new(upstream))
     }
 
-    /// Replaces the fleet; returns whether it changed.
-    fn regroup(&mut self, known: &[Arc<Relay>], fleet: Vec<Arc<Relay>>) -> bool {
-        let is_in = |list: &[Arc<Relay>], relay: &Arc<Relay>| {
-            list.iter().any(|other| Arc::ptr_eq(other, relay))
+    /// Replaces the upstream pool; returns whether it changed.
+    fn regroup(&mut self, known: &[Arc<Upstream>], upstreams: Vec<Arc<Upstream>>) -> bool {
+        let is_in = |list: &[Arc<Upstream>], upstream: &Arc<Upstream>| {
+            list.iter().any(|other| Arc::ptr_eq(other, upstream))
         };
-        for relay in fleet.iter().filter(|relay| !is_in(known, relay)) {
+        for upstream in upstreams.iter().filter(|upstream| !is_in(known, upstream)) {
             tracing::info!(
-                server.name = relay.name,
-                server.address = relay.pool.server().name(),
+                server.name = upstream.name,
+                server.address = upstream.pool.server().name(),
                 "sending server"
             );
             let shared = &self.shared;
             self.tasks.spawn(watched(
                 "health",
-                keep_health(Arc::clone(shared), Arc::clone(relay)),
+                keep_health(Arc::clone(shared), Arc::clone(upstream)),
             ));
-            if relay.meter.is_some() || !relay.domains.is_empty() {
+            if upstream.limiter.is_some() || !upstream.domains.is_empty() {
                 self.tasks.spawn(watched(
                     "turns",
-                    keep_turns(Arc::clone(shared), Arc::clone(relay)),
+                    keep_turns(Arc::clone(shared), Arc::clone(upstream)),
                 ));
             }
         }
-        for relay in known.iter().filter(|relay| !is_in(&fleet, relay)) {
-            relay.remove();
-            self.leaving.push(Arc::clone(relay));
-            let relay = Arc::clone(relay);
-            self.tasks.spawn(async move { relay.pool.close().await });
+        for upstream in known.iter().filter(|upstream| !is_in(&upstreams, upstream)) {
+            upstream.remove();
+            self.leaving.push(Arc::clone(upstream));
+            let upstream = Arc::clone(upstream);
+            self.tasks.spawn(async move { upstream.pool.close().await });
         }
-        let same = known.len() == fleet.len() && fleet.iter().all(|relay| is_in(known, relay));
-        self.shared.fleet.replace(fleet);
+        let same = known.len() == upstreams.len()
+            && upstreams.iter().all(|upstream| is_in(known, upstream));
+        self.shared.upstreams.replace(upstreams);
         while let Some(ended) = self.tasks.try_join_next() {
             self.shared.notice(ended);
         }
@@ -221,23 +223,23 @@ impl Upkeep {
     }
 
     /// Adopts what another node reports or a user requests, unless this node has newer information.
-    fn hear(&mut self, row: &kept::Health, now: Moment) {
-        let relays = self.shared.fleet.relays();
-        let Some(relay) = relays.iter().find(|relay| relay.id == row.server_id) else {
+    fn hear(&mut self, row: &kept::ServerHealth, now: Timestamp) {
+        let members = self.shared.upstreams.members();
+        let Some(upstream) = members.iter().find(|upstream| upstream.id == row.server_id) else {
             return;
         };
-        let is_news = self.heard.insert(relay.id, row.changed_at) != Some(row.changed_at);
-        let answered = relay.health.answered().map(|at| now - at.elapsed());
+        let is_news = self.heard.insert(upstream.id, row.changed_at) != Some(row.changed_at);
+        let answered = upstream.health.answered().map(|at| now - at.elapsed());
         // the configuration may have been corrected before this start
-        let is_old = relay.id == ServerId::CONFIGURATION && row.changed_at < self.started;
+        let is_old = upstream.id == ServerId::CONFIGURATION && row.changed_at < self.started;
         let until = row.until.filter(|until| *until > now && !is_old);
-        match (row.state, relay.health.state()) {
-            (HealthState::Open | HealthState::Paused, State::Up)
+        match (row.state, upstream.health.state()) {
+            (HealthState::Open | HealthState::Paused, BreakerState::Up)
                 if answered.is_none_or(|at| at < row.changed_at)
                     && (is_news || until.is_none()) =>
             {
                 let class = Class::ALL.iter().find(|class| class.as_str() == row.class);
-                relay.health.heard(Down {
+                upstream.health.heard(PauseReason {
                     since: Instant::now(),
                     // a pause that is over is followed by an immediate try
                     until: Instant::now() + until.map_or(Duration::ZERO, |until| until.since(now)),
@@ -247,14 +249,14 @@ impl Upkeep {
                 });
             }
             // a row older than this node's pause is about to be overwritten: it requests nothing
-            (HealthState::Open | HealthState::Paused, State::Down(down))
+            (HealthState::Open | HealthState::Paused, BreakerState::Down(down))
                 if row.until.is_none_or(|until| until <= now)
                     && (down.heard || row.changed_at >= now - down.since.elapsed()) =>
             {
-                relay.health.retry();
+                upstream.health.retry();
             }
-            (HealthState::Closed, State::Down(down)) if is_news && down.heard => {
-                relay.health.connected();
+            (HealthState::Closed, BreakerState::Down(down)) if is_news && down.heard => {
+                upstream.health.connected();
             }
             _ => {}
         }
@@ -264,7 +266,7 @@ impl Upkeep {
     async fn test(
         &mut self,
         servers: &[SendingServer],
-        news: &[kept::Health],
+        news: &[kept::ServerHealth],
     ) -> Result<(), Error> {
         for row in news.iter().filter(|row| row.is_tested()) {
             let Some(asked) = row.test_asked_at else {
@@ -279,7 +281,9 @@ impl Upkeep {
                     let password =
                         SendingServer::password(&mut tx, server.id, &self.secret).await?;
                     match password.transpose() {
-                        Ok(password) => Ok(relay::server(server, password, self.roots.clone())),
+                        Ok(password) => {
+                            Ok(server_test::server(server, password, self.roots.clone()))
+                        }
                         Err(error) => Err(format!(
                             "the password cannot be read: {error}; enter it again"
                         )),
@@ -294,7 +298,7 @@ impl Upkeep {
             let from = self.from.clone();
             self.tasks.spawn(async move {
                 let result = match server {
-                    Ok(server) => relay::try_out(server, &from).await,
+                    Ok(server) => server_test::try_out(server, &from).await,
                     Err(why) => Err(why),
                 };
                 let (ok, text) = match &result {
@@ -313,21 +317,21 @@ impl Upkeep {
     }
 
     /// Writes the counters, and the beats of servers in use.
-    async fn write(&mut self, news: &[kept::Health], now: Moment) -> Result<(), Error> {
-        let relays = self.shared.fleet.relays();
+    async fn write(&mut self, news: &[kept::ServerHealth], now: Timestamp) -> Result<(), Error> {
+        let members = self.shared.upstreams.members();
         let local = Instant::now();
-        for relay in relays.iter().chain(&self.leaving) {
-            let busy = relay.is_busy();
-            let limited = relay.exhausted(local);
-            let beat = Beat {
-                busy_until: busy.then_some(now + BUSY),
-                answered_at: relay.health.answered().map(|at| now - at.elapsed()),
+        for upstream in members.iter().chain(&self.leaving) {
+            let busy = upstream.is_busy();
+            let limited = upstream.exhausted(local);
+            let beat = Heartbeat {
+                busy_until: busy.then_some(now + BUSY_INTERVAL),
+                answered_at: upstream.health.answered().map(|at| now - at.elapsed()),
                 limited_by: limited.map_or("", |(by, _)| by),
                 limited_until: limited.map(|(_, until)| now + (until - local)),
             };
-            let before = self.beats.get(&relay.id);
+            let before = self.beats.get(&upstream.id);
             let same = before.is_some_and(|before| {
-                let tired = !busy || before.busy_until > Some(now + BUSY / 2);
+                let tired = !busy || before.busy_until > Some(now + BUSY_INTERVAL / 2);
                 tired
                     && before.limited_by == beat.limited_by
                     && before.answered_at.is_some() == beat.answered_at.is_some()
@@ -335,32 +339,32 @@ impl Upkeep {
             let quiet = before.is_none() && !busy && limited.is_none();
             if !same && !quiet {
                 let mut tx = self.shared.db.write().await?;
-                kept::Health::beat(&mut tx, relay.id, &beat, now).await?;
+                kept::ServerHealth::beat(&mut tx, upstream.id, &beat, now).await?;
                 tx.commit().await?;
-                self.beats.insert(relay.id, beat);
+                self.beats.insert(upstream.id, beat);
             }
-            flush(&self.shared.db, relay, now).await?;
+            flush(&self.shared.db, upstream, now).await?;
             // this node has seen it work since another one reported it down
-            let row = news.iter().find(|row| row.server_id == relay.id);
+            let row = news.iter().find(|row| row.server_id == upstream.id);
             if let Some(row) = row.filter(|row| row.state != HealthState::Closed)
-                && relay.health.is_up()
+                && upstream.health.is_up()
                 && beat.answered_at > Some(row.changed_at)
             {
-                change(&self.shared, relay, &State::Up).await?;
+                change(&self.shared, upstream, &BreakerState::Up).await?;
             }
         }
-        self.leaving.retain(|relay| relay.is_busy());
+        self.leaving.retain(|upstream| upstream.is_busy());
         Ok(())
     }
 }
 
 /// Writes the counters of a server.
-async fn flush(db: &Db, relay: &Relay, now: Moment) -> Result<(), Error> {
-    let outcomes = relay.take_counts();
-    let unused = relay
-        .meter
+async fn flush(db: &Db, upstream: &Upstream, now: Timestamp) -> Result<(), Error> {
+    let outcomes = upstream.take_counts();
+    let unused = upstream
+        .limiter
         .as_ref()
-        .map(|meter| meter.take_unused(relay.is_removed()));
+        .map(|limiter| limiter.take_unused(upstream.is_removed()));
     let unused = unused.unwrap_or_default();
     if outcomes.is_empty() && unused.is_empty() {
         return Ok(());
@@ -368,16 +372,16 @@ async fn flush(db: &Db, relay: &Relay, now: Moment) -> Result<(), Error> {
     let written = async {
         let mut tx = db.write().await?;
         if !outcomes.is_empty() {
-            outcomes.add(&mut tx, relay.id, now).await?;
+            outcomes.add(&mut tx, upstream.id, now).await?;
         }
         for (minute, letters) in unused {
-            Grant::give_back(&mut tx, relay.id, minute, letters).await?;
+            RateLease::give_back(&mut tx, upstream.id, minute, letters).await?;
         }
         tx.commit().await
     };
     let result = written.await;
     if result.is_err() {
-        relay.put_back(&outcomes);
+        upstream.put_back(&outcomes);
     }
     result
 }
@@ -385,10 +389,10 @@ async fn flush(db: &Db, relay: &Relay, now: Moment) -> Result<(), Error> {
 /// Writes the remaining counters when the worker ends, and closes all connections.
 pub async fn finish(shared: &Shared) {
     let now = shared.clock.now();
-    for relay in shared.fleet.relays().iter() {
-        relay.remove();
-        relay.pool.close().await;
-        if let Err(error) = flush(&shared.db, relay, now).await {
+    for upstream in shared.upstreams.members().iter() {
+        upstream.remove();
+        upstream.pool.close().await;
+        if let Err(error) = flush(&shared.db, upstream, now).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "what a sending server got could not be counted"
@@ -398,14 +402,14 @@ pub async fn finish(shared: &Shared) {
 }
 
 /// Publishes a server's health to other nodes and pages; retries it when its pause is over.
-async fn keep_health(shared: Arc<Shared>, relay: Arc<Relay>) {
-    let mut health = relay.health.watch();
-    let mut told = State::Up;
-    while !relay.is_removed() {
+async fn keep_health(shared: Arc<Shared>, upstream: Arc<Upstream>) {
+    let mut health = upstream.health.watch();
+    let mut told = BreakerState::Up;
+    while !upstream.is_removed() {
         let state = health.borrow_and_update().clone();
-        shared.fleet.refresh();
+        shared.upstreams.refresh();
         if state != told {
-            match change(&shared, &relay, &state).await {
+            match change(&shared, &upstream, &state).await {
                 Ok(()) => told = state.clone(),
                 Err(error) => {
                     tracing::warn!(
@@ -416,48 +420,48 @@ async fn keep_health(shared: Arc<Shared>, relay: Arc<Relay>) {
             }
         }
         let until = match &state {
-            State::Down(down) => down.until,
+            BreakerState::Down(down) => down.until,
             // the sender lives as long as the server
-            State::Up | State::Trying if state == told => {
+            BreakerState::Up | BreakerState::Trying if state == told => {
                 let _ = health.changed().await;
                 continue;
             }
-            State::Up | State::Trying => Instant::now() + PAUSE,
+            BreakerState::Up | BreakerState::Trying => Instant::now() + WRITE_INTERVAL,
         };
         tokio::select! {
             _ = health.changed() => continue,
             () = tokio::time::sleep_until(until) => {}
         }
-        if relay.health.is_down() {
-            match relay.pool.lease().await {
+        if upstream.health.is_down() {
+            match upstream.pool.lease().await {
                 Ok(lease) => {
                     drop(lease);
-                    relay.health.connected();
+                    upstream.health.connected();
                 }
-                Err(error) => relay.health.refused(&error),
+                Err(error) => upstream.health.refused(&error),
             }
         }
     }
 }
 
 /// Writes a server's state; notifies administrators once when it is paused.
-async fn change(shared: &Shared, relay: &Relay, state: &State) -> Result<(), Error> {
+async fn change(shared: &Shared, upstream: &Upstream, state: &BreakerState) -> Result<(), Error> {
     let now = shared.clock.now();
-    let trouble = match state {
-        State::Down(down) if down.heard => return Ok(()),
-        State::Up => Trouble {
+    let record_failure = match state {
+        BreakerState::Down(down) if down.heard => return Ok(()),
+        BreakerState::Up => HealthChange {
             state: HealthState::Closed,
             until: None,
             class: "",
             reply: "",
         },
-        State::Trying => Trouble {
+        BreakerState::Trying => HealthChange {
             state: HealthState::Probing,
             until: None,
             class: "",
             reply: "",
         },
-        State::Down(down) => Trouble {
+        BreakerState::Down(down) => HealthChange {
             state: if down.is_pause() {
                 HealthState::Paused
             } else {
@@ -469,16 +473,16 @@ async fn change(shared: &Shared, relay: &Relay, state: &State) -> Result<(), Err
         },
     };
     let mut tx = shared.db.write().await?;
-    kept::Health::change(&mut tx, relay.id, &trouble, now).await?;
-    let alerted = trouble.state == HealthState::Paused
-        && kept::Health::claim_alert(&mut tx, relay.id, now).await?;
+    kept::ServerHealth::change(&mut tx, upstream.id, &record_failure, now).await?;
+    let alerted = record_failure.state == HealthState::Paused
+        && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?;
     if alerted {
-        let address = relay.pool.server().name();
+        let address = upstream.pool.server().name();
         kept::alert(
             &mut tx,
-            &relay.name,
+            &upstream.name,
             &address,
-            trouble.reply,
+            record_failure.reply,
             &shared.base_url,
             now,
         )
@@ -493,33 +497,40 @@ async fn change(shared: &Shared, relay: &Relay, state: &State) -> Result<(), Err
 
 async fn tested(shared: &Shared, id: ServerId, ok: bool, text: &str) -> Result<(), Error> {
     let mut tx = shared.db.write().await?;
-    kept::Health::tested(&mut tx, id, ok, text, shared.clock.now()).await?;
+    kept::ServerHealth::tested(&mut tx, id, ok, text, shared.clock.now()).await?;
     tx.commit().await
 }
 
 /// Requests turns from a server's limits when they are needed.
-async fn keep_turns(shared: Arc<Shared>, relay: Arc<Relay>) {
-    while !relay.is_removed() {
-        relay.asked.notified().await;
-        let allowance = relay.allowance(shared.clock.now());
-        let of_domains = relay.domains.iter().filter_map(|(domain, gate)| {
-            let meter = gate.meter.as_ref()?;
-            Some((domain.as_str(), meter, Allowance::of_domain(&gate.limit)))
+async fn keep_turns(shared: Arc<Shared>, upstream: Arc<Upstream>) {
+    while !upstream.is_removed() {
+        upstream.asked.notified().await;
+        let allowance = upstream.allowance(shared.clock.now());
+        let of_domains = upstream.domains.iter().filter_map(|(domain, guard)| {
+            let limiter = guard.limiter.as_ref()?;
+            Some((
+                domain.as_str(),
+                limiter,
+                RateBudget::of_domain(&guard.limit),
+            ))
         });
-        let of_server = relay.meter.as_ref().map(|meter| ("", meter, allowance));
-        for (domain, meter, allowance) in of_server.into_iter().chain(of_domains) {
-            let Some(want) = meter.wanted(&allowance) else {
+        let of_server = upstream
+            .limiter
+            .as_ref()
+            .map(|limiter| ("", limiter, allowance));
+        for (domain, limiter, allowance) in of_server.into_iter().chain(of_domains) {
+            let Some(want) = limiter.wanted(&allowance) else {
                 continue;
             };
-            match take(&shared, &allowance, (relay.id, domain), want).await {
-                Ok(taken) => deliver(&shared.fleet, meter, taken, &shared.clock),
+            match take(&shared, &allowance, (upstream.id, domain), want).await {
+                Ok(taken) => deliver(&shared.upstreams, limiter, taken, &shared.clock),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "no turns could be taken out of a server's limits"
                     );
-                    tokio::time::sleep(PAUSE).await;
-                    meter.failed();
+                    tokio::time::sleep(WRITE_INTERVAL).await;
+                    limiter.failed();
                 }
             }
         }
@@ -529,10 +540,10 @@ async fn keep_turns(shared: Arc<Shared>, relay: Arc<Relay>) {
 /// Takes turns from the shared cache if possible, otherwise from the database.
 async fn take(
     shared: &Shared,
-    allowance: &Allowance,
+    allowance: &RateBudget,
     (id, domain): (ServerId, &str),
     want: i64,
-) -> Result<Taken, Error> {
+) -> Result<RateOutcome, Error> {
     if let Some(taken) = allowance
         .take_shared(&shared.common, id, domain, want)
         .await
@@ -546,32 +557,32 @@ async fn take(
     Ok(taken)
 }
 
-fn deliver(fleet: &Fleet, meter: &Meter, taken: Taken, clock: &Clock) {
-    meter.deliver(taken, Instant::now(), clock.now());
-    if matches!(taken, Taken::Exhausted { .. }) {
-        fleet.refresh();
+fn deliver(upstreams: &UpstreamPool, limiter: &RateLimiter, taken: RateOutcome, clock: &Clock) {
+    limiter.deliver(taken, Instant::now(), clock.now());
+    if matches!(taken, RateOutcome::Exhausted { .. }) {
+        upstreams.refresh();
     }
 }
 
-/// Writes to runs why nothing is sent, and wakes the fleet when a limit is free again.
+/// Writes to runs why nothing is sent, and wakes the upstream pool when a limit is free again.
 pub async fn tell(shared: Arc<Shared>) {
-    let mut changed = shared.fleet.watch();
+    let mut changed = shared.upstreams.watch();
     // an earlier process may have left a reason that no longer holds
     let mut told = true;
     loop {
         changed.mark_unchanged();
-        let why = shared.fleet.obstacle();
+        let why = shared.upstreams.obstacle();
         if let Some(why) = &why {
-            if shared.fleet.capacity(1) == Capacity::None {
-                shared.weed();
+            if shared.upstreams.capacity(1) == Capacity::None {
+                shared.evict();
             }
             shared.tell(why).await;
             told = true;
         } else if told {
             told = !shared.tell("").await;
         }
-        let pause = if told { TELL } else { Duration::MAX };
-        let lets_go = shared.fleet.lets_go();
+        let pause = if told { REPORT_INTERVAL } else { Duration::MAX };
+        let lets_go = shared.upstreams.lets_go();
         tokio::select! {
             _ = changed.changed() => {}
             () = tokio::time::sleep(pause) => {}
@@ -580,7 +591,7 @@ pub async fn tell(shared: Arc<Shared>) {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
-            } => shared.fleet.refresh(),
+            } => shared.upstreams.refresh(),
         }
     }
 }

@@ -21,19 +21,19 @@ use std::time::Duration;
 use super::limits::Rate;
 use super::usage::{MINUTE, minute};
 use super::{DAY, DomainLimit, SendingServer};
+use crate::platform::cache::{CacheClient, CacheScript};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::ServerId;
-use crate::platform::shared::{Script, Shared};
-use crate::platform::time::Moment;
+use crate::platform::time::Timestamp;
 
 /// How long a node may keep letters that it took out of an hourly or daily limit.
-pub const HELD: Duration = Duration::from_secs(10);
+pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
 /// Reserves turns that take `ARGV[1]` microseconds, by the clock of the Valkey or Redis server.
 /// Returns the microseconds until the first one.
-static RESERVE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+static RESERVE: LazyLock<CacheScript> = LazyLock::new(|| {
+    CacheScript::new(
         "local clock = redis.call('TIME')
          local now = clock[1] * 1000000 + clock[2]
          local begins = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
@@ -47,7 +47,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// Limits of a server, or of a domain on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Allowance {
+pub struct RateBudget {
     /// Time between two letters.
     pub interval: Option<Duration>,
     /// Letters in any hour.
@@ -58,7 +58,7 @@ pub struct Allowance {
 
 /// Permission to send letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
+pub struct RateLease {
     /// How many letters.
     pub count: i64,
     /// Time until the first one may be sent.
@@ -66,27 +66,27 @@ pub struct Grant {
     /// Time between two of them; zero for none.
     pub interval: Duration,
     /// The minute in which they are counted, if they are.
-    pub minute: Option<Moment>,
+    pub minute: Option<Timestamp>,
 }
 
 /// Result of taking letters out of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum RateOutcome {
     /// Letters may be sent.
-    Granted(Grant),
+    Granted(RateLease),
     /// No letter may be sent before `until`.
     Exhausted {
         /// The limit that is used up: `hour`, `day` or `warm_up`.
         by: &'static str,
         /// When the next letter fits.
-        until: Moment,
+        until: Timestamp,
     },
 }
 
-impl Allowance {
+impl RateBudget {
     /// Limits of a server at `now`.
     #[must_use]
-    pub fn of_server(server: &SendingServer, now: Moment) -> Self {
+    pub fn of_server(server: &SendingServer, now: Timestamp) -> Self {
         let limits = &server.limits;
         let spaced = |letters: Option<i64>, unit| letters.map(|n| Rate::new(n, unit).interval());
         Self {
@@ -119,8 +119,8 @@ impl Allowance {
         id: ServerId,
         domain: &str,
         want: i64,
-        now: Moment,
-    ) -> Result<Taken, Error> {
+        now: Timestamp,
+    ) -> Result<RateOutcome, Error> {
         let counted = self.per_hour.is_some() || self.per_day.is_some();
         let mut count = want.max(1);
         if counted {
@@ -128,7 +128,7 @@ impl Allowance {
             reserve(tx, id, domain, Duration::ZERO, now).await?;
             count = match self.room(&used(tx, id, now).await?, count, now) {
                 Ok(room) => room,
-                Err((by, until)) => return Ok(Taken::Exhausted { by, until }),
+                Err((by, until)) => return Ok(RateOutcome::Exhausted { by, until }),
             };
         }
         let starts_in = match self.interval {
@@ -142,7 +142,7 @@ impl Allowance {
         if let Some(minute) = minute {
             add(tx, id, minute, count).await?;
         }
-        Ok(Taken::Granted(Grant {
+        Ok(RateOutcome::Granted(RateLease {
             count,
             starts_in,
             interval: self.interval.unwrap_or_default(),
@@ -150,16 +150,16 @@ impl Allowance {
         }))
     }
 
-    /// Like [`Allowance::take`], but with the turns in Valkey or Redis. `None` when the database
+    /// Like [`RateBudget::take`], but with the turns in Valkey or Redis. `None` when the database
     /// must be asked, because letters are counted there, or because the server is not configured or
     /// does not answer.
     pub async fn take_shared(
         &self,
-        shared: &Shared,
+        shared: &CacheClient,
         id: ServerId,
         domain: &str,
         want: i64,
-    ) -> Option<Taken> {
+    ) -> Option<RateOutcome> {
         let interval = self.interval?;
         if self.per_hour.is_some() || self.per_day.is_some() {
             return None;
@@ -171,7 +171,7 @@ impl Allowance {
         let whole = micros.checked_mul(count)?;
         let reply = shared.run(&RESERVE, &[&key], &[whole]).await?;
         let starts_in = u64::try_from(*reply.first()?).ok()?;
-        Some(Taken::Granted(Grant {
+        Some(RateOutcome::Granted(RateLease {
             count,
             starts_in: Duration::from_micros(starts_in),
             interval,
@@ -183,16 +183,16 @@ impl Allowance {
     /// until when.
     fn room(
         &self,
-        used: &[(Moment, i64)],
+        used: &[(Timestamp, i64)],
         want: i64,
-        now: Moment,
-    ) -> Result<i64, (&'static str, Moment)> {
+        now: Timestamp,
+    ) -> Result<i64, (&'static str, Timestamp)> {
         let day = self
             .per_day
             .map(|(limit, warming)| (limit, DAY, if warming { "warm_up" } else { "day" }));
         let hour = self.per_hour.map(|limit| (limit, HOUR, "hour"));
         let mut room = want;
-        let mut full: Option<(&'static str, Moment)> = None;
+        let mut full: Option<(&'static str, Timestamp)> = None;
         for (limit, window, name) in [hour, day].into_iter().flatten() {
             match left(used, limit, window, now) {
                 // one node takes at most 5 % of a limit, to leave some for the others
@@ -209,8 +209,13 @@ impl Allowance {
 
 /// How many letters fit into every window that ends now or later. `Err` is the time when the first
 /// one fits.
-fn left(used: &[(Moment, i64)], limit: i64, window: Duration, now: Moment) -> Result<i64, Moment> {
-    let counts_until = |minute: Moment| minute + MINUTE + window + HELD;
+fn left(
+    used: &[(Timestamp, i64)],
+    limit: i64,
+    window: Duration,
+    now: Timestamp,
+) -> Result<i64, Timestamp> {
+    let counts_until = |minute: Timestamp| minute + MINUTE + window + LEASE_DURATION;
     let mut sum: i64 = 0;
     for (minute, letters) in used.iter().rev() {
         if counts_until(*minute) <= now {
@@ -225,18 +230,18 @@ fn left(used: &[(Moment, i64)], limit: i64, window: Duration, now: Moment) -> Re
 }
 
 /// Letters per minute that may still count, oldest first.
-async fn used(tx: &mut Tx, id: ServerId, now: Moment) -> Result<Vec<(Moment, i64)>, Error> {
+async fn used(tx: &mut Tx, id: ServerId, now: Timestamp) -> Result<Vec<(Timestamp, i64)>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT minute, taken FROM sending_server_use WHERE server_id = $1 AND minute > $2 AND taken > 0 ORDER BY minute",
     )
     .bind(id)
-    .bind(now - DAY - MINUTE - HELD)
+    .bind(now - DAY - MINUTE - LEASE_DURATION)
     .fetch_all(conn)
     .await)?)
 }
 
 /// Counts letters. A negative `count` takes back letters that were not sent.
-async fn add(tx: &mut Tx, id: ServerId, minute: Moment, count: i64) -> Result<(), Error> {
+async fn add(tx: &mut Tx, id: ServerId, minute: Timestamp, count: i64) -> Result<(), Error> {
     on_db!(tx, conn => sqlx::query(
         "INSERT INTO sending_server_use AS u (server_id, minute, taken, sent, deferred, failed)
          VALUES ($1, $2, $3, 0, 0, 0)
@@ -251,12 +256,12 @@ async fn add(tx: &mut Tx, id: ServerId, minute: Moment, count: i64) -> Result<()
     Ok(())
 }
 
-impl Grant {
+impl RateLease {
     /// Gives back letters that were taken in `minute` and not sent.
     pub async fn give_back(
         tx: &mut Tx,
         id: ServerId,
-        minute: Moment,
+        minute: Timestamp,
         count: i64,
     ) -> Result<(), Error> {
         add(tx, id, minute, -count).await
@@ -269,7 +274,7 @@ async fn reserve(
     id: ServerId,
     domain: &str,
     whole: Duration,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Duration, Error> {
     let whole = i64::try_from(whole.as_micros()).unwrap_or(i64::MAX / 4);
     let starts_in: i64 = match tx {
@@ -320,7 +325,7 @@ mod tests {
 
     use super::*;
 
-    const START: Moment = Moment::from_millis(1_800_000_000_000);
+    const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
     proptest! {
         /// S10: whatever nodes ask for and when, no hour exceeds the limit, and nobody waits much
@@ -330,10 +335,10 @@ mod tests {
             limit in 1_i64..200,
             asks in prop::collection::vec((0_u64..600_000, 1_i64..60), 1..300),
         ) {
-            let allowance = Allowance { per_hour: Some(limit), ..Allowance::default() };
+            let allowance = RateBudget { per_hour: Some(limit), ..RateBudget::default() };
             let mut now = START;
-            let mut used: Vec<(Moment, i64)> = Vec::new();
-            let mut left_at: Vec<(Moment, i64)> = Vec::new();
+            let mut used: Vec<(Timestamp, i64)> = Vec::new();
+            let mut left_at: Vec<(Timestamp, i64)> = Vec::new();
             for (pause, want) in asks {
                 now = now + Duration::from_millis(pause);
                 match allowance.room(&used, want, now) {
@@ -344,11 +349,11 @@ mod tests {
                             _ => used.push((minute(now), count)),
                         }
                         // the worst case: they are sent as late as allowed
-                        left_at.push((now + HELD, count));
+                        left_at.push((now + LEASE_DURATION, count));
                     }
                     Err((by, until)) => {
                         prop_assert_eq!(by, "hour");
-                        prop_assert!(until > now && until <= now + HOUR + MINUTE + HELD);
+                        prop_assert!(until > now && until <= now + HOUR + MINUTE + LEASE_DURATION);
                         prop_assert!(allowance.room(&used, want, until).is_ok());
                     }
                 }
@@ -364,11 +369,11 @@ mod tests {
     /// S10: a limit is used in full, except for the minute that counting costs in each hour.
     #[test]
     fn limit_is_used_in_full() {
-        let allowance = Allowance {
+        let allowance = RateBudget {
             per_hour: Some(600),
-            ..Allowance::default()
+            ..RateBudget::default()
         };
-        let mut used: Vec<(Moment, i64)> = Vec::new();
+        let mut used: Vec<(Timestamp, i64)> = Vec::new();
         let mut now = START;
         let end = START + Duration::from_hours(25);
         while now < end {
@@ -390,10 +395,10 @@ mod tests {
     /// S10: the limit that is used up is named, and a warm-up is told apart from the daily limit.
     #[test]
     fn the_tightest_limit_is_named() {
-        let allowance = |day| Allowance {
+        let allowance = |day| RateBudget {
             per_hour: Some(100),
             per_day: Some(day),
-            ..Allowance::default()
+            ..RateBudget::default()
         };
         let used = [(START, 50)];
         assert_eq!(

@@ -4,15 +4,19 @@
 //! The address was frozen into the run while letters only reached the sandbox or a local server.
 
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::{Delivery, OpenRun, RunLetter};
-use skychimp_core::sending::service::{Fault, Service};
+use skychimp_core::sending::service::{ServiceFault, ServiceIdentity};
 
 use crate::shared::Shared;
 
 /// Gives such runs the sender their mailing has now. If that is unusable too, the run shows why it
 /// is waiting.
-pub async fn review(shared: &Shared, service: &Service, now: Moment) -> Result<(), Error> {
+pub async fn review(
+    shared: &Shared,
+    service: &ServiceIdentity,
+    now: Timestamp,
+) -> Result<(), Error> {
     let mut tx = shared.db.read().await?;
     let runs = OpenRun::all(&mut tx, shared.scope, now).await?;
     drop(tx);
@@ -21,7 +25,7 @@ pub async fn review(shared: &Shared, service: &Service, now: Moment) -> Result<(
         if RunLetter::mend_sender(&mut tx, run, service).await? {
             tracing::info!(run.id = %run.id, "the run has another sender now");
         } else {
-            Delivery::set_waiting_of(&mut tx, run, &Fault::Sender.to_string()).await?;
+            Delivery::set_waiting_of(&mut tx, run, &ServiceFault::Sender.to_string()).await?;
         }
         tx.commit().await?;
     }

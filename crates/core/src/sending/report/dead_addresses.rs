@@ -5,19 +5,19 @@
 
 use sqlx::types::Json;
 
-use super::{Due, NEWS, Report, Said};
+use super::{DueReport, LATE_NEWS_PERIOD, ReplyContext, RunReport};
 use crate::platform::address::EmailAddress;
-use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::DeliveryId;
-use crate::platform::time::Moment;
-use crate::recipients::suppression::Reason;
+use crate::platform::time::Timestamp;
+use crate::recipients::suppression::SuppressionReason;
 use crate::sending::attempt::with_delivery;
 use crate::sending::delivery::DeliveryState;
 use crate::sending::run::Run;
 
 /// Letters read per query.
-const READ: usize = 1_000;
+const ROWS_PER_READ: usize = 1_000;
 
 /// Permanent refusals of a run at RCPT, in the order of an index that does not contain the run.
 /// With `run_id = $2`, PostgreSQL would read and sort the whole run for each page. `$1` owner, `$2`
@@ -27,7 +27,7 @@ macro_rules! refused_sql {
         concat!(
             "SELECT a.at, a.delivery_id, a.number, a.class, a.phase, a.code, a.reply, d.email_key, d.state, d.attempts
              FROM (SELECT * FROM ",
-            trouble!($db),
+            unsuccessful!($db),
             " AND (at, delivery_id, number) > ($3, $4, $5) AND run_id IS NOT DISTINCT FROM $2 AND outcome = 'failed' AND phase = 'rcpt'
               AND class = 'permanent'
               ORDER BY at, delivery_id, number
@@ -39,7 +39,7 @@ macro_rules! refused_sql {
 }
 
 /// All attempts of an owner that were not accepted, in index order.
-macro_rules! trouble {
+macro_rules! unsuccessful {
     (sqlite) => {
         "attempts INDEXED BY attempts_trouble_log WHERE owner_id = $1 AND outcome <> 'sent'"
     };
@@ -65,7 +65,7 @@ macro_rules! suppress_sql {
 
 #[derive(sqlx::FromRow)]
 struct Refused {
-    at: Moment,
+    at: Timestamp,
     delivery_id: DeliveryId,
     number: i64,
     class: String,
@@ -78,7 +78,7 @@ struct Refused {
     attempts: i64,
 }
 
-impl Report {
+impl RunReport {
     /// Letters of a finished run whose recipients do not exist, as the server said in a permanent
     /// refusal. This report must have been counted in the same snapshot. `service` is the envelope
     /// sender of runs that name none.
@@ -88,9 +88,9 @@ impl Report {
     pub async fn dead(
         &self,
         tx: &mut Tx,
-        due: Due,
+        due: DueReport,
         service: &EmailAddress,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<Vec<DeliveryId>, Error> {
         let mut dead = Vec::new();
         if !self.last {
@@ -99,17 +99,17 @@ impl Report {
         let Some(run) = Run::get(tx, due.owner_id, due.run_id).await? else {
             return Ok(dead);
         };
-        if run.finished_at.is_none_or(|at| at < now - NEWS) {
+        if run.finished_at.is_none_or(|at| at < now - LATE_NEWS_PERIOD) {
             return Ok(dead);
         }
         let from = EmailAddress::parse(&run.from_email);
         let from = from.as_ref().unwrap_or(service).key();
         let mut behind = (self.begun_at.millis(), i64::MIN, i64::MIN);
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         loop {
             let rows = refused(tx, due, behind).await?;
             for row in &rows {
-                let said = Said {
+                let said = ReplyContext {
                     class: &row.class,
                     phase: &row.phase,
                     code: row.code,
@@ -126,7 +126,7 @@ impl Report {
                 return Ok(Vec::new());
             }
             match rows.last() {
-                Some(last) if rows.len() == READ => {
+                Some(last) if rows.len() == ROWS_PER_READ => {
                     behind = (last.at.millis(), last.delivery_id.0, last.number);
                 }
                 _ => return Ok(dead),
@@ -137,12 +137,12 @@ impl Report {
     /// Suppresses the addresses of letters. Returns how many were not suppressed before.
     pub async fn suppress(
         tx: &mut Tx,
-        due: Due,
+        due: DueReport,
         dead: &[DeliveryId],
-        now: Moment,
+        now: Timestamp,
     ) -> Result<u64, Error> {
         let ids: Vec<i64> = dead.iter().map(|id| id.0).collect();
-        let (reason, since) = (Reason::Bounced.as_str(), now - NEWS);
+        let (reason, since) = (SuppressionReason::Bounced.as_str(), now - LATE_NEWS_PERIOD);
         Ok(match tx {
             Tx::Sqlite(tx) => {
                 let sql = suppress_sql!(
@@ -180,17 +180,17 @@ impl Report {
 
 async fn refused(
     tx: &mut Tx,
-    due: Due,
+    due: DueReport,
     (at, delivery, number): (i64, i64, i64),
 ) -> Result<Vec<Refused>, Error> {
-    let sql = worded!(tx, refused_sql);
+    let sql = dialect!(tx, refused_sql);
     Ok(on_db!(tx, conn => sqlx::query_as(sql)
         .bind(due.owner_id)
         .bind(due.run_id)
         .bind(at)
         .bind(delivery)
         .bind(number)
-        .bind(i64::try_from(READ).unwrap_or(i64::MAX))
+        .bind(i64::try_from(ROWS_PER_READ).unwrap_or(i64::MAX))
         .fetch_all(conn)
         .await)?)
 }

@@ -5,22 +5,22 @@
 //! deliveries. Attempts that were not accepted have an index. All others are merged from the logs
 //! of the runs, starting with the run that ended last, until no newer attempt can follow.
 //!
-//! *Invariant*: a page looks at no more than about [`SCAN`] attempts and [`RUNS`] runs. If that
+//! *Invariant*: a page looks at no more than about [`ROWS_SCANNED_MAX`] attempts and [`RUNS_PER_SCAN`] runs. If that
 //! does not fill it, the page ends where everything newer has been looked at, and sets
 //! [`LogPage::cut`].
 
 use super::{Attempt, AttemptOutcome};
-use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 use crate::sending::delivery::DeliveryState;
 
 /// Maximum number of attempts that one page scans.
-const SCAN: usize = 10_000;
+const ROWS_SCANNED_MAX: usize = 10_000;
 /// Maximum number of runs that one page looks into.
-const RUNS: usize = 60;
+const RUNS_PER_SCAN: usize = 60;
 /// Maximum number of runs considered when only one mailing is shown.
 const RUNS_OF_MAILING: i64 = 10_000;
 
@@ -45,16 +45,16 @@ pub struct LogFilter {
     /// directly.
     pub address: Option<String>,
     /// Only attempts at or after this time.
-    pub from: Option<Moment>,
+    pub from: Option<Timestamp>,
     /// Only attempts before this time.
-    pub to: Option<Moment>,
+    pub to: Option<Timestamp>,
 }
 
 /// Position in the log. The next page contains what is older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogCursor {
     /// When the attempt ended.
-    pub at: Moment,
+    pub at: Timestamp,
     /// Id of the delivery.
     pub delivery: i64,
     /// Number of the attempt within the delivery.
@@ -91,11 +91,11 @@ pub struct LogPage {
 #[derive(sqlx::FromRow)]
 struct Span {
     id: RunId,
-    finished_at: Option<Moment>,
+    finished_at: Option<Timestamp>,
 }
 
 /// Result of scanning a part of the log, newest first.
-struct Looked {
+struct ScannedAttempts {
     rows: Vec<LogRow>,
     /// Nothing older than this was looked at; `None` when there is nothing older.
     floor: Option<LogCursor>,
@@ -110,7 +110,7 @@ macro_rules! place_run {
 }
 
 /// Like [`place_run`], for attempts of all runs that were not accepted. `$2` is not used.
-macro_rules! place_trouble {
+macro_rules! place_unsuccessful {
     (sqlite) => {
         newest!(
             "attempts INDEXED BY attempts_trouble_log
@@ -185,13 +185,13 @@ macro_rules! last_sql {
 impl LogCursor {
     /// Newer than every attempt.
     const NEWEST: Self = Self {
-        at: Moment::from_millis(i64::MAX),
+        at: Timestamp::from_millis(i64::MAX),
         delivery: i64::MAX,
         number: i64::MAX,
     };
 
     /// Older than every attempt at `at` or later.
-    const fn before(at: Moment) -> Self {
+    const fn before(at: Timestamp) -> Self {
         Self {
             at,
             delivery: i64::MIN,
@@ -200,7 +200,7 @@ impl LogCursor {
     }
 
     /// Newer than every attempt at `at` or earlier.
-    const fn behind(at: Moment) -> Self {
+    const fn behind(at: Timestamp) -> Self {
         Self {
             at,
             delivery: i64::MAX,
@@ -220,7 +220,7 @@ impl LogCursor {
 
 impl LogFilter {
     /// Whether only attempts that were not accepted can match.
-    fn is_trouble(&self) -> bool {
+    fn is_unsuccessful(&self) -> bool {
         let outcome = self
             .outcome
             .is_some_and(|outcome| outcome != AttemptOutcome::Sent);
@@ -254,7 +254,7 @@ impl LogFilter {
 
 /// Which part of the log to scan.
 #[derive(Clone, Copy)]
-enum Place {
+enum LogSource {
     Run(RunId),
     Trouble,
     Person(RecipientId),
@@ -274,13 +274,31 @@ impl Attempt {
             top = top.min(LogCursor::before(to));
         }
         let person = person(tx, owner, filter).await?;
-        tx.by_key().await?;
+        tx.keep_plans().await?;
         let mut looked = match person {
             Some(person) => {
-                look(tx, owner, Place::Person(person), filter, top, SCAN, limit).await?
+                look(
+                    tx,
+                    owner,
+                    LogSource::Person(person),
+                    filter,
+                    top,
+                    ROWS_SCANNED_MAX,
+                    limit,
+                )
+                .await?
             }
-            None if filter.is_trouble() => {
-                look(tx, owner, Place::Trouble, filter, top, SCAN, limit).await?
+            None if filter.is_unsuccessful() => {
+                look(
+                    tx,
+                    owner,
+                    LogSource::Trouble,
+                    filter,
+                    top,
+                    ROWS_SCANNED_MAX,
+                    limit,
+                )
+                .await?
             }
             None => merge(tx, owner, filter, top, limit).await?,
         };
@@ -335,9 +353,9 @@ async fn merge(
     filter: &LogFilter,
     top: LogCursor,
     limit: usize,
-) -> Result<Looked, Error> {
+) -> Result<ScannedAttempts, Error> {
     let runs = runs(tx, owner, filter, top).await?;
-    let mut budget = SCAN;
+    let mut budget = ROWS_SCANNED_MAX;
     let mut rows: Vec<LogRow> = Vec::new();
     let mut floor: Option<LogCursor> = None;
     let mut visited = 0;
@@ -353,7 +371,7 @@ async fn merge(
             if enough || floor.is_some_and(|floor| floor >= end) {
                 break;
             }
-            if visited == RUNS || budget == 0 {
+            if visited == RUNS_PER_SCAN || budget == 0 {
                 floor = floor.max(Some(end));
                 break;
             }
@@ -364,12 +382,12 @@ async fn merge(
         } else {
             limit + 1
         };
-        let looked = look(tx, owner, Place::Run(run.id), filter, top, scan, limit).await?;
+        let looked = look(tx, owner, LogSource::Run(run.id), filter, top, scan, limit).await?;
         if filter.is_selective() {
             budget = budget.saturating_sub(if looked.floor.is_some() {
                 scan
             } else {
-                SCAN / RUNS
+                ROWS_SCANNED_MAX / RUNS_PER_SCAN
             });
         }
         floor = floor.max(looked.floor);
@@ -377,7 +395,7 @@ async fn merge(
         rows.sort_by_key(|row| std::cmp::Reverse(LogCursor::of(&row.attempt)));
         rows.truncate(limit + 1);
     }
-    let more_runs = runs.len() > RUNS && visited == runs.len();
+    let more_runs = runs.len() > RUNS_PER_SCAN && visited == runs.len();
     if more_runs && let Some(end) = runs.last().and_then(|run| run.finished_at) {
         floor = floor.max(Some(LogCursor::behind(end)));
     }
@@ -388,7 +406,7 @@ async fn merge(
     {
         floor = None;
     }
-    Ok(Looked { rows, floor })
+    Ok(ScannedAttempts { rows, floor })
 }
 
 /// Runs that can have attempts older than `top`: open ones first, then those that ended last.
@@ -398,7 +416,7 @@ async fn runs(
     filter: &LogFilter,
     top: LogCursor,
 ) -> Result<Vec<Span>, Error> {
-    let from = filter.from.unwrap_or(Moment::from_millis(i64::MIN));
+    let from = filter.from.unwrap_or(Timestamp::from_millis(i64::MIN));
     if let Some(mailing) = filter.mailing {
         let mut runs: Vec<Span> = on_db!(tx, conn => sqlx::query_as(
             "SELECT id, finished_at FROM runs
@@ -433,7 +451,7 @@ async fn runs(
     .bind(owner)
     .bind(from)
     .bind(top.at)
-    .bind(i64::try_from(RUNS + 1).unwrap_or(i64::MAX))
+    .bind(i64::try_from(RUNS_PER_SCAN + 1).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await)?;
     runs.extend(finished);
@@ -444,30 +462,30 @@ async fn runs(
 async fn look(
     tx: &mut Tx,
     owner: UserId,
-    place: Place,
+    place: LogSource,
     filter: &LogFilter,
     top: LogCursor,
     scan: usize,
     limit: usize,
-) -> Result<Looked, Error> {
+) -> Result<ScannedAttempts, Error> {
     let (sql, last) = match place {
-        Place::Run(_) => (
-            worded!(tx, look_sql, place_run),
-            worded!(tx, last_sql, place_run),
+        LogSource::Run(_) => (
+            dialect!(tx, look_sql, place_run),
+            dialect!(tx, last_sql, place_run),
         ),
-        Place::Trouble => (
-            worded!(tx, look_sql, place_trouble),
-            worded!(tx, last_sql, place_trouble),
+        LogSource::Trouble => (
+            dialect!(tx, look_sql, place_unsuccessful),
+            dialect!(tx, last_sql, place_unsuccessful),
         ),
-        Place::Person(_) => (
-            worded!(tx, look_sql, place_person),
-            worded!(tx, last_sql, place_person),
+        LogSource::Person(_) => (
+            dialect!(tx, look_sql, place_person),
+            dialect!(tx, last_sql, place_person),
         ),
     };
     let id = match place {
-        Place::Run(run) => Some(run.0),
-        Place::Person(person) => Some(person.0),
-        Place::Trouble => None,
+        LogSource::Run(run) => Some(run.0),
+        LogSource::Person(person) => Some(person.0),
+        LogSource::Trouble => None,
     };
     // needed for a recipient too: their older deliveries may have gone to another address
     let address = filter.address.as_deref().map(containing);
@@ -477,7 +495,7 @@ async fn look(
         .bind(top.at)
         .bind(top.delivery)
         .bind(top.number)
-        .bind(filter.from.map_or(i64::MIN, Moment::millis))
+        .bind(filter.from.map_or(i64::MIN, Timestamp::millis))
         .bind(i64::try_from(scan).unwrap_or(i64::MAX))
         .bind(filter.outcome.map(AttemptOutcome::as_str))
         .bind(filter.state.map(DeliveryState::as_str))
@@ -491,23 +509,23 @@ async fn look(
         .fetch_all(conn)
         .await)?;
     if rows.len() > limit {
-        return Ok(Looked {
+        return Ok(ScannedAttempts {
             floor: rows.last().map(|row| LogCursor::of(&row.attempt)),
             rows,
         });
     }
-    let lowest: Option<(Moment, i64, i64)> = on_db!(tx, conn => sqlx::query_as(last)
+    let lowest: Option<(Timestamp, i64, i64)> = on_db!(tx, conn => sqlx::query_as(last)
         .bind(owner)
         .bind(id)
         .bind(top.at)
         .bind(top.delivery)
         .bind(top.number)
-        .bind(filter.from.map_or(i64::MIN, Moment::millis))
+        .bind(filter.from.map_or(i64::MIN, Timestamp::millis))
         .bind(i64::try_from(scan).unwrap_or(i64::MAX))
         .bind(i64::try_from(scan).unwrap_or(i64::MAX) - 1)
         .fetch_optional(conn)
         .await)?;
-    Ok(Looked {
+    Ok(ScannedAttempts {
         rows,
         floor: lowest.map(|(at, delivery, number)| LogCursor {
             at,

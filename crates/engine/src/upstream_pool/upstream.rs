@@ -1,4 +1,4 @@
-//! A server of the fleet.
+//! A server of the upstream pool.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,24 +6,26 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use skychimp_core::platform::ids::ServerId;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::sending_server::{Allowance, DomainLimit, Outcomes, SendingServer};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::sending_server::{
+    DomainLimit, MinuteOutcomes, RateBudget, SendingServer,
+};
 use skychimp_smtp::{Outcome, Pool, Server};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::health::{Health, State};
-use crate::meter::Meter;
+use crate::health::{BreakerState, CircuitBreaker};
+use crate::rate_limiter::RateLimiter;
 
 /// Priority and weight of the server from the configuration.
-const CONFIGURED: (i64, i64) = (10, 100);
+const CONFIGURED_ORDER: (i64, i64) = (10, 100);
 
 /// Assumed duration of a letter to a domain that limits connections.
-const LETTER: Duration = Duration::from_millis(100);
+const LETTER_TIME_GUESS: Duration = Duration::from_millis(100);
 
 /// Where a server comes from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Origin {
+pub enum UpstreamOrigin {
     /// The configuration, or the sandbox.
     Configured(Server),
     /// The database, with its password decrypted.
@@ -32,21 +34,21 @@ pub enum Origin {
 
 /// A server, with everything this node knows about it.
 #[derive(Debug)]
-pub struct Relay {
+pub struct Upstream {
     /// Identity in the database, or [`ServerId::CONFIGURATION`].
     pub id: ServerId,
     /// Display name.
     pub name: String,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: UpstreamOrigin,
     /// The pool of its connections.
     pub pool: Pool,
     /// Circuit breaker.
-    pub health: Health,
+    pub health: CircuitBreaker,
     /// Its turns; `None`: no limit.
-    pub meter: Option<Meter>,
+    pub limiter: Option<RateLimiter>,
     /// Limits by domain.
-    pub domains: HashMap<String, Arc<DomainGate>>,
+    pub domains: HashMap<String, Arc<DomainLimiter>>,
     /// Notified when a meter needs turns.
     pub asked: Arc<Notify>,
     /// Removed or changed in the database: letters in flight are awaited, no new ones start.
@@ -55,14 +57,14 @@ pub struct Relay {
     pub(super) weight: i64,
     /// Connections of all nodes together.
     pub(super) connections: usize,
-    /// Seats that may be taken at present.
+    /// Permits that may be taken at present.
     pub(super) limit: AtomicUsize,
-    pub(super) seats: AtomicUsize,
-    counts: Counts,
+    pub(super) permits: AtomicUsize,
+    counts: UpstreamCounters,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct UpstreamCounters {
     taken: AtomicI64,
     sent: AtomicI64,
     deferred: AtomicI64,
@@ -71,19 +73,23 @@ struct Counts {
 
 /// The limits of one recipient domain over one server.
 #[derive(Debug)]
-pub struct DomainGate {
+pub struct DomainLimiter {
     /// The limit as configured.
     pub limit: DomainLimit,
     /// Its turns; `None`: no rate.
-    pub meter: Option<Meter>,
+    pub limiter: Option<RateLimiter>,
     /// Letters in flight, and how many there may be.
     pub(super) live: AtomicUsize,
     pub(super) most: AtomicUsize,
 }
 
-impl DomainGate {
+impl DomainLimiter {
     pub(super) fn free_at(&self, now: Instant) -> Option<Instant> {
-        (self.room() > 0).then(|| self.meter.as_ref().map_or(now, |meter| meter.free_at(now)))
+        (self.room() > 0).then(|| {
+            self.limiter
+                .as_ref()
+                .map_or(now, |limiter| limiter.free_at(now))
+        })
     }
 
     /// How many more letters may be in flight.
@@ -96,7 +102,9 @@ impl DomainGate {
     pub(super) fn pace(&self) -> Duration {
         match (self.limit.rate, self.limit.connections) {
             (Some(rate), _) => rate.interval(),
-            (None, Some(most)) => LETTER / u32::try_from(most).unwrap_or(u32::MAX).max(1),
+            (None, Some(most)) => {
+                LETTER_TIME_GUESS / u32::try_from(most).unwrap_or(u32::MAX).max(1)
+            }
             (None, None) => Duration::from_micros(1),
         }
     }
@@ -107,17 +115,17 @@ fn of_configured(rate: f64) -> Duration {
     Duration::from_secs_f64(1.02 / rate)
 }
 
-impl Relay {
+impl Upstream {
     /// A server that is not in use yet.
-    pub fn new(origin: Origin) -> Self {
+    pub fn new(origin: UpstreamOrigin) -> Self {
         let (id, name, (priority, weight), mut server) = match &origin {
-            Origin::Configured(server) => (
+            UpstreamOrigin::Configured(server) => (
                 ServerId::CONFIGURATION,
                 skychimp_core::sending::sending_server::CONFIGURATION.to_owned(),
-                CONFIGURED,
+                CONFIGURED_ORDER,
                 server.clone(),
             ),
-            Origin::Kept(kept, server) => (
+            UpstreamOrigin::Kept(kept, server) => (
                 kept.id,
                 kept.name.clone(),
                 (kept.priority, kept.weight),
@@ -128,29 +136,29 @@ impl Relay {
         let rate = server.rate.take();
         let asked = Arc::new(Notify::new());
         let (limited, interval) = match &origin {
-            Origin::Configured(_) => (rate.is_some(), rate.map(of_configured)),
-            Origin::Kept(kept, _) => {
-                let allowance = Allowance::of_server(kept, kept.updated_at);
+            UpstreamOrigin::Configured(_) => (rate.is_some(), rate.map(of_configured)),
+            UpstreamOrigin::Kept(kept, _) => {
+                let allowance = RateBudget::of_server(kept, kept.updated_at);
                 let ever = !allowance.is_unlimited() || !kept.warm_up.is_empty();
                 (ever, allowance.interval)
             }
         };
         let domains = match &origin {
-            Origin::Configured(_) => HashMap::new(),
-            Origin::Kept(kept, _) => kept
+            UpstreamOrigin::Configured(_) => HashMap::new(),
+            UpstreamOrigin::Kept(kept, _) => kept
                 .domains
                 .iter()
                 .map(|limit| {
                     let rate = limit
                         .rate
-                        .map(|rate| Meter::new(Some(rate.interval()), Arc::clone(&asked)));
-                    let gate = DomainGate {
+                        .map(|rate| RateLimiter::new(Some(rate.interval()), Arc::clone(&asked)));
+                    let guard = DomainLimiter {
                         limit: limit.clone(),
-                        meter: rate,
+                        limiter: rate,
                         live: AtomicUsize::new(0),
                         most: AtomicUsize::new(usize::MAX),
                     };
-                    (limit.domain.clone(), Arc::new(gate))
+                    (limit.domain.clone(), Arc::new(guard))
                 })
                 .collect(),
         };
@@ -159,8 +167,8 @@ impl Relay {
             id,
             name,
             pool: Pool::new(server),
-            health: Health::default(),
-            meter: limited.then(|| Meter::new(interval, Arc::clone(&asked))),
+            health: CircuitBreaker::default(),
+            limiter: limited.then(|| RateLimiter::new(interval, Arc::clone(&asked))),
             domains,
             asked,
             removed: AtomicBool::new(false),
@@ -168,34 +176,34 @@ impl Relay {
             weight,
             connections,
             limit: AtomicUsize::new(connections),
-            seats: AtomicUsize::new(0),
-            counts: Counts::default(),
+            permits: AtomicUsize::new(0),
+            counts: UpstreamCounters::default(),
             origin,
         }
     }
 
     /// Its limits at `now`.
-    pub fn allowance(&self, now: Moment) -> Allowance {
+    pub fn allowance(&self, now: Timestamp) -> RateBudget {
         match &self.origin {
-            Origin::Configured(server) => Allowance {
+            UpstreamOrigin::Configured(server) => RateBudget {
                 interval: server.rate.map(of_configured),
-                ..Allowance::default()
+                ..RateBudget::default()
             },
-            Origin::Kept(kept, _) => Allowance::of_server(kept, now),
+            UpstreamOrigin::Kept(kept, _) => RateBudget::of_server(kept, now),
         }
     }
 
     /// Whether letters are being sent over it.
     pub fn is_busy(&self) -> bool {
-        self.seats.load(Ordering::Acquire) > 0
+        self.permits.load(Ordering::Acquire) > 0
     }
 
-    /// Whether it has left the fleet.
+    /// Whether it has left the upstream pool.
     pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
     }
 
-    /// Takes it out of the fleet.
+    /// Takes it out of the upstream pool.
     pub fn remove(&self) {
         self.removed.store(true, Ordering::Release);
         self.asked.notify_one();
@@ -210,16 +218,16 @@ impl Relay {
             Outcome::NotTried => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if self.meter.is_none() {
+        if self.limiter.is_none() {
             // not taken from a limit yet, and one may be set tomorrow
             self.counts.taken.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Counts since the last call.
-    pub fn take_counts(&self) -> Outcomes {
+    pub fn take_counts(&self) -> MinuteOutcomes {
         let take = |counter: &AtomicI64| counter.swap(0, Ordering::Relaxed);
-        Outcomes {
+        MinuteOutcomes {
             taken: take(&self.counts.taken),
             sent: take(&self.counts.sent),
             deferred: take(&self.counts.deferred),
@@ -228,7 +236,7 @@ impl Relay {
     }
 
     /// Restores counts that could not be written.
-    pub fn put_back(&self, outcomes: &Outcomes) {
+    pub fn put_back(&self, outcomes: &MinuteOutcomes) {
         let add = |counter: &AtomicI64, n| counter.fetch_add(n, Ordering::Relaxed);
         add(&self.counts.taken, outcomes.taken);
         add(&self.counts.sent, outcomes.sent);
@@ -238,7 +246,9 @@ impl Relay {
 
     /// The limit that is used up, and until when.
     pub fn exhausted(&self, now: Instant) -> Option<(&'static str, Instant)> {
-        self.meter.as_ref().and_then(|meter| meter.exhausted(now))
+        self.limiter
+            .as_ref()
+            .and_then(|limiter| limiter.exhausted(now))
     }
 
     /// Whether this domain has a rate limit here.
@@ -247,26 +257,28 @@ impl Relay {
             && self
                 .domains
                 .get(domain)
-                .is_some_and(|gate| gate.meter.is_some())
+                .is_some_and(|guard| guard.limiter.is_some())
     }
 
     /// When its next letter may leave.
     pub(super) fn free_at(&self, now: Instant) -> Instant {
-        self.meter.as_ref().map_or(now, |meter| meter.free_at(now))
+        self.limiter
+            .as_ref()
+            .map_or(now, |limiter| limiter.free_at(now))
     }
 
     /// Whether it works and has a free connection; `Some(true)`: for a trial letter.
     pub(super) fn has_room(&self) -> Option<bool> {
-        let seats = self.seats.load(Ordering::Acquire);
+        let permits = self.permits.load(Ordering::Acquire);
         if self.is_removed() {
             return None;
         }
         match self.health.state() {
-            State::Down(_) => None,
-            State::Trying => (seats == 0).then_some(true),
-            State::Up => {
+            BreakerState::Down(_) => None,
+            BreakerState::Trying => (permits == 0).then_some(true),
+            BreakerState::Up => {
                 let limit = self.limit.load(Ordering::Relaxed);
-                (seats < limit && seats < self.pool.status().cap).then_some(false)
+                (permits < limit && permits < self.pool.status().cap).then_some(false)
             }
         }
     }

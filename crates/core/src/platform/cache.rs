@@ -3,19 +3,19 @@
 //! Nothing depends on it. Every operation returns `None` or does nothing when no server is
 //! configured, and also when it is slow, unreachable, holds unexpected data or is not Valkey at
 //! all; callers have a fallback. So operations have no errors. Failures show in the log, in
-//! [`Counts`] and in `skychimp check`.
+//! [`CacheCounters`] and in `skychimp check`.
 //!
-//! One RESP3 connection carries commands and messages. A background task keeps it open ([`line`]).
-//! While it is down, operations return immediately. An operation that exceeds [`PATIENCE`] closes
+//! One RESP3 connection carries commands and messages. A background task keeps it open ([`link`]).
+//! While it is down, operations return immediately. An operation that exceeds [`COMMAND_TIMEOUT`] closes
 //! the connection, so the next ones do not wait. Reconnecting backs off exponentially.
 //!
-//! *Invariants*: an operation takes at most [`PATIENCE`]; no data is only here; a message may be
-//! lost, and subscribers learn of it ([`Signal::Gap`]).
+//! *Invariants*: an operation takes at most [`COMMAND_TIMEOUT`]; no data is only here; a message may be
+//! lost, and subscribers learn of it ([`CacheSignal::Gap`]).
 //!
 //! *Design note*: keys and channels have a prefix derived from the secret key, so that two
 //! installations can share one server.
 
-mod line;
+mod link;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,24 +27,24 @@ use redis::{
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::line::Line;
+use self::link::CacheLink;
 use crate::platform::error::Error;
 use crate::platform::secret::SecretKey;
 
 /// Timeout of an operation.
-pub const PATIENCE: Duration = Duration::from_millis(100);
+pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Timeout of `skychimp check`.
-const CHECK_PATIENCE: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest value that is written or read, in bytes.
 pub const VALUE_MAX: usize = 4 * 1024 * 1024;
 
 /// The shared cache, or none. Cheap to clone; dropping the last clone closes the connection.
 #[derive(Debug, Clone, Default)]
-pub struct Shared(Option<Arc<Server>>);
+pub struct CacheClient(Option<Arc<Server>>);
 
 #[derive(Debug)]
 struct Server {
-    line: Arc<Line>,
+    line: Arc<CacheLink>,
     prefix: String,
     patience: Duration,
     calls: AtomicU64,
@@ -55,7 +55,7 @@ struct Server {
 
 /// What a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
+pub enum CacheSignal {
     /// A published message; the process that published it receives it too.
     Message(Arc<str>),
     /// The connection was lost and is back; messages in between are lost.
@@ -64,7 +64,7 @@ pub enum Signal {
 
 /// Operation counters since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct CacheCounters {
     /// Operations sent to the server.
     pub calls: u64,
     /// Those without a valid answer in time.
@@ -77,10 +77,10 @@ pub struct Counts {
 
 /// A script that the server runs atomically.
 #[derive(Debug, Clone)]
-pub struct Script(redis::Script);
+pub struct CacheScript(redis::Script);
 
-impl Script {
-    /// From Lua source, in which `KEYS` and `ARGV` are the arguments of [`Shared::run`]. It must
+impl CacheScript {
+    /// From Lua source, in which `KEYS` and `ARGV` are the arguments of [`CacheClient::run`]. It must
     /// return a list of integers.
     #[must_use]
     pub fn new(text: &str) -> Self {
@@ -88,7 +88,7 @@ impl Script {
     }
 }
 
-impl Shared {
+impl CacheClient {
     /// No server: every operation does nothing.
     #[must_use]
     pub fn none() -> Self {
@@ -102,10 +102,10 @@ impl Shared {
     ///
     /// Only for an invalid URL.
     pub fn connect(url: &str, secret: &SecretKey) -> Result<Self, Error> {
-        Self::with_patience(url, secret, PATIENCE)
+        Self::with_patience(url, secret, COMMAND_TIMEOUT)
     }
 
-    /// Like [`Shared::connect`], with a timeout other than [`PATIENCE`].
+    /// Like [`CacheClient::connect`], with a timeout other than [`COMMAND_TIMEOUT`].
     pub fn with_patience(url: &str, secret: &SecretKey, patience: Duration) -> Result<Self, Error> {
         let client = client(url).map_err(Error::Internal)?;
         let name = secret.derive("shared").sign(b"prefix");
@@ -114,7 +114,7 @@ impl Shared {
             name[0], name[1], name[2], name[3]
         );
         let end = CancellationToken::new();
-        let line = Arc::new(Line::new(client, prefix.clone(), patience));
+        let line = Arc::new(CacheLink::new(client, prefix.clone(), patience));
         tokio::spawn(Arc::clone(&line).keep(end.clone()));
         Ok(Self(Some(Arc::new(Server {
             line,
@@ -136,16 +136,16 @@ impl Shared {
     pub async fn check(url: &str) -> Result<String, Error> {
         let client = client(url).map_err(Error::Internal)?;
         let attempt = async {
-            let mut connection = line::connect(&client, None, CHECK_PATIENCE).await?;
+            let mut connection = link::connect(&client, None, CHECK_TIMEOUT).await?;
             Cmd::new()
                 .arg("INFO")
                 .arg("server")
                 .query_async::<String>(&mut connection)
                 .await
         };
-        let info = tokio::time::timeout(CHECK_PATIENCE, attempt)
+        let info = tokio::time::timeout(CHECK_TIMEOUT, attempt)
             .await
-            .map_err(|_| Error::Internal(format!("no answer in {} s", CHECK_PATIENCE.as_secs())))?
+            .map_err(|_| Error::Internal(format!("no answer in {} s", CHECK_TIMEOUT.as_secs())))?
             .map_err(|error| Error::Internal(error.to_string()))?;
         let field = |name: &str| {
             info.lines()
@@ -167,10 +167,10 @@ impl Shared {
 
     /// Operation counters since the start; all zero without a server.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> CacheCounters {
         self.0
             .as_deref()
-            .map_or_else(Counts::default, |server| Counts {
+            .map_or_else(CacheCounters::default, |server| CacheCounters {
                 calls: server.calls.load(Ordering::Relaxed),
                 failures: server.failures.load(Ordering::Relaxed),
                 skipped: server.skipped.load(Ordering::Relaxed),
@@ -227,7 +227,12 @@ impl Shared {
     }
 
     /// Runs a script; `None` if it failed or did not return a list of integers.
-    pub async fn run(&self, script: &Script, keys: &[&str], arguments: &[i64]) -> Option<Vec<i64>> {
+    pub async fn run(
+        &self,
+        script: &CacheScript,
+        keys: &[&str],
+        arguments: &[i64],
+    ) -> Option<Vec<i64>> {
         let server = self.0.as_deref()?;
         let mut call = script.0.prepare_invoke();
         for key in keys {
@@ -252,7 +257,7 @@ impl Shared {
 
     /// Subscribes to a channel. Without a server the receiver is closed.
     #[must_use]
-    pub fn subscribe(&self, channel: &str) -> broadcast::Receiver<Signal> {
+    pub fn subscribe(&self, channel: &str) -> broadcast::Receiver<CacheSignal> {
         match self.0.as_deref() {
             Some(server) => server.line.subscribe(channel),
             None => broadcast::Sender::new(1).subscribe(),
@@ -275,14 +280,14 @@ impl Server {
     /// Runs an operation on the connection, with the timeout.
     async fn on_line<T: FromRedisValue>(
         &self,
-        act: impl AsyncFnOnce(&mut line::Connection) -> RedisResult<Value>,
+        act: impl AsyncFnOnce(&mut link::Connection) -> RedisResult<Value>,
     ) -> Option<T> {
         let Some((number, mut connection)) = self.line.get() else {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             return None;
         };
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = line::within(self.patience, act(&mut connection)).await;
+        let answer = link::within(self.patience, act(&mut connection)).await;
         // a value of another type is not ours
         let value = match answer {
             Ok(value) => T::from_redis_value(value).ok(),

@@ -1,4 +1,4 @@
-//! The fleet: all servers that can send, and which of them takes the next letter (R25, R27).
+//! The upstream pool: all servers that can send, and which of them takes the next letter (R25, R27).
 //!
 //! The lowest priority number is asked first; among equals with room one is picked at random by
 //! weight. A server has room if it works, has a free connection, and its limits let a letter go
@@ -9,42 +9,42 @@
 //! only a proportional share of its connections. Otherwise a long queue would fill all of them, and
 //! weights would have no effect under load.
 //!
-//! While the service is not fit to send to external recipients ([`Fault`]) and a server reaches
+//! While the service is not fit to send to external recipients ([`ServiceFault`]) and a server reaches
 //! them, nothing is sent over any server.
 //!
-//! *Invariants*: a letter is with a server only while a [`Seat`] is held, and no more seats are
-//! given out than this node's share of the server's connections. A [`Pass`] does the same for a
+//! *Invariants*: a letter is with a server only while a [`ConnectionPermit`] is held, and no more permits are
+//! given out than this node's share of the server's connections. A [`DomainPermit`] does the same for a
 //! domain with a limit.
 
-mod relay;
-mod seat;
+mod permit;
+mod upstream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::service::Fault;
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::service::ServiceFault;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-pub use relay::{Origin, Relay};
-pub use seat::{NotNow, Pass, Seat};
+pub use permit::{ConnectionPermit, DomainExhausted, DomainPermit};
+pub use upstream::{Upstream, UpstreamOrigin};
 
-use crate::health::State;
-use crate::parking::Domain;
+use crate::delayed_queue::DomainRate;
+use crate::health::BreakerState;
 
-/// A letter may take a seat this long before its turn, since connecting takes time.
-const EARLY: Duration = Duration::from_millis(500);
+/// A letter may take a permit this long before its turn, since connecting takes time.
+const WAKE_AHEAD: Duration = Duration::from_millis(500);
 /// How much work a worker holds for a server with a rate.
-const IN_HAND: Duration = Duration::from_secs(2);
+const BUFFER_TARGET: Duration = Duration::from_secs(2);
 
 /// What to do with a letter.
 #[derive(Debug)]
-pub enum Choice {
+pub enum Route {
     /// Send it over this server.
-    Go(Seat),
+    Go(ConnectionPermit),
     /// Wait: servers work, but all are busy or at their limit until then.
     Busy(Option<Instant>),
     /// Park it: its domain is at its limit until then, or until another letter to it is done.
@@ -66,21 +66,21 @@ pub enum Capacity {
 
 /// The servers of this worker, with the state behind its choices.
 #[derive(Debug)]
-pub struct Fleet {
-    relays: RwLock<Arc<[Arc<Relay>]>>,
+pub struct UpstreamPool {
+    members: RwLock<Arc<[Arc<Upstream>]>>,
     changed: watch::Sender<u64>,
     freed: Notify,
     domain_freed: Notify,
     /// Number of nodes that share the limits.
     nodes: AtomicUsize,
     /// Why nothing may be sent at all.
-    fault: RwLock<Option<Fault>>,
+    fault: RwLock<Option<ServiceFault>>,
 }
 
-impl Default for Fleet {
+impl Default for UpstreamPool {
     fn default() -> Self {
         Self {
-            relays: RwLock::new(Arc::new([])),
+            members: RwLock::new(Arc::new([])),
             changed: watch::Sender::new(0),
             freed: Notify::new(),
             domain_freed: Notify::new(),
@@ -90,26 +90,29 @@ impl Default for Fleet {
     }
 }
 
-impl Fleet {
+impl UpstreamPool {
     /// All servers, by ascending priority number.
-    pub fn relays(&self) -> Arc<[Arc<Relay>]> {
-        Arc::clone(&self.relays.read())
+    pub fn members(&self) -> Arc<[Arc<Upstream>]> {
+        Arc::clone(&self.members.read())
     }
 
     /// Replaces the servers.
-    pub fn replace(&self, mut relays: Vec<Arc<Relay>>) {
-        relays.sort_by_key(|relay| relay.priority);
-        *self.relays.write() = relays.into();
+    pub fn replace(&self, mut members: Vec<Arc<Upstream>>) {
+        members.sort_by_key(|upstream| upstream.priority);
+        *self.members.write() = members.into();
     }
 
     /// Sets or clears the reason why nothing is sent; returns whether it changed.
-    pub fn set_fault(&self, fault: Option<Fault>) -> bool {
+    pub fn set_fault(&self, fault: Option<ServiceFault>) -> bool {
         std::mem::replace(&mut *self.fault.write(), fault) != fault
     }
 
     /// Largest number of connections to all servers together, if this were the only node.
     pub fn connections(&self) -> usize {
-        self.relays().iter().map(|relay| relay.connections).sum()
+        self.members()
+            .iter()
+            .map(|upstream| upstream.connections)
+            .sum()
     }
 
     /// Notifies when servers are added, removed, go up or down, or a limit is free again.
@@ -117,12 +120,12 @@ impl Fleet {
         self.changed.subscribe()
     }
 
-    /// Waits until a seat is released or the fleet changes.
+    /// Waits until a permit is released or the upstream pool changes.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Waits until a letter to a domain with a limit is done or the fleet changes.
+    /// Waits until a letter to a domain with a limit is done or the upstream pool changes.
     pub async fn domain_freed(&self) {
         self.domain_freed.notified().await;
     }
@@ -133,28 +136,28 @@ impl Fleet {
         self.nodes.swap(nodes, Ordering::Relaxed) != nodes
     }
 
-    /// Recomputes the number of seats per server, and notifies of a change.
+    /// Recomputes the number of permits per server, and notifies of a change.
     pub fn refresh(&self) {
         let nodes = self.nodes.load(Ordering::Relaxed);
-        let relays = self.relays();
-        for relay in relays.iter() {
-            let heaviest = relays
+        let members = self.members();
+        for upstream in members.iter() {
+            let heaviest = members
                 .iter()
-                .filter(|other| other.priority == relay.priority && other.health.is_up())
+                .filter(|other| other.priority == upstream.priority && other.health.is_up())
                 .map(|other| other.weight)
                 .max()
-                .unwrap_or(relay.weight)
-                .max(relay.weight)
+                .unwrap_or(upstream.weight)
+                .max(upstream.weight)
                 .max(1);
             let share = |whole: usize| (whole / nodes).max(1);
-            let weight = usize::try_from(relay.weight).unwrap_or(1);
+            let weight = usize::try_from(upstream.weight).unwrap_or(1);
             let heaviest = usize::try_from(heaviest).unwrap_or(1);
-            let limit = (share(relay.connections) * weight).div_ceil(heaviest);
-            relay.limit.store(limit, Ordering::Relaxed);
-            for gate in relay.domains.values() {
-                if let Some(most) = gate.limit.connections {
+            let limit = (share(upstream.connections) * weight).div_ceil(heaviest);
+            upstream.limit.store(limit, Ordering::Relaxed);
+            for guard in upstream.domains.values() {
+                if let Some(most) = guard.limit.connections {
                     let most = share(usize::try_from(most).unwrap_or(1));
-                    gate.most.store(most, Ordering::Relaxed);
+                    guard.most.store(most, Ordering::Relaxed);
                 }
             }
         }
@@ -165,109 +168,112 @@ impl Fleet {
     }
 
     /// Which server takes a letter to this domain now; `random` is from 0 to 1.
-    pub fn choose(self: &Arc<Self>, domain: &str, random: f64) -> Choice {
+    pub fn choose(self: &Arc<Self>, domain: &str, random: f64) -> Route {
         if self.fault.read().is_some() {
-            return Choice::Nothing;
+            return Route::Nothing;
         }
         let now = Instant::now();
-        let relays = self.relays();
+        let members = self.members();
         let mut busy = None;
         let mut of_domain = None;
-        for tier in relays.chunk_by(|a, b| a.priority == b.priority) {
-            let mut free: Vec<(&Arc<Relay>, bool)> = Vec::new();
-            for relay in tier {
-                if relay.is_removed() || relay.health.is_down() {
+        for tier in members.chunk_by(|a, b| a.priority == b.priority) {
+            let mut free: Vec<(&Arc<Upstream>, bool)> = Vec::new();
+            for upstream in tier {
+                if upstream.is_removed() || upstream.health.is_down() {
                     continue;
                 }
-                if let Some((_, until)) = relay.exhausted(now) {
-                    if until <= now + IN_HAND {
-                        Until::At(until).note(&mut busy);
+                if let Some((_, until)) = upstream.exhausted(now) {
+                    if until <= now + BUFFER_TARGET {
+                        RetryTime::At(until).note(&mut busy);
                     }
                     continue;
                 }
-                let Some(trial) = relay.has_room() else {
-                    Until::Freed.note(&mut busy);
+                let Some(trial) = upstream.has_room() else {
+                    RetryTime::Freed.note(&mut busy);
                     continue;
                 };
-                let turn = relay.free_at(now);
-                if turn > now + EARLY {
-                    Until::At(turn - EARLY).note(&mut busy);
+                let turn = upstream.free_at(now);
+                if turn > now + WAKE_AHEAD {
+                    RetryTime::At(turn - WAKE_AHEAD).note(&mut busy);
                     continue;
                 }
-                match relay.domains.get(domain).map(|gate| gate.free_at(now)) {
-                    Some(None) => Until::Freed.note(&mut of_domain),
-                    Some(Some(at)) if at > now + EARLY => {
-                        Until::At(at - EARLY).note(&mut of_domain);
+                match upstream.domains.get(domain).map(|guard| guard.free_at(now)) {
+                    Some(None) => RetryTime::Freed.note(&mut of_domain),
+                    Some(Some(at)) if at > now + WAKE_AHEAD => {
+                        RetryTime::At(at - WAKE_AHEAD).note(&mut of_domain);
                     }
-                    _ => free.push((relay, trial)),
+                    _ => free.push((upstream, trial)),
                 }
             }
-            let weights = free.iter().map(|(relay, _)| relay.weight).sum::<i64>();
+            let weights = free
+                .iter()
+                .map(|(upstream, _)| upstream.weight)
+                .sum::<i64>();
             #[expect(clippy::cast_precision_loss, reason = "weights are small numbers")]
             let mut left = random * weights as f64;
-            for (n, (relay, trial)) in free.iter().enumerate() {
+            for (n, (upstream, trial)) in free.iter().enumerate() {
                 #[expect(clippy::cast_precision_loss, reason = "weights are small numbers")]
-                let weight = relay.weight as f64;
+                let weight = upstream.weight as f64;
                 left -= weight;
                 if (left < 0.0 || n + 1 == free.len())
-                    && let Some(seat) = self.seat(relay, *trial)
+                    && let Some(permit) = self.permit(upstream, *trial)
                 {
-                    return Choice::Go(seat);
+                    return Route::Go(permit);
                 }
-                Until::Freed.note(&mut busy);
+                RetryTime::Freed.note(&mut busy);
             }
         }
         match (of_domain, busy) {
-            (Some(until), _) => Choice::Domain(until.moment()),
-            (None, Some(until)) => Choice::Busy(until.moment()),
-            (None, None) => Choice::Nothing,
+            (Some(until), _) => Route::Domain(until.moment()),
+            (None, Some(until)) => Route::Busy(until.moment()),
+            (None, None) => Route::Nothing,
         }
     }
 
-    /// Takes a seat, unless another sender was faster.
-    fn seat(self: &Arc<Self>, relay: &Arc<Relay>, trial: bool) -> Option<Seat> {
+    /// Takes a permit, unless another sender was faster.
+    fn permit(self: &Arc<Self>, upstream: &Arc<Upstream>, trial: bool) -> Option<ConnectionPermit> {
         let limit = if trial {
             1
         } else {
-            relay.limit.load(Ordering::Relaxed)
+            upstream.limit.load(Ordering::Relaxed)
         };
-        relay
-            .seats
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |seats| {
-                (seats < limit).then_some(seats + 1)
+        upstream
+            .permits
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |permits| {
+                (permits < limit).then_some(permits + 1)
             })
             .ok()?;
-        if let Some(meter) = &relay.meter {
-            meter.line_up();
+        if let Some(limiter) = &upstream.limiter {
+            limiter.wait_for_permit();
         }
-        Some(Seat {
-            fleet: Arc::clone(self),
-            relay: Arc::clone(relay),
+        Some(ConnectionPermit {
+            upstreams: Arc::clone(self),
+            upstream: Arc::clone(upstream),
             trial,
-            in_line: AtomicBool::new(relay.meter.is_some()),
+            in_line: AtomicBool::new(upstream.limiter.is_some()),
         })
     }
 
     /// What this node may send to a domain with a limit.
-    pub fn domain(&self, name: &str) -> Domain {
+    pub fn domain(&self, name: &str) -> DomainRate {
         let nodes = u32::try_from(self.nodes.load(Ordering::Relaxed)).unwrap_or(1);
-        let relays = self.relays();
-        let gates = relays
+        let members = self.members();
+        let gates = members
             .iter()
-            .filter(|relay| !relay.is_removed() && !relay.health.is_down())
-            .filter_map(|relay| relay.domains.get(name));
+            .filter(|upstream| !upstream.is_removed() && !upstream.health.is_down())
+            .filter_map(|upstream| upstream.domains.get(name));
         let (mut room, mut per_second) = (None, 0.0);
-        for gate in gates {
-            room = Some(gate.room().saturating_add(room.unwrap_or(0)));
-            per_second += 1.0 / gate.pace().as_secs_f64();
+        for guard in gates {
+            room = Some(guard.room().saturating_add(room.unwrap_or(0)));
+            per_second += 1.0 / guard.pace().as_secs_f64();
         }
         match room {
-            Some(room) => Domain {
+            Some(room) => DomainRate {
                 room,
                 pace: Duration::from_secs_f64(1.0 / per_second) * nodes,
             },
             // the limit has been removed
-            None => Domain {
+            None => DomainRate {
                 room: usize::MAX,
                 pace: Duration::ZERO,
             },
@@ -282,22 +288,26 @@ impl Fleet {
         let now = Instant::now();
         let mut letters: usize = 0;
         let mut trial = false;
-        for relay in self.relays().iter().filter(|relay| !relay.is_removed()) {
-            match relay.health.state() {
-                State::Down(_) => continue,
-                State::Trying => {
+        for upstream in self
+            .members()
+            .iter()
+            .filter(|upstream| !upstream.is_removed())
+        {
+            match upstream.health.state() {
+                BreakerState::Down(_) => continue,
+                BreakerState::Trying => {
                     trial = true;
                     continue;
                 }
-                State::Up => {}
+                BreakerState::Up => {}
             }
-            if relay.exhausted(now).is_some() {
+            if upstream.exhausted(now).is_some() {
                 continue;
             }
-            let interval = relay.allowance(Moment::default()).interval;
+            let interval = upstream.allowance(Timestamp::default()).interval;
             letters = letters.saturating_add(match interval {
                 Some(interval) => {
-                    let turns = IN_HAND.as_micros() / interval.as_micros().max(1);
+                    let turns = BUFFER_TARGET.as_micros() / interval.as_micros().max(1);
                     usize::try_from(turns).unwrap_or(most).max(1)
                 }
                 None => most,
@@ -316,17 +326,19 @@ impl Fleet {
             return Some(fault.to_string());
         }
         let now = Instant::now();
-        let relays = self.relays();
-        if relays.is_empty() {
+        let members = self.members();
+        if members.is_empty() {
             return Some("no sending server is enabled".to_owned());
         }
         let mut why = Vec::new();
-        for relay in relays.iter() {
-            let address = relay.pool.server().name();
-            match relay.health.state() {
-                State::Down(down) => why.push(format!("{address}: {} ({})", down.why, down.class)),
-                State::Trying => return None,
-                State::Up => match relay.exhausted(now) {
+        for upstream in members.iter() {
+            let address = upstream.pool.server().name();
+            match upstream.health.state() {
+                BreakerState::Down(down) => {
+                    why.push(format!("{address}: {} ({})", down.why, down.class))
+                }
+                BreakerState::Trying => return None,
+                BreakerState::Up => match upstream.exhausted(now) {
                     Some((by, _)) => why.push(format!("{address}: its limit is used up ({by})")),
                     None => return None,
                 },
@@ -338,24 +350,24 @@ impl Fleet {
     /// When the next used-up limit is free again.
     pub fn lets_go(&self) -> Option<Instant> {
         let now = Instant::now();
-        let relays = self.relays();
-        relays
+        let members = self.members();
+        members
             .iter()
-            .filter_map(|relay| relay.exhausted(now).map(|(_, until)| until))
+            .filter_map(|upstream| upstream.exhausted(now).map(|(_, until)| until))
             .min()
     }
 }
 
 /// When a waiting letter may try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Until {
+enum RetryTime {
     /// At this time.
     At(Instant),
     /// When another letter is done.
     Freed,
 }
 
-impl Until {
+impl RetryTime {
     /// Keeps the earlier of the two.
     fn note(self, known: &mut Option<Self>) {
         *known = Some(match (*known, self) {

@@ -1,6 +1,6 @@
 //! Parks letters to domains that are at their limit, so that they do not block others.
 //!
-//! Only as many letters per domain are parked as will be sent in the next seconds. More would use
+//! Only as many letters per domain are delayed as will be sent in the next seconds. More would use
 //! up the worker's capacity, so they return to the database queue, each until about its turn.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,32 +10,32 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Letters are parked if they will be sent within this time.
-const AHEAD: Duration = Duration::from_secs(5);
-/// Bounds for the number of parked letters per domain.
-const FEWEST: u128 = 10;
-const MOST: u128 = 200;
+/// Letters are delayed if they will be sent within this time.
+const BUFFER_TARGET: Duration = Duration::from_secs(5);
+/// Bounds for the number of delayed letters per domain.
+const DOMAIN_LETTERS_MIN: u128 = 10;
+const DOMAIN_LETTERS_MAX: u128 = 200;
 /// Longest time a letter goes back to the queue: the limit may change meanwhile.
-const LONGEST: Duration = Duration::from_mins(15);
+const DELAY_MAX: Duration = Duration::from_mins(15);
 
 /// What a domain with a limit accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Domain {
+pub struct DomainRate {
     /// How many more letters may be in flight.
     pub room: usize,
     /// Average time between two letters.
     pub pace: Duration,
 }
 
-/// Jobs parked by domain.
+/// Jobs delayed by domain.
 #[derive(Debug)]
-pub struct Parking<J> {
-    parked: Mutex<HashMap<String, Row<J>>>,
+pub struct DelayedQueue<J> {
+    parked: Mutex<HashMap<String, DelayedLetter<J>>>,
     filled: Notify,
 }
 
 #[derive(Debug)]
-struct Row<J> {
+struct DelayedLetter<J> {
     jobs: VecDeque<J>,
     /// When the first may try again; `None`: when another letter to the domain is done.
     until: Option<Instant>,
@@ -43,7 +43,7 @@ struct Row<J> {
     later: Option<Instant>,
 }
 
-impl<J> Default for Parking<J> {
+impl<J> Default for DelayedQueue<J> {
     fn default() -> Self {
         Self {
             parked: Mutex::default(),
@@ -52,7 +52,7 @@ impl<J> Default for Parking<J> {
     }
 }
 
-impl<J> Default for Row<J> {
+impl<J> Default for DelayedLetter<J> {
     fn default() -> Self {
         Self {
             jobs: VecDeque::new(),
@@ -62,21 +62,21 @@ impl<J> Default for Row<J> {
     }
 }
 
-impl<J> Row<J> {
+impl<J> DelayedLetter<J> {
     fn is_needed(&self, now: Instant) -> bool {
         !self.jobs.is_empty() || self.later.is_some_and(|later| later > now)
     }
 }
 
-impl<J> Parking<J> {
-    /// Parks a letter. If there is no place for its domain, or `most` are parked in total, returns
+impl<J> DelayedQueue<J> {
+    /// Parks a letter. If there is no place for its domain, or `most` are delayed in total, returns
     /// the letter and the time until which it should wait in the database queue.
     pub fn add(
         &self,
         name: &str,
         job: J,
         until: Option<Instant>,
-        domain: Domain,
+        domain: DomainRate,
         most: usize,
     ) -> Result<(), (J, Instant)> {
         let now = Instant::now();
@@ -84,11 +84,13 @@ impl<J> Parking<J> {
         let all: usize = parked.values().map(|row| row.jobs.len()).sum();
         let row = parked.entry(name.to_owned()).or_default();
         let pace = domain.pace.max(Duration::from_micros(1));
-        let places = (AHEAD.as_micros() / pace.as_micros()).clamp(FEWEST, MOST);
+        let places = (BUFFER_TARGET.as_micros() / pace.as_micros())
+            .clamp(DOMAIN_LETTERS_MIN, DOMAIN_LETTERS_MAX);
         if row.jobs.len() as u128 >= places || all >= most {
             let before_it = u32::try_from(row.jobs.len()).unwrap_or(u32::MAX);
-            let turn = (now + (pace * before_it).min(LONGEST)).max(row.later.unwrap_or(now)) + pace;
-            let turn = turn.min(now + LONGEST);
+            let turn =
+                (now + (pace * before_it).min(DELAY_MAX)).max(row.later.unwrap_or(now)) + pace;
+            let turn = turn.min(now + DELAY_MAX);
             row.later = Some(turn);
             return Err((job, turn));
         }
@@ -100,7 +102,7 @@ impl<J> Parking<J> {
     }
 
     /// Removes and returns the jobs for which `pick` is true.
-    pub fn weed(&self, mut pick: impl FnMut(&J) -> bool) -> Vec<J> {
+    pub fn evict(&self, mut pick: impl FnMut(&J) -> bool) -> Vec<J> {
         let now = Instant::now();
         let mut out = Vec::new();
         self.parked.lock().retain(|_, row| {
@@ -115,7 +117,7 @@ impl<J> Parking<J> {
     }
 
     /// Removes and returns the letters that may try again, as many as their domains accept.
-    pub fn due(&self, takes: impl Fn(&str) -> Domain) -> Vec<J> {
+    pub fn due(&self, takes: impl Fn(&str) -> DomainRate) -> Vec<J> {
         let now = Instant::now();
         let mut due = Vec::new();
         self.parked.lock().retain(|name, row| {
@@ -143,7 +145,7 @@ impl<J> Parking<J> {
             .min()
     }
 
-    /// Waits until something is parked.
+    /// Waits until something is delayed.
     pub async fn filled(&self) {
         self.filled.notified().await;
     }
@@ -153,7 +155,7 @@ impl<J> Parking<J> {
 mod tests {
     use super::*;
 
-    const SLOW: Domain = Domain {
+    const DEFAULT_DOMAIN_RATE: DomainRate = DomainRate {
         room: 1,
         pace: Duration::from_secs(1),
     };
@@ -161,43 +163,62 @@ mod tests {
     /// S10: letters beyond the next seconds' capacity go back, each until its turn.
     #[tokio::test(start_paused = true)]
     async fn those_without_a_place_come_back_at_their_turns() {
-        let parking = Parking::default();
+        let delayed = DelayedQueue::default();
         let begin = Instant::now();
-        for _ in 0..FEWEST {
-            assert!(parking.add("a.example", (), None, SLOW, 99).is_ok());
+        for _ in 0..DOMAIN_LETTERS_MIN {
+            assert!(
+                delayed
+                    .add("a.example", (), None, DEFAULT_DOMAIN_RATE, 99)
+                    .is_ok()
+            );
         }
         for n in 1..=3 {
-            let ((), until) = parking.add("a.example", (), None, SLOW, 99).unwrap_err();
-            assert_eq!(until - begin, SLOW.pace * (10 + n));
+            let ((), until) = delayed
+                .add("a.example", (), None, DEFAULT_DOMAIN_RATE, 99)
+                .unwrap_err();
+            assert_eq!(until - begin, DEFAULT_DOMAIN_RATE.pace * (10 + n));
         }
         for _ in 0..2_000 {
-            let ((), until) = parking.add("a.example", (), None, SLOW, 99).unwrap_err();
-            assert!(until - begin <= LONGEST);
+            let ((), until) = delayed
+                .add("a.example", (), None, DEFAULT_DOMAIN_RATE, 99)
+                .unwrap_err();
+            assert!(until - begin <= DELAY_MAX);
         }
-        assert!(parking.add("b.example", (), None, SLOW, 10).is_err());
-        assert_eq!(parking.weed(|()| true).len(), 10);
+        assert!(
+            delayed
+                .add("b.example", (), None, DEFAULT_DOMAIN_RATE, 10)
+                .is_err()
+        );
+        assert_eq!(delayed.evict(|()| true).len(), 10);
     }
 
     /// S10: letters that wait for others come back as there is room, those that wait for a time one
     /// by one.
     #[tokio::test(start_paused = true)]
     async fn letters_come_back_as_there_is_room() {
-        let parking = Parking::default();
+        let delayed = DelayedQueue::default();
         let until = Instant::now() + Duration::from_secs(3);
         for _ in 0..4 {
-            parking.add("a", (), None, SLOW, 99).unwrap();
-            parking.add("b", (), Some(until), SLOW, 99).unwrap();
+            delayed.add("a", (), None, DEFAULT_DOMAIN_RATE, 99).unwrap();
+            delayed
+                .add("b", (), Some(until), DEFAULT_DOMAIN_RATE, 99)
+                .unwrap();
         }
-        let room = |room| move |_: &str| Domain { room, ..SLOW };
-        assert_eq!(parking.due(room(0)).len(), 0);
-        assert_eq!(parking.due(room(3)).len(), 3);
-        assert_eq!(parking.next(), Some(until));
+        let room = |room| {
+            move |_: &str| DomainRate {
+                room,
+                ..DEFAULT_DOMAIN_RATE
+            }
+        };
+        assert_eq!(delayed.due(room(0)).len(), 0);
+        assert_eq!(delayed.due(room(3)).len(), 3);
+        assert_eq!(delayed.next(), Some(until));
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(parking.due(room(3)).len(), 2);
-        assert_eq!(parking.next(), Some(until + SLOW.pace));
-        assert_eq!(parking.due(room(3)).len(), 0);
-        tokio::time::advance(SLOW.pace).await;
-        assert_eq!(parking.due(room(3)).len(), 1);
-        assert_eq!(parking.weed(|()| true).len(), 2);
+        assert_eq!(delayed.due(room(3)).len(), 2);
+        assert_eq!(delayed.next(), Some(until + DEFAULT_DOMAIN_RATE.pace));
+        assert_eq!(delayed.due(room(3)).len(), 0);
+        tokio::time::advance(DEFAULT_DOMAIN_RATE.pace).await;
+        assert_eq!(delayed.due(room(3)).len(), 1);
+        assert_eq!(delayed.evict(|()| true).len(), 2);
     }
 }

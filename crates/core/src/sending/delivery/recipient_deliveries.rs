@@ -1,27 +1,27 @@
 //! The people behind a number: deliveries of a run in order of address, filtered by what became of
 //! them.
 //!
-//! A page looks at no more than [`SCAN`] deliveries, so it answers quickly even if few of a million
+//! A page looks at no more than [`ROWS_SCANNED_MAX`] deliveries, so it answers quickly even if few of a million
 //! match. It then says up to which address it looked. If only few letters of a run were not
 //! accepted, a search by reply starts from those attempts.
 
 use super::{Delivery, DeliveryState};
-use crate::platform::db::{Tx, on_db, worded};
+use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, ListId, MailingId, RecipientId, RunId, UserId};
-use crate::platform::page::containing;
-use crate::platform::time::Moment;
+use crate::platform::paging::containing;
+use crate::platform::time::Timestamp;
 use crate::recipients::list::{self, List};
-use crate::sending::attempt::{trouble_of_run, with_delivery};
+use crate::sending::attempt::{unsuccessful_of_run, with_delivery};
 use crate::sending::mailing::{CHOSEN_MAX, Mailing, MailingDraft};
-use crate::sending::run::{Run, Totals};
+use crate::sending::run::{Run, RunTotals};
 
 /// Maximum number of deliveries that one page scans.
-pub const SCAN: usize = 20_000;
+pub const ROWS_SCANNED_MAX: usize = 20_000;
 
 /// What became of a letter, as users filter by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum DeliveryOutcome {
     /// Accepted by a mail server.
     Sent,
     /// Permanently refused.
@@ -38,7 +38,7 @@ pub enum Fate {
     Cancelled,
 }
 
-impl Fate {
+impl DeliveryOutcome {
     /// All of them, in the order in which pages list them.
     pub const ALL: [Self; 7] = [
         Self::Sent,
@@ -65,12 +65,12 @@ impl Fate {
     }
 
     /// Whether letters with this fate were tried and not accepted.
-    const fn is_trouble(self) -> bool {
+    const fn is_unsuccessful(self) -> bool {
         matches!(self, Self::Failed | Self::Deferred)
     }
 }
 
-impl std::str::FromStr for Fate {
+impl std::str::FromStr for DeliveryOutcome {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -83,9 +83,9 @@ impl std::str::FromStr for Fate {
 
 /// Selects deliveries of a run. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PeopleFilter {
+pub struct RecipientDeliveryFilter {
     /// What became of them.
-    pub fate: Option<Fate>,
+    pub fate: Option<DeliveryOutcome>,
     /// Group of the last reply, a [`crate::sending::attempt::ReplyGroup::group`].
     pub group: Option<String>,
     /// Class of the last attempt.
@@ -102,7 +102,7 @@ pub struct PeopleFilter {
 
 /// A delivery with its recipient and last reply.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct PersonRow {
+pub struct DeliveryRow {
     /// The delivery.
     pub id: DeliveryId,
     /// Its run.
@@ -124,18 +124,18 @@ pub struct PersonRow {
     /// Number of attempts so far.
     pub attempts: i64,
     /// Not sent before this time.
-    pub due_at: Moment,
+    pub due_at: Timestamp,
     /// When it reached a final state.
-    pub done_at: Option<Moment>,
+    pub done_at: Option<Timestamp>,
     /// When it was last tried; `None` if never, or if the attempt is no longer stored.
-    pub last_at: Option<Moment>,
+    pub last_at: Option<Timestamp>,
     /// The server's last reply.
     pub reply: Option<String>,
 }
 
 /// A delivery with its mailing and run.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct LetterRow {
+pub struct RecipientLetterRow {
     /// The delivery.
     #[sqlx(flatten)]
     pub delivery: Delivery,
@@ -146,14 +146,14 @@ pub struct LetterRow {
     /// The letter's subject; personal fields are not filled in.
     pub subject: String,
     /// Due time of the run.
-    pub run_at: Moment,
+    pub run_at: Timestamp,
 }
 
 /// One page of people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct People {
+pub struct RecipientDeliveries {
     /// In order of address.
-    pub rows: Vec<PersonRow>,
+    pub rows: Vec<DeliveryRow>,
     /// The `email_key` after which the next page begins; `None` on the last page.
     pub next: Option<String>,
     /// Whether the scan limit was reached before the page was full.
@@ -162,7 +162,7 @@ pub struct People {
 
 /// Result of [`Mailing::for_people`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Regrouped {
+pub struct FollowUpDraft {
     /// The new draft.
     pub mailing: MailingId,
     /// Number of people it goes to.
@@ -179,11 +179,11 @@ macro_rules! scan {
 }
 
 /// Deliveries whose last attempt was not accepted.
-macro_rules! trouble {
+macro_rules! unsuccessful {
     ($db:ident) => {
         concat!(
             "SELECT d.* FROM (SELECT * FROM ",
-            trouble_of_run!($db),
+            unsuccessful_of_run!($db),
             ") AS a",
             with_delivery!($db),
             "WHERE d.attempts = a.number AND d.email_key > $3 ORDER BY d.email_key LIMIT $11"
@@ -275,7 +275,7 @@ macro_rules! bound {
             .bind($owner)
             .bind($run)
             .bind($after)
-            .bind($filter.fate.map(Fate::as_str))
+            .bind($filter.fate.map(DeliveryOutcome::as_str))
             .bind($filter.group.as_deref())
             .bind($filter.class.as_deref())
             .bind($filter.code)
@@ -286,27 +286,27 @@ macro_rules! bound {
     };
 }
 
-macro_rules! few_troubles_sql {
+macro_rules! few_unsuccessful_sql {
     ($db:ident) => {
         concat!(
             "SELECT count(*) FROM (SELECT 1 AS one FROM ",
-            trouble_of_run!($db),
+            unsuccessful_of_run!($db),
             " LIMIT $3) AS troubles"
         )
     };
 }
 
 /// Whether the run has few enough attempts that were not accepted to scan them all.
-async fn few_troubles(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
-    let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
-    let sql = worded!(tx, few_troubles_sql);
-    let troubles: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
+async fn few_unsuccessful(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
+    let scan = i64::try_from(ROWS_SCANNED_MAX).unwrap_or(i64::MAX);
+    let sql = dialect!(tx, few_unsuccessful_sql);
+    let unsuccessful: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
     .bind(run.owner_id)
     .bind(run.id)
     .bind(scan)
     .fetch_one(conn)
     .await)?;
-    Ok(troubles < scan)
+    Ok(unsuccessful < scan)
 }
 
 /// Pattern for `LIKE … ESCAPE '\'` that matches the addresses of a domain.
@@ -316,10 +316,10 @@ pub(crate) fn of_domain(domain: &str) -> String {
         .to_owned()
 }
 
-impl PeopleFilter {
+impl RecipientDeliveryFilter {
     /// Whether everything that matches was tried and not accepted.
-    fn is_trouble(&self) -> bool {
-        self.group.is_some() || self.fate.is_some_and(Fate::is_trouble)
+    fn is_unsuccessful(&self) -> bool {
+        self.group.is_some() || self.fate.is_some_and(DeliveryOutcome::is_unsuccessful)
     }
 }
 
@@ -328,18 +328,18 @@ impl Delivery {
     pub async fn people(
         tx: &mut Tx,
         run: &Run,
-        filter: &PeopleFilter,
+        filter: &RecipientDeliveryFilter,
         after: &str,
         limit: usize,
-    ) -> Result<People, Error> {
-        let trouble = filter.is_trouble() && few_troubles(tx, run).await?;
-        let sql = if trouble {
-            worded!(tx, page_sql, trouble)
+    ) -> Result<RecipientDeliveries, Error> {
+        let unsuccessful = filter.is_unsuccessful() && few_unsuccessful(tx, run).await?;
+        let sql = if unsuccessful {
+            dialect!(tx, page_sql, unsuccessful)
         } else {
-            worded!(tx, page_sql, scan)
+            dialect!(tx, page_sql, scan)
         };
-        let scan = i64::try_from(SCAN).unwrap_or(i64::MAX);
-        let mut rows: Vec<PersonRow> = on_db!(tx, conn => bound!(
+        let scan = i64::try_from(ROWS_SCANNED_MAX).unwrap_or(i64::MAX);
+        let mut rows: Vec<DeliveryRow> = on_db!(tx, conn => bound!(
             sqlx::query_as(sql), run.owner_id, run.id, after, filter, scan
         )
         .bind(i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1)
@@ -348,13 +348,13 @@ impl Delivery {
         if rows.len() > limit {
             rows.truncate(limit);
             let next = rows.last().map(|row| row.email_key.clone());
-            return Ok(People {
+            return Ok(RecipientDeliveries {
                 rows,
                 next,
                 cut: false,
             });
         }
-        let looked_up_to: Option<String> = if trouble {
+        let looked_up_to: Option<String> = if unsuccessful {
             None
         } else {
             on_db!(tx, conn => sqlx::query_scalar(
@@ -368,7 +368,7 @@ impl Delivery {
             .fetch_optional(conn)
             .await)?
         };
-        Ok(People {
+        Ok(RecipientDeliveries {
             rows,
             cut: looked_up_to.is_some(),
             next: looked_up_to,
@@ -380,7 +380,7 @@ impl Delivery {
         tx: &mut Tx,
         owner: UserId,
         recipient: RecipientId,
-    ) -> Result<Totals, Error> {
+    ) -> Result<RunTotals, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT count(*) AS planned, count(*) FILTER (WHERE state = 'sent') AS sent,
                     count(*) FILTER (WHERE done_at IS NULL AND attempts > 0) AS deferred,
@@ -405,7 +405,7 @@ impl Delivery {
         recipient: RecipientId,
         before: Option<RunId>,
         limit: usize,
-    ) -> Result<Vec<LetterRow>, Error> {
+    ) -> Result<Vec<RecipientLetterRow>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT d.id, d.run_id, d.recipient_id, d.email, d.state, d.why, d.attempts, d.due_at, d.done_at,
                     m.id AS mailing_id, m.title, r.subject, r.due_at AS run_at
@@ -433,16 +433,16 @@ impl Mailing {
     pub async fn for_people(
         tx: &mut Tx,
         run: &Run,
-        filter: &PeopleFilter,
+        filter: &RecipientDeliveryFilter,
         (title, list_name): (&str, &str),
         actor: &str,
-        now: Moment,
-    ) -> Result<Option<Regrouped>, Error> {
+        now: Timestamp,
+    ) -> Result<Option<FollowUpDraft>, Error> {
         let owner = run.owner_id;
         let Some(mailing) = Self::get(tx, owner, run.mailing_id).await? else {
             return Ok(None);
         };
-        let sql = worded!(tx, count_sql);
+        let sql = dialect!(tx, count_sql);
         let people: i64 = on_db!(tx, conn => bound!(
             sqlx::query_scalar(sql),
             owner, run.id, "", filter, i64::MAX
@@ -465,7 +465,7 @@ impl Mailing {
         let chosen = people <= i64::try_from(CHOSEN_MAX).unwrap_or(i64::MAX);
         let mut list: Option<ListId> = None;
         if !chosen {
-            let named = list::Draft {
+            let named = list::ListDraft {
                 name: list_name.to_owned(),
                 comment: String::new(),
             };
@@ -475,8 +475,8 @@ impl Mailing {
         }
         let id = Self::create(tx, owner, &draft, actor, now).await?;
         let sql = match list {
-            None => worded!(tx, choose_sql),
-            Some(_) => worded!(tx, list_sql),
+            None => dialect!(tx, choose_sql),
+            Some(_) => dialect!(tx, list_sql),
         };
         match list {
             None => on_db!(tx, conn => bound!(
@@ -497,7 +497,7 @@ impl Mailing {
             .await
             .map(|_| ()))?,
         }
-        Ok(Some(Regrouped {
+        Ok(Some(FollowUpDraft {
             mailing: id,
             people,
         }))

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use skychimp_core::platform::cache::{COMMAND_TIMEOUT, CacheClient, CacheScript, CacheSignal};
 use skychimp_core::platform::secret::SecretKey;
-use skychimp_core::platform::shared::{PATIENCE, Script, Shared, Signal};
 use skychimp_core::testing::CacheServer;
 
 const KEEP: Duration = Duration::from_mins(1);
@@ -66,7 +66,7 @@ async fn a_key_is_taken_once() {
 async fn scripts_are_one_step() {
     let Some(mut server) = server() else { return };
     let shared = server.shared([1; 32]).await.unwrap();
-    let script = Script::new("return { redis.call('INCRBY', KEYS[1], ARGV[1]), #KEYS }");
+    let script = CacheScript::new("return { redis.call('INCRBY', KEYS[1], ARGV[1]), #KEYS }");
     let tries = (0..50).map(|_| {
         let (shared, script) = (shared.clone(), script.clone());
         tokio::spawn(async move { shared.run(&script, &["count"], &[2]).await })
@@ -95,7 +95,7 @@ async fn messages_reach_all_processes_and_gaps_are_told() {
     let mut elsewhere = two.subscribe("other");
     // subscribing happens in the background: publish until both have received it
     let heard = async {
-        let message = Ok(Signal::Message("hello".into()));
+        let message = Ok(CacheSignal::Message("hello".into()));
         assert_eq!(here.recv().await, message);
         assert_eq!(there.recv().await, message);
     };
@@ -108,20 +108,23 @@ async fn messages_reach_all_processes_and_gaps_are_told() {
     tokio::select! { () = heard => {}, () = tell => {} }
     assert!(elsewhere.is_empty());
     server.revive().unwrap();
-    assert_eq!(elsewhere.recv().await, Ok(Signal::Gap));
+    assert_eq!(elsewhere.recv().await, Ok(CacheSignal::Gap));
 }
 
 /// R4: without a server every operation immediately returns nothing.
 #[tokio::test]
 async fn nothing_is_configured() {
-    let shared = Shared::none();
+    let shared = CacheClient::none();
     shared.set("a", b"b", KEEP).await;
     assert_eq!(shared.get("a").await, None);
     assert_eq!(shared.take("a", KEEP).await, None);
-    assert_eq!(shared.run(&Script::new("return {}"), &[], &[]).await, None);
+    assert_eq!(
+        shared.run(&CacheScript::new("return {}"), &[], &[]).await,
+        None
+    );
     assert_eq!(
         shared.counts(),
-        skychimp_core::platform::shared::Counts::default()
+        skychimp_core::platform::cache::CacheCounters::default()
     );
 }
 
@@ -158,7 +161,7 @@ async fn a_killed_server_is_gone_until_it_is_back() {
 #[tokio::test]
 async fn a_silent_server_is_waited_for_once() {
     let Some(server) = server() else { return };
-    let shared = Shared::connect(&server.url(), &SecretKey::new([1; 32])).unwrap();
+    let shared = CacheClient::connect(&server.url(), &SecretKey::new([1; 32])).unwrap();
     shared.up().await;
     server.halt().unwrap();
     let mut failures = 0;
@@ -174,7 +177,7 @@ async fn a_silent_server_is_waited_for_once() {
     // only the first one waited: no connection comes up while the server is stopped
     assert!(
         failures <= 1,
-        "{failures} operations waited for {PATIENCE:?}"
+        "{failures} operations waited for {COMMAND_TIMEOUT:?}"
     );
     server.go_on().unwrap();
     eventually(Some(b"hello".to_vec()), async || {
@@ -189,7 +192,7 @@ async fn a_silent_server_is_waited_for_once() {
 async fn foreign_data_is_nothing() {
     let Some(server) = server() else { return };
     let shared = server.shared([1; 32]).await.unwrap();
-    let spoil = Script::new(
+    let spoil = CacheScript::new(
         "redis.call('RPUSH', KEYS[1], 'a list')
          redis.call('SET', KEYS[2], string.rep('x', 64 * 1024 * 1024))
          redis.call('SET', KEYS[3], '')
@@ -203,7 +206,7 @@ async fn foreign_data_is_nothing() {
         assert_eq!(shared.get(key).await, None, "{key}");
     }
     assert!(shared.counts().up, "the connection is in order");
-    let wrong = Script::new("return 'no list of integers'");
+    let wrong = CacheScript::new("return 'no list of integers'");
     assert_eq!(shared.run(&wrong, &[], &[]).await, None);
     shared.set("list", b"ours", KEEP).await;
     assert_eq!(shared.get("list").await.as_deref(), Some(&b"ours"[..]));
@@ -225,21 +228,21 @@ async fn a_stranger_at_the_address_is_nothing() {
             }
         }
     });
-    let shared = Shared::connect(&url, &SecretKey::new([1; 32])).unwrap();
+    let shared = CacheClient::connect(&url, &SecretKey::new([1; 32])).unwrap();
     let visits =
         tokio::task::spawn_blocking(move || (visits.recv().unwrap(), visits.recv().unwrap()));
     // contacted twice, and never accepted
     let _open = visits.await.unwrap();
     assert_eq!(shared.get("page").await, None);
     assert!(!shared.counts().up);
-    assert!(Shared::check(&url).await.is_err());
+    assert!(CacheClient::check(&url).await.is_err());
 }
 
 /// R5: an invalid URL is reported before connecting.
 #[test]
 fn wrong_addresses_are_told() {
-    assert!(Shared::validate("redis://localhost").is_ok());
-    assert!(Shared::validate("rediss://user:password@cache.example.org:6380/2").is_ok());
-    assert!(Shared::validate("redis://localhost/two").is_err());
-    assert!(Shared::validate("http://localhost").is_err());
+    assert!(CacheClient::validate("redis://localhost").is_ok());
+    assert!(CacheClient::validate("rediss://user:password@cache.example.org:6380/2").is_ok());
+    assert!(CacheClient::validate("redis://localhost/two").is_err());
+    assert!(CacheClient::validate("http://localhost").is_err());
 }

@@ -1,9 +1,9 @@
 //! Turns: when the next letter may go to a server, or to one domain over it (S10).
 //!
-//! Turns are taken from the limits of all nodes in batches ([`Allowance`]) and handed out here, so
+//! Turns are taken from the limits of all nodes in batches ([`RateBudget`]) and handed out here, so
 //! there is no query per letter. A turn has a time; a letter sleeps until then, without polling.
 //!
-//! *Invariants*: a turn is used at its time or at most [`LATE`] after it, otherwise it is lost:
+//! *Invariants*: a turn is used at its time or at most [`LATENESS_MAX`] after it, otherwise it is lost:
 //! turns never accumulate into a burst. What was counted but not used is given back.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,24 +12,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use skychimp_core::platform::time::Moment;
-use skychimp_core::sending::sending_server::{Allowance, Grant, HELD, Taken};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::sending::sending_server::{LEASE_DURATION, RateBudget, RateLease, RateOutcome};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// How late a turn may be used, given timer granularity and load. The spacing makes up for it.
-const LATE: Duration = Duration::from_millis(20);
+const LATENESS_MAX: Duration = Duration::from_millis(20);
 /// How far ahead turns are taken.
-const AHEAD: Duration = Duration::from_millis(250);
+const LEASE_AHEAD: Duration = Duration::from_millis(250);
 /// Batch size for letters without spacing.
-const BATCH: i64 = 100;
+const PERMITS_BATCH: i64 = 100;
 
 /// The turns of a server, or of a domain on it.
 #[derive(Debug)]
-pub struct Meter {
+pub struct RateLimiter {
     /// Time between two turns; `None`: only their number is limited.
     interval: Option<Duration>,
-    turns: Mutex<Turns>,
+    turns: Mutex<Permits>,
     /// The first in line waits for the next turn; the others wait for this lock.
     line: tokio::sync::Mutex<()>,
     /// Number of letters on their way to the line.
@@ -40,28 +40,28 @@ pub struct Meter {
 }
 
 #[derive(Debug, Default)]
-struct Turns {
+struct Permits {
     /// Grants, earliest first.
-    grants: VecDeque<Held>,
+    grants: VecDeque<LeasedPermits>,
     /// The limit that is used up, and until when.
     exhausted: Option<(&'static str, Instant)>,
     asked: bool,
     /// Letters counted but not sent, by the minute they were counted in.
-    unused: HashMap<Moment, i64>,
+    unused: HashMap<Timestamp, i64>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct LeasedPermits {
     next: Instant,
     interval: Duration,
     left: i64,
-    minute: Option<Moment>,
+    minute: Option<Timestamp>,
     expires: Instant,
 }
 
 /// What the next letter has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum NextPermit {
     /// Go now.
     Go,
     /// Wait for its turn.
@@ -72,7 +72,7 @@ enum Next {
     Exhausted(Instant),
 }
 
-impl Meter {
+impl RateLimiter {
     /// A meter that requests turns through `asked`; `interval`: the time between two turns, if
     /// spaced.
     pub fn new(interval: Option<Duration>, asked: Arc<Notify>) -> Self {
@@ -101,27 +101,27 @@ impl Meter {
             .interval
             .map_or(Duration::ZERO, |interval| interval.saturating_mul(coming));
         match next {
-            Next::Go | Next::Ask => now + ahead,
-            Next::At(at) => at + ahead,
-            Next::Exhausted(at) => at,
+            NextPermit::Go | NextPermit::Ask => now + ahead,
+            NextPermit::At(at) => at + ahead,
+            NextPermit::Exhausted(at) => at,
         }
     }
 
     /// When the first in line could leave, as far as known.
-    pub fn next_turn(&self, now: Instant) -> Instant {
+    pub fn next_permit(&self, now: Instant) -> Instant {
         match self.turns.lock().next(now) {
-            Next::Go | Next::Ask => now,
-            Next::At(at) | Next::Exhausted(at) => at,
+            NextPermit::Go | NextPermit::Ask => now,
+            NextPermit::At(at) | NextPermit::Exhausted(at) => at,
         }
     }
 
     /// Counts a letter on its way here.
-    pub fn line_up(&self) {
+    pub fn wait_for_permit(&self) {
         self.coming.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Uncounts a letter that had its turn or went elsewhere.
-    pub fn leave_line(&self) {
+    pub fn cancel_wait(&self) {
         self.coming.fetch_sub(1, Ordering::AcqRel);
     }
 
@@ -144,26 +144,26 @@ impl Meter {
                 let now = Instant::now();
                 let next = turns.next(now);
                 match next {
-                    Next::Go => turns.take(),
-                    Next::Ask => turns.asked = true,
-                    Next::At(_) | Next::Exhausted(_) => {}
+                    NextPermit::Go => turns.take(),
+                    NextPermit::Ask => turns.asked = true,
+                    NextPermit::At(_) | NextPermit::Exhausted(_) => {}
                 }
                 self.ask_ahead(&mut turns);
                 next
             };
             match next {
-                Next::Go => return Ok(()),
-                Next::At(at) => sleep_until(at).await,
-                Next::Ask => filled.await,
-                Next::Exhausted(until) => return Err(until),
+                NextPermit::Go => return Ok(()),
+                NextPermit::At(at) => sleep_until(at).await,
+                NextPermit::Ask => filled.await,
+                NextPermit::Exhausted(until) => return Err(until),
             }
         }
     }
 
     /// Takes a turn if one is available now.
-    pub fn try_turn(&self) -> bool {
+    pub fn try_permit(&self) -> bool {
         let mut turns = self.turns.lock();
-        let go = turns.next(Instant::now()) == Next::Go;
+        let go = turns.next(Instant::now()) == NextPermit::Go;
         if go {
             turns.take();
         }
@@ -180,38 +180,38 @@ impl Meter {
     }
 
     /// How many more letters to request; `None`: there are enough.
-    pub fn wanted(&self, allowance: &Allowance) -> Option<i64> {
+    pub fn wanted(&self, allowance: &RateBudget) -> Option<i64> {
         if !self.turns.lock().asked {
             return None;
         }
-        Some(allowance.interval.map_or(BATCH, |interval| {
-            let ahead = AHEAD.as_micros() / interval.as_micros().max(1);
-            i64::try_from(ahead).unwrap_or(BATCH).max(1)
+        Some(allowance.interval.map_or(PERMITS_BATCH, |interval| {
+            let ahead = LEASE_AHEAD.as_micros() / interval.as_micros().max(1);
+            i64::try_from(ahead).unwrap_or(PERMITS_BATCH).max(1)
         }))
     }
 
     /// Takes in the answer to a request; `now` and `clock` are the same time on both clocks.
-    pub fn deliver(&self, taken: Taken, now: Instant, clock: Moment) {
+    pub fn deliver(&self, taken: RateOutcome, now: Instant, clock: Timestamp) {
         let mut turns = self.turns.lock();
         turns.asked = false;
         match taken {
-            Taken::Granted(Grant {
+            RateOutcome::Granted(RateLease {
                 count,
                 starts_in,
                 interval,
                 minute,
             }) => {
                 turns.exhausted = None;
-                turns.grants.push_back(Held {
+                turns.grants.push_back(LeasedPermits {
                     next: now + starts_in,
                     interval,
                     left: count,
                     minute,
                     // counted turns may be held this long, and the letter leaves slightly later
-                    expires: now + starts_in + HELD / 2,
+                    expires: now + starts_in + LEASE_DURATION / 2,
                 });
             }
-            Taken::Exhausted { by, until } => {
+            RateOutcome::Exhausted { by, until } => {
                 turns.exhausted = Some((by, now + until.since(clock)));
             }
         }
@@ -226,7 +226,7 @@ impl Meter {
 
     /// Letters to give back to the limits, by the minute they were counted in. `all`: also those
     /// not used yet.
-    pub fn take_unused(&self, all: bool) -> HashMap<Moment, i64> {
+    pub fn take_unused(&self, all: bool) -> HashMap<Timestamp, i64> {
         let mut turns = self.turns.lock();
         if all {
             for held in std::mem::take(&mut turns.grants) {
@@ -237,7 +237,7 @@ impl Meter {
     }
 
     /// Requests more before the last turn is used.
-    fn ask_ahead(&self, turns: &mut Turns) {
+    fn ask_ahead(&self, turns: &mut Permits) {
         let left: i64 = turns.grants.iter().map(|held| held.left).sum();
         let low = turns.grants.len() < 2 && left <= turns.last_grant() / 4;
         if !turns.grants.is_empty() && low {
@@ -249,24 +249,24 @@ impl Meter {
     }
 }
 
-impl Turns {
-    fn next(&mut self, now: Instant) -> Next {
+impl Permits {
+    fn next(&mut self, now: Instant) -> NextPermit {
         while let Some(held) = self.grants.front_mut() {
             let lost = held.lose(now);
             let (minute, left, next) = (held.minute, held.left, held.next);
             self.unused(minute, lost);
             if left > 0 {
                 return if next <= now {
-                    Next::Go
+                    NextPermit::Go
                 } else {
-                    Next::At(next)
+                    NextPermit::At(next)
                 };
             }
             self.grants.pop_front();
         }
         match self.exhausted {
-            Some((_, until)) if until > now => Next::Exhausted(until),
-            _ => Next::Ask,
+            Some((_, until)) if until > now => NextPermit::Exhausted(until),
+            _ => NextPermit::Ask,
         }
     }
 
@@ -277,7 +277,7 @@ impl Turns {
         }
     }
 
-    fn unused(&mut self, minute: Option<Moment>, letters: i64) {
+    fn unused(&mut self, minute: Option<Timestamp>, letters: i64) {
         if let Some(minute) = minute.filter(|_| letters > 0) {
             *self.unused.entry(minute).or_default() += letters;
         }
@@ -286,13 +286,15 @@ impl Turns {
     /// Approximate size of a grant.
     fn last_grant(&self) -> i64 {
         self.grants.back().map_or(0, |held| {
-            let ahead = AHEAD.as_micros() / held.interval.as_micros().max(1);
-            i64::try_from(ahead).unwrap_or(BATCH).clamp(1, BATCH)
+            let ahead = LEASE_AHEAD.as_micros() / held.interval.as_micros().max(1);
+            i64::try_from(ahead)
+                .unwrap_or(PERMITS_BATCH)
+                .clamp(1, PERMITS_BATCH)
         })
     }
 }
 
-impl Held {
+impl LeasedPermits {
     /// Drops turns whose time has passed; returns how many.
     fn lose(&mut self, now: Instant) -> i64 {
         let lost = if self.interval.is_zero() {
@@ -301,7 +303,7 @@ impl Held {
             }
             self.left
         } else {
-            let Some(behind) = now.checked_duration_since(self.next + LATE) else {
+            let Some(behind) = now.checked_duration_since(self.next + LATENESS_MAX) else {
                 return 0;
             };
             let turns = behind.as_micros() / self.interval.as_micros().max(1) + 1;
@@ -325,15 +327,15 @@ mod tests {
 
     /// The limit shared by all nodes, as the database keeps it: the next free turn.
     #[derive(Clone)]
-    struct Row(Arc<Mutex<Instant>>);
+    struct LimitRow(Arc<Mutex<Instant>>);
 
-    impl Row {
-        fn take(&self, count: i64, interval: Duration) -> Taken {
+    impl LimitRow {
+        fn take(&self, count: i64, interval: Duration) -> RateOutcome {
             let now = Instant::now();
             let mut next = self.0.lock();
             let begins = (*next).max(now);
             *next = begins + interval * u32::try_from(count).unwrap();
-            Taken::Granted(Grant {
+            RateOutcome::Granted(RateLease {
                 count,
                 starts_in: begins - now,
                 interval,
@@ -345,7 +347,7 @@ mod tests {
     /// A node with this many senders, each of which takes `busy` per letter; records when letters
     /// leave.
     fn node(
-        row: &Row,
+        row: &LimitRow,
         interval: Duration,
         senders: usize,
         busy: Duration,
@@ -353,13 +355,13 @@ mod tests {
         tasks: &mut JoinSet<()>,
     ) -> Arc<Mutex<Vec<Instant>>> {
         let asked = Arc::new(Notify::new());
-        let meter = Arc::new(Meter::new(Some(interval), Arc::clone(&asked)));
+        let limiter = Arc::new(RateLimiter::new(Some(interval), Arc::clone(&asked)));
         let left: Arc<Mutex<Vec<Instant>>> = Arc::default();
         for _ in 0..senders {
-            let (meter, left, stop) = (Arc::clone(&meter), Arc::clone(&left), Arc::clone(stop));
+            let (limiter, left, stop) = (Arc::clone(&limiter), Arc::clone(&left), Arc::clone(stop));
             tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    meter.turn().await.unwrap();
+                    limiter.turn().await.unwrap();
                     left.lock().push(Instant::now());
                     tokio::time::sleep(busy).await;
                 }
@@ -367,19 +369,19 @@ mod tests {
         }
         let (row, allowance) = (
             row.clone(),
-            Allowance {
+            RateBudget {
                 interval: Some(interval),
-                ..Allowance::default()
+                ..RateBudget::default()
             },
         );
         tasks.spawn(async move {
             loop {
                 asked.notified().await;
-                if let Some(want) = meter.wanted(&allowance) {
+                if let Some(want) = limiter.wanted(&allowance) {
                     // the database takes a while to answer
                     tokio::time::sleep(Duration::from_millis(3)).await;
                     let taken = row.take(want, interval);
-                    meter.deliver(taken, Instant::now(), Moment::default());
+                    limiter.deliver(taken, Instant::now(), Timestamp::default());
                 }
             }
         });
@@ -405,7 +407,7 @@ mod tests {
     async fn nodes_share_a_rate_exactly() {
         for per_second in [1_u32, 7, 20, 100, 450] {
             let interval = Duration::from_micros(u64::from(1_020_000 / per_second));
-            let row = Row(Arc::new(Mutex::new(Instant::now())));
+            let row = LimitRow(Arc::new(Mutex::new(Instant::now())));
             let (go_on, ends) = (Arc::default(), Arc::new(AtomicBool::default()));
             let mut tasks = JoinSet::new();
             let busy = Duration::from_millis(5);
@@ -451,38 +453,38 @@ mod tests {
     async fn turns_do_not_pile_up() {
         let asked = Arc::new(Notify::new());
         let interval = Duration::from_millis(100);
-        let meter = Meter::new(Some(interval), asked);
-        meter.deliver(
-            Taken::Granted(Grant {
+        let limiter = RateLimiter::new(Some(interval), asked);
+        limiter.deliver(
+            RateOutcome::Granted(RateLease {
                 count: 50,
                 starts_in: Duration::ZERO,
                 interval,
-                minute: Some(Moment::default()),
+                minute: Some(Timestamp::default()),
             }),
             Instant::now(),
-            Moment::default(),
+            Timestamp::default(),
         );
-        meter.turn().await.unwrap();
+        limiter.turn().await.unwrap();
         tokio::time::sleep(Duration::from_secs(3)).await;
         let begin = Instant::now();
         for _ in 0..10 {
-            meter.turn().await.unwrap();
+            limiter.turn().await.unwrap();
         }
         assert!(begin.elapsed() >= interval * 9);
-        let lost = meter.take_unused(false);
-        assert_eq!(lost[&Moment::default()], 29);
-        assert_eq!(meter.take_unused(true)[&Moment::default()], 10);
+        let lost = limiter.take_unused(false);
+        assert_eq!(lost[&Timestamp::default()], 29);
+        assert_eq!(limiter.take_unused(true)[&Timestamp::default()], 10);
     }
 
     /// S10: a used-up daily limit is reported immediately, and asked again once it is free.
     #[tokio::test(start_paused = true)]
     async fn used_up_limit_is_told() {
         let asked = Arc::new(Notify::new());
-        let meter = Meter::new(None, Arc::clone(&asked));
-        let clock = Moment::from_millis(1_800_000_000_000);
+        let limiter = RateLimiter::new(None, Arc::clone(&asked));
+        let clock = Timestamp::from_millis(1_800_000_000_000);
         let hour = Duration::from_hours(1);
-        meter.deliver(
-            Taken::Exhausted {
+        limiter.deliver(
+            RateOutcome::Exhausted {
                 by: "day",
                 until: clock + hour,
             },
@@ -490,17 +492,17 @@ mod tests {
             clock,
         );
         let until = Instant::now() + hour;
-        assert_eq!(meter.turn().await, Err(until));
-        assert_eq!(meter.exhausted(Instant::now()), Some(("day", until)));
-        assert!(!meter.try_turn());
-        assert_eq!(meter.wanted(&Allowance::default()), None);
+        assert_eq!(limiter.turn().await, Err(until));
+        assert_eq!(limiter.exhausted(Instant::now()), Some(("day", until)));
+        assert!(!limiter.try_permit());
+        assert_eq!(limiter.wanted(&RateBudget::default()), None);
         tokio::time::sleep(hour).await;
-        assert_eq!(meter.exhausted(Instant::now()), None);
+        assert_eq!(limiter.exhausted(Instant::now()), None);
         tokio::select! {
             biased;
-            _ = meter.turn() => panic!("nothing was granted"),
+            _ = limiter.turn() => panic!("nothing was granted"),
             () = asked.notified() => {}
         }
-        assert_eq!(meter.wanted(&Allowance::default()), Some(BATCH));
+        assert_eq!(limiter.wanted(&RateBudget::default()), Some(PERMITS_BATCH));
     }
 }

@@ -15,15 +15,15 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use parking_lot::Mutex;
-use skychimp_core::accounts::limit::{Key, Limit};
+use skychimp_core::accounts::limit::{RateLimit, RateLimitKey};
 use skychimp_core::platform::ids::UserId;
-use skychimp_core::platform::time::Moment;
+use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::app::App;
 use crate::kit::client::network;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
-use crate::kit::page::Page;
+use crate::kit::page::PageContext;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -35,8 +35,8 @@ const fn limit(
     first: Duration,
     longest: Duration,
     window: Duration,
-) -> Limit {
-    Limit {
+) -> RateLimit {
+    RateLimit {
         name,
         free,
         first,
@@ -46,7 +46,7 @@ const fn limit(
 }
 
 /// Login to an account from a network.
-const LOGIN: Limit = limit(
+const LOGIN: RateLimit = limit(
     "login",
     10,
     Duration::from_secs(15),
@@ -54,9 +54,9 @@ const LOGIN: Limit = limit(
     HOUR,
 );
 /// Login to any account from a network.
-const LOGIN_NETWORK: Limit = limit("login-network", 100, Duration::from_secs(2), MINUTE, HOUR);
+const LOGIN_NETWORK: RateLimit = limit("login-network", 100, Duration::from_secs(2), MINUTE, HOUR);
 /// Login to an account from anywhere, in a browser unknown to it.
-const LOGIN_ACCOUNT: Limit = limit(
+const LOGIN_ACCOUNT: RateLimit = limit(
     "login-account",
     50,
     Duration::from_secs(10),
@@ -64,7 +64,7 @@ const LOGIN_ACCOUNT: Limit = limit(
     HOUR,
 );
 /// Login to an account in a browser known to it.
-const LOGIN_DEVICE: Limit = limit(
+const LOGIN_DEVICE: RateLimit = limit(
     "login-device",
     20,
     Duration::from_secs(10),
@@ -72,7 +72,7 @@ const LOGIN_DEVICE: Limit = limit(
     HOUR,
 );
 /// Code after the password, from a network.
-const CODE: Limit = limit(
+const CODE: RateLimit = limit(
     "code",
     5,
     Duration::from_secs(30),
@@ -80,19 +80,19 @@ const CODE: Limit = limit(
     DAY,
 );
 /// Code after the password from anywhere, in a browser unknown to the account.
-const CODE_ACCOUNT: Limit = limit("code-account", 20, MINUTE, Duration::from_mins(30), DAY);
+const CODE_ACCOUNT: RateLimit = limit("code-account", 20, MINUTE, Duration::from_mins(30), DAY);
 /// Passkey challenges for a network; each is stored for some minutes.
-const PASSKEY: Limit = limit("passkey", 60, Duration::from_secs(2), MINUTE, HOUR);
+const PASSKEY: RateLimit = limit("passkey", 60, Duration::from_secs(2), MINUTE, HOUR);
 /// Registration from a network.
-const REGISTER: Limit = limit("register", 10, MINUTE, HOUR, DAY);
+const REGISTER: RateLimit = limit("register", 10, MINUTE, HOUR, DAY);
 /// Letters to an address requested from a network.
-const LETTER: Limit = limit("letter", 4, Duration::from_mins(2), HOUR, DAY);
+const LETTER: RateLimit = limit("letter", 4, Duration::from_mins(2), HOUR, DAY);
 /// Letters to an address requested from anywhere.
-const LETTER_ADDRESS: Limit = limit("letter-address", 12, Duration::from_mins(5), HOUR, DAY);
+const LETTER_ADDRESS: RateLimit = limit("letter-address", 12, Duration::from_mins(5), HOUR, DAY);
 /// Letters to any address requested from a network.
-const LETTER_NETWORK: Limit = limit("letter-network", 30, MINUTE, HOUR, DAY);
+const LETTER_NETWORK: RateLimit = limit("letter-network", 30, MINUTE, HOUR, DAY);
 /// Confirmation with a password or code by a logged-in user.
-const CONFIRM: Limit = limit(
+const CONFIRM: RateLimit = limit(
     "confirm",
     10,
     Duration::from_secs(10),
@@ -102,13 +102,13 @@ const CONFIRM: Limit = limit(
 
 /// Refusals still in effect.
 #[derive(Debug, Default)]
-pub(crate) struct Refused(Mutex<HashMap<Key, Moment>>);
+pub(crate) struct ActiveRefusals(Mutex<HashMap<RateLimitKey, Timestamp>>);
 
-impl Refused {
+impl ActiveRefusals {
     /// Maximum number of entries. The database has the complete list.
-    const MOST: usize = 20_000;
+    const KEYS_MAX: usize = 20_000;
 
-    fn until(&self, key: &Key, now: Moment) -> Option<Moment> {
+    fn until(&self, key: &RateLimitKey, now: Timestamp) -> Option<Timestamp> {
         let mut known = self.0.lock();
         match known.get(key) {
             Some(until) if *until > now => Some(*until),
@@ -120,32 +120,32 @@ impl Refused {
         }
     }
 
-    fn remember(&self, key: Key, until: Moment, now: Moment) {
+    fn remember(&self, key: RateLimitKey, until: Timestamp, now: Timestamp) {
         let mut known = self.0.lock();
-        if known.len() >= Self::MOST {
+        if known.len() >= Self::KEYS_MAX {
             known.retain(|_, until| *until > now);
         }
-        if known.len() < Self::MOST {
+        if known.len() < Self::KEYS_MAX {
             known.insert(key, until);
         }
     }
 }
 
-/// An allowed attempt. Call [`Try::succeeded`] if it was correct.
+/// An allowed attempt. Call [`AllowedTry::succeeded`] if it was correct.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Try(Vec<Key>);
+pub(crate) struct AllowedTry(Vec<RateLimitKey>);
 
 impl App {
     /// Allows a login, or returns [`WebError::TooMany`]. `user` is the account with this address,
     /// if any.
     pub(crate) async fn try_login(
         &self,
-        page: &Page,
+        page: &PageContext,
         headers: &HeaderMap,
         email: &str,
         user: Option<UserId>,
-    ) -> Result<Try, WebError> {
+    ) -> Result<AllowedTry, WebError> {
         let email = email.trim().to_lowercase();
         let network = network(&page.peer);
         if let Some(device) = user.and_then(|user| self.known_device(headers, user)) {
@@ -163,10 +163,10 @@ impl App {
     /// Allows a second-factor code, or returns [`WebError::TooMany`].
     pub(crate) async fn try_code(
         &self,
-        page: &Page,
+        page: &PageContext,
         headers: &HeaderMap,
         user: UserId,
-    ) -> Result<Try, WebError> {
+    ) -> Result<AllowedTry, WebError> {
         if let Some(device) = self.known_device(headers, user) {
             let subjects = [(&CODE, format!("{user}|{device}"))];
             return self.attempt(&subjects, page.now).await;
@@ -179,19 +179,19 @@ impl App {
     }
 
     /// Allows a passkey challenge for a visitor who is not logged in.
-    pub(crate) async fn try_passkey(&self, page: &Page) -> Result<(), WebError> {
+    pub(crate) async fn try_passkey(&self, page: &PageContext) -> Result<(), WebError> {
         let subjects = [(&PASSKEY, network(&page.peer))];
         self.attempt(&subjects, page.now).await.map(drop)
     }
 
     /// Allows a registration.
-    pub(crate) async fn try_register(&self, page: &Page) -> Result<(), WebError> {
+    pub(crate) async fn try_register(&self, page: &PageContext) -> Result<(), WebError> {
         let subjects = [(&REGISTER, network(&page.peer))];
         self.attempt(&subjects, page.now).await.map(drop)
     }
 
     /// Allows a letter to `email`, whether or not it has an account.
-    pub(crate) async fn try_letter(&self, page: &Page, email: &str) -> Result<(), WebError> {
+    pub(crate) async fn try_letter(&self, page: &PageContext, email: &str) -> Result<(), WebError> {
         let email = email.trim().to_lowercase();
         let network = network(&page.peer);
         let subjects = [
@@ -203,13 +203,21 @@ impl App {
     }
 
     /// Allows a logged-in user to confirm their identity.
-    pub(crate) async fn try_confirm(&self, page: &Page, user: UserId) -> Result<Try, WebError> {
+    pub(crate) async fn try_confirm(
+        &self,
+        page: &PageContext,
+        user: UserId,
+    ) -> Result<AllowedTry, WebError> {
         let subjects = [(&CONFIRM, user.to_string())];
         self.attempt(&subjects, page.now).await
     }
 
-    async fn attempt(&self, subjects: &[(&Limit, String)], now: Moment) -> Result<Try, WebError> {
-        let keys: Vec<Key> = subjects
+    async fn attempt(
+        &self,
+        subjects: &[(&RateLimit, String)],
+        now: Timestamp,
+    ) -> Result<AllowedTry, WebError> {
+        let keys: Vec<RateLimitKey> = subjects
             .iter()
             .map(|(limit, subject)| limit.key(subject))
             .collect();
@@ -229,7 +237,7 @@ impl App {
             }
         }
         tx.commit().await?;
-        Ok(Try(keys))
+        Ok(AllowedTry(keys))
     }
 
     /// The id of this browser, if `user` has logged in here before.
@@ -248,15 +256,15 @@ impl App {
     }
 }
 
-impl Try {
+impl AllowedTry {
     /// The attempt was correct: resets the first subject and refunds this attempt to the others.
     pub(crate) async fn succeeded(self, app: &App) -> Result<(), WebError> {
         let mut tx = app.db.write().await?;
         for (n, key) in self.0.iter().enumerate() {
             if n == 0 {
-                Limit::forget(&mut tx, key).await?;
+                RateLimit::forget(&mut tx, key).await?;
             } else {
-                Limit::refund(&mut tx, key).await?;
+                RateLimit::refund(&mut tx, key).await?;
             }
         }
         tx.commit().await?;
@@ -264,6 +272,6 @@ impl Try {
     }
 }
 
-fn too_many(until: Moment, now: Moment) -> WebError {
+fn too_many(until: Timestamp, now: Timestamp) -> WebError {
     WebError::TooMany(until.since(now).as_secs() + 1)
 }
