@@ -65,6 +65,7 @@ lint: ## licences, walls between crates, unused libraries, spelling, TOML, links
 	RUST_LOG=warn $(TOOLS)/taplo fmt --check
 	git ls-files -z '*.md' | xargs -0 $(TOOLS)/lychee --offline --include-fragments --no-progress
 	@! git grep -nE '(^|[ "`=(:])/(h[o]me|ro[o]t|w[o]rk)/' -- ':!*package-lock.json' || { echo 'a path of somebody'"'"'s machine'; exit 1; }
+	@! grep -vxFf crates/web/clippy.toml clippy.toml || { echo 'crates/web/clippy.toml lacks these lines'; exit 1; }
 	node tools/npm.mjs e2e $(ASSETS)
 
 advisories: ## known security holes in the libraries; asks the advisory database and the registries of Rust and npm

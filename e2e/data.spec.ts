@@ -25,6 +25,10 @@ for (const [name, settings] of databases()) {
     await accessible(page);
     await fits(page);
 
+    await page.getByRole('button', { name: t('data-export-start') }).click();
+    // the page loads again when the archive is ready
+    await expect(page.getByRole('link', { name: t('data-export') })).toBeVisible({ timeout: 30_000 });
+    await accessible(page);
     const begun = page.waitForEvent('download');
     await page.getByRole('link', { name: t('data-export') }).click();
     const archive = await (await begun).path();

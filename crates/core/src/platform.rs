@@ -1,5 +1,5 @@
 //! What everything stands on: the database, addresses, CSV, errors, ids, time, paging, secrets, the
-//! cache client, wake-ups.
+//! cache client, wake-ups, jobs, stored files.
 
 pub mod address;
 pub mod cache;
@@ -8,7 +8,9 @@ pub mod csv_writer;
 pub mod db;
 pub mod error;
 pub mod ids;
+pub mod job;
 pub mod paging;
 pub mod secret;
+pub mod stored_file;
 pub mod time;
 pub mod wake;

@@ -1,7 +1,7 @@
-//! Removes what is no longer needed: expired sessions, links and limits, old outbox letters and
-//! mail server counters, uploaded files never imported, unused images, the data of deleted accounts
-//! and, if a retention period is set, the recipients of old runs. Also ends imports whose process
-//! is gone.
+//! Removes what nobody needs any more: sessions, links and limits that are over, old letters of the
+//! outbox and counters of mail servers, uploads that nobody imported, files and archives that have
+//! expired, pictures that no post shows, what deleted accounts owned, and, when a time is set, who
+//! got what in runs long over.
 
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use skychimp_core::accounts::submission::{self, Submission};
 use skychimp_core::accounts::token::EmailToken;
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::media;
+use skychimp_core::oversight::archive::UserArchive;
 use skychimp_core::platform::error::Error;
+use skychimp_core::platform::stored_file::StoredFile;
 use skychimp_core::recipients::import::Import;
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::run::Run;
@@ -24,7 +26,9 @@ use crate::EngineConfig;
 const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);
 /// How often to look for deleted accounts without being woken.
 const ERASE_INTERVAL: Duration = Duration::from_mins(1);
-/// How soon to look again while a deleted account has letters in flight.
+/// How often expired files are looked for without being woken.
+const FILES_INTERVAL: Duration = Duration::from_mins(1);
+/// How long letters in flight of one are waited for.
 const ERASE_RETRY: Duration = Duration::from_secs(2);
 /// How long finished outbox letters are kept.
 const OUTBOX_RETENTION: Duration = Duration::from_hours(14 * 24);
@@ -43,12 +47,34 @@ struct CleanupCounts {
     letters: u64,
     imports: u64,
     uploads: u64,
-    files: u64,
+    archives: u64,
     pictures: u64,
     deliveries: u64,
 }
 
-/// Erases the data of deleted accounts as soon as they are deleted.
+/// Removes files soon after they have expired.
+pub async fn remove_files(config: EngineConfig) {
+    let mut signal = config.wake.subscribe();
+    loop {
+        signal.mark_unchanged();
+        match StoredFile::remove_expired(&config.db, config.clock.now()).await {
+            Ok(0) => {}
+            Ok(files) => tracing::debug!(files, "removed expired files"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "expired files could not be removed"
+                );
+            }
+        }
+        tokio::select! {
+            _ = signal.changed() => {}
+            () = tokio::time::sleep(FILES_INTERVAL) => {}
+        }
+    }
+}
+
+/// Removes what deleted accounts owned as soon as they are deleted.
 pub async fn erase(config: EngineConfig) {
     let mut signal = config.wake.subscribe();
     loop {
@@ -85,7 +111,7 @@ pub async fn clean_up(config: EngineConfig) {
                 letters,
                 imports,
                 uploads,
-                files,
+                archives,
                 pictures,
                 deliveries,
             }) => {
@@ -94,7 +120,7 @@ pub async fn clean_up(config: EngineConfig) {
                     letters,
                     imports,
                     uploads,
-                    files,
+                    archives,
                     pictures,
                     deliveries,
                     "cleaned up"
@@ -121,15 +147,16 @@ async fn step(config: &EngineConfig) -> Result<CleanupCounts, Error> {
     let letters = OutboxLetter::clean_up(&mut tx, now - OUTBOX_RETENTION).await?;
     MinuteOutcomes::clean_up(&mut tx, now - USAGE_RETENTION).await?;
     Submission::clean_up(&mut tx, now - submission::SUBMISSION_RETENTION).await?;
-    let imports = Import::give_up_silent(&mut tx, now).await?;
+    let imports = Import::fail_without_file(&mut tx, now).await?;
     let uploads = Import::forget_unfinished(&mut tx, now).await?;
+    let archives = UserArchive::clean_up(&mut tx, now).await?;
     tx.commit().await?;
     Ok(CleanupCounts {
         sessions,
         letters,
         imports,
         uploads,
-        files: Import::remove_lost_files(&config.db, &config.data_dir, now).await?,
+        archives,
         pictures: media::clean_up(&config.db, &config.gallery, now).await?,
         deliveries: forget(config).await?,
     })

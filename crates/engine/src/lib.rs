@@ -29,6 +29,7 @@ pub mod expander;
 mod health;
 mod held_letters;
 mod held_mailings;
+mod jobs;
 mod journal;
 mod keeper;
 mod letter_writer;
@@ -280,6 +281,9 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
             config.clone()
         )),
         keep("erasing", health, stop, || cleanup::erase(config.clone())),
+        keep("expired files", health, stop, || cleanup::remove_files(
+            config.clone()
+        )),
     );
 }
 

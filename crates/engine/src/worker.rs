@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::Context as _;
 use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::worker::Worker;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,6 +18,7 @@ use crate::claimer::Claimer;
 use crate::context::{Environment, Lifecycle, WorkerContext};
 use crate::delivery_worker;
 use crate::held_letters::HeldLetters;
+use crate::jobs;
 use crate::journal::Journal;
 use crate::keeper::{self, LeaseLost, OrphanRecovery};
 use crate::letter_writer::LetterWriter;
@@ -75,6 +77,10 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     ));
     let claimer = Claimer::new(Arc::clone(&context), config.tick);
     sending.spawn(watched("claimer", claimer.run()));
+    if config.scope == ClaimScope::All {
+        let jobs = jobs::run(config.clone(), worker, context.lifecycle.stop.clone());
+        sending.spawn(watched("jobs", jobs));
+    }
     let mut keeping = JoinSet::new();
     keeping.spawn(watched("guard", keeper::keep_guard(Arc::clone(&context))));
     keeping.spawn(watched("reconciler", reconciler.run()));

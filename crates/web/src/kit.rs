@@ -4,10 +4,12 @@
 pub mod app;
 pub mod assets;
 pub mod auth;
+pub mod background;
 pub mod badge;
 pub mod client;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
+pub(crate) mod driven;
 pub mod error;
 pub(crate) mod escape;
 pub mod flash;

@@ -19,6 +19,7 @@ mod parts;
 mod public;
 mod site;
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,23 +125,28 @@ async fn request_id(
     response
 }
 
-/// Serves the site until `stop` is cancelled, then until requests in progress are answered. Page
-/// views are written in the background; [`finish`] writes the last ones.
+/// Serves the site until `stop`, and then until the requests under way are answered. Views are written
+/// while it runs ([`finish`] writes the last ones), and files of an older version are moved into the
+/// database. All of it is one task, so a panic ends the site and the program notices.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     site: SiteState,
     stop: tokio_util::sync::CancellationToken,
 ) -> std::io::Result<()> {
-    let (writer, end) = (AppState::from_ref(&site), stop.clone());
-    tokio::spawn(async move { writer.views.keep_writing(&writer, end).await });
+    let app = AppState::from_ref(&site);
     let service = router(site).into_make_service_with_connect_info::<std::net::SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .into_future();
+    let writing = app.views.keep_writing(&app, stop.clone());
+    let adopting = stop.run_until_cancelled(pages::adopt_files(&app));
+    let (served, (), _) = tokio::join!(serving, writing, adopting);
+    served
 }
 
 /// Writes what the site still holds in memory to the database. Call it after [`serve`] has
 /// returned.
 pub async fn finish(app: &AppState) {
+    app.background.stop().await;
     app.views.write_last(app).await;
 }

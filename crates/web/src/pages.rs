@@ -18,6 +18,7 @@ pub mod sandbox;
 pub mod suppressions;
 pub mod unsubscribe;
 
+use crate::kit::app::App;
 use crate::kit::assets;
 use crate::kit::error::WebError;
 use crate::kit::routes::get;
@@ -41,8 +42,12 @@ pub(crate) fn routes() -> SiteRoutes {
         .merge(sandbox::routes())
 }
 
-/// Uploads, downloads and live streams. They take long or have large bodies, and set their own
-/// limits.
+/// Moves what older versions kept in the data folder into the database.
+pub(crate) async fn adopt_files(app: &App) {
+    imports::adopt_files(app).await;
+}
+
+/// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
 pub(crate) fn long_routes() -> SiteRoutes {
     SiteRoutes::new()
         .merge(account::long_routes())

@@ -198,8 +198,8 @@ async fn find(
     next: &Next,
 ) -> Option<(PageRequest, Arc<CachedPage>)> {
     let ask = PageRequest::of(app, head).filter(|_| public.store.keeps())?;
-    // without an answer from the database, let the page itself report the error
-    let version = public.store.version(&app.db).await?;
+    // a database that does not answer: the page itself will say so
+    let version = public.store.version(app).await?;
     let make = async {
         let marks = CacheMode::new();
         let response = next.clone().run(ask.clean(head, marks)).await;

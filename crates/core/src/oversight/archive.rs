@@ -1,11 +1,13 @@
-//! Everything that somebody owns, as one ZIP archive of CSV and JSON.
+//! Everything that an account owns, as one ZIP file of CSV and JSON.
 //!
-//! It is written while it is read: one page of rows after another, each in a transaction of its
-//! own, so an account with millions of rows takes no more memory than a small one, and holds
-//! nothing open.
+//! It is written page by page, each page read in a transaction of its own, so an account with
+//! millions of rows takes no more memory than a small one. The site asks for one with
+//! [`UserArchive::request`]; the engine makes it as a job and stores the file in the database.
 //!
-//! *Invariants*: `recipients.csv` imports back unchanged ([`Export`]). Neither passwords nor keys
-//! are in it.
+//! *Invariants*: `recipients.csv` imports back unchanged ([`Export`]). Neither passwords nor keys are
+//! in it.
+
+mod job;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -34,20 +36,22 @@ use crate::recipients::suppression::{Suppression, SuppressionCursor};
 use crate::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, LogOrder};
 use crate::sending::mailing::Mailing;
 
+pub use job::{ArchiveState, UserArchive};
+
 /// Rows read at a time.
 const PAGE_ROWS: usize = 2_000;
 
-/// Pieces of the archive on their way to the reader; an error ends it early.
+/// Takes the pieces of the archive; an error is the last one.
 pub type ArchiveChunks = Sender<Result<Vec<u8>, Error>>;
 
-/// Writes the archive of `owner` to `to`; its files are of `now`, in UTC. Ends early, and well,
-/// when nobody reads any more.
+/// Writes the archive of `owner` to `to`; its files are dated `now`, in UTC. Ends early, without an
+/// error, when the receiver is gone.
 pub async fn write(db: &Db, owner: UserId, now: Timestamp, to: &ArchiveChunks) {
     let mut archive = Archive::new(db, owner, now, to);
     match archive.run().await {
         Ok(()) | Err(ArchiveError::Unread) => {}
         Err(ArchiveError::Failed(error)) => {
-            // whoever is gone meanwhile needs no error
+            // a receiver that is gone needs no error
             to.send(Err(error)).await.ok();
         }
     }
@@ -71,7 +75,7 @@ impl From<sqlx::Error> for ArchiveError {
     }
 }
 
-/// What is compressed already and not yet sent.
+/// Compressed bytes that are not sent yet.
 #[derive(Clone, Default)]
 struct Ready(Arc<Mutex<Vec<u8>>>);
 
@@ -91,7 +95,7 @@ struct Archive<'a> {
     owner: UserId,
     zip: ZipWriter<StreamWriter<Ready>>,
     ready: Ready,
-    /// Of its files.
+    /// The date of its files.
     made: zip::DateTime,
     to: &'a ArchiveChunks,
 }
@@ -105,7 +109,7 @@ impl<'a> Archive<'a> {
             owner,
             zip: ZipWriter::new_stream(ready.clone()),
             ready,
-            // the format knows the years 1980 to 2107
+            // the format has the years 1980 to 2107
             made: now.try_into().unwrap_or_default(),
             to,
         }
@@ -132,7 +136,7 @@ impl<'a> Archive<'a> {
         self.zip.start_file(name, options).map_err(broken)
     }
 
-    /// Adds to the present file, and sends what is ready.
+    /// Adds to the current file, and sends what is ready.
     async fn put(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
         self.zip.write_all(bytes).map_err(broken)?;
         self.send().await
@@ -164,7 +168,7 @@ impl<'a> Archive<'a> {
         self.put(&bytes).await
     }
 
-    /// Begins a table with the names of its columns.
+    /// Begins a table with its header.
     async fn table<const N: usize>(
         &mut self,
         name: &str,
@@ -280,7 +284,7 @@ impl<'a> Archive<'a> {
         drop(tx);
         for id in all {
             let mut tx = self.db.read().await?;
-            // deleted meanwhile
+            // deleted in the meantime
             let Some(message) = Message::get(&mut tx, self.owner, id).await? else {
                 continue;
             };

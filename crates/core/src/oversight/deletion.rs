@@ -20,6 +20,8 @@ use crate::oversight::moderation::{is_last_administrator, lock_administrators};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
+use crate::platform::job::Job;
+use crate::platform::stored_file::StoredFile;
 use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 
@@ -112,6 +114,7 @@ impl User {
         if gone == 0 {
             return Ok(None);
         }
+        Job::cancel_all(tx, id).await?;
         Session::end_all(tx, id, None).await?;
         LoginStep::withdraw(tx, id).await?;
         SecondFactor::remove(tx, id).await?;
@@ -157,6 +160,7 @@ impl User {
                 for sql in LARGE_TABLES {
                     while slice(db, sql, id).await? > 0 {}
                 }
+                StoredFile::remove_all(db, id).await?;
                 let mut tx = db.write().await?;
                 gone += on_db!(&mut tx, conn => sqlx::query(
                     "DELETE FROM users WHERE id = $1 AND deleted_at IS NOT NULL",

@@ -48,6 +48,16 @@ impl Error {
     pub fn invalid(field: impl Into<String>, code: &'static str) -> Self {
         Self::Invalid(vec![FieldError::new(field, code)])
     }
+
+    /// Whether the disk of the database has no room left (`SQLITE_FULL`, `disk_full`).
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| matches!(code.as_ref(), "13" | "53100"))
+    }
 }
 
 impl From<sqlx::Error> for Error {

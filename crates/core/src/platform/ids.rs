@@ -86,6 +86,12 @@ ids! {
     OutboxId;
     /// Identifies an import of recipients.
     ImportId;
+    /// Identifies an archive of everything that an account owns.
+    ArchiveId;
+    /// Identifies a job: the number of the import or the archive that it makes.
+    JobId;
+    /// Identifies a file in the database.
+    FileId;
     /// Identifies a post of the blog.
     PostId;
     /// Identifies an image of the blog.
@@ -102,6 +108,18 @@ ids! {
     ServerId;
     /// Identifies one display of a form.
     SubmissionId;
+}
+
+impl From<ImportId> for JobId {
+    fn from(id: ImportId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<ArchiveId> for JobId {
+    fn from(id: ArchiveId) -> Self {
+        Self(id.0)
+    }
 }
 
 impl ServerId {

@@ -1,34 +1,43 @@
 //! Import of recipients from CSV files (R8).
 //!
 //! [`inspect`] says what a file looks like and proposes what becomes of its columns; a person may
-//! correct that; [`run`] does it. A thread reads and checks rows while the database stores the
-//! batch before, in transactions of its own, so a file of any size needs the memory of a few
-//! batches and eight bytes per address.
+//! correct that. Then [`run`] does it in the foreground, or [`Import::perform`] as a job of the
+//! engine. A thread reads and checks rows while the database stores the batch before, so a file of
+//! any size needs the memory of a few batches and eight bytes per address.
 //!
 //! *Invariants*: every row of data is counted in exactly one group; a bad row never stops the rest;
-//! nobody is subscribed again: a suppressed person's data is stored, but the suppression stays. An
-//! import that broke off can be run again: what it stored already is then unchanged.
+//! nobody is subscribed again: a suppressed person's data is stored, but the suppression stays. A
+//! job's position and counters are committed with the rows that they count, so it continues after
+//! any interruption as if there had been none. A file that [`run`] has imported in part can be
+//! imported again: what is stored already is then unchanged.
 //!
 //! *Rules*: cells that are empty change nothing; attributes are merged by name; the first row of an
 //! address counts.
 
+mod checkpoint;
 mod format;
 mod job;
+mod legacy;
+mod perform;
 mod records;
+mod rejected;
 mod rows;
 mod statements;
 mod store;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::ops::AddAssign;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use format::{
     Column, ColumnTarget, Delimiter, FileFormat, Hints, Preview, TextEncoding, inspect,
 };
-pub use job::{Import, ImportState, error_file_of, file_of, first_errors};
+pub use job::{Import, ImportFailure, ImportState, look};
+pub use legacy::adopt_files;
+pub use rejected::{RejectReason, RejectedRow, RejectedRows, to_csv};
 
 use crate::platform::csv_writer::{CsvWriter, LineEnd};
 use crate::platform::db::Db;
@@ -36,7 +45,8 @@ use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, UserId};
 use crate::platform::time::Clock;
 use crate::recipients::recipient::key_error;
-use rows::Batch;
+use checkpoint::Checkpoint;
+use rows::{Batch, Position, Row};
 use store::StoreBatch;
 
 /// Errors kept in an [`ImportOutcome`]; all of them go to the error file.
@@ -190,8 +200,8 @@ impl<'a> ErrorFile<'a> {
     }
 }
 
-/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import
-/// between two batches.
+/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import between
+/// two batches.
 ///
 /// # Errors
 ///
@@ -215,90 +225,167 @@ pub async fn run(
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
     }
-    let (sender, mut receiver) = mpsc::channel::<Batch>(2);
-    let reader = {
-        let (options, clock) = (options.clone(), clock.clone());
-        tokio::task::spawn_blocking(move || rows::read_all(input, &options, &clock, &sender))
-    };
+    let mut batches = Batches::read(input, options, Position::default(), clock);
     let mut outcome = ImportOutcome::default();
-    while let Some(mut batch) = receiver.recv().await {
+    while let Some(batch) = batches.next().await? {
         if stop.is_cancelled() {
             outcome.cancelled = true;
             return Ok(outcome);
         }
-        let (done, mut wrong) = store_batch(db, owner, options.list, &batch, clock).await?;
-        batch.errors.append(&mut wrong);
-        batch.errors.sort_by_key(|error| error.line);
+        let bytes_read = batch.bytes_read;
+        let (done, wrong) = store_batch(db, owner, options.list, batch, clock, None).await?;
         outcome.groups += done;
-        outcome.groups.invalid += batch.errors.len() as u64;
         if let Some(file) = &mut errors {
-            file.write(&batch.errors)
-                .map_err(|error| unreadable("the error file cannot be written", &error))?;
+            file.write(&wrong)
+                .map_err(|error| unreadable("the error file cannot be written", error))?;
         }
         let room = ERRORS_KEPT - outcome.errors.len();
         progress(ImportProgress {
-            bytes_read: batch.bytes_read,
+            bytes_read,
             groups: outcome.groups,
         });
-        outcome.errors.extend(batch.errors.into_iter().take(room));
+        outcome.errors.extend(wrong.into_iter().take(room));
     }
-    match reader.await {
-        Ok(Ok(())) => Ok(outcome),
-        Ok(Err(error)) => Err(unreadable("the file cannot be read", &error)),
-        Err(error) => Err(Error::Internal(format!("the reader failed: {error}"))),
+    Ok(outcome)
+}
+
+/// The batches of a file, read by a thread that ends when this is dropped.
+struct Batches {
+    receiver: mpsc::Receiver<Batch>,
+    reader: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Batches {
+    /// Begins to read what is not stored yet.
+    fn read(
+        input: impl Read + Send + 'static,
+        options: &ImportOptions,
+        stored: Position,
+        clock: &Clock,
+    ) -> Self {
+        let (sender, receiver) = mpsc::channel(2);
+        let (options, clock) = (options.clone(), clock.clone());
+        let read = move || rows::read_all(input, &options, stored, &clock, &sender);
+        let reader = Some(tokio::task::spawn_blocking(read));
+        Self { receiver, reader }
+    }
+
+    /// The next batch; `None` when the whole file was read.
+    async fn next(&mut self) -> Result<Option<Batch>, Error> {
+        if let Some(batch) = self.receiver.recv().await {
+            return Ok(Some(batch));
+        }
+        match self.reader.take() {
+            None => Ok(None),
+            Some(reader) => match reader.await {
+                Ok(Ok(())) => Ok(None),
+                Ok(Err(error)) => Err(unreadable("the file cannot be read", error)),
+                Err(error) => Err(Error::Internal(format!("the reader failed: {error}"))),
+            },
+        }
     }
 }
 
-/// Stores a batch. SQLite has one writer; PostgreSQL spends most of an import on indexes and
-/// foreign keys, one core for each transaction, so a batch goes there in two at once.
+/// Stores a batch; returns its groups, and the rows that were rejected in the order of the file.
+/// SQLite has one writer. PostgreSQL spends most of an import on indexes and foreign keys, one core
+/// for each transaction, so there a batch is stored by two at once.
 async fn store_batch(
     db: &Db,
     owner: UserId,
     list: Option<ListId>,
-    batch: &Batch,
+    batch: Batch,
     clock: &Clock,
+    checkpoint: Option<&Checkpoint>,
 ) -> Result<(RowCounts, Vec<RowError>), Error> {
-    let lane = |number, rows| store_lane(db, owner, list, StoreBatch { number, rows }, clock);
-    let rows = batch.rows.iter();
+    let Batch {
+        rows,
+        errors,
+        bytes_read,
+        records,
+        ..
+    } = batch;
+    let part = |lanes, rows, errors| LaneBatch {
+        lanes,
+        rows,
+        errors,
+        bytes_read,
+        records,
+    };
+    let store = |part| store_lanes(db, owner, list, part, clock, checkpoint);
     match db {
-        Db::Sqlite { .. } => lane(0, rows.collect()).await,
+        Db::Sqlite { .. } => store(part(&[0, 1], rows.iter().collect(), errors)).await,
         Db::Postgres(_) => {
-            let (first, second) = rows.partition(|row| row.lane(2) == 0);
-            let (first, second) = tokio::join!(lane(0, first), lane(1, second));
+            let (first, second) = rows.iter().partition(|row| row.lane() == 0);
+            let first = store(part(&[0], first, errors));
+            let (first, second) = tokio::join!(first, store(part(&[1], second, Vec::new())));
             let ((mut groups, mut errors), (more, mut wrong)) = (first?, second?);
             groups += more;
             errors.append(&mut wrong);
+            errors.sort_by_key(|error| error.line);
             db.refresh_statistics().await?;
             Ok((groups, errors))
         }
     }
 }
 
-/// Stores rows in one transaction, again when somebody added one of their addresses at the same
-/// moment.
-async fn store_lane(
+/// What one transaction stores of a batch.
+struct LaneBatch<'a> {
+    /// The lanes that it stores, of [`rows::LANES`].
+    lanes: &'static [usize],
+    /// The rows in the order of the file.
+    rows: Vec<&'a Row>,
+    /// What was rejected before it came to the database.
+    errors: Vec<RowError>,
+    /// Bytes of the file read so far.
+    bytes_read: u64,
+    /// Records of the file read so far.
+    records: u64,
+}
+
+/// Stores rows in one transaction, again when another one added one of their addresses meanwhile.
+async fn store_lanes(
     db: &Db,
     owner: UserId,
     list: Option<ListId>,
-    lane: StoreBatch<'_>,
+    batch: LaneBatch<'_>,
     clock: &Clock,
+    checkpoint: Option<&Checkpoint>,
 ) -> Result<(RowCounts, Vec<RowError>), Error> {
+    let lane = StoreBatch {
+        number: batch.lanes[0],
+        rows: batch.rows.clone(),
+    };
     let mut tries = 3;
     loop {
         let mut tx = db.write().await?;
         // the checks of foreign keys are statements too, one for each row
         tx.keep_plans().await?;
-        match store::store(&mut tx, owner, list, &lane, clock.now()).await {
-            Ok(done) => {
-                tx.commit().await?;
-                return Ok(done);
-            }
-            Err(Error::Duplicate) if tries > 0 => tries -= 1,
-            Err(error) => return Err(error),
+        let (mut groups, mut wrong) =
+            match store::store(&mut tx, owner, list, &lane, clock.now()).await {
+                Ok(done) => done,
+                Err(Error::Duplicate) if tries > 0 => {
+                    tries -= 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+        wrong.extend_from_slice(&batch.errors);
+        wrong.sort_by_key(|error| error.line);
+        groups.invalid += wrong.len() as u64;
+        if let Some(checkpoint) = checkpoint {
+            checkpoint
+                .save(&mut tx, &batch, &groups, &wrong, clock.now())
+                .await?;
         }
+        tx.commit().await?;
+        return Ok((groups, wrong));
     }
 }
 
-fn unreadable(what: &str, error: &std::io::Error) -> Error {
-    Error::Internal(format!("{what}: {error}"))
+/// The error of a file; that of the database when the file is in it.
+fn unreadable(what: &str, error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::Internal(format!("{what}: {error}")),
+    }
 }

@@ -6,12 +6,12 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::{ImportId, ListId, UserId};
+use skychimp_core::platform::ids::{ListId, UserId};
 use skychimp_core::platform::time::Clock;
 use skychimp_core::recipients::export::{Export, ExportStyle};
 use skychimp_core::recipients::import::{
-    self, ColumnTarget, Delimiter, ErrorFile, Hints, Import, ImportOptions, ImportOutcome,
-    ImportProgress, ImportState, RowCounts, TextEncoding, inspect,
+    self, ColumnTarget, Delimiter, ErrorFile, Hints, ImportOptions, ImportOutcome, ImportProgress,
+    RowCounts, TextEncoding, inspect,
 };
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
@@ -575,52 +575,4 @@ async fn export_holds_what_matches() {
         let text = String::from_utf8(all).unwrap();
         assert_eq!((text.lines().count(), count), (lines, pieces), "{search}");
     }
-}
-
-/// R8: an import on the site is started once, shows its progress, and can be run again after an
-/// interruption.
-#[tokio::test]
-async fn broken_off_import_can_be_started_again() {
-    let db = TestDb::new().await.unwrap();
-    let ann = user(&db, "ann", Role::User).await.unwrap();
-    let bob = user(&db, "bob", Role::User).await.unwrap();
-    let options = look(b"email\na@x.org\n");
-    let id = ImportId::new(at(NOW));
-    let mut tx = db.write().await.unwrap();
-    Import::create(&mut tx, ann, id, "a.csv", 200, &options, at(NOW))
-        .await
-        .unwrap();
-    assert_eq!(Import::get(&mut tx, bob, id).await.unwrap(), None);
-    Import::start(&mut tx, ann, id, &options, at(NOW))
-        .await
-        .unwrap();
-    let twice = Import::start(&mut tx, ann, id, &options, at(NOW)).await;
-    assert!(matches!(twice, Err(Error::State(_))));
-    let progress = ImportProgress {
-        bytes_read: 50,
-        groups: RowCounts {
-            added: 3,
-            ..RowCounts::default()
-        },
-    };
-    assert!(
-        Import::advance(&mut tx, ann, id, &progress, at(NOW))
-            .await
-            .unwrap()
-    );
-    let running = Import::get(&mut tx, ann, id).await.unwrap().unwrap();
-    assert_eq!((running.percent(), running.groups()), (25, progress.groups));
-    let soon = at("2027-01-01T00:01:00Z");
-    assert_eq!(Import::give_up_silent(&mut tx, soon).await.unwrap(), 0);
-    let later = at("2027-01-01T00:03:00Z");
-    assert_eq!(Import::give_up_silent(&mut tx, later).await.unwrap(), 1);
-    let failed = Import::get(&mut tx, ann, id).await.unwrap().unwrap();
-    assert_eq!(failed.state, ImportState::Failed);
-    Import::start(&mut tx, ann, id, &options, later)
-        .await
-        .unwrap();
-    Import::finish(&mut tx, ann, id, None, later).await.unwrap();
-    let done = Import::latest(&mut tx, ann, 10).await.unwrap();
-    assert_eq!(done[0].state, ImportState::Done);
-    assert!(Import::delete(&mut tx, ann, id).await.unwrap());
 }

@@ -13,6 +13,7 @@ mod deliveries;
 mod explore;
 mod figures;
 mod import;
+mod jobs;
 mod lists;
 mod mailings;
 mod media;

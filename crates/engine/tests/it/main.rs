@@ -6,6 +6,7 @@ mod clean;
 mod crash;
 mod faults;
 mod held;
+mod jobs;
 mod nodes;
 mod panics;
 mod run_letters;

@@ -5,11 +5,13 @@
     reason = "a panic points to the place where a test failed"
 )]
 
+mod browser;
 mod check;
 mod config;
 mod demo;
 mod examples;
 mod held;
+mod imports;
 mod log;
 mod mailings;
 mod names;

@@ -21,6 +21,7 @@ use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::EngineHealth;
 use url::Url;
 
+use crate::kit::background::Background;
 use crate::kit::client::Proxies;
 use crate::kit::local_rate_limit::LocalRateLimit;
 use crate::kit::rate_limits::ActiveRefusals;
@@ -36,7 +37,7 @@ pub const BODY_MAX: usize = 8 * 1024 * 1024;
 pub struct Settings {
     /// Public URL of the site. Links in letters start with it.
     pub base_url: Url,
-    /// Directory for uploaded files.
+    /// Folder for temporary files. Older versions kept uploads in it.
     pub data_dir: PathBuf,
     /// Largest file that may be uploaded, in bytes.
     pub upload_limit: u64,
@@ -95,6 +96,8 @@ pub struct App {
     pub hasher: Hasher,
     /// View counts of blog posts.
     pub views: Arc<Views>,
+    /// What no request waits for.
+    pub background: Background,
     pub(crate) csrf_key: SigningKey,
     pub(crate) device_key: SigningKey,
     pub(crate) second_key: SecondFactorKey,
@@ -152,6 +155,7 @@ impl AppState {
             passkeys: Passkeys::new(&settings.base_url),
             refused: ActiveRefusals::default(),
             views: Arc::default(),
+            background: Background::default(),
             settings,
             sandbox,
             token_limit: LocalRateLimit::new(60, Duration::from_mins(1)),

@@ -123,6 +123,7 @@ impl HasStatus for ImportState {
     fn badge(&self) -> StatusBadge {
         let (name, tone) = match self {
             ImportState::Uploaded => ("uploaded", "wait"),
+            ImportState::Waiting => ("waiting", "wait"),
             ImportState::Running => ("running", "live"),
             ImportState::Done => ("done", "good"),
             ImportState::Failed => ("failed", "bad"),

@@ -158,12 +158,26 @@ impl PageContext {
     /// A validation error as a sentence: `error-{code}` with its parameters.
     #[must_use]
     pub fn field_error(&self, error: &FieldError) -> Text {
-        let key = format!("error-{}", error.code.replace('_', "-"));
+        let params = error.params.iter();
+        self.rule_broken(
+            error.code,
+            params.map(|(name, value)| (*name, value.as_str())),
+        )
+    }
+
+    /// The sentence of a rule that was broken, by the names that [`FieldError`] has.
+    pub(crate) fn rule_broken<'a>(
+        &self,
+        code: &str,
+        params: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Text {
+        let key = format!("error-{}", code.replace('_', "-"));
         let mut text = self.lang.t(key);
-        for (name, value) in &error.params {
+        for (name, value) in params {
+            let name = name.to_owned();
             text = match value.parse::<i64>() {
-                Ok(number) => text.with(name, number),
-                Err(_) => text.with(name, value),
+                Ok(number) => text.with_name(name, number),
+                Err(_) => text.with_name(name, value),
             };
         }
         if text.find().is_some() {

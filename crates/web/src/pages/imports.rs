@@ -1,20 +1,21 @@
 //! Import of recipients: upload, columns, progress, result (R8).
+//!
+//! The file is stored in the database; the engine imports it as a job.
 
 mod columns;
 mod progress;
+mod rejected;
 mod upload;
 
 use askama::Template;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
 use skychimp_core::platform::ids::{ImportId, UserId};
-use skychimp_core::recipients::import::{
-    Import, ImportState, error_file_of, file_of, first_errors,
-};
+use skychimp_core::recipients::import::{self, Import, ImportState, RejectedRows};
 use skychimp_core::recipients::list::List;
 
 use self::columns::{ColumnsPage, OptionsForm};
-use crate::kit::app::AppState;
+use crate::kit::app::{App, AppState};
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
@@ -25,7 +26,7 @@ use crate::site::SiteRoutes;
 
 /// Imports shown under the upload.
 const LATEST: i64 = 10;
-/// Rows that were not imported, shown on the page; all of them are in the error file.
+/// Rejected rows on the page; all of them are in the file that can be downloaded.
 const ERRORS_SHOWN: usize = 50;
 
 pub(crate) fn routes() -> SiteRoutes {
@@ -42,7 +43,7 @@ pub(crate) fn long_routes() -> SiteRoutes {
             post(upload::upload).layer(DefaultBodyLimit::disable()),
         )
         .route("/recipients/import/{id}/live", get(progress::live))
-        .route("/recipients/import/{id}/errors.csv", get(progress::errors))
+        .route("/recipients/import/{id}/errors.csv", get(rejected::file))
 }
 
 #[derive(Template)]
@@ -61,8 +62,8 @@ impl IndexPage {
         owner: UserId,
         errors: Errors,
     ) -> Result<Self, WebError> {
-        give_up_silent(app, &page).await?;
-        let latest = Import::latest(&mut app.db.read().await?, owner, LATEST).await?;
+        let mut tx = app.db.read().await?;
+        let latest = Import::latest(&mut tx, owner, LATEST, page.now).await?;
         Ok(Self {
             page,
             latest,
@@ -70,13 +71,6 @@ impl IndexPage {
             file_max: app.settings.upload_limit,
         })
     }
-}
-
-/// An import whose process went away is shown as failed.
-async fn give_up_silent(app: &AppState, page: &PageContext) -> Result<(), WebError> {
-    let mut tx = app.db.write().await?;
-    Import::give_up_silent(&mut tx, page.now).await?;
-    Ok(tx.commit().await?)
 }
 
 async fn index(
@@ -96,10 +90,34 @@ struct ShowPage {
     rows: Vec<[String; 3]>,
 }
 
+impl ShowPage {
+    /// The engine does it, or will.
+    fn goes_on(&self) -> bool {
+        matches!(self.job.state, ImportState::Waiting | ImportState::Running)
+    }
+}
+
 async fn find(app: &AppState, owner: UserId, id: ImportId) -> Result<Import, WebError> {
-    Import::get(&mut app.db.read().await?, owner, id)
+    Import::get(&mut app.db.read().await?, owner, id, app.clock.now())
         .await?
         .ok_or(WebError::NotFound)
+}
+
+/// Moves uploads of older versions from the data folder into the database.
+pub(super) async fn adopt_files(app: &App) {
+    let adopted = async {
+        let now = app.clock.now();
+        if import::adopt_files(&app.db, &app.settings.data_dir, now).await? > 0 {
+            app.wake.everywhere(&app.db).await?;
+        }
+        Ok::<_, skychimp_core::platform::error::Error>(())
+    };
+    if let Err(error) = adopted.await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "imports of an older version could not be taken over; the next start tries again"
+        );
+    }
 }
 
 async fn show(
@@ -108,14 +126,14 @@ async fn show(
     MailingUser(user): MailingUser,
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
-    give_up_silent(&app, &page).await?;
     let job = find(&app, user.id, id).await?;
     if job.state == ImportState::Uploaded {
         let form = OptionsForm::of(&job.options);
         return html(&ColumnsPage::new(&app, page, user.id, job, form).await?);
     }
-    let data = app.settings.data_dir.clone();
-    let rows = tokio::task::spawn_blocking(move || first_errors(&data, id, ERRORS_SHOWN)).await?;
+    let mut rows = RejectedRows::of(&app.db, user.id, &job).page().await?;
+    rows.truncate(ERRORS_SHOWN);
+    let rows = rows.iter().map(|row| rejected::cells(&page, row)).collect();
     let list = match job.options.list {
         Some(list) => List::get(&mut app.db.read().await?, user.id, list).await?,
         None => None,
@@ -124,7 +142,7 @@ async fn show(
         page,
         job,
         list,
-        rows: rows.map_err(WebError::internal)?,
+        rows,
     })
 }
 
@@ -135,15 +153,9 @@ async fn delete(
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    if !Import::delete(&mut tx, user.id, id).await? {
+    if !Import::delete(&mut tx, user.id, id, page.now).await? {
         return Err(WebError::NotFound);
     }
     tx.commit().await?;
-    for path in [
-        file_of(&app.settings.data_dir, id),
-        error_file_of(&app.settings.data_dir, id),
-    ] {
-        let _ = tokio::fs::remove_file(path).await;
-    }
     Ok(page.redirect("/recipients/import", Flash::done("imports-deleted")))
 }

@@ -102,9 +102,9 @@ impl LiveFigures {
         }
         let mut counting = self.counting.subscribe();
         if !self.counting.send_replace(true) {
-            let (figures, app) = (Arc::clone(self), app.clone());
-            tokio::spawn(async move {
-                if let Err(error) = figures.count(&app).await {
+            let (figures, state) = (Arc::clone(self), app.clone());
+            app.background.start("figures", async move {
+                if let Err(error) = figures.count(&state).await {
                     tracing::warn!(%error, "the service's figures cannot be counted");
                 }
                 figures.counting.send_replace(false);

@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use moka::future::Cache;
 use skychimp_core::platform::cache::CacheClient;
-use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
 use skychimp_core::platform::secret::SigningKey;
 use skychimp_core::platform::time::Timestamp;
@@ -19,7 +18,7 @@ use skychimp_core::platform::time::Timestamp;
 use super::cached_page::CachedPage;
 use super::version_reader::VersionReader;
 use super::{DrawCard, PublicAnswer, nobody};
-use crate::kit::app::{AppState, Settings};
+use crate::kit::app::{App, AppState, Settings};
 use crate::kit::error::WebError;
 use crate::kit::i18n::Lang;
 use crate::kit::page::PageContext;
@@ -98,9 +97,9 @@ impl PageCache {
             .map_or((0, 0), |pages| (pages.entry_count(), pages.weighted_size()))
     }
 
-    /// The current content version; see [`VersionReader::version`].
-    pub(crate) async fn version(&self, db: &Db) -> Option<ContentVersion> {
-        self.gate.version(db).await
+    /// See [`VersionReader::version`].
+    pub(crate) async fn version(&self, app: &App) -> Option<ContentVersion> {
+        self.gate.version(app).await
     }
 
     /// The page at an address: from memory, from another node, or rendered by `make`. `None` if it

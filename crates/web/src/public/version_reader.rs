@@ -14,8 +14,9 @@ use skychimp_core::platform::ids::ContentVersion;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Time limit of a query. After it the page itself queries the database, with its own timeout and
-/// error page.
+use crate::kit::app::App;
+
+/// A database that needs longer is asked again by the page itself, which has its own time-out and error page.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of requests answered by one query.
 const READERS_PER_QUERY: usize = 4_096;
@@ -40,18 +41,17 @@ struct ReadVersion {
 }
 
 impl VersionReader {
-    /// A version that was current at some time after this call began. `None` if the database does
-    /// not answer.
-    pub(crate) async fn version(self: &Arc<Self>, db: &Db) -> Option<ContentVersion> {
+    /// The version, which holds at some moment after this call began; `None` when the database does not tell.
+    pub(crate) async fn version(self: &Arc<Self>, app: &App) -> Option<ContentVersion> {
         if let Some((version, renew)) = self.held() {
             if renew {
-                // nobody waits for this answer
-                self.ask(db, oneshot::channel().0);
+                // nobody waits for the answer
+                self.ask(app, oneshot::channel().0);
             }
             return Some(version);
         }
         let (answer, version) = oneshot::channel();
-        self.ask(db, answer);
+        self.ask(app, answer);
         version.await.ok()?
     }
 
@@ -65,10 +65,11 @@ impl VersionReader {
         (age < ContentVersion::VERSION_TTL).then_some((read.version, renew))
     }
 
-    fn ask(self: &Arc<Self>, db: &Db, answer: VersionAnswer) {
+    fn ask(self: &Arc<Self>, app: &App, answer: VersionAnswer) {
         let queue = self.queue.get_or_init(|| {
             let (queue, asking) = mpsc::unbounded_channel();
-            tokio::spawn(answer_all(Arc::downgrade(self), db.clone(), asking));
+            let answers = answer_all(Arc::downgrade(self), app.db.clone(), asking);
+            app.background.start("content version", answers);
             queue
         });
         // the receiver lives as long as `self`

@@ -1,12 +1,14 @@
 //! A user's data: the archive, and deleting the account.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::recipients::suppression::Suppression;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
-use skychimp_core::testing::list;
+use skychimp_core::testing::{do_jobs, list};
 
 use crate::browser::Site;
 use crate::second_factor::Ann;
@@ -98,12 +100,25 @@ async fn last_administrator_reads_why_he_stays() {
     assert_eq!(ada.get("/account").await.status, StatusCode::OK);
 }
 
-/// R8: users can download everything they own as a file; others cannot.
+/// R8: everything one owns comes as a file that the engine makes; strangers get none.
 #[tokio::test]
 async fn archive_is_downloaded() {
     let site = Site::new().await;
     site.user("ann", Role::User).await;
     let mut ann = site.login("ann").await;
+    let page = ann.get("/account/data").await.body;
+    assert!(page.contains("Prepare the archive"), "{page}");
+    let none = ann.get("/account/export").await;
+    assert_eq!(none.location(), "/account/data");
+    ann.get("/account/data").await;
+    ann.post("/account/archive", &[]).await;
+    let page = ann.get("/account/data").await.body;
+    assert!(page.contains("is being prepared"), "{page}");
+    assert_eq!(do_jobs(&site.db, site.clock.now()).await.unwrap(), 1);
+    let live = ann.get("/account/archive/live").await.body;
+    assert!(live.contains("event: reload"), "{live}");
+    let page = ann.get("/account/data").await.body;
+    assert!(page.contains("can be downloaded until"), "{page}");
     let file = ann.get("/account/export").await;
     assert_eq!(file.header("content-type"), "application/zip");
     assert!(file.header("content-disposition").starts_with("attachment"));
@@ -114,4 +129,8 @@ async fn archive_is_downloaded() {
         "{}",
         refused.status
     );
+    // it is kept for some days
+    site.clock.advance(Duration::from_hours(4 * 24));
+    let page = site.login("ann").await.get("/account/data").await.body;
+    assert!(page.contains("Prepare the archive"), "{page}");
 }

@@ -1,10 +1,7 @@
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
-use skychimp_core::platform::ids::ImportId;
-use skychimp_core::recipients::import::file_of;
 use skychimp_core::recipients::recipient::{Listed, Recipient, RecipientField};
+use skychimp_core::testing::{count, do_jobs};
 
 use crate::browser::{Browser, Site};
 
@@ -258,7 +255,14 @@ async fn file_is_imported() {
         ann.post(&import, &right).await.status,
         StatusCode::SEE_OTHER
     );
-    // The progress stream ends with the import.
+    let waiting = ann.get(&import).await;
+    assert!(
+        waiting.body.contains("Waiting for its turn"),
+        "{}",
+        waiting.body
+    );
+    do_jobs(&site.db, site.clock.now()).await.unwrap();
+    // The stream of progress ends when the import does.
     let live = ann.get(&format!("{import}/live")).await;
     assert!(live.body.contains("event: reload"), "{}", live.body);
     let done = ann.get(&import).await;
@@ -285,22 +289,17 @@ async fn file_is_imported() {
     assert_eq!(&anna[head.len() - 1], "Тверь");
 }
 
-/// R5, R8: a file larger than the limit is rejected and not kept; files without an import are
-/// removed.
+/// R5, R8: a file larger than the setting allows is refused and not kept.
 #[tokio::test]
-async fn large_and_lost_files_are_not_kept() {
+async fn large_files_are_not_kept() {
     let site = Site::with(|settings| settings.upload_limit = 100).await;
     site.user("ann", Role::User).await;
     let mut ann = site.login("ann").await;
     let page = ann.get("/recipients/import").await;
     assert!(page.body.contains("100"), "{}", page.body);
-    let files = || {
-        std::fs::read_dir(site.data.path().join("imports"))
-            .unwrap()
-            .count()
-    };
+    let kept = "SELECT count(*) FROM files WHERE expires_at IS NULL";
     upload(&mut ann, "email\na@example.org\n").await;
-    assert_eq!(files(), 1);
+    assert_eq!(count(&site.db, kept).await.unwrap(), 1);
     let address = format!("/recipients/import/file?csrf={}", ann.token);
     let kind = [("content-type", "multipart/form-data; boundary=x")];
     let body = format!(
@@ -309,15 +308,27 @@ async fn large_and_lost_files_are_not_kept() {
     );
     let refused = ann.send("POST", &address, &kind, body).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(files(), 1);
-    let lost = file_of(site.data.path(), ImportId::new(site.clock.now()));
-    let long_ago = site.clock.now() - Duration::from_hours(8 * 24);
-    let file = std::fs::File::create(&lost).unwrap();
-    file.set_modified(long_ago.timestamp().into()).unwrap();
-    assert_eq!(files(), 2);
-    upload(&mut ann, "email\nb@example.org\n").await;
-    assert_eq!(files(), 2);
-    assert!(!lost.exists());
+    assert_eq!(count(&site.db, kept).await.unwrap(), 1);
+}
+
+/// R8, R17: a file that one node took in is imported by another one, and any node serves the rows
+/// that were rejected.
+#[tokio::test]
+async fn any_node_continues_an_import() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    ann.get("/recipients/import").await;
+    let import = upload(&mut ann, "email\na@example.org\nnobody\n").await;
+    let mut other = site.another_node().stranger();
+    other.cookies = ann.cookies.clone();
+    let columns = other.get(&import).await;
+    assert!(columns.body.contains("a@example.org"), "{}", columns.body);
+    let fields = [("action", "start"), ("target", "email"), ("key", "")];
+    other.post(&import, &fields).await;
+    do_jobs(&site.db, site.clock.now()).await.unwrap();
+    let errors = ann.get(&format!("{import}/errors.csv")).await;
+    assert!(errors.body.contains("3,nobody,"), "{}", errors.body);
 }
 
 /// R3, R8: many recipients are added to a list and deleted together; an address is suppressed and

@@ -13,8 +13,7 @@ use skychimp_core::platform::ids::{
 };
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::import::{
-    ColumnTarget, Delimiter, FileFormat, Import, ImportOptions, TextEncoding, error_file_of,
-    file_of,
+    ColumnTarget, Delimiter, FileFormat, Import, ImportOptions, TextEncoding,
 };
 use skychimp_core::recipients::recipient::{
     Recipient, RecipientDraft, RecipientField, RecipientFields,
@@ -23,7 +22,9 @@ use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::sending::sending_server::{PasswordChange, SendingServer, ServerDraft};
-use skychimp_core::testing::{TestRun, execute, list, mailing, message, passkey, sending_run};
+use skychimp_core::testing::{
+    TestRun, execute, list, mailing, message, passkey, sending_run, stored_file,
+};
 
 use crate::browser::{Browser, Site};
 
@@ -214,14 +215,12 @@ impl World {
             mapping: vec![ColumnTarget::Email],
             list: None,
         };
-        Import::create(&mut tx, owner, import, &file, 6, &options, now)
+        tx.commit().await.unwrap();
+        let upload = stored_file(db, owner, b"email\n", now).await.unwrap();
+        let mut tx = db.write().await.unwrap();
+        Import::create(&mut tx, owner, import, &upload, &file, &options, now)
             .await
             .unwrap();
-        let path = file_of(&self.site.app.settings.data_dir, import);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, "email\n").unwrap();
-        let errors = error_file_of(&self.site.app.settings.data_dir, import);
-        std::fs::write(errors, format!("line,value,reason\n2,{mark} value,x\n")).unwrap();
         tx.commit().await.unwrap();
         let name = format!("{mark} list {import}");
         let list = list(db, owner, &name, 0, 0, now).await.unwrap();

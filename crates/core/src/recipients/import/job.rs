@@ -1,89 +1,24 @@
-//! Imports as the site does them: a file that was uploaded, what it was found to be, and how far it
-//! is.
+//! Imports of the site: an uploaded file, what it was found to be, and how far it is.
+//!
+//! [`Import::start`] queues a job; the engine does it ([`Import::perform`]).
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
-use super::{ErrorFile, ImportOptions, ImportOutcome, ImportProgress, RowCounts};
-use crate::platform::csv_writer::unguard;
+use super::rows::Position;
+use super::{Hints, ImportOptions, Preview, RowCounts, inspect};
 use crate::platform::db::{Db, Tx, on_db};
-use crate::platform::error::{Error, FieldError};
-use crate::platform::ids::{ImportId, UserId};
-use crate::platform::time::{Clock, Timestamp};
+use crate::platform::error::Error;
+use crate::platform::ids::{FileId, ImportId, UserId};
+use crate::platform::job::{Job, JobKind};
+use crate::platform::stored_file::{FileReader, StoredFile};
+use crate::platform::time::Timestamp;
 
-/// A running import without news for this long was broken off.
-const SILENCE: Duration = Duration::from_mins(2);
-
-/// How long an uploaded file waits to be imported.
-const KEPT: Duration = Duration::from_hours(7 * 24);
-
-/// Where files are in the data folder.
-const FOLDER: &str = "imports";
-
-/// Files looked up in one statement.
-const SLICE: usize = 1_000;
-
-/// How often progress is written down.
-const PACE: Duration = Duration::from_millis(400);
-
-/// The uploaded file of an import in the data folder.
-#[must_use]
-pub fn file_of(data: &Path, id: ImportId) -> PathBuf {
-    data.join(FOLDER).join(format!("{id}.csv"))
-}
-
-/// The file with the rows that were not imported.
-#[must_use]
-pub fn error_file_of(data: &Path, id: ImportId) -> PathBuf {
-    data.join(FOLDER).join(format!("{id}.errors.csv"))
-}
-
-/// The files of imports that were last written before a moment.
-fn files_before(data: &Path, before: Timestamp) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
-    let folder = match std::fs::read_dir(data.join(FOLDER)) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut files = Vec::new();
-    for entry in folder {
-        let entry = entry?;
-        let name = entry.file_name();
-        let id = name
-            .to_str()
-            .and_then(|name| name.split('.').next()?.parse().ok());
-        let written = entry.metadata()?.modified()?;
-        if let Some(id) = id
-            && jiff::Timestamp::try_from(written).is_ok_and(|at| Timestamp::from(at) < before)
-        {
-            files.push((id, entry.path()));
-        }
-    }
-    Ok(files)
-}
-
-/// The first rows of an error file: line, value, reason. Empty when there is no such file.
-pub fn first_errors(data: &Path, id: ImportId, limit: usize) -> std::io::Result<Vec<[String; 3]>> {
-    let file = match File::open(error_file_of(data, id)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut reader = csv::Reader::from_reader(file);
-    let mut rows = Vec::new();
-    for record in reader.records().take(limit) {
-        let record = record?;
-        let cell = |i| unguard(record.get(i).unwrap_or_default()).to_owned();
-        rows.push([cell(0), cell(1), cell(2)]);
-    }
-    Ok(rows)
-}
+/// How long an import that is not running is kept with its file.
+const UNFINISHED_KEPT: Duration = Duration::from_hours(7 * 24);
+/// How long an import of an older version waits for the process that has its file.
+const ADOPTION_TIMEOUT: Duration = Duration::from_hours(1);
+/// Imports that are forgotten in one transaction.
+const FORGET_BATCH: i64 = 100;
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
@@ -92,18 +27,52 @@ pub fn first_errors(data: &Path, id: ImportId, limit: usize) -> std::io::Result<
 pub enum ImportState {
     /// The file is there.
     Uploaded,
-    /// Rows are being stored.
+    /// It was started, and no worker is storing rows at this time. One will.
+    Waiting,
+    /// A worker is storing rows.
     Running,
     /// The whole file was read.
     Done,
-    /// It was broken off and can be run again.
+    /// It cannot be continued by itself.
     Failed,
+}
+
+/// Why an import failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportFailure {
+    /// The uploaded file is not to be found.
+    FileLost,
+    /// There is no room left on the disk of the database.
+    DiskFull,
+    /// Something else, many times in a row. The log says what.
+    GaveUp,
+    /// The process of an older version ended in the middle.
+    Interrupted,
+}
+
+impl ImportFailure {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FileLost => "file_lost",
+            Self::DiskFull => "disk_full",
+            Self::GaveUp => "gave_up",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    fn named(name: &str) -> Self {
+        let known = [Self::FileLost, Self::DiskFull, Self::GaveUp];
+        let found = known.into_iter().find(|known| known.as_str() == name);
+        found.unwrap_or(Self::Interrupted)
+    }
 }
 
 /// An import of the site.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Import {
-    /// Its id, and the name of its files in the data folder.
+    /// Its id.
     pub id: ImportId,
     /// What the file was called.
     pub file_name: String,
@@ -122,12 +91,16 @@ pub struct Import {
     duplicate: i64,
     invalid: i64,
     suppressed: i64,
-    /// Why it failed, for the log.
-    pub error: Option<String>,
+    /// [`ImportFailure`] by name, or what an older version wrote.
+    error: Option<String>,
     /// When it was uploaded.
     pub created_at: Timestamp,
-    /// The last news.
+    /// When it last changed.
     pub updated_at: Timestamp,
+    pub(super) file_id: Option<FileId>,
+    pub(super) rejected_id: Option<FileId>,
+    stored_0: i64,
+    stored_1: i64,
 }
 
 impl Import {
@@ -154,16 +127,40 @@ impl Import {
         }
     }
 
-    /// Remembers a file that was uploaded.
+    /// Why it failed; `None` unless it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<ImportFailure> {
+        let failed = self.state == ImportState::Failed;
+        failed.then(|| ImportFailure::named(self.error.as_deref().unwrap_or_default()))
+    }
+
+    /// Whether it can be continued after it failed: its file is still there.
+    #[must_use]
+    pub fn can_continue(&self) -> bool {
+        let lost = Some(ImportFailure::FileLost);
+        self.state == ImportState::Failed && self.failure() != lost && self.file_id.is_some()
+    }
+
+    /// Records of the file that are stored.
+    pub(super) fn stored(&self) -> Position {
+        [self.stored_0, self.stored_1].map(|n| u64::try_from(n).unwrap_or(0))
+    }
+
+    /// Remembers a file that was uploaded, and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the file has expired.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
+        file: &StoredFile,
         file_name: &str,
-        bytes: i64,
         options: &ImportOptions,
         now: Timestamp,
     ) -> Result<(), Error> {
+        StoredFile::keep(tx, owner, file.id, None, now).await?;
         let file_name: String = file_name
             .chars()
             .filter(|c| !c.is_control())
@@ -171,16 +168,18 @@ impl Import {
             .collect();
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO imports (owner_id, id, file_name, list_id, state, options, bytes, bytes_read,
-                                  added, updated, unchanged, duplicate, invalid, suppressed, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, 'uploaded', $5, $6, 0, 0, 0, 0, 0, 0, 0, $7, $7)",
+                                  added, updated, unchanged, duplicate, invalid, suppressed, created_at, updated_at,
+                                  file_id)
+             VALUES ($1, $2, $3, $4, 'uploaded', $5, $6, 0, 0, 0, 0, 0, 0, 0, $7, $7, $8)",
         )
         .bind(owner)
         .bind(id)
         .bind(file_name)
         .bind(options.list)
         .bind(sqlx::types::Json(options))
-        .bind(bytes)
+        .bind(file.bytes)
         .bind(now)
+        .bind(file.id)
         .execute(conn)
         .await
         .map(|_| ()))?;
@@ -188,33 +187,85 @@ impl Import {
     }
 
     /// The owner's import with this id.
-    pub async fn get(tx: &mut Tx, owner: UserId, id: ImportId) -> Result<Option<Self>, Error> {
+    pub async fn get(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT id, file_name, state, options, bytes, bytes_read, added, updated, unchanged, duplicate, invalid,
-                    suppressed, error, created_at, updated_at
-             FROM imports
-             WHERE owner_id = $1 AND id = $2",
+            "SELECT i.id, i.file_name,
+                    CASE WHEN i.state = 'running' AND NOT EXISTS (
+                        SELECT 1 FROM jobs j CROSS JOIN workers w
+                        WHERE j.id = i.id AND w.id = j.claimed_by AND w.lease_until > $3)
+                    THEN 'waiting' ELSE i.state END AS state,
+                    i.options, i.bytes, i.bytes_read, i.added, i.updated, i.unchanged, i.duplicate, i.invalid,
+                    i.suppressed, i.error, i.created_at, i.updated_at, i.file_id, i.rejected_id, i.stored_0, i.stored_1
+             FROM imports i
+             WHERE i.owner_id = $1 AND i.id = $2",
         )
         .bind(owner)
         .bind(id)
+        .bind(now)
         .fetch_optional(conn)
         .await)?)
     }
 
     /// The owner's latest imports, newest first.
-    pub async fn latest(tx: &mut Tx, owner: UserId, limit: i64) -> Result<Vec<Self>, Error> {
+    pub async fn latest(
+        tx: &mut Tx,
+        owner: UserId,
+        limit: i64,
+        now: Timestamp,
+    ) -> Result<Vec<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT id, file_name, state, options, bytes, bytes_read, added, updated, unchanged, duplicate, invalid,
-                    suppressed, error, created_at, updated_at
-             FROM imports
-             WHERE owner_id = $1
-             ORDER BY id DESC
+            "SELECT i.id, i.file_name,
+                    CASE WHEN i.state = 'running' AND NOT EXISTS (
+                        SELECT 1 FROM jobs j CROSS JOIN workers w
+                        WHERE j.id = i.id AND w.id = j.claimed_by AND w.lease_until > $3)
+                    THEN 'waiting' ELSE i.state END AS state,
+                    i.options, i.bytes, i.bytes_read, i.added, i.updated, i.unchanged, i.duplicate, i.invalid,
+                    i.suppressed, i.error, i.created_at, i.updated_at, i.file_id, i.rejected_id, i.stored_0, i.stored_1
+             FROM imports i
+             WHERE i.owner_id = $1
+             ORDER BY i.id DESC
              LIMIT $2",
         )
         .bind(owner)
         .bind(limit)
+        .bind(now)
         .fetch_all(conn)
         .await)?)
+    }
+
+    /// Looks at the beginning of an uploaded file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when the file is not to be found.
+    pub async fn look(
+        &self,
+        db: &Db,
+        owner: UserId,
+        hints: Hints,
+        now: Timestamp,
+    ) -> Result<Preview, Error> {
+        let file = self.file(db, owner, now).await?;
+        let file = file.ok_or(Error::State("without its file"))?;
+        look(db, file, hints).await
+    }
+
+    /// The uploaded file, as long as it is there.
+    pub(super) async fn file(
+        &self,
+        db: &Db,
+        owner: UserId,
+        now: Timestamp,
+    ) -> Result<Option<StoredFile>, Error> {
+        match self.file_id {
+            Some(id) => StoredFile::get(&mut db.read().await?, owner, id, now).await,
+            None => Ok(None),
+        }
     }
 
     /// Corrects how its file is imported, before it begins. Returns whether it could.
@@ -228,7 +279,7 @@ impl Import {
         let written = on_db!(tx, conn => sqlx::query(
             "UPDATE imports
              SET options = $3, list_id = $4, updated_at = $5
-             WHERE owner_id = $1 AND id = $2 AND state IN ('uploaded', 'failed')",
+             WHERE owner_id = $1 AND id = $2 AND state = 'uploaded'",
         )
         .bind(owner)
         .bind(id)
@@ -241,90 +292,11 @@ impl Import {
         Ok(written > 0)
     }
 
-    /// Does an import that was started: reads its file in the data folder, writes the error file
-    /// beside it (`text` puts a reason into words), writes down its progress and its end. The file
-    /// goes when all of it was read.
-    pub async fn perform(
-        db: &Db,
-        owner: UserId,
-        id: ImportId,
-        options: &ImportOptions,
-        data: &Path,
-        text: impl Fn(&FieldError) -> String + Send,
-        clock: &Clock,
-    ) -> Result<(), Error> {
-        let (sender, receiver) = watch::channel(ImportProgress::default());
-        let work = async {
-            let outcome = Self::read(db, owner, id, options, data, text, clock, &sender).await;
-            // Ends the writing of progress.
-            drop(sender);
-            outcome
-        };
-        let (outcome, last) = tokio::join!(work, Self::watch(db, owner, id, receiver, clock));
-        let error = outcome.as_ref().err().map(ToString::to_string);
-        let mut tx = db.write().await?;
-        Self::advance(&mut tx, owner, id, &last, clock.now()).await?;
-        Self::finish(&mut tx, owner, id, error.as_deref(), clock.now()).await?;
-        tx.commit().await?;
-        outcome?;
-        if let Err(error) = std::fs::remove_file(file_of(data, id)) {
-            tracing::warn!(%error, import.id = %id, "the file of an import could not be removed");
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the first half of `perform`")]
-    async fn read(
-        db: &Db,
-        owner: UserId,
-        id: ImportId,
-        options: &ImportOptions,
-        data: &Path,
-        text: impl Fn(&FieldError) -> String + Send,
-        clock: &Clock,
-        progress: &watch::Sender<ImportProgress>,
-    ) -> Result<ImportOutcome, Error> {
-        let broken =
-            |error: std::io::Error| Error::Internal(format!("a file of the import: {error}"));
-        let file = File::open(file_of(data, id)).map_err(broken)?;
-        let errors = File::create(error_file_of(data, id)).map_err(broken)?;
-        let errors = ErrorFile::new(BufWriter::new(errors), text).map_err(broken)?;
-        let stop = CancellationToken::new();
-        let told = |now| {
-            progress.send_replace(now);
-        };
-        super::run(db, owner, file, options, Some(errors), clock, told, &stop).await
-    }
-
-    /// Writes progress down until its sender is gone; returns the last.
-    async fn watch(
-        db: &Db,
-        owner: UserId,
-        id: ImportId,
-        mut receiver: watch::Receiver<ImportProgress>,
-        clock: &Clock,
-    ) -> ImportProgress {
-        while receiver.changed().await.is_ok() {
-            let now = *receiver.borrow_and_update();
-            let written = async {
-                let mut tx = db.write().await?;
-                Self::advance(&mut tx, owner, id, &now, clock.now()).await?;
-                tx.commit().await
-            };
-            if let Err(error) = written.await {
-                tracing::warn!(%error, import.id = %id, "progress of an import could not be written");
-            }
-            tokio::time::sleep(PACE).await;
-        }
-        *receiver.borrow()
-    }
-
-    /// Begins it, or begins it again after it failed.
+    /// Starts an import that was uploaded: queues its job.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] while it runs or when it is
-    /// done.
+    /// [`Error::Invalid`] when the options are wrong; [`Error::State`] when it was started before.
     pub async fn start(
         tx: &mut Tx,
         owner: UserId,
@@ -336,16 +308,17 @@ impl Import {
         if !wrong.is_empty() {
             return Err(Error::Invalid(wrong));
         }
-        let started = on_db!(tx, conn => sqlx::query(
+        let rejected = FileId::new(now);
+        let started = on_db!(&mut *tx, conn => sqlx::query(
             "UPDATE imports
-             SET state = 'running', options = $3, list_id = $4, bytes_read = 0, added = 0, updated = 0, unchanged = 0,
-                 duplicate = 0, invalid = 0, suppressed = 0, error = NULL, updated_at = $5
-             WHERE owner_id = $1 AND id = $2 AND state IN ('uploaded', 'failed')",
+             SET state = 'running', options = $3, list_id = $4, rejected_id = $5, updated_at = $6
+             WHERE owner_id = $1 AND id = $2 AND state = 'uploaded'",
         )
         .bind(owner)
         .bind(id)
         .bind(sqlx::types::Json(options))
         .bind(options.list)
+        .bind(rejected)
         .bind(now)
         .execute(conn)
         .await
@@ -353,58 +326,96 @@ impl Import {
         if started == 0 {
             return Err(Error::State("running"));
         }
-        Ok(())
+        StoredFile::create(tx, owner, rejected, now).await?;
+        StoredFile::keep(tx, owner, rejected, None, now).await?;
+        Job::insert(tx, owner, id.into(), JobKind::Import, now).await
     }
 
-    /// Writes down how far it is. Returns whether it is still running.
-    pub async fn advance(
+    /// Queues an import again that failed. It goes on where it was; one of an older version, whose
+    /// position nobody knows, begins again: what it stored already is then unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it has not failed, or its file is gone.
+    pub async fn resume(
         tx: &mut Tx,
         owner: UserId,
         id: ImportId,
-        progress: &ImportProgress,
         now: Timestamp,
-    ) -> Result<bool, Error> {
-        let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
-        let groups = &progress.groups;
-        let written = on_db!(tx, conn => sqlx::query(
+    ) -> Result<(), Error> {
+        let import = Self::get(tx, owner, id, now).await?;
+        let import = import.filter(Self::can_continue);
+        let import = import.ok_or(Error::State("not to be continued"))?;
+        if import.stored() == Position::default() {
+            import.begin_again(tx, owner, now).await?;
+        }
+        let resumed = on_db!(&mut *tx, conn => sqlx::query(
             "UPDATE imports
-             SET bytes_read = $3, added = $4, updated = $5, unchanged = $6, duplicate = $7, invalid = $8,
-                 suppressed = $9, updated_at = $10
-             WHERE owner_id = $1 AND id = $2 AND state = 'running'",
+             SET state = 'running', error = NULL, updated_at = $3
+             WHERE owner_id = $1 AND id = $2 AND state = 'failed'",
         )
         .bind(owner)
         .bind(id)
-        .bind(number(progress.bytes_read))
-        .bind(number(groups.added))
-        .bind(number(groups.updated))
-        .bind(number(groups.unchanged))
-        .bind(number(groups.duplicate))
-        .bind(number(groups.invalid))
-        .bind(number(groups.suppressed))
         .bind(now)
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
-        Ok(written > 0)
+        if resumed == 0 {
+            return Err(Error::State("running"));
+        }
+        Job::insert(tx, owner, id.into(), JobKind::Import, now).await
     }
 
-    /// Ends it: done, or failed with the reason.
-    pub async fn finish(
+    /// Counts from zero, with an empty file of rejected rows.
+    pub(super) async fn begin_again(
+        &self,
         tx: &mut Tx,
         owner: UserId,
-        id: ImportId,
-        error: Option<&str>,
         now: Timestamp,
     ) -> Result<(), Error> {
+        if let Some(old) = self.rejected_id {
+            StoredFile::discard(tx, owner, old, now).await?;
+        }
+        let rejected = FileId::new(now);
+        StoredFile::create(tx, owner, rejected, now).await?;
+        StoredFile::keep(tx, owner, rejected, None, now).await?;
         on_db!(tx, conn => sqlx::query(
             "UPDATE imports
-             SET state = $3, error = $4, updated_at = $5
+             SET bytes_read = 0, added = 0, updated = 0, unchanged = 0, duplicate = 0, invalid = 0, suppressed = 0,
+                 stored_0 = 0, stored_1 = 0, rejected_id = $3
+             WHERE owner_id = $1 AND id = $2",
+        )
+        .bind(owner)
+        .bind(self.id)
+        .bind(rejected)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Ends a running import: done, or failed for a reason. The uploaded file is given up when all
+    /// of it was read; with it a failed import can be continued.
+    pub(super) async fn end(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        failure: Option<ImportFailure>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if let (None, Some(file)) = (failure, self.file_id) {
+            StoredFile::discard(tx, owner, file, now).await?;
+        }
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE imports
+             SET state = CASE WHEN $3 IS NULL THEN 'done' ELSE 'failed' END, error = $3,
+                 bytes_read = CASE WHEN $3 IS NULL THEN bytes ELSE bytes_read END,
+                 file_id = CASE WHEN $3 IS NULL THEN NULL ELSE file_id END, updated_at = $4
              WHERE owner_id = $1 AND id = $2 AND state = 'running'",
         )
         .bind(owner)
-        .bind(id)
-        .bind(if error.is_some() { "failed" } else { "done" })
-        .bind(error)
+        .bind(self.id)
+        .bind(failure.map(ImportFailure::as_str))
         .bind(now)
         .execute(conn)
         .await
@@ -412,91 +423,71 @@ impl Import {
         Ok(())
     }
 
-    /// Forgets it; its files are the caller's to remove. What was imported stays. Returns whether
-    /// there was one.
-    pub async fn delete(tx: &mut Tx, owner: UserId, id: ImportId) -> Result<bool, Error> {
-        let deleted = on_db!(tx, conn => sqlx::query(
-            "DELETE FROM imports WHERE owner_id = $1 AND id = $2 AND state <> 'running'",
+    /// Forgets an import that is not running, and its files. What was imported stays. Returns
+    /// whether there was one.
+    pub async fn delete(
+        tx: &mut Tx,
+        owner: UserId,
+        id: ImportId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let files: Option<(Option<FileId>, Option<FileId>)> = on_db!(&mut *tx, conn => sqlx::query_as(
+            "DELETE FROM imports WHERE owner_id = $1 AND id = $2 AND state <> 'running'
+             RETURNING file_id, rejected_id",
         )
         .bind(owner)
         .bind(id)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?;
-        Ok(deleted > 0)
+        .fetch_optional(conn)
+        .await)?;
+        let Some((upload, rejected)) = files else {
+            return Ok(false);
+        };
+        for file in [upload, rejected].into_iter().flatten() {
+            StoredFile::discard(tx, owner, file, now).await?;
+        }
+        Ok(true)
     }
 
-    /// Forgets imports that were uploaded, or that failed, and were left alone for a week. What
-    /// they imported stays. Returns how many.
+    /// Forgets imports that were uploaded, or that failed, and that nobody has touched for a week.
+    /// What they imported stays. Returns how many, at most a hundred.
     pub async fn forget_unfinished(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
-        Ok(on_db!(tx, conn => sqlx::query(
-            "DELETE FROM imports WHERE state IN ('uploaded', 'failed') AND updated_at < $1",
-        )
-        .bind(now - KEPT)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?)
-    }
-
-    /// Removes files of a week ago and older in the data folder whose import is not known: it was
-    /// forgotten, here or on another node, or its upload broke off. Returns how many.
-    pub async fn remove_lost_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Error> {
-        let broken =
-            |error: std::io::Error| Error::Internal(format!("the uploaded files: {error}"));
-        let old = files_before(data, now - KEPT).map_err(broken)?;
-        let mut removed = 0;
-        for files in old.chunks(SLICE) {
-            let ids: Vec<ImportId> = files.iter().map(|(id, _)| *id).collect();
-            let mut tx = db.read().await?;
-            let known = Self::known(&mut tx, &ids).await?;
-            drop(tx);
-            for (_, file) in files.iter().filter(|(id, _)| !known.contains(id)) {
-                match std::fs::remove_file(file) {
-                    Ok(()) => removed += 1,
-                    // another process of this folder was quicker
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    Err(error) => return Err(broken(error)),
-                }
+        let mut forgotten = 0;
+        for state in ["uploaded", "failed"] {
+            let old: Vec<(UserId, ImportId)> = on_db!(&mut *tx, conn => sqlx::query_as(
+                "SELECT owner_id, id FROM imports WHERE state = $1 AND updated_at < $2 ORDER BY updated_at LIMIT $3",
+            )
+            .bind(state)
+            .bind(now - UNFINISHED_KEPT)
+            .bind(FORGET_BATCH)
+            .fetch_all(conn)
+            .await)?;
+            for (owner, id) in old {
+                forgotten += u64::from(Self::delete(tx, owner, id, now).await?);
             }
         }
-        Ok(removed)
+        Ok(forgotten)
     }
 
-    /// Those of the imports that there are, whosever they are.
-    async fn known(tx: &mut Tx, ids: &[ImportId]) -> Result<HashSet<ImportId>, Error> {
-        let known: Vec<ImportId> = match tx {
-            Tx::Sqlite(tx) => {
-                let ids: Vec<_> = ids.iter().map(|id| id.0.simple().to_string()).collect();
-                sqlx::query_scalar(
-                    "SELECT id FROM imports WHERE id IN (SELECT unhex(value) FROM json_each($1))",
-                )
-                .bind(sqlx::types::Json(ids))
-                .fetch_all(&mut **tx)
-                .await?
-            }
-            Tx::Postgres(tx) => {
-                let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
-                sqlx::query_scalar("SELECT id FROM imports WHERE id = ANY ($1)")
-                    .bind(ids)
-                    .fetch_all(&mut **tx)
-                    .await?
-            }
-        };
-        Ok(known.into_iter().collect())
-    }
-
-    /// Marks imports as failed whose process went away: they run, but nothing was heard of them for
-    /// two minutes. Returns how many. Good at start-up, on a timer and before showing one.
-    pub async fn give_up_silent(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
+    /// Fails imports that an older version was running and whose file no process has in its data
+    /// folder. Returns how many.
+    pub async fn fail_without_file(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE imports
-             SET state = 'failed', error = 'broken off', updated_at = $1
-             WHERE state = 'running' AND updated_at < $2",
+             SET state = 'failed', error = 'file_lost', updated_at = $1
+             WHERE state = 'running' AND updated_at < $2 AND file_id IS NULL",
         )
         .bind(now)
-        .bind(now - SILENCE)
+        .bind(now - ADOPTION_TIMEOUT)
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?)
     }
+}
+
+/// Looks at the beginning of a file: encoding, delimiter, columns.
+pub async fn look(db: &Db, file: StoredFile, hints: Hints) -> Result<Preview, Error> {
+    let reader = FileReader::new(db, file);
+    let looked = tokio::task::spawn_blocking(move || inspect(reader, hints)).await;
+    let looked = looked.map_err(|error| Error::Internal(format!("an uploaded file: {error}")))?;
+    looked.map_err(|error| super::unreadable("an uploaded file", error))
 }

@@ -1,5 +1,5 @@
-//! From records to rows that may be stored: the half of an import that needs no database, in a
-//! thread of its own.
+//! Turns records into rows that may be stored: the half of an import that needs no database. It runs
+//! in a thread of its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -19,21 +19,29 @@ use crate::recipients::recipient::{
     Attributes, CheckedRecipient, Input, RecipientDraft, RecipientField,
 };
 
-/// Rows of the first batch. PostgreSQL counts the tables after it; until then it believes them to
-/// be as they were.
+/// Rows of the first batch. PostgreSQL refreshes its statistics after it; until then it plans for the
+/// tables as they were.
 const FIRST_BATCH: usize = 500;
 
 /// Rows written in one transaction.
 pub(super) const BATCH: usize = 10_000;
-/// Text in one batch, in bytes: what bounds the memory of an import of long rows.
+/// Text in one batch, in bytes. It bounds the memory that long rows take.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Longest value shown in an error, in characters.
 const VALUE_MAX: usize = 200;
 
+/// Transactions that share the rows of a batch on PostgreSQL.
+pub(super) const LANES: usize = 2;
+/// Records between two looks at whether anybody still wants the rows.
+const CANCEL_CHECK: u64 = 1_000;
+
+/// Records of the file that are stored already, for each lane.
+pub(super) type Position = [u64; LANES];
+
 /// A row that keeps all rules.
 pub(super) struct Row {
-    /// Its id when it is new. Made here, so that ids are in the order of the file however rows are
-    /// stored.
+    /// Its id when it is new. Made here, so ids are in the order of the file in whatever order rows
+    /// are stored.
     pub id: RecipientId,
     pub line: u64,
     pub new: CheckedRecipient,
@@ -43,12 +51,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Which of `lanes` transactions stores it. Rows of one address share a lane, whichever node
-    /// reads them: in a lane they stay in order, and two imports that know the same address wait
-    /// for each other in it.
-    pub fn lane(&self, lanes: u8) -> u8 {
+    /// Which of the [`LANES`] transactions stores it. Rows of one address share a lane, whichever
+    /// node reads them: in a lane they stay in order, and two imports that have the same address
+    /// wait for each other.
+    pub fn lane(&self) -> usize {
         let key = self.new.email.key();
-        key.bytes().fold(0, u8::wrapping_add) % lanes
+        usize::from(key.bytes().fold(0, u8::wrapping_add)) % LANES
     }
 }
 
@@ -59,6 +67,10 @@ pub(super) struct Batch {
     pub errors: Vec<RowError>,
     /// Bytes of the file read so far.
     pub bytes_read: u64,
+    /// Records of the file read so far, the header and blank ones included.
+    pub records: u64,
+    /// The file ends with it.
+    pub is_last: bool,
     size: usize,
 }
 
@@ -68,10 +80,12 @@ impl Batch {
     }
 }
 
-/// Reads the whole file and sends it in batches. Ends early when nobody listens any more.
+/// Reads the whole file and sends what is not stored yet in batches. Ends early when the receiver is
+/// gone.
 pub(super) fn read_all(
     input: impl Read,
     options: &ImportOptions,
+    stored: Position,
     clock: &Clock,
     sender: &Sender<Batch>,
 ) -> io::Result<()> {
@@ -88,42 +102,59 @@ pub(super) fn read_all(
     );
     let mut cells = Cells::default();
     // Eight bytes for each address of the file. A collision of two hashes (one chance in 10⁷ for a
-    // million addresses) loses nothing: what looks repeated is looked up before it is passed over.
+    // million addresses) loses nothing: what looks repeated is looked up before it is skipped.
+    // Rows that are stored already are read again only for this.
     let mut seen: HashSet<u64> = HashSet::new();
     let hasher = RandomState::new();
     let mut header = options.format.has_header;
     let mut batch = Batch::default();
-    let mut most = FIRST_BATCH;
+    let begins = stored == Position::default();
+    let mut most = if begins { FIRST_BATCH } else { BATCH };
+    let mut number = 0;
     while let Some(record) = records.next(&mut cells)? {
+        let this = number;
+        number += 1;
+        if number % CANCEL_CHECK == 0 && sender.is_closed() {
+            return Ok(());
+        }
         if std::mem::take(&mut header) {
             continue;
         }
-        match record {
-            Record::Bad { line, value, code } => batch.errors.push(RowError {
+        let error = match record {
+            Record::Bad { line, value, code } => Some(RowError {
                 line,
                 value,
                 reason: FieldError::new("line", code),
             }),
             Record::Good { line } => match to_row(line, &cells, options, clock.now()) {
-                Ok(None) => {}
+                Ok(None) => None,
                 Ok(Some(mut row)) => {
                     row.repeated = !seen.insert(hasher.hash_one(row.new.email.key()));
-                    batch.size +=
-                        row.search.len() + row.new.fields.size() + 100 * row.new.attributes.0.len();
-                    batch.rows.push(row);
+                    if this >= stored[row.lane()] {
+                        batch.size += row.search.len()
+                            + row.new.fields.size()
+                            + 100 * row.new.attributes.0.len();
+                        batch.rows.push(row);
+                    }
+                    None
                 }
-                Err(error) => batch.errors.push(error),
+                Err(error) => Some(error),
             },
-        }
+        };
+        // the first lane stores the errors that are found here
+        batch.errors.extend(error.filter(|_| this >= stored[0]));
         if batch.is_full(most) {
             most = BATCH;
             batch.bytes_read = count.load(Ordering::Relaxed);
+            batch.records = number;
             if sender.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return Ok(());
             }
         }
     }
     batch.bytes_read = count.load(Ordering::Relaxed);
+    batch.records = number;
+    batch.is_last = true;
     // A closed channel means that the import was cancelled.
     let _ = sender.blocking_send(batch);
     Ok(())

@@ -1,7 +1,7 @@
-//! One batch of an import into the database.
+//! Stores one batch of an import.
 //!
-//! On SQLite rows travel as parameters of `VALUES` of many rows, lists of keys as one JSON text; on
-//! PostgreSQL everything travels as arrays.
+//! On SQLite rows are parameters of a `VALUES` of many rows, and lists of keys are one JSON text. On
+//! PostgreSQL everything is an array.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -47,17 +47,17 @@ struct Change {
 /// Rows that one transaction stores.
 pub(super) struct StoreBatch<'a> {
     /// No two transactions with the same number store rows of an owner at the same time.
-    pub number: u8,
+    pub number: usize,
     /// The rows in the order of the file.
     pub rows: Vec<&'a Row>,
 }
 
-/// Stores the rows and says how many went which way, and which turned out to be wrong.
+/// Stores the rows. Returns how many are in which group, and those that turned out to be wrong.
 ///
 /// # Errors
 ///
-/// [`Error::Duplicate`] when somebody added one of the addresses at the same moment: try again in a
-/// new transaction.
+/// [`Error::Duplicate`] when another transaction added one of the addresses at the same time: try
+/// again in a new transaction.
 pub(super) async fn store(
     tx: &mut Tx,
     owner: UserId,
@@ -119,12 +119,12 @@ pub(super) async fn store(
     Ok((groups, errors))
 }
 
-/// One import of an owner at a time stores rows of a lane, so that two of them cannot add the same
-/// address or lock each other. On SQLite there is one writer anyway.
-async fn lock(tx: &mut Tx, owner: UserId, lane: u8) -> Result<(), Error> {
+/// One import of an owner at a time stores rows of a lane, so two of them cannot add the same address
+/// or deadlock. SQLite has one writer anyway.
+async fn lock(tx: &mut Tx, owner: UserId, lane: usize) -> Result<(), Error> {
     if let Tx::Postgres(tx) = tx {
         #[expect(clippy::cast_possible_wrap, reason = "any 64 bits will do")]
-        let key = (owner.0.as_u64_pair().1 ^ u64::from(lane)) as i64;
+        let key = (owner.0.as_u64_pair().1 ^ lane as u64) as i64;
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(key)
             .execute(&mut **tx)
@@ -133,7 +133,7 @@ async fn lock(tx: &mut Tx, owner: UserId, lane: u8) -> Result<(), Error> {
     Ok(())
 }
 
-/// The rows whose address did not come before in the file.
+/// The rows whose address is not in an earlier row of the file.
 async fn first_of_each<'a>(
     tx: &mut Tx,
     owner: UserId,
@@ -221,7 +221,7 @@ async fn suppressed(tx: &mut Tx, owner: UserId, keys: &[&str]) -> Result<HashSet
     Ok(found.into_iter().collect())
 }
 
-/// What the database has already, by key.
+/// The recipients that exist already, by key.
 async fn known(
     tx: &mut Tx,
     owner: UserId,
@@ -249,7 +249,7 @@ async fn known(
         .collect())
 }
 
-/// What a row changes of what was there; `None`: nothing. Cells that were empty change nothing.
+/// What a row changes of the recipient; `None`: nothing. Empty cells change nothing.
 fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     let new = &row.new;
     let fields = new.fields.or(&old.fields);
@@ -273,7 +273,7 @@ fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     }))
 }
 
-/// Texts, numbers and keys of text always have a JSON.
+/// Texts, numbers and text keys can always be written as JSON.
 fn to_json(attributes: &Attributes) -> String {
     serde_json::to_string(attributes).unwrap_or_else(|_| "{}".to_owned())
 }

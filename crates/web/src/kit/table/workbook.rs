@@ -1,8 +1,8 @@
 //! Writes a table as an Excel workbook.
 //!
-//! Rows go into an unnamed temporary file in the data directory, which disappears with the process,
-//! and from there compressed to the visitor. A full sheet is continued on another one. If the
-//! visitor disconnects, the work ends.
+//! Lines go into a file without a name in the data folder, which is gone with the process however
+//! it ends, and from there compressed to the visitor. A sheet that is full is followed by another
+//! one. The work is driven by the response, so a visitor who stops reading ends it.
 //!
 //! *Invariant*: memory holds one batch of rows and two chunks of the file, however long the table
 //! is.
@@ -12,7 +12,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use axum::body::{Body, Bytes};
-use futures_util::{StreamExt as _, stream};
 use jiff::tz::TimeZone;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 use skychimp_core::platform::error::Error;
@@ -21,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::{Cell, Lines};
+use crate::kit::driven::driven;
 
 /// MIME type of a workbook.
 pub(super) const TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -39,17 +39,13 @@ static WORKBOOK_PERMITS: Semaphore = Semaphore::const_new(2);
 pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
     let (out, pieces) = channel(1);
     let book = GrowingWorkbook::new(lines.head(), zone, folder, SHEET_ROWS);
-    tokio::spawn(async move {
-        if let Err(error) = write(lines, book, &out).await
-            && out.send(Err(error)).await.is_err()
-        {
-            tracing::debug!("nobody waits for the workbook any more");
+    let work = async move {
+        if let Err(error) = write(lines, book, &out).await {
+            // without a reader this future is gone
+            out.send(Err(error)).await.ok();
         }
-    });
-    let pieces = stream::unfold(pieces, |mut pieces| async move {
-        Some((pieces.recv().await?, pieces))
-    });
-    Body::from_stream(pieces.fuse())
+    };
+    Body::from_stream(driven(work, pieces))
 }
 
 type Out = Sender<Result<Bytes, Error>>;
@@ -60,18 +56,8 @@ async fn write<L: Lines>(
     out: &Out,
 ) -> Result<(), Error> {
     let mut book = book.map_err(failed)?;
-    let _turn = tokio::select! {
-        () = out.closed() => return Ok(()),
-        turn = WORKBOOK_PERMITS.acquire() => turn,
-    };
-    loop {
-        let slice = tokio::select! {
-            () = out.closed() => return Ok(()),
-            slice = lines.next() => slice?,
-        };
-        let Some(slice) = slice else {
-            break;
-        };
+    let _turn = WORKBOOK_PERMITS.acquire().await;
+    while let Some(slice) = lines.next().await? {
         book = blocking(move || book.add(&slice).map(|()| book)).await?;
     }
     let pieces = ChunkWriter {

@@ -1,18 +1,24 @@
 //! One's data: all of it as an archive, and the end of the account.
+//!
+//! The engine makes the archive as a job and stores it in the database; any node serves it.
+
+use std::time::Duration;
 
 use askama::Template;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse as _, Response};
-use futures_util::stream::{self, StreamExt as _};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use futures_util::stream;
 use serde::Deserialize;
 use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::user::User;
-use skychimp_core::oversight::archive;
+use skychimp_core::oversight::archive::{ArchiveState, UserArchive};
 use skychimp_core::oversight::deletion::AccountContents;
-use tokio::sync::mpsc;
+use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::stored_file::StoredFile;
 
 use super::password;
 use crate::kit::app::{App, AppState};
@@ -23,11 +29,9 @@ use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, FormOutcome, outcome};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
+use crate::kit::sse::{Poll, Polled, watch};
 use crate::letters::{self, ServiceLetter};
 use crate::site::SiteRoutes;
-
-/// Pieces of an archive that wait for a slow reader.
-const ARCHIVES_WAITING_MAX: usize = 4;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -35,9 +39,12 @@ pub(super) fn routes() -> SiteRoutes {
         .route("/account/delete", post(delete))
 }
 
-/// Downloads, which may take as long as they take.
+/// Downloads, which may take long.
 pub(crate) fn long_routes() -> SiteRoutes {
-    SiteRoutes::new().route("/account/export", get(export))
+    SiteRoutes::new()
+        .route("/account/export", get(export))
+        .route("/account/archive/live", get(live))
+        .route("/account/archive", post(request_archive))
 }
 
 #[derive(Template)]
@@ -45,6 +52,7 @@ pub(crate) fn long_routes() -> SiteRoutes {
 struct DataPage {
     page: PageContext,
     belongings: AccountContents,
+    archive: Option<UserArchive>,
     /// The second factor is on, so its code is asked for.
     second: bool,
     errors: Errors,
@@ -59,11 +67,19 @@ impl DataPage {
     ) -> Result<Self, WebError> {
         let mut tx = app.db.read().await?;
         Ok(Self {
-            page,
             belongings: User::belongings(&mut tx, user.id).await?,
+            archive: UserArchive::latest(&mut tx, user.id, page.now).await?,
+            page,
             second: SecondFactor::on_since(&mut tx, user.id).await?.is_some(),
             errors,
         })
+    }
+}
+
+impl DataPage {
+    /// The archive, when it is in this state.
+    fn archive_in(&self, state: ArchiveState) -> Option<UserArchive> {
+        self.archive.filter(|archive| archive.state == state)
     }
 }
 
@@ -75,30 +91,80 @@ async fn data_page(
     html(&DataPage::of(&app, page, &user, Errors::none()).await?)
 }
 
+/// Asks for an archive.
+async fn request_archive(
+    State(app): State<AppState>,
+    page: PageContext,
+    CurrentUser(user): CurrentUser,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.write().await?;
+    UserArchive::request(&mut tx, user.id, page.now).await?;
+    tx.commit().await?;
+    app.wake.everywhere(&app.db).await?;
+    Ok(Redirect::to("/account/data").into_response())
+}
+
+/// The archive that is ready; without one the page where it can be asked for.
 async fn export(
     State(app): State<AppState>,
     page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
-    let (to, pieces) = mpsc::channel(ARCHIVES_WAITING_MAX);
-    let now = page.now;
-    tokio::spawn(async move { archive::write(&app.db, user.id, now, &to).await });
-    // an error breaks the connection off: half an archive must not look whole
-    let pieces = stream::unfold(pieces, |mut pieces| async move {
-        let piece = pieces.recv().await?;
-        Some((piece.map(Bytes::from), pieces))
-    });
-    // compression asks once more behind the end
-    let pieces = pieces.fuse();
-    let date = page.now.timestamp().to_zoned(page.zone.clone()).date();
+    let mut tx = app.db.read().await?;
+    let archive = UserArchive::latest(&mut tx, user.id, page.now).await?;
+    let file = match &archive {
+        Some(archive) => archive.file(&mut tx, user.id, page.now).await?,
+        None => None,
+    };
+    drop(tx);
+    let (Some(archive), Some(file)) = (archive, file) else {
+        return Ok(Redirect::to("/account/data").into_response());
+    };
+    let made = archive.created_at.timestamp().to_zoned(page.zone.clone());
+    let name = format!("attachment; filename=\"skychimp-{}.zip\"", made.date());
     let headers = [
         (header::CONTENT_TYPE, "application/zip".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"skychimp-{date}.zip\""),
-        ),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CONTENT_LENGTH, file.bytes.to_string()),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, parts(app, file)).into_response())
+}
+
+/// A stored file, a part at a time. An error breaks the connection off: half a file must not look
+/// like a whole one.
+fn parts(app: AppState, file: StoredFile) -> Body {
+    let parts = stream::try_unfold((app, -1), move |(app, after)| async move {
+        let mut tx = app.db.read().await?;
+        let part = StoredFile::next_part(&mut tx, file.owner_id, file.id, after).await?;
+        drop(tx);
+        Ok::<_, Error>(part.map(|part| (Bytes::from(part.bytes), (app, part.part))))
+    });
+    Body::from_stream(parts)
+}
+
+/// Waits for an archive.
+struct Watch {
+    app: AppState,
+    owner: UserId,
+}
+
+impl Poll for Watch {
+    const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+    async fn look(&mut self) -> Result<Polled, WebError> {
+        let mut tx = self.app.db.read().await?;
+        let latest = UserArchive::latest(&mut tx, self.owner, self.app.clock.now()).await?;
+        let running = latest.is_some_and(|latest| latest.state == ArchiveState::Running);
+        Ok(if running { Polled::Same } else { Polled::Over })
+    }
+}
+
+/// Tells the page when the archive is ready.
+async fn live(State(app): State<AppState>, CurrentUser(user): CurrentUser) -> Response {
+    watch(Watch {
+        app,
+        owner: user.id,
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -108,7 +174,7 @@ struct DeleteForm {
     code: String,
 }
 
-/// Deletes the account of whoever shows the password, and the code if one is asked for at login.
+/// Deletes the account after the password, and the code if one is asked for at login.
 async fn delete(
     State(app): State<AppState>,
     page: PageContext,

@@ -8,13 +8,11 @@ use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{ImportId, ListId, UserId};
 use skychimp_core::recipients::import::{
     ColumnTarget, Delimiter, Hints, Import, ImportOptions, ImportState, Preview, TextEncoding,
-    file_of,
 };
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::RecipientField;
 
 use super::find;
-use super::upload::look;
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
@@ -143,7 +141,7 @@ impl ColumnsPage {
         job: Import,
         form: OptionsForm,
     ) -> Result<Self, WebError> {
-        let preview = look(&file_of(&app.settings.data_dir, job.id), form.hints()).await?;
+        let preview = job.look(&app.db, owner, form.hints(), page.now).await?;
         let lists = List::all(&mut app.db.read().await?, owner, LIST_CHOICES).await?;
         Ok(Self {
             page,
@@ -190,7 +188,7 @@ pub(super) async fn start(
     match form.action.as_str() {
         // Look at the file again, read in another way.
         "look" => {
-            let preview = look(&file_of(&app.settings.data_dir, id), form.hints()).await?;
+            let preview = job.look(&app.db, user.id, form.hints(), page.now).await?;
             let list = job.options.list;
             let options = ImportOptions {
                 format: preview.format,
@@ -202,9 +200,12 @@ pub(super) async fn start(
             tx.commit().await?;
             return Ok(Redirect::to(&here).into_response());
         }
-        // Once more after it failed.
+        // Continue after it failed.
         "again" => {
-            begin(&app, &page, user.id, id, job.options, "").await?;
+            let mut tx = app.db.write().await?;
+            Import::resume(&mut tx, user.id, id, page.now).await?;
+            tx.commit().await?;
+            app.wake.everywhere(&app.db).await?;
             return Ok(Redirect::to(&here).into_response());
         }
         _ => {}
@@ -217,7 +218,7 @@ pub(super) async fn start(
     match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
         FormOutcome::Done(()) => Ok(Redirect::to(&here).into_response()),
         FormOutcome::Wrong(errors) => {
-            // How the file is read stands in a form of its own.
+            // How the file is read is in another form.
             let OptionsForm {
                 encoding,
                 delimiter,
@@ -237,7 +238,7 @@ pub(super) async fn start(
     }
 }
 
-/// Starts the import and lets it go on by itself.
+/// Starts the import; the engine does it.
 async fn begin(
     app: &AppState,
     page: &PageContext,
@@ -250,16 +251,7 @@ async fn begin(
     options.list = list_of(&mut tx, owner, options.list, new_list, page).await?;
     Import::start(&mut tx, owner, id, &options, page.now).await?;
     tx.commit().await?;
-    let (app, words) = (app.clone(), page.clone());
-    tokio::spawn(async move {
-        let data = app.settings.data_dir.clone();
-        let text = |error: &FieldError| reason(&words, error);
-        let done = Import::perform(&app.db, owner, id, &options, &data, text, &app.clock).await;
-        if let Err(error) = done {
-            tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), import.id = %id, "import failed");
-        }
-    });
-    Ok(())
+    app.wake.everywhere(&app.db).await
 }
 
 /// The list with the new name, made when missing, or the chosen one of the owner.
@@ -287,14 +279,5 @@ async fn list_of(
             Err(Error::invalid("list", "unknown_choice"))
         }
         other => Ok(other),
-    }
-}
-
-/// Why a row was not imported, in the words of the visitor.
-fn reason(page: &PageContext, error: &FieldError) -> String {
-    let sentence = page.field_error(error);
-    match error.field.strip_prefix("attributes.") {
-        Some(name) => format!("{name}: {sentence}"),
-        None => sentence.to_string(),
     }
 }

@@ -1,17 +1,12 @@
-//! How far an import is, and the rows that it left out.
+//! How far an import is, while the engine does it.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
-use futures_util::{StreamExt as _, stream};
+use axum::response::Response;
 use serde_json::{Value, json};
 use skychimp_core::platform::ids::{ImportId, UserId};
-use skychimp_core::recipients::import::{Import, ImportState, error_file_of};
-use tokio::io::AsyncReadExt as _;
+use skychimp_core::recipients::import::{Import, ImportState};
 
 use super::find;
 use crate::kit::app::AppState;
@@ -50,7 +45,7 @@ impl Poll for Watch {
 
     async fn look(&mut self) -> Result<Polled, WebError> {
         match find(&self.app, self.owner, self.id).await {
-            Ok(job) if job.state == ImportState::Running => {
+            Ok(job) if matches!(job.state, ImportState::Waiting | ImportState::Running) => {
                 Ok(Polled::News(values(&self.page, &job)))
             }
             Ok(_) | Err(WebError::NotFound) => Ok(Polled::Over),
@@ -62,6 +57,7 @@ impl Poll for Watch {
 fn values(page: &PageContext, job: &Import) -> Value {
     let groups = job.groups();
     json!({
+        "state": page.t(if job.state == ImportState::Waiting { "imports-waiting" } else { "imports-running" }).to_string(),
         "percent": job.percent(),
         "percent_text": page.percent(job.bytes_read, job.bytes),
         "rows": page.num(groups.rows()).to_string(),
@@ -72,34 +68,4 @@ fn values(page: &PageContext, job: &Import) -> Value {
         "invalid": page.num(groups.invalid).to_string(),
         "suppressed": page.num(groups.suppressed).to_string(),
     })
-}
-
-/// The rows that were not imported, as a file.
-pub(super) async fn errors(
-    State(app): State<AppState>,
-    MailingUser(user): MailingUser,
-    Path(id): Path<ImportId>,
-) -> Result<Response, WebError> {
-    find(&app, user.id, id).await?;
-    let file = match tokio::fs::File::open(error_file_of(&app.settings.data_dir, id)).await {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(WebError::NotFound),
-        Err(error) => return Err(WebError::internal(error)),
-    };
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"import-errors.csv\"",
-        ),
-    ];
-    // The mark tells spreadsheets that it is UTF-8.
-    let mark = stream::iter([Ok(Bytes::from_static("\u{feff}".as_bytes()))]);
-    let pieces = stream::try_unfold(file, |mut file| async move {
-        let mut piece = vec![0; 64 * 1024];
-        let n = file.read(&mut piece).await?;
-        piece.truncate(n);
-        Ok::<_, std::io::Error>((n > 0).then(|| (Bytes::from(piece), file)))
-    });
-    Ok((headers, Body::from_stream(mark.chain(pieces))).into_response())
 }

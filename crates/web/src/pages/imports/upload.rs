@@ -1,14 +1,12 @@
-//! A file on its way in.
-
-use std::path::Path as FilePath;
+//! Receives a file and stores it in the database, where every node can import it.
 
 use axum::extract::multipart::Field;
 use axum::extract::{Multipart, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::{ImportId, UserId};
-use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions, Preview, file_of};
-use tokio::io::AsyncWriteExt as _;
+use skychimp_core::platform::ids::{FileId, ImportId, UserId};
+use skychimp_core::platform::stored_file::{FileWriter, StoredFile};
+use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions};
 
 use super::IndexPage;
 use crate::kit::app::AppState;
@@ -23,30 +21,24 @@ pub(super) async fn upload(
     MailingUser(user): MailingUser,
     mut form: Multipart,
 ) -> Result<Response, WebError> {
-    let id = ImportId::new(page.now);
-    let data = &app.settings.data_dir;
-    // A machine that takes files need not have an engine, which cleans up as well.
-    Import::remove_lost_files(&app.db, data, page.now).await?;
-    let path = file_of(data, id);
     while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
         if field.name() != Some("file") {
             continue;
         }
         let name = field.file_name().unwrap_or_default().to_owned();
-        let kept = match keep(field, &path, app.settings.upload_limit).await {
-            Ok(0) => Err(Error::invalid("file", "file_empty")),
-            Ok(bytes) => remember(&app, &page, user.id, id, &name, bytes, &path).await,
-            Err(error) => {
-                let _ = tokio::fs::remove_file(&path).await;
-                return Err(error);
-            }
+        let file = store(&app, &page, user.id, field).await?;
+        let import = match file.bytes {
+            0 => Err(Error::invalid("file", "file_empty")),
+            _ => remember(&app, &page, user.id, &name, file).await,
         };
-        return match outcome(kept)? {
-            FormOutcome::Done(()) => {
+        if import.is_err() {
+            discard(&app, &page, user.id, file.id).await?;
+        }
+        return match outcome(import)? {
+            FormOutcome::Done(id) => {
                 Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response())
             }
             FormOutcome::Wrong(errors) => {
-                let _ = tokio::fs::remove_file(&path).await;
                 html_wrong(&IndexPage::new(&app, page, user.id, errors).await?)
             }
             FormOutcome::Changed => Err(WebError::Conflict),
@@ -55,39 +47,54 @@ pub(super) async fn upload(
     html_wrong(&IndexPage::new(&app, page, user.id, Errors::one("file", "file_empty")).await?)
 }
 
-/// Writes the file as it comes, up to `limit` bytes; returns its size.
-async fn keep(mut field: Field<'_>, path: &FilePath, limit: u64) -> Result<u64, WebError> {
-    if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder)
-            .await
-            .map_err(WebError::internal)?;
-    }
-    let mut file = tokio::fs::File::create(path)
-        .await
-        .map_err(WebError::internal)?;
-    let mut bytes = 0;
+/// Stores a file as it comes. What was stored of one that is too large, or whose visitor is gone,
+/// expires.
+async fn store(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    mut field: Field<'_>,
+) -> Result<StoredFile, WebError> {
+    let id = FileId::new(page.now);
+    let mut tx = app.db.write().await?;
+    StoredFile::create(&mut tx, owner, id, page.now).await?;
+    tx.commit().await?;
+    let mut writer = FileWriter::new(&app.db, owner, id);
     while let Some(chunk) = field.chunk().await.map_err(|_| WebError::BadRequest)? {
-        bytes += chunk.len() as u64;
-        if bytes > limit {
+        if writer.bytes() + chunk.len() as u64 > app.settings.upload_limit {
+            discard(app, page, owner, id).await?;
             return Err(WebError::TooLarge);
         }
-        file.write_all(&chunk).await.map_err(WebError::internal)?;
+        writer.write(&chunk).await?;
     }
-    file.flush().await.map_err(WebError::internal)?;
-    Ok(bytes)
+    let bytes = i64::try_from(writer.finish().await?).unwrap_or(i64::MAX);
+    Ok(StoredFile {
+        owner_id: owner,
+        id,
+        bytes,
+    })
 }
 
-/// Looks at the uploaded file and remembers what it is.
+async fn discard(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    file: FileId,
+) -> Result<(), WebError> {
+    let mut tx = app.db.write().await?;
+    StoredFile::discard(&mut tx, owner, file, page.now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Looks at the stored file and remembers what it is.
 async fn remember(
     app: &AppState,
     page: &PageContext,
     owner: UserId,
-    id: ImportId,
     name: &str,
-    bytes: u64,
-    path: &FilePath,
-) -> Result<(), Error> {
-    let preview = look(path, Hints::default()).await?;
+    file: StoredFile,
+) -> Result<ImportId, Error> {
+    let preview = import::look(&app.db, file, Hints::default()).await?;
     if preview.columns.is_empty() {
         return Err(Error::invalid("file", "file_empty"));
     }
@@ -96,20 +103,9 @@ async fn remember(
         mapping: preview.mapping(),
         list: None,
     };
+    let id = ImportId::new(page.now);
     let mut tx = app.db.write().await?;
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    Import::create(&mut tx, owner, id, name, bytes, &options, page.now).await?;
-    tx.commit().await
-}
-
-pub(super) async fn look(path: &FilePath, hints: Hints) -> Result<Preview, Error> {
-    let path = path.to_owned();
-    let looked =
-        tokio::task::spawn_blocking(move || import::inspect(std::fs::File::open(path)?, hints))
-            .await;
-    let unreadable =
-        |error: &dyn std::fmt::Display| Error::Internal(format!("an uploaded file: {error}"));
-    looked
-        .map_err(|error| unreadable(&error))?
-        .map_err(|error| unreadable(&error))
+    Import::create(&mut tx, owner, id, &file, name, &options, page.now).await?;
+    tx.commit().await?;
+    Ok(id)
 }
