@@ -84,7 +84,7 @@ impl Claimer {
     /// Claims until the worker stops.
     pub async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut wake = shared.wake.subscribe();
+        let mut wake = shared.db.wake().subscribe();
         let mut upstreams = shared.upstreams.watch();
         while !shared.stop.is_cancelled() {
             wake.mark_unchanged();

@@ -50,7 +50,7 @@ struct CleanupCounts {
 
 /// Erases the data of deleted accounts as soon as they are deleted.
 pub async fn erase(config: EngineConfig) {
-    let mut signal = config.wake.subscribe();
+    let mut signal = config.db.wake().subscribe();
     loop {
         signal.mark_unchanged();
         let wait = match User::erase_deleted(&config.db, config.clock.now()).await {

@@ -106,8 +106,8 @@ async fn renew(db: &Db, worker: WorkerId, until: Timestamp) -> Result<bool, Erro
 /// have been committed although its answer was lost, and a failover may have lost the last commits.
 /// So the worker restarts; deliveries it holds without knowing of them are then in doubt.
 pub async fn keep_guard(shared: Arc<Shared>) {
-    let mut wake = shared.wake.subscribe();
-    let network = matches!(shared.db, Db::Postgres(_));
+    let mut wake = shared.db.wake().subscribe();
+    let network = matches!(shared.db, Db::Postgres { .. });
     loop {
         let record_failure = network && shared.guard.failed_before();
         if record_failure || !shared.in_flight.is_empty() {
@@ -185,8 +185,6 @@ pub struct OrphanRecovery {
     pub db: Db,
     /// Source of the current time.
     pub clock: skychimp_core::platform::time::Clock,
-    /// Wakes other processes when letters return to the queue.
-    pub wake: skychimp_core::platform::wake::Wake,
     /// Directory of the journals.
     pub journals: PathBuf,
     /// Decides when letters in doubt are tried again.
@@ -233,7 +231,7 @@ impl OrphanRecovery {
             }
         }
         if settled {
-            self.wake.everywhere(&self.db).await?;
+            self.db.wake().everywhere(&self.db).await?;
         }
         Ok(())
     }

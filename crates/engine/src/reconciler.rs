@@ -91,7 +91,7 @@ impl Reconciler {
 
     /// Looks every second, and whenever the engine is woken.
     pub async fn run(mut self) {
-        let mut wake = self.shared.wake.subscribe();
+        let mut wake = self.shared.db.wake().subscribe();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RECONCILE_INTERVAL) => {}
@@ -474,9 +474,9 @@ async fn change(shared: &Shared, upstream: &Upstream, state: &BreakerState) -> R
     };
     let mut tx = shared.db.write().await?;
     kept::ServerHealth::change(&mut tx, upstream.id, &record_failure, now).await?;
-    let alerted = record_failure.state == HealthState::Paused
-        && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?;
-    if alerted {
+    if record_failure.state == HealthState::Paused
+        && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?
+    {
         let address = upstream.pool.server().name();
         kept::alert(
             &mut tx,
@@ -488,11 +488,7 @@ async fn change(shared: &Shared, upstream: &Upstream, state: &BreakerState) -> R
         )
         .await?;
     }
-    tx.commit().await?;
-    if alerted {
-        shared.wake.everywhere(&shared.db).await?;
-    }
-    Ok(())
+    tx.commit().await
 }
 
 async fn tested(shared: &Shared, id: ServerId, ok: bool, text: &str) -> Result<(), Error> {

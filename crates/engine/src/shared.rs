@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicUsize;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::WorkerId;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::delivery::ClaimScope;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,7 +26,6 @@ use crate::upstream_pool::UpstreamPool;
 pub struct Shared {
     pub db: Db,
     pub clock: Clock,
-    pub wake: Wake,
     pub scope: ClaimScope,
     /// The cache shared by all nodes; may be absent.
     pub common: skychimp_core::platform::cache::CacheClient,

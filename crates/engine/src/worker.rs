@@ -47,7 +47,6 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let remains = OrphanRecovery {
         db: config.db.clone(),
         clock: config.clock.clone(),
-        wake: config.wake.clone(),
         journals: config.data_dir.join("journal"),
         retry: config.retry,
     };
@@ -169,7 +168,6 @@ async fn begin(
     let shared = Shared {
         db: config.db.clone(),
         clock: config.clock.clone(),
-        wake: config.wake.clone(),
         scope: config.scope,
         common: config.shared.clone(),
         worker,
@@ -220,7 +218,7 @@ async fn settle(
     if let Some(journal) = Arc::into_inner(journal) {
         journal.remove()?;
     }
-    config.wake.everywhere(&config.db).await?;
+    config.db.wake().everywhere(&config.db).await?;
     Ok(())
 }
 

@@ -257,7 +257,7 @@ async fn store_batch(
     let rows = batch.rows.iter();
     match db {
         Db::Sqlite { .. } => lane(0, rows.collect()).await,
-        Db::Postgres(_) => {
+        Db::Postgres { .. } => {
             let (first, second) = rows.partition(|row| row.lane(2) == 0);
             let (first, second) = tokio::join!(lane(0, first), lane(1, second));
             let ((mut groups, mut errors), (more, mut wrong)) = (first?, second?);

@@ -108,7 +108,7 @@ async fn show_list(
                 .ok_or(WebError::NotFound)?,
         ),
     };
-    let until = Post::next_publication(&mut tx, page.now).await?;
+    let public = PublicAnswer::of(&mut tx, None, page.now).await?;
     drop(tx);
     if tiles.is_empty() && number > 1 {
         return Err(WebError::NotFound);
@@ -155,10 +155,6 @@ async fn show_list(
         number,
         pages,
     })?;
-    let public = PublicAnswer {
-        until,
-        ..PublicAnswer::default()
-    };
     Ok(public.mark(list))
 }
 
@@ -172,11 +168,7 @@ async fn post(
         Some(PostLookup::Post(article)) => {
             let id = article.card.id;
             page.read(id);
-            let public = PublicAnswer {
-                until: Post::next_publication(&mut tx, page.now).await?,
-                post: Some(id),
-                ..PublicAnswer::default()
-            };
+            let public = PublicAnswer::of(&mut tx, Some(id), page.now).await?;
             let post = html(&PostPage::new(&app, &mut tx, page, *article).await?)?;
             Ok(public.mark(post))
         }
