@@ -50,13 +50,19 @@ fn handlers(text: &str) -> BTreeSet<&str> {
 
 /// Number of lines in the body of a function that is not nested.
 fn body_lines(text: &str, name: &str) -> Option<usize> {
-    let (_, rest) = text.split_once(&format!("fn {name}("))?;
+    let head = format!("fn {name}(");
+    let is_outer = |at: &usize| {
+        let line = text[..*at].rsplit('\n').next();
+        !line.is_some_and(|line| line.starts_with(' '))
+    };
+    let mut places = text.match_indices(&head).map(|(at, _)| at);
+    let rest = &text[places.find(is_outer)?..];
     let (_, body) = rest.split_once(" {\n")?;
     let (body, _) = body.split_once("\n}\n")?;
     Some(body.lines().count())
 }
 
-/// Issue 13: at least 80 % of the handlers have at most 15 lines, and none has more than 30.
+/// A handler holds no rule. At least 80 % of the handlers have at most 15 lines, none more than 30.
 #[test]
 fn handlers_are_short() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages");

@@ -50,10 +50,8 @@ impl FromRequestParts<SiteState> for Offered {
     type Rejection = WebError;
 
     async fn from_request_parts(_: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
-        match app.passkeys.offered() {
-            true => Ok(Self),
-            false => Err(WebError::NotFound),
-        }
+        let offered = app.passkeys.offered().then_some(Self);
+        offered.ok_or(WebError::NotFound)
     }
 }
 

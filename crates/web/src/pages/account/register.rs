@@ -44,7 +44,7 @@ struct RegisterForm {
 }
 
 impl RegisterForm {
-    fn new<'a>(&'a self, page: &'a PageContext) -> NewRegistration<'a> {
+    fn registration<'a>(&'a self, page: &'a PageContext) -> NewRegistration<'a> {
         NewRegistration {
             name: &self.name,
             email: &self.email,
@@ -54,13 +54,13 @@ impl RegisterForm {
     }
 
     fn check(&self, app: &AppState, page: &PageContext) -> Result<(), Error> {
-        let new = self.new(page);
+        let new = self.registration(page);
         app.settings.registration.check(&new, &self.password)
     }
 
     async fn save(&self, app: &AppState, page: &PageContext) -> Result<(), Error> {
         let password = app.hasher.hash(self.password.clone()).await?;
-        let (new, letters) = (self.new(page), SiteLetters::of(app));
+        let (new, letters) = (self.registration(page), SiteLetters::of(app));
         let mut tx = app.db.write().await?;
         User::register(&mut tx, &new, &password, &letters, page.now).await?;
         tx.commit().await
@@ -219,10 +219,12 @@ async fn verify(
         return dead(page, "verify");
     }
     tx.commit().await?;
-    Ok(match page.is_user(grant.user_id) {
-        true => page.redirect("/", Flash::done("verify-done")),
-        false => page.redirect("/login", Flash::done("verify-done-login")),
-    })
+    let (to, said) = if page.is_user(grant.user_id) {
+        ("/", "verify-done")
+    } else {
+        ("/login", "verify-done-login")
+    };
+    Ok(page.redirect(to, Flash::done(said)))
 }
 
 /// Deletes the account, because somebody else registered it with this address.
