@@ -1,6 +1,9 @@
 //! Accounts and access: users, passwords, sessions, second factors, rate limits, the audit log.
 
 pub mod audit;
+mod credentials;
+mod email_change;
+pub mod letter;
 pub mod limit;
 pub mod login_step;
 pub mod passkey;

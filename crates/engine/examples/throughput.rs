@@ -23,7 +23,6 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft};
 use skychimp_core::sending::run::RunProgress;
@@ -80,7 +79,6 @@ async fn main() -> Result<()> {
     let engine = Engine::start(EngineConfig {
         db: db.clone(),
         clock,
-        wake: Wake::new(),
         server: Some(server),
         sandbox: None,
         roots: TrustAnchors::System,

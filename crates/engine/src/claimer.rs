@@ -86,7 +86,7 @@ impl Claimer {
     /// Claims until the worker stops.
     pub async fn run(mut self) {
         let context = Arc::clone(&self.context);
-        let mut wake = context.env.wake.subscribe();
+        let mut wake = context.env.db.wake().subscribe();
         let mut upstreams = context.upstreams.watch();
         while !context.lifecycle.stop.is_cancelled() {
             wake.mark_unchanged();

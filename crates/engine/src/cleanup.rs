@@ -54,7 +54,7 @@ struct CleanupCounts {
 
 /// Removes files soon after they have expired.
 pub async fn remove_files(config: EngineConfig) {
-    let mut signal = config.wake.subscribe();
+    let mut signal = config.db.wake().subscribe();
     loop {
         signal.mark_unchanged();
         match StoredFile::remove_expired(&config.db, config.clock.now()).await {
@@ -76,7 +76,7 @@ pub async fn remove_files(config: EngineConfig) {
 
 /// Removes what deleted accounts owned as soon as they are deleted.
 pub async fn erase(config: EngineConfig) {
-    let mut signal = config.wake.subscribe();
+    let mut signal = config.db.wake().subscribe();
     loop {
         signal.mark_unchanged();
         let wait = match User::erase_deleted(&config.db, config.clock.now()).await {

@@ -7,7 +7,6 @@ use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::WorkerId;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::delivery::{ClaimScope, Delivery};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
@@ -31,7 +30,6 @@ const MAX_IN_FLIGHT: usize = 1_000;
 pub struct Environment {
     pub db: Db,
     pub clock: Clock,
-    pub wake: Wake,
     pub scope: ClaimScope,
     /// The cache shared by all nodes; may be absent.
     pub cache: CacheClient,

@@ -7,7 +7,6 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::run::Run;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +58,6 @@ pub async fn drain(
     db: &Db,
     clock: &Clock,
     only: Option<MailingId>,
-    wake: &Wake,
     stop: &CancellationToken,
 ) -> Result<ExpansionStep, Error> {
     let mut all = ExpansionStep::default();
@@ -76,17 +74,17 @@ pub async fn drain(
             EXPANSION_BATCH
         };
         db.refresh_statistics().await?;
-        wake.here();
+        db.wake().here();
     }
     Ok(all)
 }
 
 /// Expands until `stop`.
-pub async fn run(db: Db, clock: Clock, wake: Wake, stop: CancellationToken) {
-    let mut signal = wake.subscribe();
+pub async fn run(db: Db, clock: Clock, stop: CancellationToken) {
+    let mut signal = db.wake().subscribe();
     loop {
         signal.mark_unchanged();
-        match drain(&db, &clock, None, &wake, &stop).await {
+        match drain(&db, &clock, None, &stop).await {
             Ok(done) if done != ExpansionStep::default() => {
                 tracing::info!(deliveries = done.added, runs = done.complete, "expander");
             }

@@ -46,7 +46,7 @@ pub async fn run(config: EngineConfig, worker: WorkerId, stop: CancellationToken
         turn: TURN,
         stop,
     };
-    let mut signal = config.wake.subscribe();
+    let mut signal = context.db.wake().subscribe();
     let mut running = JoinSet::new();
     let mut known = HashSet::new();
     // a claim may have been committed although its answer was lost

@@ -148,8 +148,8 @@ async fn renew(db: &Db, worker: WorkerId, until: Timestamp) -> Result<bool, Erro
 /// have been committed although its answer was lost, and a failover may have lost the last commits.
 /// So the worker restarts; deliveries it holds without knowing of them are then in doubt.
 pub async fn keep_guard(context: Arc<WorkerContext>) {
-    let mut wake = context.env.wake.subscribe();
-    let network = matches!(context.env.db, Db::Postgres(_));
+    let mut wake = context.env.db.wake().subscribe();
+    let network = matches!(context.env.db, Db::Postgres { .. });
     loop {
         let failed = network && context.guard.failed_before();
         if failed || !context.letters.in_flight.is_empty() {
@@ -173,8 +173,6 @@ pub struct OrphanRecovery {
     pub db: Db,
     /// Source of the current time.
     pub clock: skychimp_core::platform::time::Clock,
-    /// Wakes other processes when letters return to the queue.
-    pub wake: skychimp_core::platform::wake::Wake,
     /// Directory of the journals.
     pub journals: PathBuf,
     /// Decides when letters in doubt are tried again.
@@ -221,7 +219,7 @@ impl OrphanRecovery {
             }
         }
         if settled {
-            self.wake.everywhere(&self.db).await?;
+            self.db.wake().everywhere(&self.db).await?;
         }
         Ok(())
     }

@@ -58,7 +58,6 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::report::SummaryWriter;
 use skychimp_core::sending::service::ServiceIdentity;
@@ -79,12 +78,11 @@ const WORKER_TASK: &str = "the worker";
 /// Everything an engine needs to run.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// The database, already migrated.
+    /// The database, already migrated. On PostgreSQL, [`Db::wake`] must be
+    /// listening.
     pub db: Db,
     /// Source of the current time.
     pub clock: Clock,
-    /// Wakes the engine when there is work. On PostgreSQL, [`Wake::listen`] must be running.
-    pub wake: Wake,
     /// The mail server from the configuration; `None`: only servers in the database are used.
     pub server: Option<Server>,
     /// Receives the letters while neither the configuration nor the database has a server.
@@ -262,16 +260,12 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
     let EngineConfig {
         db,
         clock,
-        wake,
         health,
         service,
         ..
     } = config;
-    let scheduler = || {
-        let (db, clock, wake) = (db.clone(), clock.clone(), wake.clone());
-        scheduler::run(db, clock, wake, service.clone(), stop.clone())
-    };
-    let expander = || expander::run(db.clone(), clock.clone(), wake.clone(), stop.clone());
+    let scheduler = || scheduler::run(db.clone(), clock.clone(), service.clone(), stop.clone());
+    let expander = || expander::run(db.clone(), clock.clone(), stop.clone());
     let summarizer = || summarizer::run(config.clone(), stop.clone());
     tokio::join!(
         keep("scheduler", health, stop, scheduler),
@@ -290,18 +284,14 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
 /// Creates and expands the runs of one mailing.
 async fn run_only(config: EngineConfig, mailing: MailingId, stop: CancellationToken) {
     let EngineConfig {
-        db,
-        clock,
-        wake,
-        service,
-        ..
+        db, clock, service, ..
     } = &config;
-    let mut signal = wake.subscribe();
+    let mut signal = db.wake().subscribe();
     loop {
         signal.mark_unchanged();
         let step = async {
             scheduler::step(db, clock, service, Some(mailing), &stop).await?;
-            expander::drain(db, clock, Some(mailing), wake, &stop).await?;
+            expander::drain(db, clock, Some(mailing), &stop).await?;
             Ok::<_, Error>(())
         };
         if let Err(error) = step.await {

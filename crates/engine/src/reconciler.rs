@@ -89,7 +89,7 @@ impl Reconciler {
 
     /// Looks every second, and whenever the engine is woken.
     pub async fn run(mut self) {
-        let mut wake = self.context.env.wake.subscribe();
+        let mut wake = self.context.env.db.wake().subscribe();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RECONCILE_INTERVAL) => {}
@@ -476,9 +476,9 @@ async fn change(
     };
     let mut tx = context.env.db.write().await?;
     kept::ServerHealth::change(&mut tx, upstream.id, &record_failure, now).await?;
-    let alerted = record_failure.state == HealthState::Paused
-        && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?;
-    if alerted {
+    if record_failure.state == HealthState::Paused
+        && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?
+    {
         let address = upstream.pool.server().name();
         kept::alert(
             &mut tx,
@@ -490,11 +490,7 @@ async fn change(
         )
         .await?;
     }
-    tx.commit().await?;
-    if alerted {
-        context.env.wake.everywhere(&context.env.db).await?;
-    }
-    Ok(())
+    tx.commit().await
 }
 
 async fn tested(context: &WorkerContext, id: ServerId, ok: bool, text: &str) -> Result<(), Error> {

@@ -13,7 +13,6 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::Run;
 use skychimp_core::sending::service::ServiceIdentity;
@@ -124,14 +123,8 @@ pub async fn step(
 }
 
 /// Steps until `stop`.
-pub async fn run(
-    db: Db,
-    clock: Clock,
-    wake: Wake,
-    service: ServiceIdentity,
-    stop: CancellationToken,
-) {
-    let mut signal = wake.subscribe();
+pub async fn run(db: Db, clock: Clock, service: ServiceIdentity, stop: CancellationToken) {
+    let mut signal = db.wake().subscribe();
     loop {
         signal.mark_unchanged();
         let pause = match step(&db, &clock, &service, None, &stop).await {
@@ -149,7 +142,7 @@ pub async fn run(
                     );
                 }
                 if done.runs > 0 {
-                    wake.here();
+                    db.wake().here();
                 }
                 if done.more {
                     Duration::ZERO

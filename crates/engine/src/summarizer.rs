@@ -38,9 +38,7 @@ pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usi
 }
 
 async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
-    let EngineConfig {
-        db, clock, wake, ..
-    } = config;
+    let EngineConfig { db, clock, .. } = config;
     let mut tx = db.write().await?;
     let mine = RunReport::claim(&mut tx, due, clock.now()).await?;
     tx.commit().await?;
@@ -64,11 +62,10 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
     }
     let mut tx = db.write().await?;
     let last = report.keep(&mut tx, due, begun.elapsed()).await?;
-    let told = last && queue_summary(&mut tx, config, due, &report).await?;
-    tx.commit().await?;
-    if told {
-        wake.everywhere(db).await?;
+    if last {
+        queue_summary(&mut tx, config, due, &report).await?;
     }
+    tx.commit().await?;
     tracing::debug!(
         run.id = %due.run_id,
         last,
@@ -84,18 +81,18 @@ async fn queue_summary(
     config: &EngineConfig,
     due: DueReport,
     report: &RunReport,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let Some(wording) = config.summary else {
-        return Ok(false);
+        return Ok(());
     };
     let now = config.clock.now();
     let Some(summary) = Summary::of(tx, due, report, now).await? else {
-        return Ok(false);
+        return Ok(());
     };
     match wording(&summary, &config.base_url) {
         Ok(letter) => {
             summary.queue(tx, &letter, &config.base_url, now).await?;
-            Ok(true)
+            Ok(())
         }
         // the report is worth more than the letter
         Err(error) => {
@@ -104,7 +101,7 @@ async fn queue_summary(
                 run.id = %due.run_id,
                 "the letter about a run could not be written"
             );
-            Ok(false)
+            Ok(())
         }
     }
 }

@@ -48,7 +48,6 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let recovery = OrphanRecovery {
         db: config.db.clone(),
         clock: config.clock.clone(),
-        wake: config.wake.clone(),
         journals: config.data_dir.join("journal"),
         retry: config.retry,
     };
@@ -175,7 +174,6 @@ async fn begin(
     let env = Environment {
         db: config.db.clone(),
         clock: config.clock.clone(),
-        wake: config.wake.clone(),
         scope: config.scope,
         cache: config.cache.clone(),
         retry: config.retry,
@@ -224,7 +222,7 @@ async fn settle(
     if let Some(journal) = Arc::into_inner(journal) {
         journal.remove()?;
     }
-    config.wake.everywhere(&config.db).await?;
+    config.db.wake().everywhere(&config.db).await?;
     Ok(())
 }
 

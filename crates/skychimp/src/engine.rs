@@ -45,7 +45,6 @@ pub fn start(
     let engine = Engine::start(EngineConfig {
         db: db.clone(),
         clock: program.clock.clone(),
-        wake: program.wake.clone(),
         server: config.smtp.clone(),
         sandbox,
         roots: config.trust_anchors.clone(),
@@ -68,11 +67,11 @@ pub fn start(
     });
     let deaf = CancellationToken::new();
     let ear = {
-        let (wake, db, deaf) = (program.wake.clone(), db.clone(), deaf.clone());
+        let (db, deaf) = (db.clone(), deaf.clone());
         tokio::spawn(async move {
             let listen = || {
-                let (wake, db, deaf) = (wake.clone(), db.clone(), deaf.clone());
-                async move { wake.listen(&db, deaf).await }
+                let (db, deaf) = (db.clone(), deaf.clone());
+                async move { db.wake().listen(&db, deaf).await }
             };
             supervisor::keep("listening for wake-ups", &health, &deaf, listen).await;
         })

@@ -14,7 +14,6 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::{FromIdentity, Mailing};
 use skychimp_core::sending::service::ServiceIdentity;
 use url::Url;
@@ -35,8 +34,6 @@ pub struct Program {
     pub json: bool,
     /// Source of the current time.
     pub clock: Clock,
-    /// Wakes engines when there is work.
-    pub wake: Wake,
     shared: OnceLock<CacheClient>,
 }
 
@@ -47,7 +44,6 @@ impl Program {
             config,
             json,
             clock: Clock::system(),
-            wake: Wake::new(),
             shared: OnceLock::new(),
         }
     }
@@ -129,7 +125,7 @@ impl Program {
                 self.config.data_dir.display()
             )
         })?;
-        if matches!(db, Db::Postgres(_)) {
+        if matches!(db, Db::Postgres { .. }) {
             tracing::warn!(
                 "secret_key is unset, so this node uses the one in its data folder; nodes that share a database must \
                  share SKYCHIMP_SECRET_KEY too"

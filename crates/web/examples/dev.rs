@@ -13,7 +13,6 @@ use skychimp_core::blog::media::Gallery;
 use skychimp_core::messages::message::{Message, MessageDraft};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, user};
@@ -72,13 +71,7 @@ async fn main() -> anyhow::Result<()> {
         build: String::new(),
         engine: None,
     };
-    let state = SiteState::new(AppState::new(
-        (*db).clone(),
-        Wake::new(),
-        clock,
-        settings,
-        Some(sandbox),
-    ));
+    let state = SiteState::new(AppState::new((*db).clone(), clock, settings, Some(sandbox)));
     #[expect(clippy::print_stdout, reason = "the URL is its only output")]
     {
         println!("{base}");

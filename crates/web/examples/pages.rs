@@ -16,7 +16,6 @@ use skychimp_core::blog::post::{Editor, Post, PostDraft};
 use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, list, user};
@@ -65,13 +64,7 @@ async fn main() -> anyhow::Result<()> {
         build: String::new(),
         engine: None,
     };
-    let app = SiteState::new(AppState::new(
-        (*db).clone(),
-        Wake::new(),
-        clock,
-        settings,
-        None,
-    ));
+    let app = SiteState::new(AppState::new((*db).clone(), clock, settings, None));
     let site = skychimp_web::router(app.clone());
     let (home, post) = (body(&site, "/").await?, body(&site, "/blog/post7").await?);
     #[expect(clippy::disallowed_methods, reason = "no middleware")]

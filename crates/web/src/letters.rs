@@ -1,17 +1,15 @@
-//! The service's own letters: HTML and text, in the reader's language, queued in the outbox.
+//! The service's own letters: HTML and text, in the reader's language.
 //!
-//! They are written in the transaction of the change they report, so that neither exists without
-//! the other. Workers send them (R28).
-//!
-//! *Design note*: letters to unverified addresses contain nothing that a visitor typed, not even a
-//! name. Otherwise strangers could use the service to send their own text to anyone.
+//! Which letter goes to whom is decided in `core`: its operations queue them through
+//! [`SiteLetters`], in the transaction of the change they report. Workers send them (R28).
 
 mod summary;
 
 use askama::Template;
-use skychimp_core::accounts::token::Token;
+use skychimp_core::accounts::letter::{AccountLetter, AccountLetters, AddressedLetter};
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
@@ -19,77 +17,73 @@ use url::Url;
 pub use summary::summary;
 
 use crate::kit::app::App;
-use crate::kit::error::WebError;
 use crate::kit::format;
 use crate::kit::i18n::{Lang, Text};
 
-/// Kinds of letters.
-#[derive(Debug)]
-pub(crate) enum ServiceLetter<'a> {
-    /// Verify your address.
-    Verify(&'a Token),
-    /// Someone, perhaps you, tried to register, but you already have an account.
-    Known(&'a Token),
-    /// Set a new password.
-    Reset(&'a Token),
-    /// Your password was changed.
-    PasswordChanged,
-    /// Two-step sign-in was turned on.
-    SecondFactorOn,
-    /// Two-step sign-in was turned off.
-    SecondFactorOff,
-    /// A passkey was added.
-    PasskeyAdded,
-    /// The account was deleted.
-    AccountDeleted,
-    /// Confirm this new address.
-    ConfirmEmail(&'a Token),
-    /// This is no longer your address. Holds the new address, and a token to undo the change.
-    EmailChanged(&'a str, &'a Token),
+/// Writes letters about accounts, with links to the site.
+#[derive(Debug, Clone, Copy)]
+pub struct SiteLetters<'a> {
+    base_url: &'a Url,
 }
 
-impl ServiceLetter<'_> {
-    /// Its kind in the outbox and in the keys of its sentences.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Verify(_) => "verify",
-            Self::Known(_) => "known",
-            Self::Reset(_) => "reset",
-            Self::PasswordChanged => "password-changed",
-            Self::SecondFactorOn => "second-factor-on",
-            Self::SecondFactorOff => "second-factor-off",
-            Self::PasskeyAdded => "passkey-added",
-            Self::AccountDeleted => "account-deleted",
-            Self::ConfirmEmail(_) => "confirm-email",
-            Self::EmailChanged(..) => "email-changed",
-        }
+impl<'a> SiteLetters<'a> {
+    /// Letters of the site with this public URL.
+    #[must_use]
+    pub const fn new(base_url: &'a Url) -> Self {
+        Self { base_url }
     }
 
-    /// Whether the letter says when the change was made.
-    fn tells_when(&self) -> bool {
-        matches!(
-            self,
-            Self::PasswordChanged
-                | Self::SecondFactorOn
-                | Self::SecondFactorOff
-                | Self::PasskeyAdded
-                | Self::AccountDeleted
-        )
+    pub(crate) fn of(app: &'a App) -> Self {
+        Self::new(&app.settings.base_url)
     }
+}
 
-    /// Path of the link behind its button.
-    fn path(&self) -> String {
-        match self {
-            Self::Verify(token) => format!("/verify/{}", token.to_text()),
-            Self::Known(token) | Self::Reset(token) => format!("/reset/{}", token.to_text()),
-            Self::PasswordChanged
-            | Self::SecondFactorOn
-            | Self::SecondFactorOff
-            | Self::PasskeyAdded => "/forgot".to_owned(),
-            Self::AccountDeleted => "/".to_owned(),
-            Self::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
-            Self::EmailChanged(_, token) => format!("/email/undo/{}", token.to_text()),
+impl AccountLetters for SiteLetters<'_> {
+    async fn queue(
+        &self,
+        tx: &mut Tx,
+        letter: &AddressedLetter<'_>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let written = write(self.base_url, letter, now);
+        let written = written.map_err(|error| Error::Internal(error.to_string()))?;
+        let new = NewOutboxLetter {
+            subject: &written.subject,
+            html: &written.html,
+            text: &written.text,
+            site: self.base_url.as_str(),
+            ..NewOutboxLetter::about_account(letter)
+        };
+        OutboxLetter::enqueue(tx, &new, now).await.map(drop)
+    }
+}
+
+/// Whether the letter says when the change was made.
+fn tells_when(letter: &AccountLetter) -> bool {
+    matches!(
+        letter,
+        AccountLetter::PasswordChanged
+            | AccountLetter::SecondFactorOn
+            | AccountLetter::SecondFactorOff
+            | AccountLetter::PasskeyAdded
+            | AccountLetter::AccountDeleted
+    )
+}
+
+/// Path of the link behind its button.
+fn path(letter: &AccountLetter) -> String {
+    match letter {
+        AccountLetter::Verify(token) => format!("/verify/{}", token.to_text()),
+        AccountLetter::Known(token) | AccountLetter::Reset(token) => {
+            format!("/reset/{}", token.to_text())
         }
+        AccountLetter::PasswordChanged
+        | AccountLetter::SecondFactorOn
+        | AccountLetter::SecondFactorOff
+        | AccountLetter::PasskeyAdded => "/forgot".to_owned(),
+        AccountLetter::AccountDeleted => "/".to_owned(),
+        AccountLetter::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
+        AccountLetter::EmailChanged { undo, .. } => format!("/email/undo/{}", undo.to_text()),
     }
 }
 
@@ -124,107 +118,35 @@ struct RenderedLetter {
     text: String,
 }
 
-/// Queues a letter to `email` about the account `user`. Wake the engine after the commit.
-pub(crate) async fn send(
-    tx: &mut Tx,
-    app: &App,
-    user: &User,
-    email: &str,
-    letter: &ServiceLetter<'_>,
-    now: Timestamp,
-) -> Result<(), WebError> {
-    let familiar = user.verified_at.is_some() && user.email == email;
-    let written = write(&app.settings.base_url, user, letter, familiar, now)?;
-    let site = &app.settings.base_url;
-    enqueue(tx, site, user, email, letter, &written, now).await
-}
-
-/// Changes by an operator that users are told about.
-#[derive(Debug, Clone, Copy)]
-pub enum AccountNotice {
-    /// The operator set a password.
-    PasswordChanged,
-    /// The operator turned two-step sign-in off.
-    SecondFactorOff,
-    /// The operator deleted the account.
-    AccountDeleted,
-}
-
-/// Queues a letter to `user`, for programs without a site. Wake the engine after the commit.
-pub async fn tell(
-    tx: &mut Tx,
-    base_url: &Url,
-    user: &User,
-    what: AccountNotice,
-    now: Timestamp,
-) -> Result<(), WebError> {
-    let letter = match what {
-        AccountNotice::PasswordChanged => ServiceLetter::PasswordChanged,
-        AccountNotice::SecondFactorOff => ServiceLetter::SecondFactorOff,
-        AccountNotice::AccountDeleted => ServiceLetter::AccountDeleted,
-    };
-    let written = write(base_url, user, &letter, user.verified_at.is_some(), now)?;
-    enqueue(tx, base_url, user, &user.email, &letter, &written, now).await
-}
-
-async fn enqueue(
-    tx: &mut Tx,
-    site: &Url,
-    user: &User,
-    email: &str,
-    letter: &ServiceLetter<'_>,
-    written: &RenderedLetter,
-    now: Timestamp,
-) -> Result<(), WebError> {
-    let familiar = user.verified_at.is_some() && user.email == email;
-    let new = NewOutboxLetter {
-        // without an owner, so that it survives the deletion of the account
-        owner: (!matches!(letter, ServiceLetter::AccountDeleted)).then_some(user.id),
-        kind: letter.kind(),
-        email,
-        name: if familiar { &user.name } else { "" },
-        from_name: "",
-        from_email: "",
-        reply_to: "",
-        subject: &written.subject,
-        html: &written.html,
-        text: &written.text,
-        site: site.as_str(),
-    };
-    OutboxLetter::enqueue(tx, &new, now).await?;
-    Ok(())
-}
-
 /// The language of letters to this user. English if none is chosen.
 fn language(user: &User) -> Lang {
     let chosen = user.language.as_deref();
     chosen.and_then(|l| l.parse().ok()).unwrap_or(Lang::En)
 }
 
-/// Renders a letter. `familiar`: the reader is known to be the account's holder.
+/// Renders a letter.
 fn write(
     base_url: &Url,
-    user: &User,
-    letter: &ServiceLetter<'_>,
-    familiar: bool,
+    addressed: &AddressedLetter<'_>,
     now: Timestamp,
-) -> Result<RenderedLetter, WebError> {
+) -> Result<RenderedLetter, askama::Error> {
+    let AddressedLetter { user, letter, .. } = addressed;
     let lang = language(user);
     let site = base_url.as_str().trim_end_matches('/');
     let say = |part: &str| {
         let mut text = lang
             .t(format!("letter-{}-{part}", letter.kind()))
             .with("email", &user.email);
-        if let ServiceLetter::EmailChanged(new, _) = letter {
-            text = text.with("new", *new);
+        if let AccountLetter::EmailChanged { to, .. } = letter {
+            text = text.with("new", to);
         }
-        if letter.tells_when() {
+        if tells_when(letter) {
             let zone = jiff::tz::TimeZone::get(&user.zone).unwrap_or(jiff::tz::TimeZone::UTC);
             text = text.with("at", format::time(now, &zone, lang));
         }
         text
     };
-    let greeting = if familiar {
+    let greeting = if addressed.is_to_holder() {
         lang.t("letter-hello-name").with("name", &user.name)
     } else {
         lang.t("letter-hello")
@@ -234,7 +156,7 @@ fn write(
         greeting,
         text: say("text").to_string(),
         button: say("button"),
-        link: format!("{site}{}", letter.path()),
+        link: format!("{site}{}", path(letter)),
         note: say("note"),
         site: site.to_owned(),
     };

@@ -33,6 +33,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use skychimp_core::blog::post::Post;
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ContentVersion, PostId};
 use skychimp_core::platform::time::Timestamp;
 
@@ -61,6 +64,19 @@ pub(crate) struct PublicAnswer {
 }
 
 impl PublicAnswer {
+    /// A page that holds until the next scheduled publication, and shows `post`.
+    pub(crate) async fn of(
+        tx: &mut Tx,
+        post: Option<PostId>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            until: Post::next_publication(tx, now).await?,
+            post,
+            choice: Vec::new(),
+        })
+    }
+
     /// Adds the mark to a response.
     pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);

@@ -43,6 +43,17 @@ pub struct Passkey {
     pub used_at: Option<Timestamp>,
 }
 
+/// A passkey to add, as the browser sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPasskey<'a> {
+    /// The token of the question.
+    pub token: &'a Token,
+    /// The answer of the authenticator, as JSON.
+    pub answer: &'a str,
+    /// The name its owner gives it.
+    pub name: &'a str,
+}
+
 /// Creates challenges and verifies responses. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Passkeys(Option<Webauthn>);
@@ -118,22 +129,20 @@ impl Passkeys {
     /// # Errors
     ///
     /// [`Error::Invalid`] for an invalid name.
-    pub async fn add(
+    pub(crate) async fn add(
         &self,
         tx: &mut Tx,
-        token: &Token,
         user: UserId,
-        answer: &str,
-        name: &str,
+        new: &NewPasskey<'_>,
         now: Timestamp,
     ) -> Result<Option<PasskeyId>, Error> {
-        let name = Passkey::check_name(name)?;
-        let step = LoginStep::take(tx, token, StepKind::PasskeyNew, now).await?;
+        let name = Passkey::check_name(new.name)?;
+        let step = LoginStep::take(tx, new.token, StepKind::PasskeyNew, now).await?;
         let Some(step) = step.filter(|step| step.user_id == Some(user)) else {
             return Ok(None);
         };
         let state: PasskeyRegistration = read(&step.question)?;
-        let Ok(answer) = serde_json::from_str::<RegisterPublicKeyCredential>(answer) else {
+        let Ok(answer) = serde_json::from_str::<RegisterPublicKeyCredential>(new.answer) else {
             return Ok(None);
         };
         let Ok(credential) = self.site()?.finish_passkey_registration(&answer, &state) else {
@@ -236,6 +245,21 @@ impl Passkeys {
             .map_err(internal)?;
         LoginStep::ask(tx, token, &text(&state)?).await?;
         value(&question).map(Some)
+    }
+
+    /// Finishes the login in progress of `token` with a passkey. `None` when it was wrong, or the
+    /// login has ended. Commit in any case: the challenge is used up.
+    pub async fn log_in(
+        &self,
+        tx: &mut Tx,
+        token: &Token,
+        answer: &str,
+        now: Timestamp,
+    ) -> Result<Option<LoginStep>, Error> {
+        if !self.prove(tx, token, answer, now).await? {
+            return Ok(None);
+        }
+        LoginStep::take(tx, token, StepKind::Second, now).await
     }
 
     /// Whether a passkey of the user answered in the login of `token`. Commit in any case: the

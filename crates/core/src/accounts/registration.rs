@@ -1,17 +1,14 @@
-//! Registration, and changes of an account's address and password.
+//! Registration, and the letter that verifies the address.
 //!
 //! *Invariants*: an address has at most one account, and nothing here reveals to a visitor whether
 //! it has one. A person who proves by letter that they own an address gets its account, and all
 //! earlier sessions end: an account that somebody else created with the address is worth nothing to
 //! them.
 
-use crate::accounts::login_step::LoginStep;
-use crate::accounts::passkey::Passkey;
-use crate::accounts::password::HashedPassword;
-use crate::accounts::second_factor::SecondFactor;
-use crate::accounts::session::Session;
-use crate::accounts::token::{EmailToken, TokenPurpose};
-use crate::accounts::user::{NewUser, User};
+use crate::accounts::letter::{AccountLetter, AccountLetters};
+use crate::accounts::password::{self, HashedPassword, PasswordOwner};
+use crate::accounts::token::{EmailToken, Token, TokenPurpose};
+use crate::accounts::user::{NewUser, Role, User};
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
@@ -92,43 +89,143 @@ impl Registration {
     }
 }
 
-/// The outcome of a registration.
-#[derive(Debug)]
-pub enum RegistrationOutcome {
-    /// The address was free; holds its new account.
-    New(User),
-    /// The address already has this account; nothing was changed.
-    Known(User),
+/// A registration as typed.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRegistration<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The address.
+    pub email: &'a str,
+    /// Name of the browser's time zone. An unknown one counts as UTC.
+    pub zone: &'a str,
+    /// The language of the page.
+    pub language: &'a str,
 }
 
-impl User {
-    /// Creates an account with an unverified address, or returns the account of the address.
+impl NewRegistration<'_> {
+    fn account(&self, role: Role, verified: bool) -> NewUser<'_> {
+        NewUser {
+            email: self.email,
+            name: self.name,
+            role,
+            verified,
+            zone: match jiff::tz::TimeZone::get(self.zone) {
+                Ok(_) => self.zone,
+                Err(_) => "UTC",
+            },
+        }
+    }
+}
+
+impl Registration {
+    /// Checks a registration without looking up whether its address has an account.
     ///
     /// # Errors
     ///
-    /// As [`User::create`], except that a known address is not an error.
+    /// [`Error::Invalid`] lists the wrong fields: name, address or password.
+    pub fn check(&self, new: &NewRegistration<'_>, password: &str) -> Result<(), Error> {
+        let owner = PasswordOwner {
+            email: new.email,
+            name: new.name,
+        };
+        let mut wrong = Vec::new();
+        if new.name.trim().is_empty() {
+            wrong.push(FieldError::new("name", "required"));
+        }
+        for checked in [
+            self.address(new.email).map(drop),
+            password::check("password", password, owner),
+        ] {
+            match checked {
+                Err(Error::Invalid(errors)) => wrong.extend(errors),
+                other => other?,
+            }
+        }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(wrong))
+        }
+    }
+}
+
+impl User {
+    /// Registers an account, or changes nothing if its address has one. A free address gets a link
+    /// that verifies it. A taken one gets a letter that says so, with a link that sets a new
+    /// password. Only the letter tells which.
+    ///
+    /// # Errors
+    ///
+    /// As [`User::create`], except that a taken address is not an error.
     pub async fn register(
         tx: &mut Tx,
-        new: &NewUser<'_>,
-        language: &str,
+        new: &NewRegistration<'_>,
         password: &HashedPassword,
+        letters: &impl AccountLetters,
         now: Timestamp,
-    ) -> Result<RegistrationOutcome, Error> {
-        let id = Self::insert(tx, new, password, now).await?;
+    ) -> Result<(), Error> {
+        let account = new.account(Role::User, false);
+        let id = Self::insert(tx, &account, password, now).await?;
         if let Some(id) = id {
-            Self::set_preferences(tx, id, Some(language), None, new.zone).await?;
+            Self::set_preferences(tx, id, Some(new.language), None, account.zone).await?;
         }
         let user = Self::by_email(tx, new.email)
             .await?
             .ok_or_else(|| Error::Internal("an account vanished".to_owned()))?;
-        Ok(match id {
-            Some(_) => RegistrationOutcome::New(user),
-            None => RegistrationOutcome::Known(user),
-        })
+        match id {
+            Some(_) => user.send_verification(tx, letters, now).await,
+            None => user.tell_known(tx, letters, now).await,
+        }
+    }
+
+    /// Registers the first account, an administrator with a verified address, without a letter.
+    /// `None` as in [`User::create_first`].
+    ///
+    /// # Errors
+    ///
+    /// As [`User::create_first`].
+    pub async fn register_first(
+        tx: &mut Tx,
+        new: &NewRegistration<'_>,
+        password: &HashedPassword,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, Error> {
+        Self::create_first(tx, &new.account(Role::Admin, true), password, now).await
+    }
+
+    /// Sends a link that verifies the account's address.
+    pub async fn send_verification(
+        &self,
+        tx: &mut Tx,
+        letters: &impl AccountLetters,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let token = Token::random();
+        EmailToken::issue(tx, &token, self.id, TokenPurpose::Verify, &self.email, now).await?;
+        self.tell(tx, AccountLetter::Verify(token), letters, now)
+            .await
+    }
+
+    /// Verifies the account's address by a link from a letter; its other such links end. Mailings
+    /// that were started before can send now. False when the account has another address by now.
+    pub async fn verify_email(
+        tx: &mut Tx,
+        grant: &EmailToken,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let verified = Self::verify(tx, grant, now).await?;
+        if verified {
+            EmailToken::withdraw(tx, grant.user_id, TokenPurpose::Verify).await?;
+        }
+        Ok(verified)
     }
 
     /// Marks the address of `grant` as verified. False when the account has another address by now.
-    pub async fn verify(tx: &mut Tx, grant: &EmailToken, now: Timestamp) -> Result<bool, Error> {
+    pub(super) async fn verify(
+        tx: &mut Tx,
+        grant: &EmailToken,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE users SET verified_at = COALESCE(verified_at, $3) WHERE id = $1 AND email = $2",
         )
@@ -138,6 +235,9 @@ impl User {
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
+        if rows == 1 {
+            tx.wakes_engine();
+        }
         Ok(rows == 1)
     }
 
@@ -153,105 +253,6 @@ impl User {
         .await
         .map(|done| done.rows_affected()))?;
         Ok(rows == 1)
-    }
-
-    /// Sets a password, and invalidates reset links and logins in progress.
-    pub async fn set_password(
-        tx: &mut Tx,
-        id: UserId,
-        password: &HashedPassword,
-    ) -> Result<(), Error> {
-        EmailToken::withdraw(tx, id, TokenPurpose::Reset).await?;
-        LoginStep::withdraw(tx, id).await?;
-        Self::store_password(tx, id, password).await
-    }
-
-    /// Stores the same password with a new hash.
-    pub async fn store_password(
-        tx: &mut Tx,
-        id: UserId,
-        password: &HashedPassword,
-    ) -> Result<(), Error> {
-        on_db!(tx, conn => sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
-            .bind(id)
-            .bind(password.as_str())
-            .execute(conn)
-            .await
-            .map(|_| ()))?;
-        Ok(())
-    }
-
-    /// Sets a password by a link from a letter. This verifies the address and ends all sessions.
-    /// False when the account has another address by now.
-    pub async fn reset_password(
-        tx: &mut Tx,
-        grant: &EmailToken,
-        password: &HashedPassword,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        if !Self::verify(tx, grant, now).await? {
-            return Ok(false);
-        }
-        Self::set_password(tx, grant.user_id, password).await?;
-        Session::end_all(tx, grant.user_id, None).await?;
-        Ok(true)
-    }
-
-    /// Changes the account's address to that of `grant`; returns the old one. `None` when the
-    /// account is gone, or another account has the address by now.
-    pub async fn change_email(
-        tx: &mut Tx,
-        grant: &EmailToken,
-        now: Timestamp,
-    ) -> Result<Option<String>, Error> {
-        let address = EmailAddress::parse(&grant.email)
-            .map_err(|error| Error::invalid("email", error.code()))?;
-        let Some(user) = Self::get(tx, grant.user_id).await? else {
-            return Ok(None);
-        };
-        let rows = on_db!(tx, conn => sqlx::query(
-            "UPDATE users SET email = $2, email_key = $3, verified_at = $4
-             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = $3 AND o.id <> $1)",
-        )
-        .bind(user.id)
-        .bind(address.as_str())
-        .bind(address.key())
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?;
-        // links sent to the old address
-        for purpose in [
-            TokenPurpose::Verify,
-            TokenPurpose::Reset,
-            TokenPurpose::ChangeEmail,
-        ] {
-            EmailToken::withdraw(tx, user.id, purpose).await?;
-        }
-        Ok((rows == 1).then_some(user.email))
-    }
-
-    /// Restores the account's address after somebody else changed it. Ends all sessions, removes
-    /// second factor and passkeys, and disables the password until a new one is set by letter.
-    /// False as `None` in [`User::change_email`].
-    pub async fn undo_email(
-        tx: &mut Tx,
-        grant: &EmailToken,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        if Self::change_email(tx, grant, now).await?.is_none() {
-            return Ok(false);
-        }
-        on_db!(tx, conn => sqlx::query("UPDATE users SET password_hash = '' WHERE id = $1")
-            .bind(grant.user_id)
-            .execute(conn)
-            .await
-            .map(|_| ()))?;
-        SecondFactor::remove(tx, grant.user_id).await?;
-        Passkey::remove_all(tx, grant.user_id).await?;
-        LoginStep::withdraw(tx, grant.user_id).await?;
-        Session::end_all(tx, grant.user_id, None).await?;
-        Ok(true)
     }
 }
 

@@ -14,6 +14,8 @@
 
 use totp_rs::{Builder, Totp};
 
+use crate::accounts::login_step::{LoginStep, StepKind};
+use crate::accounts::token::Token;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
@@ -104,6 +106,17 @@ pub enum Proof {
     Code,
     /// A recovery code; holds how many are left.
     Recovery(i64),
+}
+
+/// How a login goes on after a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecondStep {
+    /// The code was wrong.
+    Wrong,
+    /// The login has ended in the meantime, by a change of the password or a block.
+    Ended,
+    /// The user is logged in.
+    Done(LoginStep, Proof),
 }
 
 /// The second factor of an account.
@@ -204,6 +217,11 @@ impl SecondFactor {
         .await)?)
     }
 
+    /// Whether it is on, so that login asks for a code.
+    pub async fn is_on(tx: &mut Tx, user: UserId) -> Result<bool, Error> {
+        Ok(Self::on_since(tx, user).await?.is_some())
+    }
+
     /// Number of unused recovery codes.
     pub async fn codes_left(tx: &mut Tx, user: UserId) -> Result<i64, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
@@ -248,6 +266,23 @@ impl SecondFactor {
             1 => Some(Proof::Recovery(Self::codes_left(tx, user).await?)),
             _ => None,
         })
+    }
+
+    /// Finishes the login in progress of `token` with a code. Commit only if it is
+    /// [`SecondStep::Done`].
+    pub async fn log_in(
+        tx: &mut Tx,
+        key: &SecondFactorKey,
+        token: &Token,
+        user: UserId,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<SecondStep, Error> {
+        let Some(proof) = Self::prove(tx, key, user, code, now).await? else {
+            return Ok(SecondStep::Wrong);
+        };
+        let step = LoginStep::take(tx, token, StepKind::Second, now).await?;
+        Ok(step.map_or(SecondStep::Ended, |step| SecondStep::Done(step, proof)))
     }
 
     /// Turns it off and deletes its recovery codes. False when it was not on.

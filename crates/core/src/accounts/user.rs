@@ -311,6 +311,48 @@ impl User {
     }
 }
 
+/// The preferences of a user, as their form sends them.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile<'a> {
+    /// The name shown on pages.
+    pub name: &'a str,
+    /// `ru` or `en`; `None`: as the browser asks for.
+    pub language: Option<&'a str>,
+    /// `light` or `dark`; `None`: as the system is set.
+    pub theme: Option<&'a str>,
+    /// IANA name of the time zone.
+    pub zone: &'a str,
+    /// Whether to send a letter after each run.
+    pub summaries: bool,
+}
+
+impl User {
+    /// Stores the user's preferences. Summaries stay as they are for roles that do not send, whose
+    /// form does not have them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a wrong name, or unknown choices.
+    pub async fn save_profile(
+        tx: &mut Tx,
+        user: &Self,
+        profile: &Profile<'_>,
+    ) -> Result<(), Error> {
+        let Profile {
+            language,
+            theme,
+            zone,
+            ..
+        } = *profile;
+        Self::rename(tx, user.id, profile.name).await?;
+        Self::set_preferences(tx, user.id, language, theme, zone).await?;
+        if user.role.sends() {
+            Self::set_summaries(tx, user.id, profile.summaries).await?;
+        }
+        Ok(())
+    }
+}
+
 impl User {
     /// Whether the user gets a summary letter after each run.
     pub async fn wants_summaries(tx: &mut Tx, id: UserId) -> Result<bool, Error> {

@@ -31,7 +31,7 @@ impl ContentVersion {
     pub async fn current(db: &Db) -> Result<Self, Error> {
         Ok(match db {
             Db::Sqlite { reader, .. } => sqlx::query_scalar(READ).fetch_one(reader).await?,
-            Db::Postgres(pool) => sqlx::query_scalar(READ).fetch_one(pool).await?,
+            Db::Postgres { pool, .. } => sqlx::query_scalar(READ).fetch_one(pool).await?,
         })
     }
 

@@ -11,9 +11,10 @@
 use serde_json::json;
 
 use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit, Subject};
+use crate::accounts::letter::{AccountLetter, AccountLetters};
 use crate::accounts::login_step::LoginStep;
 use crate::accounts::passkey::Passkey;
-use crate::accounts::second_factor::SecondFactor;
+use crate::accounts::second_factor::{SecondFactor, SecondFactorKey};
 use crate::accounts::session::Session;
 use crate::accounts::user::{Role, User};
 use crate::oversight::moderation::{is_last_administrator, lock_administrators};
@@ -78,8 +79,31 @@ impl User {
         .await)?)
     }
 
-    /// Deletes an account and returns it as it was; `None` if there is no such account. Letters
-    /// about the deletion must be queued before, without an owner.
+    /// Deletes an account for its user, who has shown the password. Asks for `code` if the second
+    /// factor is on, as at login.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a wrong code, and as [`User::delete`].
+    pub async fn delete_own(
+        tx: &mut Tx,
+        user: &Self,
+        key: &SecondFactorKey,
+        code: &str,
+        letters: &impl AccountLetters,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let proved = !SecondFactor::is_on(tx, user.id).await?
+            || (SecondFactor::prove(tx, key, user.id, code, now).await?).is_some();
+        if !proved {
+            return Err(Error::invalid("code", "wrong_code"));
+        }
+        Self::delete(tx, user.id, Actor::from(user), "", letters, now).await?;
+        Ok(())
+    }
+
+    /// Deletes an account and returns it as it was; `None` if there is no such account. Its holder
+    /// is told by letter.
     ///
     /// # Errors
     ///
@@ -89,6 +113,7 @@ impl User {
         id: UserId,
         actor: Actor<'_>,
         reason: &str,
+        letters: &impl AccountLetters,
         now: Timestamp,
     ) -> Result<Option<Self>, Error> {
         lock_administrators(tx).await?;
@@ -140,6 +165,9 @@ impl User {
         };
         Audit::record(tx, &entry, now).await?;
         Audit::forget(tx, id).await?;
+        user.tell(tx, AccountLetter::AccountDeleted, letters, now)
+            .await?;
+        tx.wakes_engine();
         Ok(Some(user))
     }
 

@@ -120,6 +120,7 @@ impl Moderator {
         Session::end_all(tx, id, None).await?;
         LoginStep::withdraw(tx, id).await?;
         OutboxLetter::give_up_of(tx, id, now).await?;
+        tx.wakes_engine();
         self.record(tx, AuditKind::UserBlocked, about(&user), reason, now)
             .await?;
         Ok(Some((user, true)))
@@ -153,6 +154,7 @@ impl Moderator {
         }
         self.record(tx, AuditKind::UserUnblocked, about(&user), reason, now)
             .await?;
+        tx.wakes_engine();
         Ok(Some((user, true)))
     }
 

@@ -26,6 +26,7 @@ use sqlx::{
 
 use crate::platform::error::Error;
 use crate::platform::ids::ContentVersion;
+use crate::platform::wake::{self, Wake};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -54,9 +55,16 @@ pub enum Db {
         reader: SqlitePool,
         /// The only connection that writes.
         writer: SqlitePool,
+        /// Wakes the engine of this process.
+        wake: Wake,
     },
     /// A server shared by many nodes.
-    Postgres(PgPool),
+    Postgres {
+        /// Connections to the server.
+        pool: PgPool,
+        /// Wakes the engine of this process.
+        wake: Wake,
+    },
 }
 
 /// An open transaction. Dropping it without [`Tx::commit`] rolls it back.
@@ -72,15 +80,28 @@ pub enum Tx {
 #[derive(Debug)]
 pub struct Transaction<D: Database> {
     inner: sqlx::Transaction<'static, D>,
+    wake: Wake,
     changes_content: bool,
+    wakes_engine: bool,
 }
 
 impl<D: Database> Transaction<D> {
-    const fn new(inner: sqlx::Transaction<'static, D>) -> Self {
+    fn new(inner: sqlx::Transaction<'static, D>, wake: &Wake) -> Self {
         Self {
             inner,
+            wake: wake.clone(),
             changes_content: false,
+            wakes_engine: false,
         }
+    }
+
+    /// Commits and wakes the engine of this process; returns whether public content changed.
+    async fn commit(self) -> Result<bool, Error> {
+        self.inner.commit().await?;
+        if self.wakes_engine {
+            self.wake.here();
+        }
+        Ok(self.changes_content)
     }
 }
 
@@ -133,13 +154,13 @@ pub(crate) use {dialect, on_db};
 /// Begins a transaction in a separate task, because the caller may be cancelled (a closed page, a
 /// timeout). If `BEGIN` were dropped half-way, the driver would not know that it was sent and would
 /// reuse the connection inside that transaction.
-async fn begin(pool: &PgPool, how: &'static str) -> Result<Tx, Error> {
+async fn begin(pool: &PgPool, wake: &Wake, how: &'static str) -> Result<Tx, Error> {
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin_with(how).await });
     let inner = begun
         .await
         .map_err(|error| Error::Internal(error.to_string()))??;
-    Ok(Tx::Postgres(Transaction::new(inner)))
+    Ok(Tx::Postgres(Transaction::new(inner, wake)))
 }
 
 /// Drops statistics left by `ANALYZE` or an older version. With statistics of a small table SQLite
@@ -178,7 +199,8 @@ impl Db {
                 })
                 .connect_with(options)
                 .await?;
-            return Ok(Self::Postgres(pool));
+            let wake = Wake::new();
+            return Ok(Self::Postgres { pool, wake });
         }
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
@@ -204,7 +226,11 @@ impl Db {
             // small, as there are eight; rereads hit the system's cache
             .connect_with(options.read_only(true).pragma("cache_size", "-2048"))
             .await?;
-        Ok(Self::Sqlite { reader, writer })
+        Ok(Self::Sqlite {
+            reader,
+            writer,
+            wake: Wake::new(),
+        })
     }
 
     /// Connects to the SQLite file at `path`, created if missing.
@@ -217,7 +243,15 @@ impl Db {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "sqlite",
-            Self::Postgres(_) => "postgres",
+            Self::Postgres { .. } => "postgres",
+        }
+    }
+
+    /// The signal to the engine of this process. Clones of this handle share it.
+    #[must_use]
+    pub fn wake(&self) -> &Wake {
+        match self {
+            Self::Sqlite { wake, .. } | Self::Postgres { wake, .. } => wake,
         }
     }
 
@@ -225,7 +259,7 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), Error> {
         match self {
             Self::Sqlite { writer, .. } => SQLITE.run(writer).await?,
-            Self::Postgres(pool) => POSTGRES.run(pool).await?,
+            Self::Postgres { pool, .. } => POSTGRES.run(pool).await?,
         }
         Ok(())
     }
@@ -246,7 +280,7 @@ impl Db {
         };
         match self {
             Self::Sqlite { writer, .. } => others(&SQLITE).run(writer).await?,
-            Self::Postgres(pool) => others(&POSTGRES).run(pool).await?,
+            Self::Postgres { pool, .. } => others(&POSTGRES).run(pool).await?,
         }
         Ok(())
     }
@@ -255,7 +289,7 @@ impl Db {
     pub async fn missing_migrations(&self) -> Result<usize, Error> {
         let known = match self {
             Self::Sqlite { .. } => SQLITE.iter().count(),
-            Self::Postgres(_) => POSTGRES.iter().count(),
+            Self::Postgres { .. } => POSTGRES.iter().count(),
         };
         let mut tx = self.read().await?;
         let table: Option<i64> = match &mut tx {
@@ -287,8 +321,10 @@ impl Db {
     pub async fn read(&self) -> Result<Tx, Error> {
         tracing::trace!("a transaction begins");
         Ok(match self {
-            Self::Sqlite { reader, .. } => Tx::Sqlite(Transaction::new(reader.begin().await?)),
-            Self::Postgres(pool) => begin(pool, "BEGIN READ ONLY").await?,
+            Self::Sqlite { reader, wake, .. } => {
+                Tx::Sqlite(Transaction::new(reader.begin().await?, wake))
+            }
+            Self::Postgres { pool, wake } => begin(pool, wake, "BEGIN READ ONLY").await?,
         })
     }
 
@@ -297,8 +333,9 @@ impl Db {
     pub async fn snapshot(&self) -> Result<Tx, Error> {
         Ok(match self {
             Self::Sqlite { .. } => self.read().await?,
-            Self::Postgres(pool) => {
-                begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+            Self::Postgres { pool, wake } => {
+                let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                begin(pool, wake, how).await?
             }
         })
     }
@@ -309,10 +346,11 @@ impl Db {
         Ok(match self {
             // Takes the write lock first: upgrading a read fails immediately if another process
             // wrote in between.
-            Self::Sqlite { writer, .. } => Tx::Sqlite(Transaction::new(
-                writer.begin_with("BEGIN IMMEDIATE").await?,
-            )),
-            Self::Postgres(pool) => begin(pool, "BEGIN").await?,
+            Self::Sqlite { writer, wake, .. } => {
+                let inner = writer.begin_with("BEGIN IMMEDIATE").await?;
+                Tx::Sqlite(Transaction::new(inner, wake))
+            }
+            Self::Postgres { pool, wake } => begin(pool, wake, "BEGIN").await?,
         })
     }
 
@@ -321,7 +359,7 @@ impl Db {
     /// density: at one row per page any index looks good enough. It takes milliseconds, because
     /// columns have no statistics (migration 0097). Does nothing on SQLite.
     pub async fn refresh_statistics(&self) -> Result<usize, Error> {
-        let Self::Postgres(pool) = self else {
+        let Self::Postgres { pool, .. } = self else {
             return Ok(0);
         };
         let grown: Vec<String> = sqlx::query_scalar(
@@ -353,11 +391,11 @@ impl Db {
     /// Closes all connections after their current statement.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { reader, writer } => {
+            Self::Sqlite { reader, writer, .. } => {
                 reader.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
 }
@@ -375,23 +413,33 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits. If public content changed, returns only when no node shows the old content any more
+    /// Commits. Then wakes the engines of all nodes, if something was made due. If public content
+    /// changed, returns only when no node shows the old content any more
     /// ([`ContentVersion::VERSION_TTL`]).
     pub async fn commit(self) -> Result<(), Error> {
         let changes_content = match self {
-            Self::Sqlite(tx) => {
-                tx.inner.commit().await?;
-                tx.changes_content
-            }
-            Self::Postgres(tx) => {
-                tx.inner.commit().await?;
-                tx.changes_content
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(mut tx) => {
+                if tx.wakes_engine {
+                    // part of the transaction: sent by the commit, or not at all
+                    wake::notify(&mut *tx).await?;
+                }
+                tx.commit().await?
             }
         };
         if changes_content {
             tokio::time::sleep(ContentVersion::VERSION_TTL).await;
         }
         Ok(())
+    }
+
+    /// Marks this transaction as making something due: [`Tx::commit`] wakes the engines of all
+    /// nodes. For what people and commands ask for; the engine's own records do not.
+    pub(crate) const fn wakes_engine(&mut self) {
+        match self {
+            Self::Sqlite(tx) => tx.wakes_engine = true,
+            Self::Postgres(tx) => tx.wakes_engine = true,
+        }
     }
 
     /// Marks this transaction as changing public content.

@@ -76,7 +76,7 @@ impl JobContext {
     pub fn batch_permits(db: &Db) -> usize {
         match db {
             Db::Sqlite { .. } => 1,
-            Db::Postgres(_) => 2,
+            Db::Postgres { .. } => 2,
         }
     }
 
@@ -112,6 +112,7 @@ impl Job {
         kind: JobKind,
         now: Timestamp,
     ) -> Result<(), Error> {
+        tx.wakes_engine();
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO jobs (id, owner_id, kind, due_at, attempts, created_at) VALUES ($1, $2, $3, $4, 0, $4)",
         )

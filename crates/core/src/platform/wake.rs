@@ -2,6 +2,9 @@
 //!
 //! Within a process this is a shared counter, between processes on PostgreSQL `NOTIFY`. A lost
 //! signal delays work by at most one tick of the engine, because every step also runs on a timer.
+//!
+//! Each [`Db`] has one [`Wake`]. Operations that make something due mark their transaction, and
+//! [`Tx::commit`](crate::platform::db::Tx::commit) sends the signal; callers do nothing.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -38,14 +41,11 @@ impl Wake {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Wakes the engines of all processes on this database. Call it after the commit.
+    /// Wakes the engines of all processes on this database, without a change in it.
     pub async fn everywhere(&self, db: &Db) -> Result<(), Error> {
         self.here();
-        if let Db::Postgres(pool) = db {
-            sqlx::query("SELECT pg_notify($1, '')")
-                .bind(CHANNEL)
-                .execute(pool)
-                .await?;
+        if let Db::Postgres { pool, .. } = db {
+            notify(pool).await?;
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Wake {
 
     /// Forwards signals of other processes to this one until `stop`. Returns immediately on SQLite.
     pub async fn listen(&self, db: &Db, stop: CancellationToken) {
-        let Db::Postgres(pool) = db else {
+        let Db::Postgres { pool, .. } = db else {
             return;
         };
         while !stop.is_cancelled() {
@@ -83,4 +83,13 @@ impl Wake {
             }
         }
     }
+}
+
+/// Tells the other processes. In a transaction it is sent by the commit.
+pub(crate) async fn notify(connection: impl sqlx::PgExecutor<'_>) -> Result<(), Error> {
+    sqlx::query("SELECT pg_notify($1, '')")
+        .bind(CHANNEL)
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -314,7 +314,7 @@ async fn store_batch(
     let store = |part| store_lanes(db, owner, list, part, clock, checkpoint);
     match db {
         Db::Sqlite { .. } => store(part(&[0, 1], rows.iter().collect(), errors)).await,
-        Db::Postgres(_) => {
+        Db::Postgres { .. } => {
             let (first, second) = rows.iter().partition(|row| row.lane() == 0);
             let first = store(part(&[0], first, errors));
             let (first, second) = tokio::join!(first, store(part(&[1], second, Vec::new())));

@@ -4,6 +4,7 @@
 //! send these before the letters of mailings, with the same retries. They are not in any
 //! statistics.
 
+use crate::accounts::letter::AddressedLetter;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{OutboxId, UserId, WorkerId};
@@ -34,6 +35,30 @@ pub struct NewOutboxLetter<'a> {
     pub text: &'a str,
     /// Base URL of its links to the service; empty when it has none.
     pub site: &'a str,
+}
+
+impl<'a> NewOutboxLetter<'a> {
+    /// A letter about an account, without its texts.
+    #[must_use]
+    pub fn about_account(letter: &'a AddressedLetter<'_>) -> Self {
+        Self {
+            owner: letter.owner(),
+            kind: letter.letter.kind(),
+            email: letter.email,
+            name: if letter.is_to_holder() {
+                &letter.user.name
+            } else {
+                ""
+            },
+            from_name: "",
+            from_email: "",
+            reply_to: "",
+            subject: "",
+            html: "",
+            text: "",
+            site: "",
+        }
+    }
 }
 
 /// State of a letter in the outbox.
@@ -162,8 +187,7 @@ impl OutboxLetter {
     /// Kind of the letters that tell owners the results of a run.
     pub const SUMMARY: &'static str = "summary";
 
-    /// Queues a letter. It is sent after the commit; call
-    /// [`crate::platform::wake::Wake::everywhere`] then.
+    /// Queues a letter. The commit wakes the engine, which sends it.
     pub async fn enqueue(
         tx: &mut Tx,
         new: &NewOutboxLetter<'_>,
@@ -191,6 +215,7 @@ impl OutboxLetter {
         .execute(conn)
         .await
         .map(|_| ()))?;
+        tx.wakes_engine();
         Ok(id)
     }
 

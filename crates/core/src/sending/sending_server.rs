@@ -238,6 +238,7 @@ impl SendingServer {
         .map(|_| ()));
         name_is_free(made)?;
         audit(tx, actor, AuditKind::ServerCreated, id, &new.name, now).await?;
+        tx.wakes_engine();
         Ok(id)
     }
 
@@ -297,6 +298,7 @@ impl SendingServer {
         ServerHealth::retry(tx, id, now).await?;
         rate_lease::reset(tx, id).await?;
         audit(tx, actor, AuditKind::ServerChanged, id, &new.name, now).await?;
+        tx.wakes_engine();
         Ok(true)
     }
 
@@ -327,6 +329,7 @@ impl SendingServer {
             AuditKind::ServerDisabled
         };
         audit(tx, actor, kind, id, &server.name, now).await?;
+        tx.wakes_engine();
         Ok(true)
     }
 
@@ -343,6 +346,7 @@ impl SendingServer {
         let server = Self::get(tx, id).await?;
         let name = server.map_or_else(|| CONFIGURATION.to_owned(), |server| server.name);
         audit(tx, actor, AuditKind::ServerResumed, id, &name, now).await?;
+        tx.wakes_engine();
         Ok(true)
     }
 
@@ -378,6 +382,7 @@ impl SendingServer {
             on_db!(tx, conn => sqlx::query(sql).bind(id).execute(conn).await.map(|_| ()))?;
         }
         audit(tx, actor, AuditKind::ServerDeleted, id, &server.name, now).await?;
+        tx.wakes_engine();
         Ok(true)
     }
 

@@ -13,7 +13,7 @@ async fn statistics_follow_what_grows() {
     run_of(&db, "ann", 3_000).await;
     let counted = db.refresh_statistics().await.unwrap();
     assert_eq!(db.refresh_statistics().await.unwrap(), 0);
-    if let Db::Postgres(pool) = &*db {
+    if let Db::Postgres { pool, .. } = &*db {
         assert!(
             counted >= 2,
             "recipients and deliveries at least, not {counted}"

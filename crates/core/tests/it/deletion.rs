@@ -14,7 +14,7 @@ use skychimp_core::recipients::import::Delimiter;
 use skychimp_core::recipients::recipient::RecipientFilter;
 use skychimp_core::sending::mailing::MailingDraft;
 use skychimp_core::testing::{
-    TestDb, fingerprint, list, mailing, message, passkey, sending_run, suppress, user,
+    PlainLetters, TestDb, fingerprint, list, mailing, message, passkey, sending_run, suppress, user,
 };
 use tokio::sync::mpsc;
 
@@ -39,7 +39,7 @@ async fn furnish(db: &Db, owner: UserId, recipients: i64) {
 async fn delete(db: &Db, id: UserId) -> Result<Option<User>, Error> {
     let mut tx = db.write().await?;
     let user = User::get(&mut tx, id).await?.unwrap();
-    let deleted = User::delete(&mut tx, id, Actor::from(&user), "", at(NOW)).await?;
+    let deleted = User::delete(&mut tx, id, Actor::from(&user), "", &PlainLetters, at(NOW)).await?;
     tx.commit().await?;
     Ok(deleted)
 }

@@ -4,8 +4,8 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{
-    Audience, FromIdentity, InPlace, Mailing, MailingDraft, MailingFilter, MailingStatus,
-    ReadinessTopic, StartOutcome,
+    Audience, FromIdentity, InPlace, Mailing, MailingDraft, MailingEdit, MailingFilter,
+    MailingStatus, ReadinessTopic, StartOutcome,
 };
 use skychimp_core::sending::schedule::Frequency;
 use skychimp_core::sending::service::ServiceIdentity;
@@ -391,6 +391,54 @@ async fn running_mailing_keeps_audience_and_times() {
     let after = get(&db, ann, id).await;
     assert_eq!(after.title, "New title");
     assert_eq!(after.next_due_at, running.next_due_at);
+}
+
+/// R7, R11: the form of a started mailing changes its letter; audience and times stay as they are,
+/// whatever else arrives with it. A list to create with it would change the audience.
+#[tokio::test]
+async fn form_of_a_started_mailing_keeps_what_is_settled() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let now = at("2027-01-10T12:00:00Z");
+    let people = list(&db, ann, "All", 0, 3, now).await.unwrap();
+    let daily = MailingDraft {
+        every: Frequency::Day,
+        start: "2027-01-11T10:00".to_owned(),
+        zone: "Europe/Moscow".to_owned(),
+        ..MailingDraft::default()
+    };
+    let id = mailing(&db, ann, &[people], daily, now).await.unwrap();
+    start(&db, ann, id, now).await.unwrap();
+    let running = get(&db, ann, id).await;
+    let mut edit = MailingEdit {
+        // the fields that the form still has
+        draft: MailingDraft {
+            title: "New title".to_owned(),
+            message_id: running.message_id,
+            ..MailingDraft::default()
+        },
+        version: running.version,
+        ..MailingEdit::default()
+    };
+    let mut tx = db.write().await.unwrap();
+    let version = running.edit(&mut tx, &edit, "ann", now).await.unwrap();
+    assert_eq!(version, Some(running.version + 1));
+    assert_eq!(Mailing::lists(&mut tx, ann, id).await.unwrap(), [people]);
+    tx.commit().await.unwrap();
+    let after = get(&db, ann, id).await;
+    assert_eq!(after.title, "New title");
+    let times = |mailing: &Mailing| (mailing.every, mailing.start_at, mailing.zone.clone());
+    assert_eq!(times(&after), times(&running));
+
+    edit.version = after.version;
+    edit.in_place.list = "Another".to_owned();
+    edit.in_place.people = "eve@example.org".to_owned();
+    let mut tx = db.write().await.unwrap();
+    let refused = after.edit(&mut tx, &edit, "ann", now).await;
+    assert!(
+        matches!(refused, Err(Error::State("running"))),
+        "{refused:?}"
+    );
 }
 
 /// R7: a copy is a draft with the same audience and without past times.

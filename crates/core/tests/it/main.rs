@@ -2,6 +2,7 @@
 //! set.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
+mod account_letters;
 mod audit;
 mod cache;
 mod columns;
@@ -31,5 +32,6 @@ mod summaries;
 mod support;
 mod uploads;
 mod users;
+mod wake;
 mod work;
 mod workers;

@@ -68,7 +68,7 @@ async fn after_a_trial(made: &TestDb) -> Db {
     let count = "ANALYZE";
     match &**made {
         Db::Sqlite { writer, .. } => sqlx::raw_sql(count).execute(writer).await.map(|_| ()),
-        Db::Postgres(pool) => sqlx::raw_sql(count).execute(pool).await.map(|_| ()),
+        Db::Postgres { pool, .. } => sqlx::raw_sql(count).execute(pool).await.map(|_| ()),
     }
     .unwrap();
     Db::connect(made.url()).await.unwrap()
@@ -171,7 +171,7 @@ async fn reads(n: i64) -> Vec<(&'static str, u64)> {
     let owner = user(&db, "bob", Role::User).await.unwrap();
     fill_log(&db, known, 2, 1_000, now).await.unwrap();
     list(&db, known, "Old", 0, 2_000, now).await.unwrap();
-    if let Db::Postgres(pool) = &*db {
+    if let Db::Postgres { pool, .. } = &*db {
         sqlx::query("ANALYZE").execute(pool).await.unwrap();
     }
     let run_id = fill_log(&db, owner, 1, n, now).await.unwrap()[0];

@@ -61,7 +61,7 @@ async fn plans(
 ) -> BTreeMap<String, Result<Plan, String>> {
     match &**db {
         Db::Sqlite { .. } => sqlite::plans(db, installation, statements).await,
-        Db::Postgres(_) => postgres::plans(db, installation, statements).await,
+        Db::Postgres { .. } => postgres::plans(db, installation, statements).await,
     }
 }
 

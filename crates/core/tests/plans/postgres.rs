@@ -25,7 +25,7 @@ pub async fn plans(
     installation: Installation,
     statements: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Result<Plan, String>> {
-    let Db::Postgres(pool) = &**db else {
+    let Db::Postgres { pool, .. } = &**db else {
         unreachable!("asked for PostgreSQL only");
     };
     fill(pool, installation).await;
@@ -33,7 +33,7 @@ pub async fn plans(
         db.refresh_statistics().await.unwrap();
     }
     let opened = Db::connect(db.url()).await.unwrap();
-    let Db::Postgres(pool) = &opened else {
+    let Db::Postgres { pool, .. } = &opened else {
         unreachable!("the same database");
     };
     let mut conn = pool.acquire().await.unwrap();

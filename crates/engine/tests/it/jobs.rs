@@ -37,7 +37,6 @@ impl World {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        self.wake.everywhere(&self.db).await.unwrap();
         id
     }
 
@@ -113,7 +112,6 @@ async fn archive_is_made() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    world.wake.everywhere(&world.db).await.unwrap();
     let ready = async {
         loop {
             let mut tx = world.db.read().await.unwrap();

@@ -6,7 +6,6 @@ use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::{Clock, Timestamp};
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft, MailingStatus};
 use skychimp_core::sending::run::{Run, RunState};
 use skychimp_core::sending::schedule::Frequency;
@@ -48,9 +47,7 @@ async fn step(db: &Db, clock: &Clock) -> scheduler::ScheduleStep {
 
 async fn expand(db: &Db, clock: &Clock) -> expander::ExpansionStep {
     let stop = CancellationToken::new();
-    expander::drain(db, clock, None, &Wake::new(), &stop)
-        .await
-        .unwrap()
+    expander::drain(db, clock, None, &stop).await.unwrap()
 }
 
 async fn runs(db: &Db, owner: UserId, id: MailingId) -> Vec<Run> {
@@ -97,24 +94,16 @@ async fn loops_begin_a_mailing_within_a_second() {
     let db = TestDb::new().await.unwrap();
     let ann = user(&db, "ann", Role::User).await.unwrap();
     let clock = Clock::system();
-    let wake = Wake::new();
     let stop = CancellationToken::new();
     let scheduler = tokio::spawn(scheduler::run(
         (*db).clone(),
         clock.clone(),
-        wake.clone(),
         service(),
         stop.clone(),
     ));
-    let expander = tokio::spawn(expander::run(
-        (*db).clone(),
-        clock.clone(),
-        wake.clone(),
-        stop.clone(),
-    ));
-    let mut signal = wake.subscribe();
+    let expander = tokio::spawn(expander::run((*db).clone(), clock.clone(), stop.clone()));
+    let mut signal = db.wake().subscribe();
     let id = started(&db, ann, 10, MailingDraft::default(), clock.now()).await;
-    wake.here();
     let expanded = async {
         loop {
             if runs(&db, ann, id).await.iter().any(|run| run.expanded) {

@@ -11,7 +11,6 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::{Clock, Timestamp};
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::attempt::{Attempt, AttemptFilter, AttemptsOf, LogOrder};
 use skychimp_core::sending::delivery::{ClaimScope, Delivery, DeliveryFilter};
 use skychimp_core::sending::mailing::FromIdentity;
@@ -26,7 +25,6 @@ use skychimp_smtp::{Server, TrustAnchors};
 
 pub struct World {
     pub db: TestDb,
-    pub wake: Wake,
     pub owner: UserId,
     pub dir: tempfile::TempDir,
     /// Upper limit for any wait.
@@ -49,7 +47,6 @@ impl World {
         let owner = user(&db, "ann", Role::User).await.unwrap();
         Self {
             db,
-            wake: Wake::new(),
             owner,
             dir: tempfile::tempdir().unwrap(),
             patience: Duration::from_secs(30),
@@ -61,7 +58,6 @@ impl World {
         EngineConfig {
             db: (*self.db).clone(),
             clock: Clock::system(),
-            wake: self.wake.clone(),
             server: Some(server),
             sandbox: None,
             roots: TrustAnchors::System,
@@ -100,7 +96,6 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut config = self.config(server);
         config.db = Db::connect(self.db.url()).await.unwrap();
-        config.wake = Wake::new();
         config.data_dir = folder.path().to_owned();
         Node {
             engine: Engine::start(config),

@@ -124,7 +124,7 @@ async fn database(program: &Program) -> anyhow::Result<String> {
     db.ping().await?;
     let kind = match db {
         Db::Sqlite { .. } => "SQLite",
-        Db::Postgres(_) => "PostgreSQL",
+        Db::Postgres { .. } => "PostgreSQL",
     };
     let missing = db.missing_migrations().await?;
     db.close().await;

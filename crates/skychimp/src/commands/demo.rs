@@ -264,7 +264,6 @@ async fn fill(
     let id = Mailing::create(&mut tx, owner, &draft, EMAIL, now).await?;
     Mailing::start(&mut tx, owner, id, &program.service(), EMAIL, now).await?;
     tx.commit().await?;
-    program.wake.everywhere(db).await?;
     Ok(id)
 }
 

@@ -182,9 +182,6 @@ impl Create {
             Mailing::start(&mut tx, owner.id, id, &program.service(), ACTOR, now).await?;
         }
         tx.commit().await?;
-        if self.run {
-            program.wake.everywhere(db).await?;
-        }
         super::created(program, "mailing", &id)
     }
 }
@@ -287,7 +284,6 @@ impl One {
             return Err(unknown(self.id));
         }
         tx.commit().await?;
-        program.wake.everywhere(db).await?;
         let mut tx = db.read().await?;
         show(program, &mut tx, owner, self.id).await
     }

@@ -205,7 +205,6 @@ impl One {
                 let service = program.service();
                 Mailing::start(&mut tx, owner, self.id, &service, "command", now).await?;
                 tx.commit().await?;
-                program.wake.everywhere(db).await?;
             }
             MailingStatus::Running if mailing.disabled_at.is_some() => {
                 anyhow::bail!("a manager switched this mailing off")

@@ -120,7 +120,6 @@ impl Service {
         };
         let app = SiteState::new(AppState::new(
             db.clone(),
-            program.wake.clone(),
             program.clock.clone(),
             Settings {
                 base_url: Url::parse(&config.base_url(address))

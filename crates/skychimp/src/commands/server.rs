@@ -268,7 +268,6 @@ impl One {
         let now = program.clock.now();
         SendingServer::set_enabled(&mut tx, server.id, enabled, Actor::COMMAND, now).await?;
         tx.commit().await?;
-        program.wake.everywhere(db).await?;
         Ok(Exit::Done)
     }
 
@@ -285,7 +284,6 @@ impl One {
             return Ok(Exit::Done);
         }
         tx.commit().await?;
-        program.wake.everywhere(db).await?;
         Ok(Exit::Done)
     }
 
@@ -336,7 +334,6 @@ impl One {
             other => other?,
         };
         tx.commit().await?;
-        program.wake.everywhere(db).await?;
         Ok(Exit::Done)
     }
 }
@@ -368,7 +365,6 @@ impl Create {
         let id =
             SendingServer::create(&mut tx, &draft, &password, &secret, Actor::COMMAND, now).await?;
         tx.commit().await?;
-        program.wake.everywhere(db).await?;
         super::created(program, "sending server", &id)?;
         Ok(Exit::Done)
     }
@@ -391,7 +387,6 @@ impl Edit {
         let (id, version) = (server.id, server.version);
         SendingServer::update(&mut tx, id, version, &draft, &password, &secret, actor, now).await?;
         tx.commit().await?;
-        program.wake.everywhere(db).await?;
         Ok(Exit::Done)
     }
 }

@@ -14,7 +14,6 @@ use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::secret::{SecretKey, SigningKey};
 use skychimp_core::platform::time::Clock;
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 use skychimp_core::sending::sending_server::SendingServer;
 use skychimp_core::sending::service::ServiceIdentity;
@@ -82,8 +81,6 @@ pub struct SettingLine {
 pub struct App {
     /// The database.
     pub db: Db,
-    /// Wakes the engine when there is work.
-    pub wake: Wake,
     /// Source of the current time.
     pub clock: Clock,
     /// Configuration of the site.
@@ -138,14 +135,12 @@ impl AppState {
     #[must_use]
     pub fn new(
         db: Db,
-        wake: Wake,
         clock: Clock,
         settings: Settings,
         sandbox: Option<Arc<SandboxStore>>,
     ) -> Self {
         Self(Arc::new(App {
             db,
-            wake,
             clock,
             unsubscribe_key: UnsubscribeKey::new(&settings.secret),
             hasher: Hasher::default(),

@@ -62,6 +62,12 @@ pub(crate) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
+/// The response with another `Set-Cookie` header.
+pub(crate) fn with(mut response: Response, cookie: String) -> Response {
+    put(&mut response, cookie);
+    response
+}
+
 /// Adds a `Set-Cookie` header.
 pub(crate) fn put(response: &mut Response, cookie: String) {
     if let Ok(value) = HeaderValue::try_from(cookie) {

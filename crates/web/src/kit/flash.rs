@@ -45,6 +45,16 @@ impl Flash {
         Self::new(FlashKind::Warn, key)
     }
 
+    /// Reports the result of an action: `done` if it changed something, else `unchanged`.
+    #[must_use]
+    pub fn changed(changed: bool, done: &str, unchanged: &str) -> Self {
+        if changed {
+            Self::done(done)
+        } else {
+            Self::note(unchanged)
+        }
+    }
+
     fn new(tone: FlashKind, key: &str) -> Self {
         Self {
             tone,

@@ -96,6 +96,16 @@ pub fn outcome<T>(result: Result<T, Error>) -> Result<FormOutcome<T>, WebError> 
     }
 }
 
+/// Separates invalid fields, which the form's page shows, from other errors. For forms without a
+/// version; those that two people can edit at the same time need [`outcome`].
+pub fn checked<T>(result: Result<T, Error>) -> Result<Result<T, Errors>, WebError> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Error::Invalid(errors)) => Ok(Err(Errors(errors))),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The fields of a form. A body that cannot be parsed is answered with 400.
 #[derive(Debug)]
 pub struct Form<T>(pub T);
@@ -126,6 +136,13 @@ pub struct OnceForm<T> {
 
 /// The field with the form's id.
 const ID: &str = "form_id";
+/// The error of a form that was submitted before with different content, or whose creation was
+/// deleted since.
+#[must_use]
+pub fn sent_before() -> Error {
+    Error::invalid(ID, "sent_before")
+}
+
 /// Fields that may differ when the same form is submitted again: a new token, another button.
 const ASIDE: [&str; 4] = [ID, "csrf", "action", "close"];
 
@@ -140,6 +157,44 @@ impl<T> OnceForm<T> {
         match &self.submission {
             Some(submission) => submission.arrive(tx, owner, now).await,
             None => Ok(Arrival::First),
+        }
+    }
+
+    /// What an earlier submission of the same form created.
+    ///
+    /// # Errors
+    ///
+    /// [`sent_before`] when the form was submitted with other content.
+    pub async fn earlier(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        now: Timestamp,
+    ) -> Result<Option<CreatedId>, Error> {
+        match self.arrive(tx, owner, now).await? {
+            Arrival::First => Ok(None),
+            Arrival::Again(id) => Ok(Some(id)),
+            Arrival::Other => Err(sent_before()),
+        }
+    }
+
+    /// Records what was created, and commits.
+    pub async fn commit(&self, mut tx: Tx, owner: UserId, made: CreatedId) -> Result<(), Error> {
+        self.made(&mut tx, owner, made).await?;
+        tx.commit().await
+    }
+
+    /// Commits what a button created, and records it if this was the first press.
+    pub async fn finish(
+        &self,
+        arrival: Arrival,
+        tx: Tx,
+        owner: UserId,
+        made: CreatedId,
+    ) -> Result<(), Error> {
+        match arrival {
+            Arrival::First => self.commit(tx, owner, made).await,
+            Arrival::Again(_) | Arrival::Other => tx.commit().await,
         }
     }
 

@@ -16,7 +16,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::blog::post::Editor;
 use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::error::FieldError;
-use skychimp_core::platform::ids::{PostId, ServerId, SubmissionId};
+use skychimp_core::platform::ids::{PostId, ServerId, SubmissionId, UserId};
 use skychimp_core::platform::secret::SigningKey;
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::service::ServiceFault;
@@ -339,6 +339,12 @@ impl PageContext {
     #[must_use]
     pub fn in_language(&self, lang: &str) -> String {
         format!("{}?lang={lang}", self.path)
+    }
+
+    /// Whether the visitor is logged in to this account.
+    #[must_use]
+    pub fn is_user(&self, id: UserId) -> bool {
+        self.user.as_ref().is_some_and(|user| user.id == id)
     }
 
     /// Whether the account keeps recipients and sends mailings.

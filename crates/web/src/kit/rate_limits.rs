@@ -248,11 +248,11 @@ impl App {
             .then(|| nonce.to_owned())
     }
 
-    /// Marks this browser as known to `user`.
-    pub(crate) fn know_device(&self, response: &mut Response, user: UserId) {
+    /// The response with a cookie that marks this browser as known to `user`.
+    pub(crate) fn at_known_device(&self, response: Response, user: UserId) -> Response {
         let nonce = format!("{:032x}", rand::random::<u128>());
         let mark = crate::kit::csrf::token(&self.device_key, &format!("{user}|{nonce}"));
-        cookies::put(response, cookies::device(self, &format!("{nonce}.{mark}")));
+        cookies::with(response, cookies::device(self, &format!("{nonce}.{mark}")))
     }
 }
 

@@ -6,7 +6,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use skychimp_core::blog::post::public::TagCount;
 use skychimp_core::blog::post::{Post, PostFilter, PostLookup, Tag};
@@ -15,6 +14,7 @@ use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::address;
 use crate::kit::routes::get;
 use crate::parts::post_view::{PostPage, PostTile, base, tiles};
 use crate::public::PublicAnswer;
@@ -108,7 +108,7 @@ async fn show_list(
                 .ok_or(WebError::NotFound)?,
         ),
     };
-    let until = Post::next_publication(&mut tx, page.now).await?;
+    let public = PublicAnswer::of(&mut tx, None, page.now).await?;
     drop(tx);
     if tiles.is_empty() && number > 1 {
         return Err(WebError::NotFound);
@@ -116,32 +116,23 @@ async fn show_list(
     let path = tag
         .as_ref()
         .map_or("/blog".to_owned(), |tag| format!("/blog/tag/{}", tag.slug));
-    let address = |number: i64| {
-        let mut query_string = Vec::new();
-        let q = &filter.search;
-        if !q.is_empty() {
-            query_string.push(format!("q={}", utf8_percent_encode(q, NON_ALPHANUMERIC)));
-        }
-        if number > 1 {
-            query_string.push(format!("page={number}"));
-        }
-        match query_string.join("&") {
-            none if none.is_empty() => path.clone(),
-            some => format!("{path}?{some}"),
-        }
+    let url = |number: i64| {
+        let page = (number > 1).then(|| number.to_string());
+        let page = page.as_deref().unwrap_or_default();
+        address(&path, &[("q", &filter.search), ("page", page)])
     };
     let pages = (total + PAGE_SIZE - 1) / PAGE_SIZE;
     let plain = number == 1 && filter.search.is_empty() && tag.is_none();
     let lead = (plain && !tiles.is_empty()).then(|| tiles.remove(0));
     let list = html(&ListPage {
-        canonical: format!("{}{}", base(app), address(number)),
+        canonical: format!("{}{}", base(app), url(number)),
         previous: if number > 1 {
-            address(number - 1)
+            url(number - 1)
         } else {
             String::new()
         },
         next: if number < pages {
-            address(number + 1)
+            url(number + 1)
         } else {
             String::new()
         },
@@ -155,10 +146,6 @@ async fn show_list(
         number,
         pages,
     })?;
-    let public = PublicAnswer {
-        until,
-        ..PublicAnswer::default()
-    };
     Ok(public.mark(list))
 }
 
@@ -172,11 +159,7 @@ async fn post(
         Some(PostLookup::Post(article)) => {
             let id = article.card.id;
             page.read(id);
-            let public = PublicAnswer {
-                until: Post::next_publication(&mut tx, page.now).await?,
-                post: Some(id),
-                ..PublicAnswer::default()
-            };
+            let public = PublicAnswer::of(&mut tx, Some(id), page.now).await?;
             let post = html(&PostPage::new(&app, &mut tx, page, *article).await?)?;
             Ok(public.mark(post))
         }

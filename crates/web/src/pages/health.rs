@@ -20,21 +20,24 @@ pub(crate) fn routes() -> SiteRoutes {
 }
 
 async fn ready(State(app): State<AppState>) -> (StatusCode, String) {
-    let problem = match tokio::time::timeout(READY_TIMEOUT, app.db.ping()).await {
+    match problem(&app).await {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
+    }
+}
+
+/// Why this process cannot work.
+async fn problem(app: &AppState) -> Option<String> {
+    match tokio::time::timeout(READY_TIMEOUT, app.db.ping()).await {
         Ok(Ok(())) => {
-            let engine = app.settings.engine.as_ref();
-            engine
-                .and_then(|engine| engine.problem(app.clock.now()))
-                .map(|problem| format!("engine: {problem}"))
+            let engine = app.settings.engine.as_ref()?;
+            let problem = engine.problem(app.clock.now())?;
+            Some(format!("engine: {problem}"))
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready");
             Some("database failed".to_owned())
         }
         Err(_) => Some("database slow".to_owned()),
-    };
-    match problem {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
     }
 }

@@ -112,31 +112,37 @@ async fn home(
     page: PageContext,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let Some(user) = page.user.clone() else {
-        if !User::any(&mut tx).await? {
-            return Ok(Redirect::to("/setup").into_response());
-        }
-        return landing(&app, &public, tx, page).await;
-    };
-    if page.writes() && !page.sends() {
-        return Ok(Redirect::to("/posts").into_response());
+    match page.user.clone() {
+        None if !User::any(&mut tx).await? => Ok(Redirect::to("/setup").into_response()),
+        None => landing(&app, &public, tx, page).await,
+        Some(_) if page.writes() && !page.sends() => Ok(Redirect::to("/posts").into_response()),
+        Some(user) => html(&OverviewPage::of(&app, &public, tx, page, user).await?),
     }
-    let overview = Overview::of(&mut tx, user.id).await?;
-    let dashboard = if overview.started {
-        Some(DashboardView::of(&mut tx, &page, user.id).await?)
-    } else {
-        None
-    };
-    let steps = steps(&overview);
-    let service = Service::now(&app, &public, &mut tx, &page).await?;
-    html(&OverviewPage {
-        page,
-        user,
-        overview,
-        dashboard,
-        steps,
-        service,
-    })
+}
+
+impl OverviewPage {
+    async fn of(
+        app: &AppState,
+        public: &PublicPages,
+        mut tx: Tx,
+        page: PageContext,
+        user: User,
+    ) -> Result<Self, WebError> {
+        let overview = Overview::of(&mut tx, user.id).await?;
+        let dashboard = if overview.started {
+            Some(DashboardView::of(&mut tx, &page, user.id).await?)
+        } else {
+            None
+        };
+        Ok(Self {
+            steps: steps(&overview),
+            service: Service::now(app, public, &mut tx, &page).await?,
+            page,
+            user,
+            overview,
+            dashboard,
+        })
+    }
 }
 
 async fn landing(

@@ -107,9 +107,7 @@ async fn find(app: &AppState, owner: UserId, id: ImportId) -> Result<Import, Web
 pub(super) async fn adopt_files(app: &App) {
     let adopted = async {
         let now = app.clock.now();
-        if import::adopt_files(&app.db, &app.settings.data_dir, now).await? > 0 {
-            app.wake.everywhere(&app.db).await?;
-        }
+        import::adopt_files(&app.db, &app.settings.data_dir, now).await?;
         Ok::<_, skychimp_core::platform::error::Error>(())
     };
     if let Err(error) = adopted.await {

@@ -4,18 +4,19 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::ListId;
 use skychimp_core::recipients::list::{self, List, ListCursor, ListUsage, Members};
-use url::form_urlencoded::byte_serialize;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::form::{
+    Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before,
+};
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
+use crate::kit::query::address;
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
@@ -38,6 +39,16 @@ struct View {
     before: String,
 }
 
+impl View {
+    fn cursor(&self) -> ListCursor {
+        match (self.after.as_str(), self.before.as_str()) {
+            ("", "") => ListCursor::First,
+            ("", before) => ListCursor::Before(before.to_owned()),
+            (after, _) => ListCursor::After(after.to_owned()),
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "lists/index.html")]
 struct IndexPage {
@@ -53,27 +64,22 @@ async fn index(
     MailingUser(user): MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
-    let place = match (view.after.as_str(), view.before.as_str()) {
-        ("", "") => ListCursor::First,
-        ("", before) => ListCursor::Before(before.to_owned()),
-        (after, _) => ListCursor::After(after.to_owned()),
-    };
-    let found = List::page(&mut app.db.read().await?, user.id, &place, ROWS).await?;
-    let turn = |place: Option<ListCursor>| match place {
-        Some(ListCursor::After(key)) => format!("/lists?after={}", encode(&key)),
-        Some(ListCursor::Before(key)) => format!("/lists?before={}", encode(&key)),
-        Some(ListCursor::First) | None => String::new(),
-    };
+    let found = List::page(&mut app.db.read().await?, user.id, &view.cursor(), ROWS).await?;
     html(&IndexPage {
         page,
-        previous: turn(found.previous),
-        next: turn(found.next),
+        previous: found.previous.map_or_else(String::new, turn),
+        next: found.next.map_or_else(String::new, turn),
         rows: found.rows,
     })
 }
 
-fn encode(text: &str) -> String {
-    byte_serialize(text.as_bytes()).collect()
+/// URL of the page at a cursor.
+fn turn(cursor: ListCursor) -> String {
+    match cursor {
+        ListCursor::After(key) => address("/lists", &[("after", &key)]),
+        ListCursor::Before(key) => address("/lists", &[("before", &key)]),
+        ListCursor::First => String::new(),
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -114,6 +120,18 @@ impl FormPage {
             known: None,
             changed: false,
         }
+    }
+
+    fn wrong(self, errors: Errors) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// Somebody else changed the list in the meantime. Saving again deliberately overwrites their
+    /// version.
+    fn changed(mut self) -> Self {
+        self.form.version = self.known.as_ref().map_or(0, |(list, ..)| list.version);
+        self.changed = true;
+        self
     }
 
     async fn edit(
@@ -159,39 +177,21 @@ async fn create(
     MailingUser(user): MailingUser,
     once: OnceForm<ListForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
-    if let Arrival::Again(made) = arrival
-        && List::get(&mut tx, user.id, ListId(made)).await?.is_none()
-    {
-        arrival = Arrival::Other;
-    }
-    match arrival {
-        Arrival::First => {}
-        Arrival::Again(made) => {
-            let to = format!("/lists/{made}");
-            return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+    let saved = async {
+        let mut tx = app.db.write().await?;
+        if let Some(id) = once.earlier(&mut tx, user.id, page.now).await?.map(ListId) {
+            let known = List::get(&mut tx, user.id, id).await?;
+            known.ok_or_else(sent_before)?;
+            return Ok((id, Flash::note("form-arrived-before")));
         }
-        Arrival::Other => {
-            return html_wrong(&FormPage {
-                errors: Errors::sent_before(),
-                ..FormPage::new(page, once.form)
-            });
-        }
-    }
-    match outcome(taken(
-        List::create(&mut tx, user.id, &once.form.draft(), page.now).await,
-    ))? {
-        FormOutcome::Done(id) => {
-            once.made(&mut tx, user.id, id.0).await?;
-            tx.commit().await?;
-            Ok(page.redirect(&format!("/lists/{id}"), Flash::done("lists-saved")))
-        }
-        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
-            errors,
-            ..FormPage::new(page, once.form)
-        }),
-        FormOutcome::Changed => Err(WebError::Conflict),
+        let made = List::create(&mut tx, user.id, &once.form.draft(), page.now).await;
+        let id = taken(made)?;
+        once.commit(tx, user.id, id.0).await?;
+        Ok((id, Flash::done("lists-saved")))
+    };
+    match checked(saved.await)? {
+        Ok((id, flash)) => Ok(page.redirect(&format!("/lists/{id}"), flash)),
+        Err(errors) => html_wrong(&FormPage::new(page, once.form).wrong(errors)),
     }
 }
 
@@ -212,37 +212,23 @@ async fn update(
     Form(form): Form<ListForm>,
 ) -> Result<Response, WebError> {
     let saved = async {
+        let (owner, version, draft) = (sender.id(), form.version, form.draft());
         let mut tx = app.db.write().await?;
-        let found = taken(
-            List::update(
-                &mut tx,
-                sender.id(),
-                id,
-                form.version,
-                &form.draft(),
-                page.now,
-            )
-            .await,
-        )?;
+        let saved = List::update(&mut tx, owner, id, version, &draft, page.now).await;
+        let found = taken(saved)?;
         tx.commit().await?;
         Ok(found)
     };
-    match outcome(saved.await)? {
-        FormOutcome::Done(true) => Ok(page.redirect("/lists", Flash::done("lists-saved"))),
-        FormOutcome::Done(false) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
-            errors,
-            ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
-        }),
-        FormOutcome::Changed => {
-            let mut again = FormPage {
-                changed: true,
-                ..FormPage::edit(&app, page, &sender, id, Some(form)).await?
-            };
-            // Saving again deliberately overwrites the other version.
-            again.form.version = again.known.as_ref().map_or(0, |(list, ..)| list.version);
-            html_changed(&again)
-        }
+    let errors = match outcome(saved.await)? {
+        FormOutcome::Done(true) => return Ok(page.redirect("/lists", Flash::done("lists-saved"))),
+        FormOutcome::Done(false) => return Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => Some(errors),
+        FormOutcome::Changed => None,
+    };
+    let again = FormPage::edit(&app, page, &sender, id, Some(form)).await?;
+    match errors {
+        Some(errors) => html_wrong(&again.wrong(errors)),
+        None => html_changed(&again.changed()),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::kit::auth::{MailingUser, Manager};
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::routes::get;
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::attempts::{cells, moment};
@@ -86,43 +87,26 @@ impl LogQuery {
             number: parts.next()?.parse().ok()?,
         })
     }
+}
 
-    fn fields(&self) -> [(&'static str, &str); 10] {
-        [
-            ("mailing", &self.mailing),
-            ("outcome", &self.outcome),
-            ("state", &self.state),
-            ("class", &self.class),
-            ("code", &self.code),
-            ("server", &self.server),
-            ("domain", &self.domain),
-            ("q", &self.q),
-            ("from", &self.from),
-            ("to", &self.to),
-        ]
+impl ListQuery for LogQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; mailing, outcome, state, class, code, server, domain, q, from, to]
     }
 
-    /// The URL of `path` with these filters.
-    fn href(&self, path: &str, after: Option<LogCursor>) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.fields() {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        if let Some(after) = after {
-            let place = format!("{}.{}.{}", after.at.millis(), after.delivery, after.number);
-            query.append_pair("after", &place);
-        }
-        match query.finish() {
-            query if query.is_empty() => path.to_owned(),
-            query => format!("{path}?{query}"),
-        }
+    fn is_first(&self) -> bool {
+        self.cursor().is_none()
     }
+}
 
-    fn is_narrow(&self) -> bool {
-        self.fields().iter().any(|(_, value)| !value.is_empty())
-    }
+/// A cursor in the query string.
+fn place(cursor: LogCursor) -> String {
+    let LogCursor {
+        at,
+        delivery,
+        number,
+    } = cursor;
+    format!("{}.{delivery}.{number}", at.millis())
 }
 
 #[derive(Template)]
@@ -138,8 +122,7 @@ struct LogPage {
     outcomes: [AttemptOutcome; 4],
     states: [DeliveryState; 7],
     classes: [&'static str; 12],
-    first: String,
-    next: String,
+    pages: Pages,
     csv: String,
     xlsx: String,
     /// Set if the search stopped here because it had scanned too many rows.
@@ -163,6 +146,36 @@ const CLASSES: [&str; 12] = [
 ];
 
 impl LogPage {
+    /// A page of the log of an account, in the time zone of the visitor.
+    async fn load(
+        app: &AppState,
+        page: PageContext,
+        (of, zone): (UserId, &str),
+        owner: Option<User>,
+        base: String,
+        query: LogQuery,
+    ) -> Result<Self, WebError> {
+        let mut tx = app.db.read().await?;
+        let filter = query.filter(zone);
+        let found = Attempt::explore(&mut tx, of, &filter, query.cursor(), PAGE).await?;
+        let mailings = Mailing::titles(&mut tx, of, MAILINGS).await?;
+        Ok(Self {
+            pages: query.pages(&base, found.next.map(place).as_deref()),
+            cut: found.next.filter(|_| found.cut).map(|next| next.at),
+            csv: query.href("/log.csv"),
+            xlsx: query.href("/log.xlsx"),
+            rows: found.rows,
+            mailings,
+            outcomes: AttemptOutcome::ALL,
+            states: DeliveryState::ALL,
+            classes: CLASSES,
+            page,
+            owner,
+            base,
+            query,
+        })
+    }
+
     /// The path of a mailing's page.
     fn mailing(&self, id: &MailingId) -> String {
         match self.owner {
@@ -178,15 +191,8 @@ async fn log(
     MailingUser(user): MailingUser,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
-    show(
-        &app,
-        page,
-        (user.id, &user.zone),
-        None,
-        "/log".to_owned(),
-        query,
-    )
-    .await
+    let (of, base) = ((user.id, user.zone.as_str()), "/log".to_owned());
+    html(&LogPage::load(&app, page, of, None, base, query).await?)
 }
 
 /// Another user's log, for moderators.
@@ -201,42 +207,8 @@ async fn of_user(
         .await?
         .ok_or(WebError::NotFound)?;
     let base = format!("/manage/users/{id}/log");
-    show(&app, page, (id, &viewer.zone), Some(owner), base, query).await
-}
-
-async fn show(
-    app: &AppState,
-    page: PageContext,
-    (of, zone): (UserId, &str),
-    owner: Option<User>,
-    base: String,
-    query: LogQuery,
-) -> Result<Response, WebError> {
-    let mut tx = app.db.read().await?;
-    let filter = query.filter(zone);
-    let found = Attempt::explore(&mut tx, of, &filter, query.cursor(), PAGE).await?;
-    let mailings = Mailing::titles(&mut tx, of, MAILINGS).await?;
-    html(&LogPage {
-        first: match query.cursor() {
-            Some(_) => query.href(&base, None),
-            None => String::new(),
-        },
-        next: found
-            .next
-            .map_or_else(String::new, |next| query.href(&base, Some(next))),
-        cut: found.next.filter(|_| found.cut).map(|next| next.at),
-        csv: query.href("/log.csv", None),
-        xlsx: query.href("/log.xlsx", None),
-        rows: found.rows,
-        mailings,
-        outcomes: AttemptOutcome::ALL,
-        states: DeliveryState::ALL,
-        classes: CLASSES,
-        page,
-        owner,
-        base,
-        query,
-    })
+    let of = (id, viewer.zone.as_str());
+    html(&LogPage::load(&app, page, of, Some(owner), base, query).await?)
 }
 
 /// A log being exported.

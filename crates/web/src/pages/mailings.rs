@@ -34,9 +34,11 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{NoFields, OnceForm, Path, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::{self, ListQuery as _, Pages, address, filters};
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
+const PATH: &str = "/mailings";
 /// Mailings per page.
 const PAGE: i64 = 30;
 
@@ -133,30 +135,33 @@ struct ListPage {
     rows: Vec<Row>,
     counts: Vec<(MailingStatus, i64)>,
     all: i64,
-    first: String,
-    next: String,
+    pages: Pages,
+}
+
+impl query::ListQuery for ListQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q, status]
+    }
+
+    fn is_first(&self) -> bool {
+        self.after.is_none()
+    }
+}
+
+impl ListQuery {
+    fn filter(&self) -> MailingFilter<'_> {
+        MailingFilter {
+            search: &self.q,
+            status: self.status.parse().ok(),
+            after: self.after,
+        }
+    }
 }
 
 impl ListPage {
     /// The URL of this list with another status.
     fn filtered(&self, status: &str) -> String {
-        address(&self.query.q, status, None)
-    }
-}
-
-fn address(q: &str, status: &str, after: Option<MailingId>) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in [("q", q), ("status", status)] {
-        if !value.is_empty() {
-            query.append_pair(name, value);
-        }
-    }
-    if let Some(after) = after {
-        query.append_pair("after", &after.to_string());
-    }
-    match query.finish() {
-        query if query.is_empty() => "/mailings".to_owned(),
-        query => format!("/mailings?{query}"),
+        address(PATH, &[("q", &self.query.q), ("status", status)])
     }
 }
 
@@ -166,29 +171,15 @@ async fn list(
     sender: MailingUser,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
-    let filter = MailingFilter {
-        search: &query.q,
-        status: query.status.parse().ok(),
-        after: query.after,
-    };
     let mut tx = app.db.read().await?;
-    let mut found = Mailing::page(&mut tx, sender.id(), filter, PAGE + 1).await?;
+    let mut found = Mailing::page(&mut tx, sender.id(), query.filter(), PAGE + 1).await?;
     let counts = Mailing::counts(&mut tx, sender.id()).await?;
-    let more = i64::try_from(found.len()).unwrap_or(0) > PAGE;
-    found.truncate(usize::try_from(PAGE).unwrap_or(0));
-    let last = found.last().map(|row| row.mailing.id).filter(|_| more);
-    let rows = found.into_iter().map(Row::new).collect();
     html(&ListPage {
-        first: query
-            .after
-            .map_or_else(String::new, |_| address(&query.q, &query.status, None)),
-        next: last.map_or_else(String::new, |last| {
-            address(&query.q, &query.status, Some(last))
-        }),
+        pages: query.cut(PATH, &mut found, PAGE, |row| row.mailing.id.to_string()),
         all: counts.iter().map(|(_, count)| count).sum(),
         page,
         query,
-        rows,
+        rows: found.into_iter().map(Row::new).collect(),
         counts,
     })
 }
@@ -243,7 +234,6 @@ async fn start_now(
     match started {
         Ok(Some(StartOutcome::Due(at))) => {
             tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
             Ok(if at <= page.now {
                 Flash::done("mailing-started")
             } else {
@@ -284,7 +274,6 @@ async fn step(
         Err(error) => return Err(error.into()),
     };
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(back(&page, id, flash))
 }
 
@@ -301,24 +290,16 @@ async fn copy(
         let to = format!("/mailings/{copy}/edit");
         return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
     }
-    let mailing = found(&mut tx, sender.id(), id).await?;
-    let title = page
-        .t("mailing-copy-of")
-        .with("title", &mailing.title)
-        .to_string();
-    let copy =
-        match Mailing::copy(&mut tx, sender.id(), id, &title, &sender.0.email, page.now).await {
-            Err(Error::State(state)) => return Ok(back(&page, id, not_possible(state))),
-            copy => copy?.ok_or(WebError::NotFound)?,
-        };
-    if arrival == Arrival::First {
-        once.made(&mut tx, sender.id(), copy.0).await?;
-    }
-    tx.commit().await?;
-    Ok(page.redirect(
-        &format!("/mailings/{copy}/edit"),
-        Flash::done("mailing-copied"),
-    ))
+    let title = found(&mut tx, sender.id(), id).await?.title;
+    let title = page.t("mailing-copy-of").with("title", title).to_string();
+    let actor = &sender.0.email;
+    let copy = match Mailing::copy(&mut tx, sender.id(), id, &title, actor, page.now).await {
+        Err(Error::State(state)) => return Ok(back(&page, id, not_possible(state))),
+        copy => copy?.ok_or(WebError::NotFound)?,
+    };
+    once.finish(arrival, tx, sender.id(), copy.0).await?;
+    let to = format!("/mailings/{copy}/edit");
+    Ok(page.redirect(&to, Flash::done("mailing-copied")))
 }
 
 /// The owner's mailing, or a 404 page.

@@ -20,20 +20,21 @@ async fn serve(
     State(app): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, WebError> {
-    let kind = match name.rsplit_once('.') {
-        Some((_, "jpg")) => "image/jpeg",
-        Some((_, "webp")) => "image/webp",
-        _ => return Err(WebError::NotFound),
-    };
-    let content = app
-        .settings
-        .gallery
-        .get(&name)
-        .await?
-        .ok_or(WebError::NotFound)?;
+    let kind = kind(&name).ok_or(WebError::NotFound)?;
+    let content = app.settings.gallery.get(&name).await?;
+    let content = content.ok_or(WebError::NotFound)?;
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
     Ok((headers, content).into_response())
+}
+
+/// The type of a picture, by its name.
+fn kind(name: &str) -> Option<&'static str> {
+    match name.rsplit_once('.')? {
+        (_, "jpg") => Some("image/jpeg"),
+        (_, "webp") => Some("image/webp"),
+        _ => None,
+    }
 }

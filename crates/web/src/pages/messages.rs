@@ -9,15 +9,18 @@ use serde::Deserialize;
 use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::messages::message::{Message, MessageDraft, MessageRow};
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::MessageId;
+use skychimp_core::platform::ids::{MessageId, UserId};
 use skychimp_core::recipients::recipient::RecipientField;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, NoFields, OnceForm, Path, Query, outcome};
+use crate::kit::form::{
+    Errors, Form, FormOutcome, NoFields, OnceForm, Path, Query, checked, outcome, sent_before,
+};
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
+use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
@@ -35,10 +38,20 @@ pub(crate) fn routes() -> SiteRoutes {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct ListQuery {
+struct MessageQuery {
     #[serde(default)]
     q: String,
     after: Option<MessageId>,
+}
+
+impl ListQuery for MessageQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q]
+    }
+
+    fn is_first(&self) -> bool {
+        self.after.is_none()
+    }
 }
 
 #[derive(Template)]
@@ -47,35 +60,22 @@ struct ListPage {
     page: PageContext,
     q: String,
     rows: Vec<MessageRow>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 async fn list(
     State(app): State<AppState>,
     page: PageContext,
     MailingUser(user): MailingUser,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<MessageQuery>,
 ) -> Result<Response, WebError> {
     let limit = i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX);
     let mut tx = app.db.read().await?;
     let mut rows = Message::page(&mut tx, user.id, &query.q, query.after, limit).await?;
-    let more = rows.len() > PAGE_SIZE;
-    rows.truncate(PAGE_SIZE);
-    let q = percent_encoding::utf8_percent_encode(&query.q, percent_encoding::NON_ALPHANUMERIC);
-    let next = match rows.last() {
-        Some(last) if more => format!("/messages?q={q}&after={}", last.id),
-        _ => String::new(),
-    };
-    let first = query
-        .after
-        .map(|_| format!("/messages?q={q}"))
-        .unwrap_or_default();
     html(&ListPage {
+        pages: query.cut("/messages", &mut rows, PAGE_SIZE, |row| row.id.to_string()),
         page,
         rows,
-        first,
-        next,
         q: query.q,
     })
 }
@@ -215,36 +215,24 @@ async fn create(
     MailingUser(user): MailingUser,
     once: OnceForm<MessageForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
-    if let Arrival::Again(made) = arrival
-        && (Message::get(&mut tx, user.id, MessageId(made)).await?).is_none()
-    {
-        arrival = Arrival::Other;
-    }
-    match arrival {
-        Arrival::First => {}
-        Arrival::Again(made) => {
-            let to = once.form.next(MessageId(made));
-            return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
+    let saved = async {
+        let mut tx = app.db.write().await?;
+        if let Some(id) = once
+            .earlier(&mut tx, user.id, page.now)
+            .await?
+            .map(MessageId)
+        {
+            let known = Message::get(&mut tx, user.id, id).await?;
+            known.ok_or_else(sent_before)?;
+            return Ok((id, Flash::note("form-arrived-before")));
         }
-        Arrival::Other => {
-            drop(tx);
-            let errors = Errors::sent_before();
-            return html_wrong(&EditPage::new(&app, page, None, once.form, errors).await?);
-        }
-    }
-    match outcome(Message::create(&mut tx, user.id, &once.form.draft(), page.now).await)? {
-        FormOutcome::Done(id) => {
-            once.made(&mut tx, user.id, id.0).await?;
-            tx.commit().await?;
-            Ok(page.redirect(&once.form.next(id), Flash::done("messages-saved")))
-        }
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            html_wrong(&EditPage::new(&app, page, None, once.form, errors).await?)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
+        let id = Message::create(&mut tx, user.id, &once.form.draft(), page.now).await?;
+        once.commit(tx, user.id, id.0).await?;
+        Ok((id, Flash::done("messages-saved")))
+    };
+    match checked(saved.await)? {
+        Ok((id, flash)) => Ok(page.redirect(&once.form.next(id), flash)),
+        Err(errors) => html_wrong(&EditPage::new(&app, page, None, once.form, errors).await?),
     }
 }
 
@@ -269,25 +257,22 @@ async fn update(
     Path(id): Path<MessageId>,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    let saved = Message::update(&mut tx, user.id, id, form.version, &form.draft(), page.now).await;
-    match outcome(saved)? {
+    let saved = async {
+        let mut tx = app.db.write().await?;
+        let (draft, version) = (form.draft(), form.version);
+        let saved = Message::update(&mut tx, user.id, id, version, &draft, page.now).await?;
+        tx.commit().await?;
+        Ok(saved)
+    };
+    match outcome(saved.await)? {
         FormOutcome::Done(Some(_)) => {
-            tx.commit().await?;
             Ok(page.redirect(&form.next(id), Flash::done("messages-saved")))
         }
         FormOutcome::Done(None) => Err(WebError::NotFound),
         FormOutcome::Wrong(errors) => {
-            drop(tx);
             html_wrong(&EditPage::new(&app, page, Some(id), form, errors).await?)
         }
-        FormOutcome::Changed => {
-            let now = Message::get(&mut tx, user.id, id)
-                .await?
-                .ok_or(WebError::NotFound)?;
-            drop(tx);
-            changed(&app, page, id, form, now).await
-        }
+        FormOutcome::Changed => changed(&app, page, user.id, id, form).await,
     }
 }
 
@@ -295,10 +280,13 @@ async fn update(
 async fn changed(
     app: &AppState,
     page: PageContext,
+    owner: UserId,
     id: MessageId,
     mut form: MessageForm,
-    now: Message,
 ) -> Result<Response, WebError> {
+    let now = Message::get(&mut app.db.read().await?, owner, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
     let fields = [
         ("messages-subject", &form.subject, &now.subject),
         (
@@ -333,19 +321,15 @@ async fn copy(
         let to = format!("/messages/{copy}");
         return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
     }
-    let message = Message::get(&mut tx, user.id, id)
-        .await?
-        .ok_or(WebError::NotFound)?;
+    let message = Message::get(&mut tx, user.id, id).await?;
+    let subject = message.ok_or(WebError::NotFound)?.subject;
     let subject = page
         .t("messages-copy-of")
-        .with("subject", &message.subject)
+        .with("subject", subject)
         .to_string();
     let copy = Message::copy(&mut tx, user.id, id, &subject, page.now).await?;
     let copy = copy.ok_or(WebError::NotFound)?;
-    if arrival == Arrival::First {
-        once.made(&mut tx, user.id, copy.0).await?;
-    }
-    tx.commit().await?;
+    once.finish(arrival, tx, user.id, copy.0).await?;
     Ok(page.redirect(&format!("/messages/{copy}"), Flash::done("messages-copied")))
 }
 

@@ -9,10 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use skychimp_core::accounts::submission::Arrival;
-use skychimp_core::blog::post::{
-    Article, Editor, Post, PostCard, PostDraft, PostRow, PostState, UnsavedDraft,
-};
+use skychimp_core::accounts::user::User;
+use skychimp_core::blog::post::{Editor, Post, PostDraft, PostRow, PostState, UnsavedDraft};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::PostId;
@@ -22,8 +20,11 @@ use crate::kit::app::AppState;
 use crate::kit::auth::{BlogEditor, CurrentUser};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::form::{
+    Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before,
+};
 use crate::kit::page::{PageContext, html, html_wrong};
+use crate::kit::query::{self, ListQuery as _, Pages, filters};
 use crate::kit::routes::{get, post};
 use crate::parts::post_view::PostPage;
 use crate::site::SiteRoutes;
@@ -60,6 +61,30 @@ struct ListQuery {
     page: String,
 }
 
+impl query::ListQuery for ListQuery {
+    const CURSOR: &'static str = "page";
+
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q, state]
+    }
+
+    fn is_first(&self) -> bool {
+        self.number() == 1
+    }
+}
+
+impl ListQuery {
+    fn state(&self) -> Option<PostState> {
+        let mut states = PostState::ALL.into_iter();
+        states.find(|state| state.as_str() == self.state)
+    }
+
+    /// Number of the page, from 1.
+    fn number(&self) -> i64 {
+        self.page.parse().unwrap_or(1).clamp(1, 100_000)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "posts/list.html")]
 struct ListPage {
@@ -69,8 +94,7 @@ struct ListPage {
     /// The states offered in the filter.
     states: [PostState; 4],
     rows: Vec<PostRow>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 impl ListPage {
@@ -83,7 +107,10 @@ impl ListPage {
     }
 
     fn untouched(&self) -> bool {
-        self.rows.is_empty() && self.q.is_empty() && self.state.is_none() && self.first.is_empty()
+        self.rows.is_empty()
+            && self.q.is_empty()
+            && self.state.is_none()
+            && self.pages.first.is_empty()
     }
 }
 
@@ -93,28 +120,14 @@ async fn list(
     BlogEditor(editor): BlogEditor,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
-    let state = PostState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == query.state);
-    let number: i64 = query.page.parse().unwrap_or(1).clamp(1, 100_000);
+    let (q, state, now) = (&query.q, query.state(), page.now);
+    let number = query.number();
     let mut tx = app.db.read().await?;
-    let (q, now) = (&query.q, page.now);
-    let mut rows = Post::page(&mut tx, editor, q, state, number, PAGE_SIZE, now).await?;
+    let rows = Post::page(&mut tx, editor, q, state, number, PAGE_SIZE, now).await?;
     let more = Post::page(&mut tx, editor, q, state, number + 1, PAGE_SIZE, now).await?;
-    let q = percent_encoding::utf8_percent_encode(q, percent_encoding::NON_ALPHANUMERIC);
-    let address = |number: i64| format!("/posts?q={q}&state={}&page={number}", query.state);
-    rows.truncate(usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX));
+    let next = (!more.is_empty()).then(|| (number + 1).to_string());
     html(&ListPage {
-        first: if number > 1 {
-            address(1)
-        } else {
-            String::new()
-        },
-        next: if more.is_empty() {
-            String::new()
-        } else {
-            address(number + 1)
-        },
+        pages: query.pages("/posts", next.as_deref()),
         page,
         state,
         states: PostState::ALL,
@@ -130,6 +143,17 @@ struct NewForm {
     title: String,
     #[serde(default)]
     language: String,
+}
+
+impl NewForm {
+    fn draft(&self, author: &User) -> PostDraft {
+        PostDraft {
+            title: self.title.clone(),
+            language: self.language.clone(),
+            author: author.name.clone(),
+            ..PostDraft::default()
+        }
+    }
 }
 
 #[derive(Template)]
@@ -156,42 +180,24 @@ async fn create(
     BlogEditor(editor): BlogEditor,
     once: OnceForm<NewForm>,
 ) -> Result<Response, WebError> {
-    let form = &once.form;
-    let draft = PostDraft {
-        title: form.title.clone(),
-        language: form.language.clone(),
-        author: user.name.clone(),
-        ..PostDraft::default()
+    let saved = async {
+        let mut tx = app.db.write().await?;
+        if let Some(id) = once.earlier(&mut tx, user.id, page.now).await?.map(PostId) {
+            let known = Post::get(&mut tx, editor, id).await?;
+            known.ok_or_else(sent_before)?;
+            return Ok((id, Flash::note("form-arrived-before")));
+        }
+        let id = Post::create(&mut tx, editor, &once.form.draft(&user), page.now).await?;
+        once.commit(tx, user.id, id.0).await?;
+        Ok((id, Flash::done("posts-begun")))
     };
-    let mut tx = app.db.write().await?;
-    let mut arrival = once.arrive(&mut tx, user.id, page.now).await?;
-    if let Arrival::Again(made) = arrival
-        && (Post::get(&mut tx, editor, PostId(made)).await?).is_none()
-    {
-        arrival = Arrival::Other;
-    }
-    match arrival {
-        Arrival::First => {}
-        Arrival::Again(made) => {
-            let to = format!("/posts/{made}");
-            return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
-        }
-        Arrival::Other => {
-            let (form, errors) = (once.form, Errors::sent_before());
-            return html_wrong(&NewPage { page, form, errors });
-        }
-    }
-    match outcome(Post::create(&mut tx, editor, &draft, page.now).await)? {
-        FormOutcome::Done(id) => {
-            once.made(&mut tx, user.id, id.0).await?;
-            tx.commit().await?;
-            Ok(page.redirect(&format!("/posts/{id}"), Flash::done("posts-begun")))
-        }
-        FormOutcome::Wrong(errors) => {
-            let form = once.form;
-            html_wrong(&NewPage { page, form, errors })
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
+    match checked(saved.await)? {
+        Ok((id, flash)) => Ok(page.redirect(&format!("/posts/{id}"), flash)),
+        Err(errors) => html_wrong(&NewPage {
+            page,
+            form: once.form,
+            errors,
+        }),
     }
 }
 
@@ -223,22 +229,17 @@ async fn save(
     Path(id): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    let saved = keep(&mut tx, editor, id, &form, &page).await;
-    match outcome(saved)? {
-        FormOutcome::Done(Some(flash)) => {
-            tx.commit().await?;
-            Ok(page.redirect(&format!("/posts/{id}"), flash))
-        }
+    let saved = async {
+        let mut tx = app.db.write().await?;
+        let saved = keep(&mut tx, editor, id, &form, &page).await?;
+        tx.commit().await?;
+        Ok(saved)
+    };
+    match outcome(saved.await)? {
+        FormOutcome::Done(Some(flash)) => Ok(page.redirect(&format!("/posts/{id}"), flash)),
         FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            EditPage::wrong(&app, page, editor, id, form, errors).await
-        }
-        FormOutcome::Changed => {
-            drop(tx);
-            EditPage::changed(&app, page, editor, id, form).await
-        }
+        FormOutcome::Wrong(errors) => EditPage::wrong(&app, page, editor, id, form, errors).await,
+        FormOutcome::Changed => EditPage::changed(&app, page, editor, id, form).await,
     }
 }
 
@@ -319,23 +320,7 @@ async fn preview(
     let post = Post::get(&mut tx, editor, id)
         .await?
         .ok_or(WebError::NotFound)?;
-    let article = Article {
-        card: PostCard {
-            id,
-            title: post.title,
-            slug: post.slug,
-            author: post.author,
-            language: post.language,
-            excerpt: post.excerpt,
-            cover_id: post.cover_id,
-            cover_alt: post.cover_alt,
-            minutes: post.minutes,
-            views: post.views,
-            published_at: post.published_at.unwrap_or(page.now),
-        },
-        html: post.html,
-        updated_at: post.updated_at,
-    };
+    let article = post.as_published(page.now);
     html(&PostPage::draft(&app, &mut tx, page, article).await?)
 }
 

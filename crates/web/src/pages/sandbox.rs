@@ -22,6 +22,7 @@ use crate::kit::flash::Flash;
 use crate::kit::form::{Path, Query};
 use crate::kit::headers;
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::routes::{get, post};
 use crate::kit::sandbox::{SandboxLetter, SandboxStore};
 use crate::site::SiteRoutes;
@@ -82,6 +83,15 @@ impl Sandbox {
         }
     }
 
+    /// Number of letters so far, of which `kept` can still be read. Administrators are told of
+    /// those that have been dropped.
+    fn count(&self, kept: usize) -> u64 {
+        match self.reader {
+            Some(_) => u64::try_from(kept).unwrap_or(u64::MAX),
+            None => self.store.count(),
+        }
+    }
+
     /// All letters the visitor may read, newest first.
     fn letters(&self) -> Vec<Arc<SandboxLetter>> {
         let mut letters = self.store.newest();
@@ -113,10 +123,36 @@ impl FromRequestParts<SiteState> for Sandbox {
 }
 
 #[derive(Debug, Deserialize)]
-struct ListQuery {
+struct SandboxQuery {
     #[serde(default)]
     q: String,
     before: Option<u64>,
+}
+
+impl ListQuery for SandboxQuery {
+    const CURSOR: &'static str = "before";
+
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q]
+    }
+
+    fn is_first(&self) -> bool {
+        self.before.is_none()
+    }
+}
+
+impl SandboxQuery {
+    /// The rows of a page, and one more if there are more.
+    fn rows(&self, letters: &[Arc<SandboxLetter>]) -> Vec<Row> {
+        let words = self.q.trim().to_lowercase();
+        letters
+            .iter()
+            .filter(|letter| self.before.is_none_or(|before| letter.number < before))
+            .map(|letter| Row::of(letter))
+            .filter(|row| words.is_empty() || row.has(&words))
+            .take(PAGE_SIZE + 1)
+            .collect()
+    }
 }
 
 struct Row {
@@ -154,47 +190,24 @@ struct ListPage {
     rows: Vec<Row>,
     count: u64,
     kept: usize,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 async fn list(
     page: PageContext,
     sandbox: Sandbox,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<SandboxQuery>,
 ) -> Result<Response, WebError> {
     let letters = sandbox.letters();
-    let words = query.q.trim().to_lowercase();
-    let mut rows: Vec<Row> = letters
-        .iter()
-        .filter(|letter| query.before.is_none_or(|before| letter.number < before))
-        .map(|letter| Row::of(letter))
-        .filter(|row| words.is_empty() || row.has(&words))
-        .take(PAGE_SIZE + 1)
-        .collect();
-    let more = rows.len() > PAGE_SIZE;
-    rows.truncate(PAGE_SIZE);
-    let q = percent_encoding::utf8_percent_encode(&query.q, percent_encoding::NON_ALPHANUMERIC);
-    let next = match rows.last() {
-        Some(last) if more => format!("/sandbox?q={q}&before={}", last.number),
-        _ => String::new(),
-    };
-    let first = query
-        .before
-        .map(|_| format!("/sandbox?q={q}"))
-        .unwrap_or_default();
-    let kept = letters.len();
-    let count = match sandbox.reader {
-        Some(_) => u64::try_from(kept).unwrap_or(u64::MAX),
-        None => sandbox.store.count(),
-    };
+    let mut rows = query.rows(&letters);
     html(&ListPage {
+        pages: query.cut("/sandbox", &mut rows, PAGE_SIZE, |row| {
+            row.number.to_string()
+        }),
         page,
         rows,
-        count,
-        kept,
-        first,
-        next,
+        count: sandbox.count(letters.len()),
+        kept: letters.len(),
         q: query.q,
     })
 }
@@ -212,39 +225,41 @@ struct LetterPage {
     source: String,
 }
 
+impl LetterPage {
+    fn new(page: PageContext, letter: Arc<SandboxLetter>) -> Self {
+        let source = String::from_utf8_lossy(&letter.raw).into_owned();
+        let headers = source.split("\r\n\r\n").next().unwrap_or_default();
+        let parsed = MessageParser::default().parse(letter.raw.as_ref());
+        let (subject, text, has_html) = match &parsed {
+            Some(message) => (
+                message.subject().unwrap_or_default().to_owned(),
+                message.body_text(0).unwrap_or_default().into_owned(),
+                message
+                    .html_part(0)
+                    .is_some_and(mail_parser::MessagePart::is_text_html),
+            ),
+            None => (String::new(), source.clone(), false),
+        };
+        Self {
+            page,
+            subject,
+            from: letter.from.clone(),
+            has_html,
+            text,
+            headers: headers.to_owned(),
+            source,
+            letter,
+        }
+    }
+}
+
 async fn show(
     page: PageContext,
     sandbox: Sandbox,
     Path(number): Path<u64>,
 ) -> Result<Response, WebError> {
     let letter = sandbox.letter(number)?;
-    let source = String::from_utf8_lossy(&letter.raw).into_owned();
-    let headers = source
-        .split("\r\n\r\n")
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let parsed = MessageParser::default().parse(letter.raw.as_ref());
-    let (subject, text, has_html) = match &parsed {
-        Some(message) => (
-            message.subject().unwrap_or_default().to_owned(),
-            message.body_text(0).unwrap_or_default().into_owned(),
-            message
-                .html_part(0)
-                .is_some_and(mail_parser::MessagePart::is_text_html),
-        ),
-        None => (String::new(), source.clone(), false),
-    };
-    html(&LetterPage {
-        page,
-        subject,
-        from: letter.from.clone(),
-        has_html,
-        text,
-        headers,
-        source,
-        letter,
-    })
+    html(&LetterPage::new(page, letter))
 }
 
 /// The HTML part for the frame, with its own content security policy.

@@ -9,7 +9,6 @@ use skychimp_core::platform::ids::{RecipientId, UserId};
 use skychimp_core::recipients::suppression::{
     self, Suppression, SuppressionCursor, SuppressionReason,
 };
-use url::form_urlencoded::Serializer;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
@@ -17,9 +16,12 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Query};
 use crate::kit::page::{PageContext, html, html_wrong};
+use crate::kit::query::address;
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
+/// Why addresses are suppressed here.
+const MANUAL: SuppressionReason = SuppressionReason::Manual;
 /// Addresses per page.
 const ROWS: usize = 50;
 
@@ -73,11 +75,7 @@ impl IndexPage {
                 Some(SuppressionCursor::Before(key)) => ("before", key),
                 Some(SuppressionCursor::First) | None => return String::new(),
             };
-            let query = Serializer::new(String::new())
-                .append_pair("q", &view.q)
-                .append_pair(name, key)
-                .finish();
-            format!("/suppressions?{query}")
+            address("/suppressions", &[("q", &view.q), (name, key)])
         };
         Ok(Self {
             previous: turn(&found.previous),
@@ -134,21 +132,9 @@ async fn add(
         }
     };
     let mut tx = app.db.write().await?;
-    let added = Suppression::add(
-        &mut tx,
-        user.id,
-        &email,
-        SuppressionReason::Manual,
-        None,
-        page.now,
-    )
-    .await?;
+    let added = Suppression::add(&mut tx, user.id, &email, MANUAL, None, page.now).await?;
     tx.commit().await?;
-    let said = if added {
-        Flash::done("suppressions-added")
-    } else {
-        Flash::note("suppressions-known")
-    };
+    let said = Flash::changed(added, "suppressions-added", "suppressions-known");
     Ok(page.redirect(&form.back(), said.with("email", email)))
 }
 

@@ -3,10 +3,11 @@
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::error::Error;
 
-use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
+use crate::kit::form::{Errors, checked};
 use crate::kit::page::PageContext;
 
 /// Rows per page of a list.
@@ -19,17 +20,21 @@ pub(crate) struct ReasonForm {
     pub(crate) reason: String,
 }
 
-/// Commits a moderator's action, wakes all nodes and redirects to `path`. `changed` is the flash
-/// message if anything changed.
+/// The response after a moderator's action, of which `done` says whether anything changed, `None`
+/// that there is no such thing. Commits, and redirects to `path` with the message `said`. The inner
+/// error lists what is wrong with the form; nothing is committed then.
 pub(crate) async fn stepped(
-    app: &AppState,
     page: &PageContext,
     tx: Tx,
     path: &str,
-    changed: Option<&'static str>,
-) -> Result<Response, WebError> {
+    done: Result<Option<bool>, Error>,
+    said: &'static str,
+) -> Result<Result<Response, Errors>, WebError> {
+    let changed = match checked(done)? {
+        Ok(found) => found.ok_or(WebError::NotFound)?,
+        Err(errors) => return Ok(Err(errors)),
+    };
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    let flash = changed.map_or_else(|| Flash::note("mailing-nothing-changed"), Flash::done);
-    Ok(page.redirect(path, flash))
+    let flash = Flash::changed(changed, said, "mailing-nothing-changed");
+    Ok(Ok(page.redirect(path, flash)))
 }

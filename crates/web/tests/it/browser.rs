@@ -16,7 +16,6 @@ use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::{Clock, Timestamp};
-use skychimp_core::platform::wake::Wake;
 use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::service::ServiceIdentity;
@@ -45,7 +44,6 @@ impl Site {
         change(&mut settings);
         let app = SiteState::new(AppState::new(
             (*self.db).clone(),
-            Wake::new(),
             self.clock.clone(),
             settings,
             None,
@@ -97,7 +95,6 @@ impl Site {
         change(&mut settings);
         let app = SiteState::new(AppState::new(
             (*db).clone(),
-            Wake::new(),
             clock.clone(),
             settings,
             Some(Arc::clone(&sandbox)),

@@ -10,6 +10,7 @@ mod browser;
 mod control;
 mod crawl;
 mod data;
+mod handlers;
 mod html;
 mod limits;
 mod mailings;

@@ -227,7 +227,7 @@ async fn test_letter_goes_into_the_outbox() {
         ("html", "<p>Hello, {{ name }}</p>"),
         ("to", "a@example.org, b@example.org, A@example.org"),
     ];
-    let mut woken = site.app.wake.subscribe();
+    let mut woken = site.app.db.wake().subscribe();
     let sent = ann.post("/messages/test", &fields).await;
     assert!(
         sent.body.contains("2 test letters are on their way"),

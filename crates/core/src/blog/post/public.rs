@@ -71,6 +71,30 @@ pub struct Article {
     pub updated_at: Timestamp,
 }
 
+impl Post {
+    /// The article as readers would see it if it were published at `now`, or when it was.
+    #[must_use]
+    pub fn as_published(self, now: Timestamp) -> Article {
+        Article {
+            card: PostCard {
+                id: self.id,
+                title: self.title,
+                slug: self.slug,
+                author: self.author,
+                language: self.language,
+                excerpt: self.excerpt,
+                cover_id: self.cover_id,
+                cover_alt: self.cover_alt,
+                minutes: self.minutes,
+                views: self.views,
+                published_at: self.published_at.unwrap_or(now),
+            },
+            html: self.html,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
 impl Article {
     fn shown(self) -> Self {
         Self {

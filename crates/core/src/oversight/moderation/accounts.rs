@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::{Moderator, about};
 use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit};
+use crate::accounts::letter::{AccountLetter, AccountLetters};
 use crate::accounts::password::HashedPassword;
 use crate::accounts::second_factor::SecondFactor;
-use crate::accounts::session::Session;
 use crate::accounts::user::{Role, User};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
@@ -92,6 +92,7 @@ impl Administrator {
         let details = json!({"from": user.role, "to": role});
         self.record(tx, AuditKind::RoleChanged, &user, reason, details, now)
             .await?;
+        tx.wakes_engine();
         Ok(Some(true))
     }
 
@@ -129,12 +130,14 @@ impl Administrator {
         if changed > 0 {
             self.record(tx, AuditKind::UserVerified, &user, "", json!({}), now)
                 .await?;
+            // mailings started before the verification can send now
+            tx.wakes_engine();
         }
         Ok(Some(changed > 0))
     }
 
-    /// Removes the second factor of a user who lost it. Returns the account and whether anything
-    /// changed, or `None` if there is no such account.
+    /// Removes the second factor of a user who lost it, and tells them by letter. Returns the
+    /// account and whether anything changed, or `None` if there is no such account.
     ///
     /// # Errors
     ///
@@ -144,6 +147,7 @@ impl Administrator {
         tx: &mut Tx,
         id: UserId,
         reason: &str,
+        letters: &impl AccountLetters,
         now: Timestamp,
     ) -> Result<Option<(User, bool)>, Error> {
         let reason = super::check_text(reason)?;
@@ -154,20 +158,22 @@ impl Administrator {
         if changed {
             let kind = AuditKind::SecondFactorRemoved;
             self.record(tx, kind, &user, reason, json!({}), now).await?;
+            user.tell(tx, AccountLetter::SecondFactorOff, letters, now)
+                .await?;
         }
         Ok(Some((user, changed)))
     }
 
-    /// Sets a user's password and ends all their sessions.
+    /// Sets a user's password, ends all their sessions, and tells them by letter.
     pub async fn set_password(
         &self,
         tx: &mut Tx,
         user: &User,
         password: &HashedPassword,
+        letters: &impl AccountLetters,
         now: Timestamp,
     ) -> Result<(), Error> {
-        User::set_password(tx, user.id, password).await?;
-        Session::end_all(tx, user.id, None).await?;
+        User::change_password(tx, user, password, None, letters, now).await?;
         self.record(tx, AuditKind::PasswordSet, user, "", json!({}), now)
             .await
     }

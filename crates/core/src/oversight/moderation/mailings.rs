@@ -27,6 +27,16 @@ pub struct ModeratedMailingFilter<'a> {
     pub after: Option<MailingId>,
 }
 
+impl ModeratedMailingFilter<'_> {
+    /// The owner whose mailings are listed, if only those of one are.
+    pub async fn owner(&self, tx: &mut Tx) -> Result<Option<User>, Error> {
+        match self.owner {
+            Some(owner) => User::get(tx, owner).await,
+            None => Ok(None),
+        }
+    }
+}
+
 /// A state to filter mailings by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModeratedMailingState {

@@ -32,7 +32,7 @@ pub struct BulkDeletion {
 }
 
 impl Mailing {
-    /// Takes a step with each of these mailings. Wake the engine afterwards.
+    /// Takes a step with each of these mailings.
     pub async fn step_many(
         db: &Db,
         owner: UserId,

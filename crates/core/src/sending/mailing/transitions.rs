@@ -65,7 +65,7 @@ impl Mailing {
     }
 
     /// Starts a draft: due now if its start is empty or has come, otherwise at its start. `None`
-    /// when there is no such mailing. Wake the engine after the commit.
+    /// when there is no such mailing.
     ///
     /// # Errors
     ///
@@ -124,6 +124,7 @@ impl Mailing {
             return Ok(Some(StartOutcome::Already));
         }
         HistoryEvent::record(tx, owner, id, now, actor, "started", &due.to_string()).await?;
+        tx.wakes_engine();
         Ok(Some(StartOutcome::Due(due)))
     }
 
@@ -155,6 +156,7 @@ impl Mailing {
         }
         Run::pause_all_of(tx, owner, id).await?;
         HistoryEvent::record(tx, owner, id, now, actor, "paused", why).await?;
+        tx.wakes_engine();
         Ok(Some(true))
     }
 
@@ -189,6 +191,7 @@ impl Mailing {
         }
         Run::resume_all_of(tx, owner, id).await?;
         HistoryEvent::record(tx, owner, id, now, actor, "resumed", "").await?;
+        tx.wakes_engine();
         Ok(Some(true))
     }
 
@@ -230,6 +233,7 @@ impl Mailing {
         }
         HistoryEvent::record(tx, owner, id, now, actor, "cancelled", why).await?;
         Run::cancel_all_of(tx, owner, id, now).await?;
+        tx.wakes_engine();
         Ok(Some(true))
     }
 
@@ -309,6 +313,7 @@ impl Mailing {
             return Ok(Self::get(tx, owner, id).await?.map(|_| false));
         }
         HistoryEvent::record(tx, owner, id, now, actor, "disabled", reason).await?;
+        tx.wakes_engine();
         Ok(Some(true))
     }
 
@@ -336,6 +341,7 @@ impl Mailing {
             return Ok(Self::get(tx, owner, id).await?.map(|_| false));
         }
         HistoryEvent::record(tx, owner, id, now, actor, "enabled", "").await?;
+        tx.wakes_engine();
         Ok(Some(true))
     }
 

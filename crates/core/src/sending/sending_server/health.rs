@@ -256,6 +256,7 @@ impl ServerHealth {
             .execute(conn)
             .await
             .map(|_| ()))?;
+        tx.wakes_engine();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::oversight::moderation::{Administrator, Moderator};
-use skychimp_web::letters::{AccountNotice, tell};
+use skychimp_web::letters::SiteLetters;
 
 use super::{by_email, role};
 use crate::exit::Exit;
@@ -30,7 +30,6 @@ impl Block {
             .block(&mut tx, user.id, &self.reason, program.clock.now())
             .await?;
         tx.commit().await?;
-        program.wake.everywhere(&db).await?;
         db.close().await;
         told(program, done.is_some_and(|(_, changed)| changed), "blocked")
     }
@@ -56,7 +55,6 @@ impl Unblock {
             .unblock(&mut tx, user.id, &self.reason, program.clock.now())
             .await?;
         tx.commit().await?;
-        program.wake.everywhere(&db).await?;
         db.close().await;
         told(
             program,
@@ -139,25 +137,14 @@ impl SecondFactorOff {
     pub(super) async fn run(self, program: &Program) -> anyhow::Result<Exit> {
         let base_url = program.base_url()?;
         let db = program.database().await?;
-        let now = program.clock.now();
+        let (letters, now) = (SiteLetters::new(&base_url), program.clock.now());
         let mut tx = db.write().await?;
         let user = by_email(&mut tx, &self.email).await?;
         let done = Administrator::command()
-            .remove_second_factor(&mut tx, user.id, &self.reason, now)
+            .remove_second_factor(&mut tx, user.id, &self.reason, &letters, now)
             .await?;
         let changed = done.is_some_and(|(_, changed)| changed);
-        if changed {
-            tell(
-                &mut tx,
-                &base_url,
-                &user,
-                AccountNotice::SecondFactorOff,
-                now,
-            )
-            .await?;
-        }
         tx.commit().await?;
-        program.wake.everywhere(&db).await?;
         db.close().await;
         told(program, changed, "two-step sign-in is off")
     }

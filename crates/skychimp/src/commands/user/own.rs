@@ -7,7 +7,7 @@ use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::archive;
 use skychimp_core::oversight::moderation::Administrator;
-use skychimp_web::letters::{AccountNotice, tell};
+use skychimp_web::letters::SiteLetters;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -38,18 +38,9 @@ impl Password {
         let hash = hashed(&user.email, &user.name, password).await?;
         let mut tx = db.write().await?;
         Administrator::command()
-            .set_password(&mut tx, &user, &hash, now)
+            .set_password(&mut tx, &user, &hash, &SiteLetters::new(&base_url), now)
             .await?;
-        tell(
-            &mut tx,
-            &base_url,
-            &user,
-            AccountNotice::PasswordChanged,
-            now,
-        )
-        .await?;
         tx.commit().await?;
-        program.wake.everywhere(&db).await?;
         db.close().await;
         if program.json {
             out::json(&serde_json::json!({ "changed": true }))?;
@@ -133,17 +124,9 @@ impl Delete {
             let what = "nothing was deleted: --yes deletes the account with all of this";
             return Err(WrongUse(what.to_owned()).into());
         }
-        User::delete(&mut tx, user.id, Actor::COMMAND, &self.reason, now).await?;
-        tell(
-            &mut tx,
-            &base_url,
-            &user,
-            AccountNotice::AccountDeleted,
-            now,
-        )
-        .await?;
+        let (actor, reason, letters) = (Actor::COMMAND, &self.reason, SiteLetters::new(&base_url));
+        User::delete(&mut tx, user.id, actor, reason, &letters, now).await?;
         tx.commit().await?;
-        program.wake.everywhere(&db).await?;
         db.close().await;
         if program.json {
             out::json(&serde_json::json!({ "deleted": belongings }))?;

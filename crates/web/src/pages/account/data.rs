@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use futures_util::stream;
 use serde::Deserialize;
-use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::archive::{ArchiveState, UserArchive};
@@ -26,11 +25,11 @@ use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::form::{Errors, Form, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::kit::sse::{Poll, Polled, watch};
-use crate::letters::{self, ServiceLetter};
+use crate::letters::SiteLetters;
 use crate::site::SiteRoutes;
 
 pub(super) fn routes() -> SiteRoutes {
@@ -70,7 +69,7 @@ impl DataPage {
             belongings: User::belongings(&mut tx, user.id).await?,
             archive: UserArchive::latest(&mut tx, user.id, page.now).await?,
             page,
-            second: SecondFactor::on_since(&mut tx, user.id).await?.is_some(),
+            second: SecondFactor::is_on(&mut tx, user.id).await?,
             errors,
         })
     }
@@ -100,7 +99,6 @@ async fn request_archive(
     let mut tx = app.db.write().await?;
     UserArchive::request(&mut tx, user.id, page.now).await?;
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(Redirect::to("/account/data").into_response())
 }
 
@@ -174,7 +172,7 @@ struct DeleteForm {
     code: String,
 }
 
-/// Deletes the account after the password, and the code if one is asked for at login.
+/// Deletes the account, for a user who shows the password, and the code if login asks for one.
 async fn delete(
     State(app): State<AppState>,
     page: PageContext,
@@ -185,35 +183,18 @@ async fn delete(
     if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
         return html_wrong(&DataPage::of(&app, page, &user, errors).await?);
     }
-    let second = SecondFactor::on_since(&mut app.db.read().await?, user.id).await?;
-    if second.is_some() {
+    if SecondFactor::is_on(&mut app.db.read().await?, user.id).await? {
         let _counted = app.try_code(&page, &headers, user.id).await?;
     }
-    let mut tx = app.db.write().await?;
-    if second.is_some() {
-        let (key, code) = (&app.second_key, &form.code);
-        let proof = SecondFactor::prove(&mut tx, key, user.id, code, page.now).await?;
-        if proof.is_none() {
-            drop(tx);
-            let errors = Errors::one("code", "wrong_code");
-            return html_wrong(&DataPage::of(&app, page, &user, errors).await?);
-        }
+    let deleted = async {
+        let (key, letters) = (&app.second_key, SiteLetters::of(&app));
+        let mut tx = app.db.write().await?;
+        User::delete_own(&mut tx, &user, key, &form.code, &letters, page.now).await?;
+        tx.commit().await
+    };
+    if let Err(errors) = checked(deleted.await)? {
+        return html_wrong(&DataPage::of(&app, page, &user, errors).await?);
     }
-    let deleted = User::delete(&mut tx, user.id, Actor::from(&user), "", page.now).await;
-    match outcome(deleted)? {
-        FormOutcome::Done(_) => {
-            let letter = ServiceLetter::AccountDeleted;
-            letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
-            tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
-            let mut response = page.redirect("/login", Flash::done("data-deleted"));
-            cookies::put(&mut response, cookies::no_session(&app));
-            Ok(response)
-        }
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            html_wrong(&DataPage::of(&app, page, &user, errors).await?)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
-    }
+    let gone = page.redirect("/login", Flash::done("data-deleted"));
+    Ok(cookies::with(gone, cookies::no_session(&app)))
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::accounts::token::{EmailToken, Token, TokenPurpose};
+use skychimp_core::accounts::token::TokenPurpose;
 use skychimp_core::accounts::user::User;
 
 use super::reset::{dead, granted, redeemed};
@@ -15,9 +15,9 @@ use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::form::{Errors, Form, Path, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
-use crate::letters::{self, ServiceLetter};
+use crate::letters::SiteLetters;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -43,16 +43,23 @@ struct EmailPage {
     errors: Errors,
 }
 
+impl EmailPage {
+    const fn new(page: PageContext, user: User, form: EmailForm, errors: Errors) -> Self {
+        Self {
+            page,
+            user,
+            form,
+            errors,
+        }
+    }
+}
+
 async fn email_page(
     page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
-    html(&EmailPage {
-        page,
-        user,
-        form: EmailForm::default(),
-        errors: Errors::none(),
-    })
+    let form = EmailForm::default();
+    html(&EmailPage::new(page, user, form, Errors::none()))
 }
 
 async fn ask(
@@ -61,51 +68,20 @@ async fn ask(
     CurrentUser(user): CurrentUser,
     Form(form): Form<EmailForm>,
 ) -> Result<Response, WebError> {
-    let even = ConstantTimeAnswer::begin();
-    let wrong = |page, user, form, errors| {
-        html_wrong(&EmailPage {
-            page,
-            user,
-            form,
-            errors,
-        })
+    let answer = ConstantTimeAnswer::begin();
+    let address = match password::confirm(&app, &page, &user, "current", &form.current).await? {
+        Ok(()) => checked(app.settings.registration.address(&form.email))?,
+        Err(errors) => Err(errors),
     };
-    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
-        return wrong(page, user, form, errors);
-    }
-    let address = match outcome(app.settings.registration.address(&form.email))? {
-        FormOutcome::Done(address) => address,
-        FormOutcome::Wrong(errors) => return wrong(page, user, form, errors),
-        FormOutcome::Changed => return Err(WebError::Conflict),
+    let address = match address {
+        Ok(address) => address,
+        Err(errors) => return html_wrong(&EmailPage::new(page, user, form, errors)),
     };
     app.try_letter(&page, address.as_str()).await?;
-    let token = Token::random();
     let mut tx = app.db.write().await?;
-    // only the letter says whether the address has an account, so only its holder learns it
-    match User::by_email(&mut tx, address.as_str()).await? {
-        Some(other) if other.id != user.id => {
-            EmailToken::issue(
-                &mut tx,
-                &token,
-                other.id,
-                TokenPurpose::Reset,
-                &other.email,
-                page.now,
-            )
-            .await?;
-            let letter = ServiceLetter::Known(&token);
-            letters::send(&mut tx, &app, &other, &other.email, &letter, page.now).await?;
-        }
-        _ => {
-            let (purpose, email) = (TokenPurpose::ChangeEmail, address.as_str());
-            EmailToken::issue(&mut tx, &token, user.id, purpose, email, page.now).await?;
-            let letter = ServiceLetter::ConfirmEmail(&token);
-            letters::send(&mut tx, &app, &user, email, &letter, page.now).await?;
-        }
-    }
+    User::request_email_change(&mut tx, &user, &address, &SiteLetters::of(&app), page.now).await?;
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    even.done().await;
+    answer.done().await;
     let flash = Flash::note("email-sent").with("email", address.as_str());
     Ok(page.redirect("/account/email", flash))
 }
@@ -143,23 +119,16 @@ async fn confirm(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await?
-    else {
+    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await?;
+    let Some(grant) = grant else {
         return dead(page, "email");
     };
-    let Some(old) = User::change_email(&mut tx, &grant, page.now).await? else {
+    let letters = SiteLetters::of(&app);
+    if !User::confirm_email_change(&mut tx, &grant, &letters, page.now).await? {
         return dead(page, "email");
-    };
-    let token = Token::random();
-    let (id, purpose) = (grant.user_id, TokenPurpose::UndoEmail);
-    EmailToken::issue(&mut tx, &token, id, purpose, &old, page.now).await?;
-    if let Some(user) = User::get(&mut tx, id).await? {
-        let letter = ServiceLetter::EmailChanged(&grant.email, &token);
-        letters::send(&mut tx, &app, &user, &old, &letter, page.now).await?;
     }
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    let inside = page.user.as_ref().is_some_and(|user| user.id == id);
+    let inside = page.is_user(grant.user_id);
     let to = if inside { "/account/email" } else { "/login" };
     Ok(page.redirect(to, Flash::done("email-done").with("email", &grant.email)))
 }
@@ -188,23 +157,14 @@ async fn undo(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await? else {
+    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await?;
+    let Some(grant) = grant else {
         return dead(page, "email");
     };
-    if !User::undo_email(&mut tx, &grant, page.now).await? {
+    if !User::undo_email_change(&mut tx, &grant, &SiteLetters::of(&app), page.now).await? {
         return dead(page, "email");
     }
-    let token = Token::random();
-    let (id, purpose) = (grant.user_id, TokenPurpose::Reset);
-    EmailToken::issue(&mut tx, &token, id, purpose, &grant.email, page.now).await?;
-    if let Some(user) = User::get(&mut tx, id).await? {
-        let letter = ServiceLetter::Reset(&token);
-        letters::send(&mut tx, &app, &user, &grant.email, &letter, page.now).await?;
-    }
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    Ok(page.redirect(
-        "/login",
-        Flash::done("email-undone").with("email", &grant.email),
-    ))
+    let flash = Flash::done("email-undone").with("email", &grant.email);
+    Ok(page.redirect("/login", flash))
 }

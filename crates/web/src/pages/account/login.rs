@@ -13,7 +13,7 @@ use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::UserId;
 
-use super::second;
+use super::{password, second};
 use crate::kit::app::AppState;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
@@ -104,19 +104,14 @@ async fn login(
     };
     attempt.succeeded(&app).await?;
     if outdated {
-        let hash = app.hasher.hash(form.password.clone()).await?;
-        let mut tx = app.db.write().await?;
-        User::store_password(&mut tx, id, &hash).await?;
-        tx.commit().await?;
+        password::hash_again(&app, id, &form.password).await?;
     }
     let remember = form.remember.is_some();
-    let second = SecondFactor::on_since(&mut app.db.read().await?, id).await?;
-    if second.is_some() {
+    if SecondFactor::is_on(&mut app.db.read().await?, id).await? {
         return second::ask(&app, &page, id, remember, &form.next).await;
     }
     let inside = Redirect::to(&local(&form.next)).into_response();
-    let entry = Entry::of(id, remember);
-    enter(&app, &page, &headers, &entry, inside).await
+    enter(&app, &page, &headers, &Entry::of(id, remember), inside).await
 }
 
 /// Who logs in, and whether the session is remembered.
@@ -137,7 +132,7 @@ pub(super) async fn enter(
     page: &PageContext,
     headers: &HeaderMap,
     entry: &Entry,
-    mut response: Response,
+    response: Response,
 ) -> Result<Response, WebError> {
     let token = SessionToken::random();
     let new = NewSession {
@@ -152,9 +147,8 @@ pub(super) async fn enter(
     }
     Session::create(&mut tx, &token, &new, page.now).await?;
     tx.commit().await?;
-    cookies::put(&mut response, cookies::session(app, &token, entry.remember));
-    app.know_device(&mut response, entry.user);
-    Ok(response)
+    let response = cookies::with(response, cookies::session(app, &token, entry.remember));
+    Ok(app.at_known_device(response, entry.user))
 }
 
 async fn logout(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
@@ -163,9 +157,8 @@ async fn logout(State(app): State<AppState>, page: PageContext) -> Result<Respon
         Session::end(&mut tx, token).await?;
         tx.commit().await?;
     }
-    let mut response = Redirect::to("/login").into_response();
-    cookies::put(&mut response, cookies::no_session(&app));
-    Ok(response)
+    let response = Redirect::to("/login").into_response();
+    Ok(cookies::with(response, cookies::no_session(&app)))
 }
 
 /// Redirects only to paths on this site, otherwise to `/`.

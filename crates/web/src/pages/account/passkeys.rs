@@ -6,29 +6,30 @@
 //! that do not support them.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use skychimp_core::accounts::login_step::{LoginStep, StepKind};
-use skychimp_core::accounts::passkey::{Passkey, Passkeys};
+use skychimp_core::accounts::passkey::{NewPasskey, Passkey};
 use skychimp_core::accounts::token::Token;
+use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::PasskeyId;
 
-use super::login::{self, Entry, enter, local};
+use super::login::{self, Entry, local};
 use super::password;
-use super::second::{CodePage, SecurityPage, half_in, step_token};
+use super::second::{CodePage, HalfIn, SecurityPage, enter_after_step, step_token};
 use crate::kit::app::{App, AppState};
 use crate::kit::auth::CurrentUser;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::form::{Errors, Form, Path, checked};
 use crate::kit::page::{PageContext, html_wrong};
 use crate::kit::routes::post;
-use crate::letters::{self, ServiceLetter};
-use crate::site::SiteRoutes;
+use crate::letters::SiteLetters;
+use crate::site::{SiteRoutes, SiteState};
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -42,10 +43,16 @@ pub(super) fn routes() -> SiteRoutes {
         .route("/account/passkeys/{id}/remove", post(remove))
 }
 
-/// The site's passkeys; 404 if it has no domain and cannot offer them.
-fn passkeys(app: &App) -> Result<&Passkeys, WebError> {
-    let offered = app.passkeys.offered();
-    offered.then_some(&app.passkeys).ok_or(WebError::NotFound)
+/// The site offers passkeys. Without a domain it cannot, and the page does not exist.
+struct Offered;
+
+impl FromRequestParts<SiteState> for Offered {
+    type Rejection = WebError;
+
+    async fn from_request_parts(_: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
+        let offered = app.passkeys.offered().then_some(Self);
+        offered.ok_or(WebError::NotFound)
+    }
 }
 
 /// An error for the script.
@@ -58,9 +65,8 @@ fn refused(page: &PageContext, errors: &Errors) -> Response {
 
 /// A challenge for the browser, and the cookie that identifies its response.
 fn asked(app: &App, token: &Token, question: Value) -> Response {
-    let mut response = Json(question).into_response();
-    cookies::put(&mut response, cookies::step(app, token));
-    response
+    let response = Json(question).into_response();
+    cookies::with(response, cookies::step(app, token))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,12 +77,15 @@ struct AnswerForm {
     remember: Option<String>,
 }
 
-async fn ask_any(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
-    let passkeys = passkeys(&app)?;
+async fn ask_any(
+    State(app): State<AppState>,
+    page: PageContext,
+    _: Offered,
+) -> Result<Response, WebError> {
     app.try_passkey(&page).await?;
     let token = Token::random();
     let mut tx = app.db.write().await?;
-    let question = passkeys.ask_any(&mut tx, &token, page.now).await?;
+    let question = app.passkeys.ask_any(&mut tx, &token, page.now).await?;
     tx.commit().await?;
     Ok(asked(&app, &token, question))
 }
@@ -87,38 +96,34 @@ async fn come_in(
     State(app): State<AppState>,
     page: PageContext,
     headers: HeaderMap,
+    _: Offered,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, WebError> {
-    let passkeys = passkeys(&app)?;
-    let mut user = None;
-    if let Some(token) = step_token(&app, &headers) {
-        let mut tx = app.db.write().await?;
-        let answer = &form.credential;
-        user = passkeys
-            .recognise(&mut tx, &token, answer, page.now)
-            .await?;
-        tx.commit().await?;
-    }
+    let token = step_token(&app, &headers).unwrap_or_else(Token::random);
+    let (passkeys, answer) = (&app.passkeys, &form.credential);
+    let mut tx = app.db.write().await?;
+    let user = passkeys
+        .recognise(&mut tx, &token, answer, page.now)
+        .await?;
+    tx.commit().await?;
     let Some(user) = user else {
         let errors = Errors::one("passkey", "passkey_unknown");
         return html_wrong(&login::LoginPage::again(&app, page, form.next, errors));
     };
     let inside = Redirect::to(&local(&form.next)).into_response();
     let entry = Entry::of(user, form.remember.is_some());
-    let mut response = enter(&app, &page, &headers, &entry, inside).await?;
-    cookies::put(&mut response, cookies::no_step(&app));
-    Ok(response)
+    enter_after_step(&app, &page, &headers, &entry, inside).await
 }
 
 async fn ask_second(
     State(app): State<AppState>,
     page: PageContext,
     headers: HeaderMap,
+    _: Offered,
 ) -> Result<Response, WebError> {
-    let passkeys = passkeys(&app)?;
     let token = step_token(&app, &headers).ok_or(WebError::NotFound)?;
     let mut tx = app.db.write().await?;
-    let question = passkeys.ask_second(&mut tx, &token, page.now).await?;
+    let question = app.passkeys.ask_second(&mut tx, &token, page.now).await?;
     tx.commit().await?;
     Ok(asked(&app, &token, question.ok_or(WebError::NotFound)?))
 }
@@ -128,22 +133,14 @@ async fn prove(
     State(app): State<AppState>,
     page: PageContext,
     headers: HeaderMap,
+    _: Offered,
+    HalfIn { token, user }: HalfIn,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, WebError> {
-    let passkeys = passkeys(&app)?;
-    let half = half_in(&app, &mut app.db.read().await?, &page, &headers).await?;
-    let Some((token, user)) = half else {
-        return Ok(Redirect::to("/login").into_response());
-    };
     let attempt = app.try_code(&page, &headers, user).await?;
+    let (passkeys, answer) = (&app.passkeys, &form.credential);
     let mut tx = app.db.write().await?;
-    let answer = &form.credential;
-    let right = passkeys.prove(&mut tx, &token, answer, page.now).await?;
-    let step = if right {
-        LoginStep::take(&mut tx, &token, StepKind::Second, page.now).await?
-    } else {
-        None
-    };
+    let step = passkeys.log_in(&mut tx, &token, answer, page.now).await?;
     tx.commit().await?;
     let Some(step) = step else {
         let errors = Errors::one("passkey", "passkey_unknown");
@@ -151,11 +148,18 @@ async fn prove(
     };
     attempt.succeeded(&app).await?;
     let inside = Redirect::to(&local(&form.next)).into_response();
-    let entry = Entry::of(user, step.remember);
-    let mut response = enter(&app, &page, &headers, &entry, inside).await?;
-    cookies::put(&mut response, cookies::no_step(&app));
-    Ok(response)
+    enter_after_step(
+        &app,
+        &page,
+        &headers,
+        &Entry::of(user, step.remember),
+        inside,
+    )
+    .await
 }
+
+/// The field for the password.
+const PASSWORD: &str = "passkey_password";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -165,30 +169,36 @@ struct NewForm {
     credential: String,
 }
 
+impl NewForm {
+    fn answer<'a>(&'a self, token: &'a Token) -> NewPasskey<'a> {
+        NewPasskey {
+            token,
+            answer: &self.credential,
+            name: &self.passkey_name,
+        }
+    }
+}
+
 async fn ask_new(
     State(app): State<AppState>,
     page: PageContext,
     CurrentUser(user): CurrentUser,
+    _: Offered,
     Form(form): Form<NewForm>,
 ) -> Result<Response, WebError> {
-    let passkeys = passkeys(&app)?;
-    let field = "passkey_password";
     let password = &form.passkey_password;
-    if let Err(errors) = password::confirm(&app, &page, &user, field, password).await? {
+    if let Err(errors) = password::confirm(&app, &page, &user, PASSWORD, password).await? {
         return Ok(refused(&page, &errors));
     }
-    let token = Token::random();
+    let (token, name) = (Token::random(), &form.passkey_name);
     let mut tx = app.db.write().await?;
-    let question = passkeys
-        .ask_new(&mut tx, &token, &user, &form.passkey_name, page.now)
-        .await;
-    match outcome(question)? {
-        FormOutcome::Done(question) => {
+    let question = app.passkeys.ask_new(&mut tx, &token, &user, name, page.now);
+    match checked(question.await)? {
+        Ok(question) => {
             tx.commit().await?;
             Ok(asked(&app, &token, question))
         }
-        FormOutcome::Wrong(errors) => Ok(refused(&page, &errors)),
-        FormOutcome::Changed => Err(WebError::Conflict),
+        Err(errors) => Ok(refused(&page, &errors)),
     }
 }
 
@@ -197,34 +207,24 @@ async fn add(
     page: PageContext,
     headers: HeaderMap,
     CurrentUser(user): CurrentUser,
+    _: Offered,
     Form(form): Form<NewForm>,
 ) -> Result<Response, WebError> {
-    let passkeys = passkeys(&app)?;
     let token = step_token(&app, &headers).unwrap_or_else(Token::random);
-    let (answer, name) = (&form.credential, &form.passkey_name);
-    let mut tx = app.db.write().await?;
-    let added = passkeys
-        .add(&mut tx, &token, user.id, answer, name, page.now)
-        .await;
-    match outcome(added)? {
-        FormOutcome::Done(Some(_)) => {
-            let letter = ServiceLetter::PasskeyAdded;
-            letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
-            tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
-            Ok(page.redirect("/account/security", Flash::done("passkeys-added")))
-        }
-        FormOutcome::Done(None) => {
-            tx.commit().await?;
-            let errors = Errors::one("passkey", "passkey_unknown");
-            html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
-        }
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
-    }
+    let added = async {
+        let new = form.answer(&token);
+        let (passkeys, letters) = (&app.passkeys, SiteLetters::of(&app));
+        let mut tx = app.db.write().await?;
+        let added = User::add_passkey(&mut tx, &user, passkeys, &new, &letters, page.now).await?;
+        tx.commit().await?;
+        Ok(added)
+    };
+    let errors = match checked(added.await)? {
+        Ok(true) => return Ok(page.redirect("/account/security", Flash::done("passkeys-added"))),
+        Ok(false) => Errors::one("passkey", "passkey_unknown"),
+        Err(errors) => errors,
+    };
+    html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
 }
 
 async fn rename(
@@ -234,18 +234,16 @@ async fn rename(
     Path(id): Path<PasskeyId>,
     Form(form): Form<NewForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    match outcome(Passkey::rename(&mut tx, user.id, id, &form.passkey_name).await)? {
-        FormOutcome::Done(true) => {
-            tx.commit().await?;
-            Ok(page.redirect("/account/security", Flash::done("passkeys-renamed")))
-        }
-        FormOutcome::Done(false) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            html_wrong(&SecurityPage::of(&app, page, &user, errors).await?)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
+    let renamed = async {
+        let mut tx = app.db.write().await?;
+        let found = Passkey::rename(&mut tx, user.id, id, &form.passkey_name).await?;
+        tx.commit().await?;
+        Ok(found)
+    };
+    match checked(renamed.await)? {
+        Ok(true) => Ok(page.redirect("/account/security", Flash::done("passkeys-renamed"))),
+        Ok(false) => Err(WebError::NotFound),
+        Err(errors) => html_wrong(&SecurityPage::of(&app, page, &user, errors).await?),
     }
 }
 

@@ -7,17 +7,17 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::password::{self, HashedPassword, PASSWORD_MIN, PasswordOwner};
-use skychimp_core::accounts::session::Session;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::UserId;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::form::{Errors, Form, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
-use crate::letters::{self, ServiceLetter};
+use crate::letters::SiteLetters;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new().route("/account/password", get(password_page).post(change))
@@ -82,21 +82,18 @@ async fn change(
     CurrentUser(user): CurrentUser,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, WebError> {
-    if let Err(errors) = confirm(&app, &page, &user, "current", &form.current).await? {
-        return html_wrong(&PasswordPage::new(page, user, errors));
-    }
-    let hash = match outcome(hashed(&app, &user.email, &user.name, &form.password).await)? {
-        FormOutcome::Done(hash) => hash,
-        FormOutcome::Wrong(errors) => return html_wrong(&PasswordPage::new(page, user, errors)),
-        FormOutcome::Changed => return Err(WebError::Conflict),
+    let hash = match confirm(&app, &page, &user, "current", &form.current).await? {
+        Ok(()) => checked(hashed(&app, &user.email, &user.name, &form.password).await)?,
+        Err(errors) => Err(errors),
     };
+    let hash = match hash {
+        Ok(hash) => hash,
+        Err(errors) => return html_wrong(&PasswordPage::new(page, user, errors)),
+    };
+    let (stay, letters) = (page.session.as_ref(), SiteLetters::of(&app));
     let mut tx = app.db.write().await?;
-    User::set_password(&mut tx, user.id, &hash).await?;
-    Session::end_all(&mut tx, user.id, page.session.as_ref()).await?;
-    let letter = ServiceLetter::PasswordChanged;
-    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    User::change_password(&mut tx, &user, &hash, stay, &letters, page.now).await?;
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(page.redirect("/account/password", Flash::done("password-saved")))
 }
 
@@ -109,4 +106,16 @@ pub(super) async fn hashed(
 ) -> Result<HashedPassword, Error> {
     password::check("password", password, PasswordOwner { email, name })?;
     app.hasher.hash(password.to_owned()).await
+}
+
+/// Stores a password whose hash is outdated with a new hash.
+pub(super) async fn hash_again(
+    app: &AppState,
+    user: UserId,
+    password: &str,
+) -> Result<(), WebError> {
+    let hash = app.hasher.hash(password.to_owned()).await?;
+    let mut tx = app.db.write().await?;
+    User::store_password(&mut tx, user, &hash).await?;
+    Ok(tx.commit().await?)
 }

@@ -6,14 +6,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::accounts::user::User;
-use skychimp_core::platform::error::Error;
+use skychimp_core::accounts::user::{Profile, User};
 
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::form::{Errors, Form, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::{cookies, format};
 
@@ -39,6 +38,18 @@ struct ProfileForm {
     /// Present if the user wants a letter after each run.
     #[serde(default)]
     summaries: Option<String>,
+}
+
+impl ProfileForm {
+    fn profile(&self) -> Profile<'_> {
+        Profile {
+            name: &self.name,
+            language: Some(self.language.as_str()).filter(|text| !text.is_empty()),
+            theme: Some(self.theme.as_str()).filter(|text| !text.is_empty()),
+            zone: &self.zone,
+            summaries: self.summaries.is_some(),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -85,28 +96,17 @@ async fn save_profile(
     CurrentUser(user): CurrentUser,
     Form(form): Form<ProfileForm>,
 ) -> Result<Response, WebError> {
-    let chosen = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let (language, theme) = (chosen(&form.language), chosen(&form.theme));
-    let mut tx = app.db.write().await?;
+    let profile = form.profile();
     let saved = async {
-        User::rename(&mut tx, user.id, &form.name).await?;
-        let (language, theme) = (language.as_deref(), theme.as_deref());
-        User::set_preferences(&mut tx, user.id, language, theme, &form.zone).await?;
-        // the form has this field only for users who can send
-        if user.role.sends() {
-            User::set_summaries(&mut tx, user.id, form.summaries.is_some()).await?;
-        }
-        Ok(())
+        let mut tx = app.db.write().await?;
+        User::save_profile(&mut tx, &user, &profile).await?;
+        tx.commit().await
     };
-    let saved: Result<(), Error> = saved.await;
-    match outcome(saved)? {
-        FormOutcome::Done(()) => {
-            tx.commit().await?;
-            let mut response = page.redirect("/account", Flash::done("profile-saved"));
-            cookies::put(&mut response, cookies::theme(theme.as_deref()));
-            Ok(response)
+    match checked(saved.await)? {
+        Ok(()) => {
+            let saved = page.redirect("/account", Flash::done("profile-saved"));
+            Ok(cookies::with(saved, cookies::theme(profile.theme)))
         }
-        FormOutcome::Wrong(errors) => html_wrong(&ProfilePage::new(page, user, form, errors)),
-        FormOutcome::Changed => Err(WebError::Conflict),
+        Err(errors) => html_wrong(&ProfilePage::new(page, user, form, errors)),
     }
 }

@@ -6,11 +6,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
-use skychimp_core::accounts::password::{self, PASSWORD_MIN, PasswordOwner};
-use skychimp_core::accounts::registration::RegistrationOutcome;
-use skychimp_core::accounts::token::{EmailToken, Token, TokenPurpose};
-use skychimp_core::accounts::user::{NewUser, Role, User};
-use skychimp_core::platform::error::{Error, FieldError};
+use skychimp_core::accounts::password::PASSWORD_MIN;
+use skychimp_core::accounts::registration::NewRegistration;
+use skychimp_core::accounts::token::TokenPurpose;
+use skychimp_core::accounts::user::User;
+use skychimp_core::platform::error::Error;
 
 use super::ConstantTimeAnswer;
 use super::reset::{dead, granted, redeemed};
@@ -18,9 +18,9 @@ use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::form::{Errors, Form, Path, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
-use crate::letters::{self, ServiceLetter};
+use crate::letters::SiteLetters;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -41,6 +41,30 @@ struct RegisterForm {
     password: String,
     #[serde(default)]
     zone: String,
+}
+
+impl RegisterForm {
+    fn registration<'a>(&'a self, page: &'a PageContext) -> NewRegistration<'a> {
+        NewRegistration {
+            name: &self.name,
+            email: &self.email,
+            zone: &self.zone,
+            language: page.lang.as_str(),
+        }
+    }
+
+    fn check(&self, app: &AppState, page: &PageContext) -> Result<(), Error> {
+        let new = self.registration(page);
+        app.settings.registration.check(&new, &self.password)
+    }
+
+    async fn save(&self, app: &AppState, page: &PageContext) -> Result<(), Error> {
+        let password = app.hasher.hash(self.password.clone()).await?;
+        let (new, letters) = (self.registration(page), SiteLetters::of(app));
+        let mut tx = app.db.write().await?;
+        User::register(&mut tx, &new, &password, &letters, page.now).await?;
+        tx.commit().await
+    }
 }
 
 #[derive(Template)]
@@ -95,73 +119,20 @@ async fn register(
     page: PageContext,
     Form(form): Form<RegisterForm>,
 ) -> Result<Response, WebError> {
-    let even = ConstantTimeAnswer::begin();
+    let answer = ConstantTimeAnswer::begin();
     if let Some(setup) = open(&app).await? {
         return Ok(setup);
     }
-    if let FormOutcome::Wrong(errors) = outcome(check(&app, &form))? {
+    if let Err(errors) = checked(form.check(&app, &page))? {
         return html_wrong(&RegisterPage::new(page, form, errors));
     }
     app.try_register(&page).await?;
     app.try_letter(&page, &form.email).await?;
-    let password = app.hasher.hash(form.password.clone()).await?;
-    let known_zone = jiff::tz::TimeZone::get(&form.zone).is_ok();
-    let new = NewUser {
-        email: &form.email,
-        name: &form.name,
-        role: Role::User,
-        verified: false,
-        zone: if known_zone { &form.zone } else { "UTC" },
-    };
-    let mut tx = app.db.write().await?;
-    let registered = User::register(&mut tx, &new, page.lang.as_str(), &password, page.now).await;
-    match outcome(registered)? {
-        FormOutcome::Done(registered) => {
-            let token = Token::random();
-            let (user, purpose, letter) = match &registered {
-                RegistrationOutcome::New(user) => {
-                    (user, TokenPurpose::Verify, ServiceLetter::Verify(&token))
-                }
-                RegistrationOutcome::Known(user) => {
-                    (user, TokenPurpose::Reset, ServiceLetter::Known(&token))
-                }
-            };
-            EmailToken::issue(&mut tx, &token, user.id, purpose, &user.email, page.now).await?;
-            letters::send(&mut tx, &app, user, &user.email, &letter, page.now).await?;
-            tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
-            even.done().await;
-            Ok(Redirect::to("/register/sent").into_response())
-        }
-        FormOutcome::Wrong(errors) => html_wrong(&RegisterPage::new(page, form, errors)),
-        FormOutcome::Changed => Err(WebError::Conflict),
+    if let Err(errors) = checked(form.save(&app, &page).await)? {
+        return html_wrong(&RegisterPage::new(page, form, errors));
     }
-}
-
-/// Checks the form without looking up whether the address has an account.
-fn check(app: &AppState, form: &RegisterForm) -> Result<(), Error> {
-    let holder = PasswordOwner {
-        email: &form.email,
-        name: &form.name,
-    };
-    let mut wrong = Vec::new();
-    if form.name.trim().is_empty() {
-        wrong.push(FieldError::new("name", "required"));
-    }
-    for checked in [
-        app.settings.registration.address(&form.email).map(drop),
-        password::check("password", &form.password, holder),
-    ] {
-        match checked {
-            Err(Error::Invalid(errors)) => wrong.extend(errors),
-            other => other?,
-        }
-    }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Invalid(wrong))
-    }
+    answer.done().await;
+    Ok(Redirect::to("/register/sent").into_response())
 }
 
 #[derive(Template)]
@@ -197,21 +168,10 @@ async fn resend(
         return Ok(Redirect::to("/").into_response());
     }
     app.try_letter(&page, &user.email).await?;
-    let token = Token::random();
     let mut tx = app.db.write().await?;
-    EmailToken::issue(
-        &mut tx,
-        &token,
-        user.id,
-        TokenPurpose::Verify,
-        &user.email,
-        page.now,
-    )
-    .await?;
-    let letter = ServiceLetter::Verify(&token);
-    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    user.send_verification(&mut tx, &SiteLetters::of(&app), page.now)
+        .await?;
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(page.redirect("/", Flash::done("verify-sent").with("email", &user.email)))
 }
 
@@ -255,23 +215,16 @@ async fn verify(
     let Some(grant) = grant else {
         return dead(page, "verify");
     };
-    if !User::verify(&mut tx, &grant, page.now).await? {
+    if !User::verify_email(&mut tx, &grant, page.now).await? {
         return dead(page, "verify");
     }
-    EmailToken::withdraw(&mut tx, grant.user_id, TokenPurpose::Verify).await?;
     tx.commit().await?;
-    // mailings started before verification can now send
-    app.wake.everywhere(&app.db).await?;
-    let inside = page
-        .user
-        .as_ref()
-        .is_some_and(|user| user.id == grant.user_id);
-    let (to, flash) = if inside {
+    let (to, said) = if page.is_user(grant.user_id) {
         ("/", "verify-done")
     } else {
         ("/login", "verify-done-login")
     };
-    Ok(page.redirect(to, Flash::done(flash)))
+    Ok(page.redirect(to, Flash::done(said)))
 }
 
 /// Deletes the account, because somebody else registered it with this address.

@@ -17,9 +17,9 @@ use super::{ConstantTimeAnswer, password, register};
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::form::{Errors, Form, Path, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
-use crate::letters::{self, ServiceLetter};
+use crate::letters::SiteLetters;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -108,31 +108,16 @@ async fn forgot(
     page: PageContext,
     Form(form): Form<ForgotForm>,
 ) -> Result<Response, WebError> {
-    let even = ConstantTimeAnswer::begin();
+    let answer = ConstantTimeAnswer::begin();
     if let Err(error) = EmailAddress::parse(&form.email) {
         let errors = Errors::one("email", error.code());
         return html_wrong(&ForgotPage { page, form, errors });
     }
     app.try_letter(&page, &form.email).await?;
     let mut tx = app.db.write().await?;
-    let user = User::by_email(&mut tx, &form.email).await?;
-    if let Some(user) = user.filter(|user| user.blocked_at.is_none()) {
-        let token = Token::random();
-        EmailToken::issue(
-            &mut tx,
-            &token,
-            user.id,
-            TokenPurpose::Reset,
-            &user.email,
-            page.now,
-        )
-        .await?;
-        let letter = ServiceLetter::Reset(&token);
-        letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
-        tx.commit().await?;
-        app.wake.everywhere(&app.db).await?;
-    }
-    even.done().await;
+    User::request_password_reset(&mut tx, &form.email, &SiteLetters::of(&app), page.now).await?;
+    tx.commit().await?;
+    answer.done().await;
     Ok(Redirect::to("/forgot/sent").into_response())
 }
 
@@ -187,36 +172,39 @@ async fn reset(
     Form(form): Form<ResetForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let grant = granted(&app, &mut tx, &page, &text, TokenPurpose::Reset).await?;
-    let Some(grant) = grant else {
+    let Some((grant, user)) = resettable(&app, &mut tx, &page, &text).await? else {
         return dead(page, "forgot");
     };
-    let user = User::get(&mut tx, grant.user_id).await?;
     drop(tx);
-    let Some(user) = user.filter(|user| user.blocked_at.is_none()) else {
-        return dead(page, "forgot");
-    };
-    let hashed = password::hashed(&app, &user.email, &user.name, &form.password);
-    let hash = match outcome(hashed.await)? {
-        FormOutcome::Done(hash) => hash,
-        FormOutcome::Wrong(errors) => {
-            return html_wrong(&ResetPage::new(page, text, grant, errors));
-        }
-        FormOutcome::Changed => return Err(WebError::Conflict),
+    let hashed = password::hashed(&app, &user.email, &user.name, &form.password).await;
+    let hash = match checked(hashed)? {
+        Ok(hash) => hash,
+        Err(errors) => return html_wrong(&ResetPage::new(page, text, grant, errors)),
     };
     let mut tx = app.db.write().await?;
     let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? else {
         return dead(page, "forgot");
     };
-    if !User::reset_password(&mut tx, &grant, &hash, page.now).await? {
+    let letters = SiteLetters::of(&app);
+    let reset = User::reset_password(&mut tx, &grant, &hash, &letters, page.now).await?;
+    let Some(user) = reset else {
         return dead(page, "forgot");
-    }
-    let letter = ServiceLetter::PasswordChanged;
-    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
+    };
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    let mut response = page.redirect("/login", Flash::done("reset-done"));
-    // someone who can read the mailbox is not guessing passwords
-    app.know_device(&mut response, user.id);
-    Ok(response)
+    // a person who reads the mailbox is not guessing passwords
+    Ok(app.at_known_device(page.redirect("/login", Flash::done("reset-done")), user.id))
+}
+
+/// The link of a reset letter, and the account whose password it may set.
+async fn resettable(
+    app: &AppState,
+    tx: &mut Tx,
+    page: &PageContext,
+    text: &str,
+) -> Result<Option<(EmailToken, User)>, WebError> {
+    let Some(grant) = granted(app, tx, page, text, TokenPurpose::Reset).await? else {
+        return Ok(None);
+    };
+    let user = User::of_reset_link(tx, &grant).await?;
+    Ok(user.map(|user| (grant, user)))
 }

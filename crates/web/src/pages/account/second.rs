@@ -1,8 +1,9 @@
 //! The second factor: required at login, managed under `/account/security`.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
@@ -10,10 +11,9 @@ use qrcode::render::svg;
 use serde::Deserialize;
 use skychimp_core::accounts::login_step::{LoginStep, StepKind};
 use skychimp_core::accounts::passkey::Passkey;
-use skychimp_core::accounts::second_factor::{Proof, SecondFactor, Setup};
+use skychimp_core::accounts::second_factor::{Proof, SecondFactor, SecondStep, Setup};
 use skychimp_core::accounts::token::Token;
 use skychimp_core::accounts::user::User;
-use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Timestamp;
 
@@ -27,8 +27,8 @@ use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Query};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::routes::{get, post};
-use crate::letters::{self, ServiceLetter};
-use crate::site::SiteRoutes;
+use crate::letters::SiteLetters;
+use crate::site::{SiteRoutes, SiteState};
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -44,18 +44,36 @@ pub(super) fn step_token(app: &App, headers: &HeaderMap) -> Option<Token> {
     Token::from_text(&cookies::get(headers, cookies::step_name(app))?)
 }
 
-/// The login in progress for which the password has been verified.
-pub(super) async fn half_in(
-    app: &App,
-    tx: &mut Tx,
-    page: &PageContext,
-    headers: &HeaderMap,
-) -> Result<Option<(Token, UserId)>, WebError> {
-    let Some(token) = step_token(app, headers) else {
-        return Ok(None);
-    };
-    let step = LoginStep::find(tx, &token, StepKind::Second, page.now).await?;
-    Ok(step.and_then(|step| Some((token, step.user_id?))))
+/// The login in progress in this browser, with a verified password. Others are sent to the login
+/// page.
+pub(super) struct HalfIn {
+    pub(super) token: Token,
+    pub(super) user: UserId,
+}
+
+impl FromRequestParts<SiteState> for HalfIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, Response> {
+        match Self::find(app, head).await {
+            Ok(Some(half)) => Ok(half),
+            Ok(None) => Err(Redirect::to("/login").into_response()),
+            Err(error) => Err(error.into_response()),
+        }
+    }
+}
+
+impl HalfIn {
+    async fn find(app: &SiteState, head: &mut Parts) -> Result<Option<Self>, WebError> {
+        let page = PageContext::from_request_parts(head, app).await?;
+        let Some(token) = step_token(app, &head.headers) else {
+            return Ok(None);
+        };
+        let mut tx = app.db.read().await?;
+        let step = LoginStep::find(&mut tx, &token, StepKind::Second, page.now).await?;
+        let user = step.and_then(|step| step.user_id);
+        Ok(user.map(|user| Self { token, user }))
+    }
 }
 
 /// Redirects a user whose password is verified to the page that asks for the code.
@@ -76,9 +94,8 @@ pub(super) async fn ask(
     LoginStep::begin(&mut tx, &token, StepKind::Second, &step, page.now).await?;
     tx.commit().await?;
     let next = utf8_percent_encode(next, NON_ALPHANUMERIC);
-    let mut response = Redirect::to(&format!("/login/code?next={next}")).into_response();
-    cookies::put(&mut response, cookies::step(app, &token));
-    Ok(response)
+    let response = Redirect::to(&format!("/login/code?next={next}")).into_response();
+    Ok(cookies::with(response, cookies::step(app, &token)))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,52 +137,66 @@ impl CodePage {
 async fn code_page(
     State(app): State<AppState>,
     page: PageContext,
-    headers: HeaderMap,
+    half: HalfIn,
     Query(form): Query<CodeForm>,
 ) -> Result<Response, WebError> {
-    let half = half_in(&app, &mut app.db.read().await?, &page, &headers).await?;
-    let Some((_, user)) = half else {
-        return Ok(Redirect::to("/login").into_response());
-    };
-    html(&CodePage::of(&app, page, user, form.next, Errors::none()).await?)
+    html(&CodePage::of(&app, page, half.user, form.next, Errors::none()).await?)
 }
 
 async fn code(
     State(app): State<AppState>,
     page: PageContext,
     headers: HeaderMap,
+    HalfIn { token, user }: HalfIn,
     Form(form): Form<CodeForm>,
 ) -> Result<Response, WebError> {
-    let half = half_in(&app, &mut app.db.read().await?, &page, &headers).await?;
-    let Some((token, user)) = half else {
-        return Ok(Redirect::to("/login").into_response());
-    };
     let attempt = app.try_code(&page, &headers, user).await?;
+    let (key, code) = (&app.second_key, &form.code);
     let mut tx = app.db.write().await?;
-    let proof = SecondFactor::prove(&mut tx, &app.second_key, user, &form.code, page.now).await?;
-    let Some(proof) = proof else {
-        drop(tx);
-        let errors = Errors::one("code", "wrong_code");
-        return html_wrong(&CodePage::of(&app, page, user, form.next, errors).await?);
-    };
-    // ended in the meantime by a password change or a block
-    let Some(step) = LoginStep::take(&mut tx, &token, StepKind::Second, page.now).await? else {
-        return Ok(Redirect::to("/login").into_response());
-    };
+    let (step, proof) =
+        match SecondFactor::log_in(&mut tx, key, &token, user, code, page.now).await? {
+            SecondStep::Done(step, proof) => (step, proof),
+            SecondStep::Ended => return Ok(Redirect::to("/login").into_response()),
+            SecondStep::Wrong => {
+                drop(tx);
+                let errors = Errors::one("code", "wrong_code");
+                return html_wrong(&CodePage::of(&app, page, user, form.next, errors).await?);
+            }
+        };
     tx.commit().await?;
     attempt.succeeded(&app).await?;
-    let to = local(&form.next);
-    let inside = match proof {
-        Proof::Code => Redirect::to(&to).into_response(),
+    let inside = welcome(&page, proof, &local(&form.next));
+    enter_after_step(
+        &app,
+        &page,
+        &headers,
+        &Entry::of(user, step.remember),
+        inside,
+    )
+    .await
+}
+
+/// The page after the code; says how many recovery codes are left after one was used.
+fn welcome(page: &PageContext, proof: Proof, to: &str) -> Response {
+    match proof {
+        Proof::Code => Redirect::to(to).into_response(),
         Proof::Recovery(left) => {
             let flash = Flash::warn("security-recovery-used").with("count", left);
-            page.redirect(&to, flash)
+            page.redirect(to, flash)
         }
-    };
-    let entry = Entry::of(user, step.remember);
-    let mut response = enter(&app, &page, &headers, &entry, inside).await?;
-    cookies::put(&mut response, cookies::no_step(&app));
-    Ok(response)
+    }
+}
+
+/// Logs in, and ends the login in progress in this browser.
+pub(super) async fn enter_after_step(
+    app: &AppState,
+    page: &PageContext,
+    headers: &HeaderMap,
+    entry: &Entry,
+    response: Response,
+) -> Result<Response, WebError> {
+    let response = enter(app, page, headers, entry, response).await?;
+    Ok(cookies::with(response, cookies::no_step(app)))
 }
 
 #[derive(Template)]
@@ -265,17 +296,15 @@ async fn confirm(
     Form(form): Form<SecurityForm>,
 ) -> Result<Response, WebError> {
     let attempt = app.try_confirm(&page, user.id).await?;
+    let (key, code, letters) = (&app.second_key, &form.code, SiteLetters::of(&app));
     let mut tx = app.db.write().await?;
-    if !SecondFactor::confirm(&mut tx, &app.second_key, user.id, &form.code, page.now).await? {
+    if !User::turn_second_factor_on(&mut tx, &user, key, code, &letters, page.now).await? {
         drop(tx);
         let errors = Errors::one("code", "wrong_code");
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
-    let letter = ServiceLetter::SecondFactorOn;
-    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     attempt.succeeded(&app).await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(page.redirect("/account/security", Flash::done("security-on-done")))
 }
 
@@ -290,19 +319,14 @@ async fn off(
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
     let attempt = app.try_code(&page, &headers, user.id).await?;
+    let (key, code, letters) = (&app.second_key, &form.code, SiteLetters::of(&app));
     let mut tx = app.db.write().await?;
-    let (key, code) = (&app.second_key, &form.code);
-    let proof = SecondFactor::prove(&mut tx, key, user.id, code, page.now).await?;
-    if proof.is_none() {
+    if !User::turn_second_factor_off(&mut tx, &user, key, code, &letters, page.now).await? {
         drop(tx);
         let errors = Errors::one("code", "wrong_code");
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
-    SecondFactor::remove(&mut tx, user.id).await?;
-    let letter = ServiceLetter::SecondFactorOff;
-    letters::send(&mut tx, &app, &user, &user.email, &letter, page.now).await?;
     tx.commit().await?;
     attempt.succeeded(&app).await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(page.redirect("/account/security", Flash::done("security-off-done")))
 }

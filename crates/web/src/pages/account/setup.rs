@@ -8,7 +8,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::password::PASSWORD_MIN;
-use skychimp_core::accounts::user::{NewUser, Role, User};
+use skychimp_core::accounts::registration::NewRegistration;
+use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::UserId;
 
@@ -17,7 +18,7 @@ use super::password;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, outcome};
+use crate::kit::form::{Errors, Form, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
 
 pub(super) fn routes() -> SiteRoutes {
@@ -72,15 +73,13 @@ async fn setup(
     if User::any(&mut app.db.read().await?).await? {
         return Err(WebError::NotFound);
     }
-    match outcome(first_admin(&app, &page, &form).await)? {
-        FormOutcome::Done(Some(id)) => {
+    match checked(first_admin(&app, &page, &form).await)? {
+        Ok(Some(id)) => {
             let done = page.redirect("/", Flash::done("login-welcome"));
-            let entry = Entry::of(id, false);
-            enter(&app, &page, &headers, &entry, done).await
+            enter(&app, &page, &headers, &Entry::of(id, false), done).await
         }
-        FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => html_wrong(&SetupPage::new(page, form, errors)),
-        FormOutcome::Changed => Err(WebError::Conflict),
+        Ok(None) => Err(WebError::NotFound),
+        Err(errors) => html_wrong(&SetupPage::new(page, form, errors)),
     }
 }
 
@@ -90,16 +89,14 @@ async fn first_admin(
     form: &SetupForm,
 ) -> Result<Option<UserId>, Error> {
     let password = password::hashed(app, &form.email, &form.name, &form.password).await?;
-    let known = jiff::tz::TimeZone::get(&form.zone).is_ok();
-    let new = NewUser {
-        email: &form.email,
+    let new = NewRegistration {
         name: &form.name,
-        role: Role::Admin,
-        verified: true,
-        zone: if known { &form.zone } else { "UTC" },
+        email: &form.email,
+        zone: &form.zone,
+        language: page.lang.as_str(),
     };
     let mut tx = app.db.write().await?;
-    let id = User::create_first(&mut tx, &new, &password, page.now).await?;
+    let id = User::register_first(&mut tx, &new, &password, page.now).await?;
     tx.commit().await?;
     Ok(id)
 }

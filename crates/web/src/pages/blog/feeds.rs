@@ -91,38 +91,23 @@ fn lead() -> String {
 
 async fn atom(State(app): State<AppState>) -> Result<Response, WebError> {
     let entries = entries(&app).await?;
-    let updated = entries
-        .iter()
-        .map(|entry| entry.updated)
-        .max()
-        .unwrap_or_default();
-    let (base, lead) = (base(&app), lead());
-    xml(
-        &app,
-        "application/atom+xml; charset=utf-8",
-        &Atom {
-            base,
-            lead,
-            updated,
-            entries,
-        },
-    )
-    .await
+    let updated = entries.iter().map(|entry| entry.updated).max();
+    let feed = Atom {
+        base: base(&app),
+        lead: lead(),
+        updated: updated.unwrap_or_default(),
+        entries,
+    };
+    xml(&app, "application/atom+xml; charset=utf-8", &feed).await
 }
 
 async fn rss(State(app): State<AppState>) -> Result<Response, WebError> {
-    let entries = entries(&app).await?;
-    let (base, lead) = (base(&app), lead());
-    xml(
-        &app,
-        "application/rss+xml; charset=utf-8",
-        &Rss {
-            base,
-            lead,
-            entries,
-        },
-    )
-    .await
+    let feed = Rss {
+        base: base(&app),
+        lead: lead(),
+        entries: entries(&app).await?,
+    };
+    xml(&app, "application/rss+xml; charset=utf-8", &feed).await
 }
 
 async fn sitemap(State(app): State<AppState>) -> Result<Response, WebError> {
@@ -155,9 +140,6 @@ async fn xml(
     ];
     let response = (headers, template.render()?).into_response();
     let mut tx = app.db.read().await?;
-    let public = PublicAnswer {
-        until: Post::next_publication(&mut tx, app.clock.now()).await?,
-        ..PublicAnswer::default()
-    };
+    let public = PublicAnswer::of(&mut tx, None, app.clock.now()).await?;
     Ok(public.mark(response))
 }

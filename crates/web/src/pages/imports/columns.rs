@@ -205,7 +205,6 @@ pub(super) async fn start(
             let mut tx = app.db.write().await?;
             Import::resume(&mut tx, user.id, id, page.now).await?;
             tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
             return Ok(Redirect::to(&here).into_response());
         }
         _ => {}
@@ -250,8 +249,7 @@ async fn begin(
     let mut tx = app.db.write().await?;
     options.list = list_of(&mut tx, owner, options.list, new_list, page).await?;
     Import::start(&mut tx, owner, id, &options, page.now).await?;
-    tx.commit().await?;
-    app.wake.everywhere(&app.db).await
+    tx.commit().await
 }
 
 /// The list with the new name, made when missing, or the chosen one of the owner.

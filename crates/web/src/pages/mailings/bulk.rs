@@ -13,6 +13,7 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Form, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::address;
 
 /// The mailings selected in the list, and the action.
 #[derive(Debug, Default, Deserialize)]
@@ -27,15 +28,15 @@ pub(super) struct Chosen {
 
 impl Chosen {
     fn list(&self) -> String {
-        super::address(&self.q, &self.status, None)
+        address(super::PATH, &[("q", &self.q), ("status", &self.status)])
     }
 
     /// URL of the confirmation page before deleting.
     fn question(&self) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(self.id.iter().map(|id| ("id", id.to_string())));
-        query.extend_pairs([("q", &self.q), ("status", &self.status)]);
-        format!("/mailings/delete?{}", query.finish())
+        let ids: Vec<String> = self.id.iter().map(ToString::to_string).collect();
+        let mut pairs: Vec<(&str, &str)> = ids.iter().map(|id| ("id", id.as_str())).collect();
+        pairs.extend([("q", self.q.as_str()), ("status", &self.status)]);
+        address("/mailings/delete", &pairs)
     }
 }
 
@@ -71,7 +72,6 @@ pub(super) async fn act(
     };
     let (owner, actor) = (sender.id(), &sender.0.email);
     let tally = Mailing::step_many(&app.db, owner, &chosen.id, step, actor, page.now).await?;
-    app.wake.everywhere(&app.db).await?;
     Ok(page.redirect(&chosen.list(), told(tally, sentence)))
 }
 

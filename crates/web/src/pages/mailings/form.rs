@@ -10,9 +10,10 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{self, List, Members};
-use skychimp_core::recipients::recipient::{self, Recipient};
+use skychimp_core::recipients::recipient::{Recipient, RecipientCursor, RecipientFilter};
 use skychimp_core::sending::mailing::{
-    Audience, Begin, FromIdentity, InPlace, Mailing, MailingDraft, MailingStatus, MessageChoice,
+    Audience, Begin, FromIdentity, InPlace, Mailing, MailingDraft, MailingEdit, MailingStatus,
+    MessageChoice,
 };
 use skychimp_core::sending::schedule::Frequency;
 
@@ -21,7 +22,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome};
 use crate::kit::format;
 use crate::kit::page::{AsTimestamp, PageContext, html, html_changed, html_wrong};
 
@@ -79,29 +80,21 @@ impl MailingForm {
         }
     }
 
-    /// Checks that the selected values are among the choices.
-    fn choices(&self) -> Result<(), Error> {
-        match self.every.as_str() {
-            "" => Ok(()),
-            every => {
-                let known = every.parse::<Frequency>();
-                known
-                    .map(|_| ())
-                    .map_err(|error| Error::Invalid(vec![error.into()]))
-            }
+    /// The form as an edit of a mailing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a frequency that is not offered.
+    fn edit(&self) -> Result<MailingEdit, Error> {
+        if !self.every.is_empty() {
+            let every = self.every.parse::<Frequency>();
+            every.map_err(|error| Error::Invalid(vec![error.into()]))?;
         }
-    }
-
-    /// Creates the message and list entered in the form, and adds them to the draft.
-    async fn make_in_place(
-        &self,
-        tx: &mut Tx,
-        owner: UserId,
-        draft: &mut MailingDraft,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        self.choices()?;
-        self.in_place().make(tx, owner, draft, now).await
+        Ok(MailingEdit {
+            draft: self.draft(),
+            in_place: self.in_place(),
+            version: self.version,
+        })
     }
 
     fn in_place(&self) -> InPlace {
@@ -233,6 +226,32 @@ impl FormPage {
         })
     }
 
+    /// The page again, after an edit of `mailing` was refused.
+    async fn refused(
+        app: &AppState,
+        page: PageContext,
+        mailing: Mailing,
+        mut form: MailingForm,
+        error: Error,
+    ) -> Result<Response, WebError> {
+        let owner = mailing.owner_id;
+        match outcome::<()>(Err(error))? {
+            FormOutcome::Wrong(errors) => {
+                html_wrong(&Self::new(app, page, owner, Some(mailing), form, errors).await?)
+            }
+            FormOutcome::Done(()) | FormOutcome::Changed => {
+                // saving again overwrites the other version
+                form.version = mailing.version;
+                let none = Errors::none();
+                let shown = Self::new(app, page, owner, Some(mailing), form, none).await?;
+                html_changed(&Self {
+                    changed: true,
+                    ..shown
+                })
+            }
+        }
+    }
+
     /// Whether audience and schedule are fixed, because the mailing was started.
     fn settled(&self) -> bool {
         self.mailing
@@ -289,43 +308,45 @@ pub(super) async fn create(
     sender: MailingUser,
     once: OnceForm<MailingForm>,
 ) -> Result<Response, WebError> {
+    let (owner, actor, form) = (sender.id(), &sender.0.email, &once.form);
     let mut tx = app.db.write().await?;
-    match once.arrive(&mut tx, sender.id(), page.now).await? {
-        Arrival::First => {}
-        arrival => {
-            // a mailing deleted since is not created again
-            let made = match arrival {
-                Arrival::Again(id) => Mailing::get(&mut tx, sender.id(), MailingId(id)).await?,
-                _ => None,
-            };
-            drop(tx);
-            return match made {
-                Some(made) => again(&app, &page, &sender, &made, &once.form).await,
-                None => sent_before(&app, page, sender.id(), once.form).await,
-            };
-        }
+    let arrival = once.arrive(&mut tx, owner, page.now).await?;
+    if arrival != Arrival::First {
+        return arrived(&app, page, &sender, tx, arrival, once.form).await;
     }
-    let form = &once.form;
-    let mut draft = form.draft();
-    let made = match form
-        .make_in_place(&mut tx, sender.id(), &mut draft, page.now)
-        .await
-    {
-        Ok(()) => Mailing::create(&mut tx, sender.id(), &draft, &sender.0.email, page.now).await,
-        Err(error) => Err(error),
+    let made = async {
+        let id = Mailing::create_edited(&mut tx, owner, &form.edit()?, actor, page.now).await?;
+        once.commit(tx, owner, id.0).await?;
+        Ok(id)
     };
-    match outcome(made)? {
-        FormOutcome::Done(id) => {
-            once.made(&mut tx, sender.id(), id.0).await?;
-            tx.commit().await?;
-            saved(&app, &page, &sender, id, form).await
+    match checked(made.await)? {
+        Ok(id) => saved(&app, &page, &sender, id, form).await,
+        Err(errors) => {
+            html_wrong(&FormPage::new(&app, page, owner, None, once.form, errors).await?)
         }
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            html_wrong(&FormPage::new(&app, page, sender.id(), None, once.form, errors).await?)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
     }
+}
+
+/// A form for a new mailing that was submitted before. If it is the same form, and the mailing was
+/// not deleted since, see [`again`]. Otherwise it is shown again, as a form for another mailing.
+async fn arrived(
+    app: &AppState,
+    page: PageContext,
+    sender: &MailingUser,
+    mut tx: Tx,
+    arrival: Arrival,
+    form: MailingForm,
+) -> Result<Response, WebError> {
+    let made = match arrival {
+        Arrival::Again(id) => Mailing::get(&mut tx, sender.id(), MailingId(id)).await?,
+        Arrival::First | Arrival::Other => None,
+    };
+    drop(tx);
+    if let Some(made) = made {
+        return again(app, &page, sender, &made, &form).await;
+    }
+    let errors = Errors::sent_before();
+    html_wrong(&FormPage::new(app, page, sender.id(), None, form, errors).await?)
 }
 
 /// A repeated submission of the same form: redirects to the mailing it saved. Starts it if the form
@@ -342,17 +363,6 @@ async fn again(
         return saved(app, page, sender, made.id, form).await;
     }
     Ok(back(page, made.id, Flash::note("form-arrived-before")))
-}
-
-/// A form that has already created its mailing, submitted with different content: shown again as a
-/// form for another mailing.
-async fn sent_before(
-    app: &AppState,
-    page: PageContext,
-    owner: UserId,
-    form: MailingForm,
-) -> Result<Response, WebError> {
-    html_wrong(&FormPage::new(app, page, owner, None, form, Errors::sent_before()).await?)
 }
 
 /// Redirects to the saved mailing; starts it first if the form asks for that.
@@ -393,69 +403,28 @@ pub(super) async fn update(
     page: PageContext,
     sender: MailingUser,
     Path(id): Path<MailingId>,
-    mut once: OnceForm<MailingForm>,
+    once: OnceForm<MailingForm>,
 ) -> Result<Response, WebError> {
-    let owner = sender.id();
+    let (owner, actor) = (sender.id(), &sender.0.email);
     let mut tx = app.db.write().await?;
     // waits for a concurrent submission of the same form, and reads what it saved
     let arrival = once.arrive(&mut tx, owner, page.now).await?;
     let mailing = found(&mut tx, owner, id).await?;
-    let form = &once.form;
     if let Arrival::Again(_) = arrival {
         drop(tx);
-        return again(&app, &page, &sender, &mailing, form).await;
+        return again(&app, &page, &sender, &mailing, &once.form).await;
     }
-    let mut draft = form.draft();
-    if mailing.status != MailingStatus::Created {
-        // after the start these fields are not in the form
-        let stored = Mailing::draft_of(&mut tx, &mailing).await?;
-        draft = MailingDraft {
-            lists: stored.lists,
-            recipients: stored.recipients,
-            every: stored.every,
-            begin: stored.begin,
-            start: stored.start,
-            end: stored.end,
-            zone: stored.zone,
-            ..draft
-        };
-    }
-    let done = match form
-        .make_in_place(&mut tx, owner, &mut draft, page.now)
-        .await
-    {
-        Ok(()) => {
-            let actor = &sender.0.email;
-            Mailing::update(&mut tx, owner, id, form.version, &draft, actor, page.now).await
-        }
-        Err(error) => Err(error),
+    let done = async {
+        let edit = once.form.edit()?;
+        let found = mailing.edit(&mut tx, &edit, actor, page.now).await?;
+        once.finish(arrival, tx, owner, id.0).await?;
+        Ok(found)
     };
-    if let Err(Error::State(state)) = done {
-        return Ok(back(&page, id, not_possible(state)));
-    }
-    match outcome(done)? {
-        FormOutcome::Done(Some(_)) => {
-            if arrival == Arrival::First {
-                once.made(&mut tx, owner, id.0).await?;
-            }
-            tx.commit().await?;
-            saved(&app, &page, &sender, id, form).await
-        }
-        FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => {
-            drop(tx);
-            html_wrong(&FormPage::new(&app, page, owner, Some(mailing), once.form, errors).await?)
-        }
-        FormOutcome::Changed => {
-            drop(tx);
-            // saving again overwrites the other version
-            once.form.version = mailing.version;
-            let none = Errors::none();
-            let mut shown =
-                FormPage::new(&app, page, owner, Some(mailing), once.form, none).await?;
-            shown.changed = true;
-            html_changed(&shown)
-        }
+    match done.await {
+        Ok(Some(_)) => saved(&app, &page, &sender, id, &once.form).await,
+        Ok(None) => Err(WebError::NotFound),
+        Err(Error::State(state)) => Ok(back(&page, id, not_possible(state))),
+        Err(error) => FormPage::refused(&app, page, mailing, once.form, error).await,
     }
 }
 
@@ -501,28 +470,25 @@ pub(super) async fn people(
     Query(query): Query<PeopleQuery>,
 ) -> Result<Response, WebError> {
     let search = query.people.trim().to_owned();
-    let mut people = Vec::new();
-    if !search.is_empty() {
-        let filter = recipient::RecipientFilter {
-            search: search.clone(),
-            ..recipient::RecipientFilter::default()
-        };
-        let mut tx = app.db.read().await?;
-        let found = Recipient::page(
-            &mut tx,
-            sender.id(),
-            &filter,
-            recipient::RecipientCursor::First,
-            FOUND,
-        )
-        .await?;
-        people.extend(found.rows.into_iter().map(|(recipient, _)| recipient));
-    }
+    let people = match search.as_str() {
+        "" => Vec::new(),
+        search => search_people(&mut app.db.read().await?, sender.id(), search).await?,
+    };
     html(&PeoplePart {
         page,
         search,
         people,
     })
+}
+
+async fn search_people(tx: &mut Tx, owner: UserId, search: &str) -> Result<Vec<Recipient>, Error> {
+    let filter = RecipientFilter {
+        search: search.to_owned(),
+        ..RecipientFilter::default()
+    };
+    let found = Recipient::page(tx, owner, &filter, RecipientCursor::First, FOUND).await?;
+    let people = found.rows.into_iter().map(|(recipient, _)| recipient);
+    Ok(people.collect())
 }
 
 #[derive(Debug, Deserialize)]

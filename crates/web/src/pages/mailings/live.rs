@@ -11,6 +11,7 @@ use skychimp_core::sending::mailing::{Mailing, MailingStatus};
 use skychimp_core::sending::run::{Run, RunState};
 
 use super::Viewer;
+use super::show::run_of;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
@@ -39,10 +40,7 @@ pub(crate) async fn live(
     Path((mailing, run)): Path<(MailingId, RunId)>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    Run::get(&mut tx, viewer.owner, run)
-        .await?
-        .filter(|run| run.mailing_id == mailing)
-        .ok_or(WebError::NotFound)?;
+    run_of(&mut tx, viewer.owner, mailing, run).await?;
     drop(tx);
     Ok(watch(RunWatch {
         app,

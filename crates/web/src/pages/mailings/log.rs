@@ -18,6 +18,7 @@ use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::attempts::{cells, moment};
 
@@ -70,55 +71,29 @@ impl LogQuery {
             number: parts.next()?.parse().ok()?,
         })
     }
+}
 
-    /// The URL of the log with these filters.
-    fn address(&self, base: &str, after: Option<AttemptCursor>) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let fields = [
-            ("outcome", &self.outcome),
-            ("state", &self.state),
-            ("code", &self.code),
-            ("q", &self.q),
-            ("reply", &self.reply),
-            ("from", &self.from),
-            ("to", &self.to),
-        ];
-        for (name, value) in fields {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        if let Some(run) = self.run {
-            query.append_pair("run", &run.to_string());
-        }
-        if let Some(after) = after {
-            let after = format!(
-                "{}.{}.{}.{}",
-                after.run,
-                after.at.millis(),
-                after.delivery.0,
-                after.number
-            );
-            query.append_pair("after", &after);
-        }
-        match query.finish() {
-            query if query.is_empty() => base.to_owned(),
-            query => format!("{base}?{query}"),
-        }
+impl ListQuery for LogQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        let mut filters = filters![self; outcome, state, code, q, reply, from, to];
+        filters.extend(self.run.map(|run| ("run", run.to_string())));
+        filters
     }
 
-    fn is_filtered(&self) -> bool {
-        let fields = [
-            &self.outcome,
-            &self.state,
-            &self.code,
-            &self.q,
-            &self.reply,
-            &self.from,
-            &self.to,
-        ];
-        self.run.is_some() || fields.iter().any(|field| !field.is_empty())
+    fn is_first(&self) -> bool {
+        self.after.is_empty()
     }
+}
+
+/// The cursor behind an attempt, in the query string.
+fn place(attempt: &Attempt) -> String {
+    let AttemptCursor {
+        run,
+        at,
+        delivery,
+        number,
+    } = attempt.cursor();
+    format!("{run}.{}.{}.{number}", at.millis(), delivery.0)
 }
 
 #[derive(Template)]
@@ -131,8 +106,7 @@ struct LogPage {
     attempts: Vec<Attempt>,
     outcomes: [AttemptOutcome; 4],
     states: [DeliveryState; 7],
-    first: String,
-    next: String,
+    pages: Pages,
     csv: String,
     xlsx: String,
 }
@@ -147,28 +121,14 @@ pub(crate) async fn log(
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let filter = query.filter(&mailing, &viewer.zone);
-    let mut attempts = Attempt::page(
-        &mut tx,
-        viewer.owner,
-        &filter,
-        LogOrder::Newest,
-        query.cursor(),
-        PAGE + 1,
-    )
-    .await?;
-    let more = attempts.len() > PAGE;
-    attempts.truncate(PAGE);
+    let (owner, after) = (viewer.owner, query.cursor());
+    let mut attempts =
+        Attempt::page(&mut tx, owner, &filter, LogOrder::Newest, after, PAGE + 1).await?;
     let base = format!("{}/log", viewer.base);
-    let last = attempts.last().map(Attempt::cursor).filter(|_| more);
     html(&LogPage {
-        first: if query.after.is_empty() {
-            String::new()
-        } else {
-            query.address(&base, None)
-        },
-        next: last.map_or_else(String::new, |last| query.address(&base, Some(last))),
-        csv: query.address(&format!("{base}.csv"), None),
-        xlsx: query.address(&format!("{base}.xlsx"), None),
+        pages: query.cut(&base, &mut attempts, PAGE, place),
+        csv: query.href(&format!("{base}.csv")),
+        xlsx: query.href(&format!("{base}.xlsx")),
         page,
         viewer,
         mailing,

@@ -3,14 +3,13 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::moderation::{
     ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
 };
-use skychimp_core::platform::db::Tx;
-use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::{MailingId, UserId};
+use skychimp_core::platform::ids::MailingId;
 use skychimp_core::sending::mailing::{Mailing, MailingStatus};
 
 use super::{Viewer, files, live, log, people, show, trend};
@@ -18,9 +17,9 @@ use crate::kit::app::AppState;
 use crate::kit::auth::Manager;
 use crate::kit::badge::{HasStatus as _, StatusBadge};
 use crate::kit::error::WebError;
-use crate::kit::form::{Form, FormOutcome, Path, Query, outcome};
+use crate::kit::form::{Errors, Form, Path, Query};
 use crate::kit::page::{PageContext, html};
-use crate::kit::query::{address, cut, day};
+use crate::kit::query::{self, ListQuery as _, Pages, day, filters};
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame;
 use crate::parts::moderation::{PAGE, ReasonForm, stepped};
@@ -78,29 +77,51 @@ pub(super) struct ListQuery {
     after: String,
 }
 
-impl ListQuery {
-    fn address(&self, after: &str) -> String {
-        address(
-            PATH,
-            &[
-                ("q", &self.q),
-                ("owner", &self.owner),
-                ("state", &self.state),
-                ("from", &self.from),
-                ("to", &self.to),
-                ("after", after),
-            ],
-        )
+impl query::ListQuery for ListQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q, owner, state, from, to]
     }
 
-    fn is_filtered(&self) -> bool {
-        self.address("") != PATH
+    fn is_first(&self) -> bool {
+        self.after.is_empty()
+    }
+}
+
+impl ListQuery {
+    fn filter(&self, zone: &TimeZone) -> ModeratedMailingFilter<'_> {
+        ModeratedMailingFilter {
+            search: &self.q,
+            owner: self.owner.parse().ok(),
+            state: self.state.parse().ok(),
+            from: day(&self.from, zone, false),
+            to: day(&self.to, zone, true),
+            after: self.after.parse().ok(),
+        }
     }
 }
 
 struct Row {
     seen: ModeratedMailing,
     badge: StatusBadge,
+}
+
+impl From<ModeratedMailing> for Row {
+    fn from(seen: ModeratedMailing) -> Self {
+        Self {
+            badge: seen.summary.badge(),
+            seen,
+        }
+    }
+}
+
+/// The states offered in the filter.
+fn states() -> Vec<&'static str> {
+    let states = MailingStatus::ALL.into_iter();
+    let states = states.map(ModeratedMailingState::Is);
+    states
+        .chain([ModeratedMailingState::Disabled])
+        .map(ModeratedMailingState::as_str)
+        .collect()
 }
 
 #[derive(Template)]
@@ -112,8 +133,7 @@ struct ListPage {
     owner: Option<User>,
     states: Vec<&'static str>,
     rows: Vec<Row>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 pub(super) async fn list(
@@ -122,41 +142,15 @@ pub(super) async fn list(
     Manager(moderator, _): Manager,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
-    let owner: Option<UserId> = query.owner.parse().ok();
-    let filter = ModeratedMailingFilter {
-        search: &query.q,
-        owner,
-        state: query.state.parse().ok(),
-        from: day(&query.from, &page.zone, false),
-        to: day(&query.to, &page.zone, true),
-        after: query.after.parse().ok(),
-    };
+    let filter = query.filter(&page.zone);
     let mut tx = app.db.read().await?;
+    let owner = filter.owner(&mut tx).await?;
     let mut found = moderator.mailings(&mut tx, filter, PAGE + 1).await?;
-    let owner = match owner {
-        Some(owner) => User::get(&mut tx, owner).await?,
-        None => None,
-    };
-    let last = cut(&mut found, PAGE, |seen| seen.summary.mailing.id);
-    let rows = found.into_iter().map(|seen| Row {
-        badge: seen.summary.badge(),
-        seen,
-    });
-    let states = MailingStatus::ALL
-        .into_iter()
-        .map(ModeratedMailingState::Is);
+    let id = |seen: &ModeratedMailing| seen.summary.mailing.id.to_string();
     html(&ListPage {
-        first: if query.after.is_empty() {
-            String::new()
-        } else {
-            query.address("")
-        },
-        next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
-        states: states
-            .chain([ModeratedMailingState::Disabled])
-            .map(ModeratedMailingState::as_str)
-            .collect(),
-        rows: rows.collect(),
+        pages: query.cut(PATH, &mut found, PAGE, id),
+        states: states(),
+        rows: found.into_iter().map(Row::from).collect(),
         page,
         query,
         owner,
@@ -189,7 +183,11 @@ pub(super) async fn disable(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let done = moderator.disable(&mut tx, id, &form.reason, page.now).await;
-    step(&app, page, &user, id, form, tx, done, "manage-disabled").await
+    let done = done.map(|found| found.map(|(.., changed)| changed));
+    match stepped(&page, tx, &format!("{PATH}/{id}"), done, "manage-disabled").await? {
+        Ok(response) => Ok(response),
+        Err(errors) => wrong_reason(&app, page, &user, id, form, errors).await,
+    }
 }
 
 pub(super) async fn enable(
@@ -201,37 +199,25 @@ pub(super) async fn enable(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let done = moderator.enable(&mut tx, id, &form.reason, page.now).await;
-    step(&app, page, &user, id, form, tx, done, "manage-enabled").await
+    let done = done.map(|found| found.map(|(.., changed)| changed));
+    match stepped(&page, tx, &format!("{PATH}/{id}"), done, "manage-enabled").await? {
+        Ok(response) => Ok(response),
+        Err(errors) => wrong_reason(&app, page, &user, id, form, errors).await,
+    }
 }
 
-/// The response after a mailing was disabled or enabled.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shared by two handlers that differ in one call"
-)]
-async fn step(
+/// The mailing's page again, with what is wrong with the reason.
+async fn wrong_reason(
     app: &AppState,
     page: PageContext,
     user: &User,
     id: MailingId,
     form: ReasonForm,
-    mut tx: Tx,
-    done: Result<Option<(Mailing, User, bool)>, Error>,
-    said: &'static str,
+    errors: Errors,
 ) -> Result<Response, WebError> {
-    match outcome(done)? {
-        FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Done(Some((_, _, changed))) => {
-            let path = format!("{PATH}/{id}");
-            stepped(app, &page, tx, &path, changed.then_some(said)).await
-        }
-        FormOutcome::Wrong(errors) => {
-            let owner = Mailing::owner_of(&mut tx, id).await?;
-            drop(tx);
-            let owner = owner.ok_or(WebError::NotFound)?;
-            let viewer = Viewer::moderator(owner, id, &user.zone);
-            show::show_wrong(app, page, viewer, id, form.reason, errors).await
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
-    }
+    let owner = Mailing::owner_of(&mut app.db.read().await?, id)
+        .await?
+        .ok_or(WebError::NotFound)?;
+    let viewer = Viewer::moderator(owner, id, &user.zone);
+    show::show_wrong(app, page, viewer, id, form.reason, errors).await
 }

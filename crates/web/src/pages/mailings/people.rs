@@ -21,6 +21,7 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{NoFields, OnceForm, Path, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::table::{Cell, Lines, columns, download};
 
 /// Recipients per page.
@@ -60,30 +61,6 @@ impl PeopleQuery {
         }
     }
 
-    /// The URL of `path` for the same recipients.
-    fn href(&self, path: &str, after: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [
-            ("run", self.run.as_str()),
-            ("state", &self.state),
-            ("reply", &self.reply),
-            ("class", &self.class),
-            ("code", &self.code),
-            ("domain", &self.domain),
-            ("attempts", &self.attempts),
-            ("q", &self.q),
-            ("after", after),
-        ] {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        match query.finish() {
-            query if query.is_empty() => path.to_owned(),
-            query => format!("{path}?{query}"),
-        }
-    }
-
     /// Filters without a visible field, kept as hidden ones.
     fn hidden(&self) -> [(&'static str, &str); 4] {
         [
@@ -92,6 +69,21 @@ impl PeopleQuery {
             ("code", &self.code),
             ("attempts", &self.attempts),
         ]
+    }
+
+    /// Titles of a new mailing to these recipients and of its list.
+    fn names(&self, page: &PageContext, mailing: &Mailing) -> (String, String) {
+        let group = match self.state.parse::<DeliveryOutcome>() {
+            Ok(fate) => page.dynamic("people-", fate.as_str()),
+            Err(()) => page.t("people-title"),
+        };
+        let title = page
+            .t("people-new-title")
+            .with("title", &mailing.title)
+            .with("group", group.to_string())
+            .to_string();
+        let list = format!("{title}, {}", page.time_exact(page.now));
+        (title, list)
     }
 
     fn is_narrow(&self) -> bool {
@@ -115,6 +107,16 @@ impl PeopleQuery {
     }
 }
 
+impl ListQuery for PeopleQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; run, state, reply, class, code, domain, attempts, q]
+    }
+
+    fn is_first(&self) -> bool {
+        self.after.is_empty()
+    }
+}
+
 #[derive(Template)]
 #[template(path = "mailings/who.html")]
 struct PeoplePage {
@@ -126,8 +128,7 @@ struct PeoplePage {
     query: PeopleQuery,
     rows: Vec<DeliveryRow>,
     fates: [DeliveryOutcome; 7],
-    first: String,
-    next: String,
+    pages: Pages,
     /// Set if the search stopped here because it had scanned too many rows.
     cut: Option<String>,
     all: String,
@@ -156,19 +157,13 @@ pub(crate) async fn people(
     let mut runs = Run::page(&mut tx, viewer.owner, id, None, RUNS).await?;
     runs.retain(|other| other.planned > 0 || other.id == run.id);
     let base = format!("{}/people", viewer.base);
-    let next = found.next.as_deref();
     html(&PeoplePage {
-        first: if query.after.is_empty() {
-            String::new()
-        } else {
-            query.href(&base, "")
-        },
-        next: next.map_or_else(String::new, |next| query.href(&base, next)),
-        cut: found.next.clone().filter(|_| found.cut),
+        pages: query.pages(&base, found.next.as_deref()),
+        cut: found.next.filter(|_| found.cut),
         all: format!("{base}?run={}", run.id),
-        post: query.href(&base, ""),
-        csv: query.href(&format!("{base}.csv"), ""),
-        xlsx: query.href(&format!("{base}.xlsx"), ""),
+        post: query.href(&base),
+        csv: query.href(&format!("{base}.csv")),
+        xlsx: query.href(&format!("{base}.xlsx")),
         rows: found.rows,
         fates: DeliveryOutcome::ALL,
         page,
@@ -198,39 +193,17 @@ pub(crate) async fn new_mailing(
     }
     let mailing = found(&mut tx, sender.id(), id).await?;
     let run = query.run(&mut tx, &viewer, id).await?;
-    let group = match query.state.parse::<DeliveryOutcome>() {
-        Ok(fate) => page.dynamic("people-", fate.as_str()),
-        Err(()) => page.t("people-title"),
-    };
-    let title = page
-        .t("people-new-title")
-        .with("title", &mailing.title)
-        .with("group", group.to_string())
-        .to_string();
-    let list = format!("{title}, {}", page.time_exact(page.now));
-    let names = (title.as_str(), list.as_str());
-    let made = Mailing::for_people(
-        &mut tx,
-        &run,
-        &query.filter(),
-        names,
-        &sender.0.email,
-        page.now,
-    )
-    .await;
-    match made {
+    let (title, list) = query.names(&page, &mailing);
+    let (filter, names, actor) = (query.filter(), (&*title, &*list), &sender.0.email);
+    match Mailing::for_people(&mut tx, &run, &filter, names, actor, page.now).await {
         Ok(Some(made)) => {
-            if arrival == Arrival::First {
-                once.made(&mut tx, sender.id(), made.mailing.0).await?;
-            }
-            tx.commit().await?;
-            Ok(page.redirect(
-                &format!("/mailings/{}", made.mailing),
-                Flash::done("people-made").with("count", made.people),
-            ))
+            once.finish(arrival, tx, sender.id(), made.mailing.0)
+                .await?;
+            let flash = Flash::done("people-made").with("count", made.people);
+            Ok(super::back(&page, made.mailing, flash))
         }
         Ok(None) => Ok(page.redirect(
-            &query.href(&format!("{}/people", viewer.base), ""),
+            &query.href(&format!("{}/people", viewer.base)),
             Flash::warn("people-none-left"),
         )),
         Err(Error::Invalid(_)) => Ok(super::back(&page, id, not_possible(""))),

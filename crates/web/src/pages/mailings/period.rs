@@ -6,6 +6,7 @@ use axum::response::Response;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde::Deserialize;
+use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{RunId, UserId};
 use skychimp_core::sending::report::RunReport;
@@ -17,7 +18,7 @@ use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::Query;
 use crate::kit::page::{PageContext, html};
-use crate::kit::query::{address, day};
+use crate::kit::query::{ListQuery, Pages, day, filters};
 use crate::kit::table::{Cell, Lines, columns, download};
 use crate::parts::days::day_of;
 use crate::parts::report_view::sentence;
@@ -61,12 +62,15 @@ impl PeriodQuery {
             to: day(&self.to, &page.zone, true).unwrap_or(page.now),
         }
     }
+}
 
-    fn href(&self, path: &str, after: &str) -> String {
-        address(
-            path,
-            &[("from", &self.from), ("to", &self.to), ("after", after)],
-        )
+impl ListQuery for PeriodQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; from, to]
+    }
+
+    fn is_first(&self) -> bool {
+        self.after.parse::<RunId>().is_err()
     }
 }
 
@@ -80,8 +84,7 @@ struct PeriodPage {
     sentence: String,
     period: Period,
     lines: Vec<Line>,
-    first: String,
-    next: String,
+    pages: Pages,
     csv: String,
     xlsx: String,
 }
@@ -109,20 +112,13 @@ pub(crate) async fn report(
     let mut tx = app.db.read().await?;
     let (runs, totals) = Run::totals_of_period(&mut tx, user.id, period).await?;
     let mut found = Run::of_period(&mut tx, user.id, period, after, PAGE + 1).await?;
-    let more = found.len() > PAGE;
-    found.truncate(PAGE);
-    let last = found.last().filter(|_| more).map(|found| found.run.id);
-    let mut lines = Vec::with_capacity(found.len());
-    for TitledRun { run, title } in found {
-        let report = RunReport::get(&mut tx, user.id, run.id).await?;
-        lines.push(Line::of(run, report, Some(title)));
-    }
+    let pages = query.cut(PATH, &mut found, PAGE, |found| found.run.id.to_string());
+    let lines = lines(&mut tx, user.id, found).await?;
     html(&PeriodPage {
         sentence: sentence(page.lang, &totals, None, &[]),
-        first: after.map_or_else(String::new, |_: RunId| query.href(PATH, "")),
-        next: last.map_or_else(String::new, |last| query.href(PATH, &last.to_string())),
-        csv: query.href("/reports.csv", ""),
-        xlsx: query.href("/reports.xlsx", ""),
+        pages,
+        csv: query.href("/reports.csv"),
+        xlsx: query.href("/reports.xlsx"),
         page,
         query,
         runs,
@@ -130,6 +126,15 @@ pub(crate) async fn report(
         period,
         lines,
     })
+}
+
+async fn lines(tx: &mut Tx, owner: UserId, runs: Vec<TitledRun>) -> Result<Vec<Line>, Error> {
+    let mut lines = Vec::with_capacity(runs.len());
+    for TitledRun { run, title } in runs {
+        let report = RunReport::get(tx, owner, run.id).await?;
+        lines.push(Line::of(run, report, Some(title)));
+    }
+    Ok(lines)
 }
 
 /// Runs being exported.

@@ -24,6 +24,7 @@ use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Path, Query};
 use crate::kit::page::{AsTimestamp, PageContext, html, html_wrong};
+use crate::kit::query::{ListQuery, Pages};
 use crate::parts::report_view::{self, ReportView};
 use crate::parts::run_snapshot::plot;
 use crate::parts::run_snapshot::{ServerStatus, rate};
@@ -334,6 +335,18 @@ pub(crate) struct RunsQuery {
     before: Option<i64>,
 }
 
+impl ListQuery for RunsQuery {
+    const CURSOR: &'static str = "before";
+
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    fn is_first(&self) -> bool {
+        self.before.is_none()
+    }
+}
+
 #[derive(Template)]
 #[template(path = "mailings/runs.html")]
 struct RunsPage {
@@ -341,8 +354,7 @@ struct RunsPage {
     viewer: Viewer,
     mailing: Mailing,
     runs: Vec<Run>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 /// All runs of a mailing.
@@ -357,20 +369,14 @@ pub(crate) async fn runs(
     let mailing = found(&mut tx, viewer.owner, id).await?;
     let before = query.before.map(Timestamp::from_millis);
     let mut runs = Run::page(&mut tx, viewer.owner, id, before, RUNS_PAGE + 1).await?;
-    let more = i64::try_from(runs.len()).unwrap_or(0) > RUNS_PAGE;
-    runs.truncate(usize::try_from(RUNS_PAGE).unwrap_or(0));
-    let next = match runs.last() {
-        Some(last) if more => format!("{}/runs?before={}", viewer.base, last.due_at.millis()),
-        _ => String::new(),
-    };
-    let first = before.map_or_else(String::new, |_| format!("{}/runs", viewer.base));
+    let base = format!("{}/runs", viewer.base);
+    let due = |run: &Run| run.due_at.millis().to_string();
     html(&RunsPage {
+        pages: query.cut(&base, &mut runs, RUNS_PAGE, due),
         page,
         viewer,
         mailing,
         runs,
-        first,
-        next,
     })
 }
 

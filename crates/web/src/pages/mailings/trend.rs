@@ -108,10 +108,25 @@ pub(crate) async fn report(
     let totals = Mailing::totals(&mut tx, viewer.owner, id).await?;
     let runs = RunReport::of_mailing(&mut tx, viewer.owner, id, RUNS).await?;
     let began = Run::count_of(&mut tx, viewer.owner, id).await?;
-    let lines = runs.into_iter();
-    let lines: Vec<Line> = lines
-        .map(|(run, report)| Line::of(run, report, None))
-        .collect();
+    let lines: Vec<Line> = runs.into_iter().map(Line::from).collect();
+    html(&TrendPage {
+        sentence: sentence(page.lang, &totals, None, &causes(&lines)),
+        page,
+        viewer,
+        mailing,
+        began,
+        lines,
+    })
+}
+
+impl From<(Run, Option<RunReport>)> for Line {
+    fn from((run, report): (Run, Option<RunReport>)) -> Self {
+        Self::of(run, report, None)
+    }
+}
+
+/// Why letters of any of these runs failed, most frequent cause first.
+fn causes(lines: &[Line]) -> Vec<(Cause, i64)> {
     let mut causes: Vec<(Cause, i64)> = Vec::new();
     for (cause, letters) in lines.iter().flat_map(|line| &line.causes) {
         match causes.iter_mut().find(|(known, _)| known == cause) {
@@ -120,12 +135,5 @@ pub(crate) async fn report(
         }
     }
     causes.sort_by_key(|(_, letters)| std::cmp::Reverse(*letters));
-    html(&TrendPage {
-        sentence: sentence(page.lang, &totals, None, &causes),
-        page,
-        viewer,
-        mailing,
-        began,
-        lines,
-    })
+    causes
 }

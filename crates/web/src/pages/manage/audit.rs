@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
 
@@ -11,7 +12,7 @@ use crate::kit::auth::Manager;
 use crate::kit::error::WebError;
 use crate::kit::form::Query;
 use crate::kit::page::{PageContext, html};
-use crate::kit::query::{address, cut, day};
+use crate::kit::query::{self, ListQuery as _, Pages, day, filters};
 use crate::parts::moderation::PAGE;
 
 const PATH: &str = "/manage/audit";
@@ -29,24 +30,27 @@ pub(super) struct ListQuery {
     after: String,
 }
 
-impl ListQuery {
-    fn address(&self, after: &str) -> String {
-        address(
-            PATH,
-            &[
-                ("q", &self.q),
-                ("actor", &self.actor),
-                ("kind", &self.kind),
-                ("about", &self.about),
-                ("from", &self.from),
-                ("to", &self.to),
-                ("after", after),
-            ],
-        )
+impl query::ListQuery for ListQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q, actor, kind, about, from, to]
     }
 
-    fn is_filtered(&self) -> bool {
-        self.address("") != PATH
+    fn is_first(&self) -> bool {
+        self.after.is_empty()
+    }
+}
+
+impl ListQuery {
+    fn filter(&self, zone: &TimeZone) -> AuditFilter<'_> {
+        AuditFilter {
+            search: &self.q,
+            actor: &self.actor,
+            kind: self.kind.parse().ok(),
+            about: self.about.parse().ok(),
+            from: day(&self.from, zone, false),
+            to: day(&self.to, zone, true),
+            after: self.after.parse().ok(),
+        }
     }
 }
 
@@ -57,8 +61,7 @@ struct ListPage {
     query: ListQuery,
     kinds: &'static [AuditKind],
     rows: Vec<Audit>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 /// Path of the page about an entry's subject.
@@ -84,25 +87,10 @@ pub(super) async fn list(
     _: Manager,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
-    let filter = AuditFilter {
-        search: &query.q,
-        actor: &query.actor,
-        kind: query.kind.parse().ok(),
-        about: query.about.parse().ok(),
-        from: day(&query.from, &page.zone, false),
-        to: day(&query.to, &page.zone, true),
-        after: query.after.parse().ok(),
-    };
     let mut tx = app.db.read().await?;
-    let mut rows = Audit::page(&mut tx, &filter, PAGE + 1).await?;
-    let last = cut(&mut rows, PAGE, |entry| entry.id);
+    let mut rows = Audit::page(&mut tx, &query.filter(&page.zone), PAGE + 1).await?;
     html(&ListPage {
-        first: if query.after.is_empty() {
-            String::new()
-        } else {
-            query.address("")
-        },
-        next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
+        pages: query.cut(PATH, &mut rows, PAGE, |entry| entry.id.to_string()),
         page,
         query,
         kinds: AuditKind::ALL,

@@ -23,7 +23,7 @@ use crate::kit::auth::Admin;
 use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, outcome};
+use crate::kit::form::{Errors, Form, FormOutcome, Path, checked, outcome};
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::parts::run_snapshot::why;
@@ -162,6 +162,24 @@ struct FormPage {
 }
 
 impl FormPage {
+    fn new(page: PageContext, form: ServerForm, errors: Errors) -> Self {
+        Self {
+            page,
+            form,
+            errors,
+            known: None,
+            changed: false,
+        }
+    }
+
+    /// Somebody else changed the server in the meantime. Saving again deliberately overwrites their
+    /// version.
+    fn changed(mut self) -> Self {
+        self.form.version = self.known.as_ref().map_or(0, |view| view.server.version);
+        self.changed = true;
+        self
+    }
+
     async fn edit(
         app: &AppState,
         page: PageContext,
@@ -176,11 +194,8 @@ impl FormPage {
         let form = form.unwrap_or_else(|| ServerForm::from(&seen.server));
         let known = Some(View::new(&page, seen));
         Ok(Self {
-            page,
-            form,
-            errors: Errors::none(),
             known,
-            changed: false,
+            ..Self::new(page, form, Errors::none())
         })
     }
 
@@ -191,13 +206,8 @@ impl FormPage {
 }
 
 async fn new(page: PageContext, _: Admin) -> Result<Response, WebError> {
-    html(&FormPage {
-        page,
-        form: ServerForm::from_draft(&ServerDraft::default()),
-        errors: Errors::none(),
-        known: None,
-        changed: false,
-    })
+    let form = ServerForm::from_draft(&ServerDraft::default());
+    html(&FormPage::new(page, form, Errors::none()))
 }
 
 async fn create(
@@ -208,30 +218,21 @@ async fn create(
 ) -> Result<Response, WebError> {
     let saved = async {
         let (draft, password) = form.read()?;
+        let (secret, actor) = (&app.settings.secret, administrator.actor());
         let mut tx = app.db.write().await?;
-        let secret = &app.settings.secret;
-        let actor = administrator.actor();
         let id = SendingServer::create(&mut tx, &draft, &password, secret, actor, page.now).await?;
         tx.commit().await?;
         Ok(id)
     };
-    match outcome(saved.await)? {
-        FormOutcome::Done(id) => {
-            app.wake.everywhere(&app.db).await?;
-            Ok(page.redirect(
-                &format!("/manage/servers/{id}"),
-                Flash::done("servers-saved"),
-            ))
-        }
-        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
-            page,
-            form,
-            errors,
-            known: None,
-            changed: false,
-        }),
-        FormOutcome::Changed => Err(WebError::Conflict),
+    match checked(saved.await)? {
+        Ok(id) => Ok(back(&page, id, Flash::done("servers-saved"))),
+        Err(errors) => html_wrong(&FormPage::new(page, form, errors)),
     }
+}
+
+/// Redirects to a server's page.
+fn back(page: &PageContext, id: ServerId, flash: Flash) -> Response {
+    page.redirect(&format!("/manage/servers/{id}"), flash)
 }
 
 async fn show(
@@ -252,35 +253,25 @@ async fn update(
 ) -> Result<Response, WebError> {
     let saved = async {
         let (draft, password) = form.read()?;
-        let mut tx = app.db.write().await?;
         let (secret, actor) = (&app.settings.secret, administrator.actor());
         let (version, now) = (form.version, page.now);
+        let mut tx = app.db.write().await?;
         let found =
             SendingServer::update(&mut tx, id, version, &draft, &password, secret, actor, now)
                 .await?;
         tx.commit().await?;
         Ok(found)
     };
-    match outcome(saved.await)? {
-        FormOutcome::Done(true) => {
-            app.wake.everywhere(&app.db).await?;
-            Ok(page.redirect(
-                &format!("/manage/servers/{id}"),
-                Flash::done("servers-saved"),
-            ))
-        }
-        FormOutcome::Done(false) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
-            errors,
-            ..FormPage::edit(&app, page, id, Some(form)).await?
-        }),
-        FormOutcome::Changed => {
-            let mut again = FormPage::edit(&app, page, id, Some(form)).await?;
-            again.changed = true;
-            // Saving again deliberately overwrites the other version.
-            again.form.version = again.known.as_ref().map_or(0, |view| view.server.version);
-            html_changed(&again)
-        }
+    let errors = match outcome(saved.await)? {
+        FormOutcome::Done(true) => return Ok(back(&page, id, Flash::done("servers-saved"))),
+        FormOutcome::Done(false) => return Err(WebError::NotFound),
+        FormOutcome::Wrong(errors) => Some(errors),
+        FormOutcome::Changed => None,
+    };
+    let again = FormPage::edit(&app, page, id, Some(form)).await?;
+    match errors {
+        Some(errors) => html_wrong(&FormPage { errors, ..again }),
+        None => html_changed(&again.changed()),
     }
 }
 
@@ -315,13 +306,12 @@ async fn switch(
         return Err(WebError::NotFound);
     }
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
     let flash = if enabled {
         Flash::done("servers-enabled")
     } else {
         Flash::done("servers-disabled")
     };
-    Ok(page.redirect(&format!("/manage/servers/{id}"), flash))
+    Ok(back(&page, id, flash))
 }
 
 async fn resume(
@@ -334,12 +324,8 @@ async fn resume(
     let mut tx = app.db.write().await?;
     if SendingServer::resume(&mut tx, id, administrator.actor(), page.now).await? {
         tx.commit().await?;
-        app.wake.everywhere(&app.db).await?;
     }
-    Ok(page.redirect(
-        &format!("/manage/servers/{id}"),
-        Flash::done("servers-resumed"),
-    ))
+    Ok(back(&page, id, Flash::done("servers-resumed")))
 }
 
 async fn test(
@@ -352,11 +338,7 @@ async fn test(
     let mut tx = app.db.write().await?;
     ServerHealth::ask_test(&mut tx, id, page.now).await?;
     tx.commit().await?;
-    app.wake.everywhere(&app.db).await?;
-    Ok(page.redirect(
-        &format!("/manage/servers/{id}"),
-        Flash::done("servers-test-asked"),
-    ))
+    Ok(back(&page, id, Flash::done("servers-test-asked")))
 }
 
 async fn delete(
@@ -369,14 +351,10 @@ async fn delete(
     match SendingServer::delete(&mut tx, id, administrator.actor(), page.now).await {
         Ok(true) => {
             tx.commit().await?;
-            app.wake.everywhere(&app.db).await?;
             Ok(page.redirect("/manage/servers", Flash::done("servers-deleted")))
         }
         Ok(false) => Err(WebError::NotFound),
-        Err(Error::State(_)) => Ok(page.redirect(
-            &format!("/manage/servers/{id}"),
-            Flash::warn("servers-in-use"),
-        )),
+        Err(Error::State(_)) => Ok(back(&page, id, Flash::warn("servers-in-use"))),
         Err(error) => Err(error.into()),
     }
 }

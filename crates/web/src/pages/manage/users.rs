@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::second_factor::SecondFactor;
-use skychimp_core::accounts::user::{Role, User};
+use skychimp_core::accounts::user::Role;
 use skychimp_core::oversight::moderation::{
     AccountVolume, ModeratedUser, Moderator, UserFilter, UserState,
 };
@@ -17,10 +17,10 @@ use skychimp_core::platform::time::Timestamp;
 use crate::kit::app::AppState;
 use crate::kit::auth::{Admin, Manager};
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, Query, outcome};
+use crate::kit::form::{Errors, Form, Path, Query};
 use crate::kit::page::{PageContext, html, html_wrong};
-use crate::kit::query::{address, cut};
-use crate::letters::{self, ServiceLetter};
+use crate::kit::query::{self, ListQuery as _, Pages, filters};
+use crate::letters::SiteLetters;
 use crate::parts::moderation::{PAGE, ReasonForm, stepped};
 
 const PATH: &str = "/manage/users";
@@ -34,21 +34,24 @@ pub(super) struct ListQuery {
     after: String,
 }
 
-impl ListQuery {
-    fn address(&self, after: &str) -> String {
-        address(
-            PATH,
-            &[
-                ("q", &self.q),
-                ("state", &self.state),
-                ("role", &self.role),
-                ("after", after),
-            ],
-        )
+impl query::ListQuery for ListQuery {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        filters![self; q, state, role]
     }
 
-    fn is_filtered(&self) -> bool {
-        self.address("") != PATH
+    fn is_first(&self) -> bool {
+        self.after.is_empty()
+    }
+}
+
+impl ListQuery {
+    fn filter(&self) -> UserFilter<'_> {
+        UserFilter {
+            search: &self.q,
+            state: self.state.parse().ok(),
+            role: self.role.parse().ok(),
+            after: self.after.parse().ok(),
+        }
     }
 }
 
@@ -60,8 +63,7 @@ struct ListPage {
     states: [UserState; 3],
     roles: [Role; 4],
     rows: Vec<ModeratedUser>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 pub(super) async fn list(
@@ -70,27 +72,16 @@ pub(super) async fn list(
     Manager(moderator, _): Manager,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
-    let filter = UserFilter {
-        search: &query.q,
-        state: query.state.parse().ok(),
-        role: query.role.parse().ok(),
-        after: query.after.parse().ok(),
-    };
     let mut tx = app.db.read().await?;
-    let mut rows = moderator.users(&mut tx, filter, PAGE + 1).await?;
-    let last = cut(&mut rows, PAGE, |seen| seen.user.id);
+    let mut rows = moderator.users(&mut tx, query.filter(), PAGE + 1).await?;
+    let pages = query.cut(PATH, &mut rows, PAGE, |seen| seen.user.id.to_string());
     html(&ListPage {
-        first: if query.after.is_empty() {
-            String::new()
-        } else {
-            query.address("")
-        },
-        next: last.map_or_else(String::new, |last| query.address(&last.to_string())),
         page,
         query,
         states: UserState::ALL,
         roles: Role::ALL,
         rows,
+        pages,
     })
 }
 
@@ -159,7 +150,11 @@ pub(super) async fn block(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let done = moderator.block(&mut tx, id, &form.reason, page.now).await;
-    step(&app, page, &moderator, id, form, tx, done, "manage-blocked").await
+    let done = done.map(|found| found.map(|(_, changed)| changed));
+    match step(&page, tx, id, done, "manage-blocked").await? {
+        Ok(response) => Ok(response),
+        Err(errors) => wrong_reason(&app, page, &moderator, id, form, errors).await,
+    }
 }
 
 pub(super) async fn unblock(
@@ -171,47 +166,38 @@ pub(super) async fn unblock(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let done = moderator.unblock(&mut tx, id, &form.reason, page.now).await;
-    step(
-        &app,
-        page,
-        &moderator,
-        id,
-        form,
-        tx,
-        done,
-        "manage-unblocked",
-    )
-    .await
+    let done = done.map(|found| found.map(|(_, changed)| changed));
+    match step(&page, tx, id, done, "manage-unblocked").await? {
+        Ok(response) => Ok(response),
+        Err(errors) => wrong_reason(&app, page, &moderator, id, form, errors).await,
+    }
 }
 
-/// The response after an account was blocked or unblocked.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shared by two handlers that differ in one call"
-)]
+/// The response after an action on an account: the inner error lists what is wrong with its form.
 async fn step(
+    page: &PageContext,
+    tx: Tx,
+    id: UserId,
+    done: Result<Option<bool>, Error>,
+    said: &'static str,
+) -> Result<Result<Response, Errors>, WebError> {
+    stepped(page, tx, &format!("{PATH}/{id}"), done, said).await
+}
+
+/// The account's page again, with what is wrong with the reason.
+async fn wrong_reason(
     app: &AppState,
     page: PageContext,
     moderator: &Moderator,
     id: UserId,
     form: ReasonForm,
-    mut tx: Tx,
-    done: Result<Option<(User, bool)>, Error>,
-    said: &'static str,
+    errors: Errors,
 ) -> Result<Response, WebError> {
-    match outcome(done)? {
-        FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Done(Some((_, changed))) => {
-            let path = format!("{PATH}/{id}");
-            stepped(app, &page, tx, &path, changed.then_some(said)).await
-        }
-        FormOutcome::Wrong(errors) => {
-            let mut shown = ShowPage::load(&mut tx, page, moderator, id, errors).await?;
-            shown.reason = form.reason;
-            html_wrong(&shown)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
-    }
+    let mut tx = app.db.read().await?;
+    html_wrong(&ShowPage {
+        reason: form.reason,
+        ..ShowPage::load(&mut tx, page, moderator, id, errors).await?
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -219,6 +205,13 @@ async fn step(
 pub(super) struct RoleForm {
     role: String,
     why: String,
+}
+
+impl RoleForm {
+    fn role(&self) -> Result<Role, Error> {
+        let role = self.role.parse();
+        role.map_err(|()| Error::invalid("role", "unknown_choice"))
+    }
 }
 
 pub(super) async fn set_role(
@@ -230,27 +223,31 @@ pub(super) async fn set_role(
     Form(form): Form<RoleForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let done = match form.role.parse() {
-        Ok(role) => {
-            administrator
-                .set_role(&mut tx, id, role, &form.why, page.now)
-                .await
-        }
-        Err(()) => Err(Error::invalid("role", "unknown_choice")),
+    let done = async {
+        let role = form.role()?;
+        let (reason, now) = (&form.why, page.now);
+        administrator.set_role(&mut tx, id, role, reason, now).await
     };
-    match outcome(done)? {
-        FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Done(Some(changed)) => {
-            let (path, said) = (format!("{PATH}/{id}"), "manage-role-changed");
-            stepped(&app, &page, tx, &path, changed.then_some(said)).await
-        }
-        FormOutcome::Wrong(errors) => {
-            let mut shown = ShowPage::load(&mut tx, page, &moderator, id, errors).await?;
-            shown.role = form.role.parse().unwrap_or(shown.role);
-            html_wrong(&shown)
-        }
-        FormOutcome::Changed => Err(WebError::Conflict),
+    let done = done.await;
+    match step(&page, tx, id, done, "manage-role-changed").await? {
+        Ok(response) => Ok(response),
+        Err(errors) => wrong_role(&app, page, &moderator, id, &form, errors).await,
     }
+}
+
+/// The account's page again, with what is wrong with the role.
+async fn wrong_role(
+    app: &AppState,
+    page: PageContext,
+    moderator: &Moderator,
+    id: UserId,
+    form: &RoleForm,
+    errors: Errors,
+) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mut shown = ShowPage::load(&mut tx, page, moderator, id, errors).await?;
+    shown.role = form.role().unwrap_or(shown.role);
+    html_wrong(&shown)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -269,14 +266,13 @@ pub(super) async fn second_factor_off(
     Form(form): Form<OffForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let done = administrator
-        .remove_second_factor(&mut tx, id, &form.off_why, page.now)
-        .await;
-    if let Ok(Some((user, true))) = &done {
-        let letter = ServiceLetter::SecondFactorOff;
-        letters::send(&mut tx, &app, user, &user.email, &letter, page.now).await?;
+    let (reason, letters) = (&form.off_why, SiteLetters::of(&app));
+    let done = administrator.remove_second_factor(&mut tx, id, reason, &letters, page.now);
+    let done = done.await.map(|found| found.map(|(_, changed)| changed));
+    match step(&page, tx, id, done, "manage-second-done").await? {
+        Ok(response) => Ok(response),
+        Err(errors) => {
+            wrong_reason(&app, page, &moderator, id, ReasonForm::default(), errors).await
+        }
     }
-    let form = ReasonForm::default();
-    let said = "manage-second-done";
-    step(&app, page, &moderator, id, form, tx, done, said).await
 }

@@ -125,35 +125,40 @@ async fn preview(
     MailingUser(user): MailingUser,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
-    let reader = reader(&app, &page, user.id, &form.recipient).await?;
     let content = form.draft().content();
     if content.html.is_none() && content.text.is_none() {
-        return frame(
-            page.clone(),
-            page.t("messages-preview-empty").to_string(),
-            String::new(),
-        );
+        let note = page.t("messages-preview-empty").to_string();
+        return frame(page, note, String::new());
     }
-    let letter = match render(MailingLetter::Content(content), &reader, &sample_link(&app)).await? {
-        Ok(letter) => letter,
-        Err(errors) => {
-            let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
-            let note = page.t("messages-preview-failed").to_string();
-            return frame(page, note, lines.join("\n"));
-        }
-    };
-    match (form.part.as_str(), &letter.html) {
-        ("source", _) => {
+    let reader = reader(&app, &page, user.id, &form.recipient).await?;
+    match render(MailingLetter::Content(content), &reader, &sample_link(&app)).await? {
+        Ok(letter) if form.part == "source" => {
             let source = source(&app, &page, &user, &reader, &letter)?;
             frame(page, String::new(), source)
         }
-        ("text", _) => frame(page, String::new(), letter.text),
-        (_, None) => {
+        Ok(letter) => part(page, &form.part, letter),
+        Err(errors) => {
+            let note = page.t("messages-preview-failed").to_string();
+            let lines = sentences(&page, &errors).join("\n");
+            frame(page, note, lines)
+        }
+    }
+}
+
+/// One part of a letter, in a frame.
+fn part(page: PageContext, part: &str, letter: RenderedMessage) -> Result<Response, WebError> {
+    match letter.html {
+        _ if part == "text" => frame(page, String::new(), letter.text),
+        Some(html) => Ok((letter_headers(), html).into_response()),
+        None => {
             let note = page.t("messages-preview-text-only").to_string();
             frame(page, note, letter.text)
         }
-        (_, Some(html)) => Ok((letter_headers(), html.clone()).into_response()),
     }
+}
+
+fn sentences(page: &PageContext, errors: &[FieldError]) -> Vec<String> {
+    errors.iter().map(|error| sentence(page, error)).collect()
 }
 
 fn source(
@@ -230,6 +235,21 @@ struct TestedPart {
     errors: Vec<String>,
 }
 
+impl TestedPart {
+    fn sent(page: PageContext, sent: usize) -> Self {
+        let errors = Vec::new();
+        Self { page, sent, errors }
+    }
+
+    fn refused(page: PageContext, errors: Vec<String>) -> Self {
+        Self {
+            page,
+            sent: 0,
+            errors,
+        }
+    }
+}
+
 /// Sends the message as currently edited to a few addresses, not counted in statistics.
 async fn test(
     State(app): State<AppState>,
@@ -237,40 +257,50 @@ async fn test(
     MailingUser(user): MailingUser,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
-    let tested = |page: PageContext, sent, errors| html(&TestedPart { page, sent, errors });
-    let to = match addresses(&form.to) {
-        Ok(to) if user.verified_at.is_some() => to,
-        Ok(_) => return Err(WebError::Forbidden),
-        Err(error) => {
-            let wrong = page.field_error(&error).to_string();
-            return tested(page, 0, vec![wrong]);
+    let to = match recipients_of_test(&app, &user, &form.to).await? {
+        Ok(to) => to,
+        Err(errors) => {
+            let errors = errors
+                .iter()
+                .map(|error| page.field_error(error).to_string());
+            return html(&TestedPart::refused(page.clone(), errors.collect()));
         }
     };
-    let faults = {
-        let mut tx = app.db.read().await?;
-        app.settings.service.faults_of(&mut tx, "").await?
-    };
-    if !faults.is_empty() {
-        // it would wait in the queue without an explanation
-        let errors = faults
-            .into_iter()
-            .map(|fault| page.field_error(&fault.into()).to_string())
-            .collect();
-        return tested(page, 0, errors);
-    }
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
-    let content = form.draft().content();
-    match render(MailingLetter::Content(content), &reader, &sample_link(&app)).await? {
+    let content = MailingLetter::Content(form.draft().content());
+    match render(content, &reader, &sample_link(&app)).await? {
         Ok(letter) => {
             app.test_limit.try_once(&user.id.to_string(), page.now)?;
             enqueue(&app, &page, &user, &to, &letter).await?;
-            tested(page, to.len(), Vec::new())
+            html(&TestedPart::sent(page, to.len()))
         }
         Err(errors) => {
-            let errors = errors.iter().map(|error| sentence(&page, error)).collect();
-            tested(page, 0, errors)
+            let errors = sentences(&page, &errors);
+            html(&TestedPart::refused(page, errors))
         }
     }
+}
+
+/// Whom a test letter goes to. The inner error says why none can be sent: a letter would wait in
+/// the queue without an explanation.
+async fn recipients_of_test(
+    app: &AppState,
+    user: &User,
+    to: &str,
+) -> Result<Result<Vec<EmailAddress>, Vec<FieldError>>, WebError> {
+    let to = match addresses(to) {
+        Ok(to) => to,
+        Err(error) => return Ok(Err(vec![error])),
+    };
+    if user.verified_at.is_none() {
+        return Err(WebError::Forbidden);
+    }
+    let mut tx = app.db.read().await?;
+    let faults = app.settings.service.faults_of(&mut tx, "").await?;
+    if faults.is_empty() {
+        return Ok(Ok(to));
+    }
+    Ok(Err(faults.into_iter().map(FieldError::from).collect()))
 }
 
 async fn enqueue(
@@ -297,8 +327,7 @@ async fn enqueue(
         };
         OutboxLetter::enqueue(&mut tx, &new, page.now).await?;
     }
-    tx.commit().await?;
-    Ok(app.wake.everywhere(&app.db).await?)
+    Ok(tx.commit().await?)
 }
 
 /// The addresses for a test letter, separated by commas, semicolons or white space.

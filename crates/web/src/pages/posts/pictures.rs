@@ -74,40 +74,44 @@ async fn upload(
     BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
     headers: HeaderMap,
-    mut form: Multipart,
+    form: Multipart,
 ) -> Result<Response, WebError> {
     let script = headers
         .get(header::ACCEPT)
         .is_some_and(|accept| accept == "application/json");
-    let mut tx = app.db.read().await?;
-    Post::get(&mut tx, editor, id)
-        .await?
-        .ok_or(WebError::NotFound)?;
-    drop(tx);
-    while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
-        if field.name() != Some("picture") {
-            continue;
-        }
-        let name = field.file_name().unwrap_or_default().to_owned();
-        return match take(&app, &page, id, &name, field).await {
-            Ok(Some(picture)) if script => {
-                let address = format!("/media/{}", picture.file(960).name);
-                let markdown = format!("![]({address})");
-                let told = json!({ "id": picture.id, "url": address, "markdown": markdown });
-                Ok((StatusCode::CREATED, axum::Json(told)).into_response())
-            }
-            Ok(Some(_)) => Ok(back(&page, id, Flash::done("posts-picture-stored"))),
-            Ok(None) => Err(WebError::NotFound),
-            Err(Error::Invalid(wrong)) => Ok(refused(&page, id, script, &wrong)),
-            Err(error) => Err(error.into()),
-        };
+    let known = Post::get(&mut app.db.read().await?, editor, id).await?;
+    known.ok_or(WebError::NotFound)?;
+    match receive(&app, &page, id, form).await? {
+        Ok(Some(picture)) if script => Ok(stored(&picture)),
+        Ok(Some(_)) => Ok(back(&page, id, Flash::done("posts-picture-stored"))),
+        Ok(None) => Err(WebError::NotFound),
+        Err(Error::Invalid(wrong)) => Ok(refused(&page, id, script, &wrong)),
+        Err(error) => Err(error.into()),
     }
-    Ok(refused(
-        &page,
-        id,
-        script,
-        &[FieldError::new("picture", "required")],
-    ))
+}
+
+/// The picture's address, for the script.
+fn stored(picture: &Picture) -> Response {
+    let address = format!("/media/{}", picture.file(960).name);
+    let markdown = format!("![]({address})");
+    let told = json!({ "id": picture.id, "url": address, "markdown": markdown });
+    (StatusCode::CREATED, axum::Json(told)).into_response()
+}
+
+/// Stores the picture of a form.
+async fn receive(
+    app: &AppState,
+    page: &PageContext,
+    id: PostId,
+    mut form: Multipart,
+) -> Result<Result<Option<Picture>, Error>, WebError> {
+    while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
+        if field.name() == Some("picture") {
+            let name = field.file_name().unwrap_or_default().to_owned();
+            return Ok(take(app, page, id, &name, field).await);
+        }
+    }
+    Ok(Err(Error::invalid("picture", "required")))
 }
 
 async fn take(

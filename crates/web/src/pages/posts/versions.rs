@@ -12,7 +12,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::BlogEditor;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Form, FormOutcome, Path, outcome};
+use crate::kit::form::{Form, Path, checked};
 use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
@@ -92,22 +92,17 @@ async fn show(
     let post = Post::get(&mut tx, editor, id)
         .await?
         .ok_or(WebError::NotFound)?;
-    let old = Post::version(&mut tx, editor, id, number)
-        .await?
-        .ok_or(WebError::NotFound)?;
-    let versions = Post::versions(&mut tx, editor, id).await?;
-    let version = versions
-        .into_iter()
-        .find(|version| version.version == number)
-        .ok_or(WebError::NotFound)?;
+    let old = Post::version(&mut tx, editor, id, number).await?;
+    let old = old.ok_or(WebError::NotFound)?;
+    let mut versions = Post::versions(&mut tx, editor, id).await?.into_iter();
+    let version = versions.find(|version| version.version == number);
     let now = post.draft(&Post::tags(&mut tx, id).await?);
     drop(tx);
-    let differences = differences(&old, &now);
     html(&VersionPage {
         page,
         post,
-        version,
-        differences,
+        version: version.ok_or(WebError::NotFound)?,
+        differences: differences(&old, &now),
     })
 }
 
@@ -165,21 +160,18 @@ async fn restore(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let restored = Post::restore(&mut tx, editor, id, form.version, number, page.now).await;
-    match outcome(restored)? {
-        FormOutcome::Done(Some(_)) => {
+    match checked(restored)? {
+        Ok(Some(_)) => {
             tx.commit().await?;
-            Ok(page.redirect(
-                &format!("/posts/{id}"),
-                Flash::done("posts-restored").with("version", number),
-            ))
+            let flash = Flash::done("posts-restored").with("version", number);
+            Ok(page.redirect(&format!("/posts/{id}"), flash))
         }
-        FormOutcome::Done(None) => Err(WebError::NotFound),
+        Ok(None) => Err(WebError::NotFound),
         // restoring an empty first version would break a published page
-        FormOutcome::Wrong(_) => Ok(page.redirect(
+        Err(_) => Ok(page.redirect(
             &format!("/posts/{id}/versions"),
             Flash::warn("posts-restore-unfinished"),
         )),
-        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
