@@ -1,8 +1,9 @@
-//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment` and a column for each attribute.
+//! Export of recipients (R8), line by line for other tables and as CSV: UTF-8, `email,name,comment`
+//! and a column for each attribute.
 //!
-//! *Invariant*: an export imports back unchanged, types of attributes included: values are written as
-//! [`Attributes::cell_of`] writes them, texts that a spreadsheet would take for a formula as
-//! [`crate::recipients::import::guard`] does, and the import takes both back.
+//! *Invariant*: an export imports back unchanged, types of attributes included. Values are written by
+//! [`Attributes::cell_of`] and protected against being taken for formulas by
+//! [`crate::recipients::import::guard`]; the import undoes both.
 
 use sqlx::AssertSqlSafe;
 
@@ -20,7 +21,7 @@ const COLUMNS_MAX: usize = 2_000;
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportStyle {
-    /// What stands between cells.
+    /// What separates the cells.
     pub delimiter: Delimiter,
     /// Begins with a byte order mark, which spreadsheets on Windows need to see that it is UTF-8.
     pub mark: bool,

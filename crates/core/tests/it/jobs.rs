@@ -293,8 +293,8 @@ async fn import_continues_wherever_it_is_killed() {
     assert_eq!(recipients(&db, ann).await, people);
 }
 
-/// R25: a small import of somebody else does not wait for the end of a big one, and an owner has one
-/// job at a time.
+/// R25: a small import of somebody else does not wait for the end of a big one, and an owner has
+/// one job at a time.
 #[tokio::test]
 async fn small_import_passes_a_big_one() {
     let db = TestDb::new().await.unwrap();
@@ -442,8 +442,8 @@ async fn archive_survives_a_kill() {
             .await
         };
         lose(&context).await;
-        if end.is_some() {
-            assert_eq!(end.unwrap().unwrap(), JobEnd::Finished);
+        if let Some(end) = end {
+            assert_eq!(end.unwrap(), JobEnd::Finished);
             break;
         }
         kills += 1;

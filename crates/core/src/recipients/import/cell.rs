@@ -1,10 +1,10 @@
 //! Cells of a table that a spreadsheet may open.
 //!
-//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and a formula
-//! can do harm. Such a text is written with an apostrophe in front, which spreadsheets hide or show as text; numbers and
-//! phone numbers stay as they are.
+//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a
+//! formula, and a formula can do harm. Such a text is written with an apostrophe in front, which
+//! spreadsheets hide or show as text. Numbers and phone numbers stay as they are.
 //!
-//! *Invariant*: [`unguard`] takes off exactly what [`guard`] puts on.
+//! *Invariant*: [`unguard`] removes exactly what [`guard`] adds.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub fn guard(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text that was guarded; any other text as it is.
+/// The text before it was guarded; any other text unchanged.
 #[must_use]
 pub fn unguard(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
