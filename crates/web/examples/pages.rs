@@ -4,6 +4,8 @@
 //! `pages [off]`: `off` disables the page cache. Uses PostgreSQL if `TEST_DATABASE_URL` is set.
 //! Prints its URL.
 
+use std::future::IntoFuture as _;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
@@ -75,17 +77,19 @@ async fn main() -> anyhow::Result<()> {
     {
         println!("{base}");
     }
-    let writer = app.clone();
-    tokio::spawn(async move {
+    let writing = async {
         loop {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            let _ = writer.views.write(&writer.db, writer.clock.now()).await;
+            let _ = app.views.write(&app.db, app.clock.now()).await;
         }
-    });
+    };
     let service = site
         .merge(bare)
         .into_make_service_with_connect_info::<std::net::SocketAddr>();
-    axum::serve(listener, service).await?;
+    tokio::select! {
+        served = axum::serve(listener, service).into_future() => served?,
+        () = writing => {}
+    }
     Ok(())
 }
 

@@ -125,9 +125,9 @@ async fn request_id(
     response
 }
 
-/// Serves the site until `stop`, and then until the requests under way are answered. Views are written
-/// while it runs ([`finish`] writes the last ones), and files of an older version are moved into the
-/// database. All of it is one task, so a panic ends the site and the program notices.
+/// Serves the site until `stop`, and then until the requests under way are answered. Views are
+/// written while it runs ([`finish`] writes the last ones), and files of an older version are moved
+/// into the database. All of it is one task, so a panic ends the site and the program notices.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     site: SiteState,

@@ -47,7 +47,8 @@ pub(crate) async fn adopt_files(app: &App) {
     imports::adopt_files(app).await;
 }
 
-/// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own limits.
+/// Pages that take long or have large bodies: uploads, downloads, live streams. They set their own
+/// limits.
 pub(crate) fn long_routes() -> SiteRoutes {
     SiteRoutes::new()
         .merge(account::long_routes())

@@ -4,8 +4,8 @@
 //! millions of rows takes no more memory than a small one. The site asks for one with
 //! [`UserArchive::request`]; the engine makes it as a job and stores the file in the database.
 //!
-//! *Invariants*: `recipients.csv` imports back unchanged ([`Export`]). Neither passwords nor keys are
-//! in it.
+//! *Invariants*: `recipients.csv` imports back unchanged ([`Export`]). Neither passwords nor keys
+//! are in it.
 
 mod job;
 
@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
@@ -232,12 +233,12 @@ impl<'a> Archive<'a> {
         self.rows(rows.collect()).await?;
         self.table("members.csv", ["list", "email"]).await?;
         for list in lists {
-            let mut after = None;
+            let mut after = RecipientId(Uuid::nil());
             loop {
                 let mut tx = self.db.read().await?;
                 let page = members(&mut tx, self.owner, list.id, after).await?;
                 drop(tx);
-                after = page.last().map(|(id, _)| *id);
+                after = page.last().map_or(after, |(id, _)| *id);
                 let over = page.len() < PAGE_ROWS;
                 let rows = page
                     .into_iter()
@@ -382,12 +383,12 @@ async fn members(
     tx: &mut Tx,
     owner: UserId,
     list: ListId,
-    after: Option<RecipientId>,
+    after: RecipientId,
 ) -> Result<Vec<(RecipientId, String)>, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
         "SELECT r.id, r.email
          FROM memberships m JOIN recipients r ON r.owner_id = m.owner_id AND r.id = m.recipient_id
-         WHERE m.owner_id = $1 AND m.list_id = $2 AND ($3 IS NULL OR m.recipient_id > $3)
+         WHERE m.owner_id = $1 AND m.list_id = $2 AND m.recipient_id > $3
          ORDER BY m.recipient_id
          LIMIT $4",
     )

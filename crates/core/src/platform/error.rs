@@ -55,7 +55,8 @@ impl Error {
         let Self::Database(error) = self else {
             return false;
         };
-        let code = error.as_database_error().and_then(|error| error.code());
+        let error = error.as_database_error();
+        let code = error.and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| matches!(code.as_ref(), "13" | "53100"))
     }
 }

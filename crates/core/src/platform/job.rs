@@ -5,9 +5,9 @@
 //! given up, the job is free, and another worker continues it.
 //!
 //! *Invariants*: what a job stores, it stores in transactions that lock its row and check the claim
-//! ([`Job::hold`]), so a worker that was paused beyond its lease stores nothing once another one has
-//! the job. Only one job of an owner runs at a time, and the job that has been due longest is next,
-//! so nobody waits for the long queue of somebody else.
+//! ([`Job::hold`]), so a worker that was paused beyond its lease stores nothing once another one
+//! has the job. Only one job of an owner runs at a time, and the job that has been due longest is
+//! next, so nobody waits for the long queue of somebody else.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -64,8 +64,8 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// Everything that is wrong with them: `mapping` or `mapping.N` with the number of the column
-    /// from 0.
+    /// Everything that is wrong with them; fields are `mapping`, or `mapping.N` for a column from
+    /// 0.
     #[must_use]
     pub fn errors(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
@@ -200,8 +200,8 @@ impl<'a> ErrorFile<'a> {
     }
 }
 
-/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import between
-/// two batches.
+/// Imports a file for `owner`. `progress` is called after each batch; `stop` ends the import
+/// between two batches.
 ///
 /// # Errors
 ///

@@ -23,7 +23,7 @@ use skychimp_core::recipients::import::{
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
 use skychimp_core::sending::worker::Worker;
-use skychimp_core::testing::{TestDb, count, job_context, raw, stored_file, user};
+use skychimp_core::testing::{PlainLetters, TestDb, count, job_context, raw, stored_file, user};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::at;
@@ -293,8 +293,8 @@ async fn import_continues_wherever_it_is_killed() {
     assert_eq!(recipients(&db, ann).await, people);
 }
 
-/// R25: a small import of somebody else does not wait for the end of a big one, and an owner has one
-/// job at a time.
+/// R25: a small import of somebody else does not wait for the end of a big one, and an owner has
+/// one job at a time.
 #[tokio::test]
 async fn small_import_passes_a_big_one() {
     let db = TestDb::new().await.unwrap();
@@ -397,7 +397,7 @@ async fn deleted_account_ends_its_jobs() {
     let context = worker(&db).await;
     let job = claim(&context).await.unwrap();
     let mut tx = db.write().await.unwrap();
-    User::delete(&mut tx, ann, Actor::COMMAND, "", now())
+    User::delete(&mut tx, ann, Actor::COMMAND, "", &PlainLetters, now())
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -442,8 +442,8 @@ async fn archive_survives_a_kill() {
             .await
         };
         lose(&context).await;
-        if end.is_some() {
-            assert_eq!(end.unwrap().unwrap(), JobEnd::Finished);
+        if let Some(end) = end {
+            assert_eq!(end.unwrap(), JobEnd::Finished);
             break;
         }
         kills += 1;

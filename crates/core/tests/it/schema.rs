@@ -34,7 +34,7 @@ async fn schemas_are_the_same() {
     };
     let sqlite = TestDb::on_sqlite().await.unwrap();
     let postgres = TestDb::on_postgres(&server).await.unwrap();
-    let (Db::Sqlite { reader, .. }, Db::Postgres(pool)) = (&*sqlite, &*postgres) else {
+    let (Db::Sqlite { reader, .. }, Db::Postgres { pool, .. }) = (&*sqlite, &*postgres) else {
         panic!("the wrong databases");
     };
     let sqlite = of_sqlite(reader).await;

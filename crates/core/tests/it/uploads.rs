@@ -46,8 +46,8 @@ async fn files(db: &Db) -> i64 {
     count(db, "SELECT count(*) FROM files").await.unwrap()
 }
 
-/// R8: an upload that nobody imports, and one whose import failed, goes after a week; one that broke
-/// off goes after a day.
+/// R8: an upload that nobody imports, and one whose import failed, goes after a week; one that
+/// broke off goes after a day.
 #[tokio::test]
 async fn uploads_that_nobody_imports_go() {
     let db = TestDb::new().await.unwrap();
@@ -63,7 +63,7 @@ async fn uploads_that_nobody_imports_go() {
             );
             let sql = match &*db {
                 Db::Sqlite { .. } => sql,
-                Db::Postgres(_) => sql
+                Db::Postgres { .. } => sql
                     .replace("max(id)", "id")
                     .replace("imports)", "imports ORDER BY id DESC LIMIT 1)"),
             };
@@ -95,7 +95,7 @@ async fn as_before(db: &Db, data: &Path, owner: UserId, state: &str, now: Timest
     };
     let last = match db {
         Db::Sqlite { .. } => format!("x'{}'", id.0.simple()),
-        Db::Postgres(_) => format!("'{id}'"),
+        Db::Postgres { .. } => format!("'{id}'"),
     };
     let sql = format!(
         "UPDATE imports SET state = '{state}', error = {error}, file_id = NULL, added = 160000 WHERE id = {last};
@@ -119,8 +119,9 @@ async fn finish(db: &Db, now: Timestamp) {
     assert_eq!(do_jobs(db, now).await.unwrap(), 1);
 }
 
-/// R6, R8: an import of an older version that was running continues by itself with counters that are
-/// true; others keep their state, their file and their rejected rows; nothing stays in the folder.
+/// R6, R8: an import of an older version that was running continues by itself with counters that
+/// are true; others keep their state, their file and their rejected rows; nothing stays in the
+/// folder.
 #[tokio::test]
 async fn imports_of_older_versions_are_taken_over() {
     let db = TestDb::new().await.unwrap();

@@ -16,7 +16,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// See the module.
+/// A client of the site, with cookies and CSRF tokens.
 pub struct Browser {
     address: String,
     cookies: BTreeMap<String, String>,
@@ -41,7 +41,9 @@ impl Browser {
 
     /// The same visitor on a site that was started again.
     pub fn at(mut self, url: &str) -> Self {
-        self.address = url.strip_prefix("http://").unwrap().to_owned();
+        url.strip_prefix("http://")
+            .unwrap()
+            .clone_into(&mut self.address);
         self
     }
 

@@ -53,7 +53,8 @@ async fn recipients(home: &Home, owner: UserId) -> u64 {
     u64::try_from(belongings.recipients).unwrap()
 }
 
-/// Starts an import, ends the process by each of these signals in its middle, and waits for the end.
+/// Starts an import, ends the process by each of these signals in its middle, and waits for the
+/// end.
 async fn interrupt(signals: &[&str]) {
     let mut home = Home::new().await;
     home.set("LEASE", "5s");

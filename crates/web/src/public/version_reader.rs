@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::kit::app::App;
 
-/// A database that needs longer is asked again by the page itself, which has its own time-out and error page.
+/// A database that needs longer is asked again by the page itself, which has its own time-out and
+/// error page.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of requests answered by one query.
 const READERS_PER_QUERY: usize = 4_096;
@@ -41,7 +42,8 @@ struct ReadVersion {
 }
 
 impl VersionReader {
-    /// The version, which holds at some moment after this call began; `None` when the database does not tell.
+    /// The version, which holds at some moment after this call began; `None` when the database does
+    /// not tell.
     pub(crate) async fn version(self: &Arc<Self>, app: &App) -> Option<ContentVersion> {
         if let Some((version, renew)) = self.held() {
             if renew {

@@ -1,6 +1,10 @@
 //! Tests of the site through its router, without a network. They run on SQLite, or on PostgreSQL if
 //! `TEST_DATABASE_URL` is set.
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "visitors are tasks; the site starts none"
+)]
 
 mod account;
 mod account_area;

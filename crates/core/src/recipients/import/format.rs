@@ -1,4 +1,4 @@
-//! What kind of table a file is: encoding, delimiter, header, and what its columns mean.
+//! Detects what kind of table a file is: encoding, delimiter, header, and what its columns mean.
 
 use std::io::{self, Read};
 
@@ -6,20 +6,20 @@ use super::records::{Cells, Record, Records};
 use crate::platform::address::EmailAddress;
 use crate::recipients::recipient::{RecipientField, good_key, plain_heading};
 
-/// How much of a file is looked at for its delimiter and columns.
+/// Bytes of a file that are searched for its delimiter and columns.
 const SAMPLE: usize = 256 * 1024;
-/// How many records are looked at.
+/// Records that are looked at.
 const SAMPLE_RECORDS: usize = 100;
-/// How many values of a column are shown.
+/// Values of a column that are shown.
 const SAMPLES_SHOWN: usize = 3;
 
-/// How the text of a file is coded.
+/// The encoding of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TextEncoding {
     /// UTF-8, with or without byte order mark.
     #[serde(rename = "utf-8")]
     Utf8,
-    /// Windows-1251, what Russian spreadsheets wrote for decades.
+    /// Windows-1251, which Russian spreadsheets wrote for decades.
     #[serde(rename = "windows-1251")]
     Windows1251,
     /// UTF-16, with byte order mark, little endian.
@@ -71,7 +71,7 @@ impl TextEncoding {
     }
 }
 
-/// What stands between the cells of a line.
+/// What separates the cells of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Delimiter {
     /// `,`
@@ -119,20 +119,20 @@ impl Delimiter {
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileFormat {
-    /// How its text is coded.
+    /// Its encoding.
     pub encoding: TextEncoding,
-    /// What stands between cells.
+    /// What separates its cells.
     pub delimiter: Delimiter,
     /// Its first record names the columns.
     pub has_header: bool,
 }
 
-/// What a person knows better than [`inspect`]; the default knows nothing.
+/// What a person has set, so [`inspect`] does not guess it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hints {
-    /// How its text is coded.
+    /// Its encoding.
     pub encoding: Option<TextEncoding>,
-    /// What stands between cells.
+    /// What separates its cells.
     pub delimiter: Option<Delimiter>,
     /// Its first record names the columns.
     pub has_header: Option<bool>,
@@ -156,7 +156,7 @@ pub enum ColumnTarget {
 /// A column of a file that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// What the file calls it; empty without header.
+    /// Its name in the header; empty without one.
     pub header: String,
     /// Its first values that are not empty.
     pub samples: Vec<String>,
@@ -181,7 +181,7 @@ impl Preview {
     }
 }
 
-/// Looks at a file: reads its begin, and further only as long as nothing but ASCII came.
+/// Looks at a file. Reads its beginning, and more only while there is nothing but ASCII.
 pub fn inspect(mut input: impl Read, hints: Hints) -> io::Result<Preview> {
     let mut sample = Vec::new();
     input
@@ -266,7 +266,7 @@ fn records(text: &[u8], delimiter: Delimiter, limit: usize) -> io::Result<Vec<Ve
     Ok(rows)
 }
 
-/// By its mark; without one UTF-8, unless more bytes break it than keep it.
+/// By its byte order mark. Without one UTF-8, unless more bytes break it than conform to it.
 fn detect_encoding(sample: &[u8], mut rest: impl Read) -> io::Result<TextEncoding> {
     match sample {
         [0xef, 0xbb, 0xbf, ..] => return Ok(TextEncoding::Utf8),
@@ -290,7 +290,7 @@ fn detect_encoding(sample: &[u8], mut rest: impl Read) -> io::Result<TextEncodin
     })
 }
 
-/// Characters beyond ASCII less bytes that are no UTF-8.
+/// The number of non-ASCII characters minus the number of bytes that are not UTF-8.
 fn weigh_utf8(bytes: &[u8]) -> i64 {
     if bytes.is_ascii() {
         return 0;
@@ -304,7 +304,7 @@ fn weigh_utf8(bytes: &[u8]) -> i64 {
     balance
 }
 
-/// The one that cuts the first lines into the most cells, the same number on most of them.
+/// The delimiter that splits the first lines into the most cells, the same number on most lines.
 fn detect_delimiter(text: &[u8]) -> Delimiter {
     let score = |delimiter: Delimiter| {
         let rows = records(text, delimiter, 30).unwrap_or_default();
@@ -395,7 +395,7 @@ fn most(addresses: &[usize]) -> Option<usize> {
     addresses.iter().position(|&count| count == max)
 }
 
-/// Any text as UTF-8, a piece at a time.
+/// Decodes a text to UTF-8 while it is read.
 pub(super) enum Utf8Reader<R> {
     Plain(R),
     Decoded(Box<Decoded<R>>),
@@ -409,11 +409,11 @@ pub(super) struct Decoded<R> {
     end: usize,
     at_end: bool,
     done: bool,
-    /// Decoded, but there was no room for it.
+    /// Decoded bytes for which there was no room.
     left: Vec<u8>,
 }
 
-/// The least room for decoded text.
+/// The least room that the decoder needs, in bytes.
 const ROOM: usize = 16;
 
 impl<R: Read> Read for Utf8Reader<R> {

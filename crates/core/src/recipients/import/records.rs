@@ -1,12 +1,11 @@
-//! Records of a CSV file, with recovery.
+//! Reads the records of a CSV file, and recovers from broken ones.
 //!
-//! RFC 4180 with what occurs in real files: any delimiter, spaces around quotes, quotes inside of
-//! bare cells, `\n` or `\r\n`, lines of unequal width.
+//! RFC 4180 with what occurs in real files: any delimiter, spaces around quotes, quotes in bare
+//! cells, `\n` or `\r\n`, lines of unequal width.
 //!
-//! *Design note*: the `csv` crate reads a quote that is never closed to the end of the file as one
-//! cell. Here such a record is given up at its first line and reading goes on with the next one, so
-//! that a bad line costs one line. That needs the text of a whole record at hand, which is why a
-//! record is limited to [`RECORD_MAX`] bytes.
+//! *Design note*: the `csv` crate reads from a quote that is never closed to the end of the file as
+//! one cell. Here only the first line of such a record is lost, and reading continues on the next
+//! line. That needs a whole record in memory, so a record is limited to [`RECORD_MAX`] bytes.
 
 use std::io::{self, Read};
 
@@ -39,8 +38,8 @@ impl Cells {
     /// All cells as text; `None` when they are not UTF-8.
     pub fn as_text(&self) -> Option<Texts<'_>> {
         let text = std::str::from_utf8(&self.text).ok()?;
-        // Cells are cut at ASCII characters, so a text that is whole is whole in every cell; a bad
-        // byte at the end of one cell and the begin of the next cannot make a character.
+        // Cells are cut at ASCII characters, so valid text is valid in every cell. Bad bytes at the
+        // end of one cell and the beginning of the next one must not make a character together.
         self.ends
             .iter()
             .all(|&end| text.is_char_boundary(end))
@@ -50,7 +49,7 @@ impl Cells {
             })
     }
 
-    /// The cells for people, whatever the bytes are.
+    /// The cells for people; bytes that are not UTF-8 are replaced.
     pub fn to_lossy(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
     }
@@ -64,7 +63,7 @@ pub(super) struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    /// The cell at a position; empty behind the last.
+    /// The cell at a position; empty after the last one.
     pub fn get(&self, index: usize) -> &'a str {
         let Some(&end) = self.ends.get(index) else {
             return "";
@@ -94,7 +93,7 @@ pub(super) enum Record {
     Bad {
         /// The line, from 1.
         line: u64,
-        /// The begin of the line.
+        /// The beginning of the line.
         value: String,
         /// Why: `csv_quotes`, `csv_too_long`.
         code: &'static str,
@@ -105,7 +104,7 @@ pub(super) enum Record {
 pub(super) struct Records<R> {
     input: R,
     delimiter: u8,
-    /// A record over several lines that has another number of cells is taken for a quote that was
+    /// A record over several lines with another number of cells is taken for a quote that was
     /// never closed.
     width: Option<usize>,
     buffer: Vec<u8>,
@@ -130,7 +129,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Makes a whole record available, or all that is left.
+    /// Fills the buffer with at least one whole record, or all that is left.
     fn fill(&mut self) -> io::Result<()> {
         if self.at_end || self.end - self.start > RECORD_MAX {
             return Ok(());
@@ -152,7 +151,7 @@ impl<R: Read> Records<R> {
         Ok(())
     }
 
-    /// The next record; `None` at the end. Lines without any character are passed over.
+    /// The next record; `None` at the end. Empty lines are skipped.
     pub fn next(&mut self, cells: &mut Cells) -> io::Result<Option<Record>> {
         loop {
             self.fill()?;
@@ -177,7 +176,7 @@ impl<R: Read> Records<R> {
         let data = &self.buffer[self.start..self.end];
         let data = &data[..data.len().min(RECORD_MAX)];
         let parsed = parse(data, self.delimiter, cells).filter(|parsed| {
-            // Without its line end a record is whole only at the end of the file.
+            // Without a line end a record is complete only at the end of the file.
             parsed.ended || (self.at_end && self.end - self.start <= RECORD_MAX)
         });
         match parsed {
@@ -190,7 +189,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Gives up the line at hand.
+    /// Skips the current line.
     fn skip_line(&mut self, line: u64) -> io::Result<Option<Record>> {
         let data = &self.buffer[self.start..self.end];
         let data = &data[..data.len().min(RECORD_MAX)];
@@ -230,7 +229,8 @@ struct Parsed {
     ended: bool,
 }
 
-/// Reads one record at the begin of `data`. `None`: its quotes are broken, or not closed in `data`.
+/// Reads one record at the beginning of `data`. `None`: its quotes are broken, or not closed in
+/// `data`.
 fn parse(data: &[u8], delimiter: u8, cells: &mut Cells) -> Option<Parsed> {
     cells.clear();
     let first_break = memchr::memchr(b'\n', data);
@@ -342,7 +342,7 @@ mod tests {
         );
     }
 
-    /// R8: a quote that is never closed costs its line only.
+    /// R8: a quote that is never closed loses only its line.
     #[test]
     fn broken_quotes_cost_one_line() {
         let bad = Err("csv_quotes");
@@ -361,7 +361,7 @@ mod tests {
         );
     }
 
-    /// R8: a line without end is passed over in bounded memory.
+    /// R8: an endless line is skipped in bounded memory.
     #[test]
     fn endless_line_is_passed_over() {
         let mut text = vec![b'x'; 20 * RECORD_MAX];
@@ -372,7 +372,7 @@ mod tests {
         );
     }
 
-    /// R8: bytes that are not UTF-8 spoil their own record.
+    /// R8: bytes that are not UTF-8 invalidate only their own record.
     #[test]
     fn bad_bytes_spoil_their_record() {
         assert_eq!(
@@ -383,14 +383,14 @@ mod tests {
     }
 
     proptest! {
-        /// R8: whatever the bytes are, reading ends and lines ascend.
+        /// R8: any input can be read to its end, and line numbers ascend.
         #[test]
         fn any_bytes_can_be_read(text in "[a\",;\r\n ]{0,60}") {
             let all = read(text.as_bytes(), Some(2));
             prop_assert!(all.windows(2).all(|w| w[0].0 < w[1].0));
         }
 
-        /// R8: what a writer quotes comes back.
+        /// R8: what a CSV writer quotes is read back unchanged.
         #[test]
         fn written_records_come_back(rows in prop::collection::vec(prop::collection::vec("[a\",;\n é]{0,5}", 2..3), 1..5)) {
             let mut writer = csv::Writer::from_writer(Vec::new());

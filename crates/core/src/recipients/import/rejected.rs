@@ -1,7 +1,7 @@
 //! The rows that an import of the site rejected, in a file in the database.
 //!
-//! A part of the file is a JSON list in the order of the file. Each of the transactions that store a
-//! batch writes parts of its own; they are merged by line when they are read.
+//! A part of the file is a JSON list in the order of the file. Each of the transactions that store
+//! a batch writes parts of its own; they are merged by line when they are read.
 
 use std::collections::VecDeque;
 

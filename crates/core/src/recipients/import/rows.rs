@@ -1,5 +1,5 @@
-//! Turns records into rows that may be stored: the half of an import that needs no database. It runs
-//! in a thread of its own.
+//! Turns records into rows that may be stored: the half of an import that needs no database. It
+//! runs in a thread of its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -19,8 +19,8 @@ use crate::recipients::recipient::{
     Attributes, CheckedRecipient, Input, RecipientDraft, RecipientField,
 };
 
-/// Rows of the first batch. PostgreSQL refreshes its statistics after it; until then it plans for the
-/// tables as they were.
+/// Rows of the first batch. PostgreSQL refreshes its statistics after it; until then it plans for
+/// the tables as they were.
 const FIRST_BATCH: usize = 500;
 
 /// Rows written in one transaction.
@@ -80,8 +80,8 @@ impl Batch {
     }
 }
 
-/// Reads the whole file and sends what is not stored yet in batches. Ends early when the receiver is
-/// gone.
+/// Reads the whole file and sends what is not stored yet in batches. Ends early when the receiver
+/// is gone.
 pub(super) fn read_all(
     input: impl Read,
     options: &ImportOptions,

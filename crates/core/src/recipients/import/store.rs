@@ -1,7 +1,7 @@
 //! Stores one batch of an import.
 //!
-//! On SQLite rows are parameters of a `VALUES` of many rows, and lists of keys are one JSON text. On
-//! PostgreSQL everything is an array.
+//! On SQLite rows are parameters of a `VALUES` of many rows, and lists of keys are one JSON text.
+//! On PostgreSQL everything is an array.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -119,8 +119,8 @@ pub(super) async fn store(
     Ok((groups, errors))
 }
 
-/// One import of an owner at a time stores rows of a lane, so two of them cannot add the same address
-/// or deadlock. SQLite has one writer anyway.
+/// One import of an owner at a time stores rows of a lane, so two of them cannot add the same
+/// address or deadlock. SQLite has one writer anyway.
 async fn lock(tx: &mut Tx, owner: UserId, lane: usize) -> Result<(), Error> {
     if let Tx::Postgres(tx) = tx {
         #[expect(clippy::cast_possible_wrap, reason = "any 64 bits will do")]

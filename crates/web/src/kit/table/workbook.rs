@@ -67,7 +67,7 @@ async fn write<L: Lines>(
     blocking(move || book.save(pieces)).await
 }
 
-/// Runs file I/O outside of the async worker threads.
+/// Writes files outside of the threads that answer requests.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, XlsxError> + Send + 'static,
 ) -> Result<T, Error> {
@@ -217,7 +217,8 @@ const fn float(n: i64) -> f64 {
 /// Sends the finished file in chunks.
 struct ChunkWriter {
     out: Out,
-    /// The visitor has disconnected. Reported once; the rest of the file is then discarded.
+    /// The visitor is gone. An error is returned once; the end of the file, which is written
+    /// nevertheless, is dropped.
     lost: bool,
 }
 
@@ -305,7 +306,7 @@ mod tests {
         );
     }
 
-    /// R29: rows that do not fit on a sheet continue on the next one, with the same header.
+    /// R29: what does not fit on a sheet is on the next one, under the same header.
     #[tokio::test]
     async fn full_sheets_are_followed_by_others() {
         let lines: Vec<_> = (0..7).map(|n| vec![Cell::Number(n), text("x")]).collect();
