@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod examples;
 mod held;
+mod json;
 mod log;
 mod mailings;
 mod names;
