@@ -18,7 +18,7 @@ PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-ma
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run build test test-setup check lint advisories bench bench-million lighthouse chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run build test test-setup check lint advisories snapshots bench bench-million lighthouse chaos soak screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -87,6 +87,10 @@ check: assets e2e-ready ## `make lint`, formatting, lints, documentation, and th
 generate: assets ## write the generated files again: the example configuration and the table of settings
 	cargo build --locked --bin skychimp
 	tools/generate.sh $(TARGET)/debug/skychimp
+
+snapshots: assets ## write the snapshots of JSON and pages again; `git diff` shows what changed
+	rm -f crates/*/tests/it/snapshots/{json,pages}/*.snap
+	INSTA_UPDATE=always cargo test --locked --workspace --test it -- json_of_ skeleton_of_
 
 bench: $(TARGET)/release/skychimp ## measure import, expansion, sending, pages and a log of ten million attempts, on both databases; writes docs/performance.md
 	tests/install.sh

@@ -135,12 +135,76 @@ impl Global {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use clap::CommandFactory as _;
 
     use super::*;
 
+    /// Commands that print something else even with `--json`, or nothing.
+    const WITHOUT_JSON: [&str; 9] = [
+        "config-example",    // TOML
+        "config-table",      // Markdown
+        "recipients-export", // CSV
+        "user-export",       // a ZIP archive
+        "server-edit",
+        "server-enable",
+        "server-disable",
+        "server-resume",
+        "server-delete",
+    ];
+
     #[test]
     fn commands_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Names of all commands without subcommands that take `--json`, their words joined by `-`.
+    fn with_json(command: &clap::Command, before: &str, found: &mut BTreeSet<String>) {
+        for one in command
+            .get_subcommands()
+            .filter(|one| one.get_name() != "help")
+        {
+            let name = format!("{before}{}", one.get_name());
+            if one.has_subcommands() {
+                with_json(one, &format!("{name}-"), found);
+            } else if one
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json")
+            {
+                found.insert(name);
+            }
+        }
+    }
+
+    /// R6: the JSON of every command has a snapshot (`tests/it/json.rs` compares them), and every
+    /// snapshot has a command.
+    #[test]
+    fn every_command_with_json_has_a_snapshot() {
+        let mut command = Cli::command();
+        command.build();
+        let mut commands = BTreeSet::new();
+        with_json(&command, "", &mut commands);
+        assert!(commands.len() > 30, "{commands:?}");
+        for name in WITHOUT_JSON {
+            assert!(commands.remove(name), "{name} is no command with --json");
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/json");
+        let snapshots: BTreeSet<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .filter_map(|entry| {
+                let file = entry.unwrap().file_name().into_string().unwrap();
+                Some(file.strip_suffix(".snap")?.to_owned())
+            })
+            // after an `@`: another use of the same command
+            .filter(|name| !name.contains('@'))
+            .collect();
+        let missing: Vec<_> = commands.difference(&snapshots).collect();
+        let orphans: Vec<_> = snapshots.difference(&commands).collect();
+        assert!(
+            missing.is_empty() && orphans.is_empty(),
+            "commands without a snapshot: {missing:?}, snapshots without a command: {orphans:?}"
+        );
     }
 }

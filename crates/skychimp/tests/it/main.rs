@@ -12,6 +12,7 @@ mod demo;
 mod examples;
 mod held;
 mod imports;
+mod json;
 mod log;
 mod mailings;
 mod names;

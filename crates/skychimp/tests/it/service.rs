@@ -19,6 +19,8 @@ pub struct Service {
     said: String,
     /// URL of the site, `http://127.0.0.1:PORT`.
     pub url: String,
+    /// What it printed when it had started.
+    pub started: Value,
 }
 
 impl Service {
@@ -41,10 +43,11 @@ impl Service {
             stderr,
             said: String::new(),
             url: String::new(),
+            started: Value::Null,
         };
-        let started: Value = serde_json::from_str(&first)
+        service.started = serde_json::from_str(&first)
             .unwrap_or_else(|_| panic!("it did not start: {first}{}", service.listen()));
-        started["url"]
+        service.started["url"]
             .as_str()
             .unwrap_or_default()
             .clone_into(&mut service.url);

@@ -77,8 +77,8 @@ fn handlers_are_short() {
                 // a sibling, or a module of this one
                 Some((module, name)) => {
                     let below = file.with_extension("").join(format!("{module}.rs"));
-                    let beside = file.with_file_name(format!("{module}.rs"));
-                    (if below.exists() { below } else { beside }, name)
+                    let next_to = file.with_file_name(format!("{module}.rs"));
+                    (if below.exists() { below } else { next_to }, name)
                 }
             };
             let Some(lines) = fs::read_to_string(&place)

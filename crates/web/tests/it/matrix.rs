@@ -19,12 +19,23 @@ fn outcome(answer: &Answer) -> String {
     }
 }
 
-struct Line<'a> {
+/// A line of the table.
+pub struct Line<'a> {
     cells: Vec<&'a str>,
-    form: &'a str,
+    /// The form that is posted, or the query.
+    pub form: &'a str,
 }
 
-fn table() -> BTreeMap<String, Line<'static>> {
+impl Line<'_> {
+    /// What a visitor gets.
+    pub fn cell(&self, who: Who) -> &str {
+        let mut visitors = Who::ALL.iter().zip(&self.cells);
+        visitors.find(|(other, _)| **other == who).unwrap().1
+    }
+}
+
+/// The lines by method and path.
+pub fn table() -> BTreeMap<String, Line<'static>> {
     let mut lines = BTreeMap::new();
     for text in TABLE
         .lines()
