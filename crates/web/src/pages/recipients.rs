@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::address::EmailAddress;
+use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::{Error, FieldError};
-use skychimp_core::platform::ids::{ListId, RecipientId};
+use skychimp_core::platform::ids::{ListId, RecipientId, UserId};
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::List;
 use skychimp_core::recipients::recipient::{
     self, Attributes, BulkAction, COLUMNS, CappedCount, Input, Listed, Recipient, RecipientCursor,
@@ -24,7 +25,9 @@ use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, Query, outcome};
+use crate::kit::form::{
+    Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before,
+};
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::query::LIST_CHOICES;
 use crate::kit::routes::{get, post};
@@ -204,6 +207,19 @@ impl<'de> Deserialize<'de> for RecipientForm {
 }
 
 impl RecipientForm {
+    /// Creates the recipient and adds it to the ticked lists.
+    async fn create(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        draft: &RecipientDraft,
+        now: Timestamp,
+    ) -> Result<RecipientId, Error> {
+        let id = taken(Recipient::create(tx, owner, draft, now).await)?;
+        Recipient::set_lists(tx, owner, id, &self.lists(), now).await?;
+        Ok(id)
+    }
+
     fn of(recipient: &Recipient, lists: &[(ListId, String)]) -> Self {
         let attributes = &recipient.attributes.0;
         Self {
@@ -377,42 +393,27 @@ async fn create(
     sender: MailingUser,
     once: OnceForm<RecipientForm>,
 ) -> Result<Response, WebError> {
-    let form = &once.form;
     let saved = async {
-        let draft = form.draft()?;
+        let draft = once.form.draft()?;
         let mut tx = app.db.write().await?;
-        let mut arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
-        if let Arrival::Again(made) = arrival
-            && (Recipient::get(&mut tx, sender.id(), RecipientId(made)).await?).is_none()
-        {
-            arrival = Arrival::Other;
+        if let Some(id) = once.earlier(&mut tx, sender.id(), page.now).await? {
+            let known = Recipient::get(&mut tx, sender.id(), RecipientId(id)).await?;
+            known.ok_or_else(sent_before)?;
+            return Ok(Flash::note("form-arrived-before"));
         }
-        if arrival == Arrival::First {
-            let id = taken(Recipient::create(&mut tx, sender.id(), &draft, page.now).await)?;
-            Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
-            once.made(&mut tx, sender.id(), id.0).await?;
-        }
-        tx.commit().await?;
-        Ok(arrival)
+        let id = once
+            .form
+            .create(&mut tx, sender.id(), &draft, page.now)
+            .await?;
+        once.commit(tx, sender.id(), id.0).await?;
+        Ok(Flash::done("recipients-added").with("email", &once.form.email))
     };
-    let form = once.form.clone();
-    match outcome(saved.await)? {
-        FormOutcome::Done(Arrival::First) => {
-            let flash = Flash::done("recipients-added").with("email", &form.email);
-            Ok(page.redirect("/recipients", flash))
-        }
-        FormOutcome::Done(Arrival::Again(_)) => {
-            Ok(page.redirect("/recipients", Flash::note("form-arrived-before")))
-        }
-        FormOutcome::Done(Arrival::Other) => html_wrong(&FormPage {
-            errors: Errors::sent_before(),
-            ..FormPage::new(&app, page, &sender, form).await?
-        }),
-        FormOutcome::Wrong(errors) => html_wrong(&FormPage {
+    match checked(saved.await)? {
+        Ok(flash) => Ok(page.redirect("/recipients", flash)),
+        Err(errors) => html_wrong(&FormPage {
             errors,
-            ..FormPage::new(&app, page, &sender, form).await?
+            ..FormPage::new(&app, page, &sender, once.form).await?
         }),
-        FormOutcome::Changed => Err(WebError::Conflict),
     }
 }
 
@@ -498,48 +499,55 @@ struct BulkForm {
     state: String,
 }
 
+impl BulkForm {
+    /// The list from which the form was sent.
+    fn view(&self) -> View {
+        View {
+            q: self.q.clone(),
+            list: self.list.clone(),
+            state: self.state.clone(),
+            ..View::default()
+        }
+    }
+
+    /// The ticked recipients, or all that the list's filters match.
+    fn selection(&self) -> Selection {
+        if self.all.is_empty() {
+            Selection::Ids(self.id.iter().filter_map(|id| id.parse().ok()).collect())
+        } else {
+            Selection::All(self.view().filter())
+        }
+    }
+
+    /// What to do, and the key of the sentence that reports it; `None` when a list must be chosen
+    /// first.
+    fn action(&self) -> Result<Option<(BulkAction, &'static str)>, WebError> {
+        match (self.action.as_str(), self.to.parse()) {
+            ("delete", _) => Ok(Some((BulkAction::Delete, "recipients-deleted"))),
+            ("add", Ok(list)) => Ok(Some((BulkAction::AddTo(list), "recipients-joined"))),
+            ("remove", Ok(list)) => Ok(Some((BulkAction::RemoveFrom(list), "recipients-left"))),
+            ("add" | "remove", Err(_)) => Ok(None),
+            _ => Err(WebError::BadRequest),
+        }
+    }
+}
+
 async fn bulk(
     State(app): State<AppState>,
     page: PageContext,
     MailingUser(user): MailingUser,
     Form(form): Form<BulkForm>,
 ) -> Result<Response, WebError> {
-    let BulkForm {
-        action,
-        to,
-        id,
-        all,
-        q,
-        list,
-        state,
-    } = form;
-    let view = View {
-        q,
-        list,
-        state,
-        ..View::default()
-    };
-    let back = view.href("/recipients", None);
-    let selection = if all.is_empty() {
-        Selection::Ids(id.iter().filter_map(|id| id.parse().ok()).collect())
-    } else {
-        Selection::All(view.filter())
-    };
-    let list = to.parse();
-    let (action, said) = match (action.as_str(), list) {
-        ("delete", _) => (BulkAction::Delete, "recipients-deleted"),
-        ("add", Ok(list)) => (BulkAction::AddTo(list), "recipients-joined"),
-        ("remove", Ok(list)) => (BulkAction::RemoveFrom(list), "recipients-left"),
-        ("add" | "remove", Err(_)) => {
-            return Ok(page.redirect(&back, Flash::warn("recipients-choose-list")));
-        }
-        _ => return Err(WebError::BadRequest),
+    let back = form.view().href("/recipients", None);
+    let Some((action, said)) = form.action()? else {
+        return Ok(page.redirect(&back, Flash::warn("recipients-choose-list")));
     };
     if let BulkAction::AddTo(list) | BulkAction::RemoveFrom(list) = action {
         List::get(&mut app.db.read().await?, user.id, list)
             .await?
             .ok_or(WebError::NotFound)?;
     }
+    let selection = form.selection();
     let count = Recipient::bulk(&app.db, user.id, &selection, action, page.now).await?;
     Ok(page.redirect(&back, Flash::done(said).with("count", count)))
 }

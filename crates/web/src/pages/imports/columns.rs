@@ -49,6 +49,22 @@ pub(super) struct OptionsForm {
     reason = "templates pass references"
 )]
 impl OptionsForm {
+    /// The form with the way in which the file is read, which another form changes.
+    fn read_as(self, options: &ImportOptions) -> Self {
+        let Self {
+            encoding,
+            delimiter,
+            header,
+            ..
+        } = Self::of(options);
+        Self {
+            encoding,
+            delimiter,
+            header,
+            ..self
+        }
+    }
+
     pub(super) fn of(options: &ImportOptions) -> Self {
         let format = options.format;
         Self {
@@ -181,55 +197,19 @@ pub(super) async fn start(
     Form(form): Form<OptionsForm>,
 ) -> Result<Response, WebError> {
     let job = find(&app, user.id, id).await?;
-    let here = format!("/recipients/import/{id}");
-    if !matches!(job.state, ImportState::Uploaded | ImportState::Failed) {
-        return Ok(Redirect::to(&here).into_response());
-    }
-    match form.action.as_str() {
-        // Look at the file again, read in another way.
-        "look" => {
-            let preview = job.look(&app.db, user.id, form.hints(), page.now).await?;
-            let list = job.options.list;
-            let options = ImportOptions {
-                format: preview.format,
-                mapping: preview.mapping(),
-                list,
-            };
-            let mut tx = app.db.write().await?;
-            Import::set_options(&mut tx, user.id, id, &options, page.now).await?;
-            tx.commit().await?;
-            return Ok(Redirect::to(&here).into_response());
-        }
-        // Continue after it failed.
-        "again" => {
-            let mut tx = app.db.write().await?;
-            Import::resume(&mut tx, user.id, id, page.now).await?;
-            tx.commit().await?;
-            return Ok(Redirect::to(&here).into_response());
-        }
-        _ => {}
-    }
-    let options = ImportOptions {
-        format: job.options.format,
-        mapping: form.mapping(),
-        list: form.list.parse().ok(),
+    let waits = matches!(job.state, ImportState::Uploaded | ImportState::Failed);
+    let done = match form.action.as_str() {
+        _ if !waits => FormOutcome::Done(()),
+        "look" => FormOutcome::Done(look_again(&app, &page, user.id, &job, &form).await?),
+        "again" => FormOutcome::Done(resume(&app, &page, user.id, id).await?),
+        _ => outcome(begin(&app, &page, user.id, &job, &form).await)?,
     };
-    match outcome(begin(&app, &page, user.id, id, options, &form.new_list).await)? {
-        FormOutcome::Done(()) => Ok(Redirect::to(&here).into_response()),
+    match done {
+        FormOutcome::Done(()) => {
+            Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response())
+        }
         FormOutcome::Wrong(errors) => {
-            // How the file is read is in another form.
-            let OptionsForm {
-                encoding,
-                delimiter,
-                header,
-                ..
-            } = OptionsForm::of(&job.options);
-            let form = OptionsForm {
-                encoding,
-                delimiter,
-                header,
-                ..form
-            };
+            let form = form.read_as(&job.options);
             let again = ColumnsPage::new(&app, page, user.id, job, form).await?;
             html_wrong(&ColumnsPage { errors, ..again })
         }
@@ -237,18 +217,53 @@ pub(super) async fn start(
     }
 }
 
+/// Looks at the file again, read in another way.
+async fn look_again(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    job: &Import,
+    form: &OptionsForm,
+) -> Result<(), WebError> {
+    let preview = job.look(&app.db, owner, form.hints(), page.now).await?;
+    let options = ImportOptions {
+        format: preview.format,
+        mapping: preview.mapping(),
+        list: job.options.list,
+    };
+    let mut tx = app.db.write().await?;
+    Import::set_options(&mut tx, owner, job.id, &options, page.now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Continues an import that failed.
+async fn resume(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    id: ImportId,
+) -> Result<(), WebError> {
+    let mut tx = app.db.write().await?;
+    Import::resume(&mut tx, owner, id, page.now).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Starts the import; the engine does it.
 async fn begin(
     app: &AppState,
     page: &PageContext,
     owner: UserId,
-    id: ImportId,
-    mut options: ImportOptions,
-    new_list: &str,
+    job: &Import,
+    form: &OptionsForm,
 ) -> Result<(), Error> {
     let mut tx = app.db.write().await?;
-    options.list = list_of(&mut tx, owner, options.list, new_list, page).await?;
-    Import::start(&mut tx, owner, id, &options, page.now).await?;
+    let chosen = form.list.parse().ok();
+    let options = ImportOptions {
+        format: job.options.format,
+        mapping: form.mapping(),
+        list: list_of(&mut tx, owner, chosen, &form.new_list, page).await?,
+    };
+    Import::start(&mut tx, owner, job.id, &options, page.now).await?;
     tx.commit().await
 }
 

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use skychimp_core::platform::ids::{RecipientId, RunId};
+use skychimp_core::platform::db::Tx;
+use skychimp_core::platform::ids::{RecipientId, RunId, UserId};
 use skychimp_core::recipients::recipient::Recipient;
 use skychimp_core::sending::attempt::Attempt;
 use skychimp_core::sending::delivery::{Delivery, RecipientLetterRow};
@@ -15,6 +16,7 @@ use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::query::{ListQuery, Pages};
 
 /// Letters on one page.
 const PAGE: usize = 20;
@@ -23,6 +25,18 @@ const PAGE: usize = 20;
 #[serde(default)]
 pub(super) struct LettersQuery {
     before: Option<RunId>,
+}
+
+impl ListQuery for LettersQuery {
+    const CURSOR: &'static str = "before";
+
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    fn is_first(&self) -> bool {
+        self.before.is_none()
+    }
 }
 
 #[derive(Template)]
@@ -35,8 +49,7 @@ struct LettersPage {
     known: bool,
     totals: RunTotals,
     letters: Vec<(RecipientLetterRow, Vec<Attempt>)>,
-    first: String,
-    next: String,
+    pages: Pages,
 }
 
 pub(super) async fn letters(
@@ -49,8 +62,10 @@ pub(super) async fn letters(
     let mut tx = app.db.read().await?;
     let known = Recipient::get(&mut tx, user.id, id).await?;
     let mut rows = Delivery::of_recipient(&mut tx, user.id, id, query.before, PAGE + 1).await?;
-    let more = rows.len() > PAGE;
-    rows.truncate(PAGE);
+    let path = format!("/recipients/{id}/letters");
+    let pages = query.cut(&path, &mut rows, PAGE, |row| {
+        row.delivery.run_id.to_string()
+    });
     // letters stay when the recipient was removed
     let email = match (&known, rows.first()) {
         (Some(known), _) => known.email.clone(),
@@ -58,24 +73,27 @@ pub(super) async fn letters(
         (None, None) => return Err(WebError::NotFound),
     };
     let totals = Delivery::totals_of_recipient(&mut tx, user.id, id).await?;
-    let last = rows.last().map(|letter| letter.delivery.run_id);
-    let mut letters = Vec::with_capacity(rows.len());
-    for letter in rows {
-        let attempts = Attempt::of_delivery(&mut tx, user.id, letter.delivery.id).await?;
-        letters.push((letter, attempts));
-    }
-    let base = format!("/recipients/{id}/letters");
     html(&LettersPage {
-        first: query.before.map_or_else(String::new, |_| base.clone()),
-        next: match last {
-            Some(last) if more => format!("{base}?before={last}"),
-            _ => String::new(),
-        },
+        pages,
         page,
         id,
         email,
         known: known.is_some(),
         totals,
-        letters,
+        letters: with_attempts(&mut tx, user.id, rows).await?,
     })
+}
+
+/// The letters, each with its attempts.
+async fn with_attempts(
+    tx: &mut Tx,
+    owner: UserId,
+    rows: Vec<RecipientLetterRow>,
+) -> Result<Vec<(RecipientLetterRow, Vec<Attempt>)>, WebError> {
+    let mut letters = Vec::with_capacity(rows.len());
+    for letter in rows {
+        let attempts = Attempt::of_delivery(tx, owner, letter.delivery.id).await?;
+        letters.push((letter, attempts));
+    }
+    Ok(letters)
 }
