@@ -4,6 +4,7 @@
 
 mod audit;
 mod cache;
+mod claims;
 mod content;
 mod dashboards;
 mod database;
@@ -13,6 +14,7 @@ mod explore;
 mod figures;
 mod import;
 mod lists;
+mod mailing_edits;
 mod mailings;
 mod media;
 mod moderation;
@@ -27,6 +29,7 @@ mod schema;
 mod sending_servers;
 mod summaries;
 mod support;
+mod suppressions;
 mod uploads;
 mod users;
 mod work;
