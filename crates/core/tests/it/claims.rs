@@ -7,8 +7,10 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{RunId, WorkerId};
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::{
-    Claim, ClaimScope, ClaimTurn, Delivery, DeliveryNext, OpenRun, SenderKind,
+    Claim, ClaimScope, ClaimTurn, Delivery, DeliveryNext, OpenRun, RunLetter, SenderKind,
 };
+use skychimp_core::sending::mailing::FromIdentity;
+use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::testing::{TestDb, TestRun, count, execute, ledger, sending_run, user};
 
 use crate::deliveries::{NOW, addresses, attempted, claim, record, run_of};
@@ -189,7 +191,9 @@ async fn sender_that_cannot_exist_reaches_no_strangers() {
     let db = TestDb::new().await.unwrap();
     run_of(&db, "ann", 1).await;
     let mut tx = db.read().await.unwrap();
-    let run = OpenRun::all(&mut tx, ClaimScope::All, at(NOW)).await.unwrap()[0];
+    let run = OpenRun::all(&mut tx, ClaimScope::All, at(NOW))
+        .await
+        .unwrap()[0];
     for (sender, strangers, leaves) in [
         (SenderKind::Somebody, false, true),
         (SenderKind::Somebody, true, true),
@@ -197,5 +201,47 @@ async fn sender_that_cannot_exist_reaches_no_strangers() {
         (SenderKind::Nobody, true, false),
     ] {
         assert_eq!(OpenRun { sender, ..run }.may_leave(strangers), leaves);
+    }
+}
+
+/// R22: a run whose sender cannot exist gets the mailing's present sender, or the service's; if
+/// that cannot exist either, the run stays as it is.
+#[tokio::test]
+async fn run_gets_a_sender_that_can_exist() {
+    let db = TestDb::new().await.unwrap();
+    let test = run_of(&db, "ann", 1).await;
+    let service = |email: &str| {
+        ServiceIdentity::from(FromIdentity {
+            name: "Service".to_owned(),
+            email: email.to_owned(),
+        })
+    };
+    let own = |email: &'static str| {
+        let sql = match email {
+            "" => "UPDATE mailings SET from_email = '' WHERE owner_id = $1",
+            "ann@localhost" => {
+                "UPDATE mailings SET from_email = 'ann@localhost' WHERE owner_id = $1"
+            }
+            _ => "UPDATE mailings SET from_email = 'ann@example.org' WHERE owner_id = $1",
+        };
+        execute(&db, sql, test.owner)
+    };
+    for (mailing, of_service, sender) in [
+        ("", "", None),
+        ("", "news@localhost", None),
+        ("ann@localhost", "news@example.org", None),
+        ("", "news@example.org", Some("news@example.org")),
+        ("ann@example.org", "", Some("ann@example.org")),
+    ] {
+        own(mailing).await.unwrap();
+        let mut tx = db.write().await.unwrap();
+        let run = OpenRun::all(&mut tx, ClaimScope::All, at(NOW))
+            .await
+            .unwrap()[0];
+        let mended = RunLetter::mend_sender(&mut tx, &run, &service(of_service)).await;
+        assert_eq!(mended.unwrap(), sender.is_some(), "{mailing} {of_service}");
+        let letter = RunLetter::get(&mut tx, test.owner, test.id).await.unwrap();
+        let expected = sender.unwrap_or("sender@example.org");
+        assert_eq!(letter.unwrap().from_email, expected);
     }
 }

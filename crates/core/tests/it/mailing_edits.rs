@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::MailingId;
+use skychimp_core::platform::ids::{ListId, MailingId, RecipientId};
 use skychimp_core::recipients::recipient::{Recipient, RecipientDraft};
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingStatus};
+use skychimp_core::sending::mailing::{Audience, Mailing, MailingDraft, MailingStatus};
 use skychimp_core::sending::schedule::Frequency;
 use skychimp_core::testing::{TestDb, list, mailing, message, user};
 
@@ -159,5 +159,65 @@ async fn preview_of_a_form_ends_at_its_end() {
         [now, now + day, now + day * 2]
     );
     assert_eq!(draft.upcoming(now, 2).unwrap(), [now, now + day]);
-    assert!(draft.upcoming(at("2027-01-12T18:00:00Z"), 9).is_err());
+    let Err(Error::Invalid(wrong)) = draft.upcoming(at("2027-01-12T18:00:00Z"), 9) else {
+        panic!("the end has come");
+    };
+    let codes: Vec<_> = wrong.iter().map(|error| error.code).collect();
+    assert_eq!(codes, ["end_in_past"]);
+}
+
+/// R7: a mailing has at most 200 lists and 1 000 recipients chosen one by one.
+#[tokio::test]
+async fn audience_has_limits() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let now = at(NOW);
+    let wrong = async |lists, recipients| {
+        let draft = MailingDraft {
+            title: "Many".to_owned(),
+            lists: vec![ListId::new(now); lists],
+            recipients: vec![RecipientId::new(now); recipients],
+            ..MailingDraft::default()
+        };
+        let mut tx = db.write().await.unwrap();
+        let Err(Error::Invalid(wrong)) = Mailing::create(&mut tx, ann, &draft, "ann", now).await
+        else {
+            panic!("created");
+        };
+        wrong
+            .into_iter()
+            .map(|error| format!("{}: {}", error.field, error.code))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(wrong(200, 0).await, ["lists: not_found"]);
+    assert_eq!(wrong(201, 0).await, ["lists: too_many"]);
+    assert_eq!(wrong(0, 1_000).await, ["recipients: not_found"]);
+    assert_eq!(wrong(0, 1_001).await, ["recipients: too_many"]);
+}
+
+/// R3: people who are chosen twice count once, however many lists there are.
+#[tokio::test]
+async fn nobody_is_counted_twice() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let now = at(NOW);
+    let mut lists = Vec::new();
+    for (name, first) in [("One", 0), ("Two", 1), ("Three", 2)] {
+        lists.push(list(&db, ann, name, first, 3, now).await.unwrap());
+    }
+    let mut tx = db.read().await.unwrap();
+    let member = Recipient::by_email(&mut tx, ann, "person0@example.org").await;
+    let member = member.unwrap().unwrap().id;
+    for (n, people, counts) in [
+        (1, vec![], (3, 0, 3)),
+        (1, vec![member], (4, 1, 3)),
+        (2, vec![], (6, 2, 4)),
+        (3, vec![], (9, 4, 5)),
+        (3, vec![member], (10, 5, 5)),
+        (0, vec![member], (1, 0, 1)),
+    ] {
+        let of = Audience::of(&mut tx, ann, &lists[..n], &people).await;
+        let of = of.unwrap();
+        assert_eq!((of.chosen, of.duplicates, of.will_get), counts);
+    }
 }
