@@ -34,7 +34,7 @@ pub async fn start(
     Ok(started)
 }
 
-async fn get(db: &Db, owner: UserId, id: MailingId) -> Mailing {
+pub async fn get(db: &Db, owner: UserId, id: MailingId) -> Mailing {
     let mut tx = db.read().await.unwrap();
     Mailing::get(&mut tx, owner, id).await.unwrap().unwrap()
 }

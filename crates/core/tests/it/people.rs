@@ -7,7 +7,7 @@ use skychimp_core::sending::delivery::{
 };
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::Run;
-use skychimp_core::testing::{TestDb, TestRun, execute, user};
+use skychimp_core::testing::{TestDb, TestRun, execute, message, user};
 
 use crate::deliveries::NOW;
 use crate::reports::mixed;
@@ -267,4 +267,64 @@ async fn a_recipients_letters() {
     assert_eq!(before.unwrap(), []);
     let strangers = Delivery::of_recipient(&mut tx, bob, run.recipients[9], None, 10).await;
     assert_eq!(strangers.unwrap(), []);
+}
+
+/// R29: the last page says that it is the last one, even when it is full.
+#[tokio::test]
+async fn full_last_page_is_the_last() {
+    let db = TestDb::new().await.unwrap();
+    let run = mixed(&db, "ann").await;
+    let all = RecipientDeliveryFilter::default();
+    let next = async |limit| people(&db, &run, &all, "", limit).await.next;
+    assert_eq!(next(15).await, None);
+    assert!(next(14).await.is_some());
+}
+
+/// R29: filters come back from URLs as they went in.
+#[test]
+fn outcomes_have_names() {
+    for outcome in DeliveryOutcome::ALL {
+        assert_eq!(outcome.as_str().parse(), Ok(outcome));
+    }
+    assert_eq!("lost".parse::<DeliveryOutcome>(), Err(()));
+}
+
+/// R29: a draft for some of a run's people has the letter, the sender and the time zone of the
+/// mailing.
+#[tokio::test]
+async fn draft_for_people_is_like_its_mailing() {
+    let db = TestDb::new().await.unwrap();
+    let run = mixed(&db, "ann").await;
+    message(&db, run.owner, "Spring", "Good day", at(NOW))
+        .await
+        .unwrap();
+    execute(
+        &db,
+        "UPDATE mailings SET message_id = (SELECT id FROM messages), from_name = 'Ann', reply_to = 'reply@example.org',
+                zone = 'Asia/Omsk'
+         WHERE owner_id = $1",
+        run.owner,
+    )
+    .await
+    .unwrap();
+    let row = run_row(&db, &run).await;
+    let mut tx = db.write().await.unwrap();
+    let source = Mailing::get(&mut tx, run.owner, run.mailing).await.unwrap();
+    let all = RecipientDeliveryFilter::default();
+    let titles = ("Again", "Again, list");
+    let made = Mailing::for_people(&mut tx, &row, &all, titles, "ann", at(NOW)).await;
+    let made = made.unwrap().unwrap().mailing;
+    let draft = Mailing::get(&mut tx, run.owner, made).await.unwrap();
+    let letter = |mailing: Option<Mailing>| {
+        let mailing = mailing.unwrap();
+        assert!(mailing.message_id.is_some());
+        (
+            mailing.message_id,
+            mailing.from_name,
+            mailing.from_email,
+            mailing.reply_to,
+            mailing.zone,
+        )
+    };
+    assert_eq!(letter(draft), letter(source));
 }

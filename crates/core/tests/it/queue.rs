@@ -5,8 +5,9 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::ids::{DeliveryId, MailingId, RunId, WorkerId};
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::{Claim, Delivery, DeliveryNext};
+use skychimp_core::sending::run::Run;
 use skychimp_core::sending::worker::Worker;
-use skychimp_core::testing::{TestDb, TestRun, execute, ledger, user};
+use skychimp_core::testing::{TestDb, TestRun, count, execute, ledger, user};
 
 use crate::deliveries::{NOW, attempted, claim, record, run_of, sent};
 use crate::support::at;
@@ -256,4 +257,97 @@ async fn letters_wait_for_their_moment() {
     let then = claim(&db, worker, later + Duration::from_secs(1), 9).await;
     assert_eq!(ids(&then), ids(&claims[3..6]));
     assert_eq!(closes(&db, &run).await, [0, 0, 0, 0, 0, 0, 9]);
+}
+
+/// R6, R23: a long run waits in ranges of at most 500 letters, and each of its letters in one.
+#[tokio::test]
+async fn long_run_waits_in_several_ranges() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 1_001).await;
+    let ranges = "SELECT count(*) FROM queue WHERE last_id - first_id < 500";
+    assert_eq!(count(&db, ranges).await.unwrap(), 3);
+    let covered = "SELECT CAST(sum(last_id - first_id + 1) AS BIGINT) FROM queue";
+    assert_eq!(count(&db, covered).await.unwrap(), 1_001);
+    let (one, two) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
+    let first = claim(&db, one, at(NOW), 700).await;
+    let second = claim(&db, two, at(NOW), 2_000).await;
+    assert_eq!((first.len(), second.len()), (700, 301));
+    assert_eq!(hand_back(&db, one, &first[100..600]).await, 500);
+    let third = claim(&db, two, at(NOW), 2_000).await;
+    assert_eq!(ids(&third), ids(&first[100..600]));
+    let kept = first[..100].iter().chain(&first[600..]);
+    let sent_by_one: Vec<_> = kept.map(sent).collect();
+    assert_eq!(record(&db, one, &sent_by_one).await, 200);
+    let sent_by_two: Vec<_> = second.iter().chain(&third).map(sent).collect();
+    assert_eq!(record(&db, two, &sent_by_two).await, 801);
+    assert_eq!(closes(&db, &run).await, [1_001, 0, 0, 0, 0, 0, 0]);
+}
+
+/// R6, R20: a cancelled run is closed slice by slice, exactly as many letters as asked for; what is
+/// left waits as before.
+#[tokio::test]
+async fn cancelled_run_is_closed_in_slices() {
+    for (limit, rest) in [(700, 301), (1_000, 1)] {
+        let db = TestDb::new().await.unwrap();
+        let run = run_of(&db, "ann", 1_001).await;
+        execute(
+            &db,
+            "UPDATE runs SET state = 'cancelled' WHERE owner_id = $1",
+            run.owner,
+        )
+        .await
+        .unwrap();
+        let close = async || {
+            let mut tx = db.write().await.unwrap();
+            let closed = Run::close_slice(&mut tx, run.owner, run.id, limit, at(NOW)).await;
+            tx.commit().await.unwrap();
+            closed.unwrap()
+        };
+        assert_eq!(close().await, limit);
+        assert_eq!(closes(&db, &run).await, [0, 0, 0, 0, limit, 0, rest]);
+        let waiting = "SELECT CAST(sum(last_id - first_id + 1) AS BIGINT) FROM queue";
+        assert_eq!(count(&db, waiting).await.unwrap(), rest);
+        assert_eq!(close().await, rest);
+        assert_eq!(closes(&db, &run).await, [0, 0, 0, 0, 1_001, 0, 0]);
+    }
+}
+
+/// R27: a letter that is retried leaves its row of the queue, and gets a new one for another retry.
+#[tokio::test]
+async fn retried_letter_leaves_its_row() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 2).await;
+    let worker = WorkerId::new(at(NOW));
+    let (later, latest) = (
+        at(NOW) + Duration::from_mins(5),
+        at(NOW) + Duration::from_mins(9),
+    );
+    let defer = |claim: &Claim, until| {
+        let next = DeliveryNext::Again(until);
+        attempted(claim, AttemptOutcome::Deferred, "450 later", next)
+    };
+    let claims = claim(&db, worker, at(NOW), 2).await;
+    let both: Vec<_> = claims.iter().map(|claim| defer(claim, later)).collect();
+    assert_eq!(record(&db, worker, &both).await, 2);
+    let claims = claim(&db, worker, later, 2).await;
+    let outcomes = [sent(&claims[0]), defer(&claims[1], latest)];
+    assert_eq!(record(&db, worker, &outcomes).await, 2);
+    let rows = "SELECT count(*) FROM queue WHERE state = 'deferred'";
+    assert_eq!(count(&db, rows).await.unwrap(), 1);
+    assert_eq!(closes(&db, &run).await, [1, 0, 0, 0, 0, 1, 1]);
+    assert!(claim(&db, worker, later, 2).await.is_empty());
+    assert_eq!(claim(&db, worker, latest, 2).await[0].attempts, 2);
+
+    let mut tx = db.read().await.unwrap();
+    let mut shown = Vec::new();
+    for address in ["ann0@example.org", "ann1@example.org"] {
+        let delivery = Delivery::by_address(&mut tx, run.owner, run.id, address).await;
+        let delivery = delivery.unwrap().unwrap();
+        shown.push((delivery.why, delivery.done_at, delivery.due_at));
+    }
+    let temporary = Some("temporary".to_owned());
+    assert_eq!(
+        shown,
+        [(None, Some(at(NOW)), later), (temporary, None, latest)]
+    );
 }

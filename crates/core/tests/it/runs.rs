@@ -8,7 +8,7 @@ use skychimp_core::sending::delivery::Delivery;
 use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingStatus};
 use skychimp_core::sending::run::{DueOutcome, Run, RunState, RunTotals};
 use skychimp_core::sending::schedule::Frequency;
-use skychimp_core::testing::{TestDb, list, mailing, members, message, suppress, user};
+use skychimp_core::testing::{TestDb, execute, list, mailing, members, message, suppress, user};
 
 use crate::mailings::{service, start};
 use crate::support::at;
@@ -521,4 +521,22 @@ async fn many_processes_make_one_run() {
         assert_eq!(runs.len(), 1);
         assert_eq!((runs[0].planned, runs[0].expanded), (500, true));
     }
+}
+
+/// R19: what remains is what was planned without everything that is over.
+#[tokio::test]
+async fn remaining_is_planned_without_what_is_over() {
+    let db = TestDb::new().await.unwrap();
+    let test = crate::deliveries::run_of(&db, "ann", 1).await;
+    execute(
+        &db,
+        "UPDATE runs SET planned = 100, sent = 1, failed = 2, skipped = 4, expired = 8, cancelled = 16, deferred = 32
+         WHERE owner_id = $1",
+        test.owner,
+    )
+    .await
+    .unwrap();
+    let totals = run(&db, test.owner, test.id).await.totals();
+    assert_eq!((totals.remaining, totals.deferred), (69, 32));
+    closes(totals);
 }
