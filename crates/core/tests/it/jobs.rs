@@ -364,7 +364,7 @@ async fn failures_say_why() {
     let (ann, _) = owner(&db, "ann").await;
     let context = worker(&db).await;
     let id = start(&db, ann, "email\na@example.org\n", None).await;
-    raw(&db, "DELETE FROM file_parts; DELETE FROM files")
+    raw(&db, "/* test */ DELETE FROM file_parts; DELETE FROM files")
         .await
         .unwrap();
     let job = claim(&context).await.unwrap();

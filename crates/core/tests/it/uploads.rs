@@ -59,7 +59,7 @@ async fn uploads_that_nobody_imports_go() {
         for state in ["uploaded", "failed", "done"] {
             let id = uploaded(&db, owner, day).await;
             let sql = format!(
-                "UPDATE imports SET state = '{state}' WHERE id = (SELECT max(id) FROM imports)"
+                "/* test */ UPDATE imports SET state = '{state}' WHERE id = (SELECT max(id) FROM imports)"
             );
             let sql = match &*db {
                 Db::Sqlite { .. } => sql,
@@ -98,7 +98,7 @@ async fn as_before(db: &Db, data: &Path, owner: UserId, state: &str, now: Timest
         Db::Postgres { .. } => format!("'{id}'"),
     };
     let sql = format!(
-        "UPDATE imports SET state = '{state}', error = {error}, file_id = NULL, added = 160000 WHERE id = {last};
+        "/* test */ UPDATE imports SET state = '{state}', error = {error}, file_id = NULL, added = 160000 WHERE id = {last};
          DELETE FROM file_parts; DELETE FROM files WHERE expires_at IS NULL AND bytes = {}",
         TEXT.len()
     );
@@ -135,14 +135,20 @@ async fn imports_of_older_versions_are_taken_over() {
     let waiting = as_before(&db, data, owner, "uploaded", now).await;
     let done = as_before(&db, data, owner, "done", now).await;
     let folder = data.join("imports");
-    // an upload that broke off, and a file of somebody else
-    fs::write(folder.join(format!("{}.csv", ImportId::new(now))), "e").unwrap();
+    // uploads that this database does not know, and a file of somebody else
+    for (name, age) in [("old", 8), ("new", 6)] {
+        let id = ImportId::new(now - Duration::from_hours(24 * age));
+        let path = folder.join(format!("{id}.{name}.csv"));
+        let file = fs::File::create(path).unwrap();
+        let written = now - Duration::from_hours(24 * age);
+        file.set_modified(written.timestamp().into()).unwrap();
+    }
     fs::write(folder.join("readme.txt"), "keep").unwrap();
 
     assert_eq!(adopt_files(&db, data, now).await.unwrap(), 1);
     assert_eq!(adopt_files(&db, data, now).await.unwrap(), 0);
     let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
-    assert_eq!(left.len(), 1);
+    assert_eq!(left.len(), 2, "{left:?}");
 
     let import = get(&db, owner, running, now).await.unwrap();
     assert_eq!(

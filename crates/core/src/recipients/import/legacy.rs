@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::job::{Import, ImportFailure, ImportState};
 use super::rejected::{RejectReason, RejectedRow};
@@ -20,12 +21,15 @@ use crate::platform::time::Timestamp;
 const FOLDER: &str = "imports";
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// How long a file is kept whose import is not in the database.
+const UNKNOWN_KEPT: Duration = Duration::from_hours(7 * 24);
 /// Rejected rows in one part of a file.
 const PART_ROWS: usize = 10_000;
 
-/// Moves the files of the data folder into the database, and removes those that no import needs.
-/// An import that was running continues, from the beginning of its file: what it stored already is
-/// then unchanged. Returns how many imports continue.
+/// Moves the files of the data folder into the database, and removes those that no import needs;
+/// one that this database does not know, only when it is a week old. An import that was running
+/// continues, from the beginning of its file: what it stored already is then unchanged. Returns how
+/// many imports continue.
 pub async fn adopt_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Error> {
     let mut continued = 0;
     let files = files(data).map_err(broken)?;
@@ -39,14 +43,15 @@ pub async fn adopt_files(db: &Db, data: &Path, now: Timestamp) -> Result<u64, Er
             }
             None => None,
         };
-        if let Some((owner, import)) = import {
-            let is_upload = path.to_string_lossy().matches('.').count() == 1
-                || !path.to_string_lossy().ends_with(".errors.csv");
-            if is_upload {
-                continued += u64::from(adopt_upload(db, owner, &import, &path, now).await?);
-            } else {
+        match import {
+            Some((owner, import)) if is_errors(&path) => {
                 adopt_errors(db, owner, &import, &path, now).await?;
             }
+            Some((owner, import)) => {
+                continued += u64::from(adopt_upload(db, owner, &import, &path, now).await?);
+            }
+            None if is_newer(&path, now - UNKNOWN_KEPT).map_err(broken)? => continue,
+            None => {}
         }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(broken(error)),
@@ -74,8 +79,19 @@ fn files(data: &Path) -> std::io::Result<Vec<(ImportId, PathBuf)>> {
             files.push((id, entry.path()));
         }
     }
-    files.sort_by_key(|(id, path)| (*id, !path.to_string_lossy().ends_with(".errors.csv")));
+    files.sort_by_key(|(id, path)| (*id, !is_errors(path)));
     Ok(files)
+}
+
+/// Whether a file was written after a time.
+fn is_newer(path: &Path, time: Timestamp) -> std::io::Result<bool> {
+    let written = std::fs::metadata(path)?.modified()?;
+    Ok(jiff::Timestamp::try_from(written).is_ok_and(|at| Timestamp::from(at) > time))
+}
+
+/// Whether a file holds the rows that an import rejected.
+fn is_errors(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".errors.csv")
 }
 
 async fn owner_of(tx: &mut Tx, id: ImportId) -> Result<Option<UserId>, Error> {

@@ -32,7 +32,8 @@ pub struct BulkDeletion {
 }
 
 impl Mailing {
-    /// Takes a step with each of these mailings.
+    /// Takes a step with each of these mailings, each in a transaction of its own. A step that fails
+    /// changes nothing.
     pub async fn step_many(
         db: &Db,
         owner: UserId,
@@ -44,12 +45,15 @@ impl Mailing {
         let mut tally = BulkResult::default();
         for id in ids {
             let mut tx = db.write().await?;
-            let done = Self::step(&mut tx, owner, *id, step, actor, now).await;
-            tx.commit().await?;
-            match done {
-                Ok(Some(true)) => tally.changed += 1,
-                Ok(Some(false)) => tally.unchanged += 1,
-                Ok(None) => {}
+            match Self::step(&mut tx, owner, *id, step, actor, now).await {
+                Ok(done) => {
+                    tx.commit().await?;
+                    match done {
+                        Some(true) => tally.changed += 1,
+                        Some(false) => tally.unchanged += 1,
+                        None => {}
+                    }
+                }
                 Err(Error::State(_)) => tally.refused += 1,
                 Err(error) => return Err(error),
             }
