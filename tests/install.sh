@@ -87,7 +87,7 @@ from_pypi() {
     cmp -s "$1" "$installed" && return
     say "installing from PyPI into $venv: $(grep -v '^#' "$1" | tr '\n' ' ')"
     [ -x $venv/bin/pip ] || python3 -m venv $venv
-    $venv/bin/pip install -q --disable-pip-version-check -r "$1"
+    $venv/bin/python -m pip install -q --disable-pip-version-check -r "$1"
     cp "$1" "$installed"
 }
 

@@ -60,7 +60,7 @@ async fn only_what_was_filled_in_is_made() {
 async fn typed_recipients_are_read() {
     let db = TestDb::new().await.unwrap();
     let ann = user(&db, "ann", Role::User).await.unwrap();
-    let lines = |n: usize| (0..n).map(|n| format!("p{n}@example.org\n")).collect();
+    let lines = |n: usize| crate::deliveries::addresses("p", n).join("\n");
     let twice = "Bob <bob@example.org>\n".repeat(1_001);
     let cases: [(String, Option<i64>); 3] = [
         (twice, Some(1)),
