@@ -12,13 +12,17 @@ SOAK := timeout 1800 cargo test --locked -p skychimp-engine --test soak -- --noc
 # a part of the checks, with its seconds for .ci/run
 PART := tests/part.sh
 
+# one core, and no debug information: most of the time is spent compiling
+MUTANTS := nice -n 19 env -u TEST_DATABASE_URL PATH=$(abspath $(TOOLS)):$$PATH CARGO_TARGET_DIR=$(abspath $(TARGET))/mutants \
+	CARGO_PROFILE_DEV_DEBUG=0 cargo mutants --output $(TARGET) --jobs 1
+
 # pages whose pictures the README shows
 PICTURES := desk-light-en-mailings-id desk-light-en-messages-id phone-dark-ru-mailings-id
 
 # a picture of the home page in one width
 SHRINK = cwebp -quiet -m 6 -q 78 -resize $$width 0 $$picture -o $(ASSETS)/static/$$(basename $$picture .png)-$$width.webp
 
-.PHONY: help assets demo run build test test-setup check lint advisories snapshots bench bench-million lighthouse chaos soak screenshots generate e2e-ready
+.PHONY: help assets demo run build test test-setup check lint advisories snapshots bench bench-million lighthouse chaos soak mutants screenshots generate e2e-ready
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -117,6 +121,12 @@ chaos: assets ## kill, restart, fill and cut for some minutes, on both databases
 soak: assets ## the faults that need minutes, in full: a quarter of an hour on each database
 	tests/install.sh
 	tests/services.sh run -- bash -c '$(SOAK) && env -u TEST_DATABASE_URL $(SOAK)'
+
+mutants: ## break the rules of sending in hundreds of ways, and count what no test notices: hours; SOME='--shard 0/20' for a part
+	tests/install.sh mutants
+	rm -rf $(TARGET)/mutants/debug/incremental
+	$(MUTANTS) $(SOME) || [ $$? = 2 -o $$? = 3 ] # mutants survived, or ran too long
+	node tools/mutants.mjs $(TARGET)/mutants.out/outcomes.json
 
 screenshots: assets e2e-ready ## the pictures of the documentation and the home page, taken in the browser; needs cwebp
 	cargo build --locked --bin skychimp

@@ -7,6 +7,8 @@
 #                             an S3-compatible server from PyPI
 #   tests/install.sh check    what `make check` needs: a C compiler, and the tools listed in
 #                             tools/requirements.txt from PyPI
+#   tests/install.sh mutants  what `make mutants` needs: a C compiler, nextest from PyPI, and
+#                             cargo-mutants, which is compiled
 #
 # Names the Debian packages before installing them. Services they contain are neither started nor
 # enabled: the tests run private instances. Python packages go into tests/.venv.
@@ -18,7 +20,7 @@ say() { echo "install: $*" >&2; }
 have() { command -v "$1" >/dev/null; }
 
 what=${1:-tests}
-case $what in tests | check) ;; *) say "usage: tests/install.sh [check]"; exit 2 ;; esac
+case $what in tests | check | mutants) ;; *) say "usage: tests/install.sh [check | mutants]"; exit 2 ;; esac
 for tool in cargo node npm; do
     have $tool || { say "$tool is missing: install Rust (rustup.rs) and Node 20 or newer first"; exit 2; }
 done
@@ -75,22 +77,32 @@ install_packages() {
     done
 }
 
+mutants_version=27.1.0
+
 # from_pypi REQUIREMENTS: installs the packages, and again when the file changes
 from_pypi() {
     local venv=tests/.venv
     local installed
-    installed=$venv/$(basename "$(dirname "$1")")-requirements.txt
+    installed=$venv/${1//\//-}
     cmp -s "$1" "$installed" && return
     say "installing from PyPI into $venv: $(grep -v '^#' "$1" | tr '\n' ' ')"
     [ -x $venv/bin/pip ] || python3 -m venv $venv
-    $venv/bin/pip install -q --disable-pip-version-check -r "$1"
+    $venv/bin/python -m pip install -q --disable-pip-version-check -r "$1"
     cp "$1" "$installed"
 }
 
 [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
-if [ "$what" = check ]; then
-    from_pypi tools/requirements.txt
-else
-    from_pypi tests/requirements.txt
-    say "everything that the tests need is here"
-fi
+case $what in
+    check) from_pypi tools/requirements.txt ;;
+    mutants)
+        from_pypi tests/mutants-requirements.txt
+        if [ "$(tests/.venv/bin/cargo-mutants mutants --version 2>/dev/null)" != "cargo-mutants $mutants_version" ]; then
+            say "compiling cargo-mutants $mutants_version into tests/.venv: some minutes, once"
+            nice cargo install --quiet --locked --root tests/.venv "cargo-mutants@$mutants_version"
+        fi
+        ;;
+    tests)
+        from_pypi tests/requirements.txt
+        say "everything that the tests need is here"
+        ;;
+esac

@@ -60,7 +60,7 @@ async fn only_what_was_filled_in_is_made() {
 async fn typed_recipients_are_read() {
     let db = TestDb::new().await.unwrap();
     let ann = user(&db, "ann", Role::User).await.unwrap();
-    let lines = |n: usize| (0..n).map(|n| format!("p{n}@example.org\n")).collect();
+    let lines = |n: usize| crate::deliveries::addresses("p", n).join("\n");
     let twice = "Bob <bob@example.org>\n".repeat(1_001);
     let cases: [(String, Option<i64>); 3] = [
         (twice, Some(1)),
@@ -242,4 +242,26 @@ async fn start_at_the_start_is_due() {
     let id = mailing(&db, ann, &[people], draft, at(NOW)).await.unwrap();
     start(&db, ann, id, at(NOW)).await.unwrap();
     assert_eq!(get(&db, ann, id).await.next_due_at, Some(at(NOW)));
+}
+
+/// R2: the mailings that are due next are shown, without those that come later.
+#[tokio::test]
+async fn next_due_mailings_are_found() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let people = list(&db, ann, "All", 0, 2, at(NOW)).await.unwrap();
+    let mut ids = Vec::new();
+    for begin in ["2027-02-03T10:00", "2027-02-01T10:00", "2027-02-02T10:00"] {
+        let draft = MailingDraft {
+            start: begin.to_owned(),
+            ..MailingDraft::default()
+        };
+        let id = mailing(&db, ann, &[people], draft, at(NOW)).await.unwrap();
+        start(&db, ann, id, at(NOW)).await.unwrap();
+        ids.push(id);
+    }
+    let mut tx = db.read().await.unwrap();
+    let due = Mailing::due_before(&mut tx, ann, at("2027-02-03T10:00:00Z"), 9).await;
+    let due: Vec<_> = due.unwrap().iter().map(|mailing| mailing.id).collect();
+    assert_eq!(due, [ids[1], ids[2]]);
 }

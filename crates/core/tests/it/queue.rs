@@ -351,3 +351,21 @@ async fn retried_letter_leaves_its_row() {
         [(None, Some(at(NOW)), later), (temporary, None, latest)]
     );
 }
+
+/// R6: rows of a claim that cover no letter any more are removed by the next claim, and all rows of
+/// a run when it is over.
+#[tokio::test]
+async fn used_rows_leave_the_queue() {
+    let db = TestDb::new().await.unwrap();
+    run_of(&db, "ann", 10).await;
+    let worker = WorkerId::new(at(NOW));
+    for (limit, rows) in [(3, 2), (3, 2), (10, 1)] {
+        let claims = claim(&db, worker, at(NOW), limit).await;
+        let all = "SELECT count(*) FROM queue";
+        assert_eq!(count(&db, all).await.unwrap(), rows);
+        let outcomes: Vec<_> = claims.iter().map(sent).collect();
+        record(&db, worker, &outcomes).await;
+    }
+    let all = "SELECT count(*) FROM queue";
+    assert_eq!(count(&db, all).await.unwrap(), 0);
+}

@@ -48,6 +48,8 @@ async fn due_time_has_one_run() {
     assert_eq!((second.run, second.skipped), (None, 0));
     let mut tx = db.read().await.unwrap();
     assert_eq!(Run::count_of(&mut tx, ann, id).await.unwrap(), 1);
+    let draft = MailingId::new(at(NOW));
+    assert_eq!(Run::count_of(&mut tx, ann, draft).await.unwrap(), 0);
     let latest = Run::latest(&mut tx, ann, id).await.unwrap().unwrap();
     assert_eq!(Some(latest.id), first.run);
     let expands = Run::any_to_expand(&mut tx, None, at(NOW)).await;
