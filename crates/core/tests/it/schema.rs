@@ -100,7 +100,7 @@ async fn of_sqlite(pool: &SqlitePool) -> BTreeSet<String> {
     for (table, sql) in tables {
         let checks = sql.split("CHECK ").skip(1);
         let checks = checks.map(|rest| rest.split('\n').next().unwrap());
-        let checks = checks.map(|rest| rest.split(", --").next().unwrap());
+        let checks = checks.map(|rest| rest.split("--").next().unwrap().trim());
         let checks = checks.map(|rest| rest.trim_end_matches(','));
         facts.extend(checks.map(|check| format!("check {table} {check}")));
     }
