@@ -336,7 +336,7 @@ impl UpstreamPool {
             let address = upstream.pool.server().name();
             match upstream.health.state() {
                 BreakerState::Down(down) => {
-                    why.push(format!("{address}: {} ({})", down.why, down.class))
+                    why.push(format!("{address}: {} ({})", down.why, down.class));
                 }
                 BreakerState::Trying => return None,
                 BreakerState::Up => match upstream.exhausted(now) {

@@ -21,10 +21,12 @@ pub struct TestDb {
 impl TestDb {
     /// Creates it: on the server of `TEST_DATABASE_URL`, otherwise as an SQLite file.
     pub async fn new() -> Result<Self, Error> {
-        match std::env::var("TEST_DATABASE_URL") {
-            Ok(server) => Self::on_postgres(&server).await,
-            Err(_) => Self::on_sqlite().await,
-        }
+        let made = match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => Self::on_postgres(&server).await?,
+            Err(_) => Self::on_sqlite().await?,
+        };
+        statements::collect(made.db.kind());
+        Ok(made)
     }
 
     /// Creates it as an SQLite file.
@@ -50,13 +52,13 @@ impl TestDb {
             Err(_) => sqlite(dir.path()),
         };
         let made = Self::open(dir, url).await?;
+        statements::collect(made.db.kind());
         made.db.migrate_without(migration).await?;
         Ok(made)
     }
 
     async fn open(dir: tempfile::TempDir, url: String) -> Result<Self, Error> {
         let db = Db::connect(&url).await?;
-        statements::collect(db.kind());
         Ok(Self { db, url, _dir: dir })
     }
 

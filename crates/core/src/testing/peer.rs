@@ -16,6 +16,7 @@ pub fn peer<T>(peer: Option<T>, name: &str) -> Option<T> {
 }
 
 /// The address of a peer, from the environment. See [`peer`].
+#[must_use]
 pub fn peer_at(variable: &str) -> Option<String> {
     peer(std::env::var(variable).ok(), variable)
 }

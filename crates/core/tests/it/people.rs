@@ -300,7 +300,7 @@ async fn draft_for_people_is_like_its_mailing() {
         .unwrap();
     execute(
         &db,
-        "UPDATE mailings SET message_id = (SELECT id FROM messages), from_name = 'Ann', reply_to = 'reply@example.org',
+        "/* test */ UPDATE mailings SET message_id = (SELECT id FROM messages), from_name = 'Ann', reply_to = 'reply@example.org',
                 zone = 'Asia/Omsk'
          WHERE owner_id = $1",
         run.owner,

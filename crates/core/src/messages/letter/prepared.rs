@@ -103,7 +103,7 @@ impl PreparedPart {
         for piece in &self.pieces {
             match piece {
                 LetterFragment::Value(value) => {
-                    at = quoted_printable_from(out, at, &clean(&values[*value]))
+                    at = quoted_printable_from(out, at, &clean(&values[*value]));
                 }
                 LetterFragment::Quoted { bytes, column } => {
                     if at > 0 && !bytes.starts_with(b"\r\n") {
