@@ -465,7 +465,7 @@ impl Post {
     ///
     /// # Errors
     ///
-    /// [`Error::PostState`] while it is published; it must be unpublished first.
+    /// [`Error::State`] while it is published; it must be unpublished first.
     pub async fn delete(tx: &mut Tx, _: Editor, id: PostId, now: Timestamp) -> Result<bool, Error> {
         let gone = on_db!(tx, conn => sqlx::query(
             "DELETE FROM posts WHERE id = $1 AND NOT (published AND published_at <= $2)",

@@ -5,7 +5,7 @@
 //! all; callers have a fallback. So operations have no errors. Failures show in the log, in
 //! [`CacheCounters`] and in `skychimp check`.
 //!
-//! One RESP3 connection carries commands and messages. A background task keeps it open ([`link`]).
+//! One RESP3 connection carries commands and messages. A background task keeps it open (`link`).
 //! While it is down, operations return immediately. An operation that exceeds [`COMMAND_TIMEOUT`]
 //! closes the connection, so the next ones do not wait. Reconnecting backs off exponentially.
 //!

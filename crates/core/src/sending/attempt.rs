@@ -1,6 +1,6 @@
 //! Attempts: each try to hand a delivery to a mail server, with the server's reply (R13, R24).
 //!
-//! The log of a mailing is read in order of run and time, one page at a time ([`Attempt::paging`]),
+//! The log of a mailing is read in order of run and time, one page at a time ([`Attempt::page`]),
 //! oldest or newest first. Exports read the same pages one after another, so a million rows are
 //! never in memory together.
 

@@ -32,8 +32,8 @@ pub struct BulkDeletion {
 }
 
 impl Mailing {
-    /// Takes a step with each of these mailings, each in a transaction of its own. A step that fails
-    /// changes nothing.
+    /// Takes a step with each of these mailings, each in a transaction of its own. A step that
+    /// fails changes nothing.
     pub async fn step_many(
         db: &Db,
         owner: UserId,
