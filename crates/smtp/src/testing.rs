@@ -1,13 +1,13 @@
 //! A test server that behaves, or misbehaves, according to a script.
 //!
 //! ```
-//! use skychimp_smtp::testing::{Action, Script, Step};
+//! use skychimp_smtp::testing::{Action, ServerScript, Step};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! // every third final dot ends the connection without a reply
-//! let server = Script::new()
+//! let server = ServerScript::new()
 //!     .on(|at| match at.step {
-//!         Step::Dot if at.nth % 3 == 0 => Action::Close,
+//!         Step::EndOfData if at.nth % 3 == 0 => Action::Close,
 //!         _ => Action::Default,
 //!     })
 //!     .start()

@@ -70,11 +70,15 @@ impl Run {
     pub async fn next_moment(tx: &mut Tx) -> Result<Option<Timestamp>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
             "SELECT min(at) FROM (
-                 SELECT min(m.next_due_at) AS at
-                 FROM mailings m
-                 JOIN users u ON u.id = m.owner_id
-                 WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.waiting = ''
-                   AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
+                 SELECT at FROM (
+                     SELECT m.next_due_at AS at
+                     FROM mailings m
+                     JOIN users u ON u.id = m.owner_id
+                     WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.waiting = ''
+                       AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
+                     ORDER BY m.next_due_at
+                     LIMIT 1
+                 ) AS next
                  UNION ALL
                  SELECT min(end_at) FROM mailings WHERE status IN ('running', 'paused') AND end_at IS NOT NULL
              ) AS moments",
