@@ -102,7 +102,7 @@ async fn release_unknown(context: &JobContext, known: &HashSet<JobId>) -> Result
 async fn claim(context: &JobContext) -> Result<Option<Job>, Error> {
     let now = context.clock.now();
     // asked first, because on SQLite claiming takes the one writer
-    if !Job::others_wait(&mut context.db.read().await?, now).await? {
+    if !Job::any_claimable(&mut context.db.read().await?, now).await? {
         return Ok(None);
     }
     let mut tx = context.db.write().await?;

@@ -449,7 +449,7 @@ async fn change(
     state: &BreakerState,
 ) -> Result<(), Error> {
     let now = context.env.clock.now();
-    let record_failure = match state {
+    let change = match state {
         BreakerState::Down(down) if down.adopt => return Ok(()),
         BreakerState::Up => HealthChange {
             state: HealthState::Closed,
@@ -475,8 +475,8 @@ async fn change(
         },
     };
     let mut tx = context.env.db.write().await?;
-    kept::ServerHealth::change(&mut tx, upstream.id, &record_failure, now).await?;
-    if record_failure.state == HealthState::Paused
+    kept::ServerHealth::change(&mut tx, upstream.id, &change, now).await?;
+    if change.state == HealthState::Paused
         && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?
     {
         let address = upstream.pool.server().name();
@@ -484,7 +484,7 @@ async fn change(
             &mut tx,
             &upstream.name,
             &address,
-            record_failure.reply,
+            change.reply,
             &context.env.base_url,
             now,
         )

@@ -62,7 +62,7 @@ struct GuardState {
     /// Outcomes cannot be recorded: nothing may be sent.
     stuck: bool,
     /// The database has failed, see [`SendGuard::record_failure`].
-    record_failure: bool,
+    failed: bool,
 }
 
 impl SendGuard {
@@ -94,17 +94,17 @@ impl SendGuard {
     pub fn stuck(&self, stuck: bool) {
         let mut known = self.known.write();
         known.stuck = stuck;
-        known.record_failure |= stuck;
+        known.failed |= stuck;
     }
 
     /// Notes a database failure.
     pub fn record_failure(&self) {
-        self.known.write().record_failure = true;
+        self.known.write().failed = true;
     }
 
     /// Whether there has been a database failure since the guard was created.
     pub fn failed_before(&self) -> bool {
-        self.known.read().record_failure
+        self.known.read().failed
     }
 
     /// Whether anything may be sent at all.

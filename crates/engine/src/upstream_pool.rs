@@ -193,9 +193,9 @@ impl UpstreamPool {
                     RetryTime::Freed.note(&mut busy);
                     continue;
                 };
-                let acquire = upstream.free_at(now);
-                if acquire > now + WAKE_AHEAD {
-                    RetryTime::At(acquire - WAKE_AHEAD).note(&mut busy);
+                let free_at = upstream.free_at(now);
+                if free_at > now + WAKE_AHEAD {
+                    RetryTime::At(free_at - WAKE_AHEAD).note(&mut busy);
                     continue;
                 }
                 match upstream.domains.get(domain).map(|guard| guard.free_at(now)) {

@@ -95,7 +95,7 @@ impl JobContext {
         if now.since(began) < self.turn {
             return Ok(false);
         }
-        Job::others_wait(&mut self.db.read().await?, now).await
+        Job::any_claimable(&mut self.db.read().await?, now).await
     }
 }
 
@@ -176,7 +176,7 @@ impl Job {
     }
 
     /// Whether a job is due that [`Job::claim`] would find.
-    pub async fn others_wait(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
+    pub async fn any_claimable(tx: &mut Tx, now: Timestamp) -> Result<bool, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "SELECT 1
              FROM jobs j
@@ -207,7 +207,7 @@ impl Job {
             .fetch_optional(conn)
             .await
             .map(|row| row.is_some()))?;
-        if held { Ok(()) } else { Err(Error::Conflict) }
+        still_held(held)
     }
 
     /// Does what [`Job::hold`] does, and notes that the job got further.
@@ -220,11 +220,7 @@ impl Job {
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
-        if held == 1 {
-            Ok(())
-        } else {
-            Err(Error::Conflict)
-        }
+        still_held(held == 1)
     }
 
     /// Removes a job that is finished, in the transaction that stores its end.
@@ -239,11 +235,7 @@ impl Job {
             .execute(conn)
             .await
             .map(|done| done.rows_affected()))?;
-        if held == 1 {
-            Ok(())
-        } else {
-            Err(Error::Conflict)
-        }
+        still_held(held == 1)
     }
 
     /// Gives a job back that is to be continued at `due_at`, behind all that are due earlier. A
@@ -298,4 +290,9 @@ impl Job {
             .map(|_| ()))?;
         Ok(())
     }
+}
+
+/// [`Error::Conflict`] when the worker has lost a job.
+fn still_held(held: bool) -> Result<(), Error> {
+    if held { Ok(()) } else { Err(Error::Conflict) }
 }

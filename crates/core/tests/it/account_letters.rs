@@ -3,7 +3,7 @@
 use skychimp_core::accounts::audit::Actor;
 use skychimp_core::accounts::password::HashedPassword;
 use skychimp_core::accounts::registration::{NewRegistration, Registration};
-use skychimp_core::accounts::second_factor::{SecondFactor, SecondFactorKey};
+use skychimp_core::accounts::second_factor::{SecondFactor, SecondFactorKey, Setup};
 use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
 use skychimp_core::accounts::token::{EmailToken, Token, TokenPurpose};
 use skychimp_core::accounts::user::{Role, User};
@@ -357,6 +357,13 @@ fn code(url: &str) -> String {
     totp.generate(seconds).to_string()
 }
 
+/// A second factor that is not confirmed yet.
+async fn pending_factor(tx: &mut Tx, key: &SecondFactorKey, user: &User) -> Setup {
+    SecondFactor::begin(tx, key, user.id).await.unwrap();
+    let setup = SecondFactor::setup(tx, key, user.id, "test", "ann").await;
+    setup.unwrap().unwrap()
+}
+
 /// R30, R31: turning the second factor on and off is reported, a wrong code changes nothing, and an
 /// account with a second factor is deleted only with its code.
 #[tokio::test]
@@ -366,9 +373,7 @@ async fn second_factor_is_reported_and_asked_for_before_a_deletion() {
     let ann = get(&db, ann).await;
     let key = SecondFactorKey::new(&SecretKey::new([7; 32]));
     let mut tx = db.write().await.unwrap();
-    SecondFactor::begin(&mut tx, &key, ann.id).await.unwrap();
-    let setup = SecondFactor::setup(&mut tx, &key, ann.id, "test", "ann").await;
-    let setup = setup.unwrap().unwrap();
+    let setup = pending_factor(&mut tx, &key, &ann).await;
     let letters = &PlainLetters;
     for (code, on) in [("000000".to_owned(), false), (code(&setup.url), true)] {
         let done = User::turn_second_factor_on(&mut tx, &ann, &key, &code, letters, now()).await;
@@ -419,9 +424,7 @@ async fn account_is_deleted_with_its_code() {
     let ann = get(&db, ann).await;
     let key = SecondFactorKey::new(&SecretKey::new([7; 32]));
     let mut tx = db.write().await.unwrap();
-    SecondFactor::begin(&mut tx, &key, ann.id).await.unwrap();
-    let setup = SecondFactor::setup(&mut tx, &key, ann.id, "test", "ann").await;
-    let setup = setup.unwrap().unwrap();
+    let setup = pending_factor(&mut tx, &key, &ann).await;
     let code = code(&setup.url);
     SecondFactor::confirm(&mut tx, &key, ann.id, &code, now())
         .await

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Read as _};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -252,6 +252,23 @@ async fn import_continues_after_every_batch() {
     assert_eq!(recipients(&db, ann).await, people);
 }
 
+/// The result of `work`; `None` when it has not ended after so many steps; the
+/// caller drops it then.
+async fn dropped_after<T>(
+    mut steps: u64,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    std::future::poll_fn(|cx| {
+        steps -= 1;
+        match work.as_mut().poll(cx) {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
+            Poll::Pending if steps == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// R8: the same wherever the process is killed, inside of a batch too.
 #[tokio::test]
 async fn import_continues_wherever_it_is_killed() {
@@ -263,20 +280,7 @@ async fn import_continues_wherever_it_is_killed() {
     loop {
         let context = worker(&db).await;
         let job = claim(&context).await.unwrap();
-        // dropped after so many steps
-        let mut steps = 6 + 7 * kills;
-        let end = {
-            let mut work = pin!(Import::perform(&context, &job));
-            std::future::poll_fn(|cx| {
-                steps -= 1;
-                match work.as_mut().poll(cx) {
-                    Poll::Ready(end) => Poll::Ready(Some(end)),
-                    Poll::Pending if steps == 0 => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                }
-            })
-            .await
-        };
+        let end = dropped_after(6 + 7 * kills, pin!(Import::perform(&context, &job))).await;
         lose(&context).await;
         match end {
             Some(end) => {
@@ -428,19 +432,7 @@ async fn archive_survives_a_kill() {
         let job = claim(&context).await.unwrap();
         assert_eq!(job.kind, JobKind::Archive);
         assert_eq!(claim(&context).await, None);
-        let mut steps = 5 + 5 * kills;
-        let end = {
-            let mut work = pin!(UserArchive::perform(&context, &job));
-            std::future::poll_fn(|cx| {
-                steps -= 1;
-                match work.as_mut().poll(cx) {
-                    Poll::Ready(end) => Poll::Ready(Some(end)),
-                    Poll::Pending if steps == 0 => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                }
-            })
-            .await
-        };
+        let end = dropped_after(5 + 5 * kills, pin!(UserArchive::perform(&context, &job))).await;
         lose(&context).await;
         if let Some(end) = end {
             assert_eq!(end.unwrap(), JobEnd::Finished);

@@ -154,7 +154,7 @@ impl CacheLink {
         }
         let mut state = self.state.subscribe();
         loop {
-            let unsuccessful = tokio::select! {
+            let done = tokio::select! {
                 () = async { state.wait_for(|up| !up).await.map_or((), drop) } => return Ok(()),
                 () = self.wanted.notified() => self.catch_up(&connection, &mut subscribed).await,
                 push = pushes.recv() => match push {
@@ -163,7 +163,7 @@ impl CacheLink {
                 },
                 () = tokio::time::sleep(RETRY_INTERVAL) => self.ping(connection.clone()).await,
             };
-            if let Err(error) = unsuccessful {
+            if let Err(error) = done {
                 self.failed(number, &error);
             }
         }

@@ -171,7 +171,7 @@ impl ServerHealth {
     pub async fn change(
         tx: &mut Tx,
         id: ServerId,
-        unsuccessful: &HealthChange<'_>,
+        change: &HealthChange<'_>,
         now: Timestamp,
     ) -> Result<(), Error> {
         ensure(tx, id, now).await?;
@@ -183,10 +183,10 @@ impl ServerHealth {
              WHERE server_id = $1",
         )
         .bind(id)
-        .bind(unsuccessful.state.as_str())
-        .bind(unsuccessful.until)
-        .bind(unsuccessful.class)
-        .bind(unsuccessful.reply)
+        .bind(change.state.as_str())
+        .bind(change.until)
+        .bind(change.class)
+        .bind(change.reply)
         .bind(now)
         .execute(conn)
         .await
