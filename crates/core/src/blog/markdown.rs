@@ -6,6 +6,8 @@
 //! shown, in all their widths. Pictures on other sites become links, so a page loads nothing from
 //! third parties who could track its readers.
 
+mod limits;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -13,11 +15,12 @@ use std::sync::LazyLock;
 
 use ammonia::{Builder, UrlRelative};
 use comrak::nodes::{AstNode, NodeHeading, NodeLink, NodeValue};
-use comrak::{Arena, Options, format_html, parse_document};
+use comrak::{Arena, Options, format_html};
 use url::Url;
 
 use crate::blog::media::Picture;
 use crate::platform::control;
+use crate::platform::error::Error;
 
 /// URL path prefix of pictures.
 pub const MEDIA: &str = "/media/";
@@ -42,10 +45,13 @@ pub struct RenderedMarkdown {
 }
 
 /// File names of the pictures in a body, sorted and without duplicates.
-#[must_use]
-pub fn pictures(body: &str) -> Vec<String> {
+///
+/// # Errors
+///
+/// [`Error::Invalid`] on the field `body` if it exceeds a limit of [`limits`].
+pub fn pictures(body: &str) -> Result<Vec<String>, Error> {
     let arena = Arena::new();
-    let root = parse_document(&arena, body, &OPTIONS);
+    let root = limits::parse(&arena, body, &OPTIONS)?;
     let mut names: Vec<String> = root
         .descendants()
         .filter_map(|node| match &node.data().value {
@@ -55,14 +61,18 @@ pub fn pictures(body: &str) -> Vec<String> {
         .collect();
     names.sort();
     names.dedup();
-    names
+    limits::check_pictures(names.len())?;
+    Ok(names)
 }
 
 /// Renders a body. `pictures` holds the pictures it shows, keyed by the name of any of their files.
-#[must_use]
-pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> RenderedMarkdown {
+///
+/// # Errors
+///
+/// [`Error::Invalid`] on the field `body` if it exceeds a limit of [`limits`].
+pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Result<RenderedMarkdown, Error> {
     let arena = Arena::new();
-    let root = parse_document(&arena, body, &OPTIONS);
+    let root = limits::parse(&arena, body, &OPTIONS)?;
     let text = control::without(&plain(root, false)).into_owned();
     let words = text.split_whitespace().count();
     let opening = control::without(&plain(root, true)).into_owned();
@@ -82,12 +92,13 @@ pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> RenderedMarkd
     let mut html = String::new();
     // writing to a string cannot fail
     let _ = format_html(root, &OPTIONS, &mut html);
-    RenderedMarkdown {
+    limits::check_html(&html)?;
+    Ok(RenderedMarkdown {
         html: sanitised(&html),
         minutes: i64::try_from(words.div_ceil(WORDS_PER_MINUTE).max(1)).unwrap_or(1),
         text,
         excerpt,
-    }
+    })
 }
 
 /// Cleans HTML that an older version stored, so that posts need not be saved again after an

@@ -268,7 +268,7 @@ impl PostDraft {
         &self,
         tx: &mut Tx,
     ) -> Result<(BTreeMap<String, Picture>, Vec<MediaId>), Error> {
-        let known = Picture::by_files(tx, &markdown::pictures(&self.body)).await?;
+        let known = Picture::by_files(tx, &markdown::pictures(&self.body)?).await?;
         let mut ids: Vec<MediaId> = known.values().map(|picture| picture.id).collect();
         if let Some(cover) = self.cover_id {
             ids.extend(Picture::by_ids(tx, &[cover]).await?.into_keys());
@@ -281,7 +281,7 @@ impl PostDraft {
     /// Renders the body as the post's page would show it.
     pub async fn render(&self, tx: &mut Tx) -> Result<RenderedMarkdown, Error> {
         let (known, _) = self.pictures(tx).await?;
-        Ok(markdown::render(&control::without(&self.body), &known))
+        markdown::render(&control::without(&self.body), &known)
     }
 }
 
@@ -412,7 +412,7 @@ impl Post {
         draft.slug = claim(tx, id, &draft).await?;
         let (known, used) = draft.pictures(tx).await?;
         draft.cover_id = draft.cover_id.filter(|cover| used.contains(cover));
-        let rendered = markdown::render(&draft.body, &known);
+        let rendered = markdown::render(&draft.body, &known)?;
         let search = [
             &draft.title,
             &draft.tags.join(" "),

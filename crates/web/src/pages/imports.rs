@@ -25,7 +25,7 @@ use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
 /// Imports shown under the upload.
-const LATEST: i64 = 10;
+const LATEST: i64 = 50;
 /// Rejected rows on the page; all of them are in the file that can be downloaded.
 const ERRORS_SHOWN: usize = 50;
 

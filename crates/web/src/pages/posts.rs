@@ -266,16 +266,30 @@ async fn keep(
     }))
 }
 
+/// Why a text has no preview.
+#[derive(Template)]
+#[template(
+    source = r#"{% for error in errors %}<p class="text-danger">{{ page.field_error(error) }}</p>{% endfor %}"#,
+    ext = "html"
+)]
+struct NotRendered {
+    page: PageContext,
+    errors: Errors,
+}
+
 /// Renders the text for the preview next to the editor.
 async fn render(
     State(app): State<AppState>,
+    page: PageContext,
     BlogEditor(_): BlogEditor,
     Path(_): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let rendered = form.draft().render(&mut tx).await?;
-    Ok(axum::response::Html(rendered.html).into_response())
+    match checked(form.draft().render(&mut tx).await)? {
+        Ok(rendered) => Ok(axum::response::Html(rendered.html).into_response()),
+        Err(errors) => html(&NotRendered { page, errors }),
+    }
 }
 
 /// Saves what is being typed as an unsaved draft, separate from the post.

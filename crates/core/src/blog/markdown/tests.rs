@@ -46,7 +46,7 @@ fn hostile_markdown_is_harmless() {
         "[^<script>]: x\n\n[^<script>]",
     ];
     for attack in attacks {
-        let html = render(attack, &known()).html;
+        let html = render(attack, &known()).unwrap().html;
         let open: Vec<&str> = html.split('<').skip(1).collect();
         for tag in open {
             let tag = tag.split('>').next().unwrap().to_lowercase();
@@ -71,7 +71,7 @@ fn hostile_markdown_is_harmless() {
 fn markdown_is_rendered() {
     let body = "# One\n\n## Two\n\nA **bold** _word_ and `code`, ~~gone~~, https://example.org.\n\n- [x] done\n- item\n\n\
                 | a | b |\n|---|--:|\n| 1 | 2 |\n\n> said\n\nNote[^1]\n\n[^1]: below\n";
-    let rendered = render(body, &BTreeMap::new());
+    let rendered = render(body, &BTreeMap::new()).unwrap();
     for part in [
         "<h2>One</h2>",
         "<h3>Two</h3>",
@@ -105,7 +105,12 @@ fn markdown_is_rendered() {
         rendered.excerpt
     );
     assert_eq!(rendered.minutes, 1);
-    assert_eq!(render(&"слово ".repeat(400), &BTreeMap::new()).minutes, 3);
+    assert_eq!(
+        render(&"слово ".repeat(400), &BTreeMap::new())
+            .unwrap()
+            .minutes,
+        3
+    );
 }
 
 /// R48: our pictures are rendered with all widths and their alt text; pictures on other sites
@@ -115,13 +120,13 @@ fn pictures_have_widths_and_alt_text() {
     let body = "![The sea](/media/0123456789abcdef01234567-1600.jpg \"In May\")\n\n![logo](https://example.org/logo.png)\n\n\
                 ![gone](/media/ffffffffffffffffffffffff-480.jpg)";
     assert_eq!(
-        pictures(body),
+        pictures(body).unwrap(),
         [
             "0123456789abcdef01234567-1600.jpg",
             "ffffffffffffffffffffffff-480.jpg"
         ]
     );
-    let html = render(body, &known()).html;
+    let html = render(body, &known()).unwrap().html;
     assert!(
         html.contains(
             "<figure><img src=\"/media/0123456789abcdef01234567-960.jpg\" alt=\"The sea\""
@@ -148,6 +153,7 @@ fn feeds_have_whole_addresses() {
         "[in](/blog/other) [out](https://example.org/x) `src=\"/x\"`\n\n![s](/media/0123456789abcdef01234567-480.jpg)",
         &known(),
     )
+    .unwrap()
     .html;
     let base = Url::parse("https://mail.example.org/").unwrap();
     let html = absolute(&html, &base);
@@ -185,4 +191,42 @@ fn stored_html_loses_both_kinds_of_control_characters() {
     assert_eq!(shown, "<p>posts</p>");
     let fine = "<p>A &amp; b &#8212; c</p>";
     assert_eq!(stored(fine.to_owned()), fine);
+}
+
+/// What a body is refused for.
+fn refused(body: &str) -> Option<&'static str> {
+    match render(body, &BTreeMap::new()).and(pictures(body)) {
+        Ok(_) => None,
+        Err(Error::Invalid(errors)) => Some(errors[0].code),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// A body of the greatest length cannot hold up the server: deep nesting, many pictures and HTML
+/// that is many times longer are refused, whatever they are made of.
+#[test]
+fn bodies_that_cost_too_much_are_refused() {
+    let length = crate::blog::post::BODY_MAX;
+    for marker in [
+        ">", "> ", "- ", "* ", "+ ", "1. ", "9) ", "> - ", "- > 1. ", "[^a]: ",
+    ] {
+        let line = marker.repeat(length / marker.len());
+        assert_eq!(refused(&line), Some("body_nesting"), "{marker:?}");
+        let lines = format!("{}x\n", marker.repeat(50)).repeat(length / (marker.len() * 50 + 2));
+        assert_eq!(refused(&lines), Some("body_nesting"), "{marker:?}");
+    }
+    let steps = (0..700).map(|depth| format!("{}- a\n", " ".repeat(2 * depth)));
+    assert_eq!(refused(&steps.collect::<String>()), Some("body_nesting"));
+    let emphasis = "*a **a ".repeat(20_000) + &"b** b*".repeat(20_000);
+    assert_eq!(refused(&emphasis), Some("body_nesting"));
+    let pictures: String = (0..1_000).map(|n| format!("![](/media/{n}) ")).collect();
+    assert_eq!(refused(&pictures), Some("body_pictures"));
+    let notes = format!("[^1]: x\n\n{}", "[^1]".repeat(length / 4 - 10));
+    assert_eq!(refused(&notes), Some("body_html"));
+    // what people write
+    let quote = format!("{}deep\n", "> ".repeat(20));
+    let list = (0..20).map(|depth| format!("{}- a\n", " ".repeat(2 * depth)));
+    assert_eq!(refused(&quote), None);
+    assert_eq!(refused(&list.collect::<String>()), None);
+    assert_eq!(refused(&"word ".repeat(length / 5)), None);
 }

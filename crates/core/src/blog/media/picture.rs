@@ -1,40 +1,36 @@
 //! Turns an uploaded file into pictures of several widths.
 //!
-//! The type is detected from the content, never from the name. File size and pixel count are
-//! checked before decoding, so a decompression bomb costs nothing. The output is re-encoded: it
+//! The type is detected from the content, never from the name. File size, pixel count and the
+//! memory that decoding and scaling take are checked before decoding, so a decompression bomb
+//! costs nothing. The output is re-encoded: it
 //! contains no camera data, no location and no hidden payload. Orientation is applied and the
 //! colour profile is kept.
 
-use std::io::Cursor;
+mod decode;
+mod pixels;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::imageops::FilterType;
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageEncoder as _, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageEncoder as _, ImageFormat};
 use sha2::{Digest as _, Sha256};
 
+use self::decode::{Decoded, decode};
+use self::pixels::scaled;
 use super::PictureFile;
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::MediaId;
 
 /// Largest accepted file, in bytes.
 pub const FILE_MAX: usize = 20_000_000;
-/// Most pixels, in megapixels; more than most cameras and phones produce.
-const MEGAPIXELS_MAX: u64 = 50;
-/// Longest side, in pixels.
-const SIDE_MAX: u32 = 20_000;
-/// Memory limit for decoding, in bytes.
-const MEMORY_MAX: u64 = 512 * 1024 * 1024;
 /// The widths produced, in pixels; never wider than the original.
 const WIDTHS: [u32; 3] = [480, 960, 1920];
 /// JPEG quality at which no loss is visible.
 const JPEG_QUALITY: u8 = 84;
 /// A lossless picture up to this size, in bytes, is never converted to JPEG.
 const SMALL_FILE_BYTES: u64 = 64 * 1024;
-/// Longest colour profile that is kept, in bytes; typical ones have 500 to 4 000.
-const PROFILE_MAX: usize = 64 * 1024;
 
 /// A processed upload, ready to be stored.
 #[derive(Debug)]
@@ -100,61 +96,23 @@ pub fn prepare(content: &[u8]) -> Result<PreparedPicture, Error> {
         let error = FieldError::new("picture", "picture_bytes").with("max", FILE_MAX / 1_000_000);
         return Err(Error::Invalid(vec![error]));
     }
-    let (image, format, profile) = decode(content)?;
-    let width = image.width().min(WIDTHS[WIDTHS.len() - 1]);
-    let largest = scaled(&image, width);
-    drop(image);
-    let exact = |_| wrong("picture_broken");
-    let (encoding, first) = choose(&largest, format, profile.as_deref()).map_err(exact)?;
+    let Decoded {
+        image: largest,
+        format,
+        profile,
+    } = decode(content)?;
+    let broken = |_| wrong("picture_broken");
+    let (encoding, first) = choose(&largest, format, profile.as_deref()).map_err(broken)?;
     let mut files = vec![file(&largest, encoding, first)];
+    let widest = largest.width();
     let mut last = largest;
-    for width in WIDTHS.into_iter().rev().filter(|w| *w < width) {
-        last = scaled(&last, width);
-        let content = encode(&last, encoding, profile.as_deref()).map_err(exact)?;
+    for width in WIDTHS.into_iter().rev().filter(|w| *w < widest) {
+        last = scaled(last, width)?;
+        let content = encode(&last, encoding, profile.as_deref()).map_err(broken)?;
         files.push(file(&last, encoding, content));
     }
     files.reverse();
     Ok(PreparedPicture { files })
-}
-
-fn decode(content: &[u8]) -> Result<(DynamicImage, ImageFormat, Option<Vec<u8>>), Error> {
-    let format = image::guess_format(content).map_err(|_| wrong("picture_kind"))?;
-    if !matches!(
-        format,
-        ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP | ImageFormat::Gif
-    ) {
-        return Err(wrong("picture_kind"));
-    }
-    let mut reader = ImageReader::with_format(Cursor::new(content), format);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MEMORY_MAX);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|_| wrong("picture_broken"))?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > MEGAPIXELS_MAX * 1_000_000 || width.max(height) > SIDE_MAX {
-        let error = FieldError::new("picture", "picture_pixels").with("max", MEGAPIXELS_MAX);
-        return Err(Error::Invalid(vec![error]));
-    }
-    let turn = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder
-        .icc_profile()
-        .ok()
-        .flatten()
-        // ICC.1:2022 §7.2: bytes 16-19 hold the colour space; we always write RGB
-        .filter(|icc| icc.len() <= PROFILE_MAX && icc.get(16..20) == Some(b"RGB ".as_slice()));
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|_| wrong("picture_broken"))?;
-    image.apply_orientation(turn);
-    Ok((image, format, profile))
-}
-
-fn scaled(image: &DynamicImage, width: u32) -> DynamicImage {
-    if image.width() <= width {
-        return image.clone();
-    }
-    let height = u64::from(image.height()) * u64::from(width) / u64::from(image.width());
-    let height = u32::try_from(height).unwrap_or(u32::MAX).max(1);
-    image.resize_exact(width, height, FilterType::Lanczos3)
 }
 
 /// JPEG stays JPEG. Everything else is stored lossless, unless that takes more than
@@ -175,7 +133,17 @@ fn choose(
 }
 
 fn transparent(image: &DynamicImage) -> bool {
-    image.color().has_alpha() && image.to_rgba8().pixels().any(|pixel| pixel.0[3] < u8::MAX)
+    image
+        .as_rgba8()
+        .is_some_and(|image| image.pixels().any(|pixel| pixel.0[3] < u8::MAX))
+}
+
+/// The picture as RGB, which both encoders take; copied only if it has an alpha channel.
+fn opaque(image: &DynamicImage) -> Cow<'_, DynamicImage> {
+    match image {
+        DynamicImage::ImageRgb8(_) => Cow::Borrowed(image),
+        other => Cow::Owned(DynamicImage::ImageRgb8(other.to_rgb8())),
+    }
 }
 
 fn encode(
@@ -191,19 +159,18 @@ fn encode(
                 // an encoder without profile support writes the picture without it
                 let _ = encoder.set_icc_profile(profile.to_vec());
             }
-            DynamicImage::ImageRgb8(image.to_rgb8()).write_with_encoder(encoder)?;
+            opaque(image).write_with_encoder(encoder)?;
         }
         Encoding::Exact => {
             let mut encoder = WebPEncoder::new_lossless(&mut out);
             if let Some(profile) = profile {
                 let _ = encoder.set_icc_profile(profile.to_vec());
             }
-            let plain = if transparent(image) {
-                DynamicImage::ImageRgba8(image.to_rgba8())
+            if transparent(image) {
+                image.write_with_encoder(encoder)?;
             } else {
-                DynamicImage::ImageRgb8(image.to_rgb8())
-            };
-            plain.write_with_encoder(encoder)?;
+                opaque(image).write_with_encoder(encoder)?;
+            }
         }
     }
     Ok(out)

@@ -187,7 +187,12 @@ impl UnsavedDraft {
             .chars()
             .take(super::BODY_MAX)
             .collect();
-        let (_, used) = draft.pictures(tx).await?;
+        // what is typed is kept, even if it could not be saved as a post yet
+        let used = match draft.pictures(tx).await {
+            Ok((_, used)) => used,
+            Err(Error::Invalid(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         Picture::keep(tx, &used, now).await?;
         let kept = on_db!(tx, conn => sqlx::query(
             "INSERT INTO post_drafts (post_id, user_id, version, content, at)

@@ -1,3 +1,5 @@
+use std::io::Cursor;
+
 use image::{GenericImageView as _, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
@@ -152,4 +154,90 @@ fn names_belong_to_one_upload() {
     assert_eq!(name(one), name(one));
     assert_ne!(name(one), name(two));
     assert!(name(one).ends_with("-20.webp"));
+}
+
+/// A PNG of one colour with 8 or 16 bits a channel, and a colour profile that unpacks to
+/// `profile` zeros.
+fn plain_png(
+    width: u32,
+    height: u32,
+    color: png::ColorType,
+    depth: png::BitDepth,
+    profile: usize,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut info = png::Info::with_size(width, height);
+    (info.color_type, info.bit_depth) = (color, depth);
+    info.icc_profile = (profile > 0).then(|| vec![0; profile].into());
+    let row = info.raw_row_length() - 1;
+    let mut encoder = png::Encoder::with_info(&mut out, info).unwrap();
+    encoder.set_compression(png::Compression::Fastest);
+    let mut writer = encoder.write_header().unwrap();
+    let mut stream = writer.stream_writer().unwrap();
+    let row = vec![0x7f; row];
+    for _ in 0..height {
+        std::io::Write::write_all(&mut stream, &row).unwrap();
+    }
+    stream.finish().unwrap();
+    drop(writer);
+    out
+}
+
+/// Peak memory of this process in bytes, counted from the last call of [`forget_peak`].
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+    let kilobytes = line.split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<usize>().unwrap() * 1024
+}
+
+/// `clear_refs` with 5 sets the peak to the present size (proc(5)).
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// R48: whatever comes, preparing it stays below 300 MB: 50 megapixels with 16 bits a channel, a
+/// profile that unpacks to 400 MB, very wide and very tall pictures.
+#[test]
+fn memory_is_bounded() {
+    use png::BitDepth::{Eight, Sixteen};
+    use png::ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
+    let mut whole = plain_png(7_071, 7_071, Rgba, Sixteen, 0);
+    whole.truncate(10_000); // is refused before it is read
+    let files = [
+        plain_png(8_660, 5_773, Rgb, Sixteen, 0),
+        whole,
+        plain_png(1_000, 20_000, Grayscale, Eight, 0),
+        plain_png(20_000, 1_000, GrayscaleAlpha, Eight, 0),
+        plain_png(10, 10, Rgb, Eight, 400_000_000),
+    ];
+    forget_peak();
+    let before = peak();
+    let outcomes: Vec<_> = files
+        .iter()
+        .map(|content| match prepare(content) {
+            Ok(prepared) => prepared.files.last().unwrap().width.to_string(),
+            Err(Error::Invalid(errors)) => errors[0].code.to_owned(),
+            Err(error) => panic!("{error:?}"),
+        })
+        .collect();
+    let taken = (peak() - before) / 1_000_000;
+    assert!(taken < 240, "{taken} MB on top of {before} bytes");
+    assert_eq!(outcomes, ["1920", "picture_memory", "774", "1920", "10"]);
+}
+
+/// A JPEG is judged by its header: one whose coefficients must be held as a whole takes more.
+#[test]
+fn jpegs_are_judged_by_their_header() {
+    let plain = written(halves(64, 64), ImageFormat::Jpeg);
+    assert!(!decode::keeps_coefficients(&plain));
+    let frame = plain.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    let mut progressive = plain.clone();
+    progressive[frame + 1] = 0xc2;
+    assert!(decode::keeps_coefficients(&progressive));
+    let scan = plain.windows(2).position(|w| w == [0xff, 0xda]).unwrap();
+    let mut separate = plain.clone();
+    separate[scan + 4] = 1;
+    assert!(decode::keeps_coefficients(&separate));
+    assert!(decode::keeps_coefficients(&plain[..frame]));
 }
