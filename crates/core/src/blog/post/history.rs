@@ -172,7 +172,7 @@ pub(super) async fn record(
 
 impl UnsavedDraft {
     /// Stores what an editor has typed so far, unchecked. Returns whether the post exists.
-    pub async fn keep(
+    pub async fn save(
         tx: &mut Tx,
         editor: Editor,
         id: PostId,
@@ -188,7 +188,7 @@ impl UnsavedDraft {
             .take(super::BODY_MAX)
             .collect();
         let (_, used) = draft.pictures(tx).await?;
-        Picture::keep(tx, &used, now).await?;
+        Picture::mark_used(tx, &used, now).await?;
         let kept = on_db!(tx, conn => sqlx::query(
             "INSERT INTO post_drafts (post_id, user_id, version, content, at)
              SELECT id, $2, $3, $4, $5 FROM posts WHERE id = $1
