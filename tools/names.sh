@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Names and words: a public type of the libraries means one thing, and comments use plain English. Single words are
-# in .typos.toml; here are the phrases. Prints what is wrong and exits with 1.
+# in typos.toml; here are the phrases. Prints what is wrong and exits with 1.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 broken=0

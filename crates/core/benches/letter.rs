@@ -62,7 +62,7 @@ fn main() {
     };
     let person = TemplateRecipient {
         email: email.as_str(),
-        fields: &RecipientFields::named("Ann Smith"),
+        fields: &RecipientFields::from_name("Ann Smith"),
         attributes: &attributes,
     };
     let key = UnsubscribeKey::new(&SecretKey::new([7; 32]));

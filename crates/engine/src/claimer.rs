@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::context::WorkerContext;
 use crate::letter_writer::RunTemplate;
-use crate::queue::EmailJob;
+use crate::queue::QueuedEmail;
 use crate::upstream_pool::Capacity;
 
 /// Outbox letters per claim.
@@ -68,7 +68,7 @@ pub struct Claimer {
 impl Claimer {
     /// Looks for work every `tick` and after each wake-up.
     pub fn new(context: Arc<WorkerContext>, tick: Duration) -> Self {
-        let most = context.in_flight_limit();
+        let most = context.held_letters_limit();
         Self {
             most,
             pace: most,
@@ -156,7 +156,7 @@ impl Claimer {
         if room == 0 {
             return Ok(true);
         }
-        if !context.guard.is_open() && !context.letters.in_flight.is_empty() {
+        if !context.guard.is_open() && !context.letters.counts.is_empty() {
             return Ok(false);
         }
         let now = context.env.clock.now();
@@ -164,7 +164,7 @@ impl Claimer {
             self.templates.clear();
             return Ok(false);
         }
-        let mut jobs = Vec::new();
+        let mut emails = Vec::new();
         self.turn += 1;
         let mut tx = context.env.db.write().await?;
         if !Worker::is_open(&mut tx, context.worker).await? {
@@ -173,10 +173,10 @@ impl Claimer {
         if context.env.scope == ClaimScope::All {
             let letters =
                 OutboxLetter::claim(&mut tx, context.worker, now, OUTBOX_BATCH.min(room)).await?;
-            jobs.extend(
+            emails.extend(
                 letters
                     .into_iter()
-                    .map(|letter| EmailJob::Outbox(Box::new(letter))),
+                    .map(|letter| QueuedEmail::Outbox(Box::new(letter))),
             );
         }
         let claims = Delivery::claim_fair(
@@ -184,7 +184,7 @@ impl Claimer {
             context.worker,
             context.env.scope,
             now,
-            room - jobs.len(),
+            room - emails.len(),
             ClaimTurn {
                 number: self.turn,
                 strangers: context.guard.strangers(),
@@ -193,16 +193,16 @@ impl Claimer {
         .await?;
         self.compile(&mut tx, &claims, now).await?;
         tx.commit().await?;
-        let claimed = jobs.len() + claims.len();
+        let claimed = emails.len() + claims.len();
         self.busy = claimed > 0;
         let known = context.guard.is_open() && context.guard.knows(&claims);
-        let jobs = self.jobs(jobs, claims, now);
+        let emails = self.queued(emails, claims, now);
         if claimed > 0 && !known {
             // refresh the guard first, or the letters of a run that has just started would be sent
             // back
             context.renew_guard().await;
         }
-        context.letters.queue.add(jobs);
+        context.letters.queue.add(emails);
         self.filled = context.letters.queue.len();
         Ok(claimed > 0)
     }
@@ -262,30 +262,32 @@ impl Claimer {
         Ok(())
     }
 
-    fn jobs(&self, mut jobs: Vec<EmailJob>, claims: Vec<Claim>, now: Timestamp) -> Vec<EmailJob> {
-        self.context
-            .letters
-            .in_flight
-            .claimed(None, jobs.len(), now);
+    fn queued(
+        &self,
+        mut emails: Vec<QueuedEmail>,
+        claims: Vec<Claim>,
+        now: Timestamp,
+    ) -> Vec<QueuedEmail> {
+        self.context.letters.counts.claimed(None, emails.len(), now);
         for claim in claims {
             self.context
                 .letters
-                .in_flight
+                .counts
                 .claimed(Some(claim.owner), 1, now);
             if self.broken.contains(&claim.run) {
                 self.context.letters.fail_unsendable(&claim);
                 continue;
             }
             match self.templates.get(&claim.run) {
-                Some(template) => jobs.push(EmailJob::Letter {
+                Some(template) => emails.push(QueuedEmail::Letter {
                     template: Arc::clone(template),
                     claim: Box::new(claim),
                     claimed_at: now,
                 }),
                 // the run started between reading and claiming; the next claim finds it
-                None => self.context.letters.give_back(&claim),
+                None => self.context.letters.return_claim(&claim),
             }
         }
-        jobs
+        emails
     }
 }

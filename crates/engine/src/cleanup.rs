@@ -28,7 +28,7 @@ const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);
 const ERASE_INTERVAL: Duration = Duration::from_mins(1);
 /// How often expired files are looked for without being woken.
 const FILES_INTERVAL: Duration = Duration::from_mins(1);
-/// How long letters in flight of one are waited for.
+/// How often to look again while letters of a deleted account are in flight.
 const ERASE_RETRY: Duration = Duration::from_secs(2);
 /// How long finished outbox letters are kept.
 const OUTBOX_RETENTION: Duration = Duration::from_hours(14 * 24);

@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 use crate::held_letters::HeldLetters;
 use crate::journal::Journal;
 use crate::letter_writer::LetterWriter;
-use crate::queue::{EmailJob, IN_FLIGHT_MAX};
+use crate::queue::{CLAIM_AGE_MAX, QueuedEmail};
 use crate::retry::RetryPolicy;
 use crate::send_guard::{GuardAnswer, SendGuard};
 use crate::upstream_pool::{Capacity, UpstreamPool};
 
 /// Letters waiting per connection, and the bounds of the total.
 const LETTERS_PER_CONNECTION: usize = 20;
-const MIN_IN_FLIGHT: usize = 100;
-const MAX_IN_FLIGHT: usize = 1_000;
+const HELD_LETTERS_MIN: usize = 100;
+const HELD_LETTERS_MAX: usize = 1_000;
 
 /// What does not depend on the worker: the database, the clock and the settings.
 #[derive(Debug)]
@@ -89,14 +89,15 @@ pub struct WorkerContext {
 
 impl WorkerContext {
     /// Number of letters that may wait for a connection while the sending rate is unknown.
-    pub fn in_flight_limit(&self) -> usize {
-        (self.upstreams.connections() * LETTERS_PER_CONNECTION).clamp(MIN_IN_FLIGHT, MAX_IN_FLIGHT)
+    pub fn held_letters_limit(&self) -> usize {
+        (self.upstreams.connections() * LETTERS_PER_CONNECTION)
+            .clamp(HELD_LETTERS_MIN, HELD_LETTERS_MAX)
     }
 
     /// Reads the data behind the guard's answers; on failure the guard closes. Returns whether the
     /// database answered.
     pub async fn renew_guard(&self) -> bool {
-        let (owners, since) = self.letters.in_flight.held(self.env.clock.now());
+        let (owners, since) = self.letters.counts.held(self.env.clock.now());
         let renewed = self
             .guard
             .renew(&self.env.db, self.env.scope, &owners, since)
@@ -115,23 +116,23 @@ impl WorkerContext {
     /// letters, and what has waited too long.
     pub fn evict(&self) {
         let down = self.upstreams.capacity(1) == Capacity::None;
-        let oldest = self.env.clock.now() - IN_FLIGHT_MAX / 2;
-        let evicted = self.letters.evict(|job| match job {
-            EmailJob::Letter {
+        let oldest = self.env.clock.now() - CLAIM_AGE_MAX / 2;
+        let evicted = self.letters.evict(|email| match email {
+            QueuedEmail::Letter {
                 claim, claimed_at, ..
             } => {
                 down || *claimed_at < oldest
                     || !matches!(self.guard.ask(claim), GuardAnswer::Go | GuardAnswer::Wait)
             }
-            EmailJob::Outbox(_) => down,
+            QueuedEmail::Outbox(_) => down,
         });
-        for job in evicted {
-            match &job {
-                EmailJob::Letter { claim, .. } => match self.guard.ask(claim) {
-                    GuardAnswer::Skip(why) => self.letters.skip(job, why),
-                    _ => self.letters.back(job),
+        for email in evicted {
+            match &email {
+                QueuedEmail::Letter { claim, .. } => match self.guard.ask(claim) {
+                    GuardAnswer::Skip(why) => self.letters.skip(email, why),
+                    _ => self.letters.return_email(email),
                 },
-                EmailJob::Outbox(_) => self.letters.back(job),
+                QueuedEmail::Outbox(_) => self.letters.return_email(email),
             }
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Letters are delayed if they will be sent within this time.
-const BUFFER_TARGET: Duration = Duration::from_secs(5);
+const DOMAIN_BUFFER: Duration = Duration::from_secs(5);
 /// Bounds for the number of delayed letters per domain.
 const DOMAIN_LETTERS_MIN: u128 = 10;
 const DOMAIN_LETTERS_MAX: u128 = 200;
@@ -27,19 +27,19 @@ pub struct DomainRate {
     pub pace: Duration,
 }
 
-/// Jobs delayed by domain.
+/// E-mails delayed by domain.
 #[derive(Debug)]
 pub struct DelayedQueue<J> {
-    parked: Mutex<HashMap<String, DelayedLetter<J>>>,
+    parked: Mutex<HashMap<String, DomainQueue<J>>>,
     filled: Notify,
 }
 
 #[derive(Debug)]
-struct DelayedLetter<J> {
-    jobs: VecDeque<J>,
+struct DomainQueue<J> {
+    emails: VecDeque<J>,
     /// When the first may try again; `None`: when another letter to the domain is done.
     until: Option<Instant>,
-    /// The turn of the last letter that went back to the queue.
+    /// The time of the last letter that went back to the queue.
     later: Option<Instant>,
 }
 
@@ -52,19 +52,19 @@ impl<J> Default for DelayedQueue<J> {
     }
 }
 
-impl<J> Default for DelayedLetter<J> {
+impl<J> Default for DomainQueue<J> {
     fn default() -> Self {
         Self {
-            jobs: VecDeque::new(),
+            emails: VecDeque::new(),
             until: None,
             later: None,
         }
     }
 }
 
-impl<J> DelayedLetter<J> {
+impl<J> DomainQueue<J> {
     fn is_needed(&self, now: Instant) -> bool {
-        !self.jobs.is_empty() || self.later.is_some_and(|later| later > now)
+        !self.emails.is_empty() || self.later.is_some_and(|later| later > now)
     }
 }
 
@@ -74,43 +74,43 @@ impl<J> DelayedQueue<J> {
     pub fn add(
         &self,
         name: &str,
-        job: J,
+        email: J,
         until: Option<Instant>,
         domain: DomainRate,
         most: usize,
     ) -> Result<(), (J, Instant)> {
         let now = Instant::now();
         let mut parked = self.parked.lock();
-        let all: usize = parked.values().map(|row| row.jobs.len()).sum();
+        let all: usize = parked.values().map(|row| row.emails.len()).sum();
         let row = parked.entry(name.to_owned()).or_default();
         let pace = domain.pace.max(Duration::from_micros(1));
-        let places = (BUFFER_TARGET.as_micros() / pace.as_micros())
+        let places = (DOMAIN_BUFFER.as_micros() / pace.as_micros())
             .clamp(DOMAIN_LETTERS_MIN, DOMAIN_LETTERS_MAX);
-        if row.jobs.len() as u128 >= places || all >= most {
-            let before_it = u32::try_from(row.jobs.len()).unwrap_or(u32::MAX);
+        if row.emails.len() as u128 >= places || all >= most {
+            let before_it = u32::try_from(row.emails.len()).unwrap_or(u32::MAX);
             let turn =
                 (now + (pace * before_it).min(DELAY_MAX)).max(row.later.unwrap_or(now)) + pace;
             let turn = turn.min(now + DELAY_MAX);
             row.later = Some(turn);
-            return Err((job, turn));
+            return Err((email, turn));
         }
-        row.jobs.push_back(job);
+        row.emails.push_back(email);
         row.until = until;
         drop(parked);
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Removes and returns the jobs for which `pick` is true.
+    /// Removes and returns the letters for which `pick` is true.
     pub fn evict(&self, mut pick: impl FnMut(&J) -> bool) -> Vec<J> {
         let now = Instant::now();
         let mut out = Vec::new();
         self.parked.lock().retain(|_, row| {
-            let (leave, stay): (VecDeque<_>, _) = std::mem::take(&mut row.jobs)
+            let (leave, stay): (VecDeque<_>, _) = std::mem::take(&mut row.emails)
                 .into_iter()
                 .partition(&mut pick);
             out.extend(leave);
-            row.jobs = stay;
+            row.emails = stay;
             row.is_needed(now)
         });
         out
@@ -121,13 +121,13 @@ impl<J> DelayedQueue<J> {
         let now = Instant::now();
         let mut due = Vec::new();
         self.parked.lock().retain(|name, row| {
-            if !row.jobs.is_empty() && row.until.is_none_or(|until| until <= now) {
+            if !row.emails.is_empty() && row.until.is_none_or(|until| until <= now) {
                 let domain = takes(name);
                 let next = match row.until {
                     Some(_) => domain.room.min(1),
-                    None => domain.room.min(row.jobs.len()),
+                    None => domain.room.min(row.emails.len()),
                 };
-                due.extend(row.jobs.drain(..next));
+                due.extend(row.emails.drain(..next));
                 row.until = row.until.filter(|_| next > 0).map(|_| now + domain.pace);
             }
             row.is_needed(now)
@@ -140,7 +140,7 @@ impl<J> DelayedQueue<J> {
         let parked = self.parked.lock();
         parked
             .values()
-            .filter(|row| !row.jobs.is_empty())
+            .filter(|row| !row.emails.is_empty())
             .filter_map(|row| row.until)
             .min()
     }

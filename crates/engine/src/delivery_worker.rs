@@ -2,8 +2,8 @@
 //!
 //! *Invariants*: the guard is asked before the commands of a letter are sent, and again when the
 //! server is ready for its content, so a slow server cannot make an outdated answer count. The
-//! journal entry of a letter is written before its content is sent. Every job ends in exactly one
-//! event for the recorder or returns to the queue. Replies to an announced letter (MAIL, RCPT,
+//! journal entry of a letter is written before its content is sent. Every letter ends in exactly
+//! one event for the recorder or returns to the queue. Replies to an announced letter (MAIL, RCPT,
 //! DATA) are always read before the connection is given up: what the server says about a letter is
 //! an attempt, even if the letter is then withheld.
 
@@ -16,14 +16,14 @@ use std::time::Duration;
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::{AttemptResult, DeliveryNext};
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
-use skychimp_smtp::{AttemptReport, Class, ConnectError, Lease, Letter, Outcome};
+use skychimp_smtp::{AttemptReport, Class, ConnectError, Letter, Outcome, PooledConnection};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::context::WorkerContext;
 use crate::journal::JournalEntry;
-use crate::queue::EmailJob;
+use crate::queue::QueuedEmail;
 use crate::rate_limiter::RateLimiter;
 use crate::recorder::RecordEvent;
 use crate::send_guard::GuardAnswer;
@@ -39,18 +39,18 @@ const ROUTE_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest number of senders in a process.
 const SENDERS_MAX: usize = 2_000;
 
-/// A job with the bytes of its letter.
+/// A queued e-mail with its bytes.
 struct ReadyEmail {
-    job: EmailJob,
+    email: QueuedEmail,
     letter: Letter,
-    /// The pass for its domain, if the domain has a limit.
+    /// The permit for its domain, if the domain has a limit.
     domain_permit: Option<DomainPermit>,
     /// It has been counted against the server's limits.
     counted: bool,
 }
 
 /// Whether a letter may be sent now.
-enum SendTurn {
+enum PermitOutcome {
     /// Yes, with a slot for its outcome.
     Now(ReadyEmail, Option<OwnedSemaphorePermit>),
     /// Not over this connection.
@@ -111,25 +111,30 @@ impl DeliveryWorker {
     /// Sends what is in the queue until the worker stops.
     async fn run(self) {
         let context = &self.context;
-        while let Some(job) = context.letters.queue.take(&context.lifecycle.stop).await {
-            if let Some((job, permit)) = self.permit(job).await {
-                self.send_over(job, permit).await;
+        while let Some(email) = context.letters.queue.take(&context.lifecycle.stop).await {
+            if let Some((email, permit)) = self.permit(email).await {
+                self.send_over(email, permit).await;
             }
         }
     }
 
-    /// Waits for the guard and for a server that accepts the letter. `None`: the job was handed on.
-    async fn permit(&self, job: EmailJob) -> Option<(EmailJob, ConnectionPermit)> {
+    /// Waits for the guard and for a server that accepts the letter. `None`: the letter was handed
+    /// on.
+    async fn permit(&self, email: QueuedEmail) -> Option<(QueuedEmail, ConnectionPermit)> {
         let began = Instant::now();
         loop {
-            let again = match self.ask(&job) {
+            let again = match self.ask(&email) {
                 GuardAnswer::Go => {
-                    match self.context.upstreams.choose(job.domain(), rand::random()) {
-                        Route::Go(permit) => return Some((job, permit)),
+                    match self
+                        .context
+                        .upstreams
+                        .choose(email.domain(), rand::random())
+                    {
+                        Route::Go(permit) => return Some((email, permit)),
                         Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
                             // senders with a connection take it; this one waits for a permit
-                            // without holding a job
-                            self.context.letters.queue.put_back(job);
+                            // without holding a letter
+                            self.context.letters.queue.put_back(email);
                             tokio::select! {
                                 () = self.context.lifecycle.stop.cancelled() => {}
                                 () = self.context.upstreams.freed() => {}
@@ -141,28 +146,28 @@ impl DeliveryWorker {
                             at.map_or(soon, |at| at.min(soon))
                         }
                         Route::Domain(until) => {
-                            self.delay(job, until);
+                            self.delay(email, until);
                             return None;
                         }
                         Route::Nothing => {
-                            self.context.letters.back(job);
+                            self.context.letters.return_email(email);
                             return None;
                         }
                     }
                 }
                 GuardAnswer::Wait => Instant::now() + GUARD_RETRY,
                 GuardAnswer::Back => {
-                    self.context.letters.back(job);
+                    self.context.letters.return_email(email);
                     return None;
                 }
                 GuardAnswer::Skip(why) => {
-                    self.context.letters.skip(job, why);
+                    self.context.letters.skip(email, why);
                     return None;
                 }
             };
             tokio::select! {
                 () = self.context.lifecycle.stop.cancelled() => {
-                    self.context.letters.back(job);
+                    self.context.letters.return_email(email);
                     return None;
                 }
                 () = self.context.upstreams.freed() => {}
@@ -172,25 +177,25 @@ impl DeliveryWorker {
     }
 
     /// Delays a letter whose domain is at its limit, so that letters to other domains can pass.
-    fn delay(&self, job: EmailJob, until: Option<Instant>) {
-        let name = job.domain().to_owned();
+    fn delay(&self, email: QueuedEmail, until: Option<Instant>) {
+        let name = email.domain().to_owned();
         let domain = self.context.upstreams.domain(&name);
-        let most = self.context.in_flight_limit() / 4;
-        if let Err((job, until)) = self
+        let most = self.context.held_letters_limit() / 4;
+        if let Err((email, until)) = self
             .context
             .letters
             .delayed
-            .add(&name, job, until, domain, most)
+            .add(&name, email, until, domain, most)
         {
-            self.context.letters.back_until(job, until);
+            self.context.letters.return_until(email, until);
         }
     }
 
     /// Sends a letter, then others over the same connection while there are any.
-    async fn send_over(&self, first: EmailJob, permit: ConnectionPermit) {
-        let (lease, first) = self.lease(first, &permit).await;
-        let mut lease = match lease {
-            Some(Ok(lease)) => lease,
+    async fn send_over(&self, first: QueuedEmail, permit: ConnectionPermit) {
+        let (connection, first) = self.connect(first, &permit).await;
+        let mut connection = match connection {
+            Some(Ok(connection)) => connection,
             failed => {
                 if let Some(Err(error)) = failed
                     && !permit.upstream.is_removed()
@@ -208,11 +213,11 @@ impl DeliveryWorker {
             None => self.next_ready(&permit),
         };
         while let Some(ready) = current.take() {
-            let (ready, slot) = match self.await_turn(ready, &permit).await {
-                SendTurn::Now(ready, slot) => (ready, slot),
-                SendTurn::Never(ready, fate) => {
-                    self.withdraw(&mut lease, ready, fate, &permit).await;
-                    if !lease.is_usable() {
+            let (ready, slot) = match self.await_permit(ready, &permit).await {
+                PermitOutcome::Now(ready, slot) => (ready, slot),
+                PermitOutcome::Never(ready, fate) => {
+                    self.withdraw(&mut connection, ready, fate, &permit).await;
+                    if !connection.is_usable() {
                         return;
                     }
                     current = self.next_ready(&permit);
@@ -221,19 +226,20 @@ impl DeliveryWorker {
             };
             let upcoming = self.upcoming(&permit);
             let sent = self
-                .send(&mut lease, ready, upcoming.as_ref(), slot, &permit)
+                .send(&mut connection, ready, upcoming.as_ref(), slot, &permit)
                 .await;
             if let SendOutcome::Untouched(ready) = sent {
                 self.requeue(ready, Disposition::Queue, &permit);
                 if let Some(upcoming) = upcoming {
-                    self.withdraw(&mut lease, upcoming, Disposition::Queue, &permit)
+                    self.withdraw(&mut connection, upcoming, Disposition::Queue, &permit)
                         .await;
                 }
                 return;
             }
-            if !lease.is_usable() || permit.trial || self.context.lifecycle.stop.is_cancelled() {
+            if !connection.is_usable() || permit.trial || self.context.lifecycle.stop.is_cancelled()
+            {
                 if let Some(upcoming) = upcoming {
-                    self.withdraw(&mut lease, upcoming, Disposition::Queue, &permit)
+                    self.withdraw(&mut connection, upcoming, Disposition::Queue, &permit)
                         .await;
                 }
                 return;
@@ -245,26 +251,33 @@ impl DeliveryWorker {
     /// Waits for a connection; `None` when the worker stops. After a second the letter goes back to
     /// the queue: when the server accepts fewer connections than there are senders, those that have
     /// one send it.
-    async fn lease(
+    async fn connect(
         &self,
-        first: EmailJob,
+        first: QueuedEmail,
         permit: &ConnectionPermit,
-    ) -> (Option<Result<Lease, ConnectError>>, Option<EmailJob>) {
-        let lease = permit.upstream.pool.lease();
-        tokio::pin!(lease);
+    ) -> (
+        Option<Result<PooledConnection, ConnectError>>,
+        Option<QueuedEmail>,
+    ) {
+        let connection = permit.upstream.pool.acquire();
+        tokio::pin!(connection);
         tokio::select! {
-            lease = &mut lease => return (Some(lease), Some(first)),
+            connection = &mut connection => return (Some(connection), Some(first)),
             () = self.context.lifecycle.stop.cancelled() => return (None, Some(first)),
             () = tokio::time::sleep(ROUTE_INTERVAL) => self.context.letters.queue.put_back(first),
         }
         tokio::select! {
-            lease = lease => (Some(lease), None),
+            connection = connection => (Some(connection), None),
             () = self.context.lifecycle.stop.cancelled() => (None, None),
         }
     }
 
     /// Waits for an outcome slot and for the letter's permit, then asks the guard again.
-    async fn await_turn(&self, mut ready: ReadyEmail, permit: &ConnectionPermit) -> SendTurn {
+    async fn await_permit(
+        &self,
+        mut ready: ReadyEmail,
+        permit: &ConnectionPermit,
+    ) -> PermitOutcome {
         let counted = ready.counted;
         let domain = ready.domain_permit.take();
         let slot = {
@@ -284,11 +297,11 @@ impl DeliveryWorker {
                 let slot = tokio::select! {
                     biased;
                     slot = &mut acquire => Some(slot),
-                    () = self.context.lifecycle.stop.cancelled() => return SendTurn::Never(ready, Disposition::Back),
+                    () = self.context.lifecycle.stop.cancelled() => return PermitOutcome::Never(ready, Disposition::Back),
                     () = tokio::time::sleep(ROUTE_INTERVAL) => None,
                 };
                 let is_far = domain.as_ref().is_some_and(DomainPermit::is_far);
-                let fate = match (self.ask(&ready.job), slot) {
+                let fate = match (self.ask(&ready.email), slot) {
                     (GuardAnswer::Go, Some(Ok(slot))) => break slot,
                     (GuardAnswer::Go | GuardAnswer::Wait, None) if !is_far => continue,
                     // another letter goes first, or its limit has been used up in the meantime
@@ -296,13 +309,13 @@ impl DeliveryWorker {
                     (GuardAnswer::Back, _) => Disposition::Back,
                     (GuardAnswer::Skip(why), _) => Disposition::Skip(why),
                 };
-                return SendTurn::Never(ready, fate);
+                return PermitOutcome::Never(ready, fate);
             }
         };
         permit.cancel_wait();
         ready.counted = true;
         ready.domain_permit = domain;
-        SendTurn::Now(ready, slot)
+        PermitOutcome::Now(ready, slot)
     }
 
     /// A letter to announce behind the one being sent, if there is enough work for all connections.
@@ -320,19 +333,19 @@ impl DeliveryWorker {
         {
             return None;
         }
-        let job = self
+        let email = self
             .context
             .letters
             .queue
             .try_take(self.context.senders.load(Ordering::Relaxed))?;
-        if permit.upstream.has_rate(job.domain()) {
-            self.context.letters.queue.put_back(job);
+        if permit.upstream.has_rate(email.domain()) {
+            self.context.letters.queue.put_back(email);
             return None;
         }
-        let mut ready = self.prepare(job, permit)?;
+        let mut ready = self.prepare(email, permit)?;
         if let Some(limiter) = &permit.upstream.limiter {
             if !limiter.try_permit() {
-                self.context.letters.queue.put_back(ready.job);
+                self.context.letters.queue.put_back(ready.email);
                 return None;
             }
             ready.counted = true;
@@ -345,55 +358,55 @@ impl DeliveryWorker {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
-        let job = self.context.letters.queue.try_take(0)?;
-        self.prepare(job, permit)
+        let email = self.context.letters.queue.try_take(0)?;
+        self.prepare(email, permit)
     }
 
-    fn prepare(&self, job: EmailJob, permit: &ConnectionPermit) -> Option<ReadyEmail> {
-        match self.ask(&job) {
-            GuardAnswer::Go => match permit.admit(job.domain()) {
-                Ok(domain_permit) => return self.write(job, domain_permit),
+    fn prepare(&self, email: QueuedEmail, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+        match self.ask(&email) {
+            GuardAnswer::Go => match permit.admit(email.domain()) {
+                Ok(domain_permit) => return self.write(email, domain_permit),
                 // another server may take it
-                Err(DomainExhausted) => self.context.letters.queue.put_back(job),
+                Err(DomainExhausted) => self.context.letters.queue.put_back(email),
             },
-            GuardAnswer::Wait => self.context.letters.queue.put_back(job),
-            GuardAnswer::Back => self.context.letters.back(job),
-            GuardAnswer::Skip(why) => self.context.letters.skip(job, why),
+            GuardAnswer::Wait => self.context.letters.queue.put_back(email),
+            GuardAnswer::Back => self.context.letters.return_email(email),
+            GuardAnswer::Skip(why) => self.context.letters.skip(email, why),
         }
         None
     }
 
-    fn ask(&self, job: &EmailJob) -> GuardAnswer {
-        match job {
-            EmailJob::Letter { claim, .. } => self.context.guard.ask(claim),
-            EmailJob::Outbox(_) if self.context.guard.is_open() => GuardAnswer::Go,
-            EmailJob::Outbox(_) => GuardAnswer::Wait,
+    fn ask(&self, email: &QueuedEmail) -> GuardAnswer {
+        match email {
+            QueuedEmail::Letter { claim, .. } => self.context.guard.ask(claim),
+            QueuedEmail::Outbox(_) if self.context.guard.is_open() => GuardAnswer::Go,
+            QueuedEmail::Outbox(_) => GuardAnswer::Wait,
         }
     }
 
     /// Renders the letter; if that fails, the delivery has failed.
-    fn write(&self, job: EmailJob, domain_permit: Option<DomainPermit>) -> Option<ReadyEmail> {
-        let written = match &job {
-            EmailJob::Letter {
+    fn write(&self, email: QueuedEmail, domain_permit: Option<DomainPermit>) -> Option<ReadyEmail> {
+        let written = match &email {
+            QueuedEmail::Letter {
                 claim, template, ..
             } => self.context.env.writer.letter(template, claim),
-            EmailJob::Outbox(letter) => self.context.env.writer.outbox(letter),
+            QueuedEmail::Outbox(letter) => self.context.env.writer.outbox(letter),
         };
-        match (written, job) {
-            (Ok(letter), job) => Some(ReadyEmail {
-                job,
+        match (written, email) {
+            (Ok(letter), email) => Some(ReadyEmail {
+                email,
                 letter,
                 domain_permit,
                 counted: false,
             }),
-            (Err(error), EmailJob::Letter { claim, .. }) => {
+            (Err(error), QueuedEmail::Letter { claim, .. }) => {
                 self.context
                     .letters
                     .attempted(self.context.letters.render_failure(&claim, error), None);
                 None
             }
-            (Err(error), EmailJob::Outbox(letter)) => {
-                self.context.letters.in_flight.gone(None);
+            (Err(error), QueuedEmail::Outbox(letter)) => {
+                self.context.letters.counts.gone(None);
                 self.context.letters.event(RecordEvent::Outbox {
                     id: letter.id,
                     next: OutboxNext::Failed,
@@ -407,23 +420,23 @@ impl DeliveryWorker {
 
     async fn send(
         &self,
-        lease: &mut Lease,
+        connection: &mut PooledConnection,
         ready: ReadyEmail,
         upcoming: Option<&ReadyEmail>,
         slot: Option<OwnedSemaphorePermit>,
         permit: &ConnectionPermit,
     ) -> SendOutcome {
-        let entry = match &ready.job {
-            EmailJob::Letter { claim, .. } => Some(JournalEntry {
+        let entry = match &ready.email {
+            QueuedEmail::Letter { claim, .. } => Some(JournalEntry {
                 owner: claim.owner,
                 run: claim.run,
                 delivery: claim.id,
                 number: claim.attempts + 1,
             }),
-            EmailJob::Outbox(_) => None,
+            QueuedEmail::Outbox(_) => None,
         };
-        let mut before_dot = |_| {
-            if self.ask(&ready.job) != GuardAnswer::Go {
+        let mut before_content = |_| {
+            if self.ask(&ready.email) != GuardAnswer::Go {
                 return false;
             }
             let Some(entry) = entry else {
@@ -437,7 +450,9 @@ impl DeliveryWorker {
             entered.is_ok()
         };
         let upcoming = upcoming.map(|ready| &ready.letter);
-        let report = lease.send(&ready.letter, upcoming, &mut before_dot).await;
+        let report = connection
+            .send(&ready.letter, upcoming, &mut before_content)
+            .await;
         if report.class != Class::Withheld {
             permit.upstream.health.reported(&report);
         }
@@ -450,15 +465,20 @@ impl DeliveryWorker {
             }
             return SendOutcome::Untouched(ready);
         }
-        self.settle(ready.job, report, slot);
+        self.settle(ready.email, report, slot);
         SendOutcome::Over
     }
 
     /// Converts a report into the event to record.
-    fn settle(&self, job: EmailJob, report: AttemptReport, slot: Option<OwnedSemaphorePermit>) {
+    fn settle(
+        &self,
+        email: QueuedEmail,
+        report: AttemptReport,
+        slot: Option<OwnedSemaphorePermit>,
+    ) {
         let now = self.context.env.clock.now();
-        match job {
-            EmailJob::Letter {
+        match email {
+            QueuedEmail::Letter {
                 claim, template, ..
             } => {
                 let number = claim.attempts + 1;
@@ -495,7 +515,7 @@ impl DeliveryWorker {
                 }
                 self.context.letters.attempted(attempted, slot);
             }
-            EmailJob::Outbox(letter) => self.settle_outbox(&letter, report),
+            QueuedEmail::Outbox(letter) => self.settle_outbox(&letter, report),
         }
     }
 
@@ -514,7 +534,7 @@ impl DeliveryWorker {
                 _ => OutboxNext::Failed,
             },
         };
-        self.context.letters.in_flight.gone(None);
+        self.context.letters.counts.gone(None);
         self.context.letters.event(RecordEvent::Outbox {
             id: letter.id,
             next,

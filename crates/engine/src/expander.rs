@@ -74,7 +74,7 @@ pub async fn drain(
             EXPANSION_BATCH
         };
         db.refresh_statistics().await?;
-        db.wake().here();
+        db.wake().wake_local();
     }
     Ok(all)
 }

@@ -28,11 +28,11 @@ const MISCONFIGURED_PAUSE: Duration = Duration::from_hours(24 * 365);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BreakerState {
     /// It answers.
-    Up,
+    Closed,
     /// It accepted a connection after a pause; one letter at a time until it answers one.
-    Trying,
+    Probing,
     /// It is left alone for a while.
-    Down(PauseReason),
+    Open(PauseReason),
 }
 
 /// Why a server is left alone, and until when.
@@ -47,13 +47,13 @@ pub struct PauseReason {
     /// The reason as readable text, such as the server's reply.
     pub why: String,
     /// Reported by another node.
-    pub adopt: bool,
+    pub from_peer: bool,
 }
 
 impl PauseReason {
     /// Whether an administrator has to act: the login is refused, or the quota is used up.
-    pub fn is_pause(&self) -> bool {
-        is_pause(self.class)
+    pub fn needs_admin(&self) -> bool {
+        needs_admin(self.class)
     }
 }
 
@@ -74,7 +74,7 @@ struct BreakerInner {
 impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
-            state: watch::Sender::new(BreakerState::Up),
+            state: watch::Sender::new(BreakerState::Closed),
             inner: Mutex::default(),
         }
     }
@@ -93,12 +93,12 @@ impl CircuitBreaker {
 
     /// Whether it answers.
     pub fn is_up(&self) -> bool {
-        *self.state.borrow() == BreakerState::Up
+        *self.state.borrow() == BreakerState::Closed
     }
 
     /// Whether it is left alone.
     pub fn is_down(&self) -> bool {
-        matches!(*self.state.borrow(), BreakerState::Down(_))
+        matches!(*self.state.borrow(), BreakerState::Open(_))
     }
 
     /// Time of its last good answer.
@@ -109,9 +109,9 @@ impl CircuitBreaker {
     /// A connection was made after a pause, by this node or another.
     pub fn connected(&self) {
         self.state.send_if_modified(|state| {
-            let down = matches!(state, BreakerState::Down(_));
+            let down = matches!(state, BreakerState::Open(_));
             if down {
-                *state = BreakerState::Trying;
+                *state = BreakerState::Probing;
             }
             down
         });
@@ -124,21 +124,21 @@ impl CircuitBreaker {
 
     /// It cannot work until its settings change.
     pub fn broken(&self, why: &str) {
-        self.state.send_replace(BreakerState::Down(PauseReason {
+        self.state.send_replace(BreakerState::Open(PauseReason {
             since: Instant::now(),
             until: Instant::now() + MISCONFIGURED_PAUSE,
             class: Class::Auth.as_str(),
             why: why.to_owned(),
-            adopt: false,
+            from_peer: false,
         }));
     }
 
     /// Takes over another node's pause, unless this node's current pause ends earlier.
     pub fn adopt(&self, down: PauseReason) {
         self.state.send_if_modified(|state| {
-            let news = !matches!(state, BreakerState::Down(known) if known.until <= down.until);
+            let news = !matches!(state, BreakerState::Open(known) if known.until <= down.until);
             if news {
-                *state = BreakerState::Down(down);
+                *state = BreakerState::Open(down);
             }
             news
         });
@@ -147,7 +147,7 @@ impl CircuitBreaker {
     /// Ends the pause, so that the server is tried now.
     pub fn retry(&self) {
         self.state.send_if_modified(|state| match state {
-            BreakerState::Down(down) if down.until > Instant::now() => {
+            BreakerState::Open(down) if down.until > Instant::now() => {
                 down.until = Instant::now();
                 true
             }
@@ -170,13 +170,13 @@ impl CircuitBreaker {
                 ..BreakerInner::default()
             };
             self.state.send_if_modified(|state| {
-                let changes = *state != BreakerState::Up;
-                *state = BreakerState::Up;
+                let changes = *state != BreakerState::Closed;
+                *state = BreakerState::Closed;
                 changes
             });
             return;
         }
-        let trying = *self.state.borrow() == BreakerState::Trying;
+        let trying = *self.state.borrow() == BreakerState::Probing;
         let strikes = {
             let mut inner = self.inner.lock();
             inner.strikes += 1;
@@ -193,7 +193,7 @@ impl CircuitBreaker {
         if self.is_down() && !self.is_over() {
             return;
         }
-        let longest = if is_pause(class.as_str()) {
+        let longest = if needs_admin(class.as_str()) {
             SERVER_PAUSE_MAX
         } else {
             RECONNECT_PAUSE_MAX
@@ -208,21 +208,21 @@ impl CircuitBreaker {
             why,
             "the mail server does not work, waiting"
         );
-        self.state.send_replace(BreakerState::Down(PauseReason {
+        self.state.send_replace(BreakerState::Open(PauseReason {
             since: Instant::now(),
             until: Instant::now() + pause,
             class: class.as_str(),
             why: why.to_owned(),
-            adopt: false,
+            from_peer: false,
         }));
     }
 
     fn is_over(&self) -> bool {
-        matches!(&*self.state.borrow(), BreakerState::Down(down) if down.until <= Instant::now())
+        matches!(&*self.state.borrow(), BreakerState::Open(down) if down.until <= Instant::now())
     }
 }
 
-fn is_pause(class: &str) -> bool {
+fn needs_admin(class: &str) -> bool {
     [Class::Auth.as_str(), Class::Limit.as_str()].contains(&class)
 }
 
@@ -279,7 +279,7 @@ mod tests {
     fn pause(health: &CircuitBreaker) -> Duration {
         match &*health.state.borrow() {
             // less than half a second of it has passed
-            BreakerState::Down(down) => down.until - Instant::now() + Duration::from_millis(500),
+            BreakerState::Open(down) => down.until - Instant::now() + Duration::from_millis(500),
             other => panic!("{other:?}"),
         }
     }
@@ -287,7 +287,7 @@ mod tests {
     /// Ends the pause.
     fn pass(health: &CircuitBreaker) {
         health.state.send_modify(|state| {
-            if let BreakerState::Down(down) = state {
+            if let BreakerState::Open(down) = state {
                 down.until = Instant::now();
             }
         });
@@ -307,7 +307,7 @@ mod tests {
         }
         assert_eq!(seen, [1, 2, 4, 8, 16, 32, 60, 60]);
         health.connected();
-        assert_eq!(health.state(), BreakerState::Trying);
+        assert_eq!(health.state(), BreakerState::Probing);
         health.reported(&report(Outcome::Deferred, Class::Temporary));
         assert!(health.is_up());
         health.refused(&error());
@@ -351,7 +351,7 @@ mod tests {
             until: Instant::now() + Duration::from_secs(seconds),
             class: "connection",
             why: "refused".to_owned(),
-            adopt: true,
+            from_peer: true,
         };
         health.adopt(down(30));
         assert_eq!(pause(&health).as_secs(), 30);
@@ -360,6 +360,6 @@ mod tests {
         health.retry();
         assert_eq!(pause(&health).as_secs(), 0);
         health.connected();
-        assert_eq!(health.state(), BreakerState::Trying);
+        assert_eq!(health.state(), BreakerState::Probing);
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::delayed_queue::DelayedQueue;
 use crate::letter_writer::LetterError;
-use crate::queue::{EmailJob, InFlight, Queue};
+use crate::queue::{HeldCounts, Queue, QueuedEmail};
 use crate::recorder::RecordEvent;
 
 /// Queues the letters that a worker holds, and reports what becomes of them: each one leaves with
@@ -21,9 +21,9 @@ pub struct HeldLetters {
     /// Letters that may be sent now.
     pub queue: Queue,
     /// Letters whose domain is at its limit.
-    pub delayed: DelayedQueue<EmailJob>,
+    pub delayed: DelayedQueue<QueuedEmail>,
     /// Number of letters held, by owner.
-    pub in_flight: InFlight,
+    pub counts: HeldCounts,
     /// To the recorder.
     pub events: UnboundedSender<RecordEvent>,
 }
@@ -35,13 +35,13 @@ impl HeldLetters {
             clock,
             queue: Queue::default(),
             delayed: DelayedQueue::default(),
-            in_flight: InFlight::default(),
+            counts: HeldCounts::default(),
             events,
         }
     }
 
     /// Removes and returns the queued and delayed letters for which `pick` is true.
-    pub fn evict(&self, mut pick: impl FnMut(&EmailJob) -> bool) -> Vec<EmailJob> {
+    pub fn evict(&self, mut pick: impl FnMut(&QueuedEmail) -> bool) -> Vec<QueuedEmail> {
         let mut evicted = self.queue.evict(&mut pick);
         evicted.extend(self.delayed.evict(&mut pick));
         evicted
@@ -67,7 +67,7 @@ impl HeldLetters {
     }
 
     pub fn attempted(&self, attempted: AttemptResult, slot: Option<OwnedSemaphorePermit>) {
-        self.in_flight.gone(Some(attempted.owner));
+        self.counts.gone(Some(attempted.owner));
         self.event(RecordEvent::Attempted {
             attempted: Box::new(attempted),
             slot,
@@ -84,41 +84,41 @@ impl HeldLetters {
     }
 
     /// Returns a claim to the queue in the database.
-    pub fn give_back(&self, claim: &Claim) {
-        self.in_flight.gone(Some(claim.owner));
+    pub fn return_claim(&self, claim: &Claim) {
+        self.counts.gone(Some(claim.owner));
         self.event(RecordEvent::Back(claim.untried(None)));
     }
 
-    /// Returns a job to the queue in the database.
-    pub fn back(&self, job: EmailJob) {
-        match job {
-            EmailJob::Letter { claim, .. } => self.give_back(&claim),
-            EmailJob::Outbox(letter) => {
-                self.in_flight.gone(None);
+    /// Returns a letter to the queue in the database.
+    pub fn return_email(&self, email: QueuedEmail) {
+        match email {
+            QueuedEmail::Letter { claim, .. } => self.return_claim(&claim),
+            QueuedEmail::Outbox(letter) => {
+                self.counts.gone(None);
                 self.event(RecordEvent::OutboxBack(letter.id, self.clock.now()));
             }
         }
     }
 
-    /// Returns a job to the queue in the database, not due before `until`.
-    pub fn back_until(&self, job: EmailJob, until: Instant) {
+    /// Returns a letter to the queue in the database, not due before `until`.
+    pub fn return_until(&self, email: QueuedEmail, until: Instant) {
         let until = self.clock.now() + until.saturating_duration_since(Instant::now());
-        match job {
-            EmailJob::Letter { claim, .. } => {
-                self.in_flight.gone(Some(claim.owner));
+        match email {
+            QueuedEmail::Letter { claim, .. } => {
+                self.counts.gone(Some(claim.owner));
                 self.event(RecordEvent::Back(claim.untried(Some(until))));
             }
-            EmailJob::Outbox(letter) => {
-                self.in_flight.gone(None);
+            QueuedEmail::Outbox(letter) => {
+                self.counts.gone(None);
                 self.event(RecordEvent::OutboxBack(letter.id, until));
             }
         }
     }
 
-    /// Skips a job because its address was suppressed.
-    pub fn skip(&self, job: EmailJob, why: &'static str) {
-        if let EmailJob::Letter { claim, .. } = job {
-            self.in_flight.gone(Some(claim.owner));
+    /// Skips a letter because its address was suppressed.
+    pub fn skip(&self, email: QueuedEmail, why: &'static str) {
+        if let QueuedEmail::Letter { claim, .. } = email {
+            self.counts.gone(Some(claim.owner));
             self.event(RecordEvent::Skip(claim, why));
         }
     }

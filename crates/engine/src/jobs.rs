@@ -1,12 +1,12 @@
-//! Does jobs: imports and archives.
+//! Runs jobs: imports and archives.
 //!
 //! Jobs belong to a worker and live under its lease. When it stops, they end after the batch at
-//! hand; when it is killed, frozen or taken for dead, another worker continues them as soon as the
+//! hand; when it is killed, frozen or declared dead, another worker continues them as soon as the
 //! worker's row is gone, exactly where the last committed batch ended.
 //!
 //! *Design note*: a job that fails is tried again after a growing pause, whatever the error: a
-//! database that is away or a full disk passes. What goes wrong many times without any progress is
-//! given up, and its page says so.
+//! database that does not answer or a full disk passes. What goes wrong many times without any
+//! progress is given up, and its page says so.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::EngineConfig;
 
-/// Jobs that a process does at the same time, each of another owner.
+/// Jobs that a process runs at the same time, each of another owner.
 const MAX_RUNNING: usize = 4;
 /// After this time a job makes room when others wait. To continue, it reads its file again, which
 /// takes some seconds for a million rows.
@@ -36,7 +36,7 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_mins(5);
 
-/// Does jobs until `stop`, and then until they have stopped.
+/// Runs jobs until `stop`, and then until they have stopped.
 pub async fn run(config: EngineConfig, worker: WorkerId, stop: CancellationToken) {
     let context = JobContext {
         batches: Arc::new(Semaphore::new(JobContext::batch_permits(&config.db))),
@@ -93,7 +93,7 @@ async fn release_unknown(context: &JobContext, known: &HashSet<JobId>) -> Result
     let mut tx = context.db.write().await?;
     for id in Job::claimed(&mut tx, context.worker).await? {
         if !known.contains(&id) {
-            Job::give_back(&mut tx, id, context.worker, false, context.clock.now()).await?;
+            Job::release(&mut tx, id, context.worker, false, context.clock.now()).await?;
         }
     }
     tx.commit().await
@@ -150,7 +150,7 @@ async fn turn(context: &JobContext, job: &Job) -> Result<(), Error> {
             (context.clock.now() + pause(job.attempts), true)
         }
     };
-    give_back(context, job, failed, due_at).await
+    release(context, job, failed, due_at).await
 }
 
 /// Does a job in a task of its own: a panic is an error of that job alone.
@@ -178,9 +178,9 @@ async fn give_up(context: &JobContext, job: &Job, why: &Error) -> Result<(), Err
     Ok(())
 }
 
-/// Gives a job back; again and again while the database is away, because as long as this worker
-/// lives nobody else may claim it.
-async fn give_back(
+/// Releases a job; again and again while the database does not answer, because as long as this
+/// worker lives nobody else may claim it.
+async fn release(
     context: &JobContext,
     job: &Job,
     failed: bool,
@@ -189,7 +189,7 @@ async fn give_back(
     loop {
         let given = async {
             let mut tx = context.db.write().await?;
-            Job::give_back(&mut tx, job.id, context.worker, failed, due_at).await?;
+            Job::release(&mut tx, job.id, context.worker, failed, due_at).await?;
             tx.commit().await
         };
         match given.await {
@@ -200,7 +200,7 @@ async fn give_back(
                 tracing::warn!(
                     job.id = %job.id,
                     error = &error as &dyn std::error::Error,
-                    "a job could not be given back"
+                    "a job could not be released"
                 );
             }
         }

@@ -49,7 +49,8 @@ enum JournalLine<'a> {
     Boot(&'a str),
     Flight(&'a JournalEntry),
     Done(&'a AttemptResult),
-    Landed(DeliveryId),
+    #[serde(rename = "Landed")] // the word of journals already written
+    Unsent(DeliveryId),
 }
 
 #[derive(Deserialize)]
@@ -57,7 +58,8 @@ enum OwnedLine {
     Boot(String),
     Flight(JournalEntry),
     Done(Box<AttemptResult>),
-    Landed(DeliveryId),
+    #[serde(rename = "Landed")] // the word of journals already written
+    Unsent(DeliveryId),
 }
 
 /// The journal of a live worker, locked against other processes.
@@ -152,7 +154,7 @@ impl Journal {
         if inner.pending.remove(&delivery).is_none() {
             return Ok(());
         }
-        let line = inner.line(&JournalLine::Landed(delivery))?;
+        let line = inner.line(&JournalLine::Unsent(delivery))?;
         inner.write(&line, &self.boot)
     }
 
@@ -188,7 +190,7 @@ impl Inner {
 
     fn write(&mut self, line: &[u8], boot: &str) -> io::Result<()> {
         if self.position + line.len() as u64 > ROTATE_BYTES {
-            self.turn(boot)?;
+            self.rotate(boot)?;
         }
         self.files[self.active].write_all_at(line, self.position)?;
         self.position += line.len() as u64;
@@ -196,7 +198,7 @@ impl Inner {
     }
 
     /// Switches to the other file, after copying the pending lines into it.
-    fn turn(&mut self, boot: &str) -> io::Result<()> {
+    fn rotate(&mut self, boot: &str) -> io::Result<()> {
         let mut bytes = self.line(&JournalLine::Boot(boot))?;
         for pending in self.pending.values() {
             bytes.extend_from_slice(&pending.line);
@@ -273,7 +275,7 @@ impl OrphanJournal {
                 OwnedLine::Flight(entry) => {
                     entries.insert(entry.delivery, entry);
                 }
-                OwnedLine::Landed(delivery) => {
+                OwnedLine::Unsent(delivery) => {
                     entries.remove(&delivery);
                 }
                 OwnedLine::Done(attempted) => {
@@ -434,7 +436,7 @@ mod tests {
         let worker = WorkerId::new(now());
         let mut journal = Journal::create(dir.path(), worker).unwrap();
         journal.boot = "another".into();
-        journal.inner.lock().turn("another").unwrap();
+        journal.inner.lock().rotate("another").unwrap();
         drop(journal);
         assert!(!only(dir.path()).complete);
     }

@@ -28,10 +28,11 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 
 const REASON_KILLED: &str = "the sending process was killed before the server's reply was read";
-const REASON_SILENT: &str = "the sending process was not heard of any more";
+const REASON_SILENT: &str = "the sending process stopped responding";
 
 /// Reason for doubt after a database failure, see [`keep_guard`].
-pub const REASON_FORGOTTEN: &str = "the database lost what became of this letter";
+pub const REASON_FORGOTTEN: &str =
+    "the outcome of this letter was lost in a failure of the database";
 
 /// The lease was lost: another worker declared this one dead.
 #[derive(Debug)]
@@ -76,12 +77,12 @@ pub async fn release_delayed(context: Arc<WorkerContext>) {
                 }
             } => {}
         }
-        for job in context
+        for email in context
             .letters
             .delayed
             .due(|domain| context.upstreams.domain(domain))
         {
-            context.letters.queue.put_back(job);
+            context.letters.queue.put_back(email);
         }
     }
 }
@@ -152,7 +153,7 @@ pub async fn keep_guard(context: Arc<WorkerContext>) {
     let network = matches!(context.env.db, Db::Postgres { .. });
     loop {
         let failed = network && context.guard.failed_before();
-        if failed || !context.letters.in_flight.is_empty() {
+        if failed || !context.letters.counts.is_empty() {
             let answered = context.renew_guard().await;
             if failed && answered {
                 context.lifecycle.unsure.cancel();
@@ -180,10 +181,10 @@ pub struct OrphanRecovery {
 }
 
 impl OrphanRecovery {
-    /// Calls [`OrphanRecovery::look`] every few seconds.
-    pub async fn keep(self, own: WorkerId) {
+    /// Calls [`OrphanRecovery::recover`] every few seconds.
+    pub async fn run(self, own: WorkerId) {
         loop {
-            if let Err(error) = self.look(Some(own)).await {
+            if let Err(error) = self.recover(Some(own)).await {
                 tracing::error!(
                     error = format!("{error:#}"),
                     "what other workers left could not be settled"
@@ -195,7 +196,7 @@ impl OrphanRecovery {
 
     /// Settles the journals of killed processes on this machine, then workers whose lease has
     /// expired except `own`.
-    pub async fn look(&self, own: Option<WorkerId>) -> anyhow::Result<()> {
+    pub async fn recover(&self, own: Option<WorkerId>) -> anyhow::Result<()> {
         let mut settled = false;
         for orphan in OrphanJournal::find(&self.journals)? {
             self.settle(orphan).await?;
@@ -214,12 +215,12 @@ impl OrphanRecovery {
             let doubted = Worker::expire(&mut tx, worker.id, REASON_SILENT, due_at, now).await?;
             tx.commit().await?;
             if let Some(deliveries) = doubted {
-                tracing::warn!(worker.id = %worker.id, worker.host, deliveries, "a worker was not heard of any more");
+                tracing::warn!(worker.id = %worker.id, worker.host, deliveries, "a worker stopped renewing its lease");
                 settled = true;
             }
         }
         if settled {
-            self.db.wake().everywhere(&self.db).await?;
+            self.db.wake().wake_all(&self.db).await?;
         }
         Ok(())
     }

@@ -28,7 +28,6 @@ mod delivery_worker;
 pub mod expander;
 mod health;
 mod held_letters;
-mod held_mailings;
 mod jobs;
 mod journal;
 mod keeper;
@@ -38,9 +37,10 @@ mod rate_limiter;
 mod reconciler;
 mod recorder;
 mod retry;
+mod run_senders;
 pub mod scheduler;
 mod send_guard;
-pub mod server_test;
+pub mod smtp_server;
 pub mod summarizer;
 pub mod supervisor;
 #[cfg(feature = "testing")]
@@ -68,7 +68,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use retry::RetryPolicy;
 
-use crate::supervisor::{Backoff, keep};
+use crate::supervisor::{Backoff, supervise};
 
 /// Time for shutdown work after the letters in flight have had theirs.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -207,7 +207,7 @@ async fn run(config: EngineConfig, stop: CancellationToken) {
             ClaimScope::All => steps(&config, &stop).await,
             ClaimScope::Mailing(mailing) => {
                 let only = || run_only(config.clone(), mailing, stop.clone());
-                keep("preparing the mailing", &config.health, &stop, only).await;
+                supervise("preparing the mailing", &config.health, &stop, only).await;
             }
         }
     };
@@ -226,8 +226,8 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
         let ended = loop {
             tokio::select! {
                 ended = life.join_next() => break ended,
-                () = pauses.calm() => {
-                    pauses.over();
+                () = pauses.recovered() => {
+                    pauses.reset();
                     health.recovered(WORKER_TASK);
                 }
             }
@@ -235,18 +235,18 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
         let failed = match ended {
             Some(Ok(Ok(worker::WorkerEnd::Stopped))) | None => continue,
             Some(Ok(Ok(worker::WorkerEnd::LeaseLost))) => {
-                tracing::error!("another worker took this one for dead; beginning again");
+                tracing::error!("another worker declared this one dead; starting again");
                 continue;
             }
             Some(Ok(Ok(worker::WorkerEnd::Unsure))) => {
-                tracing::warn!("the database was away; beginning again");
+                tracing::warn!("the database did not answer; starting again");
                 continue;
             }
             Some(Ok(Ok(worker::WorkerEnd::Broken))) => "one of its tasks panicked".to_owned(),
             Some(Ok(Err(error))) => format!("{error:#}"),
             Some(Err(error)) => error.to_string(),
         };
-        tracing::error!(error = failed, "the worker ended early; beginning again");
+        tracing::error!(error = failed, "the worker ended early; starting again");
         health.failing(WORKER_TASK, failed);
         tokio::select! {
             () = stop.cancelled() => {}
@@ -268,14 +268,14 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
     let expander = || expander::run(db.clone(), clock.clone(), stop.clone());
     let summarizer = || summarizer::run(config.clone(), stop.clone());
     tokio::join!(
-        keep("scheduler", health, stop, scheduler),
-        keep("expander", health, stop, expander),
-        keep("summarizer", health, stop, summarizer),
-        keep("cleanup", health, stop, || cleanup::clean_up(
+        supervise("scheduler", health, stop, scheduler),
+        supervise("expander", health, stop, expander),
+        supervise("summarizer", health, stop, summarizer),
+        supervise("cleanup", health, stop, || cleanup::clean_up(
             config.clone()
         )),
-        keep("erasing", health, stop, || cleanup::erase(config.clone())),
-        keep("expired files", health, stop, || cleanup::remove_files(
+        supervise("erasing", health, stop, || cleanup::erase(config.clone())),
+        supervise("expired files", health, stop, || cleanup::remove_files(
             config.clone()
         )),
     );

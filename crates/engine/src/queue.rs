@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::letter_writer::RunTemplate;
 
-/// Oldest age that [`InFlight::held`] reports for a claim.
-pub const IN_FLIGHT_MAX: Duration = Duration::from_mins(15);
+/// Oldest age that [`HeldCounts::held`] reports for a claim.
+pub const CLAIM_AGE_MAX: Duration = Duration::from_mins(15);
 
 /// One letter to send.
 #[derive(Debug)]
-pub enum EmailJob {
+pub enum QueuedEmail {
     /// A letter of a mailing.
     Letter {
         /// The claimed delivery.
@@ -33,7 +33,7 @@ pub enum EmailJob {
     Outbox(Box<OutboxLetter>),
 }
 
-impl EmailJob {
+impl QueuedEmail {
     /// The domain of the recipient's address, as A-labels.
     pub fn domain(&self) -> &str {
         let address = match self {
@@ -44,25 +44,25 @@ impl EmailJob {
     }
 }
 
-/// Jobs in order; outbox letters come first.
+/// E-mails in order; outbox letters come first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    jobs: Mutex<VecDeque<EmailJob>>,
-    /// Notified when a job is added.
+    emails: Mutex<VecDeque<QueuedEmail>>,
+    /// Notified when a letter is added.
     filled: Notify,
-    /// Notified when a job is taken.
+    /// Notified when a letter is taken.
     taken: Notify,
 }
 
 impl Queue {
     /// Adds mailing letters at the end and outbox letters at the front.
-    pub fn add(&self, jobs: Vec<EmailJob>) {
-        let mut queue = self.jobs.lock();
-        let added = jobs.len();
-        for job in jobs {
-            match job {
-                EmailJob::Letter { .. } => queue.push_back(job),
-                EmailJob::Outbox(_) => queue.push_front(job),
+    pub fn add(&self, emails: Vec<QueuedEmail>) {
+        let mut queue = self.emails.lock();
+        let added = emails.len();
+        for email in emails {
+            match email {
+                QueuedEmail::Letter { .. } => queue.push_back(email),
+                QueuedEmail::Outbox(_) => queue.push_front(email),
             }
         }
         drop(queue);
@@ -71,21 +71,21 @@ impl Queue {
         }
     }
 
-    /// Puts a job back at the front.
-    pub fn put_back(&self, job: EmailJob) {
-        self.jobs.lock().push_front(job);
+    /// Puts a letter back at the front.
+    pub fn put_back(&self, email: QueuedEmail) {
+        self.emails.lock().push_front(email);
         self.filled.notify_one();
     }
 
-    /// Waits for the next job; `None` after `stop`.
-    pub async fn take(&self, stop: &CancellationToken) -> Option<EmailJob> {
+    /// Waits for the next letter; `None` after `stop`.
+    pub async fn take(&self, stop: &CancellationToken) -> Option<QueuedEmail> {
         loop {
             let filled = self.filled.notified();
             if stop.is_cancelled() {
                 return None;
             }
-            if let Some(job) = self.try_take(0) {
-                return Some(job);
+            if let Some(email) = self.try_take(0) {
+                return Some(email);
             }
             tokio::select! {
                 () = filled => {}
@@ -94,33 +94,33 @@ impl Queue {
         }
     }
 
-    /// The next job, if at least `left` others would remain.
-    pub fn try_take(&self, left: usize) -> Option<EmailJob> {
-        let mut jobs = self.jobs.lock();
-        if jobs.len() <= left {
+    /// The next letter, if at least `left` others would remain.
+    pub fn try_take(&self, left: usize) -> Option<QueuedEmail> {
+        let mut emails = self.emails.lock();
+        if emails.len() <= left {
             return None;
         }
-        let job = jobs.pop_front();
-        drop(jobs);
+        let email = emails.pop_front();
+        drop(emails);
         self.taken.notify_one();
-        job
+        email
     }
 
-    /// Removes and returns the jobs for which `pick` is true.
-    pub fn evict(&self, mut pick: impl FnMut(&EmailJob) -> bool) -> Vec<EmailJob> {
-        let mut jobs = self.jobs.lock();
-        let (out, keep) = std::mem::take(&mut *jobs)
+    /// Removes and returns the letters for which `pick` is true.
+    pub fn evict(&self, mut pick: impl FnMut(&QueuedEmail) -> bool) -> Vec<QueuedEmail> {
+        let mut emails = self.emails.lock();
+        let (out, keep) = std::mem::take(&mut *emails)
             .into_iter()
-            .partition(|job| pick(job));
-        *jobs = keep;
-        drop(jobs);
+            .partition(|email| pick(email));
+        *emails = keep;
+        drop(emails);
         self.taken.notify_one();
         Vec::from(out)
     }
 
-    /// Number of waiting jobs.
+    /// Number of waiting letters.
     pub fn len(&self) -> usize {
-        self.jobs.lock().len()
+        self.emails.lock().len()
     }
 
     /// Waits until something is taken.
@@ -132,52 +132,48 @@ impl Queue {
 /// Counts the letters this worker holds, by owner, from the claim to the outcome. Outbox letters
 /// have no owner.
 #[derive(Debug, Default)]
-pub struct InFlight(Mutex<HashMap<Option<UserId>, InFlightEntry>>);
+pub struct HeldCounts(Mutex<HashMap<Option<UserId>, HeldCount>>);
 
 #[derive(Debug)]
-struct InFlightEntry {
+struct HeldCount {
     count: usize,
     since: Timestamp,
 }
 
-impl InFlight {
+impl HeldCounts {
     /// Counts claimed letters.
     pub fn claimed(&self, owner: Option<UserId>, count: usize, now: Timestamp) {
         if count == 0 {
             return;
         }
-        let mut in_flight = self.0.lock();
-        in_flight
+        let mut counts = self.0.lock();
+        counts
             .entry(owner)
-            .or_insert(InFlightEntry {
+            .or_insert(HeldCount {
                 count: 0,
                 since: now,
             })
             .count += count;
     }
 
-    /// Counts a letter that was settled, handed back or skipped.
+    /// Counts a letter that was settled, returned or skipped.
     pub fn gone(&self, owner: Option<UserId>) {
-        let mut in_flight = self.0.lock();
-        if let Some(held) = in_flight.get_mut(&owner) {
+        let mut counts = self.0.lock();
+        if let Some(held) = counts.get_mut(&owner) {
             held.count = held.count.saturating_sub(1);
             if held.count == 0 {
-                in_flight.remove(&owner);
+                counts.remove(&owner);
             }
         }
     }
 
     /// The owners, and a lower bound for the time of the oldest claim.
     pub fn held(&self, now: Timestamp) -> (HashSet<UserId>, Timestamp) {
-        let in_flight = self.0.lock();
-        let since = in_flight
-            .values()
-            .map(|held| held.since)
-            .min()
-            .unwrap_or(now);
+        let counts = self.0.lock();
+        let since = counts.values().map(|held| held.since).min().unwrap_or(now);
         (
-            in_flight.keys().copied().flatten().collect(),
-            since.max(now - IN_FLIGHT_MAX),
+            counts.keys().copied().flatten().collect(),
+            since.max(now - CLAIM_AGE_MAX),
         )
     }
 

@@ -5,7 +5,7 @@
 //! polling.
 //!
 //! *Invariants*: a permit is used at its time or at most [`LATENESS_MAX`] after it, otherwise it is
-//! lost: permits never accumulate into a burst. What was counted but not used is given back.
+//! lost: permits never accumulate into a burst. What was counted but not used is refunded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -30,11 +30,11 @@ const PERMITS_BATCH: i64 = 100;
 pub struct RateLimiter {
     /// Time between two permits; `None`: only their number is limited.
     interval: Option<Duration>,
-    turns: Mutex<Permits>,
-    /// The first in line waits for the next permit; the others wait for this lock.
-    line: tokio::sync::Mutex<()>,
-    /// Number of letters on their way to the line.
-    coming: AtomicUsize,
+    permits: Mutex<Permits>,
+    /// Held by the letter that waits for the next permit; the others wait for this lock.
+    next_lock: tokio::sync::Mutex<()>,
+    /// Number of letters that will ask for a permit.
+    waiting: AtomicUsize,
     filled: Notify,
     /// Notified when more permits are needed.
     asked: Arc<Notify>,
@@ -79,9 +79,9 @@ impl RateLimiter {
     pub fn new(interval: Option<Duration>, asked: Arc<Notify>) -> Self {
         Self {
             interval,
-            turns: Mutex::default(),
-            line: tokio::sync::Mutex::default(),
-            coming: AtomicUsize::new(0),
+            permits: Mutex::default(),
+            next_lock: tokio::sync::Mutex::default(),
+            waiting: AtomicUsize::new(0),
             filled: Notify::new(),
             asked,
         }
@@ -94,13 +94,13 @@ impl RateLimiter {
 
     /// When a letter that joins now could leave, as far as known.
     pub fn free_at(&self, now: Instant) -> Instant {
-        let coming = u32::try_from(self.coming.load(Ordering::Acquire)).unwrap_or(u32::MAX);
-        let mut turns = self.turns.lock();
-        let next = turns.next(now);
-        drop(turns);
+        let waiting = u32::try_from(self.waiting.load(Ordering::Acquire)).unwrap_or(u32::MAX);
+        let mut permits = self.permits.lock();
+        let next = permits.next(now);
+        drop(permits);
         let ahead = self
             .interval
-            .map_or(Duration::ZERO, |interval| interval.saturating_mul(coming));
+            .map_or(Duration::ZERO, |interval| interval.saturating_mul(waiting));
         match next {
             NextPermit::Go | NextPermit::Ask => now + ahead,
             NextPermit::At(at) => at + ahead,
@@ -108,9 +108,9 @@ impl RateLimiter {
         }
     }
 
-    /// When the first in line could leave, as far as known.
+    /// When the next waiting letter could leave, as far as known.
     pub fn next_permit(&self, now: Instant) -> Instant {
-        match self.turns.lock().next(now) {
+        match self.permits.lock().next(now) {
             NextPermit::Go | NextPermit::Ask => now,
             NextPermit::At(at) | NextPermit::Exhausted(at) => at,
         }
@@ -118,17 +118,17 @@ impl RateLimiter {
 
     /// Counts a letter on its way here.
     pub fn add_waiting(&self) {
-        self.coming.fetch_add(1, Ordering::AcqRel);
+        self.waiting.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Uncounts a letter that had its permit or went elsewhere.
     pub fn cancel_wait(&self) {
-        self.coming.fetch_sub(1, Ordering::AcqRel);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// The limit that is used up at `now`, and until when.
     pub fn exhausted(&self, now: Instant) -> Option<(&'static str, Instant)> {
-        self.turns
+        self.permits
             .lock()
             .exhausted
             .filter(|(_, until)| *until > now)
@@ -137,19 +137,19 @@ impl RateLimiter {
     /// Waits for a permit and takes it; the error is when the used-up limit is free again.
     /// Cancel-safe.
     pub async fn acquire(&self) -> Result<(), Instant> {
-        let _line = self.line.lock().await;
+        let _next = self.next_lock.lock().await;
         loop {
             let filled = self.filled.notified();
             let next = {
-                let mut turns = self.turns.lock();
+                let mut permits = self.permits.lock();
                 let now = Instant::now();
-                let next = turns.next(now);
+                let next = permits.next(now);
                 match next {
-                    NextPermit::Go => turns.take(),
-                    NextPermit::Ask => turns.asked = true,
+                    NextPermit::Go => permits.take(),
+                    NextPermit::Ask => permits.asked = true,
                     NextPermit::At(_) | NextPermit::Exhausted(_) => {}
                 }
-                self.ask_ahead(&mut turns);
+                self.ask_ahead(&mut permits);
                 next
             };
             match next {
@@ -163,26 +163,26 @@ impl RateLimiter {
 
     /// Takes a permit if one is available now.
     pub fn try_permit(&self) -> bool {
-        let mut turns = self.turns.lock();
-        let go = turns.next(Instant::now()) == NextPermit::Go;
+        let mut permits = self.permits.lock();
+        let go = permits.next(Instant::now()) == NextPermit::Go;
         if go {
-            turns.take();
+            permits.take();
         }
-        self.ask_ahead(&mut turns);
+        self.ask_ahead(&mut permits);
         go
     }
 
-    /// Gives back the permit of a letter that was not sent.
-    pub fn give_back(&self) {
-        let mut turns = self.turns.lock();
-        if let Some(minute) = turns.grants.front().and_then(|held| held.minute) {
-            *turns.unused.entry(minute).or_default() += 1;
+    /// Refunds the permit of a letter that was not sent.
+    pub fn refund(&self) {
+        let mut permits = self.permits.lock();
+        if let Some(minute) = permits.grants.front().and_then(|held| held.minute) {
+            *permits.unused.entry(minute).or_default() += 1;
         }
     }
 
     /// How many more letters to request; `None`: there are enough.
     pub fn wanted(&self, allowance: &RateBudget) -> Option<i64> {
-        if !self.turns.lock().asked {
+        if !self.permits.lock().asked {
             return None;
         }
         Some(allowance.interval.map_or(PERMITS_BATCH, |interval| {
@@ -193,8 +193,8 @@ impl RateLimiter {
 
     /// Takes in the answer to a request; `now` and `clock` are the same time on both clocks.
     pub fn deliver(&self, taken: RateOutcome, now: Instant, clock: Timestamp) {
-        let mut turns = self.turns.lock();
-        turns.asked = false;
+        let mut permits = self.permits.lock();
+        permits.asked = false;
         match taken {
             RateOutcome::Granted(RateLease {
                 count,
@@ -202,8 +202,8 @@ impl RateLimiter {
                 interval,
                 minute,
             }) => {
-                turns.exhausted = None;
-                turns.grants.push_back(LeasedPermits {
+                permits.exhausted = None;
+                permits.grants.push_back(LeasedPermits {
                     next: now + starts_in,
                     interval,
                     left: count,
@@ -213,10 +213,10 @@ impl RateLimiter {
                 });
             }
             RateOutcome::Exhausted { by, until } => {
-                turns.exhausted = Some((by, now + until.since(clock)));
+                permits.exhausted = Some((by, now + until.since(clock)));
             }
         }
-        drop(turns);
+        drop(permits);
         self.filled.notify_waiters();
     }
 
@@ -225,26 +225,26 @@ impl RateLimiter {
         self.asked.notify_one();
     }
 
-    /// Letters to give back to the limits, by the minute they were counted in. `all`: also those
+    /// Letters to refund to the limits, by the minute they were counted in. `all`: also those
     /// not used yet.
     pub fn take_unused(&self, all: bool) -> HashMap<Timestamp, i64> {
-        let mut turns = self.turns.lock();
+        let mut permits = self.permits.lock();
         if all {
-            for held in std::mem::take(&mut turns.grants) {
-                turns.unused(held.minute, held.left);
+            for held in std::mem::take(&mut permits.grants) {
+                permits.unused(held.minute, held.left);
             }
         }
-        std::mem::take(&mut turns.unused)
+        std::mem::take(&mut permits.unused)
     }
 
     /// Requests more before the last permit is used.
-    fn ask_ahead(&self, turns: &mut Permits) {
-        let left: i64 = turns.grants.iter().map(|held| held.left).sum();
-        let low = turns.grants.len() < 2 && left <= turns.last_grant() / 4;
-        if !turns.grants.is_empty() && low {
-            turns.asked = true;
+    fn ask_ahead(&self, permits: &mut Permits) {
+        let left: i64 = permits.grants.iter().map(|held| held.left).sum();
+        let low = permits.grants.len() < 2 && left <= permits.last_grant() / 4;
+        if !permits.grants.is_empty() && low {
+            permits.asked = true;
         }
-        if turns.asked {
+        if permits.asked {
             self.asked.notify_one();
         }
     }
@@ -284,7 +284,7 @@ impl Permits {
         }
     }
 
-    /// Approximate size of a lease.
+    /// Approximate size of the last grant.
     fn last_grant(&self) -> i64 {
         self.grants.back().map_or(0, |held| {
             let ahead = LEASE_AHEAD.as_micros() / held.interval.as_micros().max(1);
@@ -307,8 +307,8 @@ impl LeasedPermits {
             let Some(behind) = now.checked_duration_since(self.next + LATENESS_MAX) else {
                 return 0;
             };
-            let turns = behind.as_micros() / self.interval.as_micros().max(1) + 1;
-            i64::try_from(turns).unwrap_or(i64::MAX).min(self.left)
+            let permits = behind.as_micros() / self.interval.as_micros().max(1) + 1;
+            i64::try_from(permits).unwrap_or(i64::MAX).min(self.left)
         };
         self.left -= lost;
         self.next += self

@@ -18,8 +18,7 @@ use skychimp_core::platform::ids::ServerId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::sending::sending_server::{
-    self as kept, HealthChange, HealthState, Heartbeat, RateBudget, RateLease, RateOutcome,
-    SendingServer,
+    self, HealthChange, HealthState, Heartbeat, RateBudget, RateLease, RateOutcome, SendingServer,
 };
 use skychimp_core::sending::service::ServiceIdentity;
 use skychimp_core::sending::worker::Worker;
@@ -30,9 +29,9 @@ use tokio::time::Instant;
 use crate::EngineConfig;
 use crate::context::WorkerContext;
 use crate::health::{BreakerState, PauseReason};
-use crate::held_mailings;
 use crate::rate_limiter::RateLimiter;
-use crate::server_test;
+use crate::run_senders;
+use crate::smtp_server;
 use crate::supervisor::watched;
 use crate::upstream_pool::{Upstream, UpstreamOrigin, UpstreamPool};
 
@@ -60,7 +59,7 @@ pub struct Reconciler {
     /// Servers removed from the upstream pool with letters still in flight.
     leaving: Vec<Arc<Upstream>>,
     /// When each server's health row was last written, by any node.
-    adopt: HashMap<ServerId, Timestamp>,
+    last_seen: HashMap<ServerId, Timestamp>,
     /// Tests that have been started, by the time of the request.
     tests: HashMap<ServerId, Timestamp>,
     /// What was last written about servers in use.
@@ -68,7 +67,7 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// For an upstream pool that is empty until [`Reconciler::look`].
+    /// For an upstream pool that is empty until [`Reconciler::reconcile`].
     pub fn new(context: Arc<WorkerContext>, config: &EngineConfig) -> Self {
         Self {
             started: context.env.clock.now(),
@@ -81,7 +80,7 @@ impl Reconciler {
             service: config.service.clone(),
             tasks: JoinSet::new(),
             leaving: Vec::new(),
-            adopt: HashMap::new(),
+            last_seen: HashMap::new(),
             tests: HashMap::new(),
             beats: HashMap::new(),
         }
@@ -95,27 +94,27 @@ impl Reconciler {
                 () = tokio::time::sleep(RECONCILE_INTERVAL) => {}
                 _ = wake.changed() => {}
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.reconcile().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the sending servers could not be looked at"
+                    "the sending servers could not be read"
                 );
             }
         }
     }
 
     /// Reads the database once, updates the upstream pool and writes the counters.
-    pub async fn look(&mut self) -> Result<(), Error> {
+    pub async fn reconcile(&mut self) -> Result<(), Error> {
         let now = self.context.env.clock.now();
         let mut tx = self.context.env.db.read().await?;
         let servers = SendingServer::all(&mut tx).await?;
-        let news = kept::ServerHealth::all(&mut tx).await?;
+        let news = sending_server::ServerHealth::all(&mut tx).await?;
         let workers = Worker::all(&mut tx).await?;
         let known = self.context.upstreams.members();
         let mut upstreams = Vec::new();
         for server in &servers {
             if server.enabled {
-                let same = |upstream: &&Arc<Upstream>| matches!(&upstream.origin, UpstreamOrigin::Kept(old, _) if **old == *server);
+                let same = |upstream: &&Arc<Upstream>| matches!(&upstream.origin, UpstreamOrigin::Stored(old, _) if **old == *server);
                 match known.iter().find(same) {
                     Some(upstream) => upstreams.push(Arc::clone(upstream)),
                     None => upstreams.push(self.join(&mut tx, server).await?),
@@ -156,7 +155,7 @@ impl Reconciler {
         }
         self.test(&servers, &news).await?;
         if strangers && fault.is_none() {
-            held_mailings::review(&self.context, &self.service, now).await?;
+            run_senders::review(&self.context, &self.service, now).await?;
         }
         self.write(&news, now).await
     }
@@ -172,8 +171,8 @@ impl Reconciler {
             Some(Err(_)) => (None, true),
             password => (password.and_then(Result::ok), false),
         };
-        let smtp = server_test::server(server, password, self.roots.clone());
-        let upstream = Upstream::new(UpstreamOrigin::Kept(Box::new(server.clone()), smtp));
+        let smtp = smtp_server::from_stored(server, password, self.roots.clone());
+        let upstream = Upstream::new(UpstreamOrigin::Stored(Box::new(server.clone()), smtp));
         if broken {
             upstream
                 .health
@@ -200,7 +199,7 @@ impl Reconciler {
             ));
             if upstream.limiter.is_some() || !upstream.domains.is_empty() {
                 self.tasks.spawn(watched(
-                    "turns",
+                    "permits",
                     lease_permits(Arc::clone(context), Arc::clone(upstream)),
                 ));
             }
@@ -221,18 +220,18 @@ impl Reconciler {
     }
 
     /// Adopts what another node reports or a user requests, unless this node has newer information.
-    fn adopt(&mut self, row: &kept::ServerHealth, now: Timestamp) {
+    fn adopt(&mut self, row: &sending_server::ServerHealth, now: Timestamp) {
         let members = self.context.upstreams.members();
         let Some(upstream) = members.iter().find(|upstream| upstream.id == row.server_id) else {
             return;
         };
-        let is_news = self.adopt.insert(upstream.id, row.changed_at) != Some(row.changed_at);
+        let is_news = self.last_seen.insert(upstream.id, row.changed_at) != Some(row.changed_at);
         let answered = upstream.health.answered().map(|at| now - at.elapsed());
         // the configuration may have been corrected before this start
         let is_old = upstream.id == ServerId::CONFIGURATION && row.changed_at < self.started;
         let until = row.until.filter(|until| *until > now && !is_old);
         match (row.state, upstream.health.state()) {
-            (HealthState::Open | HealthState::Paused, BreakerState::Up)
+            (HealthState::Open | HealthState::Paused, BreakerState::Closed)
                 if answered.is_none_or(|at| at < row.changed_at)
                     && (is_news || until.is_none()) =>
             {
@@ -243,17 +242,17 @@ impl Reconciler {
                     until: Instant::now() + until.map_or(Duration::ZERO, |until| until.since(now)),
                     class: class.map_or("connection", |class| class.as_str()),
                     why: row.reply.clone(),
-                    adopt: true,
+                    from_peer: true,
                 });
             }
             // a row older than this node's pause is about to be overwritten: it requests nothing
-            (HealthState::Open | HealthState::Paused, BreakerState::Down(down))
+            (HealthState::Open | HealthState::Paused, BreakerState::Open(down))
                 if row.until.is_none_or(|until| until <= now)
-                    && (down.adopt || row.changed_at >= now - down.since.elapsed()) =>
+                    && (down.from_peer || row.changed_at >= now - down.since.elapsed()) =>
             {
                 upstream.health.retry();
             }
-            (HealthState::Closed, BreakerState::Down(down)) if is_news && down.adopt => {
+            (HealthState::Closed, BreakerState::Open(down)) if is_news && down.from_peer => {
                 upstream.health.connected();
             }
             _ => {}
@@ -264,7 +263,7 @@ impl Reconciler {
     async fn test(
         &mut self,
         servers: &[SendingServer],
-        news: &[kept::ServerHealth],
+        news: &[sending_server::ServerHealth],
     ) -> Result<(), Error> {
         for row in news.iter().filter(|row| row.is_tested()) {
             let Some(asked) = row.test_asked_at else {
@@ -279,9 +278,11 @@ impl Reconciler {
                     let password =
                         SendingServer::password(&mut tx, server.id, &self.secret).await?;
                     match password.transpose() {
-                        Ok(password) => {
-                            Ok(server_test::server(server, password, self.roots.clone()))
-                        }
+                        Ok(password) => Ok(smtp_server::from_stored(
+                            server,
+                            password,
+                            self.roots.clone(),
+                        )),
                         Err(error) => Err(format!(
                             "the password cannot be read: {error}; enter it again"
                         )),
@@ -296,7 +297,7 @@ impl Reconciler {
             let from = self.from.clone();
             self.tasks.spawn(async move {
                 let result = match server {
-                    Ok(server) => server_test::probe(server, &from).await,
+                    Ok(server) => smtp_server::probe(server, &from).await,
                     Err(why) => Err(why),
                 };
                 let (ok, text) = match &result {
@@ -315,7 +316,11 @@ impl Reconciler {
     }
 
     /// Writes the counters, and the heartbeats of servers in use.
-    async fn write(&mut self, news: &[kept::ServerHealth], now: Timestamp) -> Result<(), Error> {
+    async fn write(
+        &mut self,
+        news: &[sending_server::ServerHealth],
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let members = self.context.upstreams.members();
         let local = Instant::now();
         for upstream in members.iter().chain(&self.leaving) {
@@ -329,15 +334,15 @@ impl Reconciler {
             };
             let before = self.beats.get(&upstream.id);
             let same = before.is_some_and(|before| {
-                let tired = !busy || before.busy_until > Some(now + BUSY_INTERVAL / 2);
-                tired
+                let is_fresh = !busy || before.busy_until > Some(now + BUSY_INTERVAL / 2);
+                is_fresh
                     && before.limited_by == beat.limited_by
                     && before.answered_at.is_some() == beat.answered_at.is_some()
             });
             let quiet = before.is_none() && !busy && limited.is_none();
             if !same && !quiet {
                 let mut tx = self.context.env.db.write().await?;
-                kept::ServerHealth::beat(&mut tx, upstream.id, &beat, now).await?;
+                sending_server::ServerHealth::beat(&mut tx, upstream.id, &beat, now).await?;
                 tx.commit().await?;
                 self.beats.insert(upstream.id, beat);
             }
@@ -348,7 +353,7 @@ impl Reconciler {
                 && upstream.health.is_up()
                 && beat.answered_at > Some(row.changed_at)
             {
-                change(&self.context, upstream, &BreakerState::Up).await?;
+                change(&self.context, upstream, &BreakerState::Closed).await?;
             }
         }
         self.leaving.retain(|upstream| upstream.is_busy());
@@ -373,13 +378,13 @@ async fn flush(db: &Db, upstream: &Upstream, now: Timestamp) -> Result<(), Error
             outcomes.add(&mut tx, upstream.id, now).await?;
         }
         for (minute, letters) in unused {
-            RateLease::give_back(&mut tx, upstream.id, minute, letters).await?;
+            RateLease::refund(&mut tx, upstream.id, minute, letters).await?;
         }
         tx.commit().await
     };
     let result = written.await;
     if result.is_err() {
-        upstream.put_back(&outcomes);
+        upstream.restore_counts(&outcomes);
     }
     result
 }
@@ -402,7 +407,7 @@ pub async fn finish(context: &WorkerContext) {
 /// Publishes a server's health to other nodes and pages; retries it when its pause is over.
 async fn publish_health(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     let mut health = upstream.health.watch();
-    let mut told = BreakerState::Up;
+    let mut told = BreakerState::Closed;
     while !upstream.is_removed() {
         let state = health.borrow_and_update().clone();
         context.upstreams.refresh();
@@ -418,22 +423,22 @@ async fn publish_health(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
             }
         }
         let until = match &state {
-            BreakerState::Down(down) => down.until,
+            BreakerState::Open(down) => down.until,
             // the sender lives as long as the server
-            BreakerState::Up | BreakerState::Trying if state == told => {
+            BreakerState::Closed | BreakerState::Probing if state == told => {
                 let _ = health.changed().await;
                 continue;
             }
-            BreakerState::Up | BreakerState::Trying => Instant::now() + WRITE_INTERVAL,
+            BreakerState::Closed | BreakerState::Probing => Instant::now() + WRITE_INTERVAL,
         };
         tokio::select! {
             _ = health.changed() => continue,
             () = tokio::time::sleep_until(until) => {}
         }
         if upstream.health.is_down() {
-            match upstream.pool.lease().await {
-                Ok(lease) => {
-                    drop(lease);
+            match upstream.pool.acquire().await {
+                Ok(connection) => {
+                    drop(connection);
                     upstream.health.connected();
                 }
                 Err(error) => upstream.health.refused(&error),
@@ -450,21 +455,21 @@ async fn change(
 ) -> Result<(), Error> {
     let now = context.env.clock.now();
     let change = match state {
-        BreakerState::Down(down) if down.adopt => return Ok(()),
-        BreakerState::Up => HealthChange {
+        BreakerState::Open(down) if down.from_peer => return Ok(()),
+        BreakerState::Closed => HealthChange {
             state: HealthState::Closed,
             until: None,
             class: "",
             reply: "",
         },
-        BreakerState::Trying => HealthChange {
+        BreakerState::Probing => HealthChange {
             state: HealthState::Probing,
             until: None,
             class: "",
             reply: "",
         },
-        BreakerState::Down(down) => HealthChange {
-            state: if down.is_pause() {
+        BreakerState::Open(down) => HealthChange {
+            state: if down.needs_admin() {
                 HealthState::Paused
             } else {
                 HealthState::Open
@@ -475,12 +480,12 @@ async fn change(
         },
     };
     let mut tx = context.env.db.write().await?;
-    kept::ServerHealth::change(&mut tx, upstream.id, &change, now).await?;
+    sending_server::ServerHealth::change(&mut tx, upstream.id, &change, now).await?;
     if change.state == HealthState::Paused
-        && kept::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?
+        && sending_server::ServerHealth::claim_alert(&mut tx, upstream.id, now).await?
     {
         let address = upstream.pool.server().name();
-        kept::alert(
+        sending_server::alert(
             &mut tx,
             &upstream.name,
             &address,
@@ -495,7 +500,7 @@ async fn change(
 
 async fn tested(context: &WorkerContext, id: ServerId, ok: bool, text: &str) -> Result<(), Error> {
     let mut tx = context.env.db.write().await?;
-    kept::ServerHealth::tested(&mut tx, id, ok, text, context.env.clock.now()).await?;
+    sending_server::ServerHealth::tested(&mut tx, id, ok, text, context.env.clock.now()).await?;
     tx.commit().await
 }
 
@@ -504,14 +509,17 @@ async fn lease_permits(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
     while !upstream.is_removed() {
         upstream.asked.notified().await;
         let allowance = upstream.allowance(context.env.clock.now());
-        let of_domains = upstream.domains.iter().filter_map(|(domain, guard)| {
-            let limiter = guard.limiter.as_ref()?;
-            Some((
-                domain.as_str(),
-                limiter,
-                RateBudget::of_domain(&guard.limit),
-            ))
-        });
+        let of_domains = upstream
+            .domains
+            .iter()
+            .filter_map(|(domain, domain_limiter)| {
+                let limiter = domain_limiter.limiter.as_ref()?;
+                Some((
+                    domain.as_str(),
+                    limiter,
+                    RateBudget::of_domain(&domain_limiter.limit),
+                ))
+            });
         let of_server = upstream
             .limiter
             .as_ref()
@@ -525,7 +533,7 @@ async fn lease_permits(context: Arc<WorkerContext>, upstream: Arc<Upstream>) {
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "no turns could be taken out of a server's limits"
+                        "no permits could be taken from a server's limits"
                     );
                     tokio::time::sleep(WRITE_INTERVAL).await;
                     limiter.failed();

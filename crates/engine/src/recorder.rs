@@ -198,7 +198,7 @@ impl Recorder {
         }
         let mut tx = self.db.write().await?;
         let recorded = Delivery::record(&mut tx, self.worker, &attempted, now).await?;
-        Delivery::hand_back(&mut tx, self.worker, &back).await?;
+        Delivery::return_to_queue(&mut tx, self.worker, &back).await?;
         for (why, claims) in skipped {
             Delivery::skip(&mut tx, self.worker, &claims, why, now).await?;
         }
@@ -214,7 +214,7 @@ impl Recorder {
                         .await?;
                 }
                 RecordEvent::OutboxBack(id, due_at) => {
-                    OutboxLetter::hand_back(&mut tx, self.worker, *id, *due_at).await?;
+                    OutboxLetter::return_to_queue(&mut tx, self.worker, *id, *due_at).await?;
                 }
                 _ => {}
             }

@@ -77,7 +77,7 @@ pub async fn step(
     if !held.is_empty() {
         let mut tx = db.write().await?;
         for held in &held {
-            held.keep(&mut tx).await?;
+            held.record_reason(&mut tx).await?;
             due |= held.is_released();
         }
         tx.commit().await?;
@@ -142,7 +142,7 @@ pub async fn run(db: Db, clock: Clock, service: ServiceIdentity, stop: Cancellat
                     );
                 }
                 if done.runs > 0 {
-                    db.wake().here();
+                    db.wake().wake_local();
                 }
                 if done.more {
                     Duration::ZERO

@@ -61,7 +61,7 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
         tx.commit().await?;
     }
     let mut tx = db.write().await?;
-    let last = report.keep(&mut tx, due, begun.elapsed()).await?;
+    let last = report.store(&mut tx, due, begun.elapsed()).await?;
     if last {
         queue_summary(&mut tx, config, due, &report).await?;
     }
@@ -75,7 +75,7 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Queues the summary letter to the owner; false if none is due.
+/// Queues the summary letter to the owner, if one is due.
 async fn queue_summary(
     tx: &mut Tx,
     config: &EngineConfig,

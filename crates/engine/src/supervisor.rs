@@ -1,7 +1,7 @@
 //! Restarts tasks that panic, so that none is missing unnoticed.
 //!
-//! Independent tasks ([`keep`]: scheduler, expander, …) are restarted one by one. The tasks of a
-//! worker share its letters: when one panics, the whole worker shuts down and a new one starts
+//! Independent tasks ([`supervise`]: scheduler, expander, …) are restarted one by one. The tasks of
+//! a worker share its letters: when one panics, the whole worker shuts down and a new one starts
 //! (`worker`).
 
 use std::future::Future;
@@ -17,7 +17,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A task that runs this long after a failure counts as recovered.
-const CALM_AFTER: Duration = Duration::from_secs(5);
+const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 /// Pauses between consecutive failures; each is twice the one before.
 #[derive(Debug, Default)]
@@ -32,22 +32,22 @@ impl Backoff {
     }
 
     /// Waits until the task has recovered; never returns if it did not fail.
-    pub async fn calm(&self) {
+    pub async fn recovered(&self) {
         if self.0 == 0 {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(CALM_AFTER).await;
+        tokio::time::sleep(RECOVERED_AFTER).await;
     }
 
     /// Resets the pauses after a recovery.
-    pub fn over(&mut self) {
+    pub fn reset(&mut self) {
         self.0 = 0;
     }
 }
 
 /// Runs a task until `stop` or until it returns. After a panic it is restarted following a pause,
 /// and `health` reports the failure.
-pub async fn keep<F, T>(
+pub async fn supervise<F, T>(
     name: &'static str,
     health: &EngineHealth,
     stop: &CancellationToken,
@@ -68,8 +68,8 @@ pub async fn keep<F, T>(
                     return;
                 }
                 ended = task.join_next() => break ended,
-                () = pauses.calm() => {
-                    pauses.over();
+                () = pauses.recovered() => {
+                    pauses.reset();
                     health.recovered(name);
                 }
             }

@@ -36,10 +36,10 @@ pub use upstream::{Upstream, UpstreamOrigin};
 use crate::delayed_queue::DomainRate;
 use crate::health::BreakerState;
 
-/// A letter may take a permit this long before its turn, since connecting takes time.
+/// A letter may take a permit this long before its time, since connecting takes time.
 const WAKE_AHEAD: Duration = Duration::from_millis(500);
 /// How much work a worker holds for a server with a rate.
-const BUFFER_TARGET: Duration = Duration::from_secs(2);
+const SERVER_BUFFER: Duration = Duration::from_secs(2);
 
 /// What to do with a letter.
 #[derive(Debug)]
@@ -154,11 +154,11 @@ impl UpstreamPool {
             let weight = usize::try_from(upstream.weight).unwrap_or(1);
             let heaviest = usize::try_from(heaviest).unwrap_or(1);
             let limit = (share(upstream.connections) * weight).div_ceil(heaviest);
-            upstream.limit.store(limit, Ordering::Relaxed);
-            for guard in upstream.domains.values() {
-                if let Some(most) = guard.limit.connections {
+            upstream.permits_allowed.store(limit, Ordering::Relaxed);
+            for domain_limiter in upstream.domains.values() {
+                if let Some(most) = domain_limiter.limit.connections {
                     let most = share(usize::try_from(most).unwrap_or(1));
-                    guard.most.store(most, Ordering::Relaxed);
+                    domain_limiter.most.store(most, Ordering::Relaxed);
                 }
             }
         }
@@ -184,7 +184,7 @@ impl UpstreamPool {
                     continue;
                 }
                 if let Some((_, until)) = upstream.exhausted(now) {
-                    if until <= now + BUFFER_TARGET {
+                    if until <= now + SERVER_BUFFER {
                         RetryTime::At(until).note(&mut busy);
                     }
                     continue;
@@ -198,7 +198,11 @@ impl UpstreamPool {
                     RetryTime::At(free_at - WAKE_AHEAD).note(&mut busy);
                     continue;
                 }
-                match upstream.domains.get(domain).map(|guard| guard.free_at(now)) {
+                match upstream
+                    .domains
+                    .get(domain)
+                    .map(|domain_limiter| domain_limiter.free_at(now))
+                {
                     Some(None) => RetryTime::Freed.note(&mut of_domain),
                     Some(Some(at)) if at > now + WAKE_AHEAD => {
                         RetryTime::At(at - WAKE_AHEAD).note(&mut of_domain);
@@ -236,12 +240,12 @@ impl UpstreamPool {
         let limit = if trial {
             1
         } else {
-            upstream.limit.load(Ordering::Relaxed)
+            upstream.permits_allowed.load(Ordering::Relaxed)
         };
         upstream
-            .permits
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |permits| {
-                (permits < limit).then_some(permits + 1)
+            .permits_in_use
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_use| {
+                (in_use < limit).then_some(in_use + 1)
             })
             .ok()?;
         if let Some(limiter) = &upstream.limiter {
@@ -251,7 +255,7 @@ impl UpstreamPool {
             upstreams: Arc::clone(self),
             upstream: Arc::clone(upstream),
             trial,
-            in_line: AtomicBool::new(upstream.limiter.is_some()),
+            waiting: AtomicBool::new(upstream.limiter.is_some()),
         })
     }
 
@@ -259,14 +263,14 @@ impl UpstreamPool {
     pub fn domain(&self, name: &str) -> DomainRate {
         let nodes = u32::try_from(self.nodes.load(Ordering::Relaxed)).unwrap_or(1);
         let members = self.members();
-        let gates = members
+        let limiters = members
             .iter()
             .filter(|upstream| !upstream.is_removed() && !upstream.health.is_down())
             .filter_map(|upstream| upstream.domains.get(name));
         let (mut room, mut per_second) = (None, 0.0);
-        for guard in gates {
-            room = Some(guard.room().saturating_add(room.unwrap_or(0)));
-            per_second += 1.0 / guard.pace().as_secs_f64();
+        for domain_limiter in limiters {
+            room = Some(domain_limiter.room().saturating_add(room.unwrap_or(0)));
+            per_second += 1.0 / domain_limiter.pace().as_secs_f64();
         }
         match room {
             Some(room) => DomainRate {
@@ -295,12 +299,12 @@ impl UpstreamPool {
             .filter(|upstream| !upstream.is_removed())
         {
             match upstream.health.state() {
-                BreakerState::Down(_) => continue,
-                BreakerState::Trying => {
+                BreakerState::Open(_) => continue,
+                BreakerState::Probing => {
                     trial = true;
                     continue;
                 }
-                BreakerState::Up => {}
+                BreakerState::Closed => {}
             }
             if upstream.exhausted(now).is_some() {
                 continue;
@@ -308,8 +312,8 @@ impl UpstreamPool {
             let interval = upstream.allowance(Timestamp::default()).interval;
             letters = letters.saturating_add(match interval {
                 Some(interval) => {
-                    let turns = BUFFER_TARGET.as_micros() / interval.as_micros().max(1);
-                    usize::try_from(turns).unwrap_or(most).max(1)
+                    let letters_ahead = SERVER_BUFFER.as_micros() / interval.as_micros().max(1);
+                    usize::try_from(letters_ahead).unwrap_or(most).max(1)
                 }
                 None => most,
             });
@@ -335,11 +339,11 @@ impl UpstreamPool {
         for upstream in members.iter() {
             let address = upstream.pool.server().name();
             match upstream.health.state() {
-                BreakerState::Down(down) => {
+                BreakerState::Open(down) => {
                     why.push(format!("{address}: {} ({})", down.why, down.class));
                 }
-                BreakerState::Trying => return None,
-                BreakerState::Up => match upstream.exhausted(now) {
+                BreakerState::Probing => return None,
+                BreakerState::Closed => match upstream.exhausted(now) {
                     Some((by, _)) => why.push(format!("{address}: its limit is used up ({by})")),
                     None => return None,
                 },

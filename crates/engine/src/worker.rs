@@ -51,12 +51,12 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
         journals: config.data_dir.join("journal"),
         retry: config.retry,
     };
-    recovery.look(None).await?;
+    recovery.recover(None).await?;
 
     let (context, events) = begin(config, &recovery.journals, stop).await?;
     let (worker, journal) = (context.worker, Arc::clone(&context.journal));
     let mut reconciler = Reconciler::new(Arc::clone(&context), config);
-    reconciler.look().await?;
+    reconciler.reconcile().await?;
     tracing::info!(worker.id = %worker, connections = context.upstreams.connections(), "sending");
 
     let recorder = Recorder {
@@ -95,7 +95,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
         "statistics",
         keeper::keep_statistics(config.db.clone()),
     ));
-    keeping.spawn(watched("orphans", recovery.clone().keep(worker)));
+    keeping.spawn(watched("orphans", recovery.clone().run(worker)));
     let mut lease = JoinSet::new();
     let health = config.health.clone();
     let kept = keeper::keep_lease(Arc::clone(&context), config.lease, health);
@@ -127,8 +127,8 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     }
     sending.shutdown().await;
     keeping.shutdown().await;
-    for job in context.letters.evict(|_| true) {
-        context.letters.back(job);
+    for email in context.letters.evict(|_| true) {
+        context.letters.return_email(email);
     }
     reconciler::finish(&context).await;
     give_up.cancel();
@@ -222,7 +222,7 @@ async fn settle(
     if let Some(journal) = Arc::into_inner(journal) {
         journal.remove()?;
     }
-    config.db.wake().everywhere(&config.db).await?;
+    config.db.wake().wake_all(&config.db).await?;
     Ok(())
 }
 

@@ -73,7 +73,7 @@ pub fn start(
                 let (db, deaf) = (db.clone(), deaf.clone());
                 async move { db.wake().listen(&db, deaf).await }
             };
-            supervisor::keep("listening for wake-ups", &health, &deaf, listen).await;
+            supervisor::supervise("listening for wake-ups", &health, &deaf, listen).await;
         })
     };
     Ok(RunningEngine { engine, deaf, ear })

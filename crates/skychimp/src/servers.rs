@@ -48,7 +48,7 @@ pub async fn with_password(
         .await?
         .transpose()
         .context("the password cannot be read; enter it again")?;
-    Ok(skychimp_engine::server_test::server(
+    Ok(skychimp_engine::smtp_server::from_stored(
         server,
         password,
         program.config.trust_anchors.clone(),

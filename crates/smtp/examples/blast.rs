@@ -87,10 +87,12 @@ async fn work(pool: Pool, next: Arc<AtomicU64>, count: u64, data: Bytes) -> Resu
     let mut failed = 0;
     let mut present = take();
     while present.is_some() {
-        let mut lease = pool.lease().await?;
-        while let Some(letter) = present.take_if(|_| lease.is_usable()) {
+        let mut connection = pool.acquire().await?;
+        while let Some(letter) = present.take_if(|_| connection.is_usable()) {
             present = take();
-            let report = lease.send(&letter, present.as_ref(), &mut |_| true).await;
+            let report = connection
+                .send(&letter, present.as_ref(), &mut |_| true)
+                .await;
             if report.outcome != Outcome::Sent {
                 failed += 1;
                 eprintln!("{}: {}", report.outcome, report.reply);

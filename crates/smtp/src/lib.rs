@@ -35,7 +35,7 @@ mod wire;
 pub use capabilities::Capabilities;
 pub use connect::Connector;
 pub use letter::Letter;
-pub use pool::{Lease, Pool, PoolStatus};
+pub use pool::{Pool, PoolStatus, PooledConnection};
 pub use rate::Pacer;
 pub use reply::Reply;
 pub use report::{AttemptReport, Class, ConnectError, Outcome, Phase};

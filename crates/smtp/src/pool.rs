@@ -1,7 +1,7 @@
 //! A pool of connections to one server, with its limits.
 //!
-//! A [`Lease`] is the exclusive use of one connection. When it is dropped the connection becomes
-//! idle, or is closed if it cannot carry another letter.
+//! A [`PooledConnection`] is the exclusive use of one connection. When it is dropped the connection
+//! becomes idle, or is closed if it cannot carry another letter.
 //!
 //! *Invariants*: never more connections than the cap; no letter is sent before the rate allows it;
 //! closing a connection never delays a caller.
@@ -125,7 +125,7 @@ impl Pool {
     ///
     /// Errors are returned immediately and nothing is retried, with one exception: if the server
     /// accepts no more connections than are open, the call waits for one of them.
-    pub async fn lease(&self) -> Result<Lease, ConnectError> {
+    pub async fn acquire(&self) -> Result<PooledConnection, ConnectError> {
         let inner = &self.inner;
         loop {
             // register before checking, so that a connection returned meanwhile wakes this call or
@@ -139,17 +139,17 @@ impl Pool {
                 .turn(inner.connector.server().connections, Instant::now());
             match turn {
                 Turn::Use(connection) => {
-                    let mut lease = Lease::new(inner, Some(*connection));
-                    if let Some(connection) = &mut lease.connection
+                    let mut pooled = PooledConnection::new(inner, Some(*connection));
+                    if let Some(connection) = &mut pooled.connection
                         && connection.is_quiet().await
                     {
-                        return Ok(lease);
+                        return Ok(pooled);
                     }
-                    // the server closed it meanwhile; dropping the lease makes room
-                    lease.connection = None;
+                    // the server closed it meanwhile; dropping it makes room
+                    pooled.connection = None;
                 }
                 Turn::Connect => {
-                    let mut lease = Lease::new(inner, None);
+                    let mut pooled = PooledConnection::new(inner, None);
                     match inner.connector.connect().await {
                         Ok(mut connection) => {
                             {
@@ -161,11 +161,11 @@ impl Pool {
                                     inner.freed.notify_one();
                                 }
                             }
-                            lease.connection = Some(connection);
-                            return Ok(lease);
+                            pooled.connection = Some(connection);
+                            return Ok(pooled);
                         }
                         Err(error) => {
-                            drop(lease);
+                            drop(pooled);
                             if !inner.learn_from_refusal(&error) {
                                 return Err(error);
                             }
@@ -191,7 +191,8 @@ impl Pool {
         }
     }
 
-    /// Rejects new leases and sends QUIT on idle connections; leased ones are closed when returned.
+    /// Gives out no more connections and sends QUIT on idle ones; those in use are closed when
+    /// returned.
     pub async fn close(&self) {
         let idle = {
             let mut state = self.inner.state.lock();
@@ -401,12 +402,12 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) {
 
 /// Exclusive use of one connection of a pool; returned on drop.
 #[derive(Debug)]
-pub struct Lease {
+pub struct PooledConnection {
     inner: Arc<Inner>,
     connection: Option<Connection>,
 }
 
-impl Lease {
+impl PooledConnection {
     fn new(inner: &Arc<Inner>, connection: Option<Connection>) -> Self {
         Self {
             inner: Arc::clone(inner),
@@ -438,7 +439,7 @@ impl Lease {
         self.connection_mut().withdraw().await
     }
 
-    /// Whether another letter may be sent on it. If not, drop it and take a new lease.
+    /// Whether another letter may be sent on it. If not, drop it and acquire another.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.connection.as_ref().is_some_and(Connection::is_usable)
@@ -452,16 +453,16 @@ impl Lease {
 
     #[expect(
         clippy::expect_used,
-        reason = "only `lease` creates leases, and they contain a connection"
+        reason = "only `acquire` creates it, with a connection"
     )]
     fn connection_mut(&mut self) -> &mut Connection {
         self.connection
             .as_mut()
-            .expect("a lease that was given out holds a connection")
+            .expect("what was given out holds a connection")
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         self.inner.give_back(self.connection.take());
     }

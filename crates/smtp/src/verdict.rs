@@ -5,7 +5,7 @@ use crate::reply::Reply;
 use crate::report::{Class, Outcome, Phase};
 use crate::wire::WireError;
 
-/// A [`Report`](crate::Report) without the server's name and the duration.
+/// An [`AttemptReport`](crate::AttemptReport) without the server's name and the duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub outcome: Outcome,

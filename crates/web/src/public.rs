@@ -171,7 +171,7 @@ impl PageRequest {
     /// Builds a request with nothing of this visitor but the language. The extensions contain only
     /// the path parameters of the router.
     fn clean(&self, head: &Parts, keep: CacheMode) -> Request {
-        let mut clean = nobody(self.lang, keep);
+        let mut clean = anonymous_request(self.lang, keep);
         *clean.uri_mut() = head.uri.clone();
         clean.extensions_mut().extend(head.extensions.clone());
         clean
@@ -179,7 +179,7 @@ impl PageRequest {
 }
 
 /// An anonymous request for a page that will be cached.
-pub(crate) fn nobody(lang: Lang, keep: CacheMode) -> Request {
+pub(crate) fn anonymous_request(lang: Lang, keep: CacheMode) -> Request {
     let mut request = Request::new(Body::empty());
     let cookie = format!("{}={}", cookies::LANGUAGE, lang.as_str());
     if let Ok(cookie) = cookie.try_into() {
@@ -213,7 +213,7 @@ async fn find(
     head: &Parts,
     next: &Next,
 ) -> Option<(PageRequest, Arc<CachedPage>)> {
-    let ask = PageRequest::of(app, head).filter(|_| public.store.keeps())?;
+    let ask = PageRequest::of(app, head).filter(|_| public.store.is_enabled())?;
     // a database that does not answer: the page itself will say so
     let version = public.store.version(app).await?;
     let make = async {

@@ -15,7 +15,7 @@ use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{AuditId, MailingId, ServerId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 
 /// Who performs an action.
@@ -280,8 +280,8 @@ impl Audit {
              ORDER BY id DESC
              LIMIT $8",
         )
-        .bind(containing(filter.search))
-        .bind(containing(filter.actor))
+        .bind(like_pattern(filter.search))
+        .bind(like_pattern(filter.actor))
         .bind(filter.kind.map(AuditKind::as_str))
         .bind(filter.about)
         .bind(filter.from)

@@ -26,7 +26,7 @@ impl User {
     ) -> Result<(), Error> {
         Self::set_password(tx, user.id, password).await?;
         Session::end_all(tx, user.id, stay).await?;
-        user.tell(tx, AccountLetter::PasswordChanged, letters, now)
+        user.queue_letter(tx, AccountLetter::PasswordChanged, letters, now)
             .await
     }
 
@@ -82,7 +82,7 @@ impl User {
         if !SecondFactor::confirm(tx, key, user.id, code, now).await? {
             return Ok(false);
         }
-        user.tell(tx, AccountLetter::SecondFactorOn, letters, now)
+        user.queue_letter(tx, AccountLetter::SecondFactorOn, letters, now)
             .await?;
         Ok(true)
     }
@@ -96,12 +96,12 @@ impl User {
         letters: &impl AccountLetters,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let proof = SecondFactor::prove(tx, key, user.id, code, now).await?;
+        let proof = SecondFactor::verify_code(tx, key, user.id, code, now).await?;
         if proof.is_none() {
             return Ok(false);
         }
         SecondFactor::remove(tx, user.id).await?;
-        user.tell(tx, AccountLetter::SecondFactorOff, letters, now)
+        user.queue_letter(tx, AccountLetter::SecondFactorOff, letters, now)
             .await?;
         Ok(true)
     }
@@ -123,7 +123,7 @@ impl User {
         if passkeys.add(tx, user.id, new, now).await?.is_none() {
             return Ok(false);
         }
-        user.tell(tx, AccountLetter::PasskeyAdded, letters, now)
+        user.queue_letter(tx, AccountLetter::PasskeyAdded, letters, now)
             .await?;
         Ok(true)
     }
@@ -131,7 +131,7 @@ impl User {
     /// Sets a password, and invalidates reset links and logins in progress.
     async fn set_password(tx: &mut Tx, id: UserId, password: &HashedPassword) -> Result<(), Error> {
         EmailToken::withdraw(tx, id, TokenPurpose::Reset).await?;
-        LoginStep::withdraw(tx, id).await?;
+        LoginStep::end_all(tx, id).await?;
         Self::store_password(tx, id, password).await
     }
 
@@ -151,7 +151,7 @@ impl User {
     }
 
     /// Queues a letter to the account's address.
-    pub(crate) async fn tell(
+    pub(crate) async fn queue_letter(
         &self,
         tx: &mut Tx,
         letter: AccountLetter,
@@ -170,18 +170,18 @@ impl User {
         now: Timestamp,
     ) -> Result<(), Error> {
         let letter = self.reset_link(tx, AccountLetter::Reset, now).await?;
-        self.tell(tx, letter, letters, now).await
+        self.queue_letter(tx, letter, letters, now).await
     }
 
     /// Says that the address already has an account, with a link that sets a new password.
-    pub(super) async fn tell_known(
+    pub(super) async fn queue_known_letter(
         &self,
         tx: &mut Tx,
         letters: &impl AccountLetters,
         now: Timestamp,
     ) -> Result<(), Error> {
         let letter = self.reset_link(tx, AccountLetter::Known, now).await?;
-        self.tell(tx, letter, letters, now).await
+        self.queue_letter(tx, letter, letters, now).await
     }
 
     async fn reset_link(

@@ -25,7 +25,7 @@ impl User {
     ) -> Result<(), Error> {
         let holder = Self::by_email(tx, address.as_str()).await?;
         if let Some(other) = holder.filter(|holder| holder.id != user.id) {
-            return other.tell_known(tx, letters, now).await;
+            return other.queue_known_letter(tx, letters, now).await;
         }
         let (purpose, email) = (TokenPurpose::ChangeEmail, address.as_str());
         let token = Token::random();
@@ -84,7 +84,7 @@ impl User {
             .map(|_| ()))?;
         SecondFactor::remove(tx, id).await?;
         Passkey::remove_all(tx, id).await?;
-        LoginStep::withdraw(tx, id).await?;
+        LoginStep::end_all(tx, id).await?;
         Session::end_all(tx, id, None).await?;
         if let Some(user) = Self::get(tx, id).await? {
             user.send_reset_link(tx, letters, now).await?;

@@ -110,7 +110,11 @@ impl LoginStep {
     }
 
     /// Stores a passkey challenge in a login that waits for its second factor.
-    pub(crate) async fn ask(tx: &mut Tx, token: &Token, question: &str) -> Result<(), Error> {
+    pub(crate) async fn set_challenge(
+        tx: &mut Tx,
+        token: &Token,
+        question: &str,
+    ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE login_steps SET question = $2 WHERE token_hash = $1 AND kind = 'second'",
         )
@@ -123,7 +127,7 @@ impl LoginStep {
     }
 
     /// Marks the challenge as answered, rightly or not. False if it already was.
-    pub(crate) async fn answered(
+    pub(crate) async fn mark_answered(
         tx: &mut Tx,
         token: &Token,
         question: &str,
@@ -140,7 +144,7 @@ impl LoginStep {
     }
 
     /// Ends all steps of an account.
-    pub async fn withdraw(tx: &mut Tx, user: UserId) -> Result<(), Error> {
+    pub async fn end_all(tx: &mut Tx, user: UserId) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query("DELETE FROM login_steps WHERE user_id = $1")
             .bind(user)
             .execute(conn)

@@ -189,7 +189,7 @@ impl Passkeys {
 
     /// The user whose passkey answered; `None` when it is unknown, wrong or late. Commit in any
     /// case: the challenge is used up.
-    pub async fn recognise(
+    pub async fn find_user(
         &self,
         tx: &mut Tx,
         token: &Token,
@@ -243,7 +243,7 @@ impl Passkeys {
             .site()?
             .start_passkey_authentication(&known)
             .map_err(internal)?;
-        LoginStep::ask(tx, token, &text(&state)?).await?;
+        LoginStep::set_challenge(tx, token, &text(&state)?).await?;
         value(&question).map(Some)
     }
 
@@ -256,7 +256,7 @@ impl Passkeys {
         answer: &str,
         now: Timestamp,
     ) -> Result<Option<LoginStep>, Error> {
-        if !self.prove(tx, token, answer, now).await? {
+        if !self.verify_answer(tx, token, answer, now).await? {
             return Ok(None);
         }
         LoginStep::take(tx, token, StepKind::Second, now).await
@@ -264,7 +264,7 @@ impl Passkeys {
 
     /// Whether a passkey of the user answered in the login of `token`. Commit in any case: the
     /// challenge is used up.
-    pub async fn prove(
+    pub async fn verify_answer(
         &self,
         tx: &mut Tx,
         token: &Token,
@@ -277,7 +277,7 @@ impl Passkeys {
             return Ok(false);
         };
         // of two concurrent requests with the same response one succeeds
-        if question.is_empty() || !LoginStep::answered(tx, token, &question).await? {
+        if question.is_empty() || !LoginStep::mark_answered(tx, token, &question).await? {
             return Ok(false);
         }
         let state: PasskeyAuthentication = read(&question)?;

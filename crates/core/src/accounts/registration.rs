@@ -174,7 +174,7 @@ impl User {
             .ok_or_else(|| Error::Internal("an account vanished".to_owned()))?;
         match id {
             Some(_) => user.send_verification(tx, letters, now).await,
-            None => user.tell_known(tx, letters, now).await,
+            None => user.queue_known_letter(tx, letters, now).await,
         }
     }
 
@@ -202,7 +202,7 @@ impl User {
     ) -> Result<(), Error> {
         let token = Token::random();
         EmailToken::issue(tx, &token, self.id, TokenPurpose::Verify, &self.email, now).await?;
-        self.tell(tx, AccountLetter::Verify(token), letters, now)
+        self.queue_letter(tx, AccountLetter::Verify(token), letters, now)
             .await
     }
 
@@ -243,7 +243,7 @@ impl User {
 
     /// Deletes an account whose address was never verified, because its owner did not create it.
     /// False when it is verified or has another address.
-    pub async fn disown(tx: &mut Tx, grant: &EmailToken) -> Result<bool, Error> {
+    pub async fn delete_unverified(tx: &mut Tx, grant: &EmailToken) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "DELETE FROM users WHERE id = $1 AND email = $2 AND verified_at IS NULL",
         )

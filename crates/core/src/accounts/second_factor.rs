@@ -233,7 +233,7 @@ impl SecondFactor {
     }
 
     /// Uses up an authenticator code or a recovery code; `None` when it is wrong or already used.
-    pub async fn prove(
+    pub async fn verify_code(
         tx: &mut Tx,
         key: &SecondFactorKey,
         user: UserId,
@@ -278,7 +278,7 @@ impl SecondFactor {
         code: &str,
         now: Timestamp,
     ) -> Result<SecondStep, Error> {
-        let Some(proof) = Self::prove(tx, key, user, code, now).await? else {
+        let Some(proof) = Self::verify_code(tx, key, user, code, now).await? else {
             return Ok(SecondStep::Wrong);
         };
         let step = LoginStep::take(tx, token, StepKind::Second, now).await?;

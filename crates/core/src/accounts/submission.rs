@@ -35,7 +35,8 @@ pub struct Submission {
 /// How a submission relates to earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The first: create the thing, and call [`Submission::made`] in the same transaction.
+    /// The first: create the thing, and call [`Submission::record_created`] in the same
+    /// transaction.
     First,
     /// The same form was submitted before; holds the id of what it created.
     Again(CreatedId),
@@ -59,7 +60,7 @@ impl Submission {
     }
 
     /// Records the submission among the owner's forms.
-    pub async fn arrive(
+    pub async fn register(
         &self,
         tx: &mut Tx,
         owner: UserId,
@@ -91,7 +92,12 @@ impl Submission {
     }
 
     /// Stores what the first submission created.
-    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: CreatedId) -> Result<(), Error> {
+    pub async fn record_created(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        made: CreatedId,
+    ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE submissions SET made = $3 WHERE owner_id = $1 AND id = $2",
         )

@@ -73,10 +73,10 @@ pub fn pictures(body: &str) -> Result<Vec<String>, Error> {
 pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Result<RenderedMarkdown, Error> {
     let arena = Arena::new();
     let root = limits::parse(&arena, body, &OPTIONS)?;
-    let text = control::without(&plain(root, false)).into_owned();
+    let text = control::strip_control(&plain(root, false)).into_owned();
     let words = text.split_whitespace().count();
-    let opening = control::without(&plain(root, true)).into_owned();
-    let excerpt = cut(if opening.trim().is_empty() {
+    let opening = control::strip_control(&plain(root, true)).into_owned();
+    let excerpt = self::excerpt(if opening.trim().is_empty() {
         &text
     } else {
         &opening
@@ -104,8 +104,8 @@ pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Result<Render
 /// Cleans HTML that an older version stored, so that posts need not be saved again after an
 /// upgrade.
 #[must_use]
-pub fn stored(html: String) -> String {
-    match control::without_in_html(&html) {
+pub fn clean_stored(html: String) -> String {
+    match control::strip_control_in_html(&html) {
         Cow::Owned(clean) if clean != html => sanitised(&clean),
         _ => html,
     }
@@ -114,7 +114,7 @@ pub fn stored(html: String) -> String {
 /// References are decoded by now (`&#2;` is a character). Removing control characters before the
 /// allow list ensures that nothing it has checked is joined together afterwards.
 fn sanitised(html: &str) -> String {
-    SANITISER.clean(&control::without(html)).to_string()
+    SANITISER.clean(&control::strip_control(html)).to_string()
 }
 
 /// Rendered HTML for feed readers: URLs are resolved against `base`, pictures have one width.
@@ -129,7 +129,7 @@ pub fn absolute(html: &str, base: &Url) -> String {
 
 /// The first whole words of a text, at most 220 characters; an ellipsis marks a cut.
 #[must_use]
-pub fn cut(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     let mut short = String::new();
     for word in text.split_whitespace() {
         if short.chars().count() + word.chars().count() >= EXCERPT_CHARS {

@@ -165,7 +165,11 @@ impl Picture {
     }
 
     /// Records that an unsaved draft uses these pictures, so that they are not removed yet.
-    pub(crate) async fn keep(tx: &mut Tx, ids: &[MediaId], now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn mark_used(
+        tx: &mut Tx,
+        ids: &[MediaId],
+        now: Timestamp,
+    ) -> Result<(), Error> {
         for id in ids {
             on_db!(tx, conn => sqlx::query("UPDATE media SET used_at = $2 WHERE id = $1")
                 .bind(id)

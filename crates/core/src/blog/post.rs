@@ -23,7 +23,7 @@ use crate::platform::control;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ContentVersion, MediaId, PostId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 
 /// Longest title, in characters.
@@ -204,7 +204,7 @@ impl PostDraft {
     fn checked(&self) -> Result<Self, Error> {
         let line = |text: &str| {
             let words: Vec<_> = text.split_whitespace().collect();
-            control::without(&words.join(" ")).trim().to_owned()
+            control::strip_control(&words.join(" ")).trim().to_owned()
         };
         let mut draft = Self {
             title: line(&self.title),
@@ -212,7 +212,7 @@ impl PostDraft {
             author: line(&self.author),
             language: self.language.clone(),
             summary: line(&self.summary),
-            body: control::without(&self.body).trim_end().to_owned(),
+            body: control::strip_control(&self.body).trim_end().to_owned(),
             cover_id: self.cover_id,
             cover_alt: line(&self.cover_alt),
             tags: Vec::new(),
@@ -281,7 +281,7 @@ impl PostDraft {
     /// Renders the body as the post's page would show it.
     pub async fn render(&self, tx: &mut Tx) -> Result<RenderedMarkdown, Error> {
         let (known, _) = self.pictures(tx).await?;
-        markdown::render(&control::without(&self.body), &known)
+        markdown::render(&control::strip_control(&self.body), &known)
     }
 }
 
@@ -354,7 +354,7 @@ impl Post {
         .fetch_optional(conn)
         .await)?;
         Ok(post.map(|post| Self {
-            html: markdown::stored(post.html),
+            html: markdown::clean_stored(post.html),
             ..post
         }))
     }
@@ -505,7 +505,7 @@ impl Post {
              LIMIT $4 OFFSET $5",
         )
         .bind(now)
-        .bind(containing(search))
+        .bind(like_pattern(search))
         .bind(state.map_or("", PostState::as_str))
         .bind(limit)
         .bind((page.max(1) - 1).saturating_mul(limit))

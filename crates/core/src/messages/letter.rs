@@ -119,9 +119,10 @@ impl MessageContent {
     fn without_control(&self) -> Self {
         Self {
             subject: self.subject.clone(),
-            preview_text: control::without(&self.preview_text).into_owned(),
-            html: (self.html.as_deref()).map(|html| control::without_in_html(html).into_owned()),
-            text: (self.text.as_deref()).map(|text| control::without(text).into_owned()),
+            preview_text: control::strip_control(&self.preview_text).into_owned(),
+            html: (self.html.as_deref())
+                .map(|html| control::strip_control_in_html(html).into_owned()),
+            text: (self.text.as_deref()).map(|text| control::strip_control(text).into_owned()),
         }
     }
 
@@ -503,7 +504,7 @@ impl LetterTemplate {
         let values = TemplateValues::new(person, unsubscribe_url);
         let render = |part, template: &Template| {
             let text = template.render(&values);
-            text.map(|text| control::without(&text).into_owned())
+            text.map(|text| control::strip_control(&text).into_owned())
                 .map_err(|error| RenderError { part, error })
         };
         Ok(RenderedMessage {

@@ -10,7 +10,7 @@ use crate::messages::letter::MessageContent;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MessageId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 
 /// Longest subject, in characters. Mail programs show about 60.
@@ -204,7 +204,7 @@ impl Message {
         after: Option<MessageId>,
         limit: i64,
     ) -> Result<Vec<MessageRow>, Error> {
-        let like = containing(search);
+        let like = like_pattern(search);
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT id, subject, preview_text, html <> '' AS has_html, updated_at,
                     (SELECT count(*) FROM mailings g

@@ -200,7 +200,7 @@ impl Dashboard {
         lines.extend(attention(tx, RunScope::Of(owner), since).await?);
         lines.truncate(usize::try_from(ALERTS_MAX).unwrap_or(0));
         Ok(Self {
-            past: past(tx, RunScope::Of(owner), since).await?,
+            past: recent_results(tx, RunScope::Of(owner), since).await?,
             upcoming: upcoming(tx, owner, now).await?,
             attention: lines,
             growth: growth(tx, owner, now).await?,
@@ -211,7 +211,7 @@ impl Dashboard {
 }
 
 /// Results of the runs that began since `since`, per quarter of an hour.
-pub(crate) async fn past(
+pub(crate) async fn recent_results(
     tx: &mut Tx,
     whose: RunScope,
     since: Timestamp,

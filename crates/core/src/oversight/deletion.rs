@@ -64,7 +64,7 @@ const LARGE_TABLES: [&str; 4] = [
 
 impl User {
     /// Counts what would be deleted with an account.
-    pub async fn belongings(tx: &mut Tx, id: UserId) -> Result<AccountContents, Error> {
+    pub async fn count_contents(tx: &mut Tx, id: UserId) -> Result<AccountContents, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT (SELECT count(*) FROM recipients WHERE owner_id = $1) AS recipients,
                  (SELECT count(*) FROM lists WHERE owner_id = $1) AS lists,
@@ -94,7 +94,7 @@ impl User {
         now: Timestamp,
     ) -> Result<(), Error> {
         let proved = !SecondFactor::is_on(tx, user.id).await?
-            || (SecondFactor::prove(tx, key, user.id, code, now).await?).is_some();
+            || (SecondFactor::verify_code(tx, key, user.id, code, now).await?).is_some();
         if !proved {
             return Err(Error::invalid("code", "wrong_code"));
         }
@@ -141,7 +141,7 @@ impl User {
         }
         Job::cancel_all(tx, id).await?;
         Session::end_all(tx, id, None).await?;
-        LoginStep::withdraw(tx, id).await?;
+        LoginStep::end_all(tx, id).await?;
         SecondFactor::remove(tx, id).await?;
         Passkey::remove_all(tx, id).await?;
         on_db!(tx, conn => sqlx::query("DELETE FROM grants WHERE user_id = $1")
@@ -165,7 +165,7 @@ impl User {
         };
         Audit::record(tx, &entry, now).await?;
         Audit::forget(tx, id).await?;
-        user.tell(tx, AccountLetter::AccountDeleted, letters, now)
+        user.queue_letter(tx, AccountLetter::AccountDeleted, letters, now)
             .await?;
         tx.wakes_engine();
         Ok(Some(user))

@@ -118,8 +118,8 @@ impl Moderator {
             };
         }
         Session::end_all(tx, id, None).await?;
-        LoginStep::withdraw(tx, id).await?;
-        OutboxLetter::give_up_of(tx, id, now).await?;
+        LoginStep::end_all(tx, id).await?;
+        OutboxLetter::cancel_for_owner(tx, id, now).await?;
         tx.wakes_engine();
         self.record(tx, AuditKind::UserBlocked, about(&user), reason, now)
             .await?;

@@ -102,11 +102,15 @@ impl CacheClient {
     ///
     /// Only for an invalid URL.
     pub fn connect(url: &str, secret: &SecretKey) -> Result<Self, Error> {
-        Self::with_patience(url, secret, COMMAND_TIMEOUT)
+        Self::connect_with_timeout(url, secret, COMMAND_TIMEOUT)
     }
 
     /// Like [`CacheClient::connect`], with a timeout other than [`COMMAND_TIMEOUT`].
-    pub fn with_patience(url: &str, secret: &SecretKey, patience: Duration) -> Result<Self, Error> {
+    pub fn connect_with_timeout(
+        url: &str,
+        secret: &SecretKey,
+        patience: Duration,
+    ) -> Result<Self, Error> {
         let client = client(url).map_err(Error::Internal)?;
         let name = secret.derive("shared").sign(b"prefix");
         let prefix = format!(
@@ -115,7 +119,7 @@ impl CacheClient {
         );
         let end = CancellationToken::new();
         let line = Arc::new(CacheLink::new(client, prefix.clone(), patience));
-        tokio::spawn(Arc::clone(&line).keep(end.clone()));
+        tokio::spawn(Arc::clone(&line).run(end.clone()));
         Ok(Self(Some(Arc::new(Server {
             line,
             prefix,
@@ -179,9 +183,9 @@ impl CacheClient {
     }
 
     /// Waits until the connection is up; forever without a server.
-    pub async fn up(&self) {
+    pub async fn wait_connected(&self) {
         match self.0.as_deref() {
-            Some(server) => server.line.up().await,
+            Some(server) => server.line.wait_connected().await,
             None => std::future::pending().await,
         }
     }
@@ -287,7 +291,7 @@ impl Server {
             return None;
         };
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = link::within(self.patience, act(&mut connection)).await;
+        let answer = link::with_timeout(self.patience, act(&mut connection)).await;
         // a value of another type is not ours
         let value = match answer {
             Ok(value) => T::from_redis_value(value).ok(),

@@ -26,7 +26,7 @@ pub const fn is_control(c: char) -> bool {
 
 /// The text without control characters, with lines ending in line feeds.
 #[must_use]
-pub fn without(text: &str) -> Cow<'_, str> {
+pub fn strip_control(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return Cow::Borrowed(text);
     }
@@ -45,10 +45,10 @@ pub fn without(text: &str) -> Cow<'_, str> {
 /// HTML without control characters and references to them. A reference that browsers print as
 /// another character (`&#150;`, a dash in windows-1252) becomes that character.
 #[must_use]
-pub fn without_in_html(html: &str) -> Cow<'_, str> {
-    let html = without(html);
+pub fn strip_control_in_html(html: &str) -> Cow<'_, str> {
+    let html = strip_control(html);
     if html.contains("&#") {
-        Cow::Owned(without_references(&html))
+        Cow::Owned(strip_control_references(&html))
     } else {
         html
     }
@@ -56,7 +56,7 @@ pub fn without_in_html(html: &str) -> Cow<'_, str> {
 
 /// Removing a reference can join its surroundings to another one, so each character is checked
 /// against everything written so far.
-fn without_references(html: &str) -> String {
+fn strip_control_references(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
     for c in html.chars() {
         let ended = end_reference(&mut out, c);
@@ -122,9 +122,9 @@ mod tests {
             .collect();
         let kept: String = all.chars().filter(|c| !is_control(*c)).collect();
         assert_eq!(kept.chars().count(), 0x60 + 0x5f + 2);
-        assert_eq!(without(&all), kept.replacen("\t\n", "\t\n\n", 1));
-        assert_eq!(without("a\r\nb\rc\n"), "a\nb\nc\n");
-        assert!(matches!(without("Ёжик — «да»\n"), Cow::Borrowed(_)));
+        assert_eq!(strip_control(&all), kept.replacen("\t\n", "\t\n\n", 1));
+        assert_eq!(strip_control("a\r\nb\rc\n"), "a\nb\nc\n");
+        assert!(matches!(strip_control("Ёжик — «да»\n"), Cow::Borrowed(_)));
     }
 
     /// R47: HTML loses references to control characters, whether decimal or hexadecimal, nested or
@@ -145,7 +145,7 @@ mod tests {
                 format!("&#X00{code:X};"),
                 format!("&#{code}"),
             ] {
-                let clean = without_in_html(&format!("<p>{written}</p>")).into_owned();
+                let clean = strip_control_in_html(&format!("<p>{written}</p>")).into_owned();
                 let expected = if is_control(c) { &expected } else { &written };
                 assert_eq!(clean, format!("<p>{expected}</p>"), "{written}");
             }
@@ -154,16 +154,16 @@ mod tests {
                 format!("&&#{code};#x{code:x};"),
                 format!("&#x{code:x}&#{code}&#{code:x}"),
             ] {
-                let clean = without_in_html(&nested).into_owned();
-                assert_eq!(without_in_html(&clean), clean, "{nested}");
+                let clean = strip_control_in_html(&nested).into_owned();
+                assert_eq!(strip_control_in_html(&clean), clean, "{nested}");
             }
         }
         assert_eq!(
-            without_in_html("a&#150;b &#x2014; &#9;&#10;&#13;&#38;#2;"),
+            strip_control_in_html("a&#150;b &#x2014; &#9;&#10;&#13;&#38;#2;"),
             "a–b &#x2014; &#9;&#10;\n&#38;#2;"
         );
-        assert_eq!(without_in_html("&&#2;#2;x &#2"), "x ");
+        assert_eq!(strip_control_in_html("&&#2;#2;x &#2"), "x ");
         let none = "&#99999999999999; &#x110000; &# &#x";
-        assert_eq!(without_in_html(none), none);
+        assert_eq!(strip_control_in_html(none), none);
     }
 }

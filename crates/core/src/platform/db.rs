@@ -99,7 +99,7 @@ impl<D: Database> Transaction<D> {
     async fn commit(self) -> Result<bool, Error> {
         self.inner.commit().await?;
         if self.wakes_engine {
-            self.wake.here();
+            self.wake.wake_local();
         }
         Ok(self.changes_content)
     }

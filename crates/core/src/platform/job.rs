@@ -5,7 +5,7 @@
 //! given up, the job is free, and another worker continues it.
 //!
 //! *Invariants*: what a job stores, it stores in transactions that lock its row and check the claim
-//! ([`Job::hold`]), so a worker that was paused beyond its lease stores nothing once another one
+//! ([`Job::lock`]), so a worker that was paused beyond its lease stores nothing once another one
 //! has the job. Only one job of an owner runs at a time, and the job that has been due longest is
 //! next, so nobody waits for the long queue of somebody else.
 
@@ -196,7 +196,7 @@ impl Job {
     /// # Errors
     ///
     /// [`Error::Conflict`] when the worker has lost it, or the job is gone: roll back and stop.
-    pub async fn hold(tx: &mut Tx, id: JobId, worker: WorkerId) -> Result<(), Error> {
+    pub async fn lock(tx: &mut Tx, id: JobId, worker: WorkerId) -> Result<(), Error> {
         let sql = match tx {
             Tx::Sqlite(_) => "SELECT 1 FROM jobs WHERE id = $1 AND claimed_by = $2",
             Tx::Postgres(_) => "SELECT 1 FROM jobs WHERE id = $1 AND claimed_by = $2 FOR UPDATE",
@@ -210,8 +210,8 @@ impl Job {
         still_held(held)
     }
 
-    /// Does what [`Job::hold`] does, and notes that the job got further.
-    pub async fn progressed(tx: &mut Tx, id: JobId, worker: WorkerId) -> Result<(), Error> {
+    /// Does what [`Job::lock`] does, and notes that the job got further.
+    pub async fn record_progress(tx: &mut Tx, id: JobId, worker: WorkerId) -> Result<(), Error> {
         let held = on_db!(tx, conn => sqlx::query(
             "UPDATE jobs SET attempts = 0 WHERE id = $1 AND claimed_by = $2",
         )
@@ -238,9 +238,9 @@ impl Job {
         still_held(held == 1)
     }
 
-    /// Gives a job back that is to be continued at `due_at`, behind all that are due earlier. A
+    /// Releases a job that is to be continued at `due_at`, behind all that are due earlier. A
     /// turn that ended in good order is no failed attempt.
-    pub async fn give_back(
+    pub async fn release(
         tx: &mut Tx,
         id: JobId,
         worker: WorkerId,

@@ -104,12 +104,12 @@ impl<T, K> Page<T, K> {
 }
 
 /// A pattern for `LIKE … ESCAPE '\'` that finds `part` (trimmed) anywhere in lower-case text.
-pub(crate) fn containing(part: &str) -> String {
-    format!("%{}%", literally(&part.trim().to_lowercase()))
+pub(crate) fn like_pattern(part: &str) -> String {
+    format!("%{}%", escape_like(&part.trim().to_lowercase()))
 }
 
 /// Escapes text so that it matches itself in `LIKE … ESCAPE '\'`.
-pub(crate) fn literally(text: &str) -> String {
+pub(crate) fn escape_like(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {

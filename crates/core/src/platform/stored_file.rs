@@ -4,7 +4,7 @@
 //! own, so nobody waits long for SQLite's writer.
 //!
 //! *Invariant*: a file is removed only when it has expired. One that is being written expires after
-//! a day; whatever refers to a file keeps it ([`StoredFile::keep`]) and gives it up
+//! a day; whatever refers to a file keeps it ([`StoredFile::set_expiry`]) and gives it up
 //! ([`StoredFile::discard`]) in the transaction that stores or removes the reference. The engine
 //! removes what has expired, a few parts at a time.
 
@@ -130,7 +130,7 @@ impl StoredFile {
     /// # Errors
     ///
     /// [`Error::Conflict`] when it has expired.
-    pub async fn keep(
+    pub async fn set_expiry(
         tx: &mut Tx,
         owner: UserId,
         id: FileId,
@@ -336,7 +336,7 @@ impl FileWriter {
     async fn flush(&mut self) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
         if let Some((job, worker)) = self.job {
-            Job::hold(&mut tx, job, worker).await?;
+            Job::lock(&mut tx, job, worker).await?;
         }
         StoredFile::append(&mut tx, self.owner, self.id, self.part, &self.buffer).await?;
         tx.commit().await?;

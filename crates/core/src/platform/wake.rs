@@ -36,14 +36,14 @@ impl Wake {
     }
 
     /// Wakes the engine of this process. Call it after the commit.
-    pub fn here(&self) {
+    pub fn wake_local(&self) {
         self.count
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Wakes the engines of all processes on this database, without a change in it.
-    pub async fn everywhere(&self, db: &Db) -> Result<(), Error> {
-        self.here();
+    pub async fn wake_all(&self, db: &Db) -> Result<(), Error> {
+        self.wake_local();
         if let Db::Postgres { pool, .. } = db {
             notify(pool).await?;
         }
@@ -67,7 +67,7 @@ impl Wake {
                 listener.listen(CHANNEL).await?;
                 loop {
                     listener.recv().await?;
-                    self.here();
+                    self.wake_local();
                 }
             };
             let result: Result<(), sqlx::Error> = tokio::select! {

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use format::{
     Column, ColumnTarget, Delimiter, FileFormat, Hints, Preview, TextEncoding, inspect,
 };
-pub use job::{Import, ImportFailure, ImportState, look};
+pub use job::{Import, ImportFailure, ImportState, preview};
 pub use legacy::adopt_files;
 pub use rejected::{RejectReason, RejectedRow, RejectedRows, to_csv};
 

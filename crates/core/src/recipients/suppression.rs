@@ -7,7 +7,7 @@ use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::paging::{self, Order, with_one_more};
 use crate::platform::time::Timestamp;
 
@@ -135,7 +135,7 @@ impl Suppression {
              LIMIT $4",
             step.bound, step.order
         );
-        let pattern = containing(search);
+        let pattern = like_pattern(search);
         let rows = on_db!(tx, conn => sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(owner)
             .bind(pattern)

@@ -316,7 +316,7 @@ impl Attempt {
             .bind(filter.state.map(DeliveryState::as_str))
             .bind(filter.code)
             .bind(filter.group.as_deref())
-            .bind(filter.address.as_deref().map(crate::platform::paging::containing))
+            .bind(filter.address.as_deref().map(crate::platform::paging::like_pattern))
             .bind(filter.from.map_or(i64::MIN, Timestamp::millis))
             .bind(filter.to.map_or(i64::MAX, Timestamp::millis))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))

@@ -448,7 +448,7 @@ impl Mailing {
             },
             end: mailing
                 .end_at
-                .map_or_else(String::new, |end| draft::wall(end, &mailing.zone)),
+                .map_or_else(String::new, |end| draft::local_time(end, &mailing.zone)),
             zone: mailing.zone.clone(),
         })
     }

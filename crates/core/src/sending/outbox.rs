@@ -243,7 +243,7 @@ impl OutboxLetter {
     }
 
     /// Gives up unsent letters about a blocked user's mailings: tests and summaries.
-    pub(crate) async fn give_up_of(
+    pub(crate) async fn cancel_for_owner(
         tx: &mut Tx,
         owner: UserId,
         now: Timestamp,
@@ -341,7 +341,7 @@ impl OutboxLetter {
     }
 
     /// Puts a claimed letter back into the queue without an attempt, due at `due_at`.
-    pub async fn hand_back(
+    pub async fn return_to_queue(
         tx: &mut Tx,
         worker: WorkerId,
         id: OutboxId,
@@ -362,7 +362,7 @@ impl OutboxLetter {
     }
 
     /// Puts everything that `worker` holds back into the queue. Returns the number of letters.
-    pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
+    pub async fn return_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
         Ok(on_db!(tx, conn => sqlx::query(
             "UPDATE outbox
              SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END, claimed_by = NULL

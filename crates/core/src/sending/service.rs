@@ -73,7 +73,7 @@ impl ServiceFault {
 
     /// Finds the fault with this sentence ([`fmt::Display`]), so that pages can translate it.
     #[must_use]
-    pub fn told(sentence: &str) -> Option<Self> {
+    pub fn from_sentence(sentence: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|fault| fault.sentence() == sentence)
@@ -316,7 +316,7 @@ mod tests {
     fn faults_name_what_to_change() {
         for fault in ServiceFault::ALL {
             assert!(fault.to_string().contains(fault.field()), "{fault}");
-            assert_eq!(ServiceFault::told(&fault.to_string()), Some(fault));
+            assert_eq!(ServiceFault::from_sentence(&fault.to_string()), Some(fault));
         }
     }
 }

@@ -116,7 +116,7 @@ impl Worker {
         if rows == 0 {
             return Ok(None);
         }
-        OutboxLetter::hand_back_all(tx, id).await?;
+        OutboxLetter::return_all(tx, id).await?;
         Ok(Some(Delivery::doubt_all(tx, id, reply, due_at, now).await?))
     }
 
@@ -128,7 +128,7 @@ impl Worker {
             .execute(conn)
             .await
             .map(|_| ()))?;
-        OutboxLetter::hand_back_all(tx, id).await?;
-        Delivery::hand_back_all(tx, id).await
+        OutboxLetter::return_all(tx, id).await?;
+        Delivery::return_all(tx, id).await
     }
 }

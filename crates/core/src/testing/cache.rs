@@ -133,12 +133,12 @@ impl CacheServer {
         &self,
         secret: [u8; 32],
     ) -> Result<CacheClient, crate::platform::error::Error> {
-        let shared = CacheClient::with_patience(
+        let shared = CacheClient::connect_with_timeout(
             &self.url(),
             &SecretKey::new(secret),
             Duration::from_secs(20),
         )?;
-        tokio::time::timeout(Duration::from_mins(1), shared.up())
+        tokio::time::timeout(Duration::from_mins(1), shared.wait_connected())
             .await
             .map_err(|_| {
                 crate::platform::error::Error::Internal("the cache server does not come up".into())

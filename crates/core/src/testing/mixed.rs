@@ -54,7 +54,7 @@ pub async fn report(db: &Db, run: &TestRun, now: Timestamp) -> Result<RunReport,
     drop(tx);
     let report = report.ok_or_else(|| Error::Internal("no such run".to_owned()))?;
     let mut tx = db.write().await?;
-    report.keep(&mut tx, due, Duration::ZERO).await?;
+    report.store(&mut tx, due, Duration::ZERO).await?;
     tx.commit().await?;
     Ok(report)
 }

@@ -162,7 +162,7 @@ async fn a_killed_server_is_gone_until_it_is_back() {
 async fn a_silent_server_is_waited_for_once() {
     let Some(server) = server() else { return };
     let shared = CacheClient::connect(&server.url(), &SecretKey::new([1; 32])).unwrap();
-    shared.up().await;
+    shared.wait_connected().await;
     server.halt().unwrap();
     let mut failures = 0;
     for _ in 0..2_000 {

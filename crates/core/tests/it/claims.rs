@@ -171,7 +171,7 @@ async fn skipped_retry_leaves_the_queue() {
     let claims = claim(&db, worker, at(NOW), 3).await;
     defer(&db, worker, &claims).await;
     let mut tx = db.write().await.unwrap();
-    assert_eq!(Delivery::hand_back_all(&mut tx, worker).await.unwrap(), 0);
+    assert_eq!(Delivery::return_all(&mut tx, worker).await.unwrap(), 0);
     tx.commit().await.unwrap();
     let again = claim(&db, worker, at(NOW) + Duration::from_mins(5), 3).await;
     let mut tx = db.write().await.unwrap();

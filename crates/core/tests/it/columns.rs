@@ -243,7 +243,7 @@ async fn phone_numbers_are_found() {
         &db,
         owner,
         "d@example.org",
-        RecipientFields::named("Room 900 123"),
+        RecipientFields::from_name("Room 900 123"),
     )
     .await;
     for (search, expected) in [

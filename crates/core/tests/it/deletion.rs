@@ -64,7 +64,7 @@ async fn deleted_account_is_gone_at_once_and_erased_afterwards() {
         remember: true,
     };
     Session::create(&mut tx, &token, &new, now).await.unwrap();
-    let before = User::belongings(&mut tx, ann).await.unwrap();
+    let before = User::count_contents(&mut tx, ann).await.unwrap();
     tx.commit().await.unwrap();
     let counts = (before.recipients, before.lists, before.messages);
     assert_eq!(counts, (4_500, 1, 2));
@@ -91,8 +91,10 @@ async fn deleted_account_is_gone_at_once_and_erased_afterwards() {
     assert_eq!(User::erase_deleted(&db, now).await.unwrap(), (1, false));
     assert_eq!(User::erase_deleted(&db, now).await.unwrap(), (0, false));
     let mut tx = db.read().await.unwrap();
-    let left = User::belongings(&mut tx, ann).await.unwrap();
-    let zero = User::belongings(&mut tx, UserId::new(now)).await.unwrap();
+    let left = User::count_contents(&mut tx, ann).await.unwrap();
+    let zero = User::count_contents(&mut tx, UserId::new(now))
+        .await
+        .unwrap();
     assert_eq!(left, zero);
     drop(tx);
     assert_eq!(fingerprint(&db, bob).await.unwrap(), of_bob);
@@ -107,14 +109,14 @@ async fn runs_of_a_deleted_account_are_cancelled() {
     let ann = user(&db, "ann", Role::User).await.unwrap();
     let to: Vec<_> = (0..3).map(|n| format!("r{n}@example.org")).collect();
     sending_run(&db, ann, &to, now, None).await.unwrap();
-    let before = User::belongings(&mut db.read().await.unwrap(), ann).await;
+    let before = User::count_contents(&mut db.read().await.unwrap(), ann).await;
     assert_eq!(before.unwrap().running, 1);
     let worker = WorkerId::new(now);
     let in_flight = claim(&db, worker, now, 1).await;
     delete(&db, ann).await.unwrap();
     let erased = User::erase_deleted(&db, now).await.unwrap();
     assert_eq!(erased, (0, true));
-    let left = User::belongings(&mut db.read().await.unwrap(), ann).await;
+    let left = User::count_contents(&mut db.read().await.unwrap(), ann).await;
     assert_eq!(left.unwrap().running, 0);
     assert_eq!(record(&db, worker, &[sent(&in_flight[0])]).await, 1);
     let erased = User::erase_deleted(&db, now).await.unwrap();

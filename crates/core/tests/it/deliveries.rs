@@ -144,7 +144,7 @@ async fn stale_worker_cannot_record() {
     let (dead, alive) = (WorkerId::new(at(NOW)), WorkerId::new(at(NOW)));
     let old = claim(&db, dead, at(NOW), 3).await;
     let mut tx = db.write().await.unwrap();
-    assert_eq!(Delivery::hand_back_all(&mut tx, dead).await.unwrap(), 3);
+    assert_eq!(Delivery::return_all(&mut tx, dead).await.unwrap(), 3);
     tx.commit().await.unwrap();
     let new = claim(&db, alive, at(NOW), 2).await;
     assert_eq!(

@@ -16,7 +16,7 @@ async fn review(db: &Db, service: &ServiceIdentity, now: &str) -> Vec<HeldMailin
     let changed = Mailing::review_held(&mut tx, None, service, at(now)).await;
     let changed = changed.unwrap();
     for one in &changed {
-        one.keep(&mut tx).await.unwrap();
+        one.record_reason(&mut tx).await.unwrap();
     }
     tx.commit().await.unwrap();
     changed

@@ -41,7 +41,7 @@ async fn worker(db: &Db) -> JobContext {
     job_context(db, now()).await.unwrap()
 }
 
-/// The worker was not heard of until its lease was over.
+/// The worker did not respond until its lease had expired.
 async fn lose(context: &JobContext) {
     let mut tx = context.db.write().await.unwrap();
     let buried = Worker::expire(&mut tx, context.worker, "", later(), later()).await;
@@ -103,7 +103,7 @@ async fn rejected(db: &Db, owner: UserId, id: ImportId) -> Vec<RejectedRow> {
 
 async fn recipients(db: &Db, owner: UserId) -> i64 {
     let mut tx = db.read().await.unwrap();
-    let belongings = User::belongings(&mut tx, owner).await.unwrap();
+    let belongings = User::count_contents(&mut tx, owner).await.unwrap();
     belongings.recipients
 }
 
@@ -223,7 +223,7 @@ async fn import_continues_after_every_batch() {
         assert_eq!((job.owner_id, job.attempts), (ann, 1));
         assert_eq!(get(&db, ann, id).await.state, ImportState::Running);
         if let Some((before, job)) = lost.take() {
-            // the worker that was taken for dead stores nothing more
+            // the worker that was declared dead stores nothing more
             let late = Import::perform(&before, &job).await;
             assert!(matches!(late, Err(Error::Conflict)), "{late:?}");
         }
@@ -319,7 +319,7 @@ async fn small_import_passes_a_big_one() {
     let end = Import::perform(&context, &first).await.unwrap();
     assert_eq!(end, JobEnd::Unfinished);
     let mut tx = db.write().await.unwrap();
-    Job::give_back(&mut tx, first.id, context.worker, false, later())
+    Job::release(&mut tx, first.id, context.worker, false, later())
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -350,7 +350,7 @@ async fn stopped_import_continues() {
     let end = Import::perform(&context, &job).await.unwrap();
     assert_eq!(end, JobEnd::Unfinished);
     let mut tx = db.write().await.unwrap();
-    Job::give_back(&mut tx, job.id, context.worker, false, now())
+    Job::release(&mut tx, job.id, context.worker, false, now())
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -63,7 +63,7 @@ async fn unused_pictures_are_cleaned_up() {
         ..draft("News")
     };
     let later = at(NOW) + UNUSED_RETENTION / 2;
-    UnsavedDraft::keep(&mut tx, ann, id, 3, &kept, later)
+    UnsavedDraft::save(&mut tx, ann, id, 3, &kept, later)
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -67,7 +67,7 @@ async fn letter_goes_through_the_outbox() {
             .len(),
         1
     );
-    assert_eq!(OutboxLetter::hand_back_all(&mut tx, two).await.unwrap(), 1);
+    assert_eq!(OutboxLetter::return_all(&mut tx, two).await.unwrap(), 1);
     assert_eq!(
         OutboxLetter::claim(&mut tx, two, later, 5).await.unwrap()[0].attempts,
         1

@@ -191,7 +191,7 @@ async fn only_published_posts_are_found() {
             expected
         );
         assert_eq!(
-            Post::places(&mut tx, 10, at(now)).await.unwrap().len(),
+            Post::slugs(&mut tx, 10, at(now)).await.unwrap().len(),
             expected.len()
         );
         assert_eq!(
@@ -360,12 +360,12 @@ async fn editors_do_not_overwrite_each_other() {
         .unwrap();
     let (mine, his) = (draft("Ann's"), draft("Bob's"));
     assert!(
-        UnsavedDraft::keep(&mut tx, ann, id, 1, &mine, at(NOW))
+        UnsavedDraft::save(&mut tx, ann, id, 1, &mine, at(NOW))
             .await
             .unwrap()
     );
     assert!(
-        UnsavedDraft::keep(&mut tx, bob, id, 1, &his, at(NOW))
+        UnsavedDraft::save(&mut tx, bob, id, 1, &his, at(NOW))
             .await
             .unwrap()
     );
@@ -381,7 +381,7 @@ async fn editors_do_not_overwrite_each_other() {
     assert_eq!((typed.version, typed.draft.title.as_str()), (1, "Ann's"));
     assert_eq!(UnsavedDraft::of(&mut tx, bob, id).await.unwrap(), None);
     assert!(
-        !UnsavedDraft::keep(&mut tx, ann, PostId::new(at(NOW)), 1, &mine, at(NOW))
+        !UnsavedDraft::save(&mut tx, ann, PostId::new(at(NOW)), 1, &mine, at(NOW))
             .await
             .unwrap()
     );

@@ -16,10 +16,12 @@ fn ids(claims: &[Claim]) -> Vec<DeliveryId> {
     claims.iter().map(|claim| claim.id).collect()
 }
 
-async fn hand_back(db: &Db, worker: WorkerId, claims: &[Claim]) -> u64 {
+async fn return_to_queue(db: &Db, worker: WorkerId, claims: &[Claim]) -> u64 {
     let mut tx = db.write().await.unwrap();
     let back: Vec<_> = claims.iter().map(|claim| claim.untried(None)).collect();
-    let count = Delivery::hand_back(&mut tx, worker, &back).await.unwrap();
+    let count = Delivery::return_to_queue(&mut tx, worker, &back)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     count
 }
@@ -45,8 +47,8 @@ async fn part_of_a_claim_is_handed_back() {
         .partition(|(i, _)| (5..8).contains(i) || *i == 12);
     let back: Vec<_> = back.into_iter().map(|(_, claim)| claim).collect();
     let kept: Vec<_> = kept.into_iter().map(|(_, claim)| claim).collect();
-    assert_eq!(hand_back(&db, one, &back).await, 4);
-    assert_eq!(hand_back(&db, one, &back).await, 0);
+    assert_eq!(return_to_queue(&db, one, &back).await, 4);
+    assert_eq!(return_to_queue(&db, one, &back).await, 0);
     let second = claim(&db, two, at(NOW), 100).await;
     assert_eq!(ids(&second)[..4], ids(&back));
     assert_eq!(second.len(), 34);
@@ -82,7 +84,7 @@ async fn deferred_leaves_the_range_it_came_from() {
     assert_eq!(record(&db, one, std::slice::from_ref(&outcome)).await, 1);
     assert_eq!(record(&db, one, &[outcome]).await, 0);
     let mut tx = db.write().await.unwrap();
-    assert_eq!(Delivery::hand_back_all(&mut tx, one).await.unwrap(), 9);
+    assert_eq!(Delivery::return_all(&mut tx, one).await.unwrap(), 9);
     tx.commit().await.unwrap();
     let fresh = claim(&db, two, at(NOW), 20).await;
     assert_eq!(fresh.len(), 9);
@@ -94,7 +96,7 @@ async fn deferred_leaves_the_range_it_came_from() {
     );
     // the second worker's range encloses it but does not include it
     assert_eq!(record(&db, two, &[sent(&again[0])]).await, 0);
-    assert_eq!(hand_back(&db, one, &again).await, 1);
+    assert_eq!(return_to_queue(&db, one, &again).await, 1);
     assert_eq!(claim(&db, two, later, 20).await, again);
     assert_eq!(record(&db, two, &[sent(&again[0])]).await, 1);
     assert_eq!(
@@ -116,7 +118,7 @@ async fn handed_back_letters_are_not_in_doubt() {
         .unwrap();
     tx.commit().await.unwrap();
     let claims = claim(&db, one, at(NOW), 10).await;
-    hand_back(&db, one, &claims[4..7]).await;
+    return_to_queue(&db, one, &claims[4..7]).await;
     record(&db, one, &[sent(&claims[9])]).await;
     let second = claim(&db, two, at(NOW), 10).await;
     assert_eq!(ids(&second), ids(&claims[4..7]));
@@ -184,7 +186,7 @@ async fn upgrade_keeps_every_delivery() {
     let waiting = claim(&db, new, at(NOW), 100).await;
     assert_eq!(waiting.len(), 20);
     let mut tx = db.write().await.unwrap();
-    assert_eq!(Delivery::hand_back_all(&mut tx, older).await.unwrap(), 10);
+    assert_eq!(Delivery::return_all(&mut tx, older).await.unwrap(), 10);
     tx.commit().await.unwrap();
     let handed_back = claim(&db, new, at(NOW), 100).await;
     assert_eq!(handed_back.len(), 10);
@@ -214,9 +216,9 @@ async fn ranges_of_two_runs_may_overlap() {
         .unwrap();
     tx.commit().await.unwrap();
     assert_eq!((mine.len(), theirs.len()), (30, 5));
-    assert_eq!(hand_back(&db, two, &mine).await, 0);
+    assert_eq!(return_to_queue(&db, two, &mine).await, 0);
     assert_eq!(record(&db, two, &[sent(&mine[3])]).await, 0);
-    assert_eq!(hand_back(&db, one, &mine[10..20]).await, 10);
+    assert_eq!(return_to_queue(&db, one, &mine[10..20]).await, 10);
     let again = claim(&db, two, at(NOW), 100).await;
     assert_eq!(ids(&again), ids(&mine[10..20]));
     for (worker, claims) in [
@@ -247,7 +249,9 @@ async fn letters_wait_for_their_moment() {
         .collect();
     let mut tx = db.write().await.unwrap();
     assert_eq!(
-        Delivery::hand_back(&mut tx, worker, &back).await.unwrap(),
+        Delivery::return_to_queue(&mut tx, worker, &back)
+            .await
+            .unwrap(),
         9
     );
     tx.commit().await.unwrap();
@@ -272,7 +276,7 @@ async fn long_run_waits_in_several_ranges() {
     let first = claim(&db, one, at(NOW), 700).await;
     let second = claim(&db, two, at(NOW), 2_000).await;
     assert_eq!((first.len(), second.len()), (700, 301));
-    assert_eq!(hand_back(&db, one, &first[100..600]).await, 500);
+    assert_eq!(return_to_queue(&db, one, &first[100..600]).await, 500);
     let third = claim(&db, two, at(NOW), 2_000).await;
     assert_eq!(ids(&third), ids(&first[100..600]));
     let kept = first[..100].iter().chain(&first[600..]);

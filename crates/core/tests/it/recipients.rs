@@ -23,7 +23,7 @@ const NOW: &str = "2027-01-01T00:00:00Z";
 fn draft(email: &str, name: &str) -> RecipientDraft {
     RecipientDraft {
         email: email.to_owned(),
-        fields: RecipientFields::named(name),
+        fields: RecipientFields::from_name(name),
         ..RecipientDraft::default()
     }
 }

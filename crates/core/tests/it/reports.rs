@@ -169,7 +169,7 @@ async fn claimed(db: &Db, due: DueReport, seconds: u64) -> bool {
 async fn kept(db: &Db, run: &TestRun, due: DueReport) -> bool {
     let report = count(db, run).await;
     let mut tx = db.write().await.unwrap();
-    let kept = report.keep(&mut tx, due, Duration::from_millis(400)).await;
+    let kept = report.store(&mut tx, due, Duration::from_millis(400)).await;
     tx.commit().await.unwrap();
     kept.unwrap()
 }

@@ -284,7 +284,9 @@ async fn rest_expires_at_the_end() {
     assert!(!open.is_over(), "ten letters are in a worker's hand");
     let mut tx = db.write().await.unwrap();
     let back: Vec<_> = claims.iter().map(|claim| claim.untried(None)).collect();
-    Delivery::hand_back(&mut tx, worker, &back).await.unwrap();
+    Delivery::return_to_queue(&mut tx, worker, &back)
+        .await
+        .unwrap();
     Run::close_slice(&mut tx, ann, made, 15, end).await.unwrap();
     tx.commit().await.unwrap();
     let over = run(&db, ann, made).await;

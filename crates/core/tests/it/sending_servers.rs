@@ -360,7 +360,7 @@ async fn daily_limit_is_exact_for_nodes_that_ask_at_once() {
     let back = at("2027-03-02T12:01:00Z") + LEASE_DURATION;
     assert_eq!((one.1, one.2), ("day", back));
     let mut tx = db.write().await.unwrap();
-    RateLease::give_back(&mut tx, id, at("2027-03-01T12:00:00Z"), 3)
+    RateLease::refund(&mut tx, id, at("2027-03-01T12:00:00Z"), 3)
         .await
         .unwrap();
     let again = granted(allowance.take(&mut tx, id, "", 7, at(NOW)).await.unwrap());

@@ -187,7 +187,7 @@ async fn imports_of_older_versions_are_taken_over() {
     let import = get(&db, owner, waiting, now).await.unwrap();
     assert_eq!(import.state, ImportState::Uploaded);
     let preview = import
-        .look(&db, owner, Hints::default(), now)
+        .preview(&db, owner, Hints::default(), now)
         .await
         .unwrap();
     assert_eq!(preview.columns.len(), 1);

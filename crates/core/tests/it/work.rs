@@ -108,8 +108,9 @@ async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
         .iter()
         .map(|claim| claim.untried(None))
         .collect();
-    let hand_back = async |tx: &mut Tx| Delivery::hand_back(tx, worker, &back).await.unwrap();
-    let (count, cost) = step(db, &work, hand_back).await;
+    let return_to_queue =
+        async |tx: &mut Tx| Delivery::return_to_queue(tx, worker, &back).await.unwrap();
+    let (count, cost) = step(db, &work, return_to_queue).await;
     assert_eq!(count, 20);
     costs.push(("hand back", cost));
 
@@ -137,7 +138,7 @@ async fn costs(db: &Db, n: usize) -> Vec<(&'static str, u64)> {
 
     let third = step(db, &work, claim_again).await.0;
     assert_eq!(third.len(), 200);
-    let all_back = async |tx: &mut Tx| Delivery::hand_back_all(tx, worker).await.unwrap();
+    let all_back = async |tx: &mut Tx| Delivery::return_all(tx, worker).await.unwrap();
     let (count, cost) = step(db, &work, all_back).await;
     assert_eq!(count, 200);
     costs.push(("hand back all", cost));

@@ -1,7 +1,7 @@
 //! Letters that were ready but are not sent now: paused, unsubscribed, over a limit, or the worker
 //! is stopping.
 
-use skychimp_smtp::{Class, Lease, Outcome};
+use skychimp_smtp::{Class, Outcome, PooledConnection};
 
 use super::{DeliveryWorker, Disposition, ReadyEmail};
 use crate::upstream_pool::ConnectionPermit;
@@ -11,13 +11,13 @@ impl DeliveryWorker {
     /// refusal counts as an attempt.
     pub(super) async fn withdraw(
         &self,
-        lease: &mut Lease,
+        connection: &mut PooledConnection,
         ready: ReadyEmail,
         fate: Disposition,
         permit: &ConnectionPermit,
     ) {
-        let report = match lease.announced() {
-            Some(id) if id == ready.letter.id => lease.withdraw().await,
+        let report = match connection.announced() {
+            Some(id) if id == ready.letter.id => connection.withdraw().await,
             _ => None,
         };
         if let Some(report) = report {
@@ -26,7 +26,7 @@ impl DeliveryWorker {
             }
             if report.outcome != Outcome::NotTried {
                 permit.upstream.count(report.outcome);
-                self.settle(ready.job, report, None);
+                self.settle(ready.email, report, None);
                 return;
             }
         }
@@ -38,12 +38,12 @@ impl DeliveryWorker {
         if let Some(limiter) = &permit.upstream.limiter
             && ready.counted
         {
-            limiter.give_back();
+            limiter.refund();
         }
         match fate {
-            Disposition::Queue => self.context.letters.queue.put_back(ready.job),
-            Disposition::Back => self.context.letters.back(ready.job),
-            Disposition::Skip(why) => self.context.letters.skip(ready.job, why),
+            Disposition::Queue => self.context.letters.queue.put_back(ready.email),
+            Disposition::Back => self.context.letters.return_email(ready.email),
+            Disposition::Skip(why) => self.context.letters.skip(ready.email, why),
         }
     }
 }

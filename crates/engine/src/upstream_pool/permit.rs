@@ -16,14 +16,14 @@ pub struct ConnectionPermit {
     pub upstream: Arc<Upstream>,
     /// One letter only: the server is being tried.
     pub trial: bool,
-    /// Taken ahead of its turn, which has not come yet.
-    pub(super) in_line: AtomicBool,
+    /// Taken ahead of its time, which has not come yet.
+    pub(super) waiting: AtomicBool,
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.cancel_wait();
-        self.upstream.permits.fetch_sub(1, Ordering::AcqRel);
+        self.upstream.permits_in_use.fetch_sub(1, Ordering::AcqRel);
         self.upstreams.freed.notify_one();
     }
 }
@@ -32,15 +32,15 @@ impl Drop for ConnectionPermit {
 #[derive(Debug)]
 pub struct DomainPermit {
     pub(super) upstreams: Arc<UpstreamPool>,
-    pub(super) guard: Arc<DomainLimiter>,
-    /// Its turn has not come yet.
-    in_line: AtomicBool,
+    pub(super) domain_limiter: Arc<DomainLimiter>,
+    /// Its time has not come yet.
+    waiting: AtomicBool,
 }
 
 impl Drop for DomainPermit {
     fn drop(&mut self) {
         self.cancel_wait();
-        self.guard.live.fetch_sub(1, Ordering::AcqRel);
+        self.domain_limiter.live.fetch_sub(1, Ordering::AcqRel);
         self.upstreams.domain_freed.notify_one();
     }
 }
@@ -48,24 +48,24 @@ impl Drop for DomainPermit {
 impl DomainPermit {
     /// Waits for the domain's permit; the error is when its limit is free again.
     pub async fn acquire(&self) -> Result<(), Instant> {
-        if let Some(limiter) = &self.guard.limiter {
+        if let Some(limiter) = &self.domain_limiter.limiter {
             limiter.acquire().await?;
             self.cancel_wait();
         }
         Ok(())
     }
 
-    /// Whether its turn is too far away for a connection to wait.
+    /// Whether its time is too far away for a connection to wait.
     pub fn is_far(&self) -> bool {
         let now = Instant::now();
-        let limiter = self.guard.limiter.as_ref();
-        self.in_line.load(Ordering::Acquire)
+        let limiter = self.domain_limiter.limiter.as_ref();
+        self.waiting.load(Ordering::Acquire)
             && limiter.is_some_and(|limiter| limiter.next_permit(now) > now + WAKE_AHEAD)
     }
 
     fn cancel_wait(&self) {
-        if self.in_line.swap(false, Ordering::AcqRel)
-            && let Some(limiter) = &self.guard.limiter
+        if self.waiting.swap(false, Ordering::AcqRel)
+            && let Some(limiter) = &self.domain_limiter.limiter
         {
             limiter.cancel_wait();
         }
@@ -77,9 +77,9 @@ impl DomainPermit {
 pub struct DomainExhausted;
 
 impl ConnectionPermit {
-    /// The turn it was taken for has come, or is no longer awaited.
+    /// The time it was taken for has come, or is no longer awaited.
     pub fn cancel_wait(&self) {
-        if self.in_line.swap(false, Ordering::AcqRel)
+        if self.waiting.swap(false, Ordering::AcqRel)
             && let Some(limiter) = &self.upstream.limiter
         {
             limiter.cancel_wait();
@@ -92,7 +92,8 @@ impl ConnectionPermit {
         let upstream = &self.upstream;
         if self.trial
             || upstream.is_removed()
-            || upstream.permits.load(Ordering::Relaxed) > upstream.limit.load(Ordering::Relaxed)
+            || upstream.permits_in_use.load(Ordering::Relaxed)
+                > upstream.permits_allowed.load(Ordering::Relaxed)
         {
             return false;
         }
@@ -111,32 +112,35 @@ impl ConnectionPermit {
             })
     }
 
-    /// Whether a letter to this domain may go now, with a pass if the domain has a limit.
+    /// Whether a letter to this domain may go now, with a permit if the domain has a limit.
     pub fn admit(&self, domain: &str) -> Result<Option<DomainPermit>, DomainExhausted> {
         if self.upstream.domains.is_empty() {
             return Ok(None);
         }
-        let Some(guard) = self.upstream.domains.get(domain) else {
+        let Some(domain_limiter) = self.upstream.domains.get(domain) else {
             return Ok(None);
         };
         let now = Instant::now();
-        if guard.free_at(now).is_none_or(|at| at > now + WAKE_AHEAD) {
+        if domain_limiter
+            .free_at(now)
+            .is_none_or(|at| at > now + WAKE_AHEAD)
+        {
             return Err(DomainExhausted);
         }
-        let most = guard.most.load(Ordering::Relaxed);
-        let taken = guard
+        let most = domain_limiter.most.load(Ordering::Relaxed);
+        let taken = domain_limiter
             .live
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
                 (live < most).then_some(live + 1)
             });
         taken.map_err(|_| DomainExhausted)?;
-        if let Some(limiter) = &guard.limiter {
+        if let Some(limiter) = &domain_limiter.limiter {
             limiter.add_waiting();
         }
         Ok(Some(DomainPermit {
             upstreams: Arc::clone(&self.upstreams),
-            guard: Arc::clone(guard),
-            in_line: AtomicBool::new(guard.limiter.is_some()),
+            domain_limiter: Arc::clone(domain_limiter),
+            waiting: AtomicBool::new(domain_limiter.limiter.is_some()),
         }))
     }
 }

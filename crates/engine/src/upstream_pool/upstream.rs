@@ -29,7 +29,7 @@ pub enum UpstreamOrigin {
     /// The configuration, or the sandbox.
     Configured(Server),
     /// The database, with its password decrypted.
-    Kept(Box<SendingServer>, Server),
+    Stored(Box<SendingServer>, Server),
 }
 
 /// A server, with everything this node knows about it.
@@ -58,8 +58,9 @@ pub struct Upstream {
     /// Connections of all nodes together.
     pub(super) connections: usize,
     /// Permits that may be taken at present.
-    pub(super) limit: AtomicUsize,
-    pub(super) permits: AtomicUsize,
+    pub(super) permits_allowed: AtomicUsize,
+    /// Permits that are taken.
+    pub(super) permits_in_use: AtomicUsize,
     counts: UpstreamCounters,
 }
 
@@ -125,10 +126,10 @@ impl Upstream {
                 CONFIGURED_ORDER,
                 server.clone(),
             ),
-            UpstreamOrigin::Kept(kept, server) => (
-                kept.id,
-                kept.name.clone(),
-                (kept.priority, kept.weight),
+            UpstreamOrigin::Stored(stored, server) => (
+                stored.id,
+                stored.name.clone(),
+                (stored.priority, stored.weight),
                 server.clone(),
             ),
         };
@@ -137,28 +138,28 @@ impl Upstream {
         let asked = Arc::new(Notify::new());
         let (limited, interval) = match &origin {
             UpstreamOrigin::Configured(_) => (rate.is_some(), rate.map(of_configured)),
-            UpstreamOrigin::Kept(kept, _) => {
-                let allowance = RateBudget::of_server(kept, kept.updated_at);
-                let ever = !allowance.is_unlimited() || !kept.warm_up.is_empty();
+            UpstreamOrigin::Stored(stored, _) => {
+                let allowance = RateBudget::of_server(stored, stored.updated_at);
+                let ever = !allowance.is_unlimited() || !stored.warm_up.is_empty();
                 (ever, allowance.interval)
             }
         };
         let domains = match &origin {
             UpstreamOrigin::Configured(_) => HashMap::new(),
-            UpstreamOrigin::Kept(kept, _) => kept
+            UpstreamOrigin::Stored(stored, _) => stored
                 .domains
                 .iter()
                 .map(|limit| {
                     let rate = limit
                         .rate
                         .map(|rate| RateLimiter::new(Some(rate.interval()), Arc::clone(&asked)));
-                    let guard = DomainLimiter {
+                    let domain_limiter = DomainLimiter {
                         limit: limit.clone(),
                         limiter: rate,
                         live: AtomicUsize::new(0),
                         most: AtomicUsize::new(usize::MAX),
                     };
-                    (limit.domain.clone(), Arc::new(guard))
+                    (limit.domain.clone(), Arc::new(domain_limiter))
                 })
                 .collect(),
         };
@@ -175,8 +176,8 @@ impl Upstream {
             priority,
             weight,
             connections,
-            limit: AtomicUsize::new(connections),
-            permits: AtomicUsize::new(0),
+            permits_allowed: AtomicUsize::new(connections),
+            permits_in_use: AtomicUsize::new(0),
             counts: UpstreamCounters::default(),
             origin,
         }
@@ -189,13 +190,13 @@ impl Upstream {
                 interval: server.rate.map(of_configured),
                 ..RateBudget::default()
             },
-            UpstreamOrigin::Kept(kept, _) => RateBudget::of_server(kept, now),
+            UpstreamOrigin::Stored(stored, _) => RateBudget::of_server(stored, now),
         }
     }
 
     /// Whether letters are being sent over it.
     pub fn is_busy(&self) -> bool {
-        self.permits.load(Ordering::Acquire) > 0
+        self.permits_in_use.load(Ordering::Acquire) > 0
     }
 
     /// Whether it has left the upstream pool.
@@ -236,7 +237,7 @@ impl Upstream {
     }
 
     /// Restores counts that could not be written.
-    pub fn put_back(&self, outcomes: &MinuteOutcomes) {
+    pub fn restore_counts(&self, outcomes: &MinuteOutcomes) {
         let add = |counter: &AtomicI64, n| counter.fetch_add(n, Ordering::Relaxed);
         add(&self.counts.taken, outcomes.taken);
         add(&self.counts.sent, outcomes.sent);
@@ -257,7 +258,7 @@ impl Upstream {
             && self
                 .domains
                 .get(domain)
-                .is_some_and(|guard| guard.limiter.is_some())
+                .is_some_and(|domain_limiter| domain_limiter.limiter.is_some())
     }
 
     /// When its next letter may leave.
@@ -269,16 +270,16 @@ impl Upstream {
 
     /// Whether it works and has a free connection; `Some(true)`: for a trial letter.
     pub(super) fn has_room(&self) -> Option<bool> {
-        let permits = self.permits.load(Ordering::Acquire);
+        let in_use = self.permits_in_use.load(Ordering::Acquire);
         if self.is_removed() {
             return None;
         }
         match self.health.state() {
-            BreakerState::Down(_) => None,
-            BreakerState::Trying => (permits == 0).then_some(true),
-            BreakerState::Up => {
-                let limit = self.limit.load(Ordering::Relaxed);
-                (permits < limit && permits < self.pool.status().cap).then_some(false)
+            BreakerState::Open(_) => None,
+            BreakerState::Probing => (in_use == 0).then_some(true),
+            BreakerState::Closed => {
+                let allowed = self.permits_allowed.load(Ordering::Relaxed);
+                (in_use < allowed && in_use < self.pool.status().cap).then_some(false)
             }
         }
     }

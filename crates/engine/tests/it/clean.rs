@@ -104,7 +104,7 @@ async fn first_letter_leaves_at_once() {
     let engine = skychimp_engine::Engine::start(config);
     for letters in [1, 5] {
         let run = world.run(letters).await;
-        world.db.wake().everywhere(&world.db).await.unwrap();
+        world.db.wake().wake_all(&world.db).await.unwrap();
         world.wait_over(&run).await;
     }
     engine.stop().await;

@@ -57,7 +57,7 @@ impl World {
 
     async fn recipients(&self, owner: UserId) -> i64 {
         let mut tx = self.db.read().await.unwrap();
-        let belongings = User::belongings(&mut tx, owner).await.unwrap();
+        let belongings = User::count_contents(&mut tx, owner).await.unwrap();
         belongings.recipients
     }
 }

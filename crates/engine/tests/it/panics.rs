@@ -107,7 +107,7 @@ async fn an_engine_that_is_gone_is_a_problem() {
     let health = config.health.clone();
     let engine = skychimp_engine::Engine::start(config);
     let run = world.run(1).await;
-    world.db.wake().here();
+    world.db.wake().wake_local();
     world.wait_over(&run).await;
     assert_eq!(health.problem(now()), None);
     engine.stop().await;

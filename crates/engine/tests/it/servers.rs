@@ -51,7 +51,7 @@ impl World {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        self.db.wake().here();
+        self.db.wake().wake_local();
         id
     }
 
@@ -74,7 +74,7 @@ impl World {
         );
         assert!(edited.await.unwrap());
         tx.commit().await.unwrap();
-        self.db.wake().here();
+        self.db.wake().wake_local();
     }
 
     pub async fn health(
@@ -282,11 +282,11 @@ async fn sandbox_is_for_those_without_a_server() {
         let done = SendingServer::set_enabled(&mut tx, id, enabled, Actor::COMMAND, now()).await;
         assert!(done.unwrap());
         tx.commit().await.unwrap();
-        world.db.wake().here();
+        world.db.wake().wake_local();
     };
     set(false).await;
     let second = world.run(5).await;
-    world.db.wake().here();
+    world.db.wake().wake_local();
     world
         .wait(&second, "it waits", |run| {
             run.waiting.contains("no sending server")
@@ -311,7 +311,7 @@ async fn tests_are_carried_out() {
         let mut tx = world.db.write().await.unwrap();
         ServerHealth::ask_test(&mut tx, id, now()).await.unwrap();
         tx.commit().await.unwrap();
-        world.db.wake().here();
+        world.db.wake().wake_local();
         world
             .health(id, "it is tested", |h| {
                 h.test_ok.is_some() && !h.is_tested()
@@ -348,7 +348,7 @@ async fn server_leaves_in_good_order() {
     let off = SendingServer::set_enabled(&mut tx, id, false, Actor::COMMAND, now()).await;
     assert!(off.unwrap());
     tx.commit().await.unwrap();
-    world.db.wake().here();
+    world.db.wake().wake_local();
     let over = world.wait_over(&run).await;
     assert_eq!((over.sent, over.failed, over.deferred), (400, 0, 0));
     engine.stop().await;

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
 use skychimp_core::sending::sending_server::SendingServer;
-use skychimp_engine::server_test;
+use skychimp_engine::smtp_server;
 use skychimp_smtp::Server;
 
 use crate::config::secret::Secret;
@@ -142,7 +142,7 @@ async fn cache(url: &Secret) -> anyhow::Result<String> {
 }
 
 async fn mail_server(program: &Program, server: &Server) -> anyhow::Result<String> {
-    server_test::probe(server.clone(), &program.config.mail_from().email)
+    smtp_server::probe(server.clone(), &program.config.mail_from().email)
         .await
         .map_err(|error| anyhow::anyhow!("smtp_url: {error}"))
 }
@@ -207,7 +207,7 @@ async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, 
         drop(tx);
         for (name, ready) in found {
             let tried = match ready {
-                Ok(server) => server_test::probe(server, &from)
+                Ok(server) => smtp_server::probe(server, &from)
                     .await
                     .map_err(anyhow::Error::msg),
                 Err(error) => Err(error),

@@ -11,7 +11,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::sending::sending_server::{
     PasswordChange, SendingServer, ServerDraft, ServerHealth, ServerOverview, TlsMode,
 };
-use skychimp_engine::server_test;
+use skychimp_engine::smtp_server;
 
 use crate::exit::{Exit, WrongUse};
 use crate::out;
@@ -305,7 +305,7 @@ impl One {
             }
         };
         drop(tx);
-        let (ok, text) = match server_test::probe(server, &program.config.mail_from().email).await {
+        let (ok, text) = match smtp_server::probe(server, &program.config.mail_from().email).await {
             Ok(text) => (true, text),
             Err(text) => (false, text),
         };

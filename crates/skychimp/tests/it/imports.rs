@@ -49,7 +49,7 @@ async fn import(home: &Home, owner: UserId, address: &str) -> Import {
 
 async fn recipients(home: &Home, owner: UserId) -> u64 {
     let mut tx = home.database().read().await.unwrap();
-    let belongings = User::belongings(&mut tx, owner).await.unwrap();
+    let belongings = User::count_contents(&mut tx, owner).await.unwrap();
     u64::try_from(belongings.recipients).unwrap()
 }
 

@@ -117,7 +117,8 @@ async fn workers_are_killed_and_frozen() {
     }
     eventually("the frozen worker was given up", || {
         let log = home.log(&mailing);
-        log.iter().any(|row| row["reply"].contains("not heard of"))
+        log.iter()
+            .any(|row| row["reply"].contains("stopped responding"))
     });
     frozen.signal("CONT");
     eventually("the run is done", || home.show(&mailing)["state"] == "done");

@@ -9,7 +9,7 @@ use skychimp_smtp::{AttemptReport, Class, Outcome, Pool};
 
 use crate::letter;
 
-/// Sends letters `0..count` from `workers` tasks, with a new lease whenever a connection ends;
+/// Sends letters `0..count` from `workers` tasks, with a new connection whenever a connection ends;
 /// letters not tried are retried.
 async fn send_many(pool: &Pool, workers: usize, count: u64) -> Vec<AttemptReport> {
     let next = Arc::new(AtomicUsize::new(0));
@@ -24,16 +24,18 @@ async fn send_many(pool: &Pool, workers: usize, count: u64) -> Vec<AttemptReport
             };
             let mut present = take();
             while present.is_some() {
-                let mut lease = pool.lease().await.unwrap();
-                while let Some(letter) = present.take_if(|_| lease.is_usable()) {
+                let mut connection = pool.acquire().await.unwrap();
+                while let Some(letter) = present.take_if(|_| connection.is_usable()) {
                     let upcoming = take();
-                    let report = lease.send(&letter, upcoming.as_ref(), &mut |_| true).await;
+                    let report = connection
+                        .send(&letter, upcoming.as_ref(), &mut |_| true)
+                        .await;
                     let untried = report.outcome == Outcome::NotTried;
                     reports.push(report);
                     if untried {
-                        drop(lease);
-                        lease = pool.lease().await.unwrap();
-                        reports.push(lease.send(&letter, None, &mut |_| true).await);
+                        drop(connection);
+                        connection = pool.acquire().await.unwrap();
+                        reports.push(connection.send(&letter, None, &mut |_| true).await);
                     }
                     present = upcoming;
                 }
@@ -83,7 +85,7 @@ async fn cap_holds_and_connections_are_used_again() {
     pool.close().await;
     assert_eq!(server.count(Step::Quit), server.connections());
     assert_eq!(pool.status().live, 0);
-    assert_eq!(pool.lease().await.unwrap_err().class, Class::Connection);
+    assert_eq!(pool.acquire().await.unwrap_err().class, Class::Connection);
 }
 
 /// A connection that the server closed while idle is not reused.
@@ -99,15 +101,21 @@ async fn closed_idle_connection_is_replaced() {
         .start()
         .await;
     let pool = pool(&server, 1);
-    let mut lease = pool.lease().await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
     assert_eq!(
-        lease.send(&letter(1), None, &mut |_| true).await.outcome,
+        connection
+            .send(&letter(1), None, &mut |_| true)
+            .await
+            .outcome,
         Outcome::Sent
     );
-    drop(lease);
-    let mut lease = pool.lease().await.unwrap();
+    drop(connection);
+    let mut connection = pool.acquire().await.unwrap();
     assert_eq!(
-        lease.send(&letter(2), None, &mut |_| true).await.outcome,
+        connection
+            .send(&letter(2), None, &mut |_| true)
+            .await
+            .outcome,
         Outcome::Sent
     );
     assert_eq!(server.connections(), 2);
@@ -120,7 +128,7 @@ async fn idle_connections_are_closed_in_time() {
     let mut settings = server.server();
     settings.idle = Duration::from_millis(30);
     let pool = Pool::new(settings);
-    drop(pool.lease().await.unwrap());
+    drop(pool.acquire().await.unwrap());
     assert_eq!(pool.status().idle, 1);
     server.wait_for(Step::Quit, 1).await;
     assert_eq!(pool.status().live, 0);
@@ -131,7 +139,7 @@ async fn idle_connections_are_closed_in_time() {
 async fn dropped_pool_says_goodbye() {
     let server = ServerScript::new().start().await;
     let pool = pool(&server, 1);
-    drop(pool.lease().await.unwrap());
+    drop(pool.acquire().await.unwrap());
     drop(pool);
     server.wait_for(Step::Quit, 1).await;
 }
@@ -161,7 +169,7 @@ async fn refused_connections_lower_the_cap() {
     }
 }
 
-/// If the server refuses the only connection, the lease fails instead of waiting.
+/// If the server refuses the only connection, `acquire` fails instead of waiting.
 #[tokio::test]
 async fn refusal_without_others_is_told() {
     let server = ServerScript::new()
@@ -169,7 +177,7 @@ async fn refusal_without_others_is_told() {
         .start()
         .await;
     let pool = pool(&server, 5);
-    let error = pool.lease().await.unwrap_err();
+    let error = pool.acquire().await.unwrap_err();
     assert_eq!((error.class, error.code), (Class::Closing, Some(421)));
     assert_eq!(pool.status().live, 0);
 }
@@ -259,17 +267,20 @@ async fn dropped_send_spoils_only_its_connection() {
         .start()
         .await;
     let pool = pool(&server, 1);
-    let mut lease = pool.lease().await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
     let (first, mut hook) = (letter(1), |_| true);
     tokio::select! {
-        report = lease.send(&first, None, &mut hook) => panic!("{report:?}"),
+        report = connection.send(&first, None, &mut hook) => panic!("{report:?}"),
         () = server.wait_for(Step::Rcpt, 1) => {}
     }
-    assert!(!lease.is_usable());
-    drop(lease);
-    let mut lease = pool.lease().await.unwrap();
+    assert!(!connection.is_usable());
+    drop(connection);
+    let mut connection = pool.acquire().await.unwrap();
     assert_eq!(
-        lease.send(&letter(2), None, &mut |_| true).await.outcome,
+        connection
+            .send(&letter(2), None, &mut |_| true)
+            .await
+            .outcome,
         Outcome::Sent
     );
 }

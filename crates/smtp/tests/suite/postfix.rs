@@ -79,7 +79,7 @@ async fn postfix_takes_every_letter_once() {
                         .map(|n| marked(&word, letter(worker * 100 + n)))
                         .chain([marked(&word, big_letter(worker * 100 + 50, 500_000))])
                         .collect();
-                    let mut lease = pool.lease().await.unwrap();
+                    let mut lease = pool.acquire().await.unwrap();
                     for (n, letter) in letters.iter().enumerate() {
                         let report = lease.send(letter, letters.get(n + 1), &mut |_| true).await;
                         assert_eq!(report.outcome, Outcome::Sent, "{report:?}");

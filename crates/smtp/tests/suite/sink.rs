@@ -43,9 +43,11 @@ async fn sink_takes_letters_from_the_pool() {
             let pool = pool.clone();
             tokio::spawn(async move {
                 let letters: Vec<_> = (0..100).map(|n| letter(worker * 100 + n)).collect();
-                let mut lease = pool.lease().await.unwrap();
+                let mut connection = pool.acquire().await.unwrap();
                 for (n, letter) in letters.iter().enumerate() {
-                    let report = lease.send(letter, letters.get(n + 1), &mut |_| true).await;
+                    let report = connection
+                        .send(letter, letters.get(n + 1), &mut |_| true)
+                        .await;
                     assert_eq!(report.outcome, Outcome::Sent, "{report:?}");
                 }
             })

@@ -14,6 +14,6 @@ pub(crate) struct Html;
 
 impl Escaper for Html {
     fn write_escaped_str<W: Write>(&self, dest: W, text: &str) -> fmt::Result {
-        Plain.write_escaped_str(dest, &control::without(text))
+        Plain.write_escaped_str(dest, &control::strip_control(text))
     }
 }

@@ -148,14 +148,14 @@ const ASIDE: [&str; 4] = [ID, "csrf", "action", "close"];
 
 impl<T> OnceForm<T> {
     /// Whether the form was submitted before. One without an id, as API clients send it, never was.
-    pub async fn arrive(
+    pub async fn register(
         &self,
         tx: &mut Tx,
         owner: UserId,
         now: Timestamp,
     ) -> Result<Arrival, Error> {
         match &self.submission {
-            Some(submission) => submission.arrive(tx, owner, now).await,
+            Some(submission) => submission.register(tx, owner, now).await,
             None => Ok(Arrival::First),
         }
     }
@@ -165,13 +165,13 @@ impl<T> OnceForm<T> {
     /// # Errors
     ///
     /// [`sent_before`] when the form was submitted with other content.
-    pub async fn earlier(
+    pub async fn earlier_submission(
         &self,
         tx: &mut Tx,
         owner: UserId,
         now: Timestamp,
     ) -> Result<Option<CreatedId>, Error> {
-        match self.arrive(tx, owner, now).await? {
+        match self.register(tx, owner, now).await? {
             Arrival::First => Ok(None),
             Arrival::Again(id) => Ok(Some(id)),
             Arrival::Other => Err(sent_before()),
@@ -180,7 +180,7 @@ impl<T> OnceForm<T> {
 
     /// Records what was created, and commits.
     pub async fn commit(&self, mut tx: Tx, owner: UserId, made: CreatedId) -> Result<(), Error> {
-        self.made(&mut tx, owner, made).await?;
+        self.record_created(&mut tx, owner, made).await?;
         tx.commit().await
     }
 
@@ -198,10 +198,16 @@ impl<T> OnceForm<T> {
         }
     }
 
-    /// Records what was created, in the transaction in which it first [arrived](Self::arrive).
-    pub async fn made(&self, tx: &mut Tx, owner: UserId, made: CreatedId) -> Result<(), Error> {
+    /// Records what was created, in the transaction in which it was
+    /// [registered](Self::register) first.
+    pub async fn record_created(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        made: CreatedId,
+    ) -> Result<(), Error> {
         match &self.submission {
-            Some(submission) => submission.made(tx, owner, made).await,
+            Some(submission) => submission.record_created(tx, owner, made).await,
             None => Ok(()),
         }
     }

@@ -189,7 +189,7 @@ pub fn time_exact(moment: Timestamp, zone: &TimeZone, lang: Lang) -> String {
 
 /// A value for `<input type="datetime-local">`: `2027-03-12T10:05`.
 #[must_use]
-pub fn wall(moment: Timestamp, zone: &TimeZone) -> String {
+pub fn datetime_local(moment: Timestamp, zone: &TimeZone) -> String {
     zoned(moment, zone).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
@@ -249,6 +249,6 @@ mod tests {
             time_exact(moment, &zone, Lang::En),
             "12\u{a0}Mar\u{a0}2027, 10:05:09"
         );
-        assert_eq!(wall(moment, &zone), "2027-03-12T10:05");
+        assert_eq!(datetime_local(moment, &zone), "2027-03-12T10:05");
     }
 }

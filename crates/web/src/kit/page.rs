@@ -83,7 +83,7 @@ impl std::ops::Deref for PageContext {
 
 impl PageContext {
     /// The page of an anonymous visitor, for public pages outside of the page routes.
-    pub(crate) fn stranger(app: &AppState, head: &Parts) -> Self {
+    pub(crate) fn anonymous(app: &AppState, head: &Parts) -> Self {
         Self::new(app, head, None, None, ServersNotice::default())
     }
 
@@ -191,7 +191,7 @@ impl PageContext {
     /// translated.
     #[must_use]
     pub fn waiting(&self, why: &str) -> String {
-        ServiceFault::told(why).map_or_else(
+        ServiceFault::from_sentence(why).map_or_else(
             || why.to_owned(),
             |fault| self.field_error(&fault.into()).to_string(),
         )
@@ -327,7 +327,7 @@ impl PageContext {
 
     /// Whether the current page is in the section at `path`, to mark its link in the navigation.
     #[must_use]
-    pub fn within(&self, path: &str) -> bool {
+    pub fn is_in_section(&self, path: &str) -> bool {
         self.path == path
             || self
                 .path
@@ -383,7 +383,7 @@ impl PageContext {
     }
 
     /// The marks for placeholders, if the page will be cached; see [`crate::kit::placeholder`].
-    pub(crate) fn kept(&self) -> Option<CacheMode> {
+    pub(crate) fn cache_mode(&self) -> Option<CacheMode> {
         self.keep
     }
 

@@ -93,7 +93,7 @@ async fn show_list(
     tag: String,
 ) -> Result<Response, WebError> {
     let number: i64 = query.page.parse().unwrap_or(1).clamp(1, 100_000);
-    let filter = PostFilter::asked(&query.q, tag);
+    let filter = PostFilter::from_input(&query.q, tag);
     let mut tx = app.db.read().await?;
     let cards = Post::published_page(&mut tx, &filter, number, PAGE_SIZE, page.now).await?;
     let total = Post::count_published(&mut tx, &filter, page.now).await?;

@@ -156,7 +156,7 @@ async fn landing(
         choice: Post::published_ids(&mut tx, page.now).await?,
         post: None,
     };
-    let service = match page.kept() {
+    let service = match page.cache_mode() {
         Some(keep) => Service::open(keep, &public.choice),
         None => Service::now(app, pages, &mut tx, &page).await?,
     };
@@ -198,7 +198,7 @@ impl Service {
         for tile in post_view::tiles(tx, cards).await? {
             posts += &CardPart { page, tile }.render()?;
         }
-        let figures = public.figures.shown(app).await?.figures();
+        let figures = public.figures.current(app).await?.figures();
         Ok(Self {
             figures: figures::html(page, figures)?,
             posts,

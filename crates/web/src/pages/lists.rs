@@ -179,7 +179,11 @@ async fn create(
 ) -> Result<Response, WebError> {
     let saved = async {
         let mut tx = app.db.write().await?;
-        if let Some(id) = once.earlier(&mut tx, user.id, page.now).await?.map(ListId) {
+        if let Some(id) = once
+            .earlier_submission(&mut tx, user.id, page.now)
+            .await?
+            .map(ListId)
+        {
             let known = List::get(&mut tx, user.id, id).await?;
             known.ok_or_else(sent_before)?;
             return Ok((id, Flash::note("form-arrived-before")));

@@ -285,7 +285,7 @@ async fn copy(
     once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
+    let arrival = once.register(&mut tx, sender.id(), page.now).await?;
     if let Arrival::Again(copy) = arrival {
         let to = format!("/mailings/{copy}/edit");
         return Ok(page.redirect(&to, Flash::note("form-arrived-before")));

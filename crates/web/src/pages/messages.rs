@@ -218,7 +218,7 @@ async fn create(
     let saved = async {
         let mut tx = app.db.write().await?;
         if let Some(id) = once
-            .earlier(&mut tx, user.id, page.now)
+            .earlier_submission(&mut tx, user.id, page.now)
             .await?
             .map(MessageId)
         {
@@ -316,7 +316,7 @@ async fn copy(
     once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let arrival = once.arrive(&mut tx, user.id, page.now).await?;
+    let arrival = once.register(&mut tx, user.id, page.now).await?;
     if let Arrival::Again(copy) = arrival {
         let to = format!("/messages/{copy}");
         return Ok(page.redirect(&to, Flash::note("form-arrived-before")));

@@ -182,7 +182,11 @@ async fn create(
 ) -> Result<Response, WebError> {
     let saved = async {
         let mut tx = app.db.write().await?;
-        if let Some(id) = once.earlier(&mut tx, user.id, page.now).await?.map(PostId) {
+        if let Some(id) = once
+            .earlier_submission(&mut tx, user.id, page.now)
+            .await?
+            .map(PostId)
+        {
             let known = Post::get(&mut tx, editor, id).await?;
             known.ok_or_else(sent_before)?;
             return Ok((id, Flash::note("form-arrived-before")));
@@ -238,7 +242,9 @@ async fn save(
     match outcome(saved.await)? {
         FormOutcome::Done(Some(flash)) => Ok(page.redirect(&format!("/posts/{id}"), flash)),
         FormOutcome::Done(None) => Err(WebError::NotFound),
-        FormOutcome::Wrong(errors) => EditPage::wrong(&app, page, editor, id, form, errors).await,
+        FormOutcome::Wrong(errors) => {
+            EditPage::with_errors(&app, page, editor, id, form, errors).await
+        }
         FormOutcome::Changed => EditPage::changed(&app, page, editor, id, form).await,
     }
 }
@@ -301,7 +307,7 @@ async fn typed(
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    if !UnsavedDraft::keep(&mut tx, editor, id, form.version, &form.draft(), page.now).await? {
+    if !UnsavedDraft::save(&mut tx, editor, id, form.version, &form.draft(), page.now).await? {
         return Err(WebError::NotFound);
     }
     tx.commit().await?;

@@ -396,7 +396,10 @@ async fn create(
     let saved = async {
         let draft = once.form.draft()?;
         let mut tx = app.db.write().await?;
-        if let Some(id) = once.earlier(&mut tx, sender.id(), page.now).await? {
+        if let Some(id) = once
+            .earlier_submission(&mut tx, sender.id(), page.now)
+            .await?
+        {
             let known = Recipient::get(&mut tx, sender.id(), RecipientId(id)).await?;
             known.ok_or_else(sent_before)?;
             return Ok(Flash::note("form-arrived-before"));

@@ -53,7 +53,7 @@ impl FromRequestParts<SiteState> for Stranger {
     type Rejection = WebError;
 
     async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
-        Ok(Self(PageContext::stranger(app, head)))
+        Ok(Self(PageContext::anonymous(app, head)))
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn seconds(date: Date) -> i64 {
 }
 
 /// The text of an attention line.
-pub(crate) fn say(page: &PageContext, line: &Alert) -> Text {
+pub(crate) fn alert_text(page: &PageContext, line: &Alert) -> Text {
     page.dynamic("dash-attention-", &line.what)
         .with("count", line.count)
 }

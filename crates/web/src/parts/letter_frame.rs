@@ -28,7 +28,7 @@ pub(crate) struct LetterReader {
 pub(crate) fn sample(page: &PageContext) -> Result<LetterReader, WebError> {
     Ok(LetterReader {
         email: EmailAddress::parse("maria@example.org").map_err(WebError::internal)?,
-        fields: RecipientFields::named(&page.t("messages-sample-name").to_string()),
+        fields: RecipientFields::from_name(&page.t("messages-sample-name").to_string()),
         attributes: serde_json::Map::new(),
     })
 }

@@ -23,7 +23,7 @@ pub(crate) struct ReasonForm {
 /// The response after a moderator's action, of which `done` says whether anything changed, `None`
 /// that there is no such thing. Commits, and redirects to `path` with the message `said`. The inner
 /// error lists what is wrong with the form; nothing is committed then.
-pub(crate) async fn stepped(
+pub(crate) async fn finish_action(
     page: &PageContext,
     tx: Tx,
     path: &str,

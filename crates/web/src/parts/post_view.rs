@@ -154,7 +154,7 @@ fn json_ld(
 ) -> String {
     let card = &tile.card;
     // JSON would escape control characters instead of removing them
-    let text = |text: &str| control::without(text).into_owned();
+    let text = |text: &str| control::strip_control(text).into_owned();
     let mut data = json!({
         "@context": "https://schema.org",
         "@type": "BlogPosting",

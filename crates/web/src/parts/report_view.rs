@@ -112,7 +112,7 @@ impl ReportView {
 
     /// Letters that were tried and not accepted: name of the section, state to filter recipients
     /// by, groups.
-    pub(crate) fn whys(&self) -> [(&'static str, &'static str, &[Group]); 3] {
+    pub(crate) fn failure_groups(&self) -> [(&'static str, &'static str, &[Group]); 3] {
         [
             ("failed", "failed", &self.failed),
             ("waiting", "deferred", &self.waiting),

@@ -259,7 +259,7 @@ impl ServerStatus {
         }
         let waiting = match (waiting, reasons.is_empty()) {
             ("", _) => String::new(),
-            (own, _) if ServiceFault::told(own).is_some() => page.waiting(own),
+            (own, _) if ServiceFault::from_sentence(own).is_some() => page.waiting(own),
             (_, false) => reasons.join(" "),
             (own, true) => own.to_owned(),
         };

@@ -103,7 +103,7 @@ impl CachedPage {
     }
 
     /// A page rendered by another node. `None` if the placeholders do not fit its text.
-    pub(super) fn made(
+    pub(super) fn from_parts(
         version: ContentVersion,
         public: PublicAnswer,
         headers: HeaderMap,
@@ -226,7 +226,7 @@ impl<'a> FilledPage<'a> {
             cards: Vec::new(),
         };
         if kept.has(Placeholder::Figures) {
-            filled.figures = Some(public.figures.shown(app).await?);
+            filled.figures = Some(public.figures.current(app).await?);
         }
         if kept.has(Placeholder::Posts) {
             for post in kept.chosen() {
@@ -331,7 +331,7 @@ mod tests {
         let made = |placeholders: &[(usize, Placeholder)]| {
             let (version, public) = (whole.version, PublicAnswer::default());
             let text = std::str::from_utf8(&text).unwrap();
-            CachedPage::made(
+            CachedPage::from_parts(
                 version,
                 public,
                 HeaderMap::new(),

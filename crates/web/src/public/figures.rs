@@ -16,7 +16,7 @@ use skychimp_core::platform::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::nobody;
+use super::anonymous_request;
 use super::page_cache::SealedValue;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
@@ -90,7 +90,7 @@ impl LiveFigures {
     }
 
     /// The statistics to show now.
-    pub(crate) async fn shown(
+    pub(crate) async fn current(
         self: &Arc<Self>,
         app: &AppState,
     ) -> Result<Arc<RenderedFigures>, WebError> {
@@ -137,7 +137,7 @@ impl LiveFigures {
             if let Ok(bytes) = serde_json::to_vec(&counted) {
                 self.sealed.set(NAME, &bytes, COUNT_INTERVAL_MAX).await;
             }
-            self.sealed.give_back(COUNT_LOCK).await;
+            self.sealed.unlock(COUNT_LOCK).await;
             counted
         };
         let shown = RenderedFigures::new(app, counted)?;
@@ -159,7 +159,7 @@ impl LiveFigures {
                 return Some(counted);
             }
             // the holder of the lock counts; after the timeout anyone may
-            if self.sealed.take(COUNT_LOCK, COUNT_LEASE).await || Instant::now() > until {
+            if self.sealed.try_lock(COUNT_LOCK, COUNT_LEASE).await || Instant::now() > until {
                 return None;
             }
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -178,9 +178,9 @@ impl SharedFigures {
 impl RenderedFigures {
     fn new(app: &AppState, counted: SharedFigures) -> Result<Self, WebError> {
         let piece = |lang| {
-            let (head, _) = nobody(lang, CacheMode::new()).into_parts();
+            let (head, _) = anonymous_request(lang, CacheMode::new()).into_parts();
             Ok::<_, WebError>(Fragment::new(html(
-                &PageContext::stranger(app, &head),
+                &PageContext::anonymous(app, &head),
                 counted.figures,
             )?))
         };

@@ -17,7 +17,7 @@ use skychimp_core::platform::time::Timestamp;
 
 use super::cached_page::CachedPage;
 use super::version_reader::VersionReader;
-use super::{DrawCard, PublicAnswer, nobody};
+use super::{DrawCard, PublicAnswer, anonymous_request};
 use crate::kit::app::{App, AppState, Settings};
 use crate::kit::error::WebError;
 use crate::kit::i18n::Lang;
@@ -86,7 +86,7 @@ impl PageCache {
     }
 
     /// Whether the cache is on.
-    pub(crate) fn keeps(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.pages.is_some()
     }
 
@@ -163,8 +163,8 @@ impl PageCache {
             return Ok(Some(kept));
         }
         let keep = CacheMode::new();
-        let (head, _) = nobody(lang, keep).into_parts();
-        let page = PageContext::stranger(app, &head);
+        let (head, _) = anonymous_request(lang, keep).into_parts();
+        let page = PageContext::anonymous(app, &head);
         let Some(text) = draw(app, &page, post).await? else {
             return Ok(None);
         };
@@ -195,7 +195,7 @@ impl PageCache {
             return None;
         }
         let (placeholders, made_at) = (&parcel.placeholders, parcel.made_at);
-        CachedPage::made(version, parcel.public, headers, text, placeholders, made_at)
+        CachedPage::from_parts(version, parcel.public, headers, text, placeholders, made_at)
     }
 
     async fn share(&self, name: &str, kept: &CachedPage, now: Timestamp) {
@@ -282,15 +282,15 @@ impl SealedValue {
 
     /// Takes a lock: of all nodes, one gets `true` until it expires. Without a shared cache, every
     /// caller does.
-    pub(crate) async fn take(&self, name: &str, keep: Duration) -> bool {
+    pub(crate) async fn try_lock(&self, name: &str, keep: Duration) -> bool {
         self.shared
             .take(&self.name(name), keep)
             .await
             .unwrap_or(true)
     }
 
-    /// Releases a lock taken by [`SealedValue::take`].
-    pub(crate) async fn give_back(&self, name: &str) {
+    /// Releases a lock taken by [`SealedValue::try_lock`].
+    pub(crate) async fn unlock(&self, name: &str) {
         self.shared.delete(&self.name(name)).await;
     }
 

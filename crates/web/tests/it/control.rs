@@ -103,7 +103,11 @@ async fn assert_shown(site: &Site, readers: &mut [Browser]) {
                 .filter(|c| control::is_control(*c))
                 .collect();
             assert!(odd.is_empty(), "{place}: {odd:?}");
-            assert_eq!(control::without_in_html(&page.body), page.body, "{place}");
+            assert_eq!(
+                control::strip_control_in_html(&page.body),
+                page.body,
+                "{place}"
+            );
             for escaped in ["\\u000", "\\u001", "\\u007f", "\\u008", "\\u009"] {
                 assert!(!page.body.contains(escaped), "{place}: {escaped}");
             }

@@ -556,7 +556,7 @@ async fn nodes_share_pages_and_survive_their_server() {
     // with the time-outs used in production
     let key = skychimp_core::platform::secret::SecretKey::new([7; 32]);
     let shared = skychimp_core::platform::cache::CacheClient::connect(&server.url(), &key).unwrap();
-    shared.up().await;
+    shared.wait_connected().await;
     let (_, mut reader) = blog.site.node(shared_by(&shared));
     server.halt().unwrap();
     for address in ["/blog/spring", "/blog", "/"] {

@@ -173,24 +173,24 @@ fn feeds_have_whole_addresses() {
 /// R44: an excerpt ends with a whole word.
 #[test]
 fn excerpts_end_after_a_word() {
-    assert_eq!(cut("one  two"), "one two");
-    let long = cut(&"слово, ".repeat(100));
+    assert_eq!(excerpt("one  two"), "one two");
+    let long = excerpt(&"слово, ".repeat(100));
     assert!(
         long.ends_with("слово…") && long.chars().count() <= EXCERPT_CHARS,
         "{long}"
     );
-    assert_eq!(cut(&"x".repeat(1000)).len(), EXCERPT_CHARS);
+    assert_eq!(excerpt(&"x".repeat(1000)).len(), EXCERPT_CHARS);
 }
 
 /// R47: stored HTML is shown without control characters, both raw ones and references to them.
 #[test]
 fn stored_html_loses_both_kinds_of_control_characters() {
-    let shown = stored("<p>a\u{2}b\u{3} &#2;posts&#3; &#x7;</p>".to_owned());
+    let shown = clean_stored("<p>a\u{2}b\u{3} &#2;posts&#3; &#x7;</p>".to_owned());
     assert_eq!(shown, "<p>ab posts </p>");
-    let shown = stored("<p>&#2;posts&#3;</p>".to_owned());
+    let shown = clean_stored("<p>&#2;posts&#3;</p>".to_owned());
     assert_eq!(shown, "<p>posts</p>");
     let fine = "<p>A &amp; b &#8212; c</p>";
-    assert_eq!(stored(fine.to_owned()), fine);
+    assert_eq!(clean_stored(fine.to_owned()), fine);
 }
 
 /// What a body is refused for.

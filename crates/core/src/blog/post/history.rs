@@ -172,7 +172,7 @@ pub(super) async fn record(
 
 impl UnsavedDraft {
     /// Stores what an editor has typed so far, unchecked. Returns whether the post exists.
-    pub async fn keep(
+    pub async fn save(
         tx: &mut Tx,
         editor: Editor,
         id: PostId,
@@ -193,7 +193,7 @@ impl UnsavedDraft {
             Err(Error::Invalid(_)) => Vec::new(),
             Err(error) => return Err(error),
         };
-        Picture::keep(tx, &used, now).await?;
+        Picture::mark_used(tx, &used, now).await?;
         let kept = on_db!(tx, conn => sqlx::query(
             "INSERT INTO post_drafts (post_id, user_id, version, content, at)
              SELECT id, $2, $3, $4, $5 FROM posts WHERE id = $1

@@ -15,7 +15,7 @@ use crate::platform::control;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MediaId, PostId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 
 /// The visibility rule. `p` is the post, `$1` the current time.
@@ -98,7 +98,7 @@ impl Post {
 impl Article {
     fn shown(self) -> Self {
         Self {
-            html: markdown::stored(self.html),
+            html: markdown::clean_stored(self.html),
             ..self
         }
     }
@@ -148,8 +148,8 @@ impl PostFilter {
     /// The filter for a visitor's input: the search text without control characters, cut to
     /// [`SEARCH_MAX`].
     #[must_use]
-    pub fn asked(search: &str, tag: String) -> Self {
-        let search = control::without(search);
+    pub fn from_input(search: &str, tag: String) -> Self {
+        let search = control::strip_control(search);
         Self {
             search: search.chars().take(SEARCH_MAX).collect(),
             tag,
@@ -174,7 +174,7 @@ impl Post {
              LIMIT $4 OFFSET $5",
         ))
         .bind(now)
-        .bind(containing(&filter.search))
+        .bind(like_pattern(&filter.search))
         .bind(&filter.tag)
         .bind(limit)
         .bind((page.max(1) - 1).saturating_mul(limit))
@@ -194,7 +194,7 @@ impl Post {
                AND ($3 = '' OR EXISTS (SELECT 1 FROM post_tags t WHERE t.post_id = p.id AND t.slug = $3))",
         ))
         .bind(now)
-        .bind(containing(&filter.search))
+        .bind(like_pattern(&filter.search))
         .bind(&filter.tag)
         .fetch_one(conn)
         .await)?)
@@ -241,7 +241,7 @@ impl Post {
     }
 
     /// The slugs of published posts, newest first, for the sitemap.
-    pub async fn places(
+    pub async fn slugs(
         tx: &mut Tx,
         limit: i64,
         now: Timestamp,

@@ -201,7 +201,7 @@ mod tests {
     ) -> (Encoding, Vec<u8>, String) {
         let person = TemplateRecipient {
             email: "ann@example.org",
-            fields: &RecipientFields::named(name),
+            fields: &RecipientFields::from_name(name),
             attributes,
         };
         let whole = Template::compile(TemplatePart::Text, source).unwrap();

@@ -37,7 +37,7 @@ fn rendered(
     };
     let person = TemplateRecipient {
         email: "ann@example.org",
-        fields: &RecipientFields::named(name),
+        fields: &RecipientFields::from_name(name),
         attributes: &attributes,
     };
     let frozen = FrozenMessage::new(content, language).unwrap();

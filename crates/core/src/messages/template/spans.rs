@@ -300,7 +300,7 @@ mod tests {
         let attributes = attributes.as_object().unwrap().clone();
         let person = TemplateRecipient {
             email: "ann@example.org",
-            fields: &RecipientFields::named("Smith, Ann"),
+            fields: &RecipientFields::from_name("Smith, Ann"),
             attributes: &attributes,
         };
         let values = TemplateValues::new(&person, "https://a.example/u/T");
@@ -342,7 +342,7 @@ mod tests {
         let name = "n".repeat(50_000);
         let person = TemplateRecipient {
             email: "ann@example.org",
-            fields: &RecipientFields::named(&name),
+            fields: &RecipientFields::from_name(&name),
             attributes: &serde_json::Map::new(),
         };
         let source = "{{ name }}".repeat(30);
@@ -356,7 +356,7 @@ mod tests {
         #[test]
         fn values_are_what_the_engine_makes(name in "\\PC{0,30}", city in "\\PC{0,30}|[<>&\"' \n]{0,9}") {
             let attributes = json!({"city": city}).as_object().unwrap().clone();
-            let fields = RecipientFields::named(&name);
+            let fields = RecipientFields::from_name(&name);
             let person = TemplateRecipient { email: "ann@example.org", fields: &fields, attributes: &attributes };
             let source = "{{ name }}, {{ first_name }} <a href=\"{{ attributes.city }}\">{{ attributes.city | default('x') }}</a>";
             for part in [TemplatePart::Html, TemplatePart::Text] {

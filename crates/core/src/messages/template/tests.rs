@@ -11,7 +11,7 @@ fn values(attributes: serde_json::Value) -> TemplateValues {
     TemplateValues::new(
         &TemplateRecipient {
             email: "ann@example.org",
-            fields: &RecipientFields::named("Ann <b>\"Smith\"</b> & 'Co'"),
+            fields: &RecipientFields::from_name("Ann <b>\"Smith\"</b> & 'Co'"),
             attributes: &attributes,
         },
         "https://example.org/u/t?a=1&b=2",

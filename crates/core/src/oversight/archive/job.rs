@@ -119,7 +119,7 @@ impl UserArchive {
         let began = clock.now();
         let file = FileId::new(began);
         let mut tx = db.write().await?;
-        Job::hold(&mut tx, job.id, *worker).await?;
+        Job::lock(&mut tx, job.id, *worker).await?;
         StoredFile::create(&mut tx, owner, file, began).await?;
         tx.commit().await?;
 
@@ -133,7 +133,7 @@ impl UserArchive {
         let expires_at = now + ARCHIVE_KEPT;
         let mut tx = db.write().await?;
         Job::finish(&mut tx, job.id, *worker).await?;
-        StoredFile::keep(&mut tx, owner, file, Some(expires_at), now).await?;
+        StoredFile::set_expiry(&mut tx, owner, file, Some(expires_at), now).await?;
         Self::end(&mut tx, owner, id, Some(file), expires_at, now).await?;
         tx.commit().await?;
         tracing::info!(archive.id = %id, "an archive is ready");

@@ -158,7 +158,7 @@ impl Administrator {
         if changed {
             let kind = AuditKind::SecondFactorRemoved;
             self.record(tx, kind, &user, reason, json!({}), now).await?;
-            user.tell(tx, AccountLetter::SecondFactorOff, letters, now)
+            user.queue_letter(tx, AccountLetter::SecondFactorOff, letters, now)
                 .await?;
         }
         Ok(Some((user, changed)))

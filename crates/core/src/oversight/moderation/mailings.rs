@@ -6,7 +6,7 @@ use crate::messages::letter::{FrozenMessage, MessageContent};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 use crate::sending::mailing::{Mailing, MailingStatus, MailingSummary, mailing_columns};
 
@@ -150,7 +150,7 @@ impl Moderator {
              GROUP BY m.owner_id, m.id, msg.owner_id, msg.id, u.id
              ORDER BY m.id DESC",
         ))
-        .bind(containing(filter.search))
+        .bind(like_pattern(filter.search))
         .bind(filter.owner)
         .bind(filter.state.map(ModeratedMailingState::as_str))
         .bind(filter.from)

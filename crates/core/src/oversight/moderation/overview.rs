@@ -2,7 +2,7 @@
 
 use super::Moderator;
 use crate::oversight::dashboard::{
-    Alert, LOOKBACK, RecentRuns, RunScope, Upcoming, attention, past,
+    Alert, LOOKBACK, RecentRuns, RunScope, Upcoming, attention, recent_results,
 };
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
@@ -79,7 +79,7 @@ impl Moderator {
         Ok(ServiceOverview {
             users,
             running,
-            past: past(tx, RunScope::All, since).await?,
+            past: recent_results(tx, RunScope::All, since).await?,
             next: next(tx).await?,
             attention: attention(tx, RunScope::All, since).await?,
             senders: senders(tx, since).await?,

@@ -5,7 +5,7 @@ use crate::accounts::user::{Role, User};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
-use crate::platform::paging::literally;
+use crate::platform::paging::escape_like;
 use crate::platform::time::Timestamp;
 
 /// Which accounts to list. The default is all of them.
@@ -115,7 +115,7 @@ impl Moderator {
         filter: UserFilter<'_>,
         limit: i64,
     ) -> Result<Vec<ModeratedUser>, Error> {
-        let search = literally(filter.search.trim());
+        let search = escape_like(filter.search.trim());
         // SQLite folds the case of ASCII letters only, so also search for the name as typed and
         // with a capital first letter
         let mut letters = search.chars();

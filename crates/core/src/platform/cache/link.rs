@@ -64,7 +64,7 @@ impl CacheLink {
         *self.state.borrow()
     }
 
-    pub(super) async fn up(&self) {
+    pub(super) async fn wait_connected(&self) {
         // the sender lives as long as `self`
         let _ = self.state.subscribe().wait_for(|up| *up).await;
     }
@@ -97,7 +97,7 @@ impl CacheLink {
     }
 
     /// Keeps the connection open until `end`.
-    pub(super) async fn keep(self: Arc<Self>, end: CancellationToken) {
+    pub(super) async fn run(self: Arc<Self>, end: CancellationToken) {
         tokio::select! {
             () = end.cancelled() => {}
             () = self.keep_always() => {}
@@ -183,14 +183,14 @@ impl CacheLink {
             .cloned()
             .collect();
         if !fresh.is_empty() {
-            within(self.patience, connection.clone().subscribe(&fresh)).await?;
+            with_timeout(self.patience, connection.clone().subscribe(&fresh)).await?;
             subscribed.extend(fresh);
         }
         Ok(())
     }
 
     async fn ping(&self, mut connection: Connection) -> RedisResult<()> {
-        within(
+        with_timeout(
             self.patience,
             redis::cmd("PING").exec_async(&mut connection),
         )
@@ -230,7 +230,7 @@ pub(super) async fn connect(
     if let Some(pushes) = pushes {
         config = config.set_push_sender(pushes);
     }
-    within(patience, async {
+    with_timeout(patience, async {
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
@@ -240,7 +240,7 @@ pub(super) async fn connect(
     .await
 }
 
-pub(super) async fn within<T>(
+pub(super) async fn with_timeout<T>(
     patience: Duration,
     act: impl Future<Output = RedisResult<T>>,
 ) -> RedisResult<T> {

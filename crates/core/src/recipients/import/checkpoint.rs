@@ -36,7 +36,7 @@ impl Checkpoint {
     ) -> Result<(), Error> {
         let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
         // the other lane waits for these rows from here on
-        Job::progressed(tx, self.import.into(), self.worker).await?;
+        Job::record_progress(tx, self.import.into(), self.worker).await?;
         if let Some(last) = batch.lanes.first()
             && !rejected.is_empty()
         {

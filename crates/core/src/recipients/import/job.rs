@@ -160,7 +160,7 @@ impl Import {
         options: &ImportOptions,
         now: Timestamp,
     ) -> Result<(), Error> {
-        StoredFile::keep(tx, owner, file.id, None, now).await?;
+        StoredFile::set_expiry(tx, owner, file.id, None, now).await?;
         let file_name: String = file_name
             .chars()
             .filter(|c| !c.is_control())
@@ -238,12 +238,12 @@ impl Import {
         .await)?)
     }
 
-    /// Looks at the beginning of an uploaded file.
+    /// Reads the beginning of an uploaded file.
     ///
     /// # Errors
     ///
     /// [`Error::State`] when the file is not to be found.
-    pub async fn look(
+    pub async fn preview(
         &self,
         db: &Db,
         owner: UserId,
@@ -252,7 +252,7 @@ impl Import {
     ) -> Result<Preview, Error> {
         let file = self.file(db, owner, now).await?;
         let file = file.ok_or(Error::State("without its file"))?;
-        look(db, file, hints).await
+        preview(db, file, hints).await
     }
 
     /// The uploaded file, as long as it is there.
@@ -327,7 +327,7 @@ impl Import {
             return Err(Error::State("running"));
         }
         StoredFile::create(tx, owner, rejected, now).await?;
-        StoredFile::keep(tx, owner, rejected, None, now).await?;
+        StoredFile::set_expiry(tx, owner, rejected, None, now).await?;
         Job::insert(tx, owner, id.into(), JobKind::Import, now).await
     }
 
@@ -378,7 +378,7 @@ impl Import {
         }
         let rejected = FileId::new(now);
         StoredFile::create(tx, owner, rejected, now).await?;
-        StoredFile::keep(tx, owner, rejected, None, now).await?;
+        StoredFile::set_expiry(tx, owner, rejected, None, now).await?;
         on_db!(tx, conn => sqlx::query(
             "UPDATE imports
              SET bytes_read = 0, added = 0, updated = 0, unchanged = 0, duplicate = 0, invalid = 0, suppressed = 0,
@@ -484,8 +484,8 @@ impl Import {
     }
 }
 
-/// Looks at the beginning of a file: encoding, delimiter, columns.
-pub async fn look(db: &Db, file: StoredFile, hints: Hints) -> Result<Preview, Error> {
+/// Reads the beginning of a file: encoding, delimiter, columns.
+pub async fn preview(db: &Db, file: StoredFile, hints: Hints) -> Result<Preview, Error> {
     let reader = FileReader::new(db, file);
     let looked = tokio::task::spawn_blocking(move || inspect(reader, hints)).await;
     let looked = looked.map_err(|error| Error::Internal(format!("an uploaded file: {error}")))?;

@@ -140,7 +140,7 @@ async fn adopt_upload(
         // another process of this folder was quicker; the copy expires
         return Ok(false);
     }
-    StoredFile::keep(&mut tx, owner, file, None, now).await?;
+    StoredFile::set_expiry(&mut tx, owner, file, None, now).await?;
     if was_running {
         let rejected = Import::get(&mut tx, owner, import.id, now).await?;
         if let Some(import) = rejected {
@@ -220,7 +220,7 @@ async fn adopt_errors(
     .await
     .map(|done| done.rows_affected()))?;
     if adopted == 1 {
-        StoredFile::keep(&mut tx, owner, file, None, now).await?;
+        StoredFile::set_expiry(&mut tx, owner, file, None, now).await?;
     }
     tx.commit().await
 }

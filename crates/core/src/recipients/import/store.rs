@@ -252,7 +252,7 @@ async fn known(
 /// What a row changes of the recipient; `None`: nothing. Empty cells change nothing.
 fn merge(old: &StoredRow, row: &Row) -> Result<Option<Change>, RowError> {
     let new = &row.new;
-    let fields = new.fields.or(&old.fields);
+    let fields = new.fields.filled_from(&old.fields);
     let mut attributes = old.attributes.clone();
     attributes.0.extend(new.attributes.0.clone());
     if fields == old.fields && attributes == old.attributes {

@@ -288,7 +288,7 @@ pub struct RecipientFields([String; COLUMNS.len()]);
 impl RecipientFields {
     /// Only a name.
     #[must_use]
-    pub fn named(name: &str) -> Self {
+    pub fn from_name(name: &str) -> Self {
         Self::from([(RecipientField::Name, name)])
     }
 
@@ -304,7 +304,7 @@ impl RecipientFields {
     }
 
     /// The values that are not empty.
-    pub fn known(&self) -> impl Iterator<Item = &str> {
+    pub fn non_empty(&self) -> impl Iterator<Item = &str> {
         self.values().filter(|value| !value.is_empty())
     }
 
@@ -314,7 +314,7 @@ impl RecipientFields {
     }
 
     /// These, and for each that is empty that of `old`.
-    pub(crate) fn or(&self, old: &Self) -> Self {
+    pub(crate) fn filled_from(&self, old: &Self) -> Self {
         let mut all = self.clone();
         for (new, old) in all.0.iter_mut().zip(&old.0) {
             if new.is_empty() {

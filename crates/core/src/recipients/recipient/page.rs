@@ -4,7 +4,7 @@ use super::{Recipient, searched_digits, select_list};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{ListId, RecipientId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::paging::{self, Order, with_one_more};
 
 /// Which of the owner's recipients. The default is all of them.
@@ -88,9 +88,9 @@ impl RecipientFilter {
         }
         FilterSql {
             sql,
-            pattern: (!search.is_empty()).then(|| containing(&search)),
+            pattern: (!search.is_empty()).then(|| like_pattern(&search)),
             list: self.list,
-            digits: digits.map(|digits| containing(&digits)),
+            digits: digits.map(|digits| like_pattern(&digits)),
         }
     }
 

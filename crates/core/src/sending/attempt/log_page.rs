@@ -13,7 +13,7 @@ use super::{Attempt, AttemptOutcome};
 use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, MailingId, RecipientId, RunId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 use crate::sending::delivery::DeliveryState;
 
@@ -488,7 +488,7 @@ async fn look(
         LogSource::Trouble => None,
     };
     // needed for a recipient too: their older deliveries may have gone to another address
-    let address = filter.address.as_deref().map(containing);
+    let address = filter.address.as_deref().map(like_pattern);
     let rows: Vec<LogRow> = on_db!(tx, conn => sqlx::query_as(sql)
         .bind(owner)
         .bind(id)
@@ -501,7 +501,7 @@ async fn look(
         .bind(filter.state.map(DeliveryState::as_str))
         .bind(filter.class.as_deref())
         .bind(filter.code)
-        .bind(filter.server.as_deref().map(containing))
+        .bind(filter.server.as_deref().map(like_pattern))
         .bind(filter.domain.as_deref().map(crate::sending::delivery::of_domain))
         .bind(address)
         .bind(filter.mailing)

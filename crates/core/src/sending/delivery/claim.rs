@@ -269,7 +269,7 @@ impl Delivery {
         let held = InFlightCheck::of(tx, worker).await?;
         let mut by_owner: HashMap<UserId, Vec<&Claim>> = HashMap::new();
         for claim in claims {
-            if held.has(claim.run, claim.id, claim.attempts) {
+            if held.contains(claim.run, claim.id, claim.attempts) {
                 by_owner.entry(claim.owner).or_default().push(claim);
             }
         }
@@ -291,8 +291,8 @@ impl Delivery {
         add_to_runs(tx, &deltas, now).await
     }
 
-    /// Puts claims back into the queue without an attempt. Returns how many of them `worker` held.
-    pub async fn hand_back(
+    /// Returns claims to the queue without an attempt. Returns how many of them `worker` held.
+    pub async fn return_to_queue(
         tx: &mut Tx,
         worker: WorkerId,
         claims: &[ReturnedClaim],
@@ -300,13 +300,13 @@ impl Delivery {
         if claims.is_empty() {
             return Ok(0);
         }
-        queue::hand_back(tx, worker, claims).await
+        queue::return_to_queue(tx, worker, claims).await
     }
 
-    /// Puts everything that `worker` holds back into the queue. Returns the number of deliveries.
-    pub async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
+    /// Returns everything that `worker` holds to the queue. Returns the number of deliveries.
+    pub async fn return_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
         tx.keep_plans().await?;
-        queue::hand_back_all(tx, worker).await
+        queue::return_all(tx, worker).await
     }
 
     /// The owner's addresses that were suppressed at `since` or later, as (`email_key`, reason).

@@ -4,7 +4,7 @@ use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RunId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 
 /// Selects deliveries of a run. All conditions must hold.
@@ -38,7 +38,7 @@ impl Delivery {
         .bind(run)
         .bind(after.map_or(0, |id| id.0))
         .bind(filter.state.map(DeliveryState::as_str))
-        .bind(filter.address.as_deref().map(containing))
+        .bind(filter.address.as_deref().map(like_pattern))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(conn)
         .await)?)

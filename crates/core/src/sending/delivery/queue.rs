@@ -82,7 +82,7 @@ impl InFlightCheck {
     }
 
     /// Whether the worker holds a delivery that was tried `attempts` times.
-    pub(crate) fn has(&self, run: RunId, id: DeliveryId, attempts: i64) -> bool {
+    pub(crate) fn contains(&self, run: RunId, id: DeliveryId, attempts: i64) -> bool {
         let state = DeliveryState::waiting(attempts);
         // a long range of new deliveries may start before rows of single ones, and ranges of two
         // runs may overlap
@@ -438,7 +438,7 @@ pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
 }
 
 /// Releases deliveries that `worker` holds, so they wait again. Returns how many.
-pub(super) async fn hand_back(
+pub(super) async fn return_to_queue(
     tx: &mut Tx,
     worker: WorkerId,
     claims: &[ReturnedClaim],
@@ -499,7 +499,7 @@ macro_rules! count_sql {
 }
 
 /// Releases everything that `worker` holds. Returns the number of deliveries.
-pub(super) async fn hand_back_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
+pub(super) async fn return_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
     sweep(tx, worker).await?;
     let sql = dialect!(tx, count_sql);
     let count: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)

@@ -9,7 +9,7 @@ use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, ListId, MailingId, RecipientId, RunId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 use crate::recipients::list::{self, List};
 use crate::sending::attempt::{unsuccessful_of_run, with_delivery};
@@ -281,7 +281,7 @@ macro_rules! bound {
             .bind($filter.code)
             .bind($filter.domain.as_deref().map(of_domain))
             .bind($filter.attempts)
-            .bind($filter.address.as_deref().map(containing))
+            .bind($filter.address.as_deref().map(like_pattern))
             .bind($scan)
     };
 }
@@ -311,7 +311,7 @@ async fn few_unsuccessful(tx: &mut Tx, run: &Run) -> Result<bool, Error> {
 
 /// Pattern for `LIKE … ESCAPE '\'` that matches the addresses of a domain.
 pub(crate) fn of_domain(domain: &str) -> String {
-    containing(&format!("@{domain}"))
+    like_pattern(&format!("@{domain}"))
         .trim_end_matches('%')
         .to_owned()
 }

@@ -185,7 +185,7 @@ impl Delivery {
         let held = InFlightCheck::of(tx, worker).await?;
         let (in_hand, lost): (Vec<&AttemptResult>, Vec<&AttemptResult>) = attempted
             .iter()
-            .partition(|one| held.has(one.run, one.delivery, one.number - 1));
+            .partition(|one| held.contains(one.run, one.delivery, one.number - 1));
         let done: HashSet<(i64, i64)> = update(tx, &in_hand).await?.into_iter().collect();
         let (done_now, done_before): (Vec<&AttemptResult>, Vec<&AttemptResult>) = in_hand
             .into_iter()

@@ -310,7 +310,7 @@ pub(super) fn to_minutes(wall: &str) -> String {
 }
 
 /// A time as a wall time in a zone, for forms.
-pub(super) fn wall(moment: Timestamp, zone: &str) -> String {
+pub(super) fn local_time(moment: Timestamp, zone: &str) -> String {
     Schedule::starting(moment, zone, Frequency::Once, None)
         .map(|schedule| to_minutes(&schedule.anchor()))
         .unwrap_or_default()

@@ -28,7 +28,7 @@ impl HeldMailing {
     }
 
     /// Records the new reason.
-    pub async fn keep(&self, tx: &mut Tx) -> Result<(), Error> {
+    pub async fn record_reason(&self, tx: &mut Tx) -> Result<(), Error> {
         let why = self.why.map(|why| why.to_string()).unwrap_or_default();
         on_db!(tx, conn => sqlx::query("UPDATE mailings SET waiting = $3 WHERE owner_id = $1 AND id = $2")
             .bind(self.owner)

@@ -107,7 +107,7 @@ impl InPlace {
             };
             let person = recipient::RecipientDraft {
                 email: email.to_owned(),
-                fields: RecipientFields::named(name),
+                fields: RecipientFields::from_name(name),
                 ..recipient::RecipientDraft::default()
             };
             match crate::platform::address::EmailAddress::parse(email) {

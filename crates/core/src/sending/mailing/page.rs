@@ -3,7 +3,7 @@
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, MessageId, UserId};
-use crate::platform::paging::containing;
+use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
 use crate::sending::mailing::{Mailing, MailingStatus, mailing_columns};
 
@@ -111,7 +111,7 @@ impl Mailing {
         filter: MailingFilter<'_>,
         limit: i64,
     ) -> Result<Vec<MailingSummary>, Error> {
-        let pattern = containing(filter.search);
+        let pattern = like_pattern(filter.search);
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", mailing_columns!("m"), ", msg.subject,
                  coalesce(t.runs, 0) AS runs, coalesce(t.planned, 0) AS planned, coalesce(t.sent, 0) AS sent,

@@ -213,8 +213,8 @@ impl Cause {
     }
 
     /// Cause by class, code and words of the last attempt, about the sender or the recipient.
-    /// [`ReplyContext::cause`](super::Said::cause) tells these apart.
-    pub(super) fn found(class: &str, code: Option<i64>, reply: &str) -> Self {
+    /// [`ReplyContext::cause`](super::ReplyContext::cause) tells these apart.
+    pub(super) fn from_reply(class: &str, code: Option<i64>, reply: &str) -> Self {
         match class {
             "connection" | "timeout" | "dns" | "protocol" => return Self::Connection,
             "tls" => return Self::Tls,

@@ -210,7 +210,7 @@ impl ReplyContext<'_> {
     /// Why the letter was not accepted.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        let found = Cause::found(self.class, self.code, self.reply);
+        let found = Cause::from_reply(self.class, self.code, self.reply);
         let parts = Parts::of(self.reply);
         match found {
             // Exim's explanation mentions blacklists, which looks like a policy

@@ -99,7 +99,7 @@ impl RunReport {
     }
 
     /// Stores a claimed report. True when it is the run's final one and was not stored before.
-    pub async fn keep(&self, tx: &mut Tx, due: DueReport, took: Duration) -> Result<bool, Error> {
+    pub async fn store(&self, tx: &mut Tx, due: DueReport, took: Duration) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "UPDATE reports SET made_at = $3, took_ms = $4, final = $5, body = $6, in_doubt = $7, busy_until = 0
              WHERE owner_id = $1 AND run_id = $2 AND NOT final AND (made_at IS NULL OR made_at <= $3)",

@@ -257,8 +257,8 @@ async fn add(tx: &mut Tx, id: ServerId, minute: Timestamp, count: i64) -> Result
 }
 
 impl RateLease {
-    /// Gives back letters that were taken in `minute` and not sent.
-    pub async fn give_back(
+    /// Refunds letters that were taken in `minute` and not sent.
+    pub async fn refund(
         tx: &mut Tx,
         id: ServerId,
         minute: Timestamp,
@@ -268,7 +268,7 @@ impl RateLease {
     }
 }
 
-/// Reserves turns that take `whole` together. Returns the time until the first one.
+/// Reserves permits that take `whole` together. Returns the time until the first one.
 async fn reserve(
     tx: &mut Tx,
     id: ServerId,

@@ -118,7 +118,7 @@ impl Delete {
         let now = program.clock.now();
         let mut tx = db.write().await?;
         let user = by_email(&mut tx, &self.email).await?;
-        let belongings = User::belongings(&mut tx, user.id).await?;
+        let belongings = User::count_contents(&mut tx, user.id).await?;
         if !self.yes {
             out::json(&belongings)?;
             let what = "nothing was deleted: --yes deletes the account with all of this";

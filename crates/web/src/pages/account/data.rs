@@ -66,7 +66,7 @@ impl DataPage {
     ) -> Result<Self, WebError> {
         let mut tx = app.db.read().await?;
         Ok(Self {
-            belongings: User::belongings(&mut tx, user.id).await?,
+            belongings: User::count_contents(&mut tx, user.id).await?,
             archive: UserArchive::latest(&mut tx, user.id, page.now).await?,
             page,
             second: SecondFactor::is_on(&mut tx, user.id).await?,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use skychimp_core::accounts::token::TokenPurpose;
 use skychimp_core::accounts::user::User;
 
-use super::reset::{dead, granted, redeemed};
+use super::reset::{dead, find_grant, redeem_grant};
 use super::{ConstantTimeAnswer, password};
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
@@ -102,7 +102,7 @@ async fn confirm_page(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    match granted(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await? {
+    match find_grant(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await? {
         Some(grant) => html(&LinkPage {
             page,
             act: "email",
@@ -119,7 +119,7 @@ async fn confirm(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await?;
+    let grant = redeem_grant(&app, &mut tx, &page, &text, TokenPurpose::ChangeEmail).await?;
     let Some(grant) = grant else {
         return dead(page, "email");
     };
@@ -139,7 +139,7 @@ async fn undo_page(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    match granted(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await? {
+    match find_grant(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await? {
         Some(grant) => html(&LinkPage {
             page,
             act: "undo",
@@ -157,7 +157,7 @@ async fn undo(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await?;
+    let grant = redeem_grant(&app, &mut tx, &page, &text, TokenPurpose::UndoEmail).await?;
     let Some(grant) = grant else {
         return dead(page, "email");
     };

@@ -59,7 +59,12 @@ impl LoginPage {
     }
 
     /// The login page again, after a passkey was rejected.
-    pub(super) fn again(app: &AppState, page: PageContext, next: String, errors: Errors) -> Self {
+    pub(super) fn with_errors(
+        app: &AppState,
+        page: PageContext,
+        next: String,
+        errors: Errors,
+    ) -> Self {
         let form = LoginForm {
             next,
             ..LoginForm::default()
@@ -111,7 +116,7 @@ async fn login(
         return second::ask(&app, &page, id, remember, &form.next).await;
     }
     let inside = Redirect::to(&local(&form.next)).into_response();
-    enter(&app, &page, &headers, &Entry::of(id, remember), inside).await
+    start_session(&app, &page, &headers, &Entry::of(id, remember), inside).await
 }
 
 /// Who logs in, and whether the session is remembered.
@@ -127,7 +132,7 @@ impl Entry {
 }
 
 /// Starts a session with a new token; a previous one in this browser ends.
-pub(super) async fn enter(
+pub(super) async fn start_session(
     app: &AppState,
     page: &PageContext,
     headers: &HeaderMap,

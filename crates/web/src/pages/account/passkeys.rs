@@ -103,12 +103,14 @@ async fn come_in(
     let (passkeys, answer) = (&app.passkeys, &form.credential);
     let mut tx = app.db.write().await?;
     let user = passkeys
-        .recognise(&mut tx, &token, answer, page.now)
+        .find_user(&mut tx, &token, answer, page.now)
         .await?;
     tx.commit().await?;
     let Some(user) = user else {
         let errors = Errors::one("passkey", "passkey_unknown");
-        return html_wrong(&login::LoginPage::again(&app, page, form.next, errors));
+        return html_wrong(&login::LoginPage::with_errors(
+            &app, page, form.next, errors,
+        ));
     };
     let inside = Redirect::to(&local(&form.next)).into_response();
     let entry = Entry::of(user, form.remember.is_some());

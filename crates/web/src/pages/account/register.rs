@@ -13,7 +13,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
 
 use super::ConstantTimeAnswer;
-use super::reset::{dead, granted, redeemed};
+use super::reset::{dead, find_grant, redeem_grant};
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
 use crate::kit::error::WebError;
@@ -192,7 +192,7 @@ async fn verify_page(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let grant = granted(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
+    let grant = find_grant(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
     let Some(grant) = grant else {
         return dead(page, "verify");
     };
@@ -211,7 +211,7 @@ async fn verify(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
+    let grant = redeem_grant(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
     let Some(grant) = grant else {
         return dead(page, "verify");
     };
@@ -234,11 +234,11 @@ async fn not_me(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let grant = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
+    let grant = redeem_grant(&app, &mut tx, &page, &text, TokenPurpose::Verify).await?;
     let Some(grant) = grant else {
         return dead(page, "verify");
     };
-    if !User::disown(&mut tx, &grant).await? {
+    if !User::delete_unverified(&mut tx, &grant).await? {
         return dead(page, "verify");
     }
     tx.commit().await?;

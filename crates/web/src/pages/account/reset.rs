@@ -29,7 +29,7 @@ pub(super) fn routes() -> SiteRoutes {
 }
 
 /// Looks up a link from a letter without using it up. Invalid tokens count towards the rate limit.
-pub(super) async fn granted(
+pub(super) async fn find_grant(
     app: &AppState,
     tx: &mut Tx,
     page: &PageContext,
@@ -47,7 +47,7 @@ pub(super) async fn granted(
 }
 
 /// Looks up a link from a letter and uses it up.
-pub(super) async fn redeemed(
+pub(super) async fn redeem_grant(
     app: &AppState,
     tx: &mut Tx,
     page: &PageContext,
@@ -159,7 +159,7 @@ async fn reset_page(
     Path(text): Path<String>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    match granted(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? {
+    match find_grant(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? {
         Some(grant) => html(&ResetPage::new(page, text, grant, Errors::none())),
         None => dead(page, "forgot"),
     }
@@ -182,7 +182,7 @@ async fn reset(
         Err(errors) => return html_wrong(&ResetPage::new(page, text, grant, errors)),
     };
     let mut tx = app.db.write().await?;
-    let Some(grant) = redeemed(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? else {
+    let Some(grant) = redeem_grant(&app, &mut tx, &page, &text, TokenPurpose::Reset).await? else {
         return dead(page, "forgot");
     };
     let letters = SiteLetters::of(&app);
@@ -202,7 +202,7 @@ async fn resettable(
     page: &PageContext,
     text: &str,
 ) -> Result<Option<(EmailToken, User)>, WebError> {
-    let Some(grant) = granted(app, tx, page, text, TokenPurpose::Reset).await? else {
+    let Some(grant) = find_grant(app, tx, page, text, TokenPurpose::Reset).await? else {
         return Ok(None);
     };
     let user = User::of_reset_link(tx, &grant).await?;

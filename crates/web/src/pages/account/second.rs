@@ -17,7 +17,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Timestamp;
 
-use super::login::{Entry, enter, local};
+use super::login::{Entry, local, start_session};
 use super::password;
 use crate::kit::app::{App, AppState};
 use crate::kit::auth::CurrentUser;
@@ -195,7 +195,7 @@ pub(super) async fn enter_after_step(
     entry: &Entry,
     response: Response,
 ) -> Result<Response, WebError> {
-    let response = enter(app, page, headers, entry, response).await?;
+    let response = start_session(app, page, headers, entry, response).await?;
     Ok(cookies::with(response, cookies::no_step(app)))
 }
 

@@ -13,7 +13,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::UserId;
 
-use super::login::{Entry, enter};
+use super::login::{Entry, start_session};
 use super::password;
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
@@ -76,7 +76,7 @@ async fn setup(
     match checked(first_admin(&app, &page, &form).await)? {
         Ok(Some(id)) => {
             let done = page.redirect("/", Flash::done("login-welcome"));
-            enter(&app, &page, &headers, &Entry::of(id, false), done).await
+            start_session(&app, &page, &headers, &Entry::of(id, false), done).await
         }
         Ok(None) => Err(WebError::NotFound),
         Err(errors) => html_wrong(&SetupPage::new(page, form, errors)),

@@ -112,7 +112,7 @@ async fn rss(State(app): State<AppState>) -> Result<Response, WebError> {
 
 async fn sitemap(State(app): State<AppState>) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
-    let places = Post::places(&mut tx, PLACES, app.clock.now()).await?;
+    let places = Post::slugs(&mut tx, PLACES, app.clock.now()).await?;
     drop(tx);
     let base = base(&app);
     let kind = "application/xml; charset=utf-8";

@@ -157,7 +157,7 @@ impl ColumnsPage {
         job: Import,
         form: OptionsForm,
     ) -> Result<Self, WebError> {
-        let preview = job.look(&app.db, owner, form.hints(), page.now).await?;
+        let preview = job.preview(&app.db, owner, form.hints(), page.now).await?;
         let lists = List::all(&mut app.db.read().await?, owner, LIST_CHOICES).await?;
         Ok(Self {
             page,
@@ -225,7 +225,7 @@ async fn look_again(
     job: &Import,
     form: &OptionsForm,
 ) -> Result<(), WebError> {
-    let preview = job.look(&app.db, owner, form.hints(), page.now).await?;
+    let preview = job.preview(&app.db, owner, form.hints(), page.now).await?;
     let options = ImportOptions {
         format: preview.format,
         mapping: preview.mapping(),

@@ -94,7 +94,7 @@ async fn remember(
     name: &str,
     file: StoredFile,
 ) -> Result<ImportId, Error> {
-    let preview = import::look(&app.db, file, Hints::default()).await?;
+    let preview = import::preview(&app.db, file, Hints::default()).await?;
     if preview.columns.is_empty() {
         return Err(Error::invalid("file", "file_empty"));
     }

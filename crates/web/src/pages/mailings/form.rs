@@ -310,7 +310,7 @@ pub(super) async fn create(
 ) -> Result<Response, WebError> {
     let (owner, actor, form) = (sender.id(), &sender.0.email, &once.form);
     let mut tx = app.db.write().await?;
-    let arrival = once.arrive(&mut tx, owner, page.now).await?;
+    let arrival = once.register(&mut tx, owner, page.now).await?;
     if arrival != Arrival::First {
         return arrived(&app, page, &sender, tx, arrival, once.form).await;
     }
@@ -408,7 +408,7 @@ pub(super) async fn update(
     let (owner, actor) = (sender.id(), &sender.0.email);
     let mut tx = app.db.write().await?;
     // waits for a concurrent submission of the same form, and reads what it saved
-    let arrival = once.arrive(&mut tx, owner, page.now).await?;
+    let arrival = once.register(&mut tx, owner, page.now).await?;
     let mailing = found(&mut tx, owner, id).await?;
     if let Arrival::Again(_) = arrival {
         drop(tx);

@@ -22,7 +22,7 @@ use crate::kit::page::{PageContext, html};
 use crate::kit::query::{self, ListQuery as _, Pages, day, filters};
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame;
-use crate::parts::moderation::{PAGE, ReasonForm, stepped};
+use crate::parts::moderation::{PAGE, ReasonForm, finish_action};
 use crate::site::SiteRoutes;
 
 const PATH: &str = "/manage/mailings";
@@ -184,7 +184,7 @@ pub(super) async fn disable(
     let mut tx = app.db.write().await?;
     let done = moderator.disable(&mut tx, id, &form.reason, page.now).await;
     let done = done.map(|found| found.map(|(.., changed)| changed));
-    match stepped(&page, tx, &format!("{PATH}/{id}"), done, "manage-disabled").await? {
+    match finish_action(&page, tx, &format!("{PATH}/{id}"), done, "manage-disabled").await? {
         Ok(response) => Ok(response),
         Err(errors) => wrong_reason(&app, page, &user, id, form, errors).await,
     }
@@ -200,7 +200,7 @@ pub(super) async fn enable(
     let mut tx = app.db.write().await?;
     let done = moderator.enable(&mut tx, id, &form.reason, page.now).await;
     let done = done.map(|found| found.map(|(.., changed)| changed));
-    match stepped(&page, tx, &format!("{PATH}/{id}"), done, "manage-enabled").await? {
+    match finish_action(&page, tx, &format!("{PATH}/{id}"), done, "manage-enabled").await? {
         Ok(response) => Ok(response),
         Err(errors) => wrong_reason(&app, page, &user, id, form, errors).await,
     }

@@ -186,7 +186,7 @@ pub(crate) async fn new_mailing(
     once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let arrival = once.arrive(&mut tx, sender.id(), page.now).await?;
+    let arrival = once.register(&mut tx, sender.id(), page.now).await?;
     if let Arrival::Again(made) = arrival {
         let flash = Flash::note("form-arrived-before");
         return Ok(super::back(&page, MailingId(made), flash));

@@ -21,7 +21,7 @@ use crate::kit::form::{Errors, Form, Path, Query};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::query::{self, ListQuery as _, Pages, filters};
 use crate::letters::SiteLetters;
-use crate::parts::moderation::{PAGE, ReasonForm, stepped};
+use crate::parts::moderation::{PAGE, ReasonForm, finish_action};
 
 const PATH: &str = "/manage/users";
 
@@ -181,7 +181,7 @@ async fn step(
     done: Result<Option<bool>, Error>,
     said: &'static str,
 ) -> Result<Result<Response, Errors>, WebError> {
-    stepped(page, tx, &format!("{PATH}/{id}"), done, said).await
+    finish_action(page, tx, &format!("{PATH}/{id}"), done, said).await
 }
 
 /// The account's page again, with what is wrong with the reason.

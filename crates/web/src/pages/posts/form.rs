@@ -102,7 +102,7 @@ impl PostForm {
     pub(super) fn suggest(&mut self, post: &Post, page: &PageContext) {
         let planned = post.published_at.filter(|at| *at > page.now);
         let at = planned.unwrap_or(page.now + SUGGESTED_DELAY);
-        self.publish_at = format::wall(at, &page.zone);
+        self.publish_at = format::datetime_local(at, &page.zone);
     }
 
     /// When to publish; `None` for now.
@@ -157,7 +157,7 @@ impl EditPage {
     }
 
     /// The form again, with errors.
-    pub(super) async fn wrong(
+    pub(super) async fn with_errors(
         app: &AppState,
         page: PageContext,
         editor: Editor,

@@ -12,23 +12,29 @@ use skychimp_smtp::{
 ///
 /// Rates are left out: the engine enforces them across all nodes.
 #[must_use]
-pub fn server(kept: &SendingServer, password: Option<String>, roots: TrustAnchors) -> Server {
-    let port = u16::try_from(kept.port).unwrap_or_default();
-    let mut server = Server::new(kept.host.clone(), port);
-    server.tls = match kept.tls {
+pub fn from_stored(
+    stored: &SendingServer,
+    password: Option<String>,
+    roots: TrustAnchors,
+) -> Server {
+    let port = u16::try_from(stored.port).unwrap_or_default();
+    let mut server = Server::new(stored.host.clone(), port);
+    server.tls = match stored.tls {
         TlsMode::Required => Tls::Required,
         TlsMode::Implicit => Tls::Implicit,
         TlsMode::Opportunistic => Tls::Opportunistic,
         TlsMode::None => Tls::None,
     };
-    server.clear_text_auth = kept.tls == TlsMode::None && server.is_loopback();
+    server.clear_text_auth = stored.tls == TlsMode::None && server.is_loopback();
     server.credentials = password.map(|password| Credentials {
-        user: kept.username.clone(),
+        user: stored.username.clone(),
         password,
     });
-    server.ehlo_name = (!kept.hello.is_empty()).then(|| kept.hello.clone());
-    server.connections = usize::try_from(kept.limits.connections).unwrap_or(1).max(1);
-    server.messages_per_connection = kept
+    server.ehlo_name = (!stored.hello.is_empty()).then(|| stored.hello.clone());
+    server.connections = usize::try_from(stored.limits.connections)
+        .unwrap_or(1)
+        .max(1);
+    server.messages_per_connection = stored
         .limits
         .per_connection
         .map(|most| u32::try_from(most).unwrap_or(u32::MAX));
