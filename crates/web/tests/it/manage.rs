@@ -478,7 +478,7 @@ async fn manager_decides_about_new_accounts() {
     assert_eq!(done.status, StatusCode::SEE_OTHER);
     let kinds: Vec<_> = log(&world).await.iter().map(|entry| entry.kind).collect();
     assert_eq!(
-        kinds,
+        kinds[..2],
         [AuditKind::MailingApproved, AuditKind::MailingRejected]
     );
     assert_eq!(mailing(&world, &things, id).await.disabled_at, None);

@@ -12,7 +12,7 @@ use crate::program::Program;
 
 /// Show or change what an account may use.
 ///
-/// Without --set it shows each limit: the account's own value, and the one that counts.
+/// Without --limit it shows each limit: the account's own value, and the one that counts.
 #[derive(Debug, clap::Args)]
 pub struct SetLimits {
     /// E-mail address of the account.
@@ -20,8 +20,8 @@ pub struct SetLimits {
 
     /// A limit and its new value, for example letters_per_day=1000. Empty for the default,
     /// `unlimited` for no limit. May be given several times; other limits stay.
-    #[arg(long, value_name = "LIMIT=VALUE", requires = "reason")]
-    set: Vec<String>,
+    #[arg(long = "limit", value_name = "LIMIT=VALUE", requires = "reason")]
+    limits: Vec<String>,
 
     /// Reason, for the audit log.
     #[arg(long, default_value = "")]
@@ -74,14 +74,14 @@ impl SetLimits {
     /// The values by name.
     fn wanted(&self) -> Result<BTreeMap<String, String>, WrongUse> {
         let mut wanted = BTreeMap::new();
-        for one in &self.set {
+        for one in &self.limits {
             let (name, value) = one
                 .split_once('=')
                 .filter(|(name, _)| LIMITS.iter().any(|row| row.name == *name))
                 .ok_or_else(|| {
                     let names = LIMITS.map(|row| row.name).join(", ");
                     WrongUse(format!(
-                        "--set {one}: it needs LIMIT=VALUE; limits are {names}"
+                        "--limit {one}: it needs LIMIT=VALUE; limits are {names}"
                     ))
                 })?;
             wanted.insert(name.to_owned(), value.to_owned());
