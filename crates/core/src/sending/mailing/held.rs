@@ -129,9 +129,10 @@ impl FreeSlots {
 
 /// Number of the owner's runs that are being sent.
 async fn under_way(tx: &mut Tx, owner: UserId) -> Result<i64, Error> {
+    // of all open runs: by owner, PostgreSQL would choose by the size of the table
     Ok(on_db!(tx, conn => sqlx::query_scalar(
         "SELECT count(*) FROM runs
-         WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND owner_id = $1",
+         WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND owner_id IS NOT DISTINCT FROM $1",
     )
     .bind(owner)
     .fetch_one(conn)
