@@ -4,7 +4,7 @@ ALTER TABLE users ADD COLUMN is_new BOOLEAN NOT NULL DEFAULT FALSE; -- registere
 -- as migration 0097 says
 ALTER TABLE users ALTER COLUMN limits SET STATISTICS 0;
 ALTER TABLE users ALTER COLUMN is_new SET STATISTICS 0;
-CREATE INDEX users_new ON users (id) WHERE is_new;
+CREATE INDEX users_new ON users (created_at, id) WHERE is_new;
 
 -- Letters that owners with a limit per hour or day have claimed.
 CREATE TABLE letter_use (

@@ -1,7 +1,7 @@
 -- What one account may use, and how new accounts begin.
 ALTER TABLE users ADD COLUMN limits TEXT NOT NULL DEFAULT ''; -- a JSON object: this user's own limits by name, null for none; empty: the settings'
 ALTER TABLE users ADD COLUMN is_new INTEGER NOT NULL DEFAULT 0; -- registered, and not yet approved by a manager
-CREATE INDEX users_new ON users (id) WHERE is_new;
+CREATE INDEX users_new ON users (created_at, id) WHERE is_new;
 
 -- Letters that owners with a limit per hour or day have claimed.
 CREATE TABLE letter_use (

@@ -246,6 +246,30 @@ impl AccountPolicy {
     }
 }
 
+/// A user's own value of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OwnLimit {
+    /// There is none: the setting counts.
+    #[default]
+    Unset,
+    /// No limit.
+    Unlimited,
+    /// This many.
+    AtMost(i64),
+}
+
+impl OwnLimit {
+    /// What counts if this is the default; `None` for no limit.
+    #[must_use]
+    pub const fn or(self, default: Option<i64>) -> Option<i64> {
+        match self {
+            Self::Unset => default,
+            Self::Unlimited => None,
+            Self::AtMost(most) => Some(most),
+        }
+    }
+}
+
 /// A user's own values, as the database has them: a JSON object, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OwnLimits(Map<String, Value>);
@@ -269,18 +293,22 @@ impl fmt::Display for OwnLimits {
 }
 
 impl OwnLimits {
-    /// The user's own value of a limit: `None` if they have none, `Some(None)` for "no limit".
+    /// The user's own value of a limit.
     #[must_use]
-    pub fn get(&self, limit: AccountLimit) -> Option<Option<i64>> {
-        self.0.get(limit.name()).map(Value::as_i64)
+    pub fn get(&self, limit: AccountLimit) -> OwnLimit {
+        match self.0.get(limit.name()) {
+            None => OwnLimit::Unset,
+            Some(value) => value.as_i64().map_or(OwnLimit::Unlimited, OwnLimit::AtMost),
+        }
     }
 
     /// The value as a form shows it; empty for the default.
     #[must_use]
     pub fn text(&self, row: &LimitRow) -> String {
-        self.get(row.limit)
-            .map(|value| row.text(value))
-            .unwrap_or_default()
+        match self.get(row.limit) {
+            OwnLimit::Unset => String::new(),
+            own => row.text(own.or(None)),
+        }
     }
 
     /// Reads a form: `field` gives the text of each limit, empty for the default.
@@ -295,19 +323,16 @@ impl OwnLimits {
             if text.is_empty() {
                 continue;
             }
-            match row.parse(text) {
-                Ok(value) => {
-                    own.insert(row.name.to_owned(), value.into());
-                }
-                Err(_) => {
-                    let code = if row.is_size {
-                        "limit_size"
-                    } else {
-                        "limit_number"
-                    };
-                    wrong.push(FieldError::new(row.name, code).with("min", row.min));
-                }
+            if let Ok(value) = row.parse(text) {
+                own.insert(row.name.to_owned(), value.into());
+                continue;
             }
+            let code = if row.is_size {
+                "limit_size"
+            } else {
+                "limit_number"
+            };
+            wrong.push(FieldError::new(row.name, code).with("min", row.min));
         }
         if wrong.is_empty() {
             Ok(Self(own))
@@ -402,9 +427,8 @@ impl Limits {
             *day = Some(day.map_or(few, |letters| letters.min(few)));
         }
         for row in &LIMITS {
-            if let Some(value) = own.get(row.limit) {
-                limits[row.limit as usize] = value;
-            }
+            let value = &mut limits[row.limit as usize];
+            *value = own.get(row.limit).or(*value);
         }
         Self(limits)
     }

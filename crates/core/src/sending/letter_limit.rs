@@ -21,7 +21,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use sqlx::types::Json;
 
-use crate::accounts::account_limit::{AccountLimit, AccountPolicy, Limits, NewAccounts, OwnLimits};
+use crate::accounts::account_limit::{
+    AccountLimit, AccountPolicy, Limits, NewAccounts, OwnLimit, OwnLimits,
+};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
@@ -37,8 +39,8 @@ const DAY_MIN: Duration = Duration::from_hours(20);
 /// An owner's own limits on letters, as [`OwnLimits::get`] has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct OwnLetterLimits {
-    per_hour: Option<Option<i64>>,
-    per_day: Option<Option<i64>>,
+    per_hour: OwnLimit,
+    per_day: OwnLimit,
 }
 
 impl From<String> for OwnLetterLimits {
@@ -71,12 +73,8 @@ impl LetterLimit {
     fn of_run(policy: &AccountPolicy, run: &OpenRun) -> Option<Self> {
         let limits = Limits::new(policy, &OwnLimits::default(), run.is_new);
         let own = run.limits;
-        let per_hour = limits.get(AccountLimit::LettersPerHour);
-        let per_day = limits.get(AccountLimit::LettersPerDay);
-        let (per_hour, per_day) = (
-            own.per_hour.unwrap_or(per_hour),
-            own.per_day.unwrap_or(per_day),
-        );
+        let per_hour = own.per_hour.or(limits.get(AccountLimit::LettersPerHour));
+        let per_day = own.per_day.or(limits.get(AccountLimit::LettersPerDay));
         (per_hour.is_some() || per_day.is_some()).then_some(Self { per_hour, per_day })
     }
 

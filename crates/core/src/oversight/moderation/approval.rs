@@ -61,7 +61,7 @@ impl Moderator {
              LEFT JOIN messages msg ON msg.owner_id = m.owner_id AND msg.id = m.message_id
              WHERE u.is_new AND u.deleted_at IS NULL AND u.blocked_at IS NULL
                AND m.owner_id = u.id AND m.status = 'running' AND m.disabled_at IS NULL
-             ORDER BY u.id, m.id
+             ORDER BY u.created_at, u.id, m.id
              LIMIT $1",
         )
         .bind(limit)

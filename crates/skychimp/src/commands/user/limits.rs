@@ -56,7 +56,7 @@ impl SetLimits {
         db.close().await;
         if program.json {
             let rows = LIMITS.iter().map(|row| {
-                let own = own.get(row.limit).map(|value| row.text(value));
+                let own = Some(own.text(row)).filter(|text| !text.is_empty());
                 let value = limits.get(row.limit);
                 (row.name, serde_json::json!({ "own": own, "value": value }))
             });
