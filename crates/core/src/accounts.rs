@@ -1,5 +1,6 @@
 //! Accounts and access: users, passwords, sessions, second factors, rate limits, the audit log.
 
+pub mod account_limit;
 pub mod audit;
 mod credentials;
 mod email_change;

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod job;
 pub mod paging;
 pub mod secret;
+pub mod settings;
 pub mod stored_file;
 pub mod time;
 pub mod wake;

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod delivery;
+pub mod letter_limit;
 pub mod mailing;
 pub mod outbox;
 pub mod report;

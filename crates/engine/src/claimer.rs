@@ -214,9 +214,8 @@ impl Claimer {
         if context.env.scope == ClaimScope::All && OutboxLetter::any_due(&mut tx, now).await? {
             return Ok(true);
         }
-        let runs = OpenRun::with_work(&mut tx, context.env.scope, now).await?;
         let strangers = context.guard.strangers();
-        Ok(runs.iter().any(|run| run.may_leave(strangers)))
+        Ok(OpenRun::any_claimable(&mut tx, context.env.scope, strangers, now).await?)
     }
 
     /// Compiles missing templates; when there are many, drops those of other runs.

@@ -40,7 +40,7 @@ pub struct ScheduleStep {
     pub closed: i64,
     /// Mailings completed because they have reached their end.
     pub completed: u64,
-    /// Due mailings newly held until the service is configured, or released from that.
+    /// Due mailings newly held, or released ([`Mailing::review_held`]).
     pub held: usize,
     /// There may be more to do immediately.
     pub more: bool,
@@ -96,11 +96,14 @@ pub async fn step(
             done.skipped += due.skipped;
             if due.run.is_some() {
                 done.runs += 1;
+            } else if due.held {
+                done.held += 1;
             } else if due.skipped == 0 {
                 done.paused += 1;
             }
         }
-        done.more = done.runs + done.paused >= DUE_BATCH;
+        let looked = done.runs + done.paused + i64::try_from(done.held).unwrap_or(0);
+        done.more = looked >= DUE_BATCH;
         let mut tx = db.write().await?;
         done.expired = Run::expire_due(&mut tx, DUE_BATCH, now).await?;
         done.completed = Mailing::complete_ended(&mut tx, DUE_BATCH, now).await?;

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use skychimp_core::accounts::account_limit::{AccountPolicy, LIMITS};
 use skychimp_core::accounts::registration::Registration;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::address::EmailAddress;
@@ -78,6 +79,8 @@ pub struct Config {
     pub mail_from: Option<MailFrom>,
     /// Who may register.
     pub registration: Registration,
+    /// How new accounts begin, and the limits of all accounts.
+    pub accounts: AccountPolicy,
     /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
     /// Delay before the first retry.
@@ -223,6 +226,19 @@ impl Config {
             smtp,
             mail_from: reader.optional("mail_from", mail_from),
             registration: reader.required("registration", str::parse),
+            accounts: AccountPolicy {
+                new_accounts: reader.required("new_accounts", str::parse),
+                new_account_letters_per_day: reader.required(
+                    "new_account_letters_per_day",
+                    |text| {
+                        let letters = text.parse().ok();
+                        letters
+                            .filter(|letters| (1..=1_000_000_000).contains(letters))
+                            .ok_or_else(|| "is no number from 1 to 1000000000".to_owned())
+                    },
+                ),
+                limits: LIMITS.map(|row| reader.required(row.name, |text| row.parse(text))),
+            },
             proxies,
             retry_base: reader.required("retry_base", |text| duration(text, 1, 24 * 3600)),
             retry_max: reader.required("retry_max", |text| duration(text, 1, 7 * 24 * 3600)),

@@ -71,7 +71,8 @@ impl Program {
         self.tighten(false);
         let db = Db::connect(self.config.database_url().reveal())
             .await
-            .context("cannot open the database (database_url)")?;
+            .context("cannot open the database (database_url)")?
+            .with_settings(self.config.accounts);
         // a directory created by someone else is ours now that the database is in it
         self.tighten(false);
         Ok(db)

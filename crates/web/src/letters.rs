@@ -82,6 +82,7 @@ fn path(letter: &AccountLetter) -> String {
         | AccountLetter::SecondFactorOff
         | AccountLetter::PasskeyAdded => "/forgot".to_owned(),
         AccountLetter::AccountDeleted => "/".to_owned(),
+        AccountLetter::MailingRejected { .. } => "/mailings".to_owned(),
         AccountLetter::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
         AccountLetter::EmailChanged { undo, .. } => format!("/email/undo/{}", undo.to_text()),
     }
@@ -139,6 +140,9 @@ fn write(
             .with("email", &user.email);
         if let AccountLetter::EmailChanged { to, .. } = letter {
             text = text.with("new", to);
+        }
+        if let AccountLetter::MailingRejected { title, reason } = letter {
+            text = text.with("title", title).with("reason", reason);
         }
         if tells_when(letter) {
             let zone = jiff::tz::TimeZone::get(&user.zone).unwrap_or(jiff::tz::TimeZone::UTC);

@@ -86,6 +86,14 @@ kinds! {
     SecondFactorRemoved = "second_factor_removed",
     /// An account was deleted.
     UserDeleted = "user_deleted",
+    /// A new account was approved.
+    UserApproved = "user_approved",
+    /// A user's own limits changed; the details have `from` and `to`.
+    LimitsChanged = "limits_changed",
+    /// A mailing of a new account was approved, and the account with it.
+    MailingApproved = "mailing_approved",
+    /// A mailing of a new account was rejected.
+    MailingRejected = "mailing_rejected",
     /// A mailing was disabled.
     MailingDisabled = "mailing_disabled",
     /// A mailing was enabled again.

@@ -33,6 +33,13 @@ pub enum AccountLetter {
     PasskeyAdded,
     /// The account was deleted.
     AccountDeleted,
+    /// A manager rejected a mailing of this new account.
+    MailingRejected {
+        /// The mailing's title.
+        title: String,
+        /// The manager's reason.
+        reason: String,
+    },
     /// Confirm this new address.
     ConfirmEmail(Token),
     /// This is no longer your address.
@@ -57,6 +64,7 @@ impl AccountLetter {
             Self::SecondFactorOff => "second-factor-off",
             Self::PasskeyAdded => "passkey-added",
             Self::AccountDeleted => "account-deleted",
+            Self::MailingRejected { .. } => "mailing-rejected",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged { .. } => "email-changed",
         }

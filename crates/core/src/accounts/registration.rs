@@ -152,7 +152,8 @@ impl Registration {
 impl User {
     /// Registers an account, or changes nothing if its address has one. A free address gets a link
     /// that verifies it. A taken one gets a letter that says so, with a link that sets a new
-    /// password. Only the letter tells which.
+    /// password. Only the letter tells which. The account is new until a manager approves it
+    /// ([`NewAccounts`](crate::accounts::account_limit::NewAccounts)).
     ///
     /// # Errors
     ///
@@ -167,6 +168,7 @@ impl User {
         let account = new.account(Role::User, false);
         let id = Self::insert(tx, &account, password, now).await?;
         if let Some(id) = id {
+            Self::mark_new(tx, id).await?;
             Self::set_preferences(tx, id, Some(new.language), None, account.zone).await?;
         }
         let user = Self::by_email(tx, new.email)
@@ -176,6 +178,15 @@ impl User {
             Some(_) => user.send_verification(tx, letters, now).await,
             None => user.queue_known_letter(tx, letters, now).await,
         }
+    }
+
+    async fn mark_new(tx: &mut Tx, id: UserId) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("UPDATE users SET is_new = TRUE WHERE id = $1")
+            .bind(id)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
     }
 
     /// Registers the first account, an administrator with a verified address, without a letter.

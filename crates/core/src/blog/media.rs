@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::accounts::account_limit::{AccountLimit, Limits};
+use crate::blog::post::Editor;
 use crate::platform::db::{Db, Tx, on_db};
-use crate::platform::error::Error;
-use crate::platform::ids::{ContentVersion, MediaId, PostId};
+use crate::platform::error::{Error, FieldError};
+use crate::platform::ids::{ContentVersion, MediaId, PostId, UserId};
 use crate::platform::time::Timestamp;
 
 pub use gallery::{Gallery, GalleryError};
@@ -200,9 +202,14 @@ fn gather(rows: Vec<Row>) -> Vec<Picture> {
 
 /// Stores an upload for a post: inserts its row, writes its files, then marks it as stored. `None`
 /// if there is no such post.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when the editor has as many pictures as their limit allows.
 pub async fn store(
     db: &Db,
     gallery: &Gallery,
+    editor: Editor,
     post: PostId,
     name: &str,
     prepared: PreparedPicture,
@@ -220,7 +227,8 @@ pub async fn store(
         .map(|file| file.named(id))
         .collect();
     let mut tx = db.write().await?;
-    if !begin(&mut tx, id, post, &name, &files, now).await? {
+    check_limit(&mut tx, editor.user()).await?;
+    if !begin(&mut tx, id, (editor, post), &name, &files, now).await? {
         return Ok(None);
     }
     tx.commit().await?;
@@ -241,10 +249,30 @@ pub async fn store(
     }))
 }
 
+/// Fails when the user may not upload another picture.
+async fn check_limit(tx: &mut Tx, user: UserId) -> Result<(), Error> {
+    let limits = Limits::of(tx, user).await?;
+    let Some(most) = limits.get(AccountLimit::Pictures) else {
+        return Ok(());
+    };
+    Limits::lock(tx, user).await?;
+    let has: i64 = on_db!(tx, conn => sqlx::query_scalar(
+        "SELECT count(*) FROM media WHERE owner_id = $1",
+    )
+    .bind(user)
+    .fetch_one(conn)
+    .await)?;
+    if has < most {
+        return Ok(());
+    }
+    let error = FieldError::new("picture", "pictures_limit").with("max", most);
+    Err(Error::Invalid(vec![error]))
+}
+
 async fn begin(
     tx: &mut Tx,
     id: MediaId,
-    post: PostId,
+    (editor, post): (Editor, PostId),
     name: &str,
     files: &[(PictureFile, Bytes)],
     now: Timestamp,
@@ -253,8 +281,8 @@ async fn begin(
         .last()
         .map_or((0, 0), |(file, _)| (file.width, file.height));
     let made = on_db!(tx, conn => sqlx::query(
-        "INSERT INTO media (id, post_id, name, state, width, height, created_at, used_at)
-         SELECT $1, p.id, $3, 'storing', $4, $5, $6, $6 FROM posts p WHERE p.id = $2",
+        "INSERT INTO media (id, post_id, name, state, width, height, created_at, used_at, owner_id)
+         SELECT $1, p.id, $3, 'storing', $4, $5, $6, $6, $7 FROM posts p WHERE p.id = $2",
     )
     .bind(id)
     .bind(post)
@@ -262,6 +290,7 @@ async fn begin(
     .bind(width)
     .bind(height)
     .bind(now)
+    .bind(editor.user())
     .execute(conn)
     .await
     .map(|done| done.rows_affected()))?;

@@ -49,6 +49,11 @@ impl Editor {
     pub fn of(user: &User) -> Option<Self> {
         matches!(user.role, Role::ContentManager | Role::Admin).then_some(Self(user.id))
     }
+
+    /// The editor's account.
+    pub(crate) const fn user(self) -> UserId {
+        self.0
+    }
 }
 
 /// The publication state of a post.

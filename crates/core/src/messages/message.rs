@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::accounts::account_limit::{AccountLimit, Limits};
 use crate::messages::letter::MessageContent;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
@@ -143,6 +144,37 @@ impl MessageDraft {
     }
 }
 
+impl MessageDraft {
+    /// Checks the size against the owner's limit.
+    async fn check_size(&self, tx: &mut Tx, owner: UserId) -> Result<(), Error> {
+        match size_problem(tx, owner, &self.content()).await? {
+            Some(error) => Err(Error::Invalid(vec![error])),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong if a message is larger than its owner's limit allows.
+pub(crate) async fn size_problem(
+    tx: &mut Tx,
+    owner: UserId,
+    content: &MessageContent,
+) -> Result<Option<FieldError>, Error> {
+    let limits = Limits::of(tx, owner).await?;
+    let limit = AccountLimit::LetterSize;
+    let html = content.html.as_deref().unwrap_or_default();
+    let text = content.text.as_deref().unwrap_or_default();
+    let bytes = content.subject.len() + content.preview_text.len() + html.len() + text.len();
+    if limits.allows(limit, i64::try_from(bytes).unwrap_or(i64::MAX)) {
+        return Ok(None);
+    }
+    let field = if html.is_empty() { "text" } else { "html" };
+    let size = limit.row().text(limits.get(limit));
+    Ok(Some(
+        FieldError::new(field, "letter_size").with("size", size),
+    ))
+}
+
 impl From<Message> for MessageDraft {
     fn from(message: Message) -> Self {
         Self {
@@ -163,6 +195,7 @@ impl Message {
         now: Timestamp,
     ) -> Result<MessageId, Error> {
         let draft = draft.checked()?;
+        draft.check_size(tx, owner).await?;
         let id = MessageId::new(now);
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO messages (owner_id, id, subject, preview_text, html, text, search, version, created_at, updated_at)
@@ -238,6 +271,7 @@ impl Message {
         now: Timestamp,
     ) -> Result<Option<i64>, Error> {
         let draft = draft.checked()?;
+        draft.check_size(tx, owner).await?;
         let changed: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
             "UPDATE messages
              SET subject = $4, preview_text = $5, html = $6, text = $7, search = $8, version = version + 1, updated_at = $9

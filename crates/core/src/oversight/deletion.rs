@@ -127,7 +127,7 @@ impl User {
             "UPDATE users
              SET deleted_at = $2, blocked_at = coalesce(blocked_at, $2), blocked_reason = NULL, verified_at = NULL,
                  email = '', email_key = $3, name = '', password_hash = '', role = 'user', language = NULL,
-                 theme = NULL, zone = 'UTC', seen_at = NULL
+                 theme = NULL, zone = 'UTC', seen_at = NULL, limits = '', is_new = FALSE
              WHERE id = $1 AND deleted_at IS NULL",
         )
         .bind(id)

@@ -1,22 +1,24 @@
 //! Moderation: what managers and administrators can do to other users' accounts and mailings
 //! (R36–R43).
 //!
-//! A [`Moderator`] can read everything and change two things: whether an account is blocked and
-//! whether a mailing is disabled. An [`Administrator`] can also change roles and accounts. Neither
-//! can create, edit or delete a mailing or a message. Every change adds an [`Audit`] entry in the
-//! same transaction.
+//! A [`Moderator`] can read everything and change few things: whether an account is blocked, what
+//! its limits are, whether a new one is approved, and whether a mailing is disabled. An
+//! [`Administrator`] can also change roles and accounts. Neither can create, edit or delete a
+//! mailing or a message. Every change adds an [`Audit`] entry in the same transaction.
 //!
 //! *Invariants*: only these types cross owner boundaries, and only users with the role or the
 //! operator on the command line can obtain one. There is always an administrator who can log in.
 //! The database rejects mailings and messages of an account whose role does not send.
 
 mod accounts;
+mod approval;
 mod mailings;
 mod overview;
 mod users;
 
 pub use accounts::Administrator;
 pub(crate) use accounts::{is_last_administrator, lock_administrators};
+pub use approval::AwaitingMailing;
 pub use mailings::{
     MailingLetter, ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
 };

@@ -26,6 +26,7 @@ use sqlx::{
 
 use crate::platform::error::Error;
 use crate::platform::ids::ContentVersion;
+use crate::platform::settings::AttachedSettings;
 use crate::platform::wake::{self, Wake};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -57,6 +58,8 @@ pub enum Db {
         writer: SqlitePool,
         /// Wakes the engine of this process.
         wake: Wake,
+        /// Settings that operations read ([`Db::with_settings`]).
+        settings: AttachedSettings,
     },
     /// A server shared by many nodes.
     Postgres {
@@ -64,6 +67,8 @@ pub enum Db {
         pool: PgPool,
         /// Wakes the engine of this process.
         wake: Wake,
+        /// Settings that operations read ([`Db::with_settings`]).
+        settings: AttachedSettings,
     },
 }
 
@@ -81,15 +86,17 @@ pub enum Tx {
 pub struct Transaction<D: Database> {
     inner: sqlx::Transaction<'static, D>,
     wake: Wake,
+    settings: AttachedSettings,
     changes_content: bool,
     wakes_engine: bool,
 }
 
 impl<D: Database> Transaction<D> {
-    fn new(inner: sqlx::Transaction<'static, D>, wake: &Wake) -> Self {
+    fn new(inner: sqlx::Transaction<'static, D>, db: &Db) -> Self {
         Self {
             inner,
-            wake: wake.clone(),
+            wake: db.wake().clone(),
+            settings: db.settings().clone(),
             changes_content: false,
             wakes_engine: false,
         }
@@ -154,13 +161,13 @@ pub(crate) use {dialect, on_db};
 /// Begins a transaction in a separate task, because the caller may be cancelled (a closed page, a
 /// timeout). If `BEGIN` were dropped half-way, the driver would not know that it was sent and would
 /// reuse the connection inside that transaction.
-async fn begin(pool: &PgPool, wake: &Wake, how: &'static str) -> Result<Tx, Error> {
+async fn begin(db: &Db, pool: &PgPool, how: &'static str) -> Result<Tx, Error> {
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin_with(how).await });
     let inner = begun
         .await
         .map_err(|error| Error::Internal(error.to_string()))??;
-    Ok(Tx::Postgres(Transaction::new(inner, wake)))
+    Ok(Tx::Postgres(Transaction::new(inner, db)))
 }
 
 /// Drops statistics left by `ANALYZE` or an older version. With statistics of a small table SQLite
@@ -199,8 +206,11 @@ impl Db {
                 })
                 .connect_with(options)
                 .await?;
-            let wake = Wake::new();
-            return Ok(Self::Postgres { pool, wake });
+            return Ok(Self::Postgres {
+                pool,
+                wake: Wake::new(),
+                settings: AttachedSettings::default(),
+            });
         }
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
@@ -230,6 +240,7 @@ impl Db {
             reader,
             writer,
             wake: Wake::new(),
+            settings: AttachedSettings::default(),
         })
     }
 
@@ -255,6 +266,23 @@ impl Db {
         }
     }
 
+    /// Attaches settings for [`Tx::settings`]. Clones made from the result have them too.
+    #[must_use]
+    pub fn with_settings<T: std::any::Any + Send + Sync>(mut self, value: T) -> Self {
+        match &mut self {
+            Self::Sqlite { settings, .. } | Self::Postgres { settings, .. } => {
+                *settings = AttachedSettings::new(value);
+            }
+        }
+        self
+    }
+
+    const fn settings(&self) -> &AttachedSettings {
+        match self {
+            Self::Sqlite { settings, .. } | Self::Postgres { settings, .. } => settings,
+        }
+    }
+
     /// Applies pending migrations. Several processes may do so concurrently.
     pub async fn migrate(&self) -> Result<(), Error> {
         match self {
@@ -271,11 +299,11 @@ impl Db {
         all.iter().map(|one| one.checksum.to_vec()).collect()
     }
 
-    /// Applies all migrations but one, as a program that did not know it did.
+    /// Applies all migrations but some, as a program that did not know them did.
     #[cfg(feature = "testing")]
-    pub(crate) async fn migrate_without(&self, version: i64) -> Result<(), Error> {
+    pub(crate) async fn migrate_without(&self, versions: &[i64]) -> Result<(), Error> {
         let others = |all: &Migrator| {
-            let others = all.iter().filter(|one| one.version != version);
+            let others = all.iter().filter(|one| !versions.contains(&one.version));
             Migrator::with_migrations(others.cloned().collect())
         };
         match self {
@@ -321,10 +349,10 @@ impl Db {
     pub async fn read(&self) -> Result<Tx, Error> {
         tracing::trace!("a transaction begins");
         Ok(match self {
-            Self::Sqlite { reader, wake, .. } => {
-                Tx::Sqlite(Transaction::new(reader.begin().await?, wake))
+            Self::Sqlite { reader, .. } => {
+                Tx::Sqlite(Transaction::new(reader.begin().await?, self))
             }
-            Self::Postgres { pool, wake } => begin(pool, wake, "BEGIN READ ONLY").await?,
+            Self::Postgres { pool, .. } => begin(self, pool, "BEGIN READ ONLY").await?,
         })
     }
 
@@ -333,9 +361,9 @@ impl Db {
     pub async fn snapshot(&self) -> Result<Tx, Error> {
         Ok(match self {
             Self::Sqlite { .. } => self.read().await?,
-            Self::Postgres { pool, wake } => {
+            Self::Postgres { pool, .. } => {
                 let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                begin(pool, wake, how).await?
+                begin(self, pool, how).await?
             }
         })
     }
@@ -346,11 +374,11 @@ impl Db {
         Ok(match self {
             // Takes the write lock first: upgrading a read fails immediately if another process
             // wrote in between.
-            Self::Sqlite { writer, wake, .. } => {
+            Self::Sqlite { writer, .. } => {
                 let inner = writer.begin_with("BEGIN IMMEDIATE").await?;
-                Tx::Sqlite(Transaction::new(inner, wake))
+                Tx::Sqlite(Transaction::new(inner, self))
             }
-            Self::Postgres { pool, wake } => begin(pool, wake, "BEGIN").await?,
+            Self::Postgres { pool, .. } => begin(self, pool, "BEGIN").await?,
         })
     }
 
@@ -401,6 +429,16 @@ impl Db {
 }
 
 impl Tx {
+    /// The settings attached to the database handle ([`Db::with_settings`]), if they have this
+    /// type.
+    #[must_use]
+    pub fn settings<T: std::any::Any>(&self) -> Option<&T> {
+        match self {
+            Self::Sqlite(tx) => tx.settings.get(),
+            Self::Postgres(tx) => tx.settings.get(),
+        }
+    }
+
     /// Plans the statements of this transaction once for all values and caches the plans. For
     /// statements that run for every few letters, and that PostgreSQL must not plan by the number
     /// of keys.

@@ -21,6 +21,7 @@ pub(crate) use columns::{
 pub use page::{CappedCount, RecipientCursor, RecipientFilter, RecipientState, RecipientsPage};
 pub use selection::{BulkAction, Selection};
 
+use crate::accounts::account_limit::{AccountLimit, Limits};
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
@@ -133,8 +134,8 @@ impl Recipient {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the wrong fields; [`Error::Duplicate`] when the owner already has
-    /// the address.
+    /// [`Error::Invalid`] names the wrong fields, or says that the owner has as many recipients as
+    /// their limit allows; [`Error::Duplicate`] when the owner already has the address.
     pub async fn create(
         tx: &mut Tx,
         owner: UserId,
@@ -142,6 +143,10 @@ impl Recipient {
         now: Timestamp,
     ) -> Result<RecipientId, Error> {
         let new = draft.check().map_err(Error::Invalid)?;
+        if let Some((most, 0)) = Self::room(tx, owner).await? {
+            let error = FieldError::new("email", "recipients_limit").with("max", most);
+            return Err(Error::Invalid(vec![error]));
+        }
         let id = RecipientId::new(now);
         on_db!(tx, conn => {
             let mut query = sqlx::query(INSERT.as_str())
@@ -158,6 +163,24 @@ impl Recipient {
             query.execute(conn).await.map(|_| ())
         })?;
         Ok(id)
+    }
+
+    /// The owner's limit, and how many recipients they may still add; `None` without a limit, which
+    /// reads no recipient. Until the transaction ends nobody else adds some.
+    pub(crate) async fn room(tx: &mut Tx, owner: UserId) -> Result<Option<(i64, i64)>, Error> {
+        let limits = Limits::of(tx, owner).await?;
+        let Some(most) = limits.get(AccountLimit::Recipients) else {
+            return Ok(None);
+        };
+        Limits::lock(tx, owner).await?;
+        let has: i64 = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT 1 FROM recipients WHERE owner_id = $1 LIMIT $2) AS counted",
+        )
+        .bind(owner)
+        .bind(most)
+        .fetch_one(conn)
+        .await)?;
+        Ok(Some((most, most - has)))
     }
 
     /// The owner's recipient with this id.

@@ -25,7 +25,7 @@ pub use bulk::{BulkDeletion, BulkResult};
 pub use delete::MailingDeletion;
 pub use draft::{Begin, CHOSEN_MAX, MailingDraft, TITLE_MAX};
 pub use edit::MailingEdit;
-pub use held::HeldMailing;
+pub use held::{HeldMailing, HeldReason};
 pub use history::HistoryEvent;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingSummary, MessageChoice};

@@ -44,8 +44,8 @@ impl TestDb {
         Self::open(folder()?, url).await
     }
 
-    /// Creates one with all migrations except this one.
-    pub async fn before(migration: i64) -> Result<Self, Error> {
+    /// Creates one with all migrations except these: one, and those that need it.
+    pub async fn before(migrations: &[i64]) -> Result<Self, Error> {
         let dir = folder()?;
         let url = match std::env::var("TEST_DATABASE_URL") {
             Ok(server) => create(&server, &name(), "").await?,
@@ -53,7 +53,7 @@ impl TestDb {
         };
         let made = Self::open(dir, url).await?;
         statements::collect(made.db.kind());
-        made.db.migrate_without(migration).await?;
+        made.db.migrate_without(migrations).await?;
         Ok(made)
     }
 

@@ -310,7 +310,7 @@ fn phone_columns_are_recognised() {
 /// R8, R14: numbers that were attributes move into the field when they fit; nothing is lost.
 #[tokio::test]
 async fn phone_attributes_become_the_field() {
-    let db = TestDb::before(103).await.unwrap();
+    let db = TestDb::before(&[103]).await.unwrap();
     let owner = user(&db, "ann", Role::User).await.unwrap();
     let long = "1".repeat(65);
     let cases = [

@@ -57,7 +57,7 @@ async fn import_with(
     .unwrap()
 }
 
-async fn import(db: &Db, owner: UserId, file: impl AsRef<[u8]>) -> ImportOutcome {
+pub async fn import(db: &Db, owner: UserId, file: impl AsRef<[u8]>) -> ImportOutcome {
     let options = look(file.as_ref());
     import_with(db, owner, file.as_ref(), &options).await
 }

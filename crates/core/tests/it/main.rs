@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used)]
 
 mod account_letters;
+mod account_limits;
 mod audit;
 mod cache;
 mod claims;
@@ -24,6 +25,7 @@ mod mailing_edits;
 mod mailings;
 mod media;
 mod moderation;
+mod new_accounts;
 mod outbox;
 mod people;
 mod posts;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use skychimp_core::blog::media::{self, Gallery, Picture, UNUSED_RETENTION};
-use skychimp_core::blog::post::{Post, PostDraft, UnsavedDraft};
+use skychimp_core::blog::post::{Editor, Post, PostDraft, UnsavedDraft};
 use skychimp_core::platform::ids::PostId;
 use skychimp_core::testing::{TestDb, peer_at};
 
@@ -15,9 +15,15 @@ const NOW: &str = "2027-01-01T12:00:00Z";
 const DOT: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\
                      \xc4\x89\0\0\0\x0bIDATx\x9cc\xf8\x0f\x04\0\x09\xfb\x03\xfd\xfb^k+\0\0\0\0IEND\xaeB`\x82";
 
-async fn upload(db: &TestDb, gallery: &Gallery, post: PostId, name: &str) -> Picture {
+async fn upload(
+    db: &TestDb,
+    gallery: &Gallery,
+    editor: Editor,
+    post: PostId,
+    name: &str,
+) -> Picture {
     let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
-    media::store(db, gallery, post, name, prepared, at(NOW))
+    media::store(db, gallery, editor, post, name, prepared, at(NOW))
         .await
         .unwrap()
         .unwrap()
@@ -36,10 +42,10 @@ async fn unused_pictures_are_cleaned_up() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let cover = upload(&db, &gallery, id, "cover.png").await;
-    let inside = upload(&db, &gallery, id, "inside.png").await;
-    let typing = upload(&db, &gallery, id, "typing.png").await;
-    let unused = upload(&db, &gallery, id, "unused.png").await;
+    let cover = upload(&db, &gallery, ann, id, "cover.png").await;
+    let inside = upload(&db, &gallery, ann, id, "inside.png").await;
+    let typing = upload(&db, &gallery, ann, id, "typing.png").await;
+    let unused = upload(&db, &gallery, ann, id, "unused.png").await;
     assert_eq!(folder.path().read_dir().unwrap().count(), 4);
 
     let mut tx = db.write().await.unwrap();
@@ -119,7 +125,16 @@ async fn interrupted_uploads_leave_nothing() {
         .unwrap();
     tx.commit().await.unwrap();
     let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
-    let nowhere = media::store(&db, &gallery, PostId::new(at(NOW)), "x", prepared, at(NOW)).await;
+    let nowhere = media::store(
+        &db,
+        &gallery,
+        ann,
+        PostId::new(at(NOW)),
+        "x",
+        prepared,
+        at(NOW),
+    )
+    .await;
     assert_eq!(nowhere.unwrap(), None);
 
     // the store refuses writes
@@ -127,7 +142,7 @@ async fn interrupted_uploads_leave_nothing() {
     std::fs::write(folder.path().join("media"), "").unwrap();
     let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
     assert!(
-        media::store(&db, &gallery, id, "x.png", prepared, at(NOW))
+        media::store(&db, &gallery, ann, id, "x.png", prepared, at(NOW))
             .await
             .is_err()
     );
@@ -156,7 +171,7 @@ async fn pictures_live_in_an_s3_store() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let picture = upload(&db, &gallery, id, "dot.png").await;
+    let picture = upload(&db, &gallery, ann, id, "dot.png").await;
     let name = &picture.files[0].name;
     let content = gallery.get(name).await.unwrap().unwrap();
     assert_eq!(

@@ -166,7 +166,7 @@ const OLDER: [&str; 5] = [
 /// of an older version's worker stay with it until they are returned.
 #[tokio::test]
 async fn upgrade_keeps_every_delivery() {
-    let db = TestDb::before(40).await.unwrap();
+    let db = TestDb::before(&[40, 104]).await.unwrap();
     let owner = user(&db, "ann", Role::User).await.unwrap();
     skychimp_core::testing::list(&db, owner, "All", 10, 40, at(NOW))
         .await

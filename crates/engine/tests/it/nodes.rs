@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use skychimp_core::oversight::moderation::Moderator;
+use skychimp_core::platform::db::Db;
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::time::Clock;
+use skychimp_core::sending::letter_limit::LetterWait;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::testing::{end_run, execute};
+use skychimp_engine::Engine;
 use skychimp_smtp::testing::{Action, ServerScript, Step};
 
 use crate::support::{World, now};
@@ -74,4 +80,53 @@ async fn stops_reach_every_node_within_a_second() {
         );
         assert!(ledger.sent < 2_000);
     }
+}
+
+async fn limit(db: &Db, user: UserId, value: &str) {
+    let mut tx = db.write().await.unwrap();
+    let field = |name: &str| if name == "letters_per_day" { value } else { "" };
+    let boss = Moderator::command();
+    let done = boss.set_limits(&mut tx, user, field, "test", now()).await;
+    assert_eq!(done.unwrap(), Some(true));
+    tx.commit().await.unwrap();
+}
+
+/// R18, S10: two nodes share a limit of letters per day, and exactly as many leave. The rest waits
+/// and nothing fails; with a higher limit, and on the next day, more leave by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn limit_of_a_day_is_exact_on_two_nodes() {
+    let world = World::new().await;
+    let server = ServerScript::new().start().await;
+    let run = world.run(300).await;
+    limit(&world.db, run.owner, "100").await;
+    let mut clock = Clock::fixed(now());
+    let folders: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let node = async |folder: usize, clock: &Clock| {
+        let mut config = world.config(server.server());
+        config.db = Db::connect(world.db.url()).await.unwrap();
+        config.data_dir = folders[folder].path().to_owned();
+        config.clock = clock.clone();
+        Engine::start(config)
+    };
+    let nodes = [node(0, &clock).await, node(1, &clock).await];
+    let seen = world.wait(&run, "100 leave", |run| run.sent == 100).await;
+    let mut tx = world.db.read().await.unwrap();
+    let wait = LetterWait::of(&mut tx, &seen, clock.now()).await.unwrap();
+    drop(tx);
+    assert_eq!(wait.unwrap().letters, 200);
+    limit(&world.db, run.owner, "150").await;
+    world.wait(&run, "50 more", |run| run.sent == 150).await;
+    for node in nodes {
+        node.stop().await;
+    }
+    assert_eq!(server.accepted().len(), 150);
+    clock = Clock::fixed(clock.now() + Duration::from_hours(24));
+    let nodes = [node(2, &clock).await, node(3, &clock).await];
+    world.wait_over(&run).await;
+    for node in nodes {
+        node.stop().await;
+    }
+    let ledger = world.settle(&run, &server).await;
+    assert_eq!((ledger.sent, ledger.copies), (300, 300));
+    assert_eq!(world.get(&run).await.failed, 0);
 }

@@ -5,7 +5,10 @@ use clap::builder::NonEmptyStringValueParser;
 use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::ids::{MailingId, MessageId, UserId};
 use skychimp_core::recipients::list::List;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingFilter, MailingStatus};
+use skychimp_core::sending::letter_limit::LetterWait;
+use skychimp_core::sending::mailing::{
+    HeldReason, Mailing, MailingDraft, MailingFilter, MailingStatus,
+};
 use skychimp_core::sending::run::{Run, RunProgress};
 use skychimp_core::sending::schedule::Frequency;
 
@@ -309,8 +312,16 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         None => None,
     };
     // the mailing itself is held, so the reason of an earlier run no longer applies
-    let held = Some(mailing.waiting)
-        .filter(|why| mailing.status == MailingStatus::Running && !why.is_empty());
+    let held = if mailing.awaits_approval(tx).await? {
+        Some(HeldReason::Approval.to_string())
+    } else {
+        let running = mailing.status == MailingStatus::Running;
+        Some(mailing.waiting).filter(|why| running && !why.is_empty())
+    };
+    let limited = match &run {
+        Some(run) => LetterWait::of(tx, run, now).await?,
+        None => None,
+    };
     let shown = Shown {
         status: mailing.status.as_str(),
         every: mailing.every.as_str(),
@@ -318,7 +329,9 @@ async fn show(program: &Program, tx: &mut Tx, owner: UserId, id: MailingId) -> a
         title: mailing.title,
         zone: mailing.zone,
         next,
-        waiting: held.unwrap_or_else(|| run.map(|run| run.waiting).unwrap_or_default()),
+        waiting: held
+            .or_else(|| limited.map(|wait| wait.to_string()))
+            .unwrap_or_else(|| run.map(|run| run.waiting).unwrap_or_default()),
         progress,
     };
     if program.json {

@@ -11,7 +11,8 @@ use skychimp_core::platform::db::{Db, Tx};
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::{ClaimScope, OpenRun};
-use skychimp_core::sending::mailing::{Mailing, MailingStatus};
+use skychimp_core::sending::letter_limit::LetterWait;
+use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingStatus};
 use skychimp_core::sending::run::{Run, RunProgress, RunState, RunTotals};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -205,12 +206,18 @@ impl One {
                 let service = program.service();
                 Mailing::start(&mut tx, owner, self.id, &service, "command", now).await?;
                 tx.commit().await?;
+                let mut tx = db.read().await?;
+                let started = Mailing::get(&mut tx, owner, self.id).await?;
+                if let Some(started) = started {
+                    refuse_unapproved(&mut tx, &started).await?;
+                }
             }
             MailingStatus::Running if mailing.disabled_at.is_some() => {
                 anyhow::bail!("a manager switched this mailing off")
             }
             MailingStatus::Running => {
                 refuse_held(program, &mut tx, &mailing.from_email).await?;
+                refuse_unapproved(&mut tx, &mailing).await?;
                 if let Some(due) = mailing.next_due_at.filter(|due| *due > now) {
                     out::note(&format!("not due before {due}"));
                 }
@@ -230,6 +237,13 @@ async fn refuse_held(program: &Program, tx: &mut Tx, sender: &str) -> anyhow::Re
     let faults = program.service().faults_of(tx, sender).await?;
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     anyhow::ensure!(faults.is_empty(), "nothing is sent: {}", faults.join("; "));
+    Ok(())
+}
+
+/// Fails if a mailing waits for a manager.
+async fn refuse_unapproved(tx: &mut Tx, mailing: &Mailing) -> anyhow::Result<()> {
+    let waits = mailing.awaits_approval(tx).await?;
+    anyhow::ensure!(!waits, "nothing is sent yet: {}", HeldReason::Approval);
     Ok(())
 }
 
@@ -361,7 +375,7 @@ async fn look(
     // due times first: a run created in between is found by the next query
     let due = match scope {
         ClaimScope::All => Run::next_moment(&mut tx).await?,
-        ClaimScope::Mailing(id) => due_moment(&mut tx, id).await?,
+        ClaimScope::Mailing(id) => due_moment(&mut tx, id, wait).await?,
     };
     let mut busy = due.is_some_and(|due| due <= now);
     let open = OpenRun::all(&mut tx, scope, now).await?;
@@ -376,8 +390,14 @@ async fn look(
         let now_left = run.totals().remaining - run.deferred;
         add(&mut totals, &run.totals());
         if open_ids.contains(id) {
-            busy |= wait || !run.expanded || now_left > 0 || run.totals().remaining == 0;
-            if !run.waiting.is_empty() {
+            let limited = LetterWait::of(&mut tx, &run, now).await?;
+            // the rest leaves in another hour or on another day
+            let held = limited.as_ref().map_or(0, |limited| limited.letters);
+            let left = now_left > held;
+            busy |= wait || !run.expanded || left || run.totals().remaining == 0;
+            if let Some(limited) = limited {
+                waiting = Some(limited.to_string());
+            } else if !run.waiting.is_empty() {
                 waiting = Some(run.waiting);
             }
         }
@@ -389,8 +409,9 @@ async fn look(
     })
 }
 
-/// Returns the mailing's next due time, unless the mailing or its owner may not send.
-async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Timestamp>> {
+/// Returns the mailing's next due time, unless the mailing or its owner may not send. With `wait`,
+/// a mailing that waits for another one counts.
+async fn due_moment(tx: &mut Tx, id: MailingId, wait: bool) -> anyhow::Result<Option<Timestamp>> {
     let Some(owner) = Mailing::owner_of(tx, id).await? else {
         return Ok(None);
     };
@@ -398,7 +419,12 @@ async fn due_moment(tx: &mut Tx, id: MailingId) -> anyhow::Result<Option<Timesta
         .await?
         .is_some_and(|user| user.blocked_at.is_none() && user.verified_at.is_some());
     let mailing = Mailing::get(tx, owner, id).await?.filter(|mailing| {
-        let held = !mailing.waiting.is_empty() || mailing.disabled_at.is_some();
+        let queues = wait
+            && matches!(
+                HeldReason::from_sentence(&mailing.waiting),
+                Some(HeldReason::AtOnce(_))
+            );
+        let held = !(mailing.waiting.is_empty() || queues) || mailing.disabled_at.is_some();
         may_send && mailing.status == MailingStatus::Running && !held
     });
     Ok(mailing.and_then(|mailing| mailing.next_due_at))

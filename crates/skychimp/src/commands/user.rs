@@ -1,5 +1,6 @@
 //! `skychimp user …`.
 
+mod limits;
 mod list;
 mod moderate;
 mod own;
@@ -27,6 +28,8 @@ pub enum UserCommand {
     Unblock(moderate::Unblock),
     Role(moderate::SetRole),
     Verify(moderate::Verify),
+    Limits(limits::SetLimits),
+    Approve(limits::Approve),
     SecondFactorOff(moderate::SecondFactorOff),
     Password(own::Password),
     Export(own::Export),
@@ -44,6 +47,8 @@ impl UserCommand {
             Self::Unblock(unblock) => unblock.run(program).await,
             Self::Role(role) => role.run(program).await,
             Self::Verify(verify) => verify.run(program).await,
+            Self::Limits(limits) => limits.run(program).await,
+            Self::Approve(approve) => approve.run(program).await,
             Self::SecondFactorOff(off) => off.run(program).await,
             Self::Password(password) => password.run(program).await,
             Self::Export(export) => export.run(program).await,

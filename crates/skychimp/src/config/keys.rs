@@ -137,6 +137,64 @@ pub const KEYS: &[SettingKey] = &[
         "Who may register: `open` (anyone), `closed` (no one), or only addresses in these domains, separated by commas: `example.org, example.com`.",
     ),
     key(
+        "new_accounts",
+        "limit",
+        "How accounts begin that people register themselves: `approve` (their mailings wait until a manager has approved one), \
+         `limit` (few letters a day until then) or `trust` (like all others). Accounts made by `user create` or at `/setup` are never new.",
+    ),
+    key(
+        "new_account_letters_per_day",
+        "200",
+        "Letters per day of a new account, with `new_accounts = \"limit\"`.",
+    ),
+    key(
+        "letters_per_hour",
+        "unlimited",
+        "Letters of mailings that an account may send per hour: a number or `unlimited`. The rest waits. \
+         This and the other limits of accounts are defaults: a manager can set others on a user's page.",
+    ),
+    key(
+        "letters_per_day",
+        "unlimited",
+        "Letters of mailings that an account may send per day, from midnight in the user's time zone. The rest waits.",
+    ),
+    key(
+        "recipients",
+        "unlimited",
+        "Recipients that an account may have.",
+    ),
+    key(
+        "mailings_at_once",
+        "unlimited",
+        "Mailings that an account may have under way at the same time. The next one waits until one of them is over.",
+    ),
+    key(
+        "letter_size",
+        "unlimited",
+        "Size of a message: subject, preview text, HTML and text together, with kB, MB or GB.",
+    ),
+    key(
+        "uploads_waiting",
+        "3",
+        "Uploaded files of recipients that may wait for their import, per account.",
+    ),
+    key("uploads_size", "200MB", "Size of these files together."),
+    key(
+        "pictures",
+        "unlimited",
+        "Pictures that an account may have uploaded.",
+    ),
+    key(
+        "previews_per_hour",
+        "unlimited",
+        "Previews of messages per hour, per account.",
+    ),
+    key(
+        "test_letters_per_hour",
+        "unlimited",
+        "Test letters per hour, per account.",
+    ),
+    key(
         "trusted_proxies",
         "127.0.0.0/8, ::1",
         "Networks of trusted reverse proxies, separated by commas; `none` for no proxy. Only these may report a visitor's address.",

@@ -252,6 +252,8 @@ fn moderate(commands: &Commands) {
     commands.run("user create", &new).done();
     commands.snapshot("user verify", &[eve]);
     commands.snapshot("user role", &[eve, "manager"]);
+    commands.snapshot("user approve", &[eve]);
+    commands.snapshot("user limits", &[eve]);
     commands.snapshot("user block", &[eve, "--reason", "spam"]);
     commands.snapshot("user list", &[]);
     commands.snapshot("user show", &[eve]);

@@ -13,6 +13,7 @@ mod examples;
 mod held;
 mod imports;
 mod json;
+mod limits;
 mod log;
 mod mailings;
 mod names;

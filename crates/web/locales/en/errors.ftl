@@ -23,6 +23,17 @@ error-page-internal = It is not your fault. The error is in the log of the servi
 error-invalid = This value is not accepted.
 error-required = Fill this in.
 error-too-long = At most { $max } characters.
+error-limit-number = A whole number from { $min }, or “unlimited”.
+error-limit-size = A size from { $min } like 200MB, or “unlimited”.
+error-recipients-limit = Your account may have { $max ->
+    [one] { $max } recipient
+   *[other] { $max } recipients
+}. A manager can raise this limit.
+error-letter-size = The message is larger than { $size }, which is the limit of your account. Make it shorter, or ask a manager to raise the limit.
+error-pictures-limit = Your account may have { $max ->
+    [one] { $max } picture
+   *[other] { $max } pictures
+}. Remove one that is not used, or ask a manager to raise this limit.
 error-too-short = At least { $min } characters.
 error-control-characters = Line breaks and control characters are not allowed here.
 error-sent-before = This form was already saved with different content. What you see below is not saved yet. Saving it creates a separate entry.

@@ -44,6 +44,10 @@ letter-account-deleted-subject = Your account was deleted
 letter-account-deleted-text = Your account { $email } was deleted on { $at }, with everything in it. This is the last letter about it.
 letter-account-deleted-button = To the site
 letter-account-deleted-note = If it was not you, somebody knew your password: change it wherever else you use it, and tell the people who run this service.
+letter-mailing-rejected-subject = Your mailing “{ $title }” was rejected
+letter-mailing-rejected-text = A manager looked at your mailing “{ $title }” and rejected it. No letters of it leave. The reason: { $reason }
+letter-mailing-rejected-button = To your mailings
+letter-mailing-rejected-note = You can make another mailing. A manager looks at it as well before it leaves.
 letter-summary-subject = { $title }: { $planned ->
     [0] there was nobody to write to
     [one] { $sent } of { $planned } letter accepted

@@ -80,6 +80,30 @@ mailing-account = Your account
 mailing-service = The service
 mailing-held = The mailing is waiting.
 mailing-held-hint = Nothing is lost: it goes on by itself as soon as this is put right.
+held-approval = A manager looks at the first mailing of a new account before it leaves. There is nothing for you to do.
+held-at-once = No more than { $most ->
+    [one] one mailing
+   *[other] { $most } mailings
+} of your account may be sent at the same time. This one begins when another one is over.
+limited-more = { $count ->
+    [one] { $count } more leaves { $when }.
+   *[other] { $count } more leave { $when }.
+}
+limited-today = today from { $hour }
+limited-tomorrow = tomorrow from { $hour }
+limited-in-days = in { $days } days from { $hour }
+limited-hour = Your account may send { $most ->
+    [one] { $most } letter
+   *[other] { $most } letters
+} an hour.
+limited-day = Your account may send { $most ->
+    [one] { $most } letter
+   *[other] { $most } letters
+} a day.
+limited-new = Your account is new and may send { $most ->
+    [one] { $most } letter
+   *[other] { $most } letters
+} a day until a manager approves it.
 mailing-lists = Lists
 mailing-no-lists = There are no lists yet.
 mailing-people = Single recipients

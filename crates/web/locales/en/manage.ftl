@@ -56,6 +56,46 @@ manage-enable = Switch on again
 manage-enable-reason = A word on it, if you like
 manage-disabled = The mailing is switched off.
 manage-enabled = The mailing is switched on again.
+manage-new = New account
+manage-new-yes = not approved yet
+manage-approve = Approve the account
+manage-approve-hint = The account is new: until a manager approves it, its mailings wait or only a few letters a day leave.
+manage-user-approved = The account is approved.
+manage-limits = Limits
+manage-limits-hint = An empty field means the default, which is shown in it. “unlimited” means no limit; sizes may be written as 200MB.
+manage-limits-reason = Why are the limits changed?
+manage-limits-changed = The limits are changed.
+limit-letters-per-hour = Letters per hour
+limit-letters-per-day = Letters per day
+limit-recipients = Recipients
+limit-mailings-at-once = Mailings at the same time
+limit-letter-size = Size of a message
+limit-uploads-waiting = Uploaded files that wait
+limit-uploads-size = Size of these files together
+limit-pictures = Pictures
+limit-previews-per-hour = Previews per hour
+limit-test-letters-per-hour = Test letters per hour
+approvals-title = Waiting for approval
+approvals-lead = Mailings of people who registered and whom no manager has approved yet. Approving a mailing approves the account: this mailing and all later ones leave without the limits of new accounts.
+approvals-empty = No mailing is waiting for approval
+approvals-empty-text = When a new account starts a mailing, it appears here.
+approvals-age = Account registered
+approvals-days = { $count ->
+    [0] today
+    [one] { $count } day ago
+   *[other] { $count } days ago
+}
+approvals-audience = Audience
+approvals-people = { $count ->
+    [one] { $count } person
+   *[other] { $count } people
+}
+approvals-reason-hint = Required to reject: the owner reads it on the mailing’s page and in a letter. It is kept in the audit log.
+approvals-approve = Approve mailing and account
+approvals-reject = Reject
+approvals-more = There are more; they appear when these are decided.
+approvals-approved = The mailing and the account are approved.
+approvals-rejected = The mailing is rejected. Its owner gets a letter with the reason.
 user-active = Active
 user-unverified = Not verified
 user-blocked = Blocked
@@ -78,6 +118,10 @@ audit-password-set = Password set
 audit-second-factor-removed = Two-step sign-in turned off
 audit-user-deleted = Account deleted
 audit-mailing-disabled = Mailing switched off
+audit-user-approved = New account approved
+audit-limits-changed = Limits changed
+audit-mailing-approved = Mailing and account approved
+audit-mailing-rejected = Mailing rejected
 audit-mailing-enabled = Mailing switched on again
 audit-server-created = Mail server added
 audit-server-changed = Mail server changed

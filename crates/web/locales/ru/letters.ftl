@@ -44,6 +44,10 @@ letter-account-deleted-subject = Ваша учётная запись удале
 letter-account-deleted-text = Учётная запись { $email } и всё, что в ней было, удалены { $at }. Это последнее письмо о ней.
 letter-account-deleted-button = На сайт
 letter-account-deleted-note = Если это были не вы, кто-то знал ваш пароль: смените его везде, где вы им пользуетесь, и сообщите тем, кто ведёт этот сервис.
+letter-mailing-rejected-subject = Рассылка «{ $title }» отклонена
+letter-mailing-rejected-text = Менеджер посмотрел вашу рассылку «{ $title }» и отклонил её: письма не уйдут. Причина: { $reason }
+letter-mailing-rejected-button = К рассылкам
+letter-mailing-rejected-note = Можно подготовить другую рассылку. Её тоже сначала посмотрит менеджер.
 letter-summary-subject = { $title }: { $planned ->
     [0] писать было некому
     [one] принято { $sent } из { $planned } письма

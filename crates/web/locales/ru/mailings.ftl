@@ -91,6 +91,34 @@ mailing-account = Ваша учётная запись
 mailing-service = Настройки сервиса
 mailing-held = Рассылка ждёт.
 mailing-held-hint = Ничего не потеряно: отправка начнётся сама, как только это исправят.
+held-approval = Первую рассылку новой учётной записи сначала смотрит менеджер. От вас ничего не требуется.
+held-at-once = Одновременно ваша учётная запись может отправлять { $most ->
+    [one] не больше { $most } рассылки
+   *[other] не больше { $most } рассылок
+}. Эта начнётся, когда закончится другая.
+limited-more = { $count ->
+    [one] Ещё { $count } письмо уйдёт { $when }.
+    [few] Ещё { $count } письма уйдут { $when }.
+   *[other] Ещё { $count } писем уйдут { $when }.
+}
+limited-today = сегодня с { $hour }
+limited-tomorrow = завтра с { $hour }
+limited-in-days = через { $days } дн. с { $hour }
+limited-hour = Ваша учётная запись может отправлять { $most ->
+    [one] { $most } письмо
+    [few] { $most } письма
+   *[other] { $most } писем
+} в час.
+limited-day = Ваша учётная запись может отправлять { $most ->
+    [one] { $most } письмо
+    [few] { $most } письма
+   *[other] { $most } писем
+} в день.
+limited-new = Ваша учётная запись новая: пока менеджер её не одобрит, она может отправлять { $most ->
+    [one] { $most } письмо
+    [few] { $most } письма
+   *[other] { $most } писем
+} в день.
 mailing-lists = Списки
 mailing-no-lists = Списков пока нет.
 mailing-people = Отдельные получатели

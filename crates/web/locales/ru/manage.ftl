@@ -56,6 +56,47 @@ manage-enable = Включить снова
 manage-enable-reason = Комментарий, если нужен
 manage-disabled = Рассылка отключена.
 manage-enabled = Рассылка снова включена.
+manage-new = Новая учётная запись
+manage-new-yes = ещё не одобрена
+manage-approve = Одобрить учётную запись
+manage-approve-hint = Учётная запись новая: пока менеджер её не одобрит, рассылки ждут или уходит лишь несколько писем в день.
+manage-user-approved = Учётная запись одобрена.
+manage-limits = Ограничения
+manage-limits-hint = Пустое поле — значение по умолчанию, оно показано в поле. «unlimited» снимает ограничение; размеры можно писать так: 200MB.
+manage-limits-reason = Почему меняются ограничения?
+manage-limits-changed = Ограничения изменены.
+limit-letters-per-hour = Писем в час
+limit-letters-per-day = Писем в день
+limit-recipients = Получателей
+limit-mailings-at-once = Рассылок одновременно
+limit-letter-size = Размер письма
+limit-uploads-waiting = Загруженных файлов в очереди
+limit-uploads-size = Общий размер этих файлов
+limit-pictures = Картинок
+limit-previews-per-hour = Предпросмотров в час
+limit-test-letters-per-hour = Пробных писем в час
+approvals-title = Ждут одобрения
+approvals-lead = Рассылки тех, кто зарегистрировался сам и кого менеджер ещё не одобрил. Вместе с рассылкой одобряется учётная запись: эта и все следующие рассылки пойдут без ограничений для новых.
+approvals-empty = Ни одна рассылка не ждёт одобрения
+approvals-empty-text = Когда новая учётная запись запустит рассылку, она появится здесь.
+approvals-age = Учётная запись создана
+approvals-days = { $count ->
+    [0] сегодня
+    [one] { $count } день назад
+    [few] { $count } дня назад
+   *[other] { $count } дней назад
+}
+approvals-audience = Кому
+approvals-people = { $count ->
+    [one] { $count } человеку
+   *[other] { $count } людям
+}
+approvals-reason-hint = Чтобы отклонить, причина обязательна: владелец увидит её на странице рассылки и в письме. Она остаётся в журнале действий.
+approvals-approve = Одобрить рассылку и учётную запись
+approvals-reject = Отклонить
+approvals-more = Есть и другие: они появятся, когда по этим будет принято решение.
+approvals-approved = Рассылка и учётная запись одобрены.
+approvals-rejected = Рассылка отклонена. Владелец получит письмо с причиной.
 user-active = Активен
 user-unverified = Не подтверждён
 user-blocked = Заблокирован
@@ -78,6 +119,10 @@ audit-password-set = Задан пароль
 audit-second-factor-removed = Выключен вход в два шага
 audit-user-deleted = Удалена учётная запись
 audit-mailing-disabled = Рассылка отключена
+audit-user-approved = Новая учётная запись одобрена
+audit-limits-changed = Изменены ограничения
+audit-mailing-approved = Рассылка и учётная запись одобрены
+audit-mailing-rejected = Рассылка отклонена
 audit-mailing-enabled = Рассылка снова включена
 audit-server-created = Почтовый сервер добавлен
 audit-server-changed = Почтовый сервер изменён

@@ -1,11 +1,13 @@
-//! The section of managers and administrators: all mailings and accounts, the audit log, sending
-//! servers, settings.
+//! The section of managers and administrators: all mailings and accounts, what waits for approval,
+//! the audit log, sending servers, settings.
 //!
 //! *Invariant*: nothing here creates, edits or deletes a mailing, a message or a recipient. Pages
 //! about other users read in read-only transactions; all changes go through a
 //! [`skychimp_core::oversight::moderation::Moderator`].
 
+mod approvals;
 mod audit;
+mod limits;
 mod overview;
 mod servers;
 mod settings;
@@ -30,6 +32,14 @@ pub(crate) fn routes() -> SiteRoutes {
             "/manage/users/{id}/second-factor-off",
             post(users::second_factor_off),
         )
+        .route("/manage/users/{id}/limits", post(limits::set))
+        .route(
+            "/manage/users/{id}/approve",
+            post(approvals::approve_account),
+        )
+        .route("/manage/approvals", get(approvals::list))
+        .route("/manage/mailings/{id}/approve", post(approvals::approve))
+        .route("/manage/mailings/{id}/reject", post(approvals::reject))
         .route("/manage/audit", get(audit::list))
         .route("/manage/settings", get(settings::show))
         .merge(servers::routes())

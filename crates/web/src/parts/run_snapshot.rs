@@ -11,10 +11,10 @@ use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::Attempt;
-use skychimp_core::sending::mailing::{Mailing, MailingStatus};
+use skychimp_core::sending::letter_limit::LetterWait;
+use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingStatus};
 use skychimp_core::sending::run::{Run, RunState};
 use skychimp_core::sending::sending_server::{HealthState, ServerOverview};
-use skychimp_core::sending::service::ServiceFault;
 use tokio::sync::Mutex;
 
 use crate::kit::app::AppState;
@@ -120,7 +120,7 @@ impl Snapshots {
             return Ok(None);
         };
         let rate = rate(&mut tx, &run, now).await?;
-        let sending = ServerStatus::of(app, page, &mut tx, &run.waiting, now).await?;
+        let sending = ServerStatus::of(app, page, &mut tx, &run, now).await?;
         pace.see(&mut tx, &run, now).await?;
         Ok(Some(Snapshot {
             status,
@@ -226,12 +226,12 @@ pub(crate) struct ServerStatus {
 }
 
 impl ServerStatus {
-    /// For a run in progress. `waiting` is the run's own reason for not progressing.
+    /// For a run in progress.
     pub(crate) async fn of(
         app: &AppState,
         page: &PageContext,
         tx: &mut Tx,
-        waiting: &str,
+        run: &Run,
         now: Timestamp,
     ) -> Result<Self, WebError> {
         let configured = app.settings.mail_server.as_ref();
@@ -257,9 +257,12 @@ impl ServerStatus {
                 reasons.push(format!("{}: {why}", name(seen)));
             }
         }
-        let waiting = match (waiting, reasons.is_empty()) {
-            ("", _) => String::new(),
-            (own, _) if ServiceFault::from_sentence(own).is_some() => page.waiting(own),
+        let limited = LetterWait::of(tx, run, now).await?;
+        let waiting = match (run.waiting.as_str(), reasons.is_empty()) {
+            ("", _) => limited
+                .map(|limited| page.limited(&limited))
+                .unwrap_or_default(),
+            (own, _) if HeldReason::from_sentence(own).is_some() => page.waiting(own),
             (_, false) => reasons.join(" "),
             (own, true) => own.to_owned(),
         };

@@ -410,3 +410,81 @@ async fn settings_are_shown() {
         .await;
     assert!(page.body.contains("Settings") && page.body.contains("Version"));
 }
+
+/// R36: a manager changes a user's limits with a reason, which the audit log shows. Without a
+/// reason, or with a wrong value, the form comes back with what was typed.
+#[tokio::test]
+async fn manager_changes_limits() {
+    let mut world = World::new().await;
+    let owner = world.ids[&Who::Owner];
+    let path = format!("/manage/users/{owner}/limits");
+    let manager = world.browser(Who::Manager).await;
+    let page = manager
+        .post(&path, &[("letters_per_day", "many"), ("recipients", "77")])
+        .await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in ["value=\"many\"", "value=\"77\"", "limits-reason-error"] {
+        assert!(page.body.contains(part), "{part}");
+    }
+    let form = [("letters_per_day", "1000"), ("reason", "a known shop")];
+    let done = manager.post(&path, &form).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    let page = manager.get(&format!("/manage/users/{owner}")).await;
+    assert!(page.body.contains("value=\"1000\""), "{}", page.body);
+    let audit = manager.get("/manage/audit").await;
+    assert!(audit.body.contains("a known shop") && audit.body.contains("Limits changed"));
+    let log = log(&world).await;
+    assert_eq!(log[0].kind, AuditKind::LimitsChanged);
+    assert_eq!(log[0].details["to"]["letters_per_day"], 1_000);
+}
+
+/// R30, R40: a mailing of a new account waits on the managers' page. Rejected, its owner sees the
+/// reason and gets a letter; approved, the account is approved too.
+#[tokio::test]
+async fn manager_decides_about_new_accounts() {
+    let mut world = World::new().await;
+    let things = world.things(Who::Owner, "Spring").await;
+    let new = "/* test */ UPDATE users SET is_new = TRUE WHERE id = $1";
+    execute(&world.site.db, new, things.owner).await.unwrap();
+    let id = things.sending.mailing;
+    let base = format!("/manage/mailings/{id}");
+    let manager = world.browser(Who::Manager).await;
+    let page = manager.get("/manage/approvals").await;
+    for part in [&format!("{base}/reject"), &format!("{base}/letter"), "Test"] {
+        assert!(page.body.contains(part), "{part}");
+    }
+    let wrong = manager
+        .post(&format!("{base}/reject"), &[("reason", " ")])
+        .await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let spam = [("reason", "bought addresses")];
+    let done = manager.post(&format!("{base}/reject"), &spam).await;
+    assert_eq!(done.location(), "/manage/approvals");
+    let page = manager.get("/manage/approvals").await;
+    assert!(!page.body.contains(&base));
+    let own = world.browser(Who::Owner).await;
+    let page = own.get(&format!("/mailings/{id}")).await;
+    assert!(page.body.contains("bought addresses"));
+    let letters = world.site.letters_to("owner@example.org").await;
+    assert!(
+        letters
+            .iter()
+            .any(|letter| letter.kind == "mailing-rejected")
+    );
+    let manager = world.browser(Who::Manager).await;
+    let done = manager
+        .post(&format!("{base}/approve"), &[("reason", "a mistake")])
+        .await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    let kinds: Vec<_> = log(&world).await.iter().map(|entry| entry.kind).collect();
+    assert_eq!(
+        kinds[..2],
+        [AuditKind::MailingApproved, AuditKind::MailingRejected]
+    );
+    assert_eq!(mailing(&world, &things, id).await.disabled_at, None);
+    let manager = world.browser(Who::Manager).await;
+    let page = manager
+        .get(&format!("/manage/users/{}", things.owner))
+        .await;
+    assert!(!page.body.contains("/approve\""));
+}

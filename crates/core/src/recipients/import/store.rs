@@ -14,7 +14,7 @@ use super::statements::{
 };
 use super::{RowCounts, RowError};
 use crate::platform::db::{Tx, on_db};
-use crate::platform::error::Error;
+use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{ListId, RecipientId, UserId};
 use crate::platform::time::Timestamp;
 use crate::recipients::recipient::{
@@ -79,10 +79,19 @@ pub(super) async fn store(
     let mut changes = Vec::new();
     let mut old = Vec::new();
     let mut new = Vec::new();
+    let mut room = Recipient::room(tx, owner).await?;
     for row in rows {
         let key = row.new.email.key();
         let group = match known.remove(key) {
             None => {
+                match &mut room {
+                    Some((most, 0)) => {
+                        errors.push(over_limit(row, *most));
+                        continue;
+                    }
+                    Some((_, left)) => *left -= 1,
+                    None => {}
+                }
                 new.push(row);
                 &mut groups.added
             }
@@ -117,6 +126,15 @@ pub(super) async fn store(
         Recipient::add_to(tx, owner, list, &old, now).await?;
     }
     Ok((groups, errors))
+}
+
+/// The row does not fit into the owner's limit.
+fn over_limit(row: &Row, most: i64) -> RowError {
+    RowError {
+        line: row.line,
+        value: row.new.email.as_str().to_owned(),
+        reason: FieldError::new("email", "recipients_limit").with("max", most),
+    }
 }
 
 /// One import of an owner at a time stores rows of a lane, so two of them cannot add the same

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 
 use super::open_run::{ClaimScope, OpenRun};
-use super::queue::{self, InFlightCheck};
+use super::queue::{self, ClaimQuota, InFlightCheck};
 use super::record::{Deltas, add_to_runs};
 use super::{Delivery, DeliveryState};
 use crate::platform::db::{Tx, on_db};
@@ -15,6 +15,7 @@ use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RecipientId, RunId, UserId, WorkerId};
 use crate::platform::time::Timestamp;
 use crate::recipients::recipient::{LetterFields, RecipientFields, sql_list_in_letters};
+use crate::sending::letter_limit::UncountedLetters;
 
 /// Maximum number of runs that one claim looks into. If there are more, they take turns.
 const RUNS_PER_CLAIM: usize = 32;
@@ -142,7 +143,8 @@ static LETTERS_POSTGRES: LazyLock<String> = LazyLock::new(|| {
 
 impl Delivery {
     /// Claims up to `limit` due deliveries for `worker`, shared evenly among owners, then among
-    /// their runs. What one of them does not use goes to the others.
+    /// their runs. What one of them does not use goes to the others. Owners get no more than their
+    /// limits allow ([`letter_limit`](crate::sending::letter_limit)).
     pub async fn claim_fair(
         tx: &mut Tx,
         worker: WorkerId,
@@ -153,8 +155,7 @@ impl Delivery {
     ) -> Result<Vec<Claim>, Error> {
         tx.keep_plans().await?;
         queue::sweep(tx, worker).await?;
-        let mut runs = OpenRun::with_work(tx, scope, now).await?;
-        runs.retain(|run| run.may_leave(turn.strangers));
+        let (mut runs, budgets) = OpenRun::claimable(tx, scope, turn.strangers, now).await?;
         if runs.is_empty() {
             return Ok(Vec::new());
         }
@@ -163,6 +164,7 @@ impl Delivery {
             runs.rotate_left(start);
             runs.truncate(RUNS_PER_CLAIM);
         }
+        let mut budgets = budgets.locked(tx, &runs, now).await?;
         let mut claims = Vec::with_capacity(limit);
         let mut looked = 0;
         while !runs.is_empty() && claims.len() < limit && looked < SCANS_MAX * limit {
@@ -180,17 +182,32 @@ impl Delivery {
                 if share == 0 {
                     break;
                 }
+                let room = budgets.room(run.owner_id);
+                let letters = i64::try_from(share).unwrap_or(i64::MAX);
+                let only_retries = room == Some(0);
+                let quota = ClaimQuota {
+                    letters: room
+                        .filter(|_| !only_retries)
+                        .map_or(letters, |room| letters.min(room)),
+                    only_retries,
+                    counted_at: budgets.counted_at(run.owner_id, now),
+                };
+                let before = claims.len();
                 let taken =
-                    Self::claim_into(tx, worker, run.owner_id, run.id, now, share, &mut claims)
+                    Self::claim_into(tx, worker, (run.owner_id, run.id), now, quota, &mut claims)
                         .await?;
+                let first = |claim: &&Claim| claim.attempts == 0;
+                let new = claims[before..].iter().filter(first).count();
+                budgets.claimed(run.owner_id, i64::try_from(new).unwrap_or(i64::MAX));
                 looked += taken;
                 // a run that gave all it was asked for may have more
-                if taken == share {
+                if i64::try_from(taken) == Ok(quota.letters) {
                     more.push(run);
                 }
             }
             runs = more;
         }
+        budgets.save(tx).await?;
         Ok(claims)
     }
 
@@ -198,7 +215,8 @@ impl Delivery {
     ///
     /// Deliveries that must not be sent any more (recipient removed, address suppressed since the
     /// start) become `skipped` instead. Two workers never get the same delivery: PostgreSQL skips
-    /// queue rows that another worker has locked, and SQLite has one writer at a time.
+    /// queue rows that another worker has locked, and SQLite has one writer at a time. The owner's
+    /// limits are not looked at.
     pub async fn claim(
         tx: &mut Tx,
         worker: WorkerId,
@@ -208,7 +226,12 @@ impl Delivery {
         limit: usize,
     ) -> Result<Vec<Claim>, Error> {
         let mut claims = Vec::new();
-        Self::claim_into(tx, worker, owner, run, now, limit, &mut claims).await?;
+        let quota = ClaimQuota {
+            letters: i64::try_from(limit).unwrap_or(i64::MAX),
+            only_retries: false,
+            counted_at: None,
+        };
+        Self::claim_into(tx, worker, (owner, run), now, quota, &mut claims).await?;
         Ok(claims)
     }
 
@@ -216,14 +239,12 @@ impl Delivery {
     async fn claim_into(
         tx: &mut Tx,
         worker: WorkerId,
-        owner: UserId,
-        run: RunId,
+        (owner, run): (UserId, RunId),
         now: Timestamp,
-        limit: usize,
+        quota: ClaimQuota,
         claims: &mut Vec<Claim>,
     ) -> Result<usize, Error> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let ranges = queue::take(tx, worker, owner, run, now, limit).await?;
+        let ranges = queue::take(tx, worker, owner, run, now, quota).await?;
         if ranges.is_empty() {
             return Ok(0);
         }
@@ -274,13 +295,15 @@ impl Delivery {
             }
         }
         let mut deltas = Deltas::default();
-        let mut retries = Vec::new();
+        let (mut retries, mut uncounted) = (Vec::new(), UncountedLetters::default());
         for (owner, claims) in by_owner {
             let ids = claims.iter().map(|claim| claim.id.0).collect();
             let done = skip(tx, owner, why, ids, now).await?;
             for claim in claims {
                 if done.contains(&claim.id) {
                     deltas.skipped(claim.run, owner, claim.attempts > 0);
+                    let counted_at = held.counted_at(claim.run, claim.id, claim.attempts);
+                    uncounted.add(owner, counted_at, 1);
                 }
                 if claim.attempts > 0 {
                     retries.push(claim.id.0);
@@ -288,7 +311,8 @@ impl Delivery {
             }
         }
         queue::remove_deferred(tx, &held, &retries).await?;
-        add_to_runs(tx, &deltas, now).await
+        add_to_runs(tx, &deltas, now).await?;
+        uncounted.save(tx).await
     }
 
     /// Returns claims to the queue without an attempt. Returns how many of them `worker` held.

@@ -4,6 +4,7 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
 use crate::platform::time::Timestamp;
+use crate::sending::letter_limit::{LetterBudgets, OwnLetterLimits};
 use crate::sending::mailing::FromIdentity;
 use crate::sending::service::{ServiceIdentity, is_nobody};
 
@@ -33,6 +34,11 @@ pub struct OpenRun {
     /// Whether its sender's address can exist.
     #[sqlx(rename = "from_email", try_from = "String")]
     pub sender: SenderKind,
+    /// The owner's own limits on letters.
+    #[sqlx(try_from = "String")]
+    pub limits: OwnLetterLimits,
+    /// Whether the owner is a new account.
+    pub is_new: bool,
 }
 
 /// Whether the sender's address of a run can exist.
@@ -84,7 +90,7 @@ pub struct RunLetter {
 macro_rules! open_sql {
     ($and:literal) => {
         concat!(
-            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at, r.from_email
+            "SELECT r.owner_id, r.id, r.mailing_id, r.due_at, r.end_at, r.from_email, u.limits, u.is_new
              FROM runs r
              JOIN mailings m ON m.owner_id = r.owner_id AND m.id = r.mailing_id
              JOIN users u ON u.id = r.owner_id
@@ -124,6 +130,49 @@ impl OpenRun {
                          WHERE q.run_id = r.id AND q.claimed_by IS NULL AND q.due_at <= $1)"
         );
         Self::select(tx, sql, scope, now).await
+    }
+
+    /// Runs of [`OpenRun::with_work`] with a delivery that was tried before.
+    async fn with_retries(
+        tx: &mut Tx,
+        scope: ClaimScope,
+        now: Timestamp,
+    ) -> Result<Vec<Self>, Error> {
+        let sql = open_sql!(
+            "AND EXISTS (SELECT 1 FROM queue q
+                         WHERE q.run_id = r.id AND q.claimed_by IS NULL AND q.due_at <= $1 AND q.state = 'deferred')"
+        );
+        Self::select(tx, sql, scope, now).await
+    }
+
+    /// Runs of which something can be claimed at `now`, with what their owners may send: those of
+    /// [`OpenRun::with_work`] that may leave, without new letters of owners whose limit is used up.
+    pub(crate) async fn claimable(
+        tx: &mut Tx,
+        scope: ClaimScope,
+        strangers: bool,
+        now: Timestamp,
+    ) -> Result<(Vec<Self>, LetterBudgets), Error> {
+        let mut runs = Self::with_work(tx, scope, now).await?;
+        runs.retain(|run| run.may_leave(strangers));
+        let budgets = LetterBudgets::of(tx, &runs, now).await?;
+        let is_full = |run: &Self| budgets.room(run.owner_id) == Some(0);
+        if runs.iter().any(is_full) {
+            let retries = Self::with_retries(tx, scope, now).await?;
+            runs.retain(|run| !is_full(run) || retries.iter().any(|other| other.id == run.id));
+        }
+        Ok((runs, budgets))
+    }
+
+    /// Whether anything can be claimed at `now`. `strangers`: as in [`OpenRun::may_leave`].
+    pub async fn any_claimable(
+        tx: &mut Tx,
+        scope: ClaimScope,
+        strangers: bool,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let (runs, _) = Self::claimable(tx, scope, strangers, now).await?;
+        Ok(!runs.is_empty())
     }
 
     async fn select(

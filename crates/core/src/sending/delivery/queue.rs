@@ -9,11 +9,16 @@
 //! moved to another row, or that belong to another run expanded at the same time. A row that covers
 //! no delivery any more is removed by the worker that holds it, or at the latest with its run.
 
+mod release;
+
 use std::collections::{BTreeMap, HashSet};
+
+pub(super) use release::{return_to_queue, return_all, remove_all};
+pub(crate) use release::{new_in_hand, remove_run, withdraw};
 
 use sqlx::types::Json;
 
-use super::{DeliveryState, ReturnedClaim};
+use super::DeliveryState;
 use crate::platform::db::{Tx, dialect, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{DeliveryId, RunId, UserId, WorkerId};
@@ -35,6 +40,9 @@ pub(crate) struct QueueRange {
     #[sqlx(try_from = "String")]
     pub(crate) state: DeliveryState,
     pub(crate) due_at: Timestamp,
+    /// When its letters were counted in their owner's limit
+    /// ([`letter_limit`](crate::sending::letter_limit)), if they were.
+    pub(crate) counted_at: Option<Timestamp>,
 }
 
 impl QueueRange {
@@ -46,6 +54,12 @@ impl QueueRange {
     /// Whether it covers this delivery of a run.
     fn means(&self, run: RunId, id: i64, state: DeliveryState) -> bool {
         (self.first_id..=self.last_id).contains(&id) && self.run_id == run && self.state == state
+    }
+
+    /// When its new letters were counted.
+    fn counted(&self) -> Option<Timestamp> {
+        self.counted_at
+            .filter(|_| self.state == DeliveryState::Queued)
     }
 
     fn part(&self, first_id: i64, last_id: i64) -> Self {
@@ -67,11 +81,11 @@ impl InFlightCheck {
     pub(crate) async fn of(tx: &mut Tx, worker: WorkerId) -> Result<Self, Error> {
         let sql = match tx {
             Tx::Sqlite(_) => {
-                "SELECT owner_id, run_id, first_id, last_id, state, due_at FROM queue
+                "SELECT owner_id, run_id, first_id, last_id, state, due_at, counted_at FROM queue
                  WHERE claimed_by = $1 ORDER BY first_id, state"
             }
             Tx::Postgres(_) => {
-                "SELECT owner_id, run_id, first_id, last_id, state, due_at FROM queue
+                "SELECT owner_id, run_id, first_id, last_id, state, due_at, counted_at FROM queue
                  WHERE claimed_by = $1 ORDER BY first_id, state FOR UPDATE"
             }
         };
@@ -83,6 +97,20 @@ impl InFlightCheck {
 
     /// Whether the worker holds a delivery that was tried `attempts` times.
     pub(crate) fn contains(&self, run: RunId, id: DeliveryId, attempts: i64) -> bool {
+        self.find(run, id, attempts).is_some()
+    }
+
+    /// When a delivery that the worker holds was counted in its owner's limit, if it was.
+    pub(super) fn counted_at(
+        &self,
+        run: RunId,
+        id: DeliveryId,
+        attempts: i64,
+    ) -> Option<Timestamp> {
+        self.find(run, id, attempts)?.counted()
+    }
+
+    fn find(&self, run: RunId, id: DeliveryId, attempts: i64) -> Option<&QueueRange> {
         let state = DeliveryState::waiting(attempts);
         // a long range of new deliveries may start before rows of single ones, and ranges of two
         // runs may overlap
@@ -90,7 +118,7 @@ impl InFlightCheck {
         self.0[..behind]
             .iter()
             .rev()
-            .any(|range| range.means(run, id.0, state))
+            .find(|range| range.means(run, id.0, state))
     }
 }
 
@@ -109,6 +137,7 @@ pub(crate) async fn add_fresh(
         last_id,
         state: DeliveryState::Queued,
         due_at,
+        counted_at: None,
     };
     let mut parts = Vec::new();
     let mut from = first_id;
@@ -132,6 +161,7 @@ pub(super) async fn add_deferred(
             last_id: id.0,
             state: DeliveryState::Deferred,
             due_at,
+            counted_at: None,
         })
         .collect();
     insert(tx, &rows, None).await
@@ -153,12 +183,14 @@ async fn insert(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) ->
                         range.last_id,
                         range.state,
                         range.due_at.millis(),
+                        range.counted_at.map(Timestamp::millis),
                     )
                 })
                 .collect();
             sqlx::query(
-                "INSERT INTO queue (owner_id, run_id, first_id, last_id, state, due_at, claimed_by)
-                 SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5, $2
+                "INSERT INTO queue (owner_id, run_id, first_id, last_id, state, due_at, counted_at, claimed_by)
+                 SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+                        value ->> 6, $2
                  FROM json_each($1)",
             )
             .bind(Json(rows))
@@ -168,10 +200,10 @@ async fn insert(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) ->
         }
         Tx::Postgres(tx) => {
             sqlx::query(
-                "INSERT INTO queue (owner_id, run_id, first_id, last_id, state, due_at, claimed_by)
-                 SELECT owner_id, run_id, first_id, last_id, state, due_at, $7
-                 FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
-                      AS r (owner_id, run_id, first_id, last_id, state, due_at)",
+                "INSERT INTO queue (owner_id, run_id, first_id, last_id, state, due_at, counted_at, claimed_by)
+                 SELECT owner_id, run_id, first_id, last_id, state, due_at, counted_at, $8
+                 FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[])
+                      AS r (owner_id, run_id, first_id, last_id, state, due_at, counted_at)",
             )
             .bind(ranges.iter().map(|range| range.owner_id.0).collect::<Vec<_>>())
             .bind(ranges.iter().map(|range| range.run_id.0).collect::<Vec<_>>())
@@ -179,6 +211,7 @@ async fn insert(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) ->
             .bind(ranges.iter().map(|range| range.last_id).collect::<Vec<_>>())
             .bind(ranges.iter().map(|range| range.state.as_str()).collect::<Vec<_>>())
             .bind(ranges.iter().map(|range| range.due_at.millis()).collect::<Vec<_>>())
+            .bind(ranges.iter().map(|range| range.counted_at.map(Timestamp::millis)).collect::<Vec<_>>())
             .bind(worker)
             .execute(&mut **tx)
             .await?;
@@ -187,14 +220,26 @@ async fn insert(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) ->
     Ok(())
 }
 
+/// How much of a run a claim may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClaimQuota {
+    /// Largest number of deliveries.
+    pub(super) letters: i64,
+    /// Only those that were tried before.
+    pub(super) only_retries: bool,
+    /// When they are counted in their owner's limit, if they are.
+    pub(super) counted_at: Option<Timestamp>,
+}
+
 /// Finds waiting rows, with the row lock that only PostgreSQL has.
 macro_rules! waiting_sql {
-    ($lock:literal) => {
+    ($and:literal, $lock:literal) => {
         concat!(
-            "SELECT owner_id, run_id, first_id, last_id, state, due_at
+            "SELECT owner_id, run_id, first_id, last_id, state, due_at, counted_at
              FROM queue
-             WHERE run_id = $1 AND owner_id = $2 AND claimed_by IS NULL AND due_at <= $3
-             ORDER BY due_at, first_id
+             WHERE run_id = $1 AND owner_id = $2 AND claimed_by IS NULL AND due_at <= $3",
+            $and,
+            " ORDER BY due_at, first_id
              LIMIT $4 ",
             $lock
         )
@@ -209,12 +254,17 @@ pub(super) async fn take(
     owner: UserId,
     run: RunId,
     now: Timestamp,
-    limit: i64,
+    quota: ClaimQuota,
 ) -> Result<Vec<QueueRange>, Error> {
-    let sql = match tx {
-        Tx::Sqlite(_) => waiting_sql!(""),
-        Tx::Postgres(_) => waiting_sql!("FOR UPDATE SKIP LOCKED"),
+    let sql = match (&tx, quota.only_retries) {
+        (Tx::Sqlite(_), false) => waiting_sql!("", ""),
+        (Tx::Sqlite(_), true) => waiting_sql!(" AND state = 'deferred'", ""),
+        (Tx::Postgres(_), false) => waiting_sql!("", "FOR UPDATE SKIP LOCKED"),
+        (Tx::Postgres(_), true) => {
+            waiting_sql!(" AND state = 'deferred'", "FOR UPDATE SKIP LOCKED")
+        }
     };
+    let limit = quota.letters;
     let (mut taken, mut left, mut rows) = (Vec::new(), limit, FIRST_ROWS);
     while left > 0 {
         let found: Vec<QueueRange> = on_db!(tx, conn => sqlx::query_as(sql)
@@ -242,7 +292,7 @@ pub(super) async fn take(
             whole.push(begin);
             left = 0;
         }
-        assign(tx, &whole, Some(worker)).await?;
+        assign(tx, &whole, worker, quota.counted_at).await?;
         taken.append(&mut whole);
         if last {
             break;
@@ -268,13 +318,18 @@ async fn shorten(tx: &mut Tx, range: &QueueRange) -> Result<(), Error> {
     Ok(())
 }
 
-/// Assigns rows to a worker, or releases them.
-async fn assign(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) -> Result<(), Error> {
+/// Assigns rows to a worker; `counted_at`: when their letters were counted, if they are.
+async fn assign(
+    tx: &mut Tx,
+    ranges: &[QueueRange],
+    worker: WorkerId,
+    counted_at: Option<Timestamp>,
+) -> Result<(), Error> {
     for ((owner, run, state), firsts) in by_run(ranges) {
         match tx {
             Tx::Sqlite(tx) => {
                 sqlx::query(
-                    "UPDATE queue SET claimed_by = $1
+                    "UPDATE queue SET claimed_by = $1, counted_at = $6
                      WHERE owner_id = $2 AND run_id = $3 AND state = $4
                        AND first_id IN (SELECT value FROM json_each($5))",
                 )
@@ -283,18 +338,21 @@ async fn assign(tx: &mut Tx, ranges: &[QueueRange], worker: Option<WorkerId>) ->
                 .bind(run)
                 .bind(state)
                 .bind(Json(firsts))
+                .bind(counted_at)
                 .execute(&mut **tx)
                 .await?;
             }
             Tx::Postgres(tx) => {
                 sqlx::query(
-                    "UPDATE queue SET claimed_by = $1 WHERE owner_id = $2 AND run_id = $3 AND state = $4 AND first_id = ANY($5)",
+                    "UPDATE queue SET claimed_by = $1, counted_at = $6
+                     WHERE owner_id = $2 AND run_id = $3 AND state = $4 AND first_id = ANY($5)",
                 )
                 .bind(worker)
                 .bind(owner)
                 .bind(run)
                 .bind(state)
                 .bind(firsts)
+                .bind(counted_at)
                 .execute(&mut **tx)
                 .await?;
             }
@@ -435,154 +493,4 @@ pub(super) async fn sweep(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
         .await
         .map(|_| ()))?;
     Ok(())
-}
-
-/// Releases deliveries that `worker` holds, so they wait again. Returns how many.
-pub(super) async fn return_to_queue(
-    tx: &mut Tx,
-    worker: WorkerId,
-    claims: &[ReturnedClaim],
-) -> Result<u64, Error> {
-    let held = InFlightCheck::of(tx, worker).await?;
-    let mut back: BTreeMap<(RunId, &'static str), BTreeMap<i64, Option<Timestamp>>> =
-        BTreeMap::new();
-    for one in claims {
-        let of_run = back.entry((one.run, one.state.as_str())).or_default();
-        of_run.insert(one.id.0, one.until);
-    }
-    let (mut cut, mut kept, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-    let mut count = 0;
-    for range in held.0 {
-        let Some(of_run) = back.get(&(range.run_id, range.state.as_str())) else {
-            continue;
-        };
-        let ids: Vec<_> = of_run.range(range.first_id..=range.last_id).collect();
-        if ids.is_empty() {
-            continue;
-        }
-        count += ids.len();
-        let mut next = range.first_id;
-        for part in ids.chunk_by(|a, b| a.0 + 1 == *b.0 && a.1 == b.1) {
-            let ([(first, until), ..], [.., (last, _)]) = (part, part) else {
-                continue;
-            };
-            if next < **first {
-                kept.push(range.part(next, **first - 1));
-            }
-            let due_at = until.unwrap_or(range.due_at);
-            waiting.push(QueueRange {
-                due_at,
-                ..range.part(**first, **last)
-            });
-            next = **last + 1;
-        }
-        if next <= range.last_id {
-            kept.push(range.part(next, range.last_id));
-        }
-        cut.push(range);
-    }
-    remove(tx, &cut).await?;
-    insert(tx, &kept, Some(worker)).await?;
-    insert(tx, &waiting, None).await?;
-    Ok(count as u64)
-}
-
-/// Counts the deliveries that a worker holds.
-macro_rules! count_sql {
-    ($db:ident) => {
-        concat!(
-            "SELECT count(*) FROM queue q JOIN deliveries d ON ",
-            meant_sql!($db, "d"),
-            " WHERE q.claimed_by = $1"
-        )
-    };
-}
-
-/// Releases everything that `worker` holds. Returns the number of deliveries.
-pub(super) async fn return_all(tx: &mut Tx, worker: WorkerId) -> Result<u64, Error> {
-    sweep(tx, worker).await?;
-    let sql = dialect!(tx, count_sql);
-    let count: i64 = on_db!(tx, conn => sqlx::query_scalar(sql)
-    .bind(worker)
-    .fetch_one(conn)
-    .await)?;
-    on_db!(tx, conn => sqlx::query("UPDATE queue SET claimed_by = NULL WHERE claimed_by = $1")
-        .bind(worker)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-    Ok(u64::try_from(count).unwrap_or(0))
-}
-
-/// Removes all rows that `worker` holds. The caller adds rows for what still has to be sent.
-pub(super) async fn remove_all(tx: &mut Tx, worker: WorkerId) -> Result<(), Error> {
-    on_db!(tx, conn => sqlx::query("DELETE FROM queue WHERE claimed_by = $1")
-        .bind(worker)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-    Ok(())
-}
-
-/// Removes the remaining rows of a run that is over.
-pub(crate) async fn remove_run(tx: &mut Tx, owner: UserId, run: RunId) -> Result<(), Error> {
-    on_db!(tx, conn => sqlx::query("DELETE FROM queue WHERE owner_id = $1 AND run_id = $2")
-        .bind(owner)
-        .bind(run)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-    Ok(())
-}
-
-/// Removes waiting rows of a run, new ones first, up to `limit` deliveries of each state, and
-/// returns them. The caller closes their deliveries. A row that a worker is claiming at the time is
-/// skipped; the worker records or returns it.
-pub(crate) async fn withdraw(
-    tx: &mut Tx,
-    owner: UserId,
-    run: RunId,
-    limit: i64,
-) -> Result<Vec<QueueRange>, Error> {
-    let sql = match tx {
-        Tx::Sqlite(_) => {
-            "SELECT owner_id, run_id, first_id, last_id, state, due_at FROM queue
-             WHERE run_id = $1 AND owner_id = $2 AND claimed_by IS NULL AND state = $3
-             ORDER BY due_at, first_id LIMIT $4"
-        }
-        Tx::Postgres(_) => {
-            "SELECT owner_id, run_id, first_id, last_id, state, due_at FROM queue
-             WHERE run_id = $1 AND owner_id = $2 AND claimed_by IS NULL AND state = $3
-             ORDER BY due_at, first_id LIMIT $4 FOR UPDATE SKIP LOCKED"
-        }
-    };
-    let (mut ranges, mut rest): (Vec<QueueRange>, Vec<QueueRange>) = (Vec::new(), Vec::new());
-    for (state, rows) in [
-        (DeliveryState::Queued, limit / RANGE_ROWS_MAX + 1),
-        (DeliveryState::Deferred, limit),
-    ] {
-        let found: Vec<QueueRange> = on_db!(tx, conn => sqlx::query_as(sql)
-            .bind(run)
-            .bind(owner)
-            .bind(state.as_str())
-            .bind(rows)
-            .fetch_all(conn)
-            .await)?;
-        let mut left = limit;
-        for range in found {
-            let end = range.first_id + left - 1;
-            if left == 0 {
-                break;
-            }
-            if range.last_id > end {
-                rest.push(range.part(end + 1, range.last_id));
-            }
-            let range = range.part(range.first_id, range.last_id.min(end));
-            left -= range.span();
-            ranges.push(range);
-        }
-    }
-    remove(tx, &ranges).await?;
-    insert(tx, &rest, None).await?;
-    Ok(ranges)
 }

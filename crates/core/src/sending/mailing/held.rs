@@ -1,23 +1,72 @@
-//! Held mailings: they are due, but must not get a run with the service's current settings
-//! ([`ServiceIdentity::faults_of`]).
+//! Held mailings: they are due, but must not get a run now. The service's settings forbid it
+//! ([`ServiceIdentity::faults_of`]), a manager has not approved the new account yet, or the owner
+//! has as many mailings under way as they may have.
 //!
 //! They keep their status, with the reason recorded, and continue by themselves when it is gone.
 //! Due times in between count as missed, as if no process had been running.
 
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::accounts::account_limit::{AccountLimit, AccountPolicy, Limits, OwnLimits};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::{FromIdentity, Mailing};
+use crate::sending::mailing::{FromIdentity, Mailing, MailingStatus};
 use crate::sending::sending_server::SendingServer;
 use crate::sending::service::{ServiceFault, ServiceIdentity};
+
+/// Why a mailing that was started is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldReason {
+    /// The service's settings, or the mailing's sender.
+    Service(ServiceFault),
+    /// The owner is a new account that waits for a manager.
+    Approval,
+    /// The owner has this many mailings under way, which is their limit.
+    AtOnce(i64),
+}
+
+const APPROVAL: &str = "a manager looks at the first mailing of a new account before it leaves";
+
+const AT_ONCE: (&str, &str) = (
+    "it begins when another mailing is over: no more than ",
+    " of this account's may be sent at the same time",
+);
+
+impl HeldReason {
+    /// Finds the reason with this sentence ([`fmt::Display`]), so that pages can translate it.
+    #[must_use]
+    pub fn from_sentence(sentence: &str) -> Option<Self> {
+        if sentence == APPROVAL {
+            return Some(Self::Approval);
+        }
+        let most = sentence
+            .strip_prefix(AT_ONCE.0)
+            .and_then(|rest| rest.strip_suffix(AT_ONCE.1))
+            .and_then(|most| most.parse().ok());
+        most.map(Self::AtOnce)
+            .or_else(|| ServiceFault::from_sentence(sentence).map(Self::Service))
+    }
+}
+
+impl fmt::Display for HeldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(fault) => fault.fmt(f),
+            Self::Approval => f.write_str(APPROVAL),
+            Self::AtOnce(most) => write!(f, "{}{most}{}", AT_ONCE.0, AT_ONCE.1),
+        }
+    }
+}
 
 /// A mailing whose reason for waiting differs from the recorded one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldMailing {
     owner: UserId,
     mailing: MailingId,
-    why: Option<ServiceFault>,
+    why: Option<HeldReason>,
 }
 
 impl HeldMailing {
@@ -48,10 +97,50 @@ struct DueRow {
     from_email: String,
     end_at: Option<Timestamp>,
     waiting: String,
+    disabled_at: Option<Timestamp>,
+    #[sqlx(try_from = "String")]
+    limits: OwnLimits,
+    is_new: bool,
+}
+
+/// How many more mailings owners may have under way.
+#[derive(Debug, Default)]
+struct FreeSlots(HashMap<UserId, i64>);
+
+impl FreeSlots {
+    /// Takes a slot. An owner without the limit needs none, and costs no statement.
+    async fn take(
+        &mut self,
+        tx: &mut Tx,
+        owner: UserId,
+        limits: &Limits,
+    ) -> Result<Option<HeldReason>, Error> {
+        let Some(most) = limits.get(AccountLimit::MailingsAtOnce) else {
+            return Ok(None);
+        };
+        let free = match self.0.get(&owner) {
+            Some(free) => *free,
+            None => most - under_way(tx, owner).await?,
+        };
+        self.0.insert(owner, free - 1);
+        Ok((free <= 0).then_some(HeldReason::AtOnce(most)))
+    }
+}
+
+/// Number of the owner's runs that are being sent.
+async fn under_way(tx: &mut Tx, owner: UserId) -> Result<i64, Error> {
+    // of all open runs: by owner, PostgreSQL would choose by the size of the table
+    Ok(on_db!(tx, conn => sqlx::query_scalar(
+        "SELECT count(*) FROM runs
+         WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND owner_id IS NOT DISTINCT FROM $1",
+    )
+    .bind(owner)
+    .fetch_one(conn)
+    .await)?)
 }
 
 impl Mailing {
-    /// Whether any mailing waits for the service to be configured.
+    /// Whether any mailing waits for the service to be configured, a manager, or another mailing.
     pub async fn any_held(tx: &mut Tx) -> Result<bool, Error> {
         let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
             "SELECT next_due_at FROM mailings WHERE waiting <> '' AND status = 'running' AND next_due_at IS NOT NULL LIMIT 1",
@@ -70,23 +159,34 @@ impl Mailing {
         service: &ServiceIdentity,
         now: Timestamp,
     ) -> Result<Vec<HeldMailing>, Error> {
-        let due: Vec<DueRow> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT owner_id, id, from_email, end_at, waiting FROM mailings
-             WHERE status = 'running' AND next_due_at IS NOT NULL AND next_due_at <= $1 AND ($2 IS NULL OR id = $2)
-             ORDER BY next_due_at, id",
+        let due: Vec<DueRow> = on_db!(&mut *tx, conn => sqlx::query_as(
+            "SELECT m.owner_id, m.id, m.from_email, m.end_at, m.waiting, m.disabled_at, u.limits, u.is_new
+             FROM mailings m
+             JOIN users u ON u.id = m.owner_id
+             WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.next_due_at <= $1 AND ($2 IS NULL OR m.id = $2)
+             ORDER BY m.next_due_at, m.id",
         )
         .bind(now)
         .bind(only)
         .fetch_all(conn)
         .await)?;
         let servers = SendingServer::all(tx).await?;
+        let policy = AccountPolicy::of(tx);
+        let mut slots = FreeSlots::default();
         let mut changed = Vec::new();
         for row in due {
+            let fault = service.faults_over(&servers, &row.from_email);
             let why = if row.end_at.is_some_and(|end| end <= now) {
                 None
+            } else if let Some(fault) = fault.into_iter().next() {
+                Some(HeldReason::Service(fault))
+            } else if row.is_new && policy.holds_new_accounts() {
+                Some(HeldReason::Approval)
+            } else if row.disabled_at.is_some() {
+                None
             } else {
-                let faults = service.faults_over(&servers, &row.from_email);
-                faults.into_iter().next()
+                let limits = Limits::new(&policy, &row.limits, row.is_new);
+                slots.take(tx, row.owner_id, &limits).await?
             };
             if row.waiting != why.map(|why| why.to_string()).unwrap_or_default() {
                 changed.push(HeldMailing {
@@ -97,6 +197,34 @@ impl Mailing {
             }
         }
         Ok(changed)
+    }
+
+    /// What holds this mailing because of its owner, found in the transaction that would make its
+    /// run: the owner may have started it after [`Mailing::review_held`] looked.
+    pub(crate) async fn held_for_owner(&self, tx: &mut Tx) -> Result<Option<HeldMailing>, Error> {
+        let owner = self.owner_id;
+        let limits = Limits::of(tx, owner).await?;
+        if limits.get(AccountLimit::MailingsAtOnce).is_some() {
+            Limits::lock(tx, owner).await?;
+        }
+        let why = if self.awaits_approval(tx).await? {
+            Some(HeldReason::Approval)
+        } else {
+            FreeSlots::default().take(tx, owner, &limits).await?
+        };
+        Ok(why.map(|why| HeldMailing {
+            owner,
+            mailing: self.id,
+            why: Some(why),
+        }))
+    }
+
+    /// Whether the mailing was started and its owner is a new account that waits for a manager.
+    pub async fn awaits_approval(&self, tx: &mut Tx) -> Result<bool, Error> {
+        if self.status != MailingStatus::Running || !AccountPolicy::of(tx).holds_new_accounts() {
+            return Ok(false);
+        }
+        Limits::is_new(tx, self.owner_id).await
     }
 
     /// The current sender of its letters.

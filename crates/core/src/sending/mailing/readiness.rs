@@ -2,6 +2,7 @@
 
 use crate::accounts::user::User;
 use crate::messages::letter::MessageContent;
+use crate::messages::message::size_problem;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MailingId, UserId};
@@ -159,12 +160,14 @@ impl Mailing {
     /// Errors of the message, without warnings.
     async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
         Ok(match self.content(tx).await? {
-            Some(content) => content
-                .check()
-                .into_iter()
-                .filter(|problem| !problem.warning)
-                .map(FieldError::from)
-                .collect(),
+            Some(content) => {
+                let problems = content.check().into_iter();
+                problems
+                    .filter(|problem| !problem.warning)
+                    .map(FieldError::from)
+                    .chain(size_problem(tx, self.owner_id, &content).await?)
+                    .collect()
+            }
             None => vec![FieldError::new("message", "required")],
         })
     }

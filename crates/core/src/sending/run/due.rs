@@ -30,6 +30,8 @@ pub struct DueOutcome {
     pub run: Option<RunId>,
     /// Number of missed due times that are not caught up.
     pub skipped: i64,
+    /// The owner's limits or a missing approval hold it; nothing else happened.
+    pub held: bool,
 }
 
 /// Picks a mailing that is due, with the row lock that only PostgreSQL has.
@@ -119,9 +121,16 @@ impl Run {
             mailing: mailing.id,
             run: None,
             skipped: 0,
+            held: false,
         };
+        let ended = mailing.end_at.is_some_and(|end| end <= now);
+        if !ended && let Some(held) = mailing.held_for_owner(tx).await? {
+            held.record_reason(tx).await?;
+            due.held = true;
+            return Ok(Some(due));
+        }
         let mut missed = mailing.missed(due_at, now)?;
-        if mailing.end_at.is_some_and(|end| end <= now) {
+        if ended {
             missed.older.push_back(missed.latest);
             due.skipped = missed.total;
         } else {

@@ -129,7 +129,7 @@ pub async fn write(program: &Program, db: &Db, writer: UserId) -> anyhow::Result
         let drawn = gallery
             .prepare(landscape(sample.colours, number)?.into())
             .await?;
-        let picture = media::store(db, &gallery, id, "hills.png", drawn, then).await?;
+        let picture = media::store(db, &gallery, editor, id, "hills.png", drawn, then).await?;
         draft.cover_id = picture.map(|picture| picture.id);
         sample.alt.clone_into(&mut draft.cover_alt);
         let mut tx = db.write().await?;

@@ -151,7 +151,7 @@ impl SecondFactorOff {
 }
 
 /// Reports whether anything changed.
-fn told(program: &Program, changed: bool, what: &str) -> anyhow::Result<Exit> {
+pub(super) fn told(program: &Program, changed: bool, what: &str) -> anyhow::Result<Exit> {
     if program.json {
         out::json(&serde_json::json!({ "changed": changed }))?;
     } else if changed {

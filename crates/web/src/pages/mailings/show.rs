@@ -11,8 +11,8 @@ use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{List, Members};
 use skychimp_core::sending::attempt::{Attempt, ReplyGroup};
 use skychimp_core::sending::mailing::{
-    FromIdentity, HistoryEvent, Mailing, MailingStatus, MessageChoice, Readiness, ReadinessItem,
-    ReadinessTopic,
+    FromIdentity, HeldReason, HistoryEvent, Mailing, MailingStatus, MessageChoice, Readiness,
+    ReadinessItem, ReadinessTopic,
 };
 use skychimp_core::sending::report::RunReport;
 use skychimp_core::sending::run::{Run, RunTotals};
@@ -58,7 +58,7 @@ impl RunView {
         let sending = if run.is_over() {
             ServerStatus::default()
         } else {
-            ServerStatus::of(app, page, tx, &run.waiting, now).await?
+            ServerStatus::of(app, page, tx, &run, now).await?
         };
         let groups = Attempt::groups(tx, run.owner_id, run.id, GROUPS).await?;
         let rate = rate(tx, &run, now).await?;
@@ -108,7 +108,7 @@ struct ShowPage {
     seen: Option<Seen>,
     badge: StatusBadge,
     /// Why it is waiting although it was started.
-    held: Option<String>,
+    held: Option<Held>,
     /// Only before the start.
     readiness: Option<Readiness>,
     lists: Vec<(List, Members)>,
@@ -119,6 +119,13 @@ struct ShowPage {
     view: Option<RunView>,
     runs: Vec<Run>,
     history: Vec<HistoryEvent>,
+}
+
+/// Why a started mailing is waiting.
+struct Held {
+    why: String,
+    /// Whether the owner can put it right.
+    can_mend: bool,
 }
 
 /// The owner of another user's mailing, and a moderator's reason for disabling or enabling it.
@@ -309,14 +316,20 @@ async fn held(
     tx: &mut Tx,
     app: &AppState,
     mailing: &Mailing,
-) -> Result<Option<String>, WebError> {
-    if !mailing.waiting.is_empty() {
-        return Ok(Some(page.waiting(&mailing.waiting)));
-    }
+) -> Result<Option<Held>, WebError> {
     let service = &app.settings.service;
-    let faults = service.faults_of(tx, &mailing.from_email).await?;
-    let first = faults.into_iter().next();
-    Ok(first.map(|fault| page.waiting(&fault.to_string())))
+    let why = if mailing.awaits_approval(tx).await? {
+        Some(HeldReason::Approval)
+    } else if let Some(told) = HeldReason::from_sentence(&mailing.waiting) {
+        Some(told)
+    } else {
+        let faults = service.faults_of(tx, &mailing.from_email).await?;
+        faults.into_iter().next().map(HeldReason::Service)
+    };
+    Ok(why.map(|why| Held {
+        why: page.waiting(&why.to_string()),
+        can_mend: matches!(why, HeldReason::Service(_)),
+    }))
 }
 
 async fn message_of(

@@ -14,6 +14,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Timestamp;
 
+use super::limits::LimitsForm;
 use crate::kit::app::AppState;
 use crate::kit::auth::{Admin, Manager};
 use crate::kit::error::WebError;
@@ -87,7 +88,7 @@ pub(super) async fn list(
 
 #[derive(Template)]
 #[template(path = "manage/user.html")]
-struct ShowPage {
+pub(super) struct ShowPage {
     page: PageContext,
     seen: ModeratedUser,
     volume: AccountVolume,
@@ -97,10 +98,11 @@ struct ShowPage {
     reason: String,
     role: Role,
     errors: Errors,
+    pub(super) limits: LimitsForm,
 }
 
 impl ShowPage {
-    async fn load(
+    pub(super) async fn load(
         tx: &mut Tx,
         page: PageContext,
         moderator: &Moderator,
@@ -111,6 +113,7 @@ impl ShowPage {
         let volume = moderator.volume(tx, id, page.now).await?;
         Ok(Self {
             second: SecondFactor::on_since(tx, id).await?,
+            limits: LimitsForm::load(tx, id).await?,
             role: seen.user.role,
             page,
             seen,
@@ -174,7 +177,7 @@ pub(super) async fn unblock(
 }
 
 /// The response after an action on an account: the inner error lists what is wrong with its form.
-async fn step(
+pub(super) async fn step(
     page: &PageContext,
     tx: Tx,
     id: UserId,
@@ -185,7 +188,7 @@ async fn step(
 }
 
 /// The account's page again, with what is wrong with the reason.
-async fn wrong_reason(
+pub(super) async fn wrong_reason(
     app: &AppState,
     page: PageContext,
     moderator: &Moderator,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
 use skychimp_core::blog::media::{self, FILE_MAX, Picture};
-use skychimp_core::blog::post::Post;
+use skychimp_core::blog::post::{Editor, Post};
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::PostId;
 
@@ -81,7 +81,7 @@ async fn upload(
         .is_some_and(|accept| accept == "application/json");
     let known = Post::get(&mut app.db.read().await?, editor, id).await?;
     known.ok_or(WebError::NotFound)?;
-    match receive(&app, &page, id, form).await? {
+    match receive(&app, &page, editor, id, form).await? {
         Ok(Some(picture)) if script => Ok(stored(&picture)),
         Ok(Some(_)) => Ok(back(&page, id, Flash::done("posts-picture-stored"))),
         Ok(None) => Err(WebError::NotFound),
@@ -102,13 +102,14 @@ fn stored(picture: &Picture) -> Response {
 async fn receive(
     app: &AppState,
     page: &PageContext,
+    editor: Editor,
     id: PostId,
     mut form: Multipart,
 ) -> Result<Result<Option<Picture>, Error>, WebError> {
     while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
         if field.name() == Some("picture") {
             let name = field.file_name().unwrap_or_default().to_owned();
-            return Ok(take(app, page, id, &name, field).await);
+            return Ok(take(app, page, editor, id, &name, field).await);
         }
     }
     Ok(Err(Error::invalid("picture", "required")))
@@ -117,6 +118,7 @@ async fn receive(
 async fn take(
     app: &AppState,
     page: &PageContext,
+    editor: Editor,
     id: PostId,
     name: &str,
     field: Field<'_>,
@@ -128,7 +130,7 @@ async fn take(
         Error::Invalid(vec![error.with("max", FILE_MAX / 1_000_000)])
     })?;
     let prepared = gallery.prepare(content).await?;
-    media::store(&app.db, gallery, id, name, prepared, page.now).await
+    media::store(&app.db, gallery, editor, id, name, prepared, page.now).await
 }
 
 fn refused(page: &PageContext, id: PostId, script: bool, wrong: &[FieldError]) -> Response {
