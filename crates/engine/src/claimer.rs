@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::RunId;
+use skychimp_core::platform::ids::{RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::{
     Claim, ClaimScope, ClaimTurn, Delivery, OpenRun, RunLetter,
@@ -27,6 +27,8 @@ use crate::upstream_pool::Capacity;
 
 /// Outbox letters per claim.
 const OUTBOX_BATCH: usize = 50;
+/// Letters that are claimed for owners who have none here, although there is no room for more.
+const FIRST_LETTERS: usize = 20;
 /// Letters per claim while a mail server is being tried.
 const TRIAL_LETTERS: usize = 5;
 /// Pause after an error.
@@ -152,17 +154,20 @@ impl Claimer {
             Capacity::Trial => TRIAL_LETTERS,
             Capacity::None => return Ok(false),
         };
-        let room = self.most.saturating_sub(context.letters.queue.len());
-        if room == 0 {
-            return Ok(true);
-        }
+        let queue = &context.letters.queue;
+        let room = self.most.saturating_sub(queue.len());
+        let full = room == 0;
+        // owners with letters here wait for room, others do not
+        let served = if full { queue.owners() } else { HashSet::new() };
         if !context.guard.is_open() && !context.letters.in_flight.is_empty() {
-            return Ok(false);
+            return Ok(full);
         }
         let now = context.env.clock.now();
-        if !self.busy && !self.any_work(now).await? {
-            self.templates.clear();
-            return Ok(false);
+        if (full || !self.busy) && !self.any_work(now, &served).await? {
+            if !full {
+                self.templates.clear();
+            }
+            return Ok(full);
         }
         let mut jobs = Vec::new();
         self.turn += 1;
@@ -171,8 +176,9 @@ impl Claimer {
             return Ok(false);
         }
         if context.env.scope == ClaimScope::All {
-            let letters =
-                OutboxLetter::claim(&mut tx, context.worker, now, OUTBOX_BATCH.min(room)).await?;
+            let most = OUTBOX_BATCH.min(self.most);
+            let room = most.saturating_sub(queue.of_service());
+            let letters = OutboxLetter::claim(&mut tx, context.worker, now, room).await?;
             jobs.extend(
                 letters
                     .into_iter()
@@ -184,17 +190,22 @@ impl Claimer {
             context.worker,
             context.env.scope,
             now,
-            room - jobs.len(),
-            ClaimTurn {
+            if full {
+                FIRST_LETTERS.min(self.most)
+            } else {
+                room.saturating_sub(jobs.len())
+            },
+            &ClaimTurn {
                 number: self.turn,
                 strangers: context.guard.strangers(),
+                served,
             },
         )
         .await?;
         self.compile(&mut tx, &claims, now).await?;
         tx.commit().await?;
         let claimed = jobs.len() + claims.len();
-        self.busy = claimed > 0;
+        self.busy = full || claimed > 0;
         let known = context.guard.is_open() && context.guard.knows(&claims);
         let jobs = self.jobs(jobs, claims, now);
         if claimed > 0 && !known {
@@ -204,11 +215,11 @@ impl Claimer {
         }
         context.letters.queue.add(jobs);
         self.filled = context.letters.queue.len();
-        Ok(claimed > 0)
+        Ok(full || claimed > 0)
     }
 
-    /// Looks for work without writing.
-    async fn any_work(&self, now: Timestamp) -> anyhow::Result<bool> {
+    /// Looks for work without writing, other than that of owners who are `served`.
+    async fn any_work(&self, now: Timestamp, served: &HashSet<UserId>) -> anyhow::Result<bool> {
         let context = &self.context;
         let mut tx = context.env.db.read().await?;
         if context.env.scope == ClaimScope::All && OutboxLetter::any_due(&mut tx, now).await? {
@@ -216,7 +227,9 @@ impl Claimer {
         }
         let runs = OpenRun::with_work(&mut tx, context.env.scope, now).await?;
         let strangers = context.guard.strangers();
-        Ok(runs.iter().any(|run| run.may_leave(strangers)))
+        Ok(runs
+            .iter()
+            .any(|run| run.may_leave(strangers) && !served.contains(&run.owner_id)))
     }
 
     /// Compiles missing templates; when there are many, drops those of other runs.
@@ -235,6 +248,8 @@ impl Claimer {
             self.templates
                 .retain(|_, template| !template.is_from_nobody());
         }
+        // it was resumed: it gets another chance
+        self.templates.retain(|_, template| !template.is_given_up());
         let mut runs: Option<Vec<OpenRun>> = None;
         for claim in claims {
             if self.templates.contains_key(&claim.run) || self.broken.contains(&claim.run) {
@@ -281,6 +296,7 @@ impl Claimer {
                     template: Arc::clone(template),
                     claim: Box::new(claim),
                     claimed_at: now,
+                    turn: None,
                 }),
                 // the run started between reading and claiming; the next claim finds it
                 None => self.context.letters.give_back(&claim),

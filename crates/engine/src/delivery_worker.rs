@@ -7,6 +7,7 @@
 //! DATA) are always read before the connection is given up: what the server says about a letter is
 //! an attempt, even if the letter is then withheld.
 
+mod making;
 mod withdraw;
 
 use std::sync::Arc;
@@ -36,6 +37,10 @@ const GUARD_RETRY: Duration = Duration::from_millis(50);
 /// How often a waiting letter is checked again.
 const ROUTE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Senders that take only letters of the service, and letters of owners of whom none is being sent:
+/// when all others are busy, these are not.
+const FIRST_SENDERS: usize = 2;
+
 /// Largest number of senders in a process.
 const SENDERS_MAX: usize = 2_000;
 
@@ -43,6 +48,8 @@ const SENDERS_MAX: usize = 2_000;
 struct ReadyEmail {
     job: EmailJob,
     letter: Letter,
+    /// What making it has cost, in microseconds.
+    cost: u64,
     /// The pass for its domain, if the domain has a limit.
     domain_permit: Option<DomainPermit>,
     /// It has been counted against the server's limits.
@@ -83,13 +90,16 @@ pub async fn run_all(context: Arc<WorkerContext>) {
     loop {
         changed.mark_unchanged();
         let wanted = context.upstreams.connections().min(SENDERS_MAX);
-        while senders.len() < wanted {
+        while senders.len() < wanted + FIRST_SENDERS {
             let worker = DeliveryWorker {
                 context: Arc::clone(&context),
+                first: senders.len() < FIRST_SENDERS,
             };
             senders.spawn(watched("sender", worker.run()));
         }
-        context.senders.store(senders.len(), Ordering::Relaxed);
+        context
+            .senders
+            .store(senders.len() - FIRST_SENDERS, Ordering::Relaxed);
         tokio::select! {
             () = context.lifecycle.stop.cancelled() => break,
             _ = changed.changed() => {}
@@ -105,16 +115,26 @@ pub async fn run_all(context: Arc<WorkerContext>) {
 #[derive(Debug)]
 struct DeliveryWorker {
     context: Arc<WorkerContext>,
+    /// Takes only letters that need not wait for others of their owner.
+    first: bool,
 }
 
 impl DeliveryWorker {
     /// Sends what is in the queue until the worker stops.
     async fn run(self) {
-        let context = &self.context;
-        while let Some(job) = context.letters.queue.take(&context.lifecycle.stop).await {
+        while let Some(job) = self.take().await {
             if let Some((job, permit)) = self.permit(job).await {
                 self.send_over(job, permit).await;
             }
+        }
+    }
+
+    async fn take(&self) -> Option<EmailJob> {
+        let (queue, stop) = (&self.context.letters.queue, &self.context.lifecycle.stop);
+        if self.first {
+            queue.take_first(stop).await
+        } else {
+            queue.take(stop).await
         }
     }
 
@@ -124,7 +144,11 @@ impl DeliveryWorker {
         loop {
             let again = match self.ask(&job) {
                 GuardAnswer::Go => {
-                    match self.context.upstreams.choose(job.domain(), rand::random()) {
+                    match self
+                        .context
+                        .upstreams
+                        .choose(job.domain(), job.lane(), rand::random())
+                    {
                         Route::Go(permit) => return Some((job, permit)),
                         Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
                             // senders with a connection take it; this one waits for a permit
@@ -172,7 +196,8 @@ impl DeliveryWorker {
     }
 
     /// Delays a letter whose domain is at its limit, so that letters to other domains can pass.
-    fn delay(&self, job: EmailJob, until: Option<Instant>) {
+    fn delay(&self, mut job: EmailJob, until: Option<Instant>) {
+        job.end_turn();
         let name = job.domain().to_owned();
         let domain = self.context.upstreams.domain(&name);
         let most = self.context.in_flight_limit() / 4;
@@ -204,8 +229,8 @@ impl DeliveryWorker {
             }
         };
         let mut current = match first {
-            Some(first) => self.prepare(first, &permit),
-            None => self.next_ready(&permit),
+            Some(first) => self.prepare(first, &permit).await,
+            None => self.next_ready(&permit).await,
         };
         while let Some(ready) = current.take() {
             let (ready, slot) = match self.await_turn(ready, &permit).await {
@@ -215,11 +240,11 @@ impl DeliveryWorker {
                     if !lease.is_usable() {
                         return;
                     }
-                    current = self.next_ready(&permit);
+                    current = self.next_ready(&permit).await;
                     continue;
                 }
             };
-            let upcoming = self.upcoming(&permit);
+            let upcoming = self.upcoming(&permit).await;
             let sent = self
                 .send(&mut lease, ready, upcoming.as_ref(), slot, &permit)
                 .await;
@@ -238,7 +263,10 @@ impl DeliveryWorker {
                 }
                 return;
             }
-            current = upcoming.or_else(|| self.next_ready(&permit));
+            current = match upcoming {
+                Some(upcoming) => Some(upcoming),
+                None => self.next_ready(&permit).await,
+            };
         }
     }
 
@@ -306,7 +334,7 @@ impl DeliveryWorker {
     }
 
     /// A letter to announce behind the one being sent, if there is enough work for all connections.
-    fn upcoming(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    async fn upcoming(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
@@ -329,7 +357,7 @@ impl DeliveryWorker {
             self.context.letters.queue.put_back(job);
             return None;
         }
-        let mut ready = self.prepare(job, permit)?;
+        let mut ready = self.prepare(job, permit).await?;
         if let Some(limiter) = &permit.upstream.limiter {
             if !limiter.try_permit() {
                 self.context.letters.queue.put_back(ready.job);
@@ -341,18 +369,18 @@ impl DeliveryWorker {
     }
 
     /// The next letter for an idle connection.
-    fn next_ready(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    async fn next_ready(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
         let job = self.context.letters.queue.try_take(0)?;
-        self.prepare(job, permit)
+        self.prepare(job, permit).await
     }
 
-    fn prepare(&self, job: EmailJob, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    async fn prepare(&self, job: EmailJob, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         match self.ask(&job) {
             GuardAnswer::Go => match permit.admit(job.domain()) {
-                Ok(domain_permit) => return self.write(job, domain_permit),
+                Ok(domain_permit) => return self.write(job, domain_permit).await,
                 // another server may take it
                 Err(DomainExhausted) => self.context.letters.queue.put_back(job),
             },
@@ -368,40 +396,6 @@ impl DeliveryWorker {
             EmailJob::Letter { claim, .. } => self.context.guard.ask(claim),
             EmailJob::Outbox(_) if self.context.guard.is_open() => GuardAnswer::Go,
             EmailJob::Outbox(_) => GuardAnswer::Wait,
-        }
-    }
-
-    /// Renders the letter; if that fails, the delivery has failed.
-    fn write(&self, job: EmailJob, domain_permit: Option<DomainPermit>) -> Option<ReadyEmail> {
-        let written = match &job {
-            EmailJob::Letter {
-                claim, template, ..
-            } => self.context.env.writer.letter(template, claim),
-            EmailJob::Outbox(letter) => self.context.env.writer.outbox(letter),
-        };
-        match (written, job) {
-            (Ok(letter), job) => Some(ReadyEmail {
-                job,
-                letter,
-                domain_permit,
-                counted: false,
-            }),
-            (Err(error), EmailJob::Letter { claim, .. }) => {
-                self.context
-                    .letters
-                    .attempted(self.context.letters.render_failure(&claim, error), None);
-                None
-            }
-            (Err(error), EmailJob::Outbox(letter)) => {
-                self.context.letters.in_flight.gone(None);
-                self.context.letters.event(RecordEvent::Outbox {
-                    id: letter.id,
-                    next: OutboxNext::Failed,
-                    code: None,
-                    reply: error.reason,
-                });
-                None
-            }
         }
     }
 
@@ -450,7 +444,10 @@ impl DeliveryWorker {
             }
             return SendOutcome::Untouched(ready);
         }
-        self.settle(ready.job, report, slot);
+        let mut job = ready.job;
+        let connection = u64::try_from(report.duration.as_micros()).unwrap_or(u64::MAX);
+        job.has_cost(ready.cost + connection / self.context.upstreams.connections().max(1) as u64);
+        self.settle(job, report, slot);
         SendOutcome::Over
     }
 

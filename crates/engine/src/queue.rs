@@ -1,4 +1,9 @@
 //! Letters that a worker has claimed and that wait for a connection.
+//!
+//! Letters of the service come first. The letters of owners take turns by cost: next is the owner
+//! whose letters have cost least since all of them waited, as counted by [`Turn`]. So a large or
+//! expensive mailing uses what others leave, and never delays the first letter of another owner by
+//! more than the letters that are being sent.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -28,12 +33,68 @@ pub enum EmailJob {
         template: Arc<RunTemplate>,
         /// Time of the claim.
         claimed_at: Timestamp,
+        /// Its owner's turn, from when it was taken out of the queue.
+        turn: Option<Turn>,
     },
     /// A letter from the outbox.
     Outbox(Box<OutboxLetter>),
 }
 
 impl EmailJob {
+    /// The owner whose turn it is; `None` for a letter of the service.
+    fn owner(&self) -> Option<UserId> {
+        match self {
+            Self::Letter { claim, .. } => Some(claim.owner),
+            Self::Outbox(_) => None,
+        }
+    }
+
+    /// What it will probably cost.
+    fn estimate(&self) -> u64 {
+        match self {
+            Self::Letter { template, .. } => template.cost(),
+            Self::Outbox(_) => 0,
+        }
+    }
+
+    /// Whether making it takes long enough to need a thread of its own.
+    fn is_heavy(&self) -> bool {
+        matches!(self, Self::Letter { template, .. } if template.is_heavy())
+    }
+
+    /// Its place among letters that want a connection.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Outbox(_) => Lane::Service,
+            Self::Letter {
+                turn: Some(turn), ..
+            } if turn.is_first() => Lane::First,
+            Self::Letter { .. } => Lane::More,
+        }
+    }
+
+    /// Charges its owner for what the letter has cost.
+    pub fn has_cost(&mut self, cost: u64) {
+        if let Self::Letter {
+            turn: Some(turn),
+            template,
+            ..
+        } = self
+        {
+            turn.charge(cost);
+            template.has_cost(cost);
+        }
+    }
+
+    /// Ends its owner's turn: the letter waits again.
+    pub fn end_turn(&mut self) {
+        if let Self::Letter { turn, .. } = self
+            && let Some(mut turn) = turn.take()
+        {
+            turn.charge(0);
+        }
+    }
+
     /// The domain of the recipient's address, as A-labels.
     pub fn domain(&self) -> &str {
         let address = match self {
@@ -44,51 +105,241 @@ impl EmailJob {
     }
 }
 
-/// Jobs in order; outbox letters come first.
+/// Which places a letter may take when connections are scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A letter of the service or a test letter: any.
+    Service,
+    /// The only letter of its owner that is being sent.
+    First,
+    /// One of several of its owner.
+    More,
+}
+
+/// Letters of one owner that may be made at a time, when making them takes long.
+const HEAVY_PER_OWNER: usize = 2;
+
+/// Jobs by owner; letters of the service come first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    jobs: Mutex<VecDeque<EmailJob>>,
+    shared: Arc<Shared>,
     /// Notified when a job is added.
     filled: Notify,
     /// Notified when a job is taken.
     taken: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    lanes: Mutex<Lanes>,
+    /// Notified when there may be a letter for [`Queue::take_first`].
+    first: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    service: VecDeque<EmailJob>,
+    owners: HashMap<UserId, OwnerLane>,
+    /// Number of jobs of owners.
+    waiting: usize,
+    /// Where the owner of the last turn stood: owners who come now start here.
+    now: u64,
+}
+
+/// The letters of one owner.
+#[derive(Debug, Default)]
+struct OwnerLane {
+    jobs: VecDeque<EmailJob>,
+    /// Sum of what its letters have cost, ahead of which others are.
+    spent: u64,
+    /// Letters taken out of the queue and not over yet.
+    active: usize,
+    /// Letters being made on threads of their own.
+    making: usize,
+}
+
+impl OwnerLane {
+    fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.active == 0
+    }
+}
+
+impl Lanes {
+    fn add(&mut self, job: EmailJob, front: bool) {
+        let Some(owner) = job.owner() else {
+            if front {
+                self.service.push_front(job);
+            } else {
+                self.service.push_back(job);
+            }
+            return;
+        };
+        let now = self.now;
+        let lane = self.owners.entry(owner).or_default();
+        if lane.is_idle() {
+            // an owner who had nothing to send has saved nothing up
+            lane.spent = lane.spent.max(now);
+        }
+        if front {
+            lane.jobs.push_front(job);
+        } else {
+            lane.jobs.push_back(job);
+        }
+        self.waiting += 1;
+    }
+
+    fn len(&self) -> usize {
+        self.service.len() + self.waiting
+    }
+
+    /// The next job. With `first`, only one that need not wait for others of its owner.
+    fn next(&mut self, shared: &Arc<Shared>, first: bool) -> Option<EmailJob> {
+        if let Some(job) = self.service.pop_front() {
+            return Some(job);
+        }
+        let owner = self
+            .owners
+            .iter()
+            .filter(|(_, lane)| {
+                let heavy = lane.jobs.front().map(EmailJob::is_heavy);
+                heavy.is_some_and(|heavy| !heavy || lane.making < HEAVY_PER_OWNER)
+                    && (!first || lane.active == 0)
+            })
+            .min_by_key(|(owner, lane)| (lane.spent, **owner))
+            .map(|(owner, _)| *owner)?;
+        let lane = self.owners.get_mut(&owner)?;
+        let mut job = lane.jobs.pop_front()?;
+        let charged = job.estimate();
+        self.waiting -= 1;
+        self.now = self.now.max(lane.spent);
+        lane.spent += charged;
+        lane.active += 1;
+        if let EmailJob::Letter { turn, .. } = &mut job {
+            *turn = Some(Turn {
+                shared: Arc::clone(shared),
+                owner,
+                charged,
+                is_first: lane.active == 1,
+            });
+        }
+        Some(job)
+    }
+
+    /// Forgets owners who have nothing here and have had no more than others.
+    fn tidy(&mut self) {
+        let now = self.now;
+        self.owners
+            .retain(|_, lane| !lane.is_idle() || lane.spent > now);
+    }
+}
+
+/// An owner's turn: one letter, from when it leaves the queue until it is over.
+#[derive(Debug)]
+pub struct Turn {
+    shared: Arc<Shared>,
+    owner: UserId,
+    /// What the owner was charged.
+    charged: u64,
+    is_first: bool,
+}
+
+impl Turn {
+    fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    fn charge(&mut self, cost: u64) {
+        let mut lanes = self.shared.lanes.lock();
+        if let Some(lane) = lanes.owners.get_mut(&self.owner) {
+            lane.spent = lane.spent.saturating_sub(self.charged) + cost;
+        }
+        self.charged = cost;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut lanes = self.shared.lanes.lock();
+        let Some(lane) = lanes.owners.get_mut(&self.owner) else {
+            return;
+        };
+        lane.active = lane.active.saturating_sub(1);
+        if lane.active == 0 && !lane.jobs.is_empty() {
+            self.shared.first.notify_one();
+        }
+    }
+}
+
+/// Counts a letter that is being made on a thread of its own.
+#[derive(Debug)]
+pub struct Making<'q> {
+    queue: &'q Queue,
+    owner: UserId,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.queue.shared.lanes.lock().owners.get_mut(&self.owner) {
+            lane.making = lane.making.saturating_sub(1);
+        }
+        self.queue.filled.notify_one();
+        self.queue.shared.first.notify_one();
+    }
+}
+
 impl Queue {
-    /// Adds mailing letters at the end and outbox letters at the front.
+    /// Adds jobs: behind the others of their owner, letters of the service before all.
     pub fn add(&self, jobs: Vec<EmailJob>) {
-        let mut queue = self.jobs.lock();
+        let mut lanes = self.shared.lanes.lock();
+        lanes.tidy();
         let added = jobs.len();
         for job in jobs {
-            match job {
-                EmailJob::Letter { .. } => queue.push_back(job),
-                EmailJob::Outbox(_) => queue.push_front(job),
-            }
+            lanes.add(job, false);
         }
-        drop(queue);
+        drop(lanes);
         for _ in 0..added {
             self.filled.notify_one();
         }
+        if added > 0 {
+            self.shared.first.notify_one();
+        }
     }
 
-    /// Puts a job back at the front.
-    pub fn put_back(&self, job: EmailJob) {
-        self.jobs.lock().push_front(job);
+    /// Puts a job back before the others of its owner.
+    pub fn put_back(&self, mut job: EmailJob) {
+        job.end_turn();
+        self.shared.lanes.lock().add(job, true);
         self.filled.notify_one();
+        self.shared.first.notify_one();
     }
 
     /// Waits for the next job; `None` after `stop`.
     pub async fn take(&self, stop: &CancellationToken) -> Option<EmailJob> {
+        self.take_from(&self.filled, false, stop).await
+    }
+
+    /// Waits for a letter of the service, or of an owner of whom none is being sent; `None` after
+    /// `stop`.
+    pub async fn take_first(&self, stop: &CancellationToken) -> Option<EmailJob> {
+        self.take_from(&self.shared.first, true, stop).await
+    }
+
+    async fn take_from(
+        &self,
+        added: &Notify,
+        first: bool,
+        stop: &CancellationToken,
+    ) -> Option<EmailJob> {
         loop {
-            let filled = self.filled.notified();
+            let added = added.notified();
             if stop.is_cancelled() {
                 return None;
             }
-            if let Some(job) = self.try_take(0) {
+            if let Some(job) = self.next(0, first) {
                 return Some(job);
             }
             tokio::select! {
-                () = filled => {}
+                () = added => {}
                 () = stop.cancelled() => return None,
             }
         }
@@ -96,31 +347,72 @@ impl Queue {
 
     /// The next job, if at least `left` others would remain.
     pub fn try_take(&self, left: usize) -> Option<EmailJob> {
-        let mut jobs = self.jobs.lock();
-        if jobs.len() <= left {
+        self.next(left, false)
+    }
+
+    fn next(&self, left: usize, first: bool) -> Option<EmailJob> {
+        let mut lanes = self.shared.lanes.lock();
+        if lanes.len() <= left {
             return None;
         }
-        let job = jobs.pop_front();
-        drop(jobs);
-        self.taken.notify_one();
+        let job = lanes.next(&self.shared, first);
+        drop(lanes);
+        if job.is_some() {
+            self.taken.notify_one();
+        }
         job
+    }
+
+    /// Counts a letter of this owner that is made on a thread of its own.
+    pub fn making(&self, owner: UserId) -> Making<'_> {
+        self.shared
+            .lanes
+            .lock()
+            .owners
+            .entry(owner)
+            .or_default()
+            .making += 1;
+        Making { queue: self, owner }
     }
 
     /// Removes and returns the jobs for which `pick` is true.
     pub fn evict(&self, mut pick: impl FnMut(&EmailJob) -> bool) -> Vec<EmailJob> {
-        let mut jobs = self.jobs.lock();
-        let (out, keep) = std::mem::take(&mut *jobs)
-            .into_iter()
-            .partition(|job| pick(job));
-        *jobs = keep;
-        drop(jobs);
+        let mut lanes = self.shared.lanes.lock();
+        let mut out = Vec::new();
+        let mut part = |jobs: &mut VecDeque<EmailJob>| {
+            let (evicted, kept): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(jobs).into_iter().partition(|job| pick(job));
+            *jobs = kept;
+            let count = evicted.len();
+            out.extend(evicted);
+            count
+        };
+        part(&mut lanes.service);
+        let mut gone = 0;
+        for lane in lanes.owners.values_mut() {
+            gone += part(&mut lane.jobs);
+        }
+        lanes.waiting -= gone;
+        drop(lanes);
         self.taken.notify_one();
-        Vec::from(out)
+        out
     }
 
     /// Number of waiting jobs.
     pub fn len(&self) -> usize {
-        self.jobs.lock().len()
+        self.shared.lanes.lock().len()
+    }
+
+    /// Number of waiting letters of the service.
+    pub fn of_service(&self) -> usize {
+        self.shared.lanes.lock().service.len()
+    }
+
+    /// Owners with letters in the queue or being sent.
+    pub fn owners(&self) -> HashSet<UserId> {
+        let lanes = self.shared.lanes.lock();
+        let busy = lanes.owners.iter().filter(|(_, lane)| !lane.is_idle());
+        busy.map(|(owner, _)| *owner).collect()
     }
 
     /// Waits until something is taken.
@@ -186,3 +478,6 @@ impl InFlight {
         self.0.lock().is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@
 //! only a proportional share of its connections. Otherwise a long queue would fill all of them, and
 //! weights would have no effect under load.
 //!
+//! A few places are kept free ([`Lane`]): one for letters of the service, one for the first letter of
+//! an owner. So a mailing that could fill every connection delays neither.
+//!
 //! While the service is not fit to send to external recipients ([`ServiceFault`]) and a server
 //! reaches them, nothing is sent over any server.
 //!
@@ -35,6 +38,7 @@ pub use upstream::{Upstream, UpstreamOrigin};
 
 use crate::delayed_queue::DomainRate;
 use crate::health::BreakerState;
+use crate::queue::Lane;
 
 /// A letter may take a permit this long before its turn, since connecting takes time.
 const WAKE_AHEAD: Duration = Duration::from_millis(500);
@@ -169,7 +173,7 @@ impl UpstreamPool {
     }
 
     /// Which server takes a letter to this domain now; `random` is from 0 to 1.
-    pub fn choose(self: &Arc<Self>, domain: &str, random: f64) -> Route {
+    pub fn choose(self: &Arc<Self>, domain: &str, lane: Lane, random: f64) -> Route {
         if self.fault.read().is_some() {
             return Route::Nothing;
         }
@@ -189,7 +193,7 @@ impl UpstreamPool {
                     }
                     continue;
                 }
-                let Some(trial) = upstream.has_room() else {
+                let Some(trial) = upstream.has_room(lane) else {
                     RetryTime::Freed.note(&mut busy);
                     continue;
                 };
@@ -217,7 +221,7 @@ impl UpstreamPool {
                 let weight = upstream.weight as f64;
                 left -= weight;
                 if (left < 0.0 || n + 1 == free.len())
-                    && let Some(permit) = self.permit(upstream, *trial)
+                    && let Some(permit) = self.permit(upstream, lane, *trial)
                 {
                     return Route::Go(permit);
                 }
@@ -232,13 +236,14 @@ impl UpstreamPool {
     }
 
     /// Takes a permit, unless another sender was faster.
-    fn permit(self: &Arc<Self>, upstream: &Arc<Upstream>, trial: bool) -> Option<ConnectionPermit> {
-        let limit = if trial {
-            1
-        } else {
-            upstream.limit.load(Ordering::Relaxed)
-        };
-        upstream
+    fn permit(
+        self: &Arc<Self>,
+        upstream: &Arc<Upstream>,
+        lane: Lane,
+        trial: bool,
+    ) -> Option<ConnectionPermit> {
+        let limit = if trial { 1 } else { upstream.places(lane) };
+        let before = upstream
             .permits
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |permits| {
                 (permits < limit).then_some(permits + 1)
@@ -251,6 +256,7 @@ impl UpstreamPool {
             upstreams: Arc::clone(self),
             upstream: Arc::clone(upstream),
             trial,
+            kept_free: !trial && before >= upstream.places(Lane::More),
             in_line: AtomicBool::new(upstream.limiter.is_some()),
         })
     }

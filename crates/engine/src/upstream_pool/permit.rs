@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::upstream::{DomainLimiter, Upstream};
 use super::{UpstreamPool, WAKE_AHEAD};
+use crate::queue::Lane;
 
 /// Permit to send letters over a server.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct ConnectionPermit {
     pub upstream: Arc<Upstream>,
     /// One letter only: the server is being tried.
     pub trial: bool,
+    /// One letter only: its place is kept free for letters that do not wait for others.
+    pub kept_free: bool,
     /// Taken ahead of its turn, which has not come yet.
     pub(super) in_line: AtomicBool,
 }
@@ -91,6 +94,7 @@ impl ConnectionPermit {
     pub fn stays(&self) -> bool {
         let upstream = &self.upstream;
         if self.trial
+            || self.kept_free
             || upstream.is_removed()
             || upstream.permits.load(Ordering::Relaxed) > upstream.limit.load(Ordering::Relaxed)
         {
@@ -105,7 +109,7 @@ impl ConnectionPermit {
             .iter()
             .take_while(|other| other.priority < upstream.priority)
             .any(|other| {
-                other.has_room() == Some(false)
+                other.has_room(Lane::More) == Some(false)
                     && other.exhausted(now).is_none()
                     && other.free_at(now) <= now + WAKE_AHEAD
             })

@@ -1,6 +1,6 @@
 //! Claims: which deliveries a worker takes next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
@@ -101,13 +101,51 @@ impl ClaimRow {
 }
 
 /// One claim among others of the same worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimTurn {
     /// Grows with each claim. With very many runs it decides whose turn it is.
     pub number: usize,
     /// Whether the servers in use reach strangers; if so, runs that may not be sent there are
     /// passed over ([`OpenRun::may_leave`]).
     pub strangers: bool,
+    /// Owners who get nothing this time.
+    pub served: HashSet<UserId>,
+}
+
+impl ClaimTurn {
+    /// The runs that this claim looks into: one of each owner before a second one of any.
+    fn choose(&self, mut runs: Vec<OpenRun>) -> Vec<OpenRun> {
+        runs.retain(|run| run.may_leave(self.strangers) && !self.served.contains(&run.owner_id));
+        if runs.len() <= RUNS_PER_CLAIM {
+            return runs;
+        }
+        let mut owners: Vec<Vec<OpenRun>> = Vec::new();
+        let mut known: HashMap<UserId, usize> = HashMap::new();
+        for run in runs {
+            let at = *known.entry(run.owner_id).or_insert(owners.len());
+            match owners.get_mut(at) {
+                Some(of_owner) => of_owner.push(run),
+                None => owners.push(vec![run]),
+            }
+        }
+        let start = self.number.wrapping_mul(RUNS_PER_CLAIM);
+        let count = owners.len();
+        owners.rotate_left(start % count);
+        let mut chosen = Vec::with_capacity(RUNS_PER_CLAIM);
+        for round in 0.. {
+            let before = chosen.len();
+            for of_owner in &owners {
+                if round < of_owner.len() && chosen.len() < RUNS_PER_CLAIM {
+                    // over time, every run of an owner has its turn
+                    chosen.push(of_owner[(self.number + round) % of_owner.len()]);
+                }
+            }
+            if chosen.len() == before {
+                break;
+            }
+        }
+        chosen
+    }
 }
 
 /// Reads the letters of a run, from what joins its ranges with its deliveries.
@@ -149,19 +187,13 @@ impl Delivery {
         scope: ClaimScope,
         now: Timestamp,
         limit: usize,
-        turn: ClaimTurn,
+        turn: &ClaimTurn,
     ) -> Result<Vec<Claim>, Error> {
         tx.keep_plans().await?;
         queue::sweep(tx, worker).await?;
-        let mut runs = OpenRun::with_work(tx, scope, now).await?;
-        runs.retain(|run| run.may_leave(turn.strangers));
+        let mut runs = turn.choose(OpenRun::with_work(tx, scope, now).await?);
         if runs.is_empty() {
             return Ok(Vec::new());
-        }
-        if runs.len() > RUNS_PER_CLAIM {
-            let start = turn.number.wrapping_mul(RUNS_PER_CLAIM) % runs.len();
-            runs.rotate_left(start);
-            runs.truncate(RUNS_PER_CLAIM);
         }
         let mut claims = Vec::with_capacity(limit);
         let mut looked = 0;

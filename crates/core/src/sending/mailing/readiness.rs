@@ -160,7 +160,8 @@ impl Mailing {
     async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
         Ok(match self.content(tx).await? {
             Some(content) => content
-                .check()
+                .check_aside()
+                .await
                 .into_iter()
                 .filter(|problem| !problem.warning)
                 .map(FieldError::from)
