@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::context::WorkerContext;
 use crate::journal::JournalEntry;
-use crate::queue::EmailJob;
+use crate::queue::{EmailJob, Lane};
 use crate::rate_limiter::RateLimiter;
 use crate::recorder::RecordEvent;
 use crate::send_guard::GuardAnswer;
@@ -37,9 +37,8 @@ const GUARD_RETRY: Duration = Duration::from_millis(50);
 /// How often a waiting letter is checked again.
 const ROUTE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Senders that take only letters of the service, and letters of owners of whom none is being sent:
-/// when all others are busy, these are not.
-const FIRST_SENDERS: usize = 2;
+/// Lanes that have a sender of their own, which is free when all others are busy.
+const LANES: [Lane; 2] = [Lane::Service, Lane::First];
 
 /// Largest number of senders in a process.
 const SENDERS_MAX: usize = 2_000;
@@ -90,16 +89,15 @@ pub async fn run_all(context: Arc<WorkerContext>) {
     loop {
         changed.mark_unchanged();
         let wanted = context.upstreams.connections().min(SENDERS_MAX);
-        while senders.len() < wanted + FIRST_SENDERS {
+        while senders.len() < wanted + LANES.len() {
             let worker = DeliveryWorker {
                 context: Arc::clone(&context),
-                first: senders.len() < FIRST_SENDERS,
+                only: LANES.get(senders.len()).copied(),
             };
             senders.spawn(watched("sender", worker.run()));
         }
-        context
-            .senders
-            .store(senders.len() - FIRST_SENDERS, Ordering::Relaxed);
+        let of_any = senders.len() - LANES.len();
+        context.senders.store(of_any, Ordering::Relaxed);
         tokio::select! {
             () = context.lifecycle.stop.cancelled() => break,
             _ = changed.changed() => {}
@@ -115,26 +113,18 @@ pub async fn run_all(context: Arc<WorkerContext>) {
 #[derive(Debug)]
 struct DeliveryWorker {
     context: Arc<WorkerContext>,
-    /// Takes only letters that need not wait for others of their owner.
-    first: bool,
+    /// Takes only letters of this lane.
+    only: Option<Lane>,
 }
 
 impl DeliveryWorker {
     /// Sends what is in the queue until the worker stops.
     async fn run(self) {
-        while let Some(job) = self.take().await {
+        let (queue, stop) = (&self.context.letters.queue, &self.context.lifecycle.stop);
+        while let Some(job) = queue.take(self.only, stop).await {
             if let Some((job, permit)) = self.permit(job).await {
                 self.send_over(job, permit).await;
             }
-        }
-    }
-
-    async fn take(&self) -> Option<EmailJob> {
-        let (queue, stop) = (&self.context.letters.queue, &self.context.lifecycle.stop);
-        if self.first {
-            queue.take_first(stop).await
-        } else {
-            queue.take(stop).await
         }
     }
 

@@ -132,8 +132,16 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct Shared {
     lanes: Mutex<Lanes>,
-    /// Notified when there may be a letter for [`Queue::take_first`].
+    /// Notified when there may be a letter of this lane for [`Queue::take`].
+    service: Notify,
     first: Notify,
+}
+
+impl Shared {
+    fn notify_lanes(&self) {
+        self.service.notify_one();
+        self.first.notify_one();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -192,10 +200,14 @@ impl Lanes {
         self.service.len() + self.waiting
     }
 
-    /// The next job. With `first`, only one that need not wait for others of its owner.
-    fn next(&mut self, shared: &Arc<Shared>, first: bool) -> Option<EmailJob> {
-        if let Some(job) = self.service.pop_front() {
+    /// The next job, of any lane or only of this one.
+    fn next(&mut self, shared: &Arc<Shared>, only: Option<Lane>) -> Option<EmailJob> {
+        let service = only.is_none_or(|lane| lane == Lane::Service);
+        if let Some(job) = service.then(|| self.service.pop_front()).flatten() {
             return Some(job);
+        }
+        if only == Some(Lane::Service) {
+            return None;
         }
         let owner = self
             .owners
@@ -203,7 +215,7 @@ impl Lanes {
             .filter(|(_, lane)| {
                 let heavy = lane.jobs.front().map(EmailJob::is_heavy);
                 heavy.is_some_and(|heavy| !heavy || lane.making < HEAVY_PER_OWNER)
-                    && (!first || lane.active == 0)
+                    && (only.is_none() || lane.active == 0)
             })
             .min_by_key(|(owner, lane)| (lane.spent, **owner))
             .map(|(owner, _)| *owner)?;
@@ -301,7 +313,7 @@ impl Queue {
             self.filled.notify_one();
         }
         if added > 0 {
-            self.shared.first.notify_one();
+            self.shared.notify_lanes();
         }
     }
 
@@ -310,32 +322,21 @@ impl Queue {
         job.end_turn();
         self.shared.lanes.lock().add(job, true);
         self.filled.notify_one();
-        self.shared.first.notify_one();
+        self.shared.notify_lanes();
     }
 
-    /// Waits for the next job; `None` after `stop`.
-    pub async fn take(&self, stop: &CancellationToken) -> Option<EmailJob> {
-        self.take_from(&self.filled, false, stop).await
-    }
-
-    /// Waits for a letter of the service, or of an owner of whom none is being sent; `None` after
-    /// `stop`.
-    pub async fn take_first(&self, stop: &CancellationToken) -> Option<EmailJob> {
-        self.take_from(&self.shared.first, true, stop).await
-    }
-
-    async fn take_from(
-        &self,
-        added: &Notify,
-        first: bool,
-        stop: &CancellationToken,
-    ) -> Option<EmailJob> {
+    /// Waits for the next job, of any lane or only of this one; `None` after `stop`.
+    pub async fn take(&self, only: Option<Lane>, stop: &CancellationToken) -> Option<EmailJob> {
         loop {
-            let added = added.notified();
+            let added = match only {
+                Some(Lane::Service) => self.shared.service.notified(),
+                Some(Lane::First) => self.shared.first.notified(),
+                Some(Lane::More) | None => self.filled.notified(),
+            };
             if stop.is_cancelled() {
                 return None;
             }
-            if let Some(job) = self.next(0, first) {
+            if let Some(job) = self.next(0, only) {
                 return Some(job);
             }
             tokio::select! {
@@ -347,15 +348,15 @@ impl Queue {
 
     /// The next job, if at least `left` others would remain.
     pub fn try_take(&self, left: usize) -> Option<EmailJob> {
-        self.next(left, false)
+        self.next(left, None)
     }
 
-    fn next(&self, left: usize, first: bool) -> Option<EmailJob> {
+    fn next(&self, left: usize, only: Option<Lane>) -> Option<EmailJob> {
         let mut lanes = self.shared.lanes.lock();
         if lanes.len() <= left {
             return None;
         }
-        let job = lanes.next(&self.shared, first);
+        let job = lanes.next(&self.shared, only);
         drop(lanes);
         if job.is_some() {
             self.taken.notify_one();

@@ -10,8 +10,8 @@
 //! only a proportional share of its connections. Otherwise a long queue would fill all of them, and
 //! weights would have no effect under load.
 //!
-//! A few places are kept free ([`Lane`]): one for letters of the service, one for the first letter of
-//! an owner. So a mailing that could fill every connection delays neither.
+//! A few places are kept free ([`Lane`]): one for letters of the service, one for the first letter
+//! of an owner. So a mailing that could fill every connection delays neither.
 //!
 //! While the service is not fit to send to external recipients ([`ServiceFault`]) and a server
 //! reaches them, nothing is sent over any server.

@@ -49,7 +49,7 @@ const NAMES: [&str; 4] = ["first_name", "email", "attributes", "unsubscribe_url"
 const FUEL_UNITS: u64 = 50_000;
 /// Work per byte of a value that is escaped, and of what is rendered: it is also encoded later.
 const ESCAPING: usize = 2;
-const OUTPUT: usize = 1;
+const OUTPUT: usize = 2;
 /// Deepest recursion inside the engine.
 const RECURSION_DEPTH: usize = 32;
 /// Code of the error of a letter that takes too much work.

@@ -255,10 +255,14 @@ async fn many_runs_of_one_owner_leave_others_their_turn() {
     let bob = user(&db, "bob", Role::User).await.unwrap();
     for n in 0..80 {
         let addresses = [format!("a{n}@example.org"), format!("b{n}@example.org")];
-        sending_run(&db, ann, &addresses, at(NOW), None).await.unwrap();
+        sending_run(&db, ann, &addresses, at(NOW), None)
+            .await
+            .unwrap();
     }
     let addresses: Vec<_> = (0..3).map(|n| format!("p{n}@example.org")).collect();
-    sending_run(&db, bob, &addresses, at(NOW), None).await.unwrap();
+    sending_run(&db, bob, &addresses, at(NOW), None)
+        .await
+        .unwrap();
     let worker = WorkerId::new(at(NOW));
     let mut of_ann = 0;
     for number in 0..3 {

@@ -148,7 +148,10 @@ fn what_goes_back_is_next() {
     assert_ne!(one.owner(), other.owner());
     assert_eq!((one.lane(), other.lane()), (Lane::First, Lane::First));
     let third = queue.try_take(0).unwrap();
-    assert_eq!((third.owner(), third.lane()), (Some(ann.owner()), Lane::More));
+    assert_eq!(
+        (third.owner(), third.lane()),
+        (Some(ann.owner()), Lane::More)
+    );
     drop((one, third));
     assert_eq!(queue.try_take(0).unwrap().lane(), Lane::First);
     assert_eq!(queue.len(), 0);
@@ -172,7 +175,7 @@ async fn heavy_letters_of_one_owner_wait_for_each_other() {
     queue.add(plain.letters(1));
     assert_eq!(queue.try_take(0).unwrap().owner(), Some(plain.owner()));
     let stop = CancellationToken::new();
-    let next = queue.take(&stop);
+    let next = queue.take(None, &stop);
     tokio::pin!(next);
     tokio::select! {
         biased;

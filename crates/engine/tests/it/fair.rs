@@ -1,5 +1,6 @@
 //! Owners share connections and time; letters of the service wait for no mailing.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use skychimp_core::accounts::user::{Role, User};
@@ -28,7 +29,7 @@ fn heavy() -> String {
     let long = "'a long text that is made longer'|replace('o', 'a long text that is made longer')|title|upper|title";
     format!(
         "{}Token {{{{ email }}}}",
-        format!("{{% if {long} %}}{{% endif %}}").repeat(60)
+        format!("{{% if {long} %}}{{% endif %}}").repeat(200)
     )
 }
 
@@ -96,6 +97,7 @@ async fn a_mailing_never_takes_the_last_connections() {
     let server = stalling().await;
     let _stuck = world.run(1_500).await;
     let mut config = world.config(server.server());
+    config.stop_timeout = Duration::from_millis(100);
     if let Some(server) = &mut config.server {
         server.connections = 12;
     }
@@ -119,7 +121,7 @@ async fn a_mailing_never_takes_the_last_connections() {
         server.accepted().iter().filter(to).count() == 2
     })
     .await;
-    drop(engine);
+    engine.stop().await;
 }
 
 /// R12, R28: a mailing whose letters take too much work is paused after five of them: none fails,
@@ -186,6 +188,6 @@ async fn heavy_letters_are_sent_too() {
     assert_eq!(world.wait_over(&run).await.sent, 12);
     assert_eq!(world.wait_over(&bob).await.sent, 12);
     engine.stop().await;
-    let ledger = world.settle(&run, &server).await;
-    assert_eq!(ledger.in_doubt, 0);
+    let to: HashSet<_> = server.recipients().into_iter().collect();
+    assert_eq!((to.len(), server.accepted().len()), (24, 24), "once each");
 }

@@ -1,7 +1,7 @@
 //! Turns for work on letters that takes up to a fifth of a second: previews, checks, test letters.
 //!
-//! Of each user one is made at a time, and a new preview takes the place of one that still waits. All
-//! together use half of the processors, so that whatever people write, requests are answered.
+//! Of each user one is made at a time, and a new preview takes the place of one that still waits.
+//! All together use half of the processors, so that whatever people write, requests are answered.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -35,8 +35,8 @@ pub(crate) fn sample(page: &PageContext) -> Result<LetterReader, WebError> {
     })
 }
 
-/// Renders a preview of the letter for one person, in the turn of `user`. The inner error lists what
-/// is wrong with the message.
+/// Renders a preview of the letter for one person, in the turn of `user`. The inner error lists
+/// what is wrong with the message.
 pub(crate) async fn render(
     app: &AppState,
     user: UserId,

@@ -11,9 +11,8 @@ use minijinja::{Error, ErrorKind};
 
 /// Units for one letter: about 10 ms.
 const LETTER: u64 = 5_000_000;
-/// Units for a letter that is made between others on a shared thread: about a fifth of a
-/// millisecond.
-const QUICK: u64 = 100_000;
+/// Units for a letter that is made between others on a shared thread: about half a millisecond.
+const QUICK: u64 = 250_000;
 /// Units for a step of the engine.
 const STEP: u64 = 20;
 /// Units for the beginning of a rendering.

@@ -17,6 +17,9 @@ use super::values::{self, TemplateRecipient, TemplateValues};
 use super::{Template, TemplateError, TemplatePart, WorkBudget, escape_html, first_name, one_line};
 use crate::recipients::recipient::RecipientField;
 
+/// Most different values of a template that is split.
+const MAX_SLOTS: usize = 300;
+
 /// Bytes of a letter that are copied, or encoded if they are of a value, for a unit of work.
 const COPIED_PER_UNIT: usize = 2;
 
@@ -126,7 +129,8 @@ impl<'a> LoadedValues<'a> {
 }
 
 impl Spans {
-    /// Splits a template that compiles. `None` if it has conditions, loops or white space control.
+    /// Splits a template that compiles. `None` if it has conditions, loops, white space
+    /// control or very many different values.
     pub(crate) fn of(part: TemplatePart, source: &str) -> Option<Self> {
         let mut spans = Vec::new();
         let mut slots: Vec<Slot> = Vec::new();
@@ -149,6 +153,9 @@ impl Spans {
                 TokenKind::Value => {
                     let known = slots.iter().position(|slot| slot.source == piece.source);
                     let number = known.unwrap_or(slots.len());
+                    if number >= MAX_SLOTS {
+                        return None;
+                    }
                     if known.is_none() {
                         slots.push(Slot {
                             source: piece.source.to_owned(),

@@ -128,22 +128,19 @@ impl ClaimTurn {
                 None => owners.push(vec![run]),
             }
         }
-        let start = self.number.wrapping_mul(RUNS_PER_CLAIM);
+        let start = |step: usize, of: usize| self.number.wrapping_mul(step) % of;
         let count = owners.len();
-        owners.rotate_left(start % count);
-        let mut chosen = Vec::with_capacity(RUNS_PER_CLAIM);
-        for round in 0.. {
-            let before = chosen.len();
-            for of_owner in &owners {
-                if round < of_owner.len() && chosen.len() < RUNS_PER_CLAIM {
-                    // over time, every run of an owner has its turn
-                    chosen.push(of_owner[(self.number + round) % of_owner.len()]);
-                }
-            }
-            if chosen.len() == before {
-                break;
-            }
+        owners.rotate_left(start(RUNS_PER_CLAIM, count));
+        for of_owner in &mut owners {
+            let step = RUNS_PER_CLAIM.div_ceil(count);
+            let count = of_owner.len();
+            of_owner.rotate_left(start(step, count));
         }
+        let mut chosen = Vec::with_capacity(RUNS_PER_CLAIM);
+        for round in 0..RUNS_PER_CLAIM {
+            chosen.extend(owners.iter().filter_map(|of_owner| of_owner.get(round)));
+        }
+        chosen.truncate(RUNS_PER_CLAIM);
         chosen
     }
 }
