@@ -120,12 +120,11 @@ fn text(value: &Value, price: usize) -> Result<Cow<'_, str>, Error> {
     if value.is_undefined() || value.is_none() {
         return Ok(Cow::Borrowed(""));
     }
-    let text = match value.as_str() {
-        Some(text) => Cow::Borrowed(cut(text, MAX_TEXT)),
-        None => {
-            pay(size(value))?;
-            Cow::Owned(cut(&shown(value), MAX_TEXT).to_owned())
-        }
+    let text = if let Some(text) = value.as_str() {
+        Cow::Borrowed(cut(text, MAX_TEXT))
+    } else {
+        pay(size(value))?;
+        Cow::Owned(cut(&shown(value), MAX_TEXT).to_owned())
     };
     pay(text.len() * price)?;
     Ok(text)

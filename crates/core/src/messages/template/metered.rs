@@ -10,7 +10,9 @@
 //! *Invariants*: authors cannot use these filters, because they are not in [`super::filters`]'s
 //! list of names. Lines keep their numbers.
 
-use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
+use minijinja::machinery::ast::{
+    BinOpKind, CallArg, Compare, CompareOpKind, Expr, Slice, UnaryOpKind,
+};
 use minijinja::machinery::parse_expr;
 
 use super::TemplateError;
@@ -221,25 +223,7 @@ impl Writer<'_> {
                 self.expression(out, &get.subscript_expr)?;
                 out.push(']');
             }
-            Expr::Slice(slice) => {
-                let bounds = [&slice.start, &slice.stop, &slice.step];
-                if all {
-                    let bounds = bounds.into_iter().flatten();
-                    return self.longest(out, std::iter::once(&slice.expr).chain(bounds));
-                }
-                out.push('(');
-                self.paid(out, &slice.expr)?;
-                out.push_str(")[");
-                for (number, bound) in bounds.into_iter().enumerate() {
-                    if number == 1 || (number == 2 && bound.is_some()) {
-                        out.push(':');
-                    }
-                    if let Some(bound) = bound {
-                        self.expression(out, bound)?;
-                    }
-                }
-                out.push(']');
-            }
+            Expr::Slice(slice) => return self.slice(out, slice),
             Expr::UnaryOp(unary) if all => return self.expression(out, &unary.expr),
             Expr::UnaryOp(unary) => {
                 match unary.op {
@@ -256,28 +240,7 @@ impl Writer<'_> {
                 out.push(')');
             }
             Expr::BinOp(binary) => return self.binary(out, binary.op, &binary.left, &binary.right),
-            Expr::Compare(compare) => {
-                let operands = compare.ops.iter().map(|op| &op.expr);
-                if all {
-                    return self.longest(out, std::iter::once(&compare.expr).chain(operands));
-                }
-                out.push('(');
-                self.paid(out, &compare.expr)?;
-                for op in &compare.ops {
-                    out.push_str(match op.op {
-                        CompareOpKind::Eq => " == ",
-                        CompareOpKind::Ne => " != ",
-                        CompareOpKind::Lt => " < ",
-                        CompareOpKind::Lte => " <= ",
-                        CompareOpKind::Gt => " > ",
-                        CompareOpKind::Gte => " >= ",
-                        CompareOpKind::In => " in ",
-                        CompareOpKind::NotIn => " not in ",
-                    });
-                    self.paid(out, &op.expr)?;
-                }
-                out.push(')');
-            }
+            Expr::Compare(compare) => return self.comparison(out, compare),
             Expr::IfExpr(choice) => {
                 let (yes, test) = (&choice.true_expr, &choice.test_expr);
                 if all {
@@ -321,6 +284,51 @@ impl Writer<'_> {
             // the sandbox has neither
             Expr::Call(_) | Expr::Map(_) => return None,
         }
+        Some(Shape::Closed)
+    }
+
+    fn slice(&self, out: &mut String, slice: &Slice<'_>) -> Option<Shape> {
+        let bounds = [&slice.start, &slice.stop, &slice.step];
+        if self.reading == Reading::All {
+            let bounds = bounds.into_iter().flatten();
+            return self.longest(out, std::iter::once(&slice.expr).chain(bounds));
+        }
+        out.push('(');
+        self.paid(out, &slice.expr)?;
+        out.push_str(")[");
+        for (number, bound) in bounds.into_iter().enumerate() {
+            if number == 1 || (number == 2 && bound.is_some()) {
+                out.push(':');
+            }
+            if let Some(bound) = bound {
+                self.expression(out, bound)?;
+            }
+        }
+        out.push(']');
+        Some(Shape::Closed)
+    }
+
+    fn comparison(&self, out: &mut String, compare: &Compare<'_>) -> Option<Shape> {
+        if self.reading == Reading::All {
+            let operands = compare.ops.iter().map(|op| &op.expr);
+            return self.longest(out, std::iter::once(&compare.expr).chain(operands));
+        }
+        out.push('(');
+        self.paid(out, &compare.expr)?;
+        for op in &compare.ops {
+            out.push_str(match op.op {
+                CompareOpKind::Eq => " == ",
+                CompareOpKind::Ne => " != ",
+                CompareOpKind::Lt => " < ",
+                CompareOpKind::Lte => " <= ",
+                CompareOpKind::Gt => " > ",
+                CompareOpKind::Gte => " >= ",
+                CompareOpKind::In => " in ",
+                CompareOpKind::NotIn => " not in ",
+            });
+            self.paid(out, &op.expr)?;
+        }
+        out.push(')');
         Some(Shape::Closed)
     }
 
