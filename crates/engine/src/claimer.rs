@@ -27,6 +27,8 @@ use crate::upstream_pool::Capacity;
 
 /// Outbox letters per claim.
 const OUTBOX_BATCH: usize = 50;
+/// Letters that are claimed for owners who have none here, although there is no room for more.
+const FIRST_LETTERS: usize = 20;
 /// Letters per claim while a mail server is being tried.
 const TRIAL_LETTERS: usize = 5;
 /// Pause after an error.
@@ -152,17 +154,25 @@ impl Claimer {
             Capacity::Trial => TRIAL_LETTERS,
             Capacity::None => return Ok(false),
         };
-        let room = self.most.saturating_sub(context.letters.queue.len());
-        if room == 0 {
-            return Ok(true);
-        }
+        let queue = &context.letters.queue;
+        let room = self.most.saturating_sub(queue.len());
+        let full = room == 0;
+        // owners with letters here wait for room, others do not
+        let served = if full { queue.owners() } else { HashSet::new() };
         if !context.guard.is_open() && !context.letters.counts.is_empty() {
-            return Ok(false);
+            return Ok(full);
         }
         let now = context.env.clock.now();
-        if !self.busy && !self.any_work(now).await? {
-            self.templates.clear();
-            return Ok(false);
+        let turn = ClaimTurn {
+            number: self.turn + 1,
+            strangers: context.guard.strangers(),
+            served,
+        };
+        if (full || !self.busy) && !self.any_work(now, &turn).await? {
+            if !full {
+                self.templates.clear();
+            }
+            return Ok(full);
         }
         let mut emails = Vec::new();
         self.turn += 1;
@@ -171,8 +181,9 @@ impl Claimer {
             return Ok(false);
         }
         if context.env.scope == ClaimScope::All {
-            let letters =
-                OutboxLetter::claim(&mut tx, context.worker, now, OUTBOX_BATCH.min(room)).await?;
+            let most = OUTBOX_BATCH.min(self.most);
+            let room = most.saturating_sub(queue.of_service());
+            let letters = OutboxLetter::claim(&mut tx, context.worker, now, room).await?;
             emails.extend(
                 letters
                     .into_iter()
@@ -184,17 +195,18 @@ impl Claimer {
             context.worker,
             context.env.scope,
             now,
-            room - emails.len(),
-            ClaimTurn {
-                number: self.turn,
-                strangers: context.guard.strangers(),
+            if full {
+                FIRST_LETTERS.min(self.most)
+            } else {
+                room.saturating_sub(emails.len())
             },
+            &turn,
         )
         .await?;
         self.compile(&mut tx, &claims, now).await?;
         tx.commit().await?;
         let claimed = emails.len() + claims.len();
-        self.busy = claimed > 0;
+        self.busy = full || claimed > 0;
         let known = context.guard.is_open() && context.guard.knows(&claims);
         let emails = self.queued(emails, claims, now);
         if claimed > 0 && !known {
@@ -204,18 +216,17 @@ impl Claimer {
         }
         context.letters.queue.add(emails);
         self.filled = context.letters.queue.len();
-        Ok(claimed > 0)
+        Ok(full || claimed > 0)
     }
 
-    /// Looks for work without writing.
-    async fn any_work(&self, now: Timestamp) -> anyhow::Result<bool> {
+    /// Looks for work that `turn` could claim, without writing.
+    async fn any_work(&self, now: Timestamp, turn: &ClaimTurn) -> anyhow::Result<bool> {
         let context = &self.context;
         let mut tx = context.env.db.read().await?;
         if context.env.scope == ClaimScope::All && OutboxLetter::any_due(&mut tx, now).await? {
             return Ok(true);
         }
-        let strangers = context.guard.strangers();
-        Ok(OpenRun::any_claimable(&mut tx, context.env.scope, strangers, now).await?)
+        Ok(OpenRun::any_claimable(&mut tx, context.env.scope, turn, now).await?)
     }
 
     /// Compiles missing templates; when there are many, drops those of other runs.
@@ -234,6 +245,8 @@ impl Claimer {
             self.templates
                 .retain(|_, template| !template.is_from_nobody());
         }
+        // it was resumed: it gets another chance
+        self.templates.retain(|_, template| !template.is_given_up());
         let mut runs: Option<Vec<OpenRun>> = None;
         for claim in claims {
             if self.templates.contains_key(&claim.run) || self.broken.contains(&claim.run) {
@@ -282,6 +295,7 @@ impl Claimer {
                     template: Arc::clone(template),
                     claim: Box::new(claim),
                     claimed_at: now,
+                    turn: None,
                 }),
                 // the run started between reading and claiming; the next claim finds it
                 None => self.context.letters.return_claim(&claim),

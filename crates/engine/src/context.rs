@@ -85,6 +85,8 @@ pub struct WorkerContext {
     pub slots: Arc<Semaphore>,
     /// Number of running senders.
     pub senders: AtomicUsize,
+    /// Threads for letters that take long to make.
+    pub makers: Semaphore,
 }
 
 impl WorkerContext {

@@ -7,6 +7,7 @@
 //! DATA) are always read before the connection is given up: what the server says about a letter is
 //! an attempt, even if the letter is then withheld.
 
+mod making;
 mod withdraw;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::context::WorkerContext;
 use crate::journal::JournalEntry;
-use crate::queue::QueuedEmail;
+use crate::queue::{Lane, QueuedEmail};
 use crate::rate_limiter::RateLimiter;
 use crate::recorder::RecordEvent;
 use crate::send_guard::GuardAnswer;
@@ -36,6 +37,9 @@ const GUARD_RETRY: Duration = Duration::from_millis(50);
 /// How often a waiting letter is checked again.
 const ROUTE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Lanes that have a sender of their own, which is free when all others are busy.
+const LANES: [Lane; 2] = [Lane::Service, Lane::First];
+
 /// Largest number of senders in a process.
 const SENDERS_MAX: usize = 2_000;
 
@@ -43,7 +47,9 @@ const SENDERS_MAX: usize = 2_000;
 struct ReadyEmail {
     email: QueuedEmail,
     letter: Letter,
-    /// The permit for its domain, if the domain has a limit.
+    /// What making it has cost, in microseconds.
+    cost: u64,
+    /// The pass for its domain, if the domain has a limit.
     domain_permit: Option<DomainPermit>,
     /// It has been counted against the server's limits.
     counted: bool,
@@ -83,13 +89,15 @@ pub async fn run_all(context: Arc<WorkerContext>) {
     loop {
         changed.mark_unchanged();
         let wanted = context.upstreams.connections().min(SENDERS_MAX);
-        while senders.len() < wanted {
+        while senders.len() < wanted + LANES.len() {
             let worker = DeliveryWorker {
                 context: Arc::clone(&context),
+                only: LANES.get(senders.len()).copied(),
             };
             senders.spawn(watched("sender", worker.run()));
         }
-        context.senders.store(senders.len(), Ordering::Relaxed);
+        let of_any = senders.len() - LANES.len();
+        context.senders.store(of_any, Ordering::Relaxed);
         tokio::select! {
             () = context.lifecycle.stop.cancelled() => break,
             _ = changed.changed() => {}
@@ -105,13 +113,15 @@ pub async fn run_all(context: Arc<WorkerContext>) {
 #[derive(Debug)]
 struct DeliveryWorker {
     context: Arc<WorkerContext>,
+    /// Takes only letters of this lane.
+    only: Option<Lane>,
 }
 
 impl DeliveryWorker {
     /// Sends what is in the queue until the worker stops.
     async fn run(self) {
-        let context = &self.context;
-        while let Some(email) = context.letters.queue.take(&context.lifecycle.stop).await {
+        let (queue, stop) = (&self.context.letters.queue, &self.context.lifecycle.stop);
+        while let Some(email) = queue.take(self.only, stop).await {
             if let Some((email, permit)) = self.permit(email).await {
                 self.send_over(email, permit).await;
             }
@@ -125,11 +135,11 @@ impl DeliveryWorker {
         loop {
             let again = match self.ask(&email) {
                 GuardAnswer::Go => {
-                    match self
-                        .context
-                        .upstreams
-                        .choose(email.domain(), rand::random())
-                    {
+                    match self.context.upstreams.choose(
+                        email.domain(),
+                        email.lane(),
+                        rand::random(),
+                    ) {
                         Route::Go(permit) => return Some((email, permit)),
                         Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
                             // senders with a connection take it; this one waits for a permit
@@ -177,7 +187,8 @@ impl DeliveryWorker {
     }
 
     /// Delays a letter whose domain is at its limit, so that letters to other domains can pass.
-    fn delay(&self, email: QueuedEmail, until: Option<Instant>) {
+    fn delay(&self, mut email: QueuedEmail, until: Option<Instant>) {
+        email.end_turn();
         let name = email.domain().to_owned();
         let domain = self.context.upstreams.domain(&name);
         let most = self.context.held_letters_limit() / 4;
@@ -209,8 +220,8 @@ impl DeliveryWorker {
             }
         };
         let mut current = match first {
-            Some(first) => self.prepare(first, &permit),
-            None => self.next_ready(&permit),
+            Some(first) => self.prepare(first, &permit).await,
+            None => self.next_ready(&permit).await,
         };
         while let Some(ready) = current.take() {
             let (ready, slot) = match self.await_permit(ready, &permit).await {
@@ -220,11 +231,11 @@ impl DeliveryWorker {
                     if !connection.is_usable() {
                         return;
                     }
-                    current = self.next_ready(&permit);
+                    current = self.next_ready(&permit).await;
                     continue;
                 }
             };
-            let upcoming = self.upcoming(&permit);
+            let upcoming = self.upcoming(&permit).await;
             let sent = self
                 .send(&mut connection, ready, upcoming.as_ref(), slot, &permit)
                 .await;
@@ -244,7 +255,10 @@ impl DeliveryWorker {
                 }
                 return;
             }
-            current = upcoming.or_else(|| self.next_ready(&permit));
+            current = match upcoming {
+                Some(upcoming) => Some(upcoming),
+                None => self.next_ready(&permit).await,
+            };
         }
     }
 
@@ -319,7 +333,7 @@ impl DeliveryWorker {
     }
 
     /// A letter to announce behind the one being sent, if there is enough work for all connections.
-    fn upcoming(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    async fn upcoming(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
@@ -342,7 +356,7 @@ impl DeliveryWorker {
             self.context.letters.queue.put_back(email);
             return None;
         }
-        let mut ready = self.prepare(email, permit)?;
+        let mut ready = self.prepare(email, permit).await?;
         if let Some(limiter) = &permit.upstream.limiter {
             if !limiter.try_permit() {
                 self.context.letters.queue.put_back(ready.email);
@@ -354,18 +368,18 @@ impl DeliveryWorker {
     }
 
     /// The next letter for an idle connection.
-    fn next_ready(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    async fn next_ready(&self, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         if self.context.lifecycle.stop.is_cancelled() || !permit.stays() {
             return None;
         }
         let email = self.context.letters.queue.try_take(0)?;
-        self.prepare(email, permit)
+        self.prepare(email, permit).await
     }
 
-    fn prepare(&self, email: QueuedEmail, permit: &ConnectionPermit) -> Option<ReadyEmail> {
+    async fn prepare(&self, email: QueuedEmail, permit: &ConnectionPermit) -> Option<ReadyEmail> {
         match self.ask(&email) {
             GuardAnswer::Go => match permit.admit(email.domain()) {
-                Ok(domain_permit) => return self.write(email, domain_permit),
+                Ok(domain_permit) => return self.write(email, domain_permit).await,
                 // another server may take it
                 Err(DomainExhausted) => self.context.letters.queue.put_back(email),
             },
@@ -381,40 +395,6 @@ impl DeliveryWorker {
             QueuedEmail::Letter { claim, .. } => self.context.guard.ask(claim),
             QueuedEmail::Outbox(_) if self.context.guard.is_open() => GuardAnswer::Go,
             QueuedEmail::Outbox(_) => GuardAnswer::Wait,
-        }
-    }
-
-    /// Renders the letter; if that fails, the delivery has failed.
-    fn write(&self, email: QueuedEmail, domain_permit: Option<DomainPermit>) -> Option<ReadyEmail> {
-        let written = match &email {
-            QueuedEmail::Letter {
-                claim, template, ..
-            } => self.context.env.writer.letter(template, claim),
-            QueuedEmail::Outbox(letter) => self.context.env.writer.outbox(letter),
-        };
-        match (written, email) {
-            (Ok(letter), email) => Some(ReadyEmail {
-                email,
-                letter,
-                domain_permit,
-                counted: false,
-            }),
-            (Err(error), QueuedEmail::Letter { claim, .. }) => {
-                self.context
-                    .letters
-                    .attempted(self.context.letters.render_failure(&claim, error), None);
-                None
-            }
-            (Err(error), QueuedEmail::Outbox(letter)) => {
-                self.context.letters.counts.gone(None);
-                self.context.letters.event(RecordEvent::Outbox {
-                    id: letter.id,
-                    next: OutboxNext::Failed,
-                    code: None,
-                    reply: error.reason,
-                });
-                None
-            }
         }
     }
 
@@ -465,7 +445,11 @@ impl DeliveryWorker {
             }
             return SendOutcome::Untouched(ready);
         }
-        self.settle(ready.email, report, slot);
+        let mut email = ready.email;
+        let connection = u64::try_from(report.duration.as_micros()).unwrap_or(u64::MAX);
+        email
+            .has_cost(ready.cost + connection / self.context.upstreams.connections().max(1) as u64);
+        self.settle(email, report, slot);
         SendOutcome::Over
     }
 

@@ -1,5 +1,7 @@
 //! The letters that a worker holds, from the claim to the outcome.
 
+use std::time::Duration;
+
 use skychimp_core::platform::time::Clock;
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::{AttemptResult, Claim, DeliveryNext};
@@ -11,6 +13,9 @@ use crate::delayed_queue::DelayedQueue;
 use crate::letter_writer::LetterError;
 use crate::queue::{HeldCounts, Queue, QueuedEmail};
 use crate::recorder::RecordEvent;
+
+/// How long a letter waits that took too much work.
+const ASIDE: Duration = Duration::from_secs(10);
 
 /// Queues the letters that a worker holds, and reports what becomes of them: each one leaves with
 /// exactly one [`RecordEvent`].
@@ -89,7 +94,14 @@ impl HeldLetters {
         self.event(RecordEvent::Back(claim.untried(None)));
     }
 
-    /// Returns a letter to the queue in the database.
+    /// Returns a claim whose letter takes too much work, for a while.
+    pub fn put_aside(&self, claim: &Claim) {
+        let until = self.clock.now() + ASIDE;
+        self.counts.gone(Some(claim.owner));
+        self.event(RecordEvent::Back(claim.untried(Some(until))));
+    }
+
+    /// Returns a email to the queue in the database.
     pub fn return_email(&self, email: QueuedEmail) {
         match email {
             QueuedEmail::Letter { claim, .. } => self.return_claim(&claim),

@@ -1,12 +1,12 @@
 //! Renders a claim into the bytes of its letter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use skychimp_core::messages::letter::{
     FrozenMessage, LetterHeaders, LetterTemplate, ListHeaders, Mailbox, RenderedMessage,
-    TemplateRecipient, compose, feedback_id, list_id, message_id,
+    TemplateRecipient, WorkBudget, WriteError, compose, feedback_id, list_id, message_id,
 };
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::secret::SecretKey;
@@ -16,11 +16,19 @@ use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::service::is_nobody;
 use skychimp_smtp::Letter;
 
+/// Letters of a run that took too much work, after which its mailing is paused.
+const TOO_SLOW_MAX: usize = 5;
+/// What a letter is charged for before the run's letters are known.
+const COST_GUESS: u64 = 1_000;
+/// Units of work, and bytes, that count as a microsecond.
+const WORK_PER_MICROSECOND: u64 = 500;
+const BYTES_PER_MICROSECOND: u64 = 100;
+
 /// A letter that cannot be rendered; retrying does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct LetterError {
-    /// `local_address` or `local_template`.
+    /// `local_address`, `local_template` or `local_work`.
     pub class: &'static str,
     /// A sentence for the log of attempts.
     pub reason: String,
@@ -31,6 +39,31 @@ impl LetterError {
         Self {
             class: "local_address",
             reason: format!("{address:?} is no address that a letter can go to"),
+        }
+    }
+
+    /// Whether making the letter took more work than its budget allows.
+    pub fn is_too_slow(&self) -> bool {
+        self.class == "local_work"
+    }
+
+    /// The run's letters are not made any more.
+    pub fn too_slow() -> Self {
+        Self {
+            class: "local_work",
+            reason: String::new(),
+        }
+    }
+
+    fn write(error: &WriteError) -> Self {
+        let class = if error.is_too_slow() {
+            "local_work"
+        } else {
+            "local_template"
+        };
+        Self {
+            class,
+            ..Self::template(error)
         }
     }
 
@@ -68,9 +101,55 @@ pub struct RunTemplate {
     reply_to: Option<EmailAddress>,
     list_id: String,
     feedback_id: String,
+    /// A letter took longer than may be made between others.
+    heavy: AtomicBool,
+    /// Letters that took too much work.
+    too_slow: AtomicUsize,
+    /// What its letters cost lately, in microseconds.
+    cost: AtomicU64,
+}
+
+/// A letter, and what making it has cost in microseconds.
+#[derive(Debug)]
+pub struct MadeLetter {
+    /// The letter.
+    pub letter: Letter,
+    /// The work and the size of the letter.
+    pub cost: u64,
 }
 
 impl RunTemplate {
+    /// Whether its letters are made on threads of their own.
+    pub fn is_heavy(&self) -> bool {
+        self.heavy.load(Ordering::Relaxed)
+    }
+
+    /// Its letters are made on threads of their own from now on.
+    pub fn set_heavy(&self) {
+        self.heavy.store(true, Ordering::Relaxed);
+    }
+
+    /// What a letter will probably cost, in microseconds.
+    pub fn cost(&self) -> u64 {
+        self.cost.load(Ordering::Relaxed)
+    }
+
+    /// Notes what a letter has cost.
+    pub fn has_cost(&self, cost: u64) {
+        self.cost.store(cost, Ordering::Relaxed);
+    }
+
+    /// Counts a letter that took too much work; returns whether it is the one after which the
+    /// mailing is paused.
+    pub fn is_too_slow(&self) -> bool {
+        self.too_slow.fetch_add(1, Ordering::Relaxed) + 1 == TOO_SLOW_MAX
+    }
+
+    /// Whether no more letters of it are made, because too many took too much work.
+    pub fn is_given_up(&self) -> bool {
+        self.too_slow.load(Ordering::Relaxed) >= TOO_SLOW_MAX
+    }
+
     /// Whether the sender address cannot exist ([`is_nobody`]).
     pub fn is_from_nobody(&self) -> bool {
         is_nobody(self.from.as_str())
@@ -123,12 +202,52 @@ impl LetterWriter {
             from_name,
             from,
             reply_to: address_or_none(&letter.reply_to)?,
+            heavy: AtomicBool::new(false),
+            too_slow: AtomicUsize::new(0),
+            cost: AtomicU64::new(COST_GUESS),
         }))
     }
 
-    /// Renders one recipient's letter. Every attempt gets the same bytes unless the recipient is
-    /// edited.
-    pub fn letter(&self, run: &RunTemplate, claim: &Claim) -> Result<Letter, LetterError> {
+    /// Renders one recipient's letter if that takes no longer than may be done between others;
+    /// `None` if it takes longer ([`LetterWriter::heavy_letter`]).
+    pub fn quick_letter(
+        &self,
+        run: &RunTemplate,
+        claim: &Claim,
+    ) -> Option<Result<MadeLetter, LetterError>> {
+        if run.is_heavy() {
+            return None;
+        }
+        match self.letter(run, claim, &WorkBudget::quick()) {
+            Err(error) if error.is_too_slow() => {
+                run.set_heavy();
+                None
+            }
+            made => Some(made),
+        }
+    }
+
+    /// Renders one recipient's letter, on a thread that nothing else waits for.
+    pub fn heavy_letter(
+        &self,
+        run: &RunTemplate,
+        claim: &Claim,
+    ) -> Result<MadeLetter, LetterError> {
+        let budget = WorkBudget::letter();
+        let made = self.letter(run, claim, &budget);
+        if !budget.is_more_than_quick() {
+            run.heavy.store(false, Ordering::Relaxed);
+        }
+        made
+    }
+
+    /// Every attempt gets the same bytes unless the recipient is edited.
+    fn letter(
+        &self,
+        run: &RunTemplate,
+        claim: &Claim,
+        budget: &WorkBudget,
+    ) -> Result<MadeLetter, LetterError> {
         let to =
             EmailAddress::parse(&claim.email).map_err(|_| LetterError::address(&claim.email))?;
         let url = self
@@ -163,18 +282,22 @@ impl LetterWriter {
         };
         let data = run
             .template
-            .write(&person, &headers)
-            .map_err(|error| LetterError::template(&error))?;
-        Ok(Letter {
-            id: u64::try_from(claim.id.0).unwrap_or_default(),
-            from: run.from.as_str().to_owned(),
-            to: claim.email.clone(),
-            data: Bytes::from(data),
+            .write(&person, &headers, budget)
+            .map_err(|error| LetterError::write(&error))?;
+        let size = data.len() as u64;
+        Ok(MadeLetter {
+            cost: budget.spent() / WORK_PER_MICROSECOND + size / BYTES_PER_MICROSECOND,
+            letter: Letter {
+                id: u64::try_from(claim.id.0).unwrap_or_default(),
+                from: run.from.as_str().to_owned(),
+                to: claim.email.clone(),
+                data: Bytes::from(data),
+            },
         })
     }
 
     /// Renders a letter from the outbox.
-    pub fn outbox(&self, letter: &OutboxLetter) -> Result<Letter, LetterError> {
+    pub fn outbox(&self, letter: &OutboxLetter) -> Result<MadeLetter, LetterError> {
         let moved = self
             .site
             .as_deref()
@@ -209,11 +332,14 @@ impl LetterWriter {
         let data = compose(&rendered, &headers).map_err(|error| LetterError::template(&error))?;
         // ids of deliveries are positive i64, so they cannot collide with these
         let number = self.outbox_letters.fetch_add(1, Ordering::Relaxed);
-        Ok(Letter {
-            id: u64::MAX - number,
-            from: from.as_str().to_owned(),
-            to: letter.email.clone(),
-            data: Bytes::from(data),
+        Ok(MadeLetter {
+            cost: 0,
+            letter: Letter {
+                id: u64::MAX - number,
+                from: from.as_str().to_owned(),
+                to: letter.email.clone(),
+                data: Bytes::from(data),
+            },
         })
     }
 

@@ -1,4 +1,9 @@
 //! Letters that a worker has claimed and that wait for a connection.
+//!
+//! Letters of the service come first. The letters of owners take turns by cost: next is the owner
+//! whose letters have cost least since all of them waited, as counted by [`Turn`]. So a large or
+//! expensive mailing uses what others leave, and never delays the first letter of another owner by
+//! more than the letters that are being sent.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -28,12 +33,68 @@ pub enum QueuedEmail {
         template: Arc<RunTemplate>,
         /// Time of the claim.
         claimed_at: Timestamp,
+        /// Its owner's turn, from when it was taken out of the queue.
+        turn: Option<Turn>,
     },
     /// A letter from the outbox.
     Outbox(Box<OutboxLetter>),
 }
 
 impl QueuedEmail {
+    /// The owner whose turn it is; `None` for a letter of the service.
+    fn owner(&self) -> Option<UserId> {
+        match self {
+            Self::Letter { claim, .. } => Some(claim.owner),
+            Self::Outbox(_) => None,
+        }
+    }
+
+    /// What it will probably cost.
+    fn estimate(&self) -> u64 {
+        match self {
+            Self::Letter { template, .. } => template.cost(),
+            Self::Outbox(_) => 0,
+        }
+    }
+
+    /// Whether making it takes long enough to need a thread of its own.
+    fn is_heavy(&self) -> bool {
+        matches!(self, Self::Letter { template, .. } if template.is_heavy())
+    }
+
+    /// Its place among letters that want a connection.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Outbox(_) => Lane::Service,
+            Self::Letter {
+                turn: Some(turn), ..
+            } if turn.is_first() => Lane::First,
+            Self::Letter { .. } => Lane::More,
+        }
+    }
+
+    /// Charges its owner for what the letter has cost.
+    pub fn has_cost(&mut self, cost: u64) {
+        if let Self::Letter {
+            turn: Some(turn),
+            template,
+            ..
+        } = self
+        {
+            turn.charge(cost);
+            template.has_cost(cost);
+        }
+    }
+
+    /// Ends its owner's turn: the letter waits again.
+    pub fn end_turn(&mut self) {
+        if let Self::Letter { turn, .. } = self
+            && let Some(mut turn) = turn.take()
+        {
+            turn.charge(0);
+        }
+    }
+
     /// The domain of the recipient's address, as A-labels.
     pub fn domain(&self) -> &str {
         let address = match self {
@@ -44,83 +105,316 @@ impl QueuedEmail {
     }
 }
 
-/// E-mails in order; outbox letters come first.
+/// Which places a letter may take when connections are scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A letter of the service or a test letter: any.
+    Service,
+    /// The only letter of its owner that is being sent.
+    First,
+    /// One of several of its owner.
+    More,
+}
+
+/// Letters of one owner that may be made at a time, when making them takes long.
+const HEAVY_PER_OWNER: usize = 2;
+
+/// Jobs by owner; letters of the service come first.
 #[derive(Debug, Default)]
 pub struct Queue {
-    emails: Mutex<VecDeque<QueuedEmail>>,
-    /// Notified when a letter is added.
+    shared: Arc<Shared>,
+    /// Notified when a email is added.
     filled: Notify,
     /// Notified when a letter is taken.
     taken: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    lanes: Mutex<Lanes>,
+    /// Notified when there may be a letter of this lane for [`Queue::take`].
+    service: Notify,
+    first: Notify,
+}
+
+impl Shared {
+    fn notify_lanes(&self) {
+        self.service.notify_one();
+        self.first.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    service: VecDeque<QueuedEmail>,
+    owners: HashMap<UserId, OwnerLane>,
+    /// Number of emails of owners.
+    waiting: usize,
+    /// Where the owner of the last turn stood: owners who come now start here.
+    now: u64,
+}
+
+/// The letters of one owner.
+#[derive(Debug, Default)]
+struct OwnerLane {
+    emails: VecDeque<QueuedEmail>,
+    /// Sum of what its letters have cost, ahead of which others are.
+    spent: u64,
+    /// Letters taken out of the queue and not over yet.
+    active: usize,
+    /// Letters being made on threads of their own.
+    making: usize,
+}
+
+impl OwnerLane {
+    fn is_idle(&self) -> bool {
+        self.emails.is_empty() && self.active == 0
+    }
+}
+
+impl Lanes {
+    fn add(&mut self, email: QueuedEmail, front: bool) {
+        let Some(owner) = email.owner() else {
+            if front {
+                self.service.push_front(email);
+            } else {
+                self.service.push_back(email);
+            }
+            return;
+        };
+        let now = self.now;
+        let lane = self.owners.entry(owner).or_default();
+        if lane.is_idle() {
+            // an owner who had nothing to send has saved nothing up
+            lane.spent = lane.spent.max(now);
+        }
+        if front {
+            lane.emails.push_front(email);
+        } else {
+            lane.emails.push_back(email);
+        }
+        self.waiting += 1;
+    }
+
+    fn len(&self) -> usize {
+        self.service.len() + self.waiting
+    }
+
+    /// The next email, of any lane or only of this one.
+    fn next(&mut self, shared: &Arc<Shared>, only: Option<Lane>) -> Option<QueuedEmail> {
+        let service = only.is_none_or(|lane| lane == Lane::Service);
+        if let Some(email) = service.then(|| self.service.pop_front()).flatten() {
+            return Some(email);
+        }
+        if only == Some(Lane::Service) {
+            return None;
+        }
+        let owner = self
+            .owners
+            .iter()
+            .filter(|(_, lane)| {
+                let heavy = lane.emails.front().map(QueuedEmail::is_heavy);
+                heavy.is_some_and(|heavy| !heavy || lane.making < HEAVY_PER_OWNER)
+                    && (only.is_none() || lane.active == 0)
+            })
+            .min_by_key(|(owner, lane)| (lane.spent, **owner))
+            .map(|(owner, _)| *owner)?;
+        let lane = self.owners.get_mut(&owner)?;
+        let mut email = lane.emails.pop_front()?;
+        let charged = email.estimate();
+        self.waiting -= 1;
+        self.now = self.now.max(lane.spent);
+        lane.spent += charged;
+        lane.active += 1;
+        if let QueuedEmail::Letter { turn, .. } = &mut email {
+            *turn = Some(Turn {
+                shared: Arc::clone(shared),
+                owner,
+                charged,
+                is_first: lane.active == 1,
+            });
+        }
+        Some(email)
+    }
+
+    /// Forgets owners who have nothing here and have had no more than others.
+    fn tidy(&mut self) {
+        let now = self.now;
+        self.owners
+            .retain(|_, lane| !lane.is_idle() || lane.spent > now);
+    }
+}
+
+/// An owner's turn: one letter, from when it leaves the queue until it is over.
+#[derive(Debug)]
+pub struct Turn {
+    shared: Arc<Shared>,
+    owner: UserId,
+    /// What the owner was charged.
+    charged: u64,
+    is_first: bool,
+}
+
+impl Turn {
+    fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    fn charge(&mut self, cost: u64) {
+        let mut lanes = self.shared.lanes.lock();
+        if let Some(lane) = lanes.owners.get_mut(&self.owner) {
+            lane.spent = lane.spent.saturating_sub(self.charged) + cost;
+        }
+        self.charged = cost;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut lanes = self.shared.lanes.lock();
+        let Some(lane) = lanes.owners.get_mut(&self.owner) else {
+            return;
+        };
+        lane.active = lane.active.saturating_sub(1);
+        if lane.active == 0 && !lane.emails.is_empty() {
+            self.shared.first.notify_one();
+        }
+    }
+}
+
+/// Counts a letter that is being made on a thread of its own.
+#[derive(Debug)]
+pub struct Making<'q> {
+    queue: &'q Queue,
+    owner: UserId,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.queue.shared.lanes.lock().owners.get_mut(&self.owner) {
+            lane.making = lane.making.saturating_sub(1);
+        }
+        self.queue.filled.notify_one();
+        self.queue.shared.first.notify_one();
+    }
+}
+
 impl Queue {
-    /// Adds mailing letters at the end and outbox letters at the front.
+    /// Adds emails: behind the others of their owner, letters of the service before all.
     pub fn add(&self, emails: Vec<QueuedEmail>) {
-        let mut queue = self.emails.lock();
+        let mut lanes = self.shared.lanes.lock();
+        lanes.tidy();
         let added = emails.len();
         for email in emails {
-            match email {
-                QueuedEmail::Letter { .. } => queue.push_back(email),
-                QueuedEmail::Outbox(_) => queue.push_front(email),
-            }
+            lanes.add(email, false);
         }
-        drop(queue);
+        drop(lanes);
         for _ in 0..added {
             self.filled.notify_one();
         }
+        if added > 0 {
+            self.shared.notify_lanes();
+        }
     }
 
-    /// Puts a letter back at the front.
-    pub fn put_back(&self, email: QueuedEmail) {
-        self.emails.lock().push_front(email);
+    /// Puts a email back before the others of its owner.
+    pub fn put_back(&self, mut email: QueuedEmail) {
+        email.end_turn();
+        self.shared.lanes.lock().add(email, true);
         self.filled.notify_one();
+        self.shared.notify_lanes();
     }
 
-    /// Waits for the next letter; `None` after `stop`.
-    pub async fn take(&self, stop: &CancellationToken) -> Option<QueuedEmail> {
+    /// Waits for the next email, of any lane or only of this one; `None` after `stop`.
+    pub async fn take(&self, only: Option<Lane>, stop: &CancellationToken) -> Option<QueuedEmail> {
         loop {
-            let filled = self.filled.notified();
+            let added = match only {
+                Some(Lane::Service) => self.shared.service.notified(),
+                Some(Lane::First) => self.shared.first.notified(),
+                Some(Lane::More) | None => self.filled.notified(),
+            };
             if stop.is_cancelled() {
                 return None;
             }
-            if let Some(email) = self.try_take(0) {
+            if let Some(email) = self.next(0, only) {
                 return Some(email);
             }
             tokio::select! {
-                () = filled => {}
+                () = added => {}
                 () = stop.cancelled() => return None,
             }
         }
     }
 
-    /// The next letter, if at least `left` others would remain.
+    /// The next email, if at least `left` others would remain.
     pub fn try_take(&self, left: usize) -> Option<QueuedEmail> {
-        let mut emails = self.emails.lock();
-        if emails.len() <= left {
+        self.next(left, None)
+    }
+
+    fn next(&self, left: usize, only: Option<Lane>) -> Option<QueuedEmail> {
+        let mut lanes = self.shared.lanes.lock();
+        if lanes.len() <= left {
             return None;
         }
-        let email = emails.pop_front();
-        drop(emails);
-        self.taken.notify_one();
+        let email = lanes.next(&self.shared, only);
+        drop(lanes);
+        if email.is_some() {
+            self.taken.notify_one();
+        }
         email
     }
 
-    /// Removes and returns the letters for which `pick` is true.
+    /// Counts a letter of this owner that is made on a thread of its own.
+    pub fn making(&self, owner: UserId) -> Making<'_> {
+        self.shared
+            .lanes
+            .lock()
+            .owners
+            .entry(owner)
+            .or_default()
+            .making += 1;
+        Making { queue: self, owner }
+    }
+
+    /// Removes and returns the emails for which `pick` is true.
     pub fn evict(&self, mut pick: impl FnMut(&QueuedEmail) -> bool) -> Vec<QueuedEmail> {
-        let mut emails = self.emails.lock();
-        let (out, keep) = std::mem::take(&mut *emails)
-            .into_iter()
-            .partition(|email| pick(email));
-        *emails = keep;
-        drop(emails);
+        let mut lanes = self.shared.lanes.lock();
+        let mut out = Vec::new();
+        let mut part = |emails: &mut VecDeque<QueuedEmail>| {
+            let (evicted, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(emails)
+                .into_iter()
+                .partition(|email| pick(email));
+            *emails = kept;
+            let count = evicted.len();
+            out.extend(evicted);
+            count
+        };
+        part(&mut lanes.service);
+        let mut gone = 0;
+        for lane in lanes.owners.values_mut() {
+            gone += part(&mut lane.emails);
+        }
+        lanes.waiting -= gone;
+        drop(lanes);
         self.taken.notify_one();
-        Vec::from(out)
+        out
     }
 
     /// Number of waiting letters.
     pub fn len(&self) -> usize {
-        self.emails.lock().len()
+        self.shared.lanes.lock().len()
+    }
+
+    /// Number of waiting letters of the service.
+    pub fn of_service(&self) -> usize {
+        self.shared.lanes.lock().service.len()
+    }
+
+    /// Owners with letters in the queue or being sent.
+    pub fn owners(&self) -> HashSet<UserId> {
+        let lanes = self.shared.lanes.lock();
+        let busy = lanes.owners.iter().filter(|(_, lane)| !lane.is_idle());
+        busy.map(|(owner, _)| *owner).collect()
     }
 
     /// Waits until something is taken.
@@ -182,3 +476,6 @@ impl HeldCounts {
         self.0.lock().is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

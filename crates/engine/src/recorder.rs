@@ -11,7 +11,8 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{OutboxId, WorkerId};
 use skychimp_core::platform::time::{Clock, Timestamp};
-use skychimp_core::sending::delivery::{AttemptResult, Claim, Delivery, ReturnedClaim};
+use skychimp_core::sending::delivery::{AttemptResult, Claim, Delivery, OpenRun, ReturnedClaim};
+use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxNext};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -50,6 +51,8 @@ pub enum RecordEvent {
     Back(ReturnedClaim),
     /// A delivery is skipped, for this reason.
     Skip(Box<Claim>, &'static str),
+    /// The letters of a run take too much work: its mailing is paused.
+    TooSlow(OpenRun),
     /// A letter from the outbox was tried.
     Outbox {
         /// The letter that was tried.
@@ -82,6 +85,8 @@ pub struct Recorder {
     pub db: Db,
     /// Source of the current time.
     pub clock: Clock,
+    /// Public address of the service.
+    pub base_url: String,
     /// The worker that holds the deliveries.
     pub worker: WorkerId,
     /// Closed while outcomes cannot be recorded.
@@ -182,6 +187,14 @@ impl Recorder {
 
     async fn record(&self, batch: &[RecordEvent]) -> Result<(), Error> {
         let now = self.clock.now();
+        for event in batch {
+            if let RecordEvent::TooSlow(run) = event {
+                // a transaction of its own: others lock rows of other runs
+                let mut tx = self.db.write().await?;
+                Mailing::pause_too_slow(&mut tx, run, &self.base_url, now).await?;
+                tx.commit().await?;
+            }
+        }
         let mut attempted = Vec::new();
         let mut back = Vec::new();
         let mut skipped: Vec<(&'static str, Vec<&Claim>)> = Vec::new();
@@ -193,7 +206,9 @@ impl Recorder {
                     Some((_, claims)) => claims.push(claim),
                     None => skipped.push((why, vec![claim])),
                 },
-                RecordEvent::Outbox { .. } | RecordEvent::OutboxBack(..) => {}
+                RecordEvent::TooSlow(_)
+                | RecordEvent::Outbox { .. }
+                | RecordEvent::OutboxBack(..) => {}
             }
         }
         let mut tx = self.db.write().await?;
@@ -281,9 +296,10 @@ mod tests {
             ClaimScope::All,
             NOW,
             10,
-            ClaimTurn {
+            &ClaimTurn {
                 number: 0,
                 strangers: true,
+                ..ClaimTurn::default()
             },
         )
         .await
@@ -306,6 +322,7 @@ mod tests {
         let recorder = Recorder {
             db: db.clone(),
             clock: Clock::fixed(NOW),
+            base_url: String::new(),
             worker,
             guard: Arc::new(SendGuard::new(Clock::fixed(NOW))),
             journal: Arc::clone(&journal),

@@ -10,6 +10,9 @@
 //! only a proportional share of its connections. Otherwise a long queue would fill all of them, and
 //! weights would have no effect under load.
 //!
+//! A few places are kept free ([`Lane`]): one for letters of the service, one for the first letter
+//! of an owner. So a mailing that could fill every connection delays neither.
+//!
 //! While the service is not fit to send to external recipients ([`ServiceFault`]) and a server
 //! reaches them, nothing is sent over any server.
 //!
@@ -35,6 +38,7 @@ pub use upstream::{Upstream, UpstreamOrigin};
 
 use crate::delayed_queue::DomainRate;
 use crate::health::BreakerState;
+use crate::queue::Lane;
 
 /// A letter may take a permit this long before its time, since connecting takes time.
 const WAKE_AHEAD: Duration = Duration::from_millis(500);
@@ -169,7 +173,7 @@ impl UpstreamPool {
     }
 
     /// Which server takes a letter to this domain now; `random` is from 0 to 1.
-    pub fn choose(self: &Arc<Self>, domain: &str, random: f64) -> Route {
+    pub fn choose(self: &Arc<Self>, domain: &str, lane: Lane, random: f64) -> Route {
         if self.fault.read().is_some() {
             return Route::Nothing;
         }
@@ -189,7 +193,7 @@ impl UpstreamPool {
                     }
                     continue;
                 }
-                let Some(trial) = upstream.has_room() else {
+                let Some(trial) = upstream.has_room(lane) else {
                     RetryTime::Freed.note(&mut busy);
                     continue;
                 };
@@ -221,7 +225,7 @@ impl UpstreamPool {
                 let weight = upstream.weight as f64;
                 left -= weight;
                 if (left < 0.0 || n + 1 == free.len())
-                    && let Some(permit) = self.permit(upstream, *trial)
+                    && let Some(permit) = self.permit(upstream, lane, *trial)
                 {
                     return Route::Go(permit);
                 }
@@ -236,13 +240,14 @@ impl UpstreamPool {
     }
 
     /// Takes a permit, unless another sender was faster.
-    fn permit(self: &Arc<Self>, upstream: &Arc<Upstream>, trial: bool) -> Option<ConnectionPermit> {
-        let limit = if trial {
-            1
-        } else {
-            upstream.permits_allowed.load(Ordering::Relaxed)
-        };
-        upstream
+    fn permit(
+        self: &Arc<Self>,
+        upstream: &Arc<Upstream>,
+        lane: Lane,
+        trial: bool,
+    ) -> Option<ConnectionPermit> {
+        let limit = if trial { 1 } else { upstream.places(lane) };
+        let before = upstream
             .permits_in_use
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_use| {
                 (in_use < limit).then_some(in_use + 1)
@@ -255,6 +260,7 @@ impl UpstreamPool {
             upstreams: Arc::clone(self),
             upstream: Arc::clone(upstream),
             trial,
+            kept_free: !trial && before >= upstream.places(Lane::More),
             waiting: AtomicBool::new(upstream.limiter.is_some()),
         })
     }

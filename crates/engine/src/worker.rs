@@ -62,6 +62,7 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let recorder = Recorder {
         db: config.db.clone(),
         clock: config.clock.clone(),
+        base_url: config.base_url.clone(),
         worker,
         guard: Arc::clone(&context.guard),
         journal: Arc::clone(&journal),
@@ -191,8 +192,14 @@ async fn begin(
         journal: Arc::new(journal),
         slots: Arc::new(Semaphore::new(UNRECORDED_MAX)),
         senders: AtomicUsize::new(0),
+        makers: Semaphore::new(makers()),
     };
     Ok((Arc::new(context), events))
+}
+
+/// How many letters that take long are made at a time: half of the processors stay free.
+fn makers() -> usize {
+    std::thread::available_parallelism().map_or(1, |threads| (threads.get() / 2).clamp(1, 4))
 }
 
 /// Ends a worker whose tasks have ended: letters without an outcome are in doubt.

@@ -22,6 +22,7 @@ pub mod local_rate_limit;
 pub(crate) mod middleware;
 pub mod page;
 pub(crate) mod placeholder;
+pub(crate) mod preview_turns;
 pub(crate) mod query;
 pub(crate) mod rate_limits;
 pub mod routes;

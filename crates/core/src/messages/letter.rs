@@ -23,6 +23,7 @@ mod prepared;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trial;
 
 use crate::messages::template::spans::{LoadedValues, Spans};
 use crate::messages::template::{
@@ -31,11 +32,11 @@ use crate::messages::template::{
 use crate::platform::control;
 use crate::platform::error::FieldError;
 use crate::platform::ids::{MailingId, RunId, UserId};
-use crate::recipients::recipient::RecipientFields;
 use compose::{PartWriter, assemble};
 use prepared::PreparedPart;
+use trial::Trial;
 
-pub use crate::messages::template::TemplateRecipient;
+pub use crate::messages::template::{TemplateRecipient, WorkBudget};
 pub use compose::{ComposeError, LetterHeaders, ListHeaders, Mailbox, compose};
 
 /// The name of the unsubscribe link in templates.
@@ -108,10 +109,17 @@ impl MessageContent {
     /// Everything that is wrong with it, in the order of the form. Warnings do not stop a mailing.
     ///
     /// Every template that compiles is also rendered for a recipient without any data, because a
-    /// letter that fails for them would fail in the middle of a mailing.
+    /// letter that fails for them would fail in the middle of a mailing. It is rendered with all
+    /// its branches and values of usual sizes too, to learn whether letters stay within their
+    /// budget.
     #[must_use]
     pub fn check(&self) -> Vec<MessageProblem> {
         self.without_control().find_problems()
+    }
+
+    /// [`MessageContent::check`], off the threads that answer requests.
+    pub async fn check_aside(self) -> Vec<MessageProblem> {
+        trial::aside(move || self.check()).await
     }
 
     /// The content as it will be sent: without control characters and references to them. Line
@@ -137,13 +145,14 @@ impl MessageContent {
             (TemplatePart::Html, self.html()),
             (TemplatePart::Text, self.text()),
         ];
+        let trial = Trial::default();
         for (part, source) in parts {
             let Some(source) = source else {
                 continue;
             };
             match Template::compile(part, source) {
                 Ok(template) => {
-                    let failed = template.render(&nobody()).err();
+                    let failed = trial.failed(part, source, &template);
                     problems.extend(failed.map(|error| MessageProblem::of(part, error, false)));
                     let unknown = template.unknown_names().into_iter();
                     problems.extend(unknown.map(|name| MessageProblem::of(part, name, true)));
@@ -162,16 +171,6 @@ impl MessageContent {
         }
         problems
     }
-}
-
-/// Values of a recipient without name and attributes.
-fn nobody() -> TemplateValues {
-    let person = TemplateRecipient {
-        email: "somebody@example.org",
-        fields: &RecipientFields::default(),
-        attributes: &serde_json::Map::new(),
-    };
-    TemplateValues::new(&person, "https://example.org/u/token")
 }
 
 /// Something wrong with a message.
@@ -268,6 +267,13 @@ impl FrozenMessage {
             html,
             text,
         })
+    }
+}
+
+impl FrozenMessage {
+    /// [`FrozenMessage::new`] in the message's own language, off the threads that answer requests.
+    pub async fn new_aside(content: MessageContent) -> Result<Self, Vec<MessageProblem>> {
+        trial::aside(move || Self::new(&content, Language::of(&content))).await
     }
 }
 
@@ -415,6 +421,14 @@ pub enum WriteError {
     Compose(#[from] ComposeError),
 }
 
+impl WriteError {
+    /// Whether the letter would have taken more work than its budget allows.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Render(error) if error.error.is_too_slow())
+    }
+}
+
 /// A letter could not be rendered for one person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}, {error}", part.field())]
@@ -457,17 +471,20 @@ impl LetterTemplate {
 
     /// Writes one person's letter as it goes to a mail server. Same result as
     /// [`LetterTemplate::render`] and [`compose()`], but faster.
+    ///
+    /// All parts together take no more than `budget`.
     pub fn write(
         &self,
         person: &TemplateRecipient<'_>,
         headers: &LetterHeaders<'_>,
+        budget: &WorkBudget,
     ) -> Result<Vec<u8>, WriteError> {
         let url = headers.list.map_or("", |list| list.unsubscribe_url);
         let Some(prepared) = &self.prepared else {
-            let rendered = self.render(person, url)?;
+            let rendered = self.render_within(person, url, budget)?;
             return Ok(compose(&rendered, headers)?);
         };
-        let known = LoadedValues::new(person, url);
+        let known = LoadedValues::new(person, url, budget);
         let failed = |part| move |error| RenderError { part, error };
         let subject = prepared
             .subject
@@ -501,9 +518,18 @@ impl LetterTemplate {
         person: &TemplateRecipient<'_>,
         unsubscribe_url: &str,
     ) -> Result<RenderedMessage, RenderError> {
+        self.render_within(person, unsubscribe_url, &WorkBudget::letter())
+    }
+
+    fn render_within(
+        &self,
+        person: &TemplateRecipient<'_>,
+        unsubscribe_url: &str,
+        budget: &WorkBudget,
+    ) -> Result<RenderedMessage, RenderError> {
         let values = TemplateValues::new(person, unsubscribe_url);
         let render = |part, template: &Template| {
-            let text = template.render(&values);
+            let text = template.render_within(&values, budget);
             text.map(|text| control::strip_control(&text).into_owned())
                 .map_err(|error| RenderError { part, error })
         };

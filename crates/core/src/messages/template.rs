@@ -16,10 +16,13 @@
 //! Everything else is rejected when a mailing's message is checked, not when a letter is made.
 //!
 //! *Invariants*: values are escaped in HTML and nowhere else (F13), and a template cannot turn that
-//! off. Time, depth, memory and output size of a rendering are bounded for any template and values.
+//! off. Time, depth, memory and output size of a rendering are bounded for any template and values:
+//! a letter has a budget of work ([`WorkBudget`]).
 
+mod budget;
 mod filters;
 mod first_name;
+mod metered;
 pub(crate) mod scan;
 pub(crate) mod spans;
 #[cfg(test)]
@@ -31,10 +34,12 @@ use std::io;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior};
 
+pub use budget::WorkBudget;
 pub use first_name::first_name;
 pub use values::{TemplateRecipient, TemplateValues};
 
 use crate::recipients::recipient::RecipientField;
+use metered::Reading;
 use scan::TokenKind;
 
 /// The names a template may use besides those of [`RecipientField::in_letters`].
@@ -42,8 +47,13 @@ const NAMES: [&str; 4] = ["first_name", "email", "attributes", "unsubscribe_url"
 
 /// Most engine steps per rendering.
 const FUEL_UNITS: u64 = 50_000;
+/// Work per byte of a value that is escaped, and of what is rendered: it is also encoded later.
+const ESCAPING: usize = 2;
+const OUTPUT: usize = 2;
 /// Deepest recursion inside the engine.
 const RECURSION_DEPTH: usize = 32;
+/// Code of the error of a letter that takes too much work.
+const TOO_SLOW: &str = "template_too_slow";
 /// The name of the only template in its environment.
 const TEMPLATE: &str = "letter";
 
@@ -101,6 +111,16 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
+    /// Whether the letter would have taken more work than its budget allows.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        self.code == TOO_SLOW
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::new(1, TOO_SLOW, "")
+    }
+
     pub(crate) fn new(line: usize, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             line,
@@ -116,7 +136,7 @@ impl TemplateError {
             ErrorKind::UnknownTest => "template_test",
             ErrorKind::UnknownFunction | ErrorKind::UnknownMethod => "template_function",
             ErrorKind::TooManyArguments | ErrorKind::MissingArgument => "template_arguments",
-            ErrorKind::OutOfFuel => "template_too_slow",
+            ErrorKind::OutOfFuel => TOO_SLOW,
             ErrorKind::WriteFailure => "template_output_too_long",
             _ => "template_value",
         };
@@ -143,6 +163,19 @@ pub struct Template {
 impl Template {
     /// Checks and compiles a template.
     pub fn compile(part: TemplatePart, source: &str) -> Result<Self, TemplateError> {
+        Self::compile_for(part, source, Reading::Chosen)
+    }
+
+    /// A template that renders all its branches, to learn what they cost.
+    pub(crate) fn compile_trial(part: TemplatePart, source: &str) -> Result<Self, TemplateError> {
+        Self::compile_for(part, source, Reading::All)
+    }
+
+    fn compile_for(
+        part: TemplatePart,
+        source: &str,
+        reading: Reading,
+    ) -> Result<Self, TemplateError> {
         if source.len() > part.max_source() {
             return Err(TemplateError::new(
                 1,
@@ -150,10 +183,30 @@ impl Template {
                 part.max_source().to_string(),
             ));
         }
+        Self::built(part, source, reading, |pieces| {
+            metered::metered(pieces, reading)
+        })
+    }
+
+    /// A template whose operators do not pay, to compare with.
+    #[cfg(test)]
+    fn unmetered(part: TemplatePart, source: &str) -> Result<Self, TemplateError> {
+        Self::built(part, source, Reading::Chosen, |_| Ok(source.to_owned()))
+    }
+
+    fn built(
+        part: TemplatePart,
+        source: &str,
+        reading: Reading,
+        written: impl FnOnce(&[scan::TemplateToken<'_>]) -> Result<String, TemplateError>,
+    ) -> Result<Self, TemplateError> {
         let pieces = scan::pieces(source)?;
         let uses = scan::check(&pieces)?;
         let mut env = Environment::empty();
         filters::add_to(&mut env);
+        if reading == Reading::All {
+            filters::add_trial_to(&mut env);
+        }
         env.set_undefined_behavior(UndefinedBehavior::Chainable);
         env.set_fuel(Some(FUEL_UNITS));
         env.set_recursion_limit(RECURSION_DEPTH);
@@ -167,7 +220,7 @@ impl Template {
         };
         env.set_auto_escape_callback(move |_| escape.clone());
         env.set_formatter(format);
-        env.add_template_owned(TEMPLATE, source.to_owned())
+        env.add_template_owned(TEMPLATE, written(&pieces)?)
             .map_err(|e| TemplateError::from_engine(&e))?;
         let free = env
             .get_template(TEMPLATE)
@@ -207,12 +260,45 @@ impl Template {
             .collect()
     }
 
-    /// Renders the template for one person. Fails if a limit is exceeded or a value does not fit an
-    /// operation.
+    /// Renders the template for one person, with a budget of its own. Fails if a limit is exceeded
+    /// or a value does not fit an operation.
     pub fn render(&self, values: &TemplateValues) -> Result<String, TemplateError> {
+        self.render_within(values, &WorkBudget::letter())
+    }
+
+    /// Renders the template for one person, with what is left of the letter's budget.
+    pub fn render_within(
+        &self,
+        values: &TemplateValues,
+        budget: &WorkBudget,
+    ) -> Result<String, TemplateError> {
         if let Some(constant) = &self.constant {
             return Ok(constant.clone());
         }
+        if !budget.pay(budget::RENDERING) {
+            return Err(TemplateError::too_slow());
+        }
+        let rendered = budget.within(|| self.rendered(values));
+        let (text, steps) = match rendered {
+            Err(error) if budget.is_spent() => {
+                return Err(TemplateError {
+                    code: TOO_SLOW,
+                    ..error
+                });
+            }
+            rendered => rendered?,
+        };
+        if !budget.pay_steps(steps) {
+            return Err(TemplateError::too_slow());
+        }
+        Ok(match self.part {
+            TemplatePart::Subject | TemplatePart::PreviewText => one_line(&text),
+            TemplatePart::Html | TemplatePart::Text => text,
+        })
+    }
+
+    /// The text, and the engine's steps.
+    fn rendered(&self, values: &TemplateValues) -> Result<(String, u64), TemplateError> {
         let failed = |e| TemplateError::from_engine(&e);
         let template = self.env.get_template(TEMPLATE).map_err(failed)?;
         let source = template.source().len();
@@ -220,15 +306,14 @@ impl Template {
             bytes: Vec::with_capacity(source + source / 8 + 64),
             limit: self.part.max_output(),
         };
-        template
+        let captured = template
             .render_captured_to(values.context(), &mut out)
             .map_err(failed)?;
+        let steps = captured.state().fuel_levels();
+        drop(captured);
         let text = String::from_utf8(out.bytes)
             .map_err(|_| TemplateError::new(1, "template_value", "not UTF-8"))?;
-        Ok(match self.part {
-            TemplatePart::Subject | TemplatePart::PreviewText => one_line(&text),
-            TemplatePart::Html | TemplatePart::Text => text,
-        })
+        Ok((text, steps.map_or(0, |(steps, _)| steps)))
     }
 }
 
@@ -285,10 +370,12 @@ fn format(
     let text = if let Some(text) = value.as_str() {
         text
     } else {
+        budget::pay(values::size(value))?;
         joined = values::shown(value);
         &joined
     };
     let written = if matches!(state.auto_escape(), AutoEscape::Html) {
+        budget::pay(text.len() * ESCAPING)?;
         escape_html(out, text)
     } else {
         out.write_str(text)
@@ -321,7 +408,8 @@ struct Limited {
 
 impl io::Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.limit {
+        if self.bytes.len() + bytes.len() > self.limit || budget::pay(bytes.len() * OUTPUT).is_err()
+        {
             return Err(io::Error::other("the letter became too long"));
         }
         self.bytes.extend_from_slice(bytes);

@@ -18,6 +18,7 @@ mod history;
 mod in_place;
 mod page;
 mod readiness;
+mod too_slow;
 mod transitions;
 
 pub use audience::Audience;
@@ -30,7 +31,7 @@ pub use history::HistoryEvent;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingSummary, MessageChoice};
 pub use readiness::{Readiness, ReadinessItem, ReadinessTopic};
-pub use transitions::{StartOutcome, Transition};
+pub use transitions::{LETTERS_TOO_SLOW, StartOutcome, Transition};
 
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;

@@ -38,7 +38,9 @@ pub async fn limit(db: &Db, user: UserId, name: &str, value: &str) {
 async fn return_to_queue(db: &Db, worker: WorkerId, claims: &[Claim]) {
     let back: Vec<_> = claims.iter().map(|claim| claim.untried(None)).collect();
     let mut tx = db.write().await.unwrap();
-    let returned = Delivery::return_to_queue(&mut tx, worker, &back).await.unwrap();
+    let returned = Delivery::return_to_queue(&mut tx, worker, &back)
+        .await
+        .unwrap();
     assert_eq!(returned, claims.len() as u64);
     tx.commit().await.unwrap();
 }
@@ -223,7 +225,10 @@ async fn mailings_take_turns() {
     };
     assert_eq!(step().await, 1);
     let held = get(&db, ann, ids[1]).await;
-    assert_eq!(HeldReason::from_sentence(&held.waiting), Some(HeldReason::AtOnce(1)));
+    assert_eq!(
+        HeldReason::from_sentence(&held.waiting),
+        Some(HeldReason::AtOnce(1))
+    );
     assert_eq!(step().await, 0);
     execute(
         &db,

@@ -81,9 +81,10 @@ async fn many_runs_take_turns() {
         let turn = ClaimTurn {
             number,
             strangers: true,
+            ..ClaimTurn::default()
         };
         let claims =
-            Delivery::claim_fair(&mut tx, worker, ClaimScope::All, at(NOW), 100, turn).await;
+            Delivery::claim_fair(&mut tx, worker, ClaimScope::All, at(NOW), 100, &turn).await;
         let mut claimed: Vec<RunId> = claims.unwrap().iter().map(|claim| claim.run).collect();
         claimed.sort_unstable();
         let expected: Vec<_> = runs
@@ -244,4 +245,48 @@ async fn run_gets_a_sender_that_can_exist() {
         let expected = sender.unwrap_or("sender@example.org");
         assert_eq!(letter.unwrap().from_email, expected);
     }
+}
+
+/// R28: an owner with many more runs than one claim looks into takes no claim away from another.
+#[tokio::test]
+async fn many_runs_of_one_owner_leave_others_their_turn() {
+    let db = TestDb::new().await.unwrap();
+    let ann = user(&db, "ann", Role::User).await.unwrap();
+    let bob = user(&db, "bob", Role::User).await.unwrap();
+    for n in 0..80 {
+        let addresses = [format!("a{n}@example.org"), format!("b{n}@example.org")];
+        sending_run(&db, ann, &addresses, at(NOW), None)
+            .await
+            .unwrap();
+    }
+    let addresses: Vec<_> = (0..3).map(|n| format!("p{n}@example.org")).collect();
+    sending_run(&db, bob, &addresses, at(NOW), None)
+        .await
+        .unwrap();
+    let worker = WorkerId::new(at(NOW));
+    let mut of_ann = 0;
+    for number in 0..3 {
+        let mut tx = db.write().await.unwrap();
+        let turn = ClaimTurn {
+            number,
+            strangers: true,
+            ..ClaimTurn::default()
+        };
+        let claims =
+            Delivery::claim_fair(&mut tx, worker, ClaimScope::All, at(NOW), 2, &turn).await;
+        tx.commit().await.unwrap();
+        let claims = claims.unwrap();
+        assert_eq!(claims.iter().filter(|claim| claim.owner == bob).count(), 1);
+        of_ann += claims.iter().filter(|claim| claim.owner == ann).count();
+    }
+    assert_eq!(of_ann, 3);
+    // owners who have letters enough are passed over
+    let mut tx = db.write().await.unwrap();
+    let turn = ClaimTurn {
+        strangers: true,
+        served: [ann].into(),
+        ..ClaimTurn::default()
+    };
+    let claims = Delivery::claim_fair(&mut tx, worker, ClaimScope::All, at(NOW), 9, &turn).await;
+    assert_eq!(claims.unwrap(), []);
 }

@@ -77,9 +77,10 @@ pub async fn claim(db: &Db, worker: WorkerId, now: Timestamp, limit: usize) -> V
         ClaimScope::All,
         now,
         limit,
-        ClaimTurn {
+        &ClaimTurn {
             number: 0,
             strangers: true,
+            ..ClaimTurn::default()
         },
     )
     .await

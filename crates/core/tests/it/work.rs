@@ -39,9 +39,10 @@ async fn claim(tx: &mut Tx, worker: WorkerId, now: Timestamp) -> Vec<Claim> {
         ClaimScope::All,
         now,
         200,
-        ClaimTurn {
+        &ClaimTurn {
             number: 0,
             strangers: true,
+            ..ClaimTurn::default()
         },
     )
     .await

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::upstream::{DomainLimiter, Upstream};
 use super::{UpstreamPool, WAKE_AHEAD};
+use crate::queue::Lane;
 
 /// Permit to send letters over a server.
 #[derive(Debug)]
@@ -16,7 +17,9 @@ pub struct ConnectionPermit {
     pub upstream: Arc<Upstream>,
     /// One letter only: the server is being tried.
     pub trial: bool,
-    /// Taken ahead of its time, which has not come yet.
+    /// One letter only: its place is kept free for letters that do not wait for others.
+    pub kept_free: bool,
+    /// Taken ahead of its turn, which has not come yet.
     pub(super) waiting: AtomicBool,
 }
 
@@ -91,6 +94,7 @@ impl ConnectionPermit {
     pub fn stays(&self) -> bool {
         let upstream = &self.upstream;
         if self.trial
+            || self.kept_free
             || upstream.is_removed()
             || upstream.permits_in_use.load(Ordering::Relaxed)
                 > upstream.permits_allowed.load(Ordering::Relaxed)
@@ -106,7 +110,7 @@ impl ConnectionPermit {
             .iter()
             .take_while(|other| other.priority < upstream.priority)
             .any(|other| {
-                other.has_room() == Some(false)
+                other.has_room(Lane::More) == Some(false)
                     && other.exhausted(now).is_none()
                     && other.free_at(now) <= now + WAKE_AHEAD
             })

@@ -15,10 +15,16 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::health::{BreakerState, CircuitBreaker};
+use crate::queue::Lane;
 use crate::rate_limiter::RateLimiter;
 
 /// Priority and weight of the server from the configuration.
 const CONFIGURED_ORDER: (i64, i64) = (10, 100);
+
+/// With this many connections, mailings leave one to letters of the service.
+const CONNECTIONS_FOR_SERVICE: usize = 4;
+/// With this many, an owner who is sending also leaves one to others.
+const CONNECTIONS_FOR_FIRST: usize = 10;
 
 /// Assumed duration of a letter to a domain that limits connections.
 const LETTER_TIME_GUESS: Duration = Duration::from_millis(100);
@@ -268,8 +274,23 @@ impl Upstream {
             .map_or(now, |limiter| limiter.free_at(now))
     }
 
-    /// Whether it works and has a free connection; `Some(true)`: for a trial letter.
-    pub(super) fn has_room(&self) -> Option<bool> {
+    /// How many connections letters of a lane may fill, together with all others.
+    pub(super) fn places(&self, lane: Lane) -> usize {
+        let limit = self.permits_allowed.load(Ordering::Relaxed);
+        let limit = limit.min(self.pool.status().cap);
+        let kept_free = match lane {
+            Lane::Service => 0,
+            Lane::First => usize::from(limit >= CONNECTIONS_FOR_SERVICE),
+            Lane::More => {
+                usize::from(limit >= CONNECTIONS_FOR_SERVICE)
+                    + usize::from(limit >= CONNECTIONS_FOR_FIRST)
+            }
+        };
+        limit - kept_free
+    }
+
+    /// Whether it works and has a free connection for this lane; `Some(true)`: for a trial letter.
+    pub(super) fn has_room(&self, lane: Lane) -> Option<bool> {
         let in_use = self.permits_in_use.load(Ordering::Acquire);
         if self.is_removed() {
             return None;
@@ -277,10 +298,7 @@ impl Upstream {
         match self.health.state() {
             BreakerState::Open(_) => None,
             BreakerState::Probing => (in_use == 0).then_some(true),
-            BreakerState::Closed => {
-                let allowed = self.permits_allowed.load(Ordering::Relaxed);
-                (in_use < allowed && in_use < self.pool.status().cap).then_some(false)
-            }
+            BreakerState::Closed => (in_use < self.places(lane)).then_some(false),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod announced;
 mod clean;
 mod crash;
+mod fair;
 mod faults;
 mod held;
 mod jobs;

@@ -8,13 +8,18 @@ mod support;
 
 use std::time::Duration;
 
+use skychimp_core::accounts::user::Role;
+use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::testing::settle;
+use skychimp_core::sending::mailing::{FromIdentity, Mailing, MailingDraft};
+use skychimp_core::sending::run::{RunProgress, RunTotals};
+use skychimp_core::sending::service::ServiceIdentity;
+use skychimp_core::testing::{list, message, settle, user};
 use skychimp_engine::{Engine, EngineConfig};
 use skychimp_smtp::Timeouts;
 use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Sink, Step};
 
-use crate::support::World;
+use crate::support::{World, now};
 
 /// Longer than any test here takes.
 const WAIT_TIMEOUT: Duration = Duration::from_mins(20);
@@ -118,4 +123,91 @@ async fn silence_at_the_dot_is_doubt_after_ten_minutes() {
     let doubt = world.attempts(&run).await;
     let doubt = doubt.iter().find(|a| a.outcome == AttemptOutcome::InDoubt);
     assert!(doubt.unwrap().duration_ms >= 10 * 60_000, "{doubt:?}");
+}
+
+/// A mailing of an owner of its own, once it is started, with the totals of its run.
+struct TestMailing<'w> {
+    world: &'w World,
+    owner: UserId,
+    id: MailingId,
+}
+
+impl<'w> TestMailing<'w> {
+    async fn prepare(world: &'w World, name: &str, letters: i64, text: &str) -> Self {
+        let db = &world.db;
+        let owner = user(db, name, Role::User).await.unwrap();
+        let list = list(db, owner, "all", 0, letters, now()).await.unwrap();
+        let message = message(db, owner, "Hello", text, now()).await.unwrap();
+        let draft = MailingDraft {
+            title: name.to_owned(),
+            message_id: Some(message),
+            lists: vec![list],
+            ..MailingDraft::default()
+        };
+        let mut tx = db.write().await.unwrap();
+        let id = Mailing::create(&mut tx, owner, &draft, name, now());
+        let id = id.await.unwrap();
+        tx.commit().await.unwrap();
+        Self { world, owner, id }
+    }
+
+    async fn start(&self) {
+        let sender = FromIdentity {
+            name: "Skychimp".to_owned(),
+            email: "service@skychimp.example.org".to_owned(),
+        };
+        let service = ServiceIdentity {
+            base_url: Some("https://skychimp.example.org".to_owned()),
+            ..ServiceIdentity::from(sender)
+        };
+        let mut tx = self.world.db.write().await.unwrap();
+        let started = Mailing::start(&mut tx, self.owner, self.id, &service, "test", now());
+        started.await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn totals(&self) -> RunTotals {
+        let mut tx = self.world.db.read().await.unwrap();
+        let progress = RunProgress::of(&mut tx, self.owner, self.id).await;
+        progress.unwrap().totals
+    }
+
+    async fn wait(&self, sent: i64) {
+        let start = tokio::time::Instant::now();
+        while self.totals().await.sent < sent {
+            assert!(start.elapsed() < self.world.patience, "letters stand still");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// R28: beside a mailing of a million plain letters and one of 50 000 that take as much work as
+/// letters may, the first letter of a third owner is sent within two seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_letter_beside_a_million_and_expensive_ones() {
+    let world = world().await;
+    let sink = Sink::start(&[]).await;
+    let costly = "{% if 'a long text that is made longer'|replace('o', 'a long text that is made longer')|title|upper|title %}{% endif %}";
+    let plain = TestMailing::prepare(&world, "plain", 1_000_000, "Hello {{ name }}").await;
+    let expensive = TestMailing::prepare(&world, "dear", 50_000, &costly.repeat(1_800)).await;
+    let mut config = world.config(sink.server());
+    if let Some(server) = &mut config.server {
+        server.connections = 50;
+    }
+    let engine = Engine::start(config);
+    plain.start().await;
+    expensive.start().await;
+    plain.wait(1_000).await;
+    expensive.wait(5).await;
+    for round in 0..5 {
+        let single = TestMailing::prepare(&world, &format!("single{round}"), 1, "Hello").await;
+        let start = tokio::time::Instant::now();
+        single.start().await;
+        single.wait(1).await;
+        println!("scenario 22: the first letter took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2));
+        let done = plain.totals().await.sent + expensive.totals().await.sent;
+        assert!(done < 1_050_000, "the others are still being sent");
+    }
+    engine.stop().await;
 }

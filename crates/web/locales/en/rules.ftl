@@ -32,6 +32,7 @@ error-template-arguments = Line { $line }: too many or too few values for a filt
 error-template-unknown-name = Line { $line }: nobody has a “{ $detail }”, it will be empty. Values of your own go by attributes.name.
 error-template-tag-too-long = Line { $line }: a field may not be longer than { $detail } bytes.
 error-template-too-many-tags = Line { $line }: more than { $detail } fields.
+error-template-too-many-filters = Line { $line }: more than { $detail } filters in a field.
 error-template-too-deep = Line { $line }: conditions and loops may be nested { $detail } deep.
 error-template-too-long = Too long; { $detail } bytes at most.
 error-template-too-slow = Line { $line }: this letter takes too long to make.

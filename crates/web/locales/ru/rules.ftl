@@ -32,6 +32,7 @@ error-template-arguments = Строка { $line }: у фильтра слишк�
 error-template-unknown-name = Строка { $line }: поля «{ $detail }» ни у кого нет, оно будет пустым. Свои поля пишутся как attributes.имя.
 error-template-tag-too-long = Строка { $line }: поле не может быть длиннее { $detail } байт.
 error-template-too-many-tags = Строка { $line }: больше { $detail } полей.
+error-template-too-many-filters = Строка { $line }: больше { $detail } фильтров в одном поле.
 error-template-too-deep = Строка { $line }: вложенность условий и циклов не больше { $detail }.
 error-template-too-long = Слишком длинно; не больше { $detail } байт.
 error-template-too-slow = Строка { $line }: это письмо слишком долго собирать.

@@ -23,6 +23,7 @@ use url::Url;
 use crate::kit::background::Background;
 use crate::kit::client::Proxies;
 use crate::kit::local_rate_limit::LocalRateLimit;
+use crate::kit::preview_turns::PreviewTurns;
 use crate::kit::rate_limits::ActiveRefusals;
 use crate::kit::sandbox::SandboxStore;
 use crate::kit::views::Views;
@@ -102,6 +103,7 @@ pub struct App {
     pub(crate) refused: ActiveRefusals,
     pub(crate) token_limit: LocalRateLimit,
     pub(crate) test_limit: LocalRateLimit,
+    pub(crate) previews: PreviewTurns,
 }
 
 impl App {
@@ -155,6 +157,7 @@ impl AppState {
             sandbox,
             token_limit: LocalRateLimit::new(60, Duration::from_mins(1)),
             test_limit: LocalRateLimit::new(60, Duration::from_hours(1)),
+            previews: PreviewTurns::default(),
         }))
     }
 }

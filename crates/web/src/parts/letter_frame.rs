@@ -10,12 +10,14 @@ use skychimp_core::messages::letter::{
 use skychimp_core::oversight::moderation::MailingLetter;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::error::FieldError;
+use skychimp_core::platform::ids::UserId;
 use skychimp_core::recipients::recipient::RecipientFields;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::headers;
 use crate::kit::page::PageContext;
+use crate::kit::preview_turns::PreviewKind;
 
 /// The person a letter is rendered for.
 pub(crate) struct LetterReader {
@@ -33,20 +35,30 @@ pub(crate) fn sample(page: &PageContext) -> Result<LetterReader, WebError> {
     })
 }
 
-/// Renders the letter for one person, outside of the async worker threads. The inner error lists
+/// Renders a preview of the letter for one person, in the turn of `user`. The inner error lists
 /// what is wrong with the message.
 pub(crate) async fn render(
+    app: &AppState,
+    user: UserId,
     letter: MailingLetter,
     reader: &LetterReader,
-    link: &str,
 ) -> Result<Result<RenderedMessage, Vec<FieldError>>, WebError> {
+    let work = rendering(letter, reader, sample_link(app));
+    app.previews.latest(user, PreviewKind::Letter, work).await
+}
+
+/// Renders the letter for one person.
+pub(crate) fn rendering(
+    letter: MailingLetter,
+    reader: &LetterReader,
+    link: String,
+) -> impl FnOnce() -> Result<RenderedMessage, Vec<FieldError>> + Send + use<> {
     let (email, fields, attributes) = (
         reader.email.clone(),
         reader.fields.clone(),
         reader.attributes.clone(),
     );
-    let link = link.to_owned();
-    let work = move || {
+    move || {
         let frozen = match letter {
             MailingLetter::Frozen(frozen) => frozen,
             MailingLetter::Content(content) => freeze(&content)?,
@@ -66,8 +78,7 @@ pub(crate) async fn render(
                         .with("detail", error.error.detail),
                 ]
             })
-    };
-    Ok(tokio::task::spawn_blocking(work).await?)
+    }
 }
 
 pub(crate) fn freeze(content: &MessageContent) -> Result<FrozenMessage, Vec<FieldError>> {
@@ -93,10 +104,11 @@ struct PlainFrame {
     text: String,
 }
 
-/// Renders a letter for a made-up reader, in a frame.
+/// Renders a letter for a made-up reader, in a frame, in the turn of `user`.
 pub(crate) async fn show(
     app: &AppState,
     page: PageContext,
+    user: UserId,
     letter: Option<MailingLetter>,
 ) -> Result<Response, WebError> {
     let Some(letter) = letter else {
@@ -104,7 +116,7 @@ pub(crate) async fn show(
         return frame(page, none, String::new());
     };
     let person = sample(&page)?;
-    match render(letter, &person, &sample_link(app)).await? {
+    match render(app, user, letter, &person).await? {
         Ok(RenderedMessage {
             html: Some(html), ..
         }) => Ok((letter_headers(), html).into_response()),

@@ -38,5 +38,6 @@ mod skeleton;
 mod submissions;
 mod summaries;
 mod tables;
+mod too_slow;
 mod unsubscribe;
 mod world;

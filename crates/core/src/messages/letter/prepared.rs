@@ -174,7 +174,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::messages::template::{Template, TemplateRecipient, TemplateValues};
+    use crate::messages::template::{Template, TemplateRecipient, TemplateValues, WorkBudget};
     use crate::recipients::recipient::RecipientFields;
 
     /// A body as a mail program decodes it.
@@ -207,7 +207,9 @@ mod tests {
         let whole = Template::compile(TemplatePart::Text, source).unwrap();
         let whole = whole.render(&TemplateValues::new(&person, "u")).unwrap();
         let part = PreparedPart::of(TemplatePart::Text, source).unwrap();
-        let values = part.values(&LoadedValues::new(&person, "u")).unwrap();
+        let values = part
+            .values(&LoadedValues::new(&person, "u", &WorkBudget::letter()))
+            .unwrap();
         let mut body = Vec::new();
         part.write(&mut body, &values);
         assert!(

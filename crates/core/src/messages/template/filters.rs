@@ -2,7 +2,8 @@
 //! input.
 //!
 //! The engine's own are not used, because some can exhaust memory (`format`), disable escaping
-//! (`safe`) or expose how values are stored. Filters truncate texts to [`MAX_TEXT`] characters.
+//! (`safe`) or expose how values are stored. Filters truncate texts to [`MAX_TEXT`] characters, and
+//! pay for every character they touch ([`super::budget`]).
 
 use std::borrow::Cow;
 
@@ -10,12 +11,24 @@ use jiff::civil::{Date, DateTime};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
-use super::values::shown;
+use super::budget::pay;
+use super::metered::{FEW, JOIN, LONGEST, NOTHING, PAY};
+use super::values::{shown, size};
 
 /// Longest text that a filter takes or produces, in characters.
 const MAX_TEXT: usize = 8_192;
 /// Longest list that a filter iterates over.
 const MAX_ITEMS: usize = 1_000;
+
+/// What a filter pays per byte of its text, by how long it takes.
+const READ: usize = 2;
+const CHANGE_CASE: usize = 6;
+const REPLACE: usize = 4;
+const ENCODE: usize = 8;
+
+/// Items of a list that loops are tried with, and the text of each.
+const FEW_ITEMS: usize = 5;
+const USUAL_ITEM: &str = "Something of usual length";
 
 /// Names of all filters.
 pub(crate) const FILTERS: [&str; 17] = [
@@ -53,11 +66,21 @@ pub(crate) const TESTS: [&str; 8] = [
 /// Adds all filters and tests to an empty environment.
 pub(crate) fn add_to(env: &mut Environment<'_>) {
     env.add_filter("default", default);
-    env.add_filter("upper", |v: &Value| text(v).to_uppercase());
-    env.add_filter("lower", |v: &Value| text(v).to_lowercase());
-    env.add_filter("title", |v: &Value| title(&text(v)));
-    env.add_filter("capitalize", |v: &Value| capitalize(&text(v)));
-    env.add_filter("trim", |v: &Value| text(v).trim().to_owned());
+    env.add_filter("upper", |v: &Value| {
+        Ok::<_, Error>(text(v, CHANGE_CASE)?.to_uppercase())
+    });
+    env.add_filter("lower", |v: &Value| {
+        Ok::<_, Error>(text(v, CHANGE_CASE)?.to_lowercase())
+    });
+    env.add_filter("title", |v: &Value| {
+        Ok::<_, Error>(title(&text(v, CHANGE_CASE)?))
+    });
+    env.add_filter("capitalize", |v: &Value| {
+        Ok::<_, Error>(capitalize(&text(v, CHANGE_CASE)?))
+    });
+    env.add_filter("trim", |v: &Value| {
+        Ok::<_, Error>(text(v, READ)?.trim().to_owned())
+    });
     env.add_filter("truncate", truncate);
     env.add_filter("replace", replace);
     env.add_filter("length", length);
@@ -66,28 +89,65 @@ pub(crate) fn add_to(env: &mut Environment<'_>) {
     env.add_filter("last", last);
     env.add_filter("round", round);
     env.add_filter("int", int);
-    env.add_filter("float", |v: &Value| number(v).unwrap_or(0.0));
+    env.add_filter("float", |v: &Value| {
+        Ok::<_, Error>(number(v)?.unwrap_or(0.0))
+    });
     env.add_filter("date", date);
     env.add_filter("urlencode", urlencode);
+    env.add_filter(PAY, |v: &Value| pay(size(v)).map(|()| v.clone()));
+    env.add_filter(JOIN, joined);
     env.add_test("defined", |v: &Value| !v.is_undefined());
     env.add_test("undefined", Value::is_undefined);
     env.add_test("none", Value::is_none);
-    env.add_test("empty", is_empty);
+    env.add_test("empty", |v: &Value| {
+        pay(v.as_str().map_or(1, str::len)).map(|()| is_empty(v))
+    });
     env.add_test("string", |v: &Value| v.kind() == ValueKind::String);
     env.add_test("number", Value::is_number);
     env.add_test("odd", |v: &Value| v.as_i64().is_some_and(|n| n % 2 != 0));
     env.add_test("even", |v: &Value| v.as_i64().is_some_and(|n| n % 2 == 0));
 }
 
-/// A value as truncated text; missing values are empty.
-fn text(value: &Value) -> Cow<'_, str> {
+/// Adds what stands in for conditions and loops while a message is tried with all its branches.
+pub(crate) fn add_trial_to(env: &mut Environment<'_>) {
+    env.add_filter(LONGEST, longest);
+    env.add_filter(NOTHING, |_: &Value| Value::UNDEFINED);
+    env.add_filter(FEW, few);
+}
+
+/// A value as truncated text, paid for at `price` per byte; missing values are empty.
+fn text(value: &Value, price: usize) -> Result<Cow<'_, str>, Error> {
     if value.is_undefined() || value.is_none() {
-        return Cow::Borrowed("");
+        return Ok(Cow::Borrowed(""));
     }
-    match value.as_str() {
-        Some(text) => Cow::Borrowed(cut(text, MAX_TEXT)),
-        None => Cow::Owned(cut(&shown(value), MAX_TEXT).to_owned()),
+    let text = if let Some(text) = value.as_str() {
+        Cow::Borrowed(cut(text, MAX_TEXT))
+    } else {
+        pay(size(value))?;
+        Cow::Owned(cut(&shown(value), MAX_TEXT).to_owned())
+    };
+    pay(text.len() * price)?;
+    Ok(text)
+}
+
+/// `a ~ b`.
+fn joined(value: &Value, other: &Value) -> Result<String, Error> {
+    pay(size(value) + size(other))?;
+    Ok(format!("{value}{other}"))
+}
+
+/// The longest text of a list.
+fn longest(values: &Value) -> Result<Value, Error> {
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    Ok(values.try_iter()?.max_by_key(length).unwrap_or_default())
+}
+
+/// The beginning of a list; of anything else, a list of usual texts.
+fn few(value: &Value) -> Result<Vec<Value>, Error> {
+    if value.as_str().is_some() || value.len().is_none_or(|length| length == 0) {
+        return Ok(vec![Value::from(USUAL_ITEM); FEW_ITEMS]);
     }
+    Ok(value.try_iter()?.take(FEW_ITEMS).collect())
 }
 
 /// The first `n` characters.
@@ -110,12 +170,13 @@ fn is_empty(value: &Value) -> bool {
 
 /// Unlike Jinja's, also replaces blank values: an empty cell of an imported file is a missing
 /// value.
-fn default(value: &Value, other: Option<&Value>) -> Value {
-    if is_empty(value) {
+fn default(value: &Value, other: Option<&Value>) -> Result<Value, Error> {
+    pay(value.as_str().map_or(1, str::len))?;
+    Ok(if is_empty(value) {
         other.cloned().unwrap_or_else(|| Value::from(""))
     } else {
         value.clone()
-    }
+    })
 }
 
 fn capitalize(text: &str) -> String {
@@ -145,28 +206,32 @@ fn title(text: &str) -> String {
 
 /// At most `length` characters, the last an ellipsis if text was cut, at a word boundary if
 /// possible.
-fn truncate(value: &Value, length: Option<usize>) -> String {
-    let text = text(value);
+fn truncate(value: &Value, length: Option<usize>) -> Result<String, Error> {
+    let text = text(value, READ)?;
     let length = length.unwrap_or(255).clamp(1, MAX_TEXT);
     let kept = cut(&text, length);
     if kept.len() == text.len() {
-        return text.into_owned();
+        return Ok(text.into_owned());
     }
     let kept = cut(&text, length - 1);
     let word = kept
         .rfind(char::is_whitespace)
         .filter(|at| *at * 2 > kept.len());
-    format!("{}…", word.map_or(kept, |at| &kept[..at]).trim_end())
+    Ok(format!(
+        "{}…",
+        word.map_or(kept, |at| &kept[..at]).trim_end()
+    ))
 }
 
 fn replace(value: &Value, from: &Value, to: &Value) -> Result<String, Error> {
-    let (text, from, to) = (text(value), text(from), text(to));
+    let (text, from, to) = (text(value, REPLACE)?, text(from, REPLACE)?, text(to, READ)?);
     if from.is_empty() {
         return Ok(text.into_owned());
     }
     let mut out = String::with_capacity(text.len());
     for (i, part) in text.split(&*from).enumerate() {
         if i > 0 {
+            pay(REPLACE + to.len())?;
             out.push_str(&to);
         }
         out.push_str(part);
@@ -177,24 +242,31 @@ fn replace(value: &Value, from: &Value, to: &Value) -> Result<String, Error> {
     Ok(out)
 }
 
-fn length(value: &Value) -> usize {
-    match value.as_str() {
-        Some(text) => text.chars().count(),
+fn length(value: &Value) -> Result<usize, Error> {
+    Ok(match value.as_str() {
+        Some(text) => {
+            pay(text.len())?;
+            text.chars().count()
+        }
         None => value.len().unwrap_or(0),
-    }
+    })
 }
 
 fn join(value: &Value, separator: Option<&Value>) -> Result<String, Error> {
     if value.as_str().is_some() || value.len().is_none() {
-        return Ok(text(value).into_owned());
+        return Ok(text(value, READ)?.into_owned());
     }
-    let separator = separator.map_or(Cow::Borrowed(", "), text);
+    let separator = match separator {
+        Some(separator) => text(separator, READ)?,
+        None => Cow::Borrowed(", "),
+    };
     let mut out = String::new();
     for (i, item) in value.try_iter()?.take(MAX_ITEMS).enumerate() {
         if i > 0 {
+            pay(READ + separator.len())?;
             out.push_str(&separator);
         }
-        out.push_str(&text(&item));
+        out.push_str(&text(&item, READ)?);
         if out.len() > 4 * MAX_TEXT {
             return Err(too_large());
         }
@@ -219,9 +291,10 @@ fn last(value: &Value) -> Result<Value, Error> {
             .next_back()
             .map_or(Value::UNDEFINED, Value::from));
     }
-    if value.len().is_none() {
+    let Some(length) = value.len() else {
         return Ok(Value::UNDEFINED);
-    }
+    };
+    pay(READ * length.min(MAX_ITEMS))?;
     Ok(value
         .try_iter()?
         .take(MAX_ITEMS)
@@ -230,44 +303,49 @@ fn last(value: &Value) -> Result<Value, Error> {
 }
 
 /// A number, or text that contains one as in imported files: `1 234,5`.
-fn number(value: &Value) -> Option<f64> {
+fn number(value: &Value) -> Result<Option<f64>, Error> {
     if value.is_number() {
-        return f64::try_from(value.clone()).ok().filter(|n| n.is_finite());
+        let number = f64::try_from(value.clone()).ok();
+        return Ok(number.filter(|n| n.is_finite()));
     }
-    let cleaned: String = text(value)
+    let cleaned: String = text(value, CHANGE_CASE)?
         .chars()
         .filter(|c| !c.is_whitespace())
         .map(|c| if c == ',' { '.' } else { c })
         .collect();
-    cleaned.parse().ok().filter(|n: &f64| n.is_finite())
+    Ok(cleaned.parse().ok().filter(|n: &f64| n.is_finite()))
 }
 
-fn round(value: &Value, digits: Option<i64>) -> Value {
-    let Some(number) = number(value) else {
-        return value.clone();
+fn round(value: &Value, digits: Option<i64>) -> Result<Value, Error> {
+    let Some(number) = number(value)? else {
+        return Ok(value.clone());
     };
     let digits = usize::try_from(digits.unwrap_or(0).clamp(0, 9)).unwrap_or(0);
-    Value::from(format!("{number:.digits$}"))
+    Ok(Value::from(format!("{number:.digits$}")))
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     reason = "saturating is the intended behaviour of this cast"
 )]
-fn int(value: &Value) -> i64 {
-    value
-        .as_i64()
-        .unwrap_or_else(|| number(value).map_or(0, |n| n.trunc() as i64))
+fn int(value: &Value) -> Result<i64, Error> {
+    if let Some(number) = value.as_i64() {
+        return Ok(number);
+    }
+    Ok(number(value)?.map_or(0, |n| n.trunc() as i64))
 }
 
 /// Reformats a date or a date with time (`2027-01-31`, RFC 3339): `%d`, `%m`, `%Y`, `%y`, `%H`,
 /// `%M`, `%S`.
-fn date(value: &Value, format: Option<&Value>) -> String {
-    let given = text(value);
+fn date(value: &Value, format: Option<&Value>) -> Result<String, Error> {
+    let given = text(value, READ)?;
     let Some(at) = date_time(given.trim()) else {
-        return given.into_owned();
+        return Ok(given.into_owned());
     };
-    let format = format.map_or(Cow::Borrowed("%d.%m.%Y"), text);
+    let format = match format {
+        Some(format) => text(format, ENCODE)?,
+        None => Cow::Borrowed("%d.%m.%Y"),
+    };
     let mut out = String::new();
     let mut chars = format.chars();
     while let Some(c) = chars.next() {
@@ -286,7 +364,7 @@ fn date(value: &Value, format: Option<&Value>) -> String {
             other => out.extend(std::iter::once('%').chain(other.filter(|c| *c != '%'))),
         }
     }
-    out
+    Ok(out)
 }
 
 fn padded(number: impl Into<i32>, width: usize) -> String {
@@ -298,9 +376,12 @@ fn date_time(text: &str) -> Option<DateTime> {
     text.parse().ok().or_else(day)
 }
 
-fn urlencode(value: &Value) -> String {
-    percent_encoding::utf8_percent_encode(&text(value), percent_encoding::NON_ALPHANUMERIC)
-        .to_string()
+fn urlencode(value: &Value) -> Result<String, Error> {
+    let text = text(value, ENCODE)?;
+    Ok(
+        percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC)
+            .to_string(),
+    )
 }
 
 fn too_large() -> Error {

@@ -14,6 +14,8 @@ const MAX_TAG: usize = 1_000;
 const MAX_DEPTH: usize = 8;
 /// Most tags in a template.
 const MAX_TAGS: usize = 5_000;
+/// Most filters in a tag of a message that is saved. Runs that began earlier may have more.
+const MAX_FILTERS: usize = 10;
 
 /// Words that are operators, not names.
 const OPERATORS: [&str; 7] = ["and", "or", "not", "in", "is", "if", "else"];
@@ -211,6 +213,25 @@ pub(crate) fn check<'s>(pieces: &[TemplateToken<'s>]) -> Result<Vec<NameUse<'s>>
         }));
     }
     Ok(uses)
+}
+
+/// Rejects a tag with a long chain of filters.
+pub(crate) fn check_filters(pieces: &[TemplateToken<'_>]) -> Result<(), TemplateError> {
+    for piece in pieces {
+        if !matches!(piece.kind, TokenKind::Value | TokenKind::Block) {
+            continue;
+        }
+        let words = words(piece)?;
+        let filters = words.iter().filter(|word| **word == TagToken::Sign('|'));
+        if filters.count() > MAX_FILTERS {
+            return Err(TemplateError::new(
+                piece.line,
+                "template_too_many_filters",
+                MAX_FILTERS.to_string(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_expression(

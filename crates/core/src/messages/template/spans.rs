@@ -14,8 +14,14 @@ use serde_json::Value as Json;
 
 use super::scan::{self, TagToken, TemplateToken, TokenKind};
 use super::values::{self, TemplateRecipient, TemplateValues};
-use super::{Template, TemplateError, TemplatePart, escape_html, first_name, one_line};
+use super::{Template, TemplateError, TemplatePart, WorkBudget, escape_html, first_name, one_line};
 use crate::recipients::recipient::RecipientField;
+
+/// Most different values of a template that is split.
+const MAX_SLOTS: usize = 300;
+
+/// Bytes of a letter that are copied, or encoded if they are of a value, for a unit of work.
+const COPIED_PER_UNIT: usize = 2;
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +74,18 @@ pub(crate) struct LoadedValues<'a> {
     /// The attributes are single values and short enough that none is left out.
     few: bool,
     values: OnceCell<TemplateValues>,
+    /// What is left for the letter.
+    budget: &'a WorkBudget,
 }
 
 impl<'a> LoadedValues<'a> {
-    pub(crate) fn new(person: &'a TemplateRecipient<'a>, unsubscribe_url: &'a str) -> Self {
+    pub(crate) fn new(
+        person: &'a TemplateRecipient<'a>,
+        unsubscribe_url: &'a str,
+        budget: &'a WorkBudget,
+    ) -> Self {
         Self {
+            budget,
             person,
             unsubscribe_url,
             few: values::are_few(person.attributes),
@@ -116,7 +129,8 @@ impl<'a> LoadedValues<'a> {
 }
 
 impl Spans {
-    /// Splits a template that compiles. `None` if it has conditions, loops or white space control.
+    /// Splits a template that compiles. `None` if it has conditions, loops, white space
+    /// control or very many different values.
     pub(crate) fn of(part: TemplatePart, source: &str) -> Option<Self> {
         let mut spans = Vec::new();
         let mut slots: Vec<Slot> = Vec::new();
@@ -139,6 +153,9 @@ impl Spans {
                 TokenKind::Value => {
                     let known = slots.iter().position(|slot| slot.source == piece.source);
                     let number = known.unwrap_or(slots.len());
+                    if number >= MAX_SLOTS {
+                        return None;
+                    }
                     if known.is_none() {
                         slots.push(Slot {
                             source: piece.source.to_owned(),
@@ -166,8 +183,12 @@ impl Spans {
             Span::Value(number) => values[*number].len(),
         };
         let most = self.part.max_output();
-        if self.list.iter().map(length).sum::<usize>() > most {
+        let whole = self.list.iter().map(length).sum::<usize>();
+        if whole > most {
             return Err(TemplateError::new(1, "template_output_too_long", ""));
+        }
+        if !known.budget.pay(whole / COPIED_PER_UNIT) {
+            return Err(TemplateError::too_slow());
         }
         Ok(values)
     }
@@ -194,7 +215,7 @@ impl Slot {
             .as_ref()
             .and_then(|field| Some((field, known.text(&field.key)?)))
         else {
-            return self.template.render(known.values());
+            return self.template.render_within(known.values(), known.budget);
         };
         let text = match &field.other {
             Some(other) if text.trim().is_empty() => other,
@@ -279,7 +300,11 @@ mod tests {
     fn joined(part: TemplatePart, source: &str, person: &TemplateRecipient<'_>) -> Option<String> {
         let spans = Spans::of(part, source)?;
         let values = spans
-            .values(&LoadedValues::new(person, "https://a.example/u/T"))
+            .values(&LoadedValues::new(
+                person,
+                "https://a.example/u/T",
+                &WorkBudget::letter(),
+            ))
             .unwrap();
         Some(
             spans
@@ -347,7 +372,9 @@ mod tests {
         };
         let source = "{{ name }}".repeat(30);
         let spans = Spans::of(TemplatePart::Text, &source).unwrap();
-        let error = spans.values(&LoadedValues::new(&person, "")).unwrap_err();
+        let error = spans
+            .values(&LoadedValues::new(&person, "", &WorkBudget::letter()))
+            .unwrap_err();
         assert_eq!(error.code, "template_output_too_long");
     }
 

@@ -285,6 +285,185 @@ fn size_depth_and_work_are_limited() {
     );
 }
 
+/// R12: a letter has a budget of work, whatever of the template causes it.
+#[test]
+fn work_is_limited_wherever_it_is_done() {
+    let big = "Word ".repeat(1_500);
+    let list: Vec<_> = (0..60)
+        .map(|n| format!("{n} {}", "x".repeat(900)))
+        .collect();
+    let attributes = json!({"b": big, "l": list, "m": {"k": big.clone()}});
+    let looped = |inner: &str| {
+        let (open, close) = ("{% for a in attributes.l %}", "{% endfor %}");
+        format!("{}{inner}{}", open.repeat(2), close.repeat(2))
+    };
+    let chain = |operator: &str| format!("{{{{ attributes.b{} }}}}", operator.repeat(65));
+    for source in [
+        looped("{% if attributes.b|replace('W', 'V')|replace('o', '') == 'x' %}{% endif %}"),
+        format!("{{{{ attributes.b{} }}}}", "|title".repeat(130)),
+        looped("{{ attributes.b|title|length }}"),
+        looped("{% if attributes.b == attributes.m.k %}{% endif %}"),
+        looped("{% if attributes.b < attributes.m.k %}{% endif %}"),
+        looped("{% if 'nowhere' in attributes.b %}{% endif %}"),
+        looped("{% if attributes.b not in attributes.m.k %}{% endif %}"),
+        looped("{% if a in attributes.l %}{% endif %}"),
+        looped("{% if attributes.l == attributes.l %}{% endif %}"),
+        looped("{% if attributes == attributes.m %}{% endif %}"),
+        looped("{% if attributes.b[::-1] %}{% endif %}"),
+        looped("{% if attributes.b[1:] ~ a %}{% endif %}"),
+        looped("{% if (attributes.b ~ a ~ attributes.b) is defined %}{% endif %}"),
+        looped("{% if attributes.b + a %}{% endif %}"),
+        looped("{% if attributes.l + attributes.l == a %}{% endif %}"),
+        looped("{{ attributes.l[:30]|join('-')|length }}"),
+        looped("{{ attributes.b|urlencode|first }}"),
+        looped(
+            "{% if [attributes.b, attributes.b] is empty or attributes.b|trim is empty %}{% endif %}",
+        ),
+        "{% for a in [attributes.b ~ attributes.b] %}".to_owned()
+            + &"{% if a == a %}{% endif %}".repeat(900)
+            + "{% endfor %}",
+        chain("~attributes.b").repeat(20),
+        "{{ attributes.b|upper|lower|upper|lower|upper|lower|upper|lower|first }}".repeat(100),
+    ] {
+        for part in [TemplatePart::Html, TemplatePart::Text] {
+            let error = render(part, &source, attributes.clone()).expect_err(&source);
+            assert_eq!(error.code, "template_too_slow", "{source}");
+        }
+    }
+}
+
+/// R12: ordinary letters use a small part of what a letter may, and of what is made between others.
+#[test]
+fn ordinary_letters_stay_far_within_their_budget() {
+    let attributes = json!({
+        "city": "Tver", "vip": true, "price": 1_234.5, "note": "A longer note. ".repeat(100),
+        "orders": (0..20).map(|n| json!({"title": format!("Thing {n}"), "sum": n})).collect::<Vec<_>>(),
+    });
+    let source = "<p>Hello {{ first_name|default('reader') }}, {{ attributes.city|upper }}!</p>"
+        .to_owned()
+        + &"<p>A paragraph like those of letters.</p>".repeat(300)
+        + "{% if attributes.vip and attributes.city in ['Tver', 'Omsk'] %}<b>{{ attributes.note }}</b>{% endif %}
+           {% for o in attributes.orders %}<li>{{ loop.index }} {{ o.title|title }}: {{ o.sum ~ ' EUR' }}</li>{% endfor %}";
+    let template = Template::compile(TemplatePart::Html, &source).unwrap();
+    let budget = WorkBudget::quick();
+    template
+        .render_within(&values(attributes), &budget)
+        .unwrap();
+    assert!(budget.spent() < 100_000, "{}", budget.spent());
+}
+
+/// R12: all parts of a letter share one budget.
+#[test]
+fn parts_share_a_budget() {
+    let template = Template::compile(TemplatePart::Text, "{{ attributes.b|title|upper }}").unwrap();
+    let values = values(json!({"b": "Word ".repeat(1_500)}));
+    let budget = WorkBudget::letter();
+    let mut rendered = 0;
+    let error = loop {
+        match template.render_within(&values, &budget) {
+            Ok(_) => rendered += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_too_slow() && budget.is_spent());
+    assert!((10..100).contains(&rendered), "{rendered}");
+}
+
+/// R12: what operators cost is counted without changing what they give.
+#[test]
+fn metered_expressions_give_what_the_engine_gives() {
+    let attributes = json!({
+        "a": "Tver", "b": "ver", "n": 7, "z": 0, "f": 2.5, "l": ["x", "Tver", 7], "m": {"k": "v"},
+        "empty": "", "null": null, "yes": true,
+    });
+    let known = values(attributes);
+    for expression in EXPRESSIONS {
+        for source in [
+            format!("[{{{{ {expression} }}}}]"),
+            format!(
+                "{{% if {expression} %}}yes{{% elif {expression} %}}no{{% else %}}no{{% endif %}}"
+            ),
+            format!("{{% for x in attributes.l if {expression} %}}{{{{ x }}}},{{% endfor %}}"),
+            format!(
+                "{{%- for x in ({expression}) | default([1]) -%}} {{{{ x }}}} {{%- else %}}none{{% endfor -%}} "
+            ),
+        ] {
+            let plain = Template::unmetered(TemplatePart::Text, &source);
+            let metered = Template::compile(TemplatePart::Text, &source);
+            match (plain, metered) {
+                (Ok(plain), Ok(metered)) => {
+                    let (plain, metered) = (plain.render(&known), metered.render(&known));
+                    assert_eq!(
+                        plain.is_ok(),
+                        metered.is_ok(),
+                        "{source}: {plain:?} {metered:?}"
+                    );
+                    if let (Ok(plain), Ok(metered)) = (plain, metered) {
+                        assert_eq!(plain, metered, "{source}");
+                    }
+                }
+                (plain, metered) => {
+                    let (plain, metered) = (plain.err(), metered.err());
+                    assert_eq!(plain.map(|e| e.code), metered.map(|e| e.code), "{source}");
+                }
+            }
+        }
+    }
+}
+
+const EXPRESSIONS: [&str; 50] = [
+    "attributes.a",
+    "attributes['a']",
+    "attributes.l[1]",
+    "attributes.l.1",
+    "attributes.m.k",
+    "attributes.a == 'Tver'",
+    "attributes.a != attributes.b",
+    "attributes.b in attributes.a",
+    "attributes.b not in attributes.a",
+    "not attributes.b in attributes.a",
+    "attributes.a in attributes.l",
+    "'k' in attributes.m",
+    "attributes.n > 5 and attributes.z < 1 or attributes.empty",
+    "attributes.empty or attributes.null or attributes.a",
+    "attributes.yes and attributes.n and attributes.a",
+    "(attributes.empty or attributes.a) and attributes.b",
+    "not attributes.empty and not (attributes.yes and attributes.z)",
+    "1 < attributes.n < 9",
+    "1 < attributes.n > 9",
+    "attributes.a ~ '-' ~ attributes.n ~ attributes.f ~ attributes.null ~ attributes.yes",
+    "attributes.a ~ attributes.l",
+    "attributes.n ~ attributes.n + 1",
+    "attributes.n + 1 ~ 'x'",
+    "attributes.n - 1 - 1",
+    "attributes.n - (1 - 1)",
+    "attributes.n + attributes.f / 2 - 1",
+    "attributes.n % 4 // 2",
+    "-attributes.n",
+    "- attributes.n + 2",
+    "-attributes.n | int",
+    "(-attributes.n) | int + 1",
+    "-(attributes.a | length)",
+    "attributes.a | length + 1",
+    "attributes.a + attributes.b",
+    "attributes.l + ['y']",
+    "(attributes.l + ['y'])[3]",
+    "attributes.a[1:3]",
+    "attributes.a[:-1]",
+    "attributes.a[::2]",
+    "attributes.a[::-1] ~ '!'",
+    "(attributes.a | upper)[1:]",
+    "attributes.l[1:] | first",
+    "'x' if attributes.yes else 'y'",
+    "'x' if attributes.z",
+    "'x' if attributes.z else 'y' if attributes.yes else 'z'",
+    "('x' if attributes.yes else 'y') ~ 'z'",
+    "attributes.a is defined and attributes.q is not defined",
+    "attributes.a | upper is string",
+    "attributes.a | replace('T', attributes.b | upper) | title | default(attributes.n + 1)",
+    "['a', attributes.a, (1, 2), (3,)] | join(', ' ~ attributes.n) | truncate(4)",
+];
+
 #[test]
 fn huge_and_deep_attributes_are_cut() {
     let mut deep = json!("bottom");

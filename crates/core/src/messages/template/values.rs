@@ -9,13 +9,17 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, Value, ValueKind};
 use serde_json::{Map, Value as Json};
 
-use super::first_name;
+use super::{budget, first_name};
 use crate::recipients::recipient::{RecipientField, RecipientFields};
 
 /// Most bytes of all attributes of a person together; the rest is left out.
 const MAX_ATTRIBUTES: usize = 65_536;
 /// Deepest nesting of attributes; deeper ones are left out.
 const MAX_DEPTH: usize = 8;
+/// Entries of an object up to which searching them in order is fastest.
+const FEW_ENTRIES: usize = 16;
+/// What a value counts as besides its text, in bytes.
+const VALUE_SIZE: usize = 16;
 
 /// The recipient of a letter.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +67,41 @@ impl TemplateValues {
         }))
     }
 
+    /// Values of usual sizes for every name, and every attribute a text.
+    #[must_use]
+    pub(crate) fn usual(recipient: &TemplateRecipient<'_>, unsubscribe_url: &str) -> Self {
+        let known = Self::new(recipient, unsubscribe_url);
+        Self(Value::from_object(UsualNames(known.0)))
+    }
+
     pub(super) fn context(&self) -> Value {
         self.0.clone()
+    }
+}
+
+/// A text of usual length.
+const USUAL_TEXT: &str = "A text as long as most of those that people have: 60 letters";
+
+/// Names whose attributes all exist.
+#[derive(Debug)]
+struct UsualNames(Value);
+
+impl Object for UsualNames {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "attributes" => Some(Value::from_object(UsualAttributes)),
+            _ => self.0.get_item(key).ok(),
+        }
+    }
+}
+
+/// Attributes that all exist.
+#[derive(Debug)]
+struct UsualAttributes;
+
+impl Object for UsualAttributes {
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        Some(Value::from(USUAL_TEXT))
     }
 }
 
@@ -97,7 +134,7 @@ impl Object for Names {
     }
 }
 
-/// A JSON object. Most have few entries, so a list is the fastest map.
+/// A JSON object, in order of its names. Most have few entries, so a list is the fastest map.
 #[derive(Debug)]
 struct Entries {
     list: Vec<(String, Value)>,
@@ -111,7 +148,12 @@ impl Object for Entries {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let found = self.list.iter().find(|(name, _)| name == key);
+        let found = if self.list.len() > FEW_ENTRIES {
+            let at = self.list.binary_search_by(|(name, _)| (**name).cmp(key));
+            at.ok().map(|at| &self.list[at])
+        } else {
+            self.list.iter().find(|(name, _)| name == key)
+        };
         let found = found.map(|(_, value)| value.clone());
         if self.fields.is_empty() || found.as_ref().is_some_and(|value| !is_empty(value)) {
             return found;
@@ -167,6 +209,8 @@ fn entries(object: &Map<String, Json>, depth: usize, budget: &mut usize) -> Vec<
         }
         fields.push((name.clone(), json(value, depth, budget)));
     }
+    // as they are already, unless the order of JSON objects is kept
+    fields.sort_by(|(a, _), (b, _)| a.cmp(b));
     fields
 }
 
@@ -191,6 +235,37 @@ fn json(value: &Json, depth: usize, budget: &mut usize) -> Value {
             .map(|item| json(item, depth + 1, budget))
             .collect(),
         Json::Object(object) => map(object, depth + 1, budget),
+    }
+}
+
+/// Bytes of a value with everything in it, as far as the letter's budget can pay for them.
+pub(super) fn size(value: &Value) -> usize {
+    let mut sum = 0;
+    add_size(value, &mut sum, budget::left());
+    sum
+}
+
+fn add_size(value: &Value, sum: &mut usize, most: usize) {
+    *sum += VALUE_SIZE + value.as_str().map_or(0, |text| 2 * text.len());
+    if !matches!(
+        value.kind(),
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map
+    ) {
+        return;
+    }
+    let Ok(items) = value.try_iter() else {
+        return;
+    };
+    for item in items {
+        if *sum > most {
+            return;
+        }
+        add_size(&item, sum, most);
+        if value.kind() == ValueKind::Map
+            && let Ok(entry) = value.get_item(&item)
+        {
+            add_size(&entry, sum, most);
+        }
     }
 }
 

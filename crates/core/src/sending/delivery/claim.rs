@@ -1,6 +1,6 @@
 //! Claims: which deliveries a worker takes next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
@@ -102,13 +102,52 @@ impl ClaimRow {
 }
 
 /// One claim among others of the same worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimTurn {
     /// Grows with each claim. With very many runs it decides whose turn it is.
     pub number: usize,
     /// Whether the servers in use reach strangers; if so, runs that may not be sent there are
     /// passed over ([`OpenRun::may_leave`]).
     pub strangers: bool,
+    /// Owners who get nothing this time.
+    pub served: HashSet<UserId>,
+}
+
+impl ClaimTurn {
+    /// Whether letters of a run may be claimed this time.
+    pub(super) fn serves(&self, run: &OpenRun) -> bool {
+        run.may_leave(self.strangers) && !self.served.contains(&run.owner_id)
+    }
+
+    /// The runs that this claim looks into: one of each owner before a second one of any.
+    fn choose(&self, runs: Vec<OpenRun>) -> Vec<OpenRun> {
+        if runs.len() <= RUNS_PER_CLAIM {
+            return runs;
+        }
+        let mut owners: Vec<Vec<OpenRun>> = Vec::new();
+        let mut known: HashMap<UserId, usize> = HashMap::new();
+        for run in runs {
+            let at = *known.entry(run.owner_id).or_insert(owners.len());
+            match owners.get_mut(at) {
+                Some(of_owner) => of_owner.push(run),
+                None => owners.push(vec![run]),
+            }
+        }
+        let start = |step: usize, of: usize| self.number.wrapping_mul(step) % of;
+        let count = owners.len();
+        owners.rotate_left(start(RUNS_PER_CLAIM, count));
+        for of_owner in &mut owners {
+            let step = RUNS_PER_CLAIM.div_ceil(count);
+            let count = of_owner.len();
+            of_owner.rotate_left(start(step, count));
+        }
+        let mut chosen = Vec::with_capacity(RUNS_PER_CLAIM);
+        for round in 0..RUNS_PER_CLAIM {
+            chosen.extend(owners.iter().filter_map(|of_owner| of_owner.get(round)));
+        }
+        chosen.truncate(RUNS_PER_CLAIM);
+        chosen
+    }
 }
 
 /// Reads the letters of a run, from what joins its ranges with its deliveries.
@@ -151,18 +190,14 @@ impl Delivery {
         scope: ClaimScope,
         now: Timestamp,
         limit: usize,
-        turn: ClaimTurn,
+        turn: &ClaimTurn,
     ) -> Result<Vec<Claim>, Error> {
         tx.keep_plans().await?;
         queue::sweep(tx, worker).await?;
-        let (mut runs, budgets) = OpenRun::claimable(tx, scope, turn.strangers, now).await?;
+        let (runs, budgets) = OpenRun::claimable(tx, scope, turn, now).await?;
+        let mut runs = turn.choose(runs);
         if runs.is_empty() {
             return Ok(Vec::new());
-        }
-        if runs.len() > RUNS_PER_CLAIM {
-            let start = turn.number.wrapping_mul(RUNS_PER_CLAIM) % runs.len();
-            runs.rotate_left(start);
-            runs.truncate(RUNS_PER_CLAIM);
         }
         let mut budgets = budgets.locked(tx, &runs, now).await?;
         let mut claims = Vec::with_capacity(limit);

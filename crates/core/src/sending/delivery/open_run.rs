@@ -4,6 +4,7 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, RunId, UserId};
 use crate::platform::time::Timestamp;
+use crate::sending::delivery::ClaimTurn;
 use crate::sending::letter_limit::{LetterBudgets, OwnLetterLimits};
 use crate::sending::mailing::FromIdentity;
 use crate::sending::service::{ServiceIdentity, is_nobody};
@@ -146,15 +147,16 @@ impl OpenRun {
     }
 
     /// Runs of which something can be claimed at `now`, with what their owners may send: those of
-    /// [`OpenRun::with_work`] that may leave, without new letters of owners whose limit is used up.
+    /// [`OpenRun::with_work`] that `turn` serves, without new letters of owners whose limit is used
+    /// up.
     pub(crate) async fn claimable(
         tx: &mut Tx,
         scope: ClaimScope,
-        strangers: bool,
+        turn: &ClaimTurn,
         now: Timestamp,
     ) -> Result<(Vec<Self>, LetterBudgets), Error> {
         let mut runs = Self::with_work(tx, scope, now).await?;
-        runs.retain(|run| run.may_leave(strangers));
+        runs.retain(|run| turn.serves(run));
         let budgets = LetterBudgets::of(tx, &runs, now).await?;
         let is_full = |run: &Self| budgets.room(run.owner_id) == Some(0);
         if runs.iter().any(is_full) {
@@ -164,14 +166,14 @@ impl OpenRun {
         Ok((runs, budgets))
     }
 
-    /// Whether anything can be claimed at `now`. `strangers`: as in [`OpenRun::may_leave`].
+    /// Whether `turn` could claim anything at `now`.
     pub async fn any_claimable(
         tx: &mut Tx,
         scope: ClaimScope,
-        strangers: bool,
+        turn: &ClaimTurn,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let (runs, _) = Self::claimable(tx, scope, strangers, now).await?;
+        let (runs, _) = Self::claimable(tx, scope, turn, now).await?;
         Ok(!runs.is_empty())
     }
 

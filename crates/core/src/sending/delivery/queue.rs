@@ -13,8 +13,8 @@ mod release;
 
 use std::collections::{BTreeMap, HashSet};
 
-pub(super) use release::{return_to_queue, return_all, remove_all};
 pub(crate) use release::{new_in_hand, remove_run, withdraw};
+pub(super) use release::{remove_all, return_all, return_to_queue};
 
 use sqlx::types::Json;
 

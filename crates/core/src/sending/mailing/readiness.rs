@@ -161,11 +161,12 @@ impl Mailing {
     async fn message_problems(&self, tx: &mut Tx) -> Result<Vec<FieldError>, Error> {
         Ok(match self.content(tx).await? {
             Some(content) => {
-                let problems = content.check().into_iter();
+                let size = size_problem(tx, self.owner_id, &content).await?;
+                let problems = content.check_aside().await.into_iter();
                 problems
                     .filter(|problem| !problem.warning)
                     .map(FieldError::from)
-                    .chain(size_problem(tx, self.owner_id, &content).await?)
+                    .chain(size)
                     .collect()
             }
             None => vec![FieldError::new("message", "required")],

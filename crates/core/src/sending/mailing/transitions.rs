@@ -18,9 +18,13 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::{HistoryEvent, Mailing, MailingStatus};
+use crate::sending::delivery::OpenRun;
+use crate::sending::mailing::{HistoryEvent, Mailing, MailingStatus, too_slow};
 use crate::sending::run::Run;
 use crate::sending::service::ServiceIdentity;
+
+/// Reason in the history of a mailing that was paused because its letters take too much work.
+pub const LETTERS_TOO_SLOW: &str = "letters_too_slow";
 
 /// Result of [`Mailing::start`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +162,23 @@ impl Mailing {
         HistoryEvent::record(tx, owner, id, now, actor, "paused", why).await?;
         tx.wakes_engine();
         Ok(Some(true))
+    }
+
+    /// Pauses the mailing of a run whose letters take too much work, and queues a letter to its
+    /// owner. Nothing happens if it is not running. `base_url` is the base URL of links.
+    pub async fn pause_too_slow(
+        tx: &mut Tx,
+        run: &OpenRun,
+        base_url: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (owner, id) = (run.owner_id, run.mailing_id);
+        let paused = Self::pause(tx, owner, id, "scheduler", LETTERS_TOO_SLOW, now).await;
+        match paused {
+            Ok(Some(true)) => too_slow::alert(tx, owner, id, base_url, now).await,
+            Ok(_) | Err(Error::State(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Resumes a paused mailing. Due times during the pause count as missed: the latest is caught

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::messages::letter::{FrozenMessage, Language};
+use crate::messages::letter::FrozenMessage;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
@@ -218,7 +218,7 @@ impl Mailing {
         let Some(content) = self.content(tx).await? else {
             return Ok(Err("message_missing".to_owned()));
         };
-        match FrozenMessage::new(&content, Language::of(&content)) {
+        match FrozenMessage::new_aside(content).await {
             Ok(frozen) => Ok(Ok(FrozenLetter { frozen, from })),
             Err(problems) => {
                 let problems: Vec<String> = problems

@@ -161,7 +161,7 @@ pub(super) async fn list(
 pub(super) async fn letter(
     State(app): State<AppState>,
     page: PageContext,
-    Manager(moderator, _): Manager,
+    Manager(moderator, user): Manager,
     Path(id): Path<MailingId>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
@@ -171,7 +171,7 @@ pub(super) async fn letter(
         .ok_or(WebError::NotFound)?;
     let letter = moderator.letter(&mut tx, &mailing).await?;
     drop(tx);
-    letter_frame::show(&app, page, letter).await
+    letter_frame::show(&app, page, user.id, letter).await
 }
 
 pub(super) async fn disable(

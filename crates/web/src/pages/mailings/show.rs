@@ -11,8 +11,8 @@ use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{List, Members};
 use skychimp_core::sending::attempt::{Attempt, ReplyGroup};
 use skychimp_core::sending::mailing::{
-    FromIdentity, HeldReason, HistoryEvent, Mailing, MailingStatus, MessageChoice, Readiness,
-    ReadinessItem, ReadinessTopic,
+    FromIdentity, HeldReason, HistoryEvent, LETTERS_TOO_SLOW, Mailing, MailingStatus,
+    MessageChoice, Readiness, ReadinessItem, ReadinessTopic,
 };
 use skychimp_core::sending::report::RunReport;
 use skychimp_core::sending::run::{Run, RunTotals};
@@ -175,10 +175,17 @@ impl ShowPage {
     /// Why the scheduler paused it.
     fn why(&self, event: &HistoryEvent) -> String {
         match event.detail.as_str() {
+            LETTERS_TOO_SLOW => self.page.t("why-letters-too-slow").to_string(),
             "message_missing" => self.page.t("why-message-missing").to_string(),
             "sender_missing" => self.page.t("error-sender-missing").to_string(),
             other => other.to_owned(),
         }
+    }
+
+    /// Whether it is paused because its letters take too much work.
+    fn too_slow(&self) -> bool {
+        let paused = self.history.iter().find(|event| event.what == "paused");
+        self.can_resume() && paused.is_some_and(|event| event.detail == LETTERS_TOO_SLOW)
     }
 
     /// The run whose successor the page waits for, empty if there was none. `None` if a run is live

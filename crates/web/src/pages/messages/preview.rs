@@ -25,9 +25,10 @@ use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::form::{Form, Query};
 use crate::kit::page::{PageContext, html};
+use crate::kit::preview_turns::PreviewKind;
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame::{
-    LetterReader, frame, letter_headers, render, sample, sample_link, sentence,
+    LetterReader, frame, letter_headers, render, rendering, sample, sample_link, sentence,
 };
 use crate::site::SiteRoutes;
 
@@ -131,7 +132,7 @@ async fn preview(
         return frame(page, note, String::new());
     }
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
-    match render(MailingLetter::Content(content), &reader, &sample_link(&app)).await? {
+    match render(&app, user.id, MailingLetter::Content(content), &reader).await? {
         Ok(letter) if form.part == "source" => {
             let source = source(&app, &page, &user, &reader, &letter)?;
             frame(page, String::new(), source)
@@ -209,12 +210,16 @@ struct ProblemsPart {
 }
 
 async fn check(
+    State(app): State<AppState>,
     page: PageContext,
-    MailingUser(_): MailingUser,
+    MailingUser(user): MailingUser,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
     let content = form.draft().content();
-    let found = tokio::task::spawn_blocking(move || content.check()).await?;
+    let turns = &app.previews;
+    let found = turns
+        .latest(user.id, PreviewKind::Check, move || content.check())
+        .await?;
     let problems = found
         .into_iter()
         .map(|problem| ProblemLine {
@@ -268,7 +273,8 @@ async fn test(
     };
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
     let content = MailingLetter::Content(form.draft().content());
-    match render(content, &reader, &sample_link(&app)).await? {
+    let work = rendering(content, &reader, sample_link(&app));
+    match app.previews.each(user.id, work).await? {
         Ok(letter) => {
             app.test_limit.try_once(&user.id.to_string(), page.now)?;
             enqueue(&app, &page, &user, &to, &letter).await?;
