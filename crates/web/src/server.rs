@@ -2,10 +2,10 @@
 //!
 //! *Invariants*
 //! - **Bounded**: at most [`HttpLimits::connections`] connections are open, and
-//!   [`HttpLimits::per_address`] from one address. When all are taken, the one that has gone longest
-//!   without a complete request makes room ([`connections`]).
-//! - **Nothing waits forever**: a request's head has [`HttpTiming::header`], its body must arrive at
-//!   [`HttpTiming::body_rate`] ([`body`]), an idle connection is closed after
+//!   [`HttpLimits::per_address`] from one address. When all are taken, the one that has gone
+//!   longest without a complete request makes room ([`connections`]).
+//! - **Nothing waits forever**: a request's head has [`HttpTiming::header`], its body must arrive
+//!   at [`HttpTiming::body_rate`] ([`body`]), an idle connection is closed after
 //!   [`HttpTiming::idle`], and a client that does not read its response after
 //!   [`HttpTiming::write`].
 //! - **No task is left behind**: connections are tasks of the future that [`run`] returns.

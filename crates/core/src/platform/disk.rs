@@ -1,7 +1,8 @@
 //! Free disk space, and the floor below which nothing large may be taken.
 //!
-//! Uploads ask [`Disk::shortage`] before they take a file and while it grows; the readiness endpoint
-//! asks it too. What must go on when space is short, as the record of what was sent, does not ask.
+//! Uploads ask [`Disk::shortage`] before they take a file and while it grows; the readiness
+//! endpoint asks it too. What must go on when space is short, as the record of what was sent, does
+//! not ask.
 //!
 //! *Design note*: the floor is the larger of 5 % of the disk and the configured size. A size alone
 //! says nothing about a small disk, and a percentage alone reserves nothing useful on one.
@@ -20,7 +21,7 @@ const KEPT_PART: u64 = 20;
 /// Size and free space of one file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskSpace {
-    /// Its size.
+    /// Its size: what is used, and what this process may still write.
     pub total: u64,
     /// What this process may still write.
     pub free: u64,
@@ -132,8 +133,10 @@ fn shortage(space: DiskSpace, configured: u64) -> Option<DiskShortage> {
 #[cfg(unix)]
 fn space(folder: &std::path::Path) -> Option<DiskSpace> {
     let stat = rustix::fs::statvfs(folder).ok()?;
+    // as `df` counts: without what is reserved for others, by the system or by a quota
+    let blocks = stat.f_blocks.saturating_sub(stat.f_bfree) + stat.f_bavail;
     Some(DiskSpace {
-        total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        total: blocks.saturating_mul(stat.f_frsize),
         free: stat.f_bavail.saturating_mul(stat.f_frsize),
     })
 }

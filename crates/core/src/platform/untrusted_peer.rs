@@ -4,8 +4,8 @@
 //! visitors look like the proxy and share one limit. Kept in the database, so that
 //! `skychimp check` and every node know what one node saw.
 //!
-//! *Invariant*: at most [`PEERS_MAX`] rows, whoever sends such headers. Rows of a peer that was not
-//! seen for a week make room.
+//! *Invariant*: at most [`PEERS_MAX`] rows, however many peers send such headers. Rows of a peer
+//! that was not seen for a week make room.
 
 use std::time::Duration;
 

@@ -20,8 +20,8 @@ fn ask(service: &Service, request: &str) -> String {
     answer
 }
 
-/// R30: a proxy that is not trusted is named once in the log, and by `check`, which succeeds all the
-/// same; once it is trusted, nobody speaks of it.
+/// R30: a proxy that is not trusted is named once in the log, and by `check`, which succeeds all
+/// the same. It is not named once it is trusted.
 #[tokio::test]
 async fn untrusted_proxies_are_named() {
     let mut home = Home::new().await;

@@ -32,8 +32,8 @@ use crate::kit::sandbox::SandboxStore;
 use crate::kit::untrusted_peers::UntrustedPeers;
 use crate::kit::views::Views;
 
-/// Maximum body of the largest forms, in bytes. A message has up to a million characters, and URL encoding
-/// triples the length.
+/// Maximum body of the largest forms, in bytes. A message has up to a million characters, and URL
+/// encoding triples the length.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
 
 /// Configuration of the site.

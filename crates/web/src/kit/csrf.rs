@@ -4,8 +4,9 @@
 //! forget them: the browser's own headers (`Sec-Fetch-Site`, else `Origin`), and a token bound by
 //! HMAC to the session, or to a guest cookie before login. The token is in the form field `csrf`,
 //! in the header `X-CSRF-Token` (htmx), or in the query if the body is a stream of files. Only the
-//! first [`FORM_MAX`] bytes of a form are looked at, so that a forged one costs little memory. It is
-//! masked with a new random value on every page, so that compression does not leak it (BREACH).
+//! first [`FORM_MAX`] bytes of a form are looked at, so that a forged one costs little memory. The
+//! token is masked with a new random value on every page, so that compression does not leak it
+//! (BREACH).
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};

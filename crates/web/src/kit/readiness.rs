@@ -11,8 +11,8 @@ use skychimp_core::sending::worker::Worker;
 use crate::kit::app::{App, AppState};
 use crate::kit::page::PageContext;
 
-/// Timeout for the database check.
-const READY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout for the database check. On SQLite it waits for its turn to write.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the result of the database check holds.
 const CHECK_TTL: Duration = Duration::from_secs(1);
 
@@ -128,7 +128,8 @@ pub(crate) async fn sending_problem(
     tx: &mut Tx,
 ) -> Result<Option<HealthProblem>, Error> {
     let checked = tokio::time::timeout(PAGE_TIMEOUT, app.database_check.problem(app)).await;
-    if let Some(problem) = checked.unwrap_or(Some("slow")) {
+    // a page does not wait for the turn to write, and does not take it for a fault
+    if let Ok(Some(problem)) = checked {
         return Ok(Some(HealthProblem::Database(problem)));
     }
     if let Some(problem) = local_problem(app) {
