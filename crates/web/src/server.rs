@@ -97,7 +97,7 @@ impl Default for HttpTiming {
             idle: Duration::from_secs(75),
             body: Duration::from_secs(10),
             body_rate: 1_000,
-            write: Duration::from_secs(60),
+            write: Duration::from_mins(1),
         }
     }
 }

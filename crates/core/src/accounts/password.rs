@@ -189,8 +189,8 @@ impl Default for Hasher {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            // leaves one core for everything else
-            turns: Semaphore::new(cores.saturating_sub(1).clamp(1, 8)),
+            // leaves a core for everything else, but two at least: the system shares them fairly
+            turns: Semaphore::new(cores.saturating_sub(1).clamp(2, 8)),
             waiting: AtomicUsize::new(0),
         }
     }

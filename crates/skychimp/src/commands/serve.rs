@@ -15,7 +15,7 @@ use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
 use skychimp_web::kit::sandbox::SandboxStore;
 use skychimp_web::{AppState, HttpLimits, MetricsToken, SettingLine, Settings, SiteState};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -31,6 +31,9 @@ use crate::stop;
 
 /// How long the site may finish open requests after the engine has stopped.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4_096;
 
 /// How long writing the last page views may take.
 const VIEWS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,7 +65,7 @@ impl Serve {
         let stop = stop::on_signal(program)?;
         program.tighten(true);
         let db = program.database().await?;
-        let listener = listen(program.config.listen).await?;
+        let listener = listen(program.config.listen)?;
         let health = (!self.no_worker).then(|| engine::health(program));
         let mut service =
             Service::start(program, &db, listener, health.clone(), stop.clone()).await?;
@@ -325,15 +328,26 @@ fn shown(config: &Config) -> Vec<SettingLine> {
 }
 
 /// Binds a TCP listener. The error names the setting to change if the port is taken.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    bind(address)
         .map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => anyhow::anyhow!(
                 "another program listens on {address} already; choose another address with --listen or SKYCHIMP_LISTEN"
             ),
             _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (listen)")),
         })
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // a new process may listen while old connections are still ending
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Binds the TCP listener of another setting.

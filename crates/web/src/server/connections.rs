@@ -3,7 +3,7 @@
 //! *Invariant*: a connection on which a complete request is being answered makes room only when all
 //! others have: someone is waiting for that answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -13,6 +13,13 @@ use tokio::time::Instant;
 
 use super::{HttpLimits, HttpTiming};
 use crate::kit::http_counts::{CloseReason, HttpCounts};
+
+/// Connections that are looked for at a time when room is needed.
+const LEAVING_MAX: usize = 64;
+
+/// Sorts connections: whether a complete request is being answered, the last complete request, the
+/// number.
+type Turn = (bool, Instant, u64);
 
 /// A connection of a client.
 #[derive(Debug)]
@@ -144,7 +151,7 @@ impl OpenConnection {
     }
 
     /// Sorts connections: the first one makes room first.
-    fn turn(&self) -> (bool, Instant, u64) {
+    fn turn(&self) -> Turn {
         let progress = self.progress.lock();
         let answering = progress.under_way > progress.incomplete;
         (answering, progress.complete, self.number)
@@ -175,6 +182,8 @@ pub(super) struct ConnectionTable {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
+    /// Connections to make room, the first one first, with their turn when they were looked for.
+    leaving: VecDeque<Turn>,
     open: HashMap<u64, Arc<OpenConnection>>,
     per_address: HashMap<IpAddr, usize>,
 }
@@ -226,8 +235,7 @@ impl ConnectionTable {
     }
 
     fn make_room(&self, table: &mut Table) {
-        let first = table.open.values().min_by_key(|open| open.turn());
-        if let Some(open) = first.map(Arc::clone) {
+        if let Some(open) = table.leaves() {
             open.displaced.notify_one();
             self.take(table, open.number);
         }
@@ -248,6 +256,38 @@ impl ConnectionTable {
                 table.per_address.remove(&address);
             }
         }
+    }
+}
+
+impl Table {
+    /// The connection that makes room.
+    fn leaves(&mut self) -> Option<Arc<OpenConnection>> {
+        if let Some(open) = self.next_leaving() {
+            return Some(open);
+        }
+        // looks at all connections, and therefore for several that make room next
+        let mut turns: Vec<Turn> = self.open.values().map(|open| open.turn()).collect();
+        if turns.len() > LEAVING_MAX {
+            turns.select_nth_unstable(LEAVING_MAX);
+            turns.truncate(LEAVING_MAX);
+        }
+        turns.sort_unstable();
+        // of those that are being answered one is enough: others may be idle the next time
+        let idle = turns.partition_point(|(answering, ..)| !answering);
+        turns.truncate(idle.max(1));
+        self.leaving = turns.into();
+        self.next_leaving()
+    }
+
+    /// The next one that has had no request since it was looked for.
+    fn next_leaving(&mut self) -> Option<Arc<OpenConnection>> {
+        while let Some(turn) = self.leaving.pop_front() {
+            let open = self.open.get(&turn.2);
+            if let Some(open) = open.filter(|open| open.turn() == turn) {
+                return Some(Arc::clone(open));
+            }
+        }
+        None
     }
 }
 
