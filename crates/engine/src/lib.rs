@@ -68,7 +68,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use retry::RetryPolicy;
 
-use crate::supervisor::{Backoff, supervise};
+use crate::supervisor::{Backoff, PanicCounter, supervise};
 
 /// Time for shutdown work after the letters in flight have had theirs.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -202,20 +202,31 @@ impl Drop for EndGuard {
 
 async fn run(config: EngineConfig, stop: CancellationToken) {
     let _ended = EndGuard(config.health.clone());
+    let panics = PanicCounter::default();
     let steps = async {
         match config.scope {
-            ClaimScope::All => steps(&config, &stop).await,
+            ClaimScope::All => steps(&config, &panics, &stop).await,
             ClaimScope::Mailing(mailing) => {
                 let only = || run_only(config.clone(), mailing, stop.clone());
-                supervise("preparing the mailing", &config.health, &stop, only).await;
+                let health = &config.health;
+                supervise("preparing the mailing", health, &panics, &stop, only).await;
             }
         }
     };
-    tokio::join!(workers(&config, &stop), steps);
+    let giving_up = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = panics.too_many() => {
+                tracing::error!("the engine panicked too often and ends; a new process may do better");
+                stop.cancel();
+            }
+        }
+    };
+    tokio::join!(workers(&config, &panics, &stop), steps, giving_up);
 }
 
 /// Runs one worker after another until the engine stops.
-async fn workers(config: &EngineConfig, stop: &CancellationToken) {
+async fn workers(config: &EngineConfig, panics: &PanicCounter, stop: &CancellationToken) {
     let health = &config.health;
     let mut pauses = Backoff::default();
     while !stop.is_cancelled() {
@@ -242,9 +253,15 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
                 tracing::warn!("the database did not answer; starting again");
                 continue;
             }
-            Some(Ok(Ok(worker::WorkerEnd::Broken))) => "one of its tasks panicked".to_owned(),
+            Some(Ok(Ok(worker::WorkerEnd::Broken))) => {
+                panics.count();
+                "one of its tasks panicked".to_owned()
+            }
             Some(Ok(Err(error))) => format!("{error:#}"),
-            Some(Err(error)) => error.to_string(),
+            Some(Err(error)) => {
+                panics.count();
+                error.to_string()
+            }
         };
         tracing::error!(error = failed, "the worker ended early; starting again");
         health.failing(WORKER_TASK, failed);
@@ -256,7 +273,7 @@ async fn workers(config: &EngineConfig, stop: &CancellationToken) {
 }
 
 /// Runs everything except sending, each part as a separate task.
-async fn steps(config: &EngineConfig, stop: &CancellationToken) {
+async fn steps(config: &EngineConfig, panics: &PanicCounter, stop: &CancellationToken) {
     let EngineConfig {
         db,
         clock,
@@ -267,17 +284,16 @@ async fn steps(config: &EngineConfig, stop: &CancellationToken) {
     let scheduler = || scheduler::run(db.clone(), clock.clone(), service.clone(), stop.clone());
     let expander = || expander::run(db.clone(), clock.clone(), stop.clone());
     let summarizer = || summarizer::run(config.clone(), stop.clone());
+    let clean_up = || cleanup::clean_up(config.clone());
+    let erase = || cleanup::erase(config.clone());
+    let remove_files = || cleanup::remove_files(config.clone());
     tokio::join!(
-        supervise("scheduler", health, stop, scheduler),
-        supervise("expander", health, stop, expander),
-        supervise("summarizer", health, stop, summarizer),
-        supervise("cleanup", health, stop, || cleanup::clean_up(
-            config.clone()
-        )),
-        supervise("erasing", health, stop, || cleanup::erase(config.clone())),
-        supervise("expired files", health, stop, || cleanup::remove_files(
-            config.clone()
-        )),
+        supervise("scheduler", health, panics, stop, scheduler),
+        supervise("expander", health, panics, stop, expander),
+        supervise("summarizer", health, panics, stop, summarizer),
+        supervise("cleanup", health, panics, stop, clean_up),
+        supervise("erasing", health, panics, stop, erase),
+        supervise("expired files", health, panics, stop, remove_files),
     );
 }
 

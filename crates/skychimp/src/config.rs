@@ -32,6 +32,13 @@ use self::sources::{SettingSource, SettingValues};
 /// Settings file in the working directory, read if it exists.
 pub const FILE: &str = "skychimp.toml";
 
+/// Largest value of `upload_limit`, in bytes.
+const UPLOAD_MAX: u64 = 10_000_000_000;
+/// Largest value of `disk_floor`, in bytes.
+const DISK_FLOOR_MAX: u64 = 1_000_000_000_000_000;
+/// Shortest `metrics_token`, in characters.
+const METRICS_TOKEN_MIN: usize = 8;
+
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -83,6 +90,16 @@ pub struct Config {
     pub accounts: AccountPolicy,
     /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
+    /// Most connections of visitors at a time.
+    pub max_connections: usize,
+    /// Most connections from one address that is no trusted proxy.
+    pub max_connections_per_address: usize,
+    /// Address and port of the listener for metrics.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Token for the site's metrics.
+    pub metrics_token: Option<Secret>,
+    /// Free disk space that is kept, in bytes.
+    pub disk_floor: u64,
     /// Delay before the first retry.
     pub retry_base: Duration,
     /// Longest delay between retries.
@@ -201,10 +218,7 @@ impl Config {
         let mut proxies: Proxies = reader.required("trusted_proxies", str::parse);
         proxies.header = reader.required("proxy_header", str::parse);
         let config = Self {
-            listen: reader.required("listen", |text| {
-                text.parse()
-                    .map_err(|_| "is not an address and port like 127.0.0.1:8080".to_owned())
-            }),
+            listen: reader.required("listen", socket_address),
             base_url: reader.optional("base_url", base_url),
             data_dir: reader.required("data_dir", |text| Ok(PathBuf::from(text))),
             database_url: reader.optional("database_url", database_url),
@@ -240,12 +254,18 @@ impl Config {
                 limits: LIMITS.map(|row| reader.required(row.name, |text| row.parse(text))),
             },
             proxies,
+            max_connections: reader.required("max_connections", connections),
+            max_connections_per_address: reader
+                .required("max_connections_per_address", connections),
+            metrics_listen: reader.optional("metrics_listen", socket_address),
+            metrics_token: reader.optional("metrics_token", metrics_token),
+            disk_floor: reader.required("disk_floor", |text| size(text, 0, DISK_FLOOR_MAX)),
             retry_base: reader.required("retry_base", |text| duration(text, 1, 24 * 3600)),
             retry_max: reader.required("retry_max", |text| duration(text, 1, 7 * 24 * 3600)),
             tick: reader.required("tick", |text| duration(text, 0, 60)),
             lease: reader.required("lease", |text| duration(text, 5, 3600)),
             stop_timeout: reader.required("stop_timeout", |text| duration(text, 0, 3600)),
-            upload_limit: reader.required("upload_limit", |text| size(text, 1_000, 10_000_000_000)),
+            upload_limit: reader.required("upload_limit", |text| size(text, 1_000, UPLOAD_MAX)),
             keep: reader.required("keep_days", |text| {
                 let days = text.parse::<u64>().ok().filter(|days| *days <= 36_500);
                 let days = days.ok_or_else(|| "is no number of days up to 36500".to_owned())?;
@@ -471,6 +491,25 @@ fn mail_from(text: &str) -> Result<MailFrom, String> {
     })
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "is not an address and port like 127.0.0.1:8080".to_owned())
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or_else(|| "is no number from 1 to 1000000".to_owned())
+}
+
+fn metrics_token(text: &str) -> Result<Secret, String> {
+    if text.chars().count() < METRICS_TOKEN_MIN {
+        return Err(format!("must have at least {METRICS_TOKEN_MIN} characters"));
+    }
+    Ok(Secret::new(text))
+}
+
 /// Parses a size such as `500MB` into bytes, from `min` to `max`.
 fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -478,14 +517,18 @@ fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
         "kb" => 1_000,
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
-        _ => return Err("is no size like 500MB: a whole number with kB, MB or GB".to_owned()),
+        "tb" => 1_000_000_000_000,
+        _ => return Err("is no size like 500MB: a whole number with kB, MB, GB or TB".to_owned()),
     };
     digits
         .parse::<u64>()
         .ok()
         .and_then(|number| number.checked_mul(unit))
         .filter(|bytes| (min..=max).contains(bytes))
-        .ok_or_else(|| "must be from 1kB to 10GB".to_owned())
+        .ok_or_else(|| match max {
+            UPLOAD_MAX => "must be from 1kB to 10GB".to_owned(),
+            _ => "is too large".to_owned(),
+        })
 }
 
 /// Parses a duration such as `5m`, `30s`, `1h 30m` or `500ms`, from `min` to `max` seconds. The

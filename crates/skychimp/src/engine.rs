@@ -68,12 +68,14 @@ pub fn start(
     let deaf = CancellationToken::new();
     let ear = {
         let (db, deaf) = (db.clone(), deaf.clone());
+        // it only makes sending quicker, so its panics do not end the engine
+        let panics = supervisor::PanicCounter::default();
         tokio::spawn(async move {
             let listen = || {
                 let (db, deaf) = (db.clone(), deaf.clone());
                 async move { db.wake().listen(&db, deaf).await }
             };
-            supervisor::supervise("listening for wake-ups", &health, &deaf, listen).await;
+            supervisor::supervise("listening for wake-ups", &health, &panics, &deaf, listen).await;
         })
     };
     Ok(RunningEngine { engine, deaf, ear })

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod engine;
 mod exit;
+mod files;
 mod log;
 mod out;
 mod private;

@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
+use skychimp_core::platform::disk::Disk;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::Clock;
@@ -58,11 +59,8 @@ impl Program {
     /// Restricts the service's files to their owner. `deep` includes the contents of
     /// subdirectories.
     pub fn tighten(&self, deep: bool) {
-        let url = self.config.database_url.as_ref();
-        let file = url
-            .and_then(|url| url.reveal().strip_prefix("sqlite://"))
-            .map(|path| Path::new(path.split('?').next().unwrap_or(path)));
-        private::tighten(&self.config.data_dir, file, deep);
+        let file = self.sqlite_file();
+        private::tighten(&self.config.data_dir, file.as_deref(), deep);
     }
 
     /// Connects to the database without migrating it.
@@ -112,6 +110,25 @@ impl Program {
             Gallery::in_folder(&self.config.data_dir.join("media"))
         };
         opened.context("cannot open the store of pictures (media_url)")
+    }
+
+    /// The disks of the data directory and of a SQLite file elsewhere.
+    pub fn disk(&self) -> Disk {
+        let mut folders = vec![self.config.data_dir.clone()];
+        folders.extend(
+            self.sqlite_file()
+                .as_deref()
+                .and_then(Path::parent)
+                .map(Path::to_owned),
+        );
+        Disk::of(folders, self.config.disk_floor)
+    }
+
+    /// The configured SQLite file.
+    fn sqlite_file(&self) -> Option<PathBuf> {
+        let url = self.config.database_url.as_ref()?.reveal();
+        let path = url.strip_prefix("sqlite://")?;
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
     }
 
     /// The key that signs links: the configured one, or the one kept in the data directory.

@@ -70,6 +70,8 @@ async fn main() -> anyhow::Result<()> {
         page_memory: 32 << 20,
         build: String::new(),
         engine: None,
+        disk: skychimp_core::platform::disk::Disk::unbounded(),
+        metrics_token: None,
     };
     let state = SiteState::new(AppState::new((*db).clone(), clock, settings, Some(sandbox)));
     #[expect(clippy::print_stdout, reason = "the URL is its only output")]

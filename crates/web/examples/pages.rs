@@ -65,6 +65,8 @@ async fn main() -> anyhow::Result<()> {
         page_memory: if keep { 32 << 20 } else { 0 },
         build: String::new(),
         engine: None,
+        disk: skychimp_core::platform::disk::Disk::unbounded(),
+        metrics_token: None,
     };
     let app = SiteState::new(AppState::new((*db).clone(), clock, settings, None));
     let site = skychimp_web::router(app.clone());

@@ -17,9 +17,9 @@ pub mod letters;
 pub mod pages;
 mod parts;
 mod public;
+mod server;
 mod site;
 
-use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +33,15 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
-pub use crate::kit::app::{App, AppState, BODY_MAX, SettingLine, Settings};
+pub use crate::kit::app::{App, AppState, BODY_MAX, MetricsToken, SettingLine, Settings};
+use crate::kit::body_limit::FORM_MAX;
 use crate::kit::routes::RouteEntry;
-use crate::kit::{headers, middleware};
+use crate::kit::{headers, middleware, untrusted_peers};
+pub use crate::server::{HttpLimits, HttpTiming};
 pub use crate::site::SiteState;
 
+/// Connections of the listener for metrics.
+const METRICS_CONNECTIONS: usize = 16;
 /// Deadline for a page. After it the request gets 504.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -51,13 +55,12 @@ impl SiteState {
 
 /// Builds the router of the whole site.
 ///
-/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, because rate limits need
-/// the client's address.
+/// Its requests need the extension `ConnectInfo<SocketAddr>`, because rate limits need the client's
+/// address. [`serve`] adds it.
 pub fn router(site: SiteState) -> Router {
     let app = AppState::from_ref(&site);
     let pages = pages::routes()
         .into_router()
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             TIMEOUT,
@@ -71,16 +74,21 @@ pub fn router(site: SiteState) -> Router {
     ));
     Router::new()
         .merge(pages)
-        .merge(pages::bare_routes().into_router())
+        .merge(
+            pages::bare_routes()
+                .into_router()
+                .layer(DefaultBodyLimit::max(FORM_MAX)),
+        )
         .layer(from_fn_with_state(app.clone(), headers::add))
         .layer(CompressionLayer::new().compress_when(worth))
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(from_fn(request_id))
         .layer(from_fn_with_state(
-            (app, Arc::from_ref(&site)),
+            (app.clone(), Arc::from_ref(&site)),
             public::serve,
         ))
+        .layer(from_fn_with_state(app, untrusted_peers::notice))
         .with_state(site)
 }
 
@@ -131,17 +139,45 @@ async fn request_id(
 pub async fn serve(
     listener: tokio::net::TcpListener,
     site: SiteState,
+    limits: HttpLimits,
     stop: tokio_util::sync::CancellationToken,
 ) -> std::io::Result<()> {
     let app = AppState::from_ref(&site);
-    let service = router(site).into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let serving = axum::serve(listener, service)
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .into_future();
+    let proxies = app.settings.proxies.clone();
+    let counts = Arc::clone(&app.http);
+    let serving = server::run(
+        listener,
+        router(site),
+        limits,
+        proxies,
+        counts,
+        stop.clone(),
+    );
     let writing = app.views.keep_writing(&app, stop.clone());
     let adopting = stop.run_until_cancelled(pages::adopt_files(&app));
     let (served, (), _) = tokio::join!(serving, writing, adopting);
     served
+}
+
+/// The router of the metrics' own listener, which has no other page.
+pub fn metrics_router(site: SiteState) -> Router {
+    pages::metrics_routes().into_router().with_state(site)
+}
+
+/// Serves `/metrics` alone until `stop`.
+pub async fn serve_metrics(
+    listener: tokio::net::TcpListener,
+    site: SiteState,
+    stop: tokio_util::sync::CancellationToken,
+) -> std::io::Result<()> {
+    let limits = HttpLimits {
+        connections: METRICS_CONNECTIONS,
+        per_address: METRICS_CONNECTIONS,
+        ..HttpLimits::default()
+    };
+    let router = metrics_router(site);
+    let proxies = kit::client::Proxies::default();
+    server::run(listener, router, limits, proxies, Arc::default(), stop).await
 }
 
 /// Writes what the site still holds in memory to the database. Call it after [`serve`] has

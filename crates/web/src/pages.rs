@@ -71,6 +71,11 @@ pub(crate) fn bare_routes() -> SiteRoutes {
         .route("/assets/{name}", get(assets::serve))
 }
 
+/// The routes of the metrics' own listener.
+pub(crate) fn metrics_routes() -> SiteRoutes {
+    metrics::own_routes()
+}
+
 /// The fallback for all other addresses.
 pub(crate) async fn not_found() -> WebError {
     WebError::NotFound

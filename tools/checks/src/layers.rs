@@ -14,6 +14,7 @@ const CORE: &str = "platform:
 /// The folders of `web`. In addition, no area of `pages` may import another.
 const WEB: &str = "kit:
     public: kit
+    server: kit
     parts: kit
     letters: kit parts
     site: kit public parts

@@ -4,8 +4,9 @@
 //! each further try doubles the wait, up to a maximum. Nothing is ever locked: after the wait the
 //! next try is allowed.
 //!
-//! *Invariant*: a try is counted before it is made, in one statement, so concurrent tries cannot
-//! slip through.
+//! *Invariants*: a try is counted before it is made, in one statement, so concurrent tries cannot
+//! slip through. Below the free tries nobody waits, even if another node's clock is ahead and has
+//! counted a try that is later than this one.
 //!
 //! *Design note*: kept in the database and not in the cache, because the cache may be absent and a
 //! login writes a session anyway. A refused try costs two statements and changes nothing; `web`
@@ -48,7 +49,8 @@ impl RateLimit {
         hash.finalize().into()
     }
 
-    /// Counts a try. `Some` is the time before which it must not be made.
+    /// Counts a try. `Some` is the time before which it must not be made. `now` is to be read when
+    /// the transaction is open: an older moment would lie before a try that was counted meanwhile.
     pub async fn try_once(
         &self,
         tx: &mut Tx,
@@ -68,7 +70,7 @@ impl RateLimit {
                                       WHEN $6 << CAST(limits.tries + 1 - $5 AS INTEGER) > $7 THEN $7
                                       ELSE $6 << CAST(limits.tries + 1 - $5 AS INTEGER) END,
                  forget_at = $2 + $4
-             WHERE limits.until_at <= $2
+             WHERE limits.until_at <= $2 OR limits.tries < $5
              RETURNING tries",
         )
         .bind(key.as_slice())

@@ -6,7 +6,7 @@
 //!
 //! *Invariant*: hashing takes about 20 ms of CPU and 19 MB of memory. It never runs on an async
 //! worker thread, and [`Hasher`] bounds how many run and wait, so a flood of logins slows down
-//! nothing else.
+//! nothing else. Those that wait have their turn in the order in which they came.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -27,8 +27,9 @@ pub const PASSWORD_MAX: usize = 256;
 const DIFFERENT_MIN: usize = 5;
 /// A unit of up to this many characters, repeated, is a pattern.
 const UNIT_MAX: usize = 6;
-/// At most this many passwords are hashed or wait for it.
-const WAITING_MAX: usize = 64;
+/// At most this many passwords are hashed or wait for it. Each that waits costs a few kilobytes;
+/// only those that are hashed take the memory of Argon2.
+const WAITING_MAX: usize = 512;
 
 /// Common passwords of at least [`PASSWORD_MIN`] characters, in lower case: those in the list of 20
 /// 000 by Royce Williams that Django ships (BSD licence), plus those of Russian keyboards.
@@ -188,8 +189,8 @@ impl Default for Hasher {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            // leaves one core for everything else
-            turns: Semaphore::new(cores.saturating_sub(1).clamp(1, 8)),
+            // leaves a core for everything else, but two at least: the system shares them fairly
+            turns: Semaphore::new(cores.saturating_sub(1).clamp(2, 8)),
             waiting: AtomicUsize::new(0),
         }
     }

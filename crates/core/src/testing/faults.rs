@@ -41,3 +41,21 @@ pub async fn refuse_attempts(db: &Db, delivery: i64, refuse: bool) -> Result<(),
     on_db!(&mut tx, conn => sqlx::raw_sql(sql).execute(conn).await.map(|_| ()))?;
     tx.commit().await
 }
+
+/// Makes the database refuse the write by which the readiness endpoint finds out whether it can be
+/// written.
+pub async fn refuse_probes(db: &Db) -> Result<(), Error> {
+    let sql = match db {
+        Db::Sqlite { .. } => {
+            "CREATE TRIGGER unwritable BEFORE INSERT ON write_probes
+             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+        }
+        Db::Postgres { .. } => {
+            "CREATE FUNCTION refuse_probe() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$;
+             CREATE TRIGGER unwritable BEFORE INSERT ON write_probes FOR EACH ROW
+                 EXECUTE FUNCTION refuse_probe()"
+        }
+    };
+    raw(db, sql).await
+}

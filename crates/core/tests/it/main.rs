@@ -30,6 +30,7 @@ mod outbox;
 mod people;
 mod posts;
 mod queue;
+mod rate_limits;
 mod recipients;
 mod reports;
 mod run_rules;

@@ -8,6 +8,8 @@ pub const SMALL: &[&str] = &[
     "sending_server_health",
     "sending_server_use",
     "sending_server_turns",
+    "untrusted_peers",
+    "write_probes",
 ];
 
 /// A part of the statement, and the reason.

@@ -27,6 +27,8 @@ impl TestMailing {
             due_at: NOW,
             end_at: None,
             sender: SenderKind::Somebody,
+            limits: OwnLetterLimits::default(),
+            is_new: false,
         };
         let letter = RunLetter {
             subject: "Hello".to_owned(),

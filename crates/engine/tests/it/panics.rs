@@ -113,3 +113,24 @@ async fn an_engine_that_is_gone_is_a_problem() {
     engine.stop().await;
     assert!(health.problem(now()).is_some());
 }
+
+/// R28: an engine that panics again and again ends, so that a new process can take its place; what
+/// it had in hand is not lost.
+#[tokio::test]
+async fn too_many_panics_end_the_engine() {
+    let world = World::new().await;
+    let server = ServerScript::new().start().await;
+    let run = world.run(20).await;
+    let config = world.config(server.server());
+    for task in ["scheduler", "expander", "summarizer", "cleanup", "erasing"] {
+        panic_once(task);
+    }
+    let mut engine = skychimp_engine::Engine::start(config.clone());
+    assert!(engine.ended().await.contains("ended"));
+    assert!(!is_armed());
+    let engine = skychimp_engine::Engine::start(config);
+    assert_eq!(world.wait_over(&run).await.sent, 20);
+    engine.stop().await;
+    let ledger = world.settle(&run, &server).await;
+    assert_eq!((ledger.copies, ledger.in_doubt), (20, 0));
+}

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
+use skychimp_core::platform::untrusted_peer::UntrustedPeer;
 use skychimp_core::sending::sending_server::SendingServer;
 use skychimp_engine::smtp_server;
 use skychimp_smtp::Server;
@@ -25,6 +26,7 @@ pub struct Check {}
 enum State {
     Ok,
     Failed,
+    Warning,
     Skipped,
 }
 
@@ -38,7 +40,8 @@ struct Finding {
 impl Check {
     /// Runs every check. Returns [`Exit::Failed`] if one of them fails.
     pub async fn run(self, program: &Program) -> anyhow::Result<Exit> {
-        let (servers, kept) = kept_servers(program).await.unwrap_or_default();
+        let kept = kept_findings(program).await.unwrap_or_default();
+        let (servers, peers, kept) = (kept.servers, kept.peers, kept.findings);
         let mut findings = vec![
             Finding {
                 check: "configuration",
@@ -56,6 +59,7 @@ impl Check {
                 },
             },
         ];
+        findings.extend(peers.iter().map(untrusted));
         findings.extend(letters(program, &servers));
         match &program.config.smtp {
             Some(server) => {
@@ -78,6 +82,7 @@ impl Check {
                 let mark = match finding.state {
                     State::Ok => "ok     ",
                     State::Failed => "FAILED ",
+                    State::Warning => "WARNING",
                     State::Skipped => "skipped",
                 };
                 out::line(&format!("{mark}  {}: {}", finding.check, finding.detail))?;
@@ -184,22 +189,47 @@ fn letters(program: &Program, servers: &[SendingServer]) -> [Finding; 2] {
     ]
 }
 
+/// A peer that is probably a reverse proxy without being trusted.
+fn untrusted(seen: &UntrustedPeer) -> Finding {
+    let UntrustedPeer { peer, header, .. } = seen;
+    Finding {
+        check: "trusted_proxies",
+        state: State::Warning,
+        detail: format!(
+            "all visitors look like {peer}: if it is your reverse proxy, add it to trusted_proxies (it sends {header})"
+        ),
+    }
+}
+
+/// What the database tells.
+#[derive(Debug, Default)]
+struct Kept {
+    servers: Vec<SendingServer>,
+    /// Peers that look like proxies without being trusted.
+    peers: Vec<UntrustedPeer>,
+    /// About the servers.
+    findings: Vec<Finding>,
+}
+
 /// Tests the enabled servers in the database. Does not create a database that is missing.
-async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, Vec<Finding>)> {
+async fn kept_findings(program: &Program) -> anyhow::Result<Kept> {
     let has_database = program.config.database_url.is_some()
         || program.config.data_dir.join("skychimp.db").exists();
     if !has_database {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Kept::default());
     }
     let db = program.connect().await?;
     let mut findings = Vec::new();
     let mut servers = Vec::new();
+    let mut peers = Vec::new();
     if db.missing_migrations().await? == 0 {
         let from = program.config.mail_from().email;
         let secret = program.secret_key(&db)?;
         let mut tx = db.read().await?;
         let mut found = Vec::new();
         servers = SendingServer::all(&mut tx).await?;
+        peers = UntrustedPeer::recent(&mut tx, program.clock.now()).await?;
+        program.config.proxies.retain_untrusted(&mut peers);
         for server in servers.iter().filter(|server| server.enabled) {
             let ready = servers::with_password(&mut tx, server, &secret, program).await;
             found.push((server.name.clone(), ready));
@@ -221,5 +251,9 @@ async fn kept_servers(program: &Program) -> anyhow::Result<(Vec<SendingServer>, 
         }
     }
     db.close().await;
-    Ok((servers, findings))
+    Ok(Kept {
+        servers,
+        peers,
+        findings,
+    })
 }

@@ -73,7 +73,7 @@ impl Demo {
         let program = Program::new(config, program.json);
         let db = program.database().await?;
         let listener = match &self.listen {
-            Some(_) => listen(program.config.listen).await?,
+            Some(_) => listen(program.config.listen)?,
             None => listen_somewhere(&program).await?,
         };
         let health = engine::health(&program);
@@ -169,10 +169,10 @@ async fn listen_somewhere(program: &Program) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             address.set_port(0);
-            listen(address).await
+            listen(address)
         }
         Ok(listener) => Ok(listener),
-        Err(_) => listen(address).await,
+        Err(_) => listen(address),
     }
 }
 

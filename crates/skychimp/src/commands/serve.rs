@@ -14,14 +14,15 @@ use skychimp_core::sending::worker::EngineHealth;
 use skychimp_smtp::Server;
 use skychimp_smtp::sandbox::Sandbox;
 use skychimp_web::kit::sandbox::SandboxStore;
-use skychimp_web::{AppState, SettingLine, Settings, SiteState};
-use tokio::net::TcpListener;
+use skychimp_web::{AppState, HttpLimits, MetricsToken, SettingLine, Settings, SiteState};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::Config;
 use crate::engine::{self, RunningEngine};
 use crate::exit::Exit;
+use crate::files;
 use crate::out;
 use crate::program::Program;
 use crate::sandbox;
@@ -30,6 +31,9 @@ use crate::stop;
 
 /// How long the site may finish open requests after the engine has stopped.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4_096;
 
 /// How long writing the last page views may take.
 const VIEWS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,7 +65,7 @@ impl Serve {
         let stop = stop::on_signal(program)?;
         program.tighten(true);
         let db = program.database().await?;
-        let listener = listen(program.config.listen).await?;
+        let listener = listen(program.config.listen)?;
         let health = (!self.no_worker).then(|| engine::health(program));
         let mut service =
             Service::start(program, &db, listener, health.clone(), stop.clone()).await?;
@@ -80,6 +84,8 @@ impl Serve {
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
+    /// Address of the listener for metrics.
+    metrics: Option<SocketAddr>,
     app: SiteState,
     site: tokio::task::JoinHandle<std::io::Result<()>>,
     engine: Option<RunningEngine>,
@@ -102,6 +108,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let config = &program.config;
+        let limits = limits(config);
         let mut store = None;
         let mut sandbox = None;
         let server = if config.smtp.is_some() {
@@ -137,12 +144,40 @@ impl Service {
                 build: build(config),
                 service: program.service(),
                 engine,
+                disk: program.disk(),
+                metrics_token: config
+                    .metrics_token
+                    .as_ref()
+                    .map(|token| {
+                        Ok::<_, anyhow::Error>(MetricsToken::new(
+                            &program.secret_key(db)?,
+                            token.reveal(),
+                        ))
+                    })
+                    .transpose()?,
             },
             store,
         ));
-        let site = tokio::spawn(skychimp_web::serve(listener, app.clone(), stop.clone()));
+        let metrics = match config.metrics_listen {
+            Some(address) => Some(listen_for(address, "metrics_listen").await?),
+            None => None,
+        };
+        let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+        let serving = skychimp_web::serve(listener, app.clone(), limits, stop.clone());
+        let measured = (metrics, app.clone(), stop.clone());
+        let site = tokio::spawn(async move {
+            let (metrics, app, stop) = measured;
+            let metrics = async {
+                match metrics {
+                    Some(listener) => skychimp_web::serve_metrics(listener, app, stop).await,
+                    None => Ok(()),
+                }
+            };
+            tokio::try_join!(serving, metrics).map(drop)
+        });
         Ok(Self {
             address,
+            metrics: metrics_address,
             app,
             site,
             engine: None,
@@ -175,16 +210,23 @@ impl Service {
     fn announce(&self, program: &Program) {
         let url = self.url(program);
         if program.json {
-            out::announce(&serde_json::json!({
+            let mut started = serde_json::json!({
                 "url": url,
                 "listen": self.address.to_string(),
                 "sandbox": self.sandbox.is_some(),
-            }));
+            });
+            if let Some(address) = self.metrics {
+                started["metrics"] = address.to_string().into();
+            }
+            out::announce(&started);
         } else {
             out::note(&format!(
                 "Skychimp is at {url} (listening on {}); Ctrl+C stops it",
                 self.address
             ));
+            if let Some(address) = self.metrics {
+                out::note(&format!("metrics are at http://{address}/metrics"));
+            }
             if self.sandbox.is_some() {
                 out::note(
                     "no mail server is configured (smtp_url): letters go to the sandbox, see /sandbox",
@@ -238,6 +280,25 @@ impl Service {
     }
 }
 
+/// How many connections the site takes. Raises the limit of open files first.
+fn limits(config: &Config) -> HttpLimits {
+    let files = files::raise_limit();
+    let connections = files::connections(config.max_connections, files);
+    if connections < config.max_connections {
+        tracing::warn!(
+            max_connections = config.max_connections,
+            open_files = files,
+            "only {connections} connections of visitors are possible; a higher limit of open files (LimitNOFILE in the \
+             unit) allows more"
+        );
+    }
+    HttpLimits {
+        connections,
+        per_address: config.max_connections_per_address,
+        ..HttpLimits::default()
+    }
+}
+
 /// Identifies this exact build by a hash of the binary. Empty without a shared cache, where it is
 /// not needed.
 fn build(config: &Config) -> String {
@@ -267,13 +328,31 @@ fn shown(config: &Config) -> Vec<SettingLine> {
 }
 
 /// Binds a TCP listener. The error names the setting to change if the port is taken.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    bind(address)
         .map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => anyhow::anyhow!(
                 "another program listens on {address} already; choose another address with --listen or SKYCHIMP_LISTEN"
             ),
             _ => anyhow::Error::new(error).context(format!("cannot listen on {address} (listen)")),
         })
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // a new process may listen while old connections are still ending
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Binds the TCP listener of another setting.
+async fn listen_for(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} ({setting})"))
 }

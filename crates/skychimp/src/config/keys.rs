@@ -205,6 +205,33 @@ pub const KEYS: &[SettingKey] = &[
         "Header in which trusted proxies report the visitor's address: `x-forwarded-for` or `forwarded` (RFC 7239). The proxies must set it.",
     ),
     key(
+        "max_connections",
+        "4096",
+        "Largest number of connections of visitors at a time. Never more than the limit of open files allows after half of it, at most 1024, is kept for database and engine. When all are taken, the one that has gone longest without a complete request is closed for a new one.",
+    ),
+    key(
+        "max_connections_per_address",
+        "200",
+        "Largest number of connections from one address (from one /64 of IPv6). Does not apply to `trusted_proxies`.",
+    ),
+    optional(
+        "metrics_listen",
+        "no listener for metrics",
+        "127.0.0.1:9090",
+        "Address and port of a listener of its own for `/metrics`, which asks for no token. Do not make it public.",
+    ),
+    secret(optional(
+        "metrics_token",
+        "the site has no `/metrics`",
+        "at least 8 characters; `openssl rand -hex 32` makes one",
+        "Token with which `/metrics` of the site is read: `Authorization: Bearer TOKEN`.",
+    )),
+    key(
+        "disk_floor",
+        "500MB",
+        "Free disk space below which uploads are refused and `/readyz` answers 503: a number with kB, MB, GB or TB. At least 5 % of the disk is kept free in any case.",
+    ),
+    key(
         "retry_base",
         "5m",
         "Delay before the first retry after a temporary failure. Each later delay is about twice as long.",

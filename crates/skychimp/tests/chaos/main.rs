@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use skychimp_core::platform::db::Db;
 use skychimp_core::testing::{Ledger, peer};
 use skychimp_smtp::testing::{Action, Proxy, ScriptedServer, ServerScript, Step};
+use tokio_util::sync::CancellationToken;
 
 use crate::service::Service;
 use crate::support::Home;
@@ -284,4 +285,88 @@ async fn rate(server: &ScriptedServer) -> f64 {
     let (letters, since) = (server.count(Step::EndOfData), Instant::now());
     tokio::time::sleep(Duration::from_secs(2)).await;
     (server.count(Step::EndOfData) - letters) as f64 / since.elapsed().as_secs_f64()
+}
+
+/// How many slow clients attack.
+const SLOW_CLIENTS: usize = 5_000;
+/// For how long.
+const ATTACK: Duration = Duration::from_mins(2);
+
+/// A client that is slow in one of four ways, again and again until `stop`.
+async fn slow_client(address: String, way: usize, stop: CancellationToken) {
+    use tokio::io::AsyncWriteExt as _;
+    let beginning = match way % 4 {
+        0 => "",
+        1 => "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        2 => {
+            "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\n"
+        }
+        _ => {
+            "POST /recipients/import/file HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 60000\r\n\r\n--b\r\n"
+        }
+    };
+    while !stop.is_cancelled() {
+        let Ok(mut stream) = tokio::net::TcpStream::connect(&address).await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let mut sent = stream.write_all(beginning.as_bytes()).await;
+        while sent.is_ok() && !stop.is_cancelled() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            sent = match way % 4 {
+                0 => stream
+                    .writable()
+                    .await
+                    .and_then(|()| match stream.try_read(&mut [0; 16]) {
+                        Ok(0) => Err(std::io::ErrorKind::BrokenPipe.into()),
+                        _ => Ok(()),
+                    }),
+                _ => stream.write_all(b"x").await,
+            };
+        }
+    }
+}
+
+/// R28: 5 000 slow clients for two minutes. Pages answer in 100 ms, letters go on, memory stays
+/// below 200 MB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_clients() {
+    const PEOPLE: usize = 40_000;
+    let server = server().await;
+    let (home, mailing) = home(server.address().port(), PEOPLE).await;
+    let service = serve(&home);
+    let address = service.url.strip_prefix("http://").unwrap().to_owned();
+    let stop = CancellationToken::new();
+    let clients: Vec<_> = (0..SLOW_CLIENTS)
+        .map(|way| tokio::spawn(slow_client(address.clone(), way, stop.clone())))
+        .collect();
+    let began = Instant::now();
+    let (mut slowest, mut sent) = (Duration::ZERO, server.count(Step::EndOfData));
+    while began.elapsed() < ATTACK {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let asked = Instant::now();
+        let health = address.clone();
+        let answer = tokio::task::spawn_blocking(move || service::get(&health, "/healthz"));
+        assert!(answer.await.unwrap().unwrap().contains("ok"));
+        // the first seconds are those of 5 000 connections
+        if began.elapsed() > Duration::from_secs(10) {
+            slowest = slowest.max(asked.elapsed());
+        }
+        let now = server.count(Step::EndOfData);
+        assert!(now > sent || now >= PEOPLE, "the run stands still");
+        sent = now;
+    }
+    stop.cancel();
+    for client in clients {
+        client.await.unwrap();
+    }
+    let memory = service.memory();
+    println!("5 000 slow clients: /healthz in at most {slowest:?}, {sent} letters, {memory} MiB");
+    assert!(slowest < Duration::from_millis(100));
+    assert!(memory < 200);
+    done(&home, &mailing).await;
+    service.stop().done();
+    let ledger = home.settle(&mailing, &server).await;
+    told("5 000 slow clients", ledger);
+    assert_eq!((ledger.sent, ledger.doubled), (PEOPLE, 0));
 }

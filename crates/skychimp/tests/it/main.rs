@@ -9,6 +9,7 @@ mod browser;
 mod check;
 mod config;
 mod demo;
+mod door;
 mod examples;
 mod held;
 mod imports;

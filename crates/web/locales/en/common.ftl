@@ -70,3 +70,7 @@ sandbox-band = No mail server is set up: letters stay on this machine, in the sa
 sandbox-band-link = Read them
 table-xlsx = Export Excel
 table-csv = Export CSV
+health-database = The database cannot be written at the moment: nothing is saved and no letters leave.
+health-disk = Disk space is short: { $free } are free, and { $floor } must stay free. Uploads are refused until there is room.
+health-engine = The sending engine of this process does not work at the moment. It is being started again.
+health-no-worker = No process sends letters at the moment. Start skychimp worker, or skychimp serve without --no-worker.

@@ -308,3 +308,4 @@ error-base-url-unset = The service does not know its public address, so links in
 error-base-url-local = The public address of the service (base_url) cannot be opened from another machine, so links in letters would lead nowhere. An administrator has to change it.
 error-mail-from-invalid = The service's own sender (mail_from) is an address that nobody can answer. An administrator has to set another one.
 error-sender-invalid = An address at .invalid or localhost cannot be a sender: nobody can answer it. Choose another one.
+mailing-stuck = Letters do not leave at the moment

@@ -164,3 +164,5 @@ manage-senders-complained = Complained
 manage-next = Mailings that begin next
 manage-next-empty = Nothing is planned.
 manage-next-at = Begins
+settings-untrusted = All visitors look like { $peer }: add it to trusted_proxies if it is your reverse proxy. It sends { $header }, but is not trusted, so all its visitors share one set of limits.
+settings-untrusted-seen = Last seen { $at }.

@@ -166,3 +166,5 @@ manage-senders-complained = Пожаловались
 manage-next = Ближайшие рассылки
 manage-next-empty = Ничего не запланировано.
 manage-next-at = Начнётся
+settings-untrusted = Все посетители выглядят как { $peer }. Если это ваш обратный прокси, добавьте его в trusted_proxies. Он передаёт { $header }, но не считается доверенным, поэтому у всех его посетителей одни ограничения на всех.
+settings-untrusted-seen = Замечен { $at }.

@@ -12,6 +12,7 @@ use skychimp_core::accounts::second_factor::SecondFactorKey;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::cache::CacheClient;
 use skychimp_core::platform::db::Db;
+use skychimp_core::platform::disk::Disk;
 use skychimp_core::platform::secret::{SecretKey, SigningKey};
 use skychimp_core::platform::time::Clock;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
@@ -21,15 +22,19 @@ use skychimp_core::sending::worker::EngineHealth;
 use url::Url;
 
 use crate::kit::background::Background;
+use crate::kit::body_limit::LargeForms;
 use crate::kit::client::Proxies;
+use crate::kit::http_counts::HttpCounts;
 use crate::kit::local_rate_limit::LocalRateLimit;
 use crate::kit::preview_turns::PreviewTurns;
 use crate::kit::rate_limits::ActiveRefusals;
+use crate::kit::readiness::DatabaseCheck;
 use crate::kit::sandbox::SandboxStore;
+use crate::kit::untrusted_peers::UntrustedPeers;
 use crate::kit::views::Views;
 
-/// Maximum body of a form, in bytes. A message has up to a million characters, and URL encoding
-/// triples the length.
+/// Maximum body of the largest forms, in bytes. A message has up to a million characters, and URL
+/// encoding triples the length.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
 
 /// Configuration of the site.
@@ -64,6 +69,39 @@ pub struct Settings {
     /// Health of the engine in this process. `None`: there is no engine, and the site is ready
     /// without.
     pub engine: Option<EngineHealth>,
+    /// The disks that the service writes to.
+    pub disk: Disk,
+    /// Signature of the token for `/metrics`. `None`: the site has no such page.
+    pub metrics_token: Option<MetricsToken>,
+}
+
+/// The token that programs send to read `/metrics`. Its `Debug` hides it.
+#[derive(Clone)]
+pub struct MetricsToken {
+    key: SigningKey,
+    signature: [u8; 32],
+}
+
+impl MetricsToken {
+    /// A token. `secret` makes the key with which tokens are compared.
+    #[must_use]
+    pub fn new(secret: &SecretKey, token: &str) -> Self {
+        let key = secret.derive("metrics");
+        let signature = key.sign(token.as_bytes());
+        Self { key, signature }
+    }
+
+    /// Whether this is the token. The time does not depend on how much of it is right.
+    #[must_use]
+    pub fn is(&self, token: &str) -> bool {
+        self.key.verify(token.as_bytes(), &self.signature)
+    }
+}
+
+impl std::fmt::Debug for MetricsToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsToken(…)")
+    }
 }
 
 /// A setting in effect, as the administrators' page shows it.
@@ -94,6 +132,8 @@ pub struct App {
     pub hasher: Hasher,
     /// View counts of blog posts.
     pub views: Arc<Views>,
+    /// Counters of the HTTP server.
+    pub http: Arc<HttpCounts>,
     /// What no request waits for.
     pub background: Background,
     pub(crate) csrf_key: SigningKey,
@@ -101,6 +141,9 @@ pub struct App {
     pub(crate) second_key: SecondFactorKey,
     pub(crate) passkeys: Passkeys,
     pub(crate) refused: ActiveRefusals,
+    pub(crate) untrusted: UntrustedPeers,
+    pub(crate) large_forms: LargeForms,
+    pub(crate) database_check: DatabaseCheck,
     pub(crate) token_limit: LocalRateLimit,
     pub(crate) test_limit: LocalRateLimit,
     pub(crate) previews: PreviewTurns,
@@ -151,6 +194,10 @@ impl AppState {
             second_key: SecondFactorKey::new(&settings.secret),
             passkeys: Passkeys::new(&settings.base_url),
             refused: ActiveRefusals::default(),
+            untrusted: UntrustedPeers::default(),
+            large_forms: LargeForms::default(),
+            database_check: DatabaseCheck::default(),
+            http: Arc::default(),
             views: Arc::default(),
             background: Background::default(),
             settings,

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use skychimp_core::platform::untrusted_peer::UntrustedPeer;
 
 /// A network: an address, and how many of its bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +132,17 @@ impl Proxies {
             }
         }
         client
+    }
+
+    /// Whether connections from this address are those of a trusted proxy.
+    #[must_use]
+    pub fn trusts_peer(&self, peer: IpAddr) -> bool {
+        self.trusts(peer)
+    }
+
+    /// Leaves out those that are trusted by now.
+    pub fn retain_untrusted(&self, peers: &mut Vec<UntrustedPeer>) {
+        peers.retain(|seen| !seen.peer.parse().is_ok_and(|ip| self.trusts(ip)));
     }
 
     fn trusts(&self, ip: IpAddr) -> bool {

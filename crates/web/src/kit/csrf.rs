@@ -3,17 +3,20 @@
 //! Every route behind the page middleware gets two independent checks, so that no handler can
 //! forget them: the browser's own headers (`Sec-Fetch-Site`, else `Origin`), and a token bound by
 //! HMAC to the session, or to a guest cookie before login. The token is in the form field `csrf`,
-//! in the header `X-CSRF-Token` (htmx), or in the query if the body is a stream of files. It is
-//! masked with a new random value on every page, so that compression does not leak it (BREACH).
+//! in the header `X-CSRF-Token` (htmx), or in the query if the body is a stream of files. Only the
+//! first [`FORM_MAX`] bytes of a form are looked at, so that a forged one costs little memory. The
+//! token is masked with a new random value on every page, so that compression does not leak it
+//! (BREACH).
 
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use skychimp_core::platform::secret::SigningKey;
 
-use crate::kit::app::{AppState, BODY_MAX};
+use crate::kit::app::AppState;
+use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
 use crate::kit::error::WebError;
 use crate::kit::page::{PageContext, text_of};
 
@@ -48,18 +51,35 @@ pub(crate) fn matches(key: &SigningKey, holder: &str, token: &str) -> bool {
         == 0
 }
 
+/// A request that may be answered.
+#[derive(Debug)]
+pub(crate) struct CheckedRequest {
+    pub(crate) request: Request,
+    /// Kept while a large form is in memory.
+    pub(crate) large: Option<LargeForm>,
+}
+
+impl CheckedRequest {
+    const fn new(request: Request) -> Self {
+        Self {
+            request,
+            large: None,
+        }
+    }
+}
+
 /// Checks an unsafe request; safe ones pass. [`WebError::Forged`] if it does not come from our
 /// pages.
 pub(crate) async fn check(
     app: &AppState,
     page: &PageContext,
     request: Request,
-) -> Result<Request, WebError> {
+) -> Result<CheckedRequest, WebError> {
     if matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
-        return Ok(request);
+        return Ok(CheckedRequest::new(request));
     }
     if !same_origin(app, request.headers()) {
         return Err(WebError::Forged);
@@ -72,23 +92,49 @@ pub(crate) async fn check(
     let passes = page.csrf_matches(&header) || query.is_some_and(|token| page.csrf_matches(&token));
     let kind = text_of(request.headers(), &header::CONTENT_TYPE);
     if !kind.starts_with("application/x-www-form-urlencoded") {
-        return if passes {
-            Ok(request)
-        } else {
-            Err(WebError::Forged)
-        };
+        if !passes {
+            return Err(WebError::Forged);
+        }
+        let mut request = request;
+        DefaultBodyLimit::max(FORM_MAX).apply(&mut request);
+        return Ok(CheckedRequest::new(request));
+    }
+    form(app, page, request, passes).await
+}
+
+/// Reads a form: a large one only for a logged-in user whose token fits.
+async fn form(
+    app: &AppState,
+    page: &PageContext,
+    request: Request,
+    passes: bool,
+) -> Result<CheckedRequest, WebError> {
+    let max = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or(FORM_MAX, |path| body_limit::largest(path.as_str()));
+    let max = if page.user.is_some() { max } else { FORM_MAX };
+    let declared = text_of(request.headers(), &header::CONTENT_LENGTH);
+    if declared.parse::<usize>().is_ok_and(|length| length > max) {
+        return Err(WebError::TooLarge);
     }
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, BODY_MAX)
-        .await
-        .map_err(|_| WebError::TooLarge)?;
-    if !passes && !field(&bytes).is_some_and(|token| page.csrf_matches(&token)) {
+    let read = ReadBody::begin(body).await?;
+    if !passes && !field(read.beginning()).is_some_and(|token| page.csrf_matches(&token)) {
         return Err(WebError::Forged);
     }
+    let user = page.user.as_ref().filter(|_| read.is_large());
+    let large = match user {
+        Some(user) => Some(app.large_forms.begin(user.id)?),
+        None => None,
+    };
+    let bytes = read.finish(max).await?;
     if has_nul(&bytes) {
         return Err(WebError::BadRequest);
     }
-    Ok(Request::from_parts(parts, Body::from(bytes)))
+    let mut request = Request::from_parts(parts, Body::from(bytes));
+    DefaultBodyLimit::max(max).apply(&mut request);
+    Ok(CheckedRequest { request, large })
 }
 
 /// Whether a form or URL contains NUL, which PostgreSQL refuses to store.

@@ -29,6 +29,9 @@ pub enum WebError {
     /// The request cannot be parsed.
     #[error("bad request")]
     BadRequest,
+    /// The request's body arrived too slowly.
+    #[error("the request arrived too slowly")]
+    TooSlow,
     /// The request's body is too long.
     #[error("body too long")]
     TooLarge,
@@ -61,6 +64,7 @@ impl WebError {
             Self::Login(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::Forged => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict => StatusCode::CONFLICT,
@@ -142,7 +146,8 @@ fn case_of(status: StatusCode) -> &'static str {
         403 => "forbidden",
         404 => "not-found",
         405 => "method",
-        408 | 504 => "timeout",
+        408 => "too-slow",
+        504 => "timeout",
         409 => "conflict",
         413 => "too-large",
         422 => "invalid",

@@ -11,11 +11,12 @@ use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::sending_server::{SendingServer, ServerHealth};
 
 use crate::kit::app::AppState;
+use crate::kit::body_pace::BodyPace;
 use crate::kit::error::{self, WebError};
 use crate::kit::flash::Flash;
 use crate::kit::i18n::Lang;
 use crate::kit::page::{PageContext, ServersNotice, chosen_language};
-use crate::kit::{cookies, csrf};
+use crate::kit::{cookies, csrf, readiness};
 
 /// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the
 /// visitor's language and sets cookies.
@@ -26,6 +27,7 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
         Ok(page) => page,
         Err(error) => return error.into_response(),
     };
+    let pace = head.extensions.get::<BodyPace>().cloned();
     let request = Request::from_parts(head, body);
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let chosen = chosen_language(request.uri().query());
@@ -35,12 +37,17 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
         csrf::check(&app, &page, request).await
     };
     let mut response = match checked {
-        Ok(mut request) => {
-            request.extensions_mut().insert(page.clone());
-            next.run(request).await
+        Ok(mut checked) => {
+            checked.request.extensions_mut().insert(page.clone());
+            let response = next.run(checked.request).await;
+            drop(checked.large);
+            response
         }
         Err(error) => error.into_response(),
     };
+    if pace.is_some_and(|pace| pace.is_too_slow()) {
+        response = WebError::TooSlow.into_response();
+    }
     if error::needs_page(&response) {
         response = error::page(&page, &response);
     }
@@ -93,6 +100,10 @@ impl ServersNotice {
             sandbox: app.sandbox.is_some() && !SendingServer::any(&mut tx).await?,
             paused: match user.role {
                 Role::Admin => ServerHealth::paused(&mut tx).await?,
+                _ => None,
+            },
+            health: match user.role {
+                Role::Admin => readiness::sending_problem(app, &mut tx).await?,
                 _ => None,
             },
         })

@@ -30,6 +30,7 @@ use crate::kit::flash::Flash;
 use crate::kit::form::Errors;
 use crate::kit::i18n::{Arg, Lang, Text};
 use crate::kit::placeholder::{CacheMode, Placeholder};
+use crate::kit::readiness::HealthProblem;
 use crate::kit::views::{self, Views};
 use crate::kit::{assets, cookies, csrf, format};
 
@@ -60,6 +61,8 @@ pub struct Visitor {
     pub sandbox: bool,
     /// For administrators: id and name of a mail server that needs their attention.
     pub paused_server: Option<(ServerId, String)>,
+    /// For administrators: why no letters leave.
+    pub health: Option<HealthProblem>,
     /// Flash messages from the previous page.
     pub flashes: Vec<Flash>,
     /// IP address of the visitor.
@@ -128,6 +131,7 @@ impl PageContext {
             partial: headers.contains_key("hx-request"),
             sandbox: servers.sandbox,
             paused_server: servers.paused,
+            health: servers.health,
             flashes: Flash::read(headers),
             peer: app.settings.proxies.client(head),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
@@ -531,6 +535,8 @@ pub(super) struct ServersNotice {
     pub(super) sandbox: bool,
     /// For administrators: a server that needs their attention.
     pub(super) paused: Option<(ServerId, String)>,
+    /// For administrators: why no letters leave.
+    pub(super) health: Option<HealthProblem>,
 }
 
 /// A header as text. Empty if it is missing or not text.

@@ -53,8 +53,9 @@ const LOGIN: RateLimit = limit(
     Duration::from_mins(15),
     HOUR,
 );
-/// Login to any account from a network.
-const LOGIN_NETWORK: RateLimit = limit("login-network", 100, Duration::from_secs(2), MINUTE, HOUR);
+/// Login to any account from a network. A whole office may log in within the same second, and each
+/// counts until its password was found right.
+const LOGIN_NETWORK: RateLimit = limit("login-network", 400, Duration::from_secs(2), MINUTE, HOUR);
 /// Login to an account from anywhere, in a browser unknown to it.
 const LOGIN_ACCOUNT: RateLimit = limit(
     "login-account",
@@ -150,14 +151,14 @@ impl App {
         let network = network(&page.peer);
         if let Some(device) = user.and_then(|user| self.known_device(headers, user)) {
             let subjects = [(&LOGIN_DEVICE, format!("{email}|{device}"))];
-            return self.attempt(&subjects, page.now).await;
+            return self.attempt(&subjects).await;
         }
         let subjects = [
             (&LOGIN, format!("{email}|{network}")),
             (&LOGIN_NETWORK, network),
             (&LOGIN_ACCOUNT, email),
         ];
-        self.attempt(&subjects, page.now).await
+        self.attempt(&subjects).await
     }
 
     /// Allows a second-factor code, or returns [`WebError::TooMany`].
@@ -169,25 +170,25 @@ impl App {
     ) -> Result<AllowedTry, WebError> {
         if let Some(device) = self.known_device(headers, user) {
             let subjects = [(&CODE, format!("{user}|{device}"))];
-            return self.attempt(&subjects, page.now).await;
+            return self.attempt(&subjects).await;
         }
         let subjects = [
             (&CODE, format!("{user}|{}", network(&page.peer))),
             (&CODE_ACCOUNT, user.to_string()),
         ];
-        self.attempt(&subjects, page.now).await
+        self.attempt(&subjects).await
     }
 
     /// Allows a passkey challenge for a visitor who is not logged in.
     pub(crate) async fn try_passkey(&self, page: &PageContext) -> Result<(), WebError> {
         let subjects = [(&PASSKEY, network(&page.peer))];
-        self.attempt(&subjects, page.now).await.map(drop)
+        self.attempt(&subjects).await.map(drop)
     }
 
     /// Allows a registration.
     pub(crate) async fn try_register(&self, page: &PageContext) -> Result<(), WebError> {
         let subjects = [(&REGISTER, network(&page.peer))];
-        self.attempt(&subjects, page.now).await.map(drop)
+        self.attempt(&subjects).await.map(drop)
     }
 
     /// Allows a letter to `email`, whether or not it has an account.
@@ -199,28 +200,21 @@ impl App {
             (&LETTER_NETWORK, network),
             (&LETTER_ADDRESS, email),
         ];
-        self.attempt(&subjects, page.now).await.map(drop)
+        self.attempt(&subjects).await.map(drop)
     }
 
     /// Allows a logged-in user to confirm their identity.
-    pub(crate) async fn try_confirm(
-        &self,
-        page: &PageContext,
-        user: UserId,
-    ) -> Result<AllowedTry, WebError> {
+    pub(crate) async fn try_confirm(&self, user: UserId) -> Result<AllowedTry, WebError> {
         let subjects = [(&CONFIRM, user.to_string())];
-        self.attempt(&subjects, page.now).await
+        self.attempt(&subjects).await
     }
 
-    async fn attempt(
-        &self,
-        subjects: &[(&RateLimit, String)],
-        now: Timestamp,
-    ) -> Result<AllowedTry, WebError> {
+    async fn attempt(&self, subjects: &[(&RateLimit, String)]) -> Result<AllowedTry, WebError> {
         let keys: Vec<RateLimitKey> = subjects
             .iter()
             .map(|(limit, subject)| limit.key(subject))
             .collect();
+        let now = self.clock.now();
         if let Some(until) = keys
             .iter()
             .filter_map(|key| self.refused.until(key, now))
@@ -229,6 +223,8 @@ impl App {
             return Err(too_many(until, now));
         }
         let mut tx = self.db.write().await?;
+        // others were counted while this one waited for its transaction
+        let now = self.clock.now();
         for ((limit, _), key) in subjects.iter().zip(&keys) {
             if let Some(until) = limit.try_once(&mut tx, key, now).await? {
                 // dropped without a commit: a refused attempt counts for no subject

@@ -1,18 +1,20 @@
-//! `/metrics`: cache statistics in the Prometheus text format.
+//! `/metrics`: figures of this process in the Prometheus text format.
 //!
-//! Only for local clients: a request from another machine, or through a proxy, gets a 404.
+//! They have a listener of their own (`metrics_listen`), or are for programs that send the token
+//! (`metrics_token`). Without either there is no such page.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
+use crate::kit::http_counts::CloseReason;
+use crate::kit::page::text_of;
 use crate::kit::routes::get;
 use crate::public::PublicPages;
 use crate::site::SiteRoutes;
@@ -21,18 +23,38 @@ pub(crate) fn routes() -> SiteRoutes {
     SiteRoutes::new().route("/metrics", get(metrics))
 }
 
+/// The routes of the listener that only metrics have.
+pub(crate) fn own_routes() -> SiteRoutes {
+    SiteRoutes::new().route("/metrics", get(figures))
+}
+
 async fn metrics(
     State(app): State<AppState>,
     State(public): State<Arc<PublicPages>>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let local = peer.is_some_and(|peer| peer.0.0.ip().is_loopback());
-    if !local || headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded") {
+    let Some(token) = &app.settings.metrics_token else {
         return Err(WebError::NotFound);
+    };
+    let given = text_of(&headers, &header::AUTHORIZATION);
+    let bearer = given
+        .split_once(' ')
+        .filter(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer") && token.is(given.trim()));
+    if bearer.is_none() {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        let text = "metrics_token is needed\n";
+        return Ok((StatusCode::UNAUTHORIZED, challenge, text).into_response());
     }
+    Ok(answer(&app, &public))
+}
+
+async fn figures(State(app): State<AppState>, State(public): State<Arc<PublicPages>>) -> Response {
+    answer(&app, &public)
+}
+
+fn answer(app: &AppState, public: &PublicPages) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    Ok((kind, text(&app, &public)).into_response())
+    (kind, text(app, public)).into_response()
 }
 
 /// A metric: its name, type and value.
@@ -47,7 +69,38 @@ fn text(app: &AppState, public: &PublicPages) -> String {
             "# TYPE skychimp_{name} {kind}\nskychimp_{name} {value}"
         );
     }
+    http(app, &mut text);
     text
+}
+
+/// The HTTP server: connections and refusals. Writing to a String never fails.
+fn http(app: &AppState, text: &mut String) {
+    let counts = &app.http;
+    let plain = [
+        ("http_connections", "gauge", counts.open()),
+        ("http_connections_total", "counter", counts.total()),
+    ];
+    for (name, kind, value) in plain {
+        let _ = writeln!(
+            text,
+            "# TYPE skychimp_{name} {kind}\nskychimp_{name} {value}"
+        );
+    }
+    let _ = writeln!(text, "# TYPE skychimp_http_closed_total counter");
+    for reason in CloseReason::ALL {
+        let (name, count) = (reason.as_str(), counts.closed_for(reason));
+        let _ = writeln!(
+            text,
+            "skychimp_http_closed_total{{reason=\"{name}\"}} {count}"
+        );
+    }
+    let _ = writeln!(text, "# TYPE skychimp_http_refused_total counter");
+    for (status, count) in counts.refused() {
+        let _ = writeln!(
+            text,
+            "skychimp_http_refused_total{{status=\"{status}\"}} {count}"
+        );
+    }
 }
 
 /// The cache of public pages.

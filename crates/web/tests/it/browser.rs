@@ -13,12 +13,14 @@ use http_body_util::BodyExt as _;
 use skychimp_core::accounts::registration::Registration;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::blog::media::Gallery;
+use skychimp_core::platform::disk::Disk;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::platform::time::{Clock, Timestamp};
 use skychimp_core::sending::mailing::FromIdentity;
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::service::ServiceIdentity;
+use skychimp_core::sending::worker::EngineHealth;
 use skychimp_core::testing::{TestDb, outbox, user};
 use skychimp_web::kit::client::Proxies;
 use skychimp_web::kit::sandbox::SandboxStore;
@@ -90,7 +92,9 @@ impl Site {
             proxies: Proxies::default(),
             page_memory: 32 << 20,
             build: String::new(),
-            engine: None,
+            engine: Some(EngineHealth::new(Timestamp::from_millis(i64::MAX / 2))),
+            disk: Disk::unbounded(),
+            metrics_token: None,
         };
         change(&mut settings);
         let app = SiteState::new(AppState::new(

@@ -197,3 +197,64 @@ async fn asking_for_the_password_again_is_limited() {
     }
     assert_eq!(tries, 10);
 }
+
+/// R30: people behind one address who log in at the same moment all get in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn right_passwords_at_the_same_moment_get_in() {
+    let site = Site::new().await;
+    let mut logins = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let name = format!("ann{n}");
+        site.user(&name, Role::User).await;
+        let mut browser = site.stranger();
+        browser.get("/login").await;
+        logins.spawn(async move {
+            let email = format!("{name}@example.org");
+            let password = format!("correct horse {name}");
+            let form = [("email", email.as_str()), ("password", password.as_str())];
+            browser.post("/login", &form).await.status
+        });
+    }
+    while let Some(status) = logins.join_next().await {
+        assert_eq!(status.unwrap(), StatusCode::SEE_OTHER);
+    }
+}
+
+/// R30: more people who log in or register at the same moment than can be served at a time have
+/// their turn one after the other, behind one address or many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rush_of_logins_gets_in() {
+    const PEOPLE: usize = 120;
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut visitor = site.stranger();
+    visitor.get("/login").await;
+    let mut rush = tokio::task::JoinSet::new();
+    for n in 0..PEOPLE {
+        let mut browser = visitor.clone();
+        if n % 2 == 0 {
+            // a network of its own
+            browser.peer = format!("192.0.{}.{}", n / 200, n % 200).leak();
+        }
+        rush.spawn(async move {
+            if n % 6 == 0 {
+                let email = format!("new{n}@example.org");
+                let form = [
+                    ("name", "New"),
+                    ("email", email.as_str()),
+                    ("password", "a quite long horse"),
+                ];
+                return browser.post("/register", &form).await.status;
+            }
+            let email = format!("nobody{n}@example.org");
+            let form = [("email", email.as_str()), ("password", "correct horse")];
+            browser.post("/login", &form).await.status
+        });
+    }
+    let mut answers = std::collections::BTreeMap::new();
+    while let Some(status) = rush.join_next().await {
+        *answers.entry(status.unwrap().as_u16()).or_insert(0) += 1;
+    }
+    // an unknown address costs as much as a right password, and is refused as a wrong one
+    assert_eq!(answers, [(303, 20), (422, 100)].into());
+}

@@ -180,7 +180,7 @@ async fn delete(
     CurrentUser(user): CurrentUser,
     Form(form): Form<DeleteForm>,
 ) -> Result<Response, WebError> {
-    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
+    if let Err(errors) = password::confirm(&app, &user, "current", &form.current).await? {
         return html_wrong(&DataPage::of(&app, page, &user, errors).await?);
     }
     if SecondFactor::is_on(&mut app.db.read().await?, user.id).await? {

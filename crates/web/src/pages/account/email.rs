@@ -69,7 +69,7 @@ async fn ask(
     Form(form): Form<EmailForm>,
 ) -> Result<Response, WebError> {
     let answer = ConstantTimeAnswer::begin();
-    let address = match password::confirm(&app, &page, &user, "current", &form.current).await? {
+    let address = match password::confirm(&app, &user, "current", &form.current).await? {
         Ok(()) => checked(app.settings.registration.address(&form.email))?,
         Err(errors) => Err(errors),
     };

@@ -189,7 +189,7 @@ async fn ask_new(
     Form(form): Form<NewForm>,
 ) -> Result<Response, WebError> {
     let password = &form.passkey_password;
-    if let Err(errors) = password::confirm(&app, &page, &user, PASSWORD, password).await? {
+    if let Err(errors) = password::confirm(&app, &user, PASSWORD, password).await? {
         return Ok(refused(&page, &errors));
     }
     let (token, name) = (Token::random(), &form.passkey_name);

@@ -61,12 +61,11 @@ async fn password_page(
 /// Checks the user's current password. The inner error is one for `field`.
 pub(super) async fn confirm(
     app: &AppState,
-    page: &PageContext,
     user: &User,
     field: &str,
     password: &str,
 ) -> Result<Result<(), Errors>, WebError> {
-    let attempt = app.try_confirm(page, user.id).await?;
+    let attempt = app.try_confirm(user.id).await?;
     let hash = User::password_of(&mut app.db.read().await?, user.id).await?;
     if app.hasher.matches(hash, password.to_owned()).await? {
         attempt.succeeded(app).await?;
@@ -82,7 +81,7 @@ async fn change(
     CurrentUser(user): CurrentUser,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, WebError> {
-    let hash = match confirm(&app, &page, &user, "current", &form.current).await? {
+    let hash = match confirm(&app, &user, "current", &form.current).await? {
         Ok(()) => checked(hashed(&app, &user.email, &user.name, &form.password).await)?,
         Err(errors) => Err(errors),
     };

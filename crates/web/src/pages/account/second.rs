@@ -278,7 +278,7 @@ async fn begin(
     CurrentUser(user): CurrentUser,
     Form(form): Form<SecurityForm>,
 ) -> Result<Response, WebError> {
-    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
+    if let Err(errors) = password::confirm(&app, &user, "current", &form.current).await? {
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
     let mut tx = app.db.write().await?;
@@ -295,7 +295,7 @@ async fn confirm(
     CurrentUser(user): CurrentUser,
     Form(form): Form<SecurityForm>,
 ) -> Result<Response, WebError> {
-    let attempt = app.try_confirm(&page, user.id).await?;
+    let attempt = app.try_confirm(user.id).await?;
     let (key, code, letters) = (&app.second_key, &form.code, SiteLetters::of(&app));
     let mut tx = app.db.write().await?;
     if !User::turn_second_factor_on(&mut tx, &user, key, code, &letters, page.now).await? {
@@ -315,7 +315,7 @@ async fn off(
     CurrentUser(user): CurrentUser,
     Form(form): Form<SecurityForm>,
 ) -> Result<Response, WebError> {
-    if let Err(errors) = password::confirm(&app, &page, &user, "current", &form.current).await? {
+    if let Err(errors) = password::confirm(&app, &user, "current", &form.current).await? {
         return html_wrong(&SecurityPage::of(&app, page, &user, errors).await?);
     }
     let attempt = app.try_code(&page, &headers, user.id).await?;

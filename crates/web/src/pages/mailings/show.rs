@@ -25,6 +25,7 @@ use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Path, Query};
 use crate::kit::page::{AsTimestamp, PageContext, html, html_wrong};
 use crate::kit::query::{ListQuery, Pages};
+use crate::kit::readiness;
 use crate::parts::report_view::{self, ReportView};
 use crate::parts::run_snapshot::plot;
 use crate::parts::run_snapshot::{ServerStatus, rate};
@@ -109,6 +110,8 @@ struct ShowPage {
     badge: StatusBadge,
     /// Why it is waiting although it was started.
     held: Option<Held>,
+    /// Why its letters do not leave although it is due.
+    stuck: Option<String>,
     /// Only before the start.
     readiness: Option<Readiness>,
     lists: Vec<(List, Members)>,
@@ -296,9 +299,11 @@ async fn load(
         MailingStatus::Running if !is_told => held(&page, &mut tx, app, &mailing).await?,
         _ => None,
     };
+    let stuck = stuck(&page, &mut tx, app, &mailing, view.as_ref()).await?;
     let open_runs = view.as_ref().is_some_and(RunView::live).into();
     Ok(ShowPage {
         held,
+        stuck,
         badge: StatusBadge::mailing(mailing.status, mailing.disabled_at.is_some(), open_runs),
         next: mailing.upcoming(page.now, 5)?,
         page,
@@ -337,6 +342,23 @@ async fn held(
         why: page.waiting(&why.to_string()),
         can_mend: matches!(why, HeldReason::Service(_)),
     }))
+}
+
+/// Why nothing moves in a mailing that has letters to send: the service itself is ill.
+async fn stuck(
+    page: &PageContext,
+    tx: &mut Tx,
+    app: &AppState,
+    mailing: &Mailing,
+    view: Option<&RunView>,
+) -> Result<Option<String>, WebError> {
+    let running = mailing.status == MailingStatus::Running;
+    let due = mailing.next_due_at.is_some_and(|at| at <= page.now);
+    if !running || !(due || view.is_some_and(RunView::live)) {
+        return Ok(None);
+    }
+    let problem = readiness::sending_problem(app, tx).await?;
+    Ok(problem.map(|problem| problem.sentence(page)))
 }
 
 async fn message_of(

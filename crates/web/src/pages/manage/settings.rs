@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use skychimp_core::platform::untrusted_peer::UntrustedPeer;
 
 use crate::kit::app::{AppState, SettingLine};
 use crate::kit::auth::Admin;
@@ -16,6 +17,8 @@ struct SettingsPage {
     lines: Vec<SettingLine>,
     version: &'static str,
     postgres: bool,
+    /// Peers that look like proxies without being trusted.
+    peers: Vec<UntrustedPeer>,
 }
 
 pub(super) async fn show(
@@ -23,10 +26,14 @@ pub(super) async fn show(
     page: PageContext,
     _: Admin,
 ) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let mut peers = UntrustedPeer::recent(&mut tx, page.now).await?;
+    app.settings.proxies.retain_untrusted(&mut peers);
     html(&SettingsPage {
         page,
         lines: app.settings.shown.clone(),
         version: env!("CARGO_PKG_VERSION"),
         postgres: app.db.kind() == "postgres",
+        peers,
     })
 }
