@@ -142,11 +142,13 @@ impl DeliveryWorker {
                         Route::Go(permit) => return Some((job, permit)),
                         Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
                             // senders with a connection take it; this one waits for a permit
-                            // without holding a job
+                            // without holding a job, unless it is that of a lane
                             self.context.letters.queue.put_back(job);
-                            tokio::select! {
-                                () = self.context.lifecycle.stop.cancelled() => {}
-                                () = self.context.upstreams.freed() => {}
+                            if self.only.is_none() {
+                                tokio::select! {
+                                    () = self.context.lifecycle.stop.cancelled() => {}
+                                    () = self.context.upstreams.freed() => {}
+                                }
                             }
                             return None;
                         }
