@@ -203,7 +203,7 @@ async fn unanswered_letters_are_in_doubt_after_a_stop() {
     let world = World::new().await;
     let server = ServerScript::new()
         .on(|at| match at.step {
-            Step::EndOfData if at.nth <= 5 => Action::Stall,
+            Step::EndOfData if at.nth <= 4 => Action::Stall,
             _ => Action::Default,
         })
         .start()
@@ -212,10 +212,10 @@ async fn unanswered_letters_are_in_doubt_after_a_stop() {
     let mut config = world.config(server.server());
     config.stop_timeout = Duration::from_millis(300);
     let engine = Engine::start(config);
-    server.wait_for(Step::EndOfData, 5).await;
+    server.wait_for(Step::EndOfData, 4).await;
     engine.stop().await;
     let half = world.settle(&run, &server).await;
-    assert_eq!((half.in_doubt, half.attempts), (5, 5 + half.sent));
+    assert_eq!((half.in_doubt, half.attempts), (4, 4 + half.sent));
     let engine = world.engine(&server);
     assert_eq!(world.wait_over(&run).await.sent, 100);
     engine.stop().await;
