@@ -53,7 +53,7 @@ async fn page_of_a_mailing_says_why_it_is_paused() {
 }
 
 /// R12: a message whose letters would take too much work is no burden: preview, check and test
-/// letter refuse it with the line, and a mailing with it is not ready, even if a condition hides it.
+/// letter refuse it with the line, even if a condition hides the work.
 #[tokio::test]
 async fn expensive_messages_are_refused() {
     let site = Site::new().await;
