@@ -143,11 +143,13 @@ impl DeliveryWorker {
                         Route::Go(permit) => return Some((email, permit)),
                         Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
                             // senders with a connection take it; this one waits for a permit
-                            // without holding a letter
+                            // without holding a letter, unless it is that of a lane
                             self.context.letters.queue.put_back(email);
-                            tokio::select! {
-                                () = self.context.lifecycle.stop.cancelled() => {}
-                                () = self.context.upstreams.freed() => {}
+                            if self.only.is_none() {
+                                tokio::select! {
+                                    () = self.context.lifecycle.stop.cancelled() => {}
+                                    () = self.context.upstreams.freed() => {}
+                                }
                             }
                             return None;
                         }

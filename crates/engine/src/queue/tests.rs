@@ -3,6 +3,7 @@ use skychimp_core::platform::ids::{DeliveryId, MailingId, RecipientId, RunId};
 use skychimp_core::platform::secret::SecretKey;
 use skychimp_core::recipients::recipient::RecipientFields;
 use skychimp_core::sending::delivery::{OpenRun, RunLetter, SenderKind};
+use skychimp_core::sending::letter_limit::OwnLetterLimits;
 
 use super::*;
 use crate::letter_writer::LetterWriter;
