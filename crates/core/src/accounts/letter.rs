@@ -31,6 +31,8 @@ pub enum AccountLetter {
     SecondFactorOff,
     /// A passkey was added.
     PasskeyAdded,
+    /// A passkey was removed.
+    PasskeyRemoved,
     /// The account was deleted.
     AccountDeleted,
     /// Confirm this new address.
@@ -56,6 +58,7 @@ impl AccountLetter {
             Self::SecondFactorOn => "second-factor-on",
             Self::SecondFactorOff => "second-factor-off",
             Self::PasskeyAdded => "passkey-added",
+            Self::PasskeyRemoved => "passkey-removed",
             Self::AccountDeleted => "account-deleted",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged { .. } => "email-changed",
