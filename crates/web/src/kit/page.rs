@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
+use skychimp_core::accounts::required_factor::FactorStanding;
 use skychimp_core::accounts::session::SessionToken;
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::post::Editor;
@@ -58,6 +59,8 @@ pub struct Visitor {
     pub sandbox: bool,
     /// For administrators: id and name of a mail server that needs their attention.
     pub paused_server: Option<(ServerId, String)>,
+    /// Whether the account must still set up a second factor.
+    pub factor: FactorStanding,
     /// Flash messages from the previous page.
     pub flashes: Vec<Flash>,
     /// IP address of the visitor.
@@ -84,7 +87,7 @@ impl std::ops::Deref for PageContext {
 impl PageContext {
     /// The page of an anonymous visitor, for public pages outside of the page routes.
     pub(crate) fn stranger(app: &AppState, head: &Parts) -> Self {
-        Self::new(app, head, None, None, ServersNotice::default())
+        Self::new(app, head, None, None, VisitorNotices::default())
     }
 
     pub(super) fn new(
@@ -92,7 +95,7 @@ impl PageContext {
         head: &Parts,
         user: Option<User>,
         token: Option<SessionToken>,
-        servers: ServersNotice,
+        notices: VisitorNotices,
     ) -> Self {
         let headers = &head.headers;
         let preferred = user.as_ref().and_then(|user| user.language.as_deref());
@@ -124,8 +127,9 @@ impl PageContext {
                 .map_or("/", |a| a.as_str())
                 .to_owned(),
             partial: headers.contains_key("hx-request"),
-            sandbox: servers.sandbox,
-            paused_server: servers.paused,
+            sandbox: notices.sandbox,
+            paused_server: notices.paused,
+            factor: notices.factor,
             flashes: Flash::read(headers),
             peer: app.settings.proxies.client(head),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
@@ -374,6 +378,28 @@ impl PageContext {
             .is_some_and(|user| user.verified_at.is_none())
     }
 
+    /// Until when the account must set up a second factor, if it has to.
+    #[must_use]
+    pub fn factor_due(&self) -> Option<Timestamp> {
+        match self.factor {
+            FactorStanding::DueBy(at) => Some(at),
+            FactorStanding::Met | FactorStanding::Overdue => None,
+        }
+    }
+
+    /// Whether the time for that is over.
+    #[must_use]
+    pub fn factor_overdue(&self) -> bool {
+        self.factor == FactorStanding::Overdue
+    }
+
+    /// Whether the visitor uses the machine that the service runs on.
+    #[must_use]
+    pub fn is_on_loopback(&self) -> bool {
+        let ip = self.peer.parse::<std::net::IpAddr>();
+        ip.is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// Whether the account writes the blog.
     #[must_use]
     pub fn writes(&self) -> bool {
@@ -501,13 +527,15 @@ pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
     value.parse().ok()
 }
 
-/// What all pages show about mail servers.
+/// What all pages tell a visitor: about mail servers, and about their own account.
 #[derive(Debug, Default)]
-pub(super) struct ServersNotice {
+pub(super) struct VisitorNotices {
     /// There is no mail server: letters go to the sandbox.
     pub(super) sandbox: bool,
     /// For administrators: a server that needs their attention.
     pub(super) paused: Option<(ServerId, String)>,
+    /// Whether the account must still set up a second factor.
+    pub(super) factor: FactorStanding,
 }
 
 /// A header as text. Empty if it is missing or not text.

@@ -1,11 +1,12 @@
-//! The section of managers and administrators: all mailings and accounts, the audit log, sending
-//! servers, settings.
+//! The section of managers and administrators: all mailings and accounts, the audit log,
+//! complaints, sending servers, settings.
 //!
 //! *Invariant*: nothing here creates, edits or deletes a mailing, a message or a recipient. Pages
 //! about other users read in read-only transactions; all changes go through a
 //! [`skychimp_core::oversight::moderation::Moderator`].
 
 mod audit;
+mod complaints;
 mod overview;
 mod servers;
 mod settings;
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> SiteRoutes {
             post(users::second_factor_off),
         )
         .route("/manage/audit", get(audit::list))
+        .route("/manage/complaints", get(complaints::list))
         .route("/manage/settings", get(settings::show))
         .merge(servers::routes())
 }

@@ -197,3 +197,32 @@ async fn asking_for_the_password_again_is_limited() {
     }
     assert_eq!(tries, 10);
 }
+
+/// R30, R31: logging out everywhere else, and a new password, end the cookies of browsers that the
+/// account knew. The browser that did it stays known.
+#[tokio::test]
+async fn known_browsers_are_forgotten_with_their_sessions() {
+    let password = [
+        ("current", "correct horse ann"),
+        ("password", "new correct horse"),
+    ];
+    for (path, form) in [
+        ("/account/sessions/end-others", &[][..]),
+        ("/account/password", &password[..]),
+    ] {
+        let site = Site::new().await;
+        site.user("ann", Role::User).await;
+        let there = site.login("ann").await;
+        let mut here = site.login("ann").await;
+        here.get("/account").await;
+        let done = here.post(path, form).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+        let mut thief = site.stranger();
+        let device = there.cookies["device"].clone();
+        thief.cookies.insert("device".to_owned(), device);
+        assert_eq!(guesses(&mut thief, "ann@example.org").await, 10, "{path}");
+        here.get("/account").await;
+        here.post("/logout", &[]).await;
+        assert_eq!(guesses(&mut here, "ann@example.org").await, 20, "{path}");
+    }
+}
