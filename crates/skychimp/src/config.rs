@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::required_factor::RequiredFactor;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::cache::CacheClient;
@@ -78,6 +79,8 @@ pub struct Config {
     pub mail_from: Option<MailFrom>,
     /// Who may register.
     pub registration: Registration,
+    /// Who must have a second factor.
+    pub required_factor: RequiredFactor,
     /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
     /// Delay before the first retry.
@@ -223,6 +226,10 @@ impl Config {
             smtp,
             mail_from: reader.optional("mail_from", mail_from),
             registration: reader.required("registration", str::parse),
+            required_factor: RequiredFactor {
+                roles: reader.required("second_factor_required", str::parse),
+                grace: reader.required("second_factor_grace", days),
+            },
             proxies,
             retry_base: reader.required("retry_base", |text| duration(text, 1, 24 * 3600)),
             retry_max: reader.required("retry_max", |text| duration(text, 1, 7 * 24 * 3600)),
@@ -453,6 +460,18 @@ fn mail_from(text: &str) -> Result<MailFrom, String> {
         name: name.to_owned(),
         email: email.as_str().to_owned(),
     })
+}
+
+/// Parses a number of days such as `7d`, or a shorter time such as `12h`, up to a year.
+fn days(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+    match days {
+        Some(days @ 0..=365_u64) => Ok(Duration::from_hours(24 * days)),
+        Some(_) => Err("is more than 365d".to_owned()),
+        None if text.trim_end_matches(char::is_alphabetic) == "0" => Ok(Duration::ZERO),
+        None => duration(text, 0, 365 * 24 * 3_600)
+            .map_err(|why| why.replace("30s, 5m or 1h 30m", "7d or 12h")),
+    }
 }
 
 /// Parses a size such as `500MB` into bytes, from `min` to `max`.
