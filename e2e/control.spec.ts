@@ -6,6 +6,9 @@ import { words } from './words.ts';
 
 const t = words('en');
 
+/** A letter without the line breaks of quoted-printable. */
+const unfolded = (data: string): string => data.replace(/=\r\n/g, '').replace(/=3D/g, '=');
+
 /** A sentence with a number in it, whatever the number is. */
 const counted = (key: string) => new RegExp(t(key, { count: 7 }).replace(/7/, '.*'));
 
@@ -86,7 +89,17 @@ test('unsubscribe and subscribe again', async ({ browser, start, mail }) => {
   await expect(page.getByText(everybody[1])).toBeVisible();
   await accessible(page);
 
+  // the page of a letter, which may have been forwarded, does not subscribe again; a letter to the address does
   await reader.getByRole('button', { name: t('unsubscribe-back-button') }).click();
+  await expect(reader.getByRole('heading', { name: t('unsubscribe-letter-title') })).toBeVisible();
+  await accessible(reader);
+  const asked = await until(
+    () => mail.letters.find(({ to, data }) => to === everybody[1] && unfolded(data).includes('/resubscribe/')),
+    (found) => found !== undefined,
+  );
+  await reader.goto(/http\S+\/resubscribe\/[\w-]+/.exec(unfolded(asked?.data ?? ''))?.[0] ?? '');
+  await accessible(reader);
+  await reader.getByRole('button', { name: t('unsubscribe-offer-button') }).click();
   await expect(reader.getByRole('heading', { name: t('unsubscribe-back-title') })).toBeVisible();
   expect(await send('Third')).toEqual(everybody);
 

@@ -109,8 +109,10 @@ for (const [which, [language, options]] of LOOKS.entries()) {
     await page.getByLabel(t('passkeys-name'), { exact: true }).fill('Old phone');
     await button('passkeys-rename').click();
     await expect(page.getByText(t('passkeys-renamed'))).toBeVisible();
-    await button('passkeys-remove').click();
-    await page.getByRole('dialog').getByRole('button', { name: t('passkeys-remove') }).click();
+    await page.locator('summary', { hasText: t('passkeys-remove') }).click();
+    await page.locator('input[name=passkey_current]').fill(PASSWORD);
+    await look(page, `remove-${language}`);
+    await button('passkeys-remove-ok').click();
     await expect(page.getByText(t('passkeys-removed'))).toBeVisible();
     await signOut(page, language);
     await button('passkeys-login').click();

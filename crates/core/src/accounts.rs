@@ -10,6 +10,7 @@ pub mod login_step;
 pub mod passkey;
 pub mod password;
 pub mod registration;
+pub mod required_factor;
 pub mod second_factor;
 pub mod session;
 pub mod submission;

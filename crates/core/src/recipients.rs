@@ -4,5 +4,6 @@ pub mod export;
 pub mod import;
 pub mod list;
 pub mod recipient;
+pub mod resubscribe;
 pub mod suppression;
 pub mod unsubscribe;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use skychimp_core::accounts::account_limit::{AccountPolicy, LIMITS};
 use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::required_factor::RequiredFactor;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::cache::CacheClient;
@@ -88,6 +89,8 @@ pub struct Config {
     pub registration: Registration,
     /// How new accounts begin, and the limits of all accounts.
     pub accounts: AccountPolicy,
+    /// Who must have a second factor.
+    pub required_factor: RequiredFactor,
     /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
     /// Most connections of visitors at a time.
@@ -252,6 +255,10 @@ impl Config {
                     },
                 ),
                 limits: LIMITS.map(|row| reader.required(row.name, |text| row.parse(text))),
+            },
+            required_factor: RequiredFactor {
+                roles: reader.required("second_factor_required", str::parse),
+                grace: reader.required("second_factor_grace", days),
             },
             proxies,
             max_connections: reader.required("max_connections", connections),
@@ -508,6 +515,18 @@ fn metrics_token(text: &str) -> Result<Secret, String> {
         return Err(format!("must have at least {METRICS_TOKEN_MIN} characters"));
     }
     Ok(Secret::new(text))
+}
+
+/// Parses a number of days such as `7d`, or a shorter time such as `12h`, up to a year.
+fn days(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+    match days {
+        Some(days @ 0..=365_u64) => Ok(Duration::from_hours(24 * days)),
+        Some(_) => Err("is more than 365d".to_owned()),
+        None if text.trim_end_matches(char::is_alphabetic) == "0" => Ok(Duration::ZERO),
+        None => duration(text, 0, 365 * 24 * 3_600)
+            .map_err(|why| why.replace("30s, 5m or 1h 30m", "7d or 12h")),
+    }
 }
 
 /// Parses a size such as `500MB` into bytes, from `min` to `max`.

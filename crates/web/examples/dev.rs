@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::required_factor::RequiredFactor;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::messages::message::{Message, MessageDraft};
@@ -66,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
         mail_server: None,
         shared: skychimp_core::platform::cache::CacheClient::none(),
         registration: Registration::Open,
+        required_factor: RequiredFactor::default(),
         proxies: Proxies::default(),
         page_memory: 32 << 20,
         build: String::new(),

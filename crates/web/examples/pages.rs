@@ -12,6 +12,7 @@ use axum::http::Request;
 use axum::routing::get;
 use http_body_util::BodyExt as _;
 use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::required_factor::RequiredFactor;
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::blog::post::{Editor, Post, PostDraft};
@@ -61,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
         upload_limit: 1 << 20,
         shared: CacheClient::none(),
         registration: Registration::Open,
+        required_factor: RequiredFactor::default(),
         proxies: Proxies::default(),
         page_memory: if keep { 32 << 20 } else { 0 },
         build: String::new(),

@@ -3,6 +3,7 @@
 //! Which letter goes to whom is decided in `core`: its operations queue them through
 //! [`SiteLetters`], in the transaction of the change they report. Workers send them (R28).
 
+mod resubscribe;
 mod summary;
 
 use askama::Template;
@@ -14,6 +15,7 @@ use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
 
+pub(crate) use resubscribe::resubscribe;
 pub use summary::summary;
 
 use crate::kit::app::App;
@@ -66,6 +68,7 @@ fn tells_when(letter: &AccountLetter) -> bool {
             | AccountLetter::SecondFactorOn
             | AccountLetter::SecondFactorOff
             | AccountLetter::PasskeyAdded
+            | AccountLetter::PasskeyRemoved
             | AccountLetter::AccountDeleted
     )
 }
@@ -80,7 +83,8 @@ fn path(letter: &AccountLetter) -> String {
         AccountLetter::PasswordChanged
         | AccountLetter::SecondFactorOn
         | AccountLetter::SecondFactorOff
-        | AccountLetter::PasskeyAdded => "/forgot".to_owned(),
+        | AccountLetter::PasskeyAdded
+        | AccountLetter::PasskeyRemoved => "/forgot".to_owned(),
         AccountLetter::AccountDeleted => "/".to_owned(),
         AccountLetter::MailingRejected { .. } => "/mailings".to_owned(),
         AccountLetter::ConfirmEmail(token) => format!("/email/{}", token.to_text()),

@@ -13,10 +13,13 @@ use sqlx::types::Json;
 
 use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
-use crate::platform::error::Error;
+use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{AuditId, MailingId, ServerId, UserId};
 use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
+
+/// Longest reason, in characters.
+pub const REASON_MAX: usize = 1_000;
 
 /// Who performs an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,8 @@ kinds! {
     MailingDisabled = "mailing_disabled",
     /// A mailing was enabled again.
     MailingEnabled = "mailing_enabled",
+    /// An owner lifted a suppression; the details have the suppression's reason as `was`.
+    SuppressionLifted = "suppression_lifted",
     /// A sending server was created.
     ServerCreated = "server_created",
     /// A sending server was changed.
@@ -162,6 +167,17 @@ impl<'a> Subject<'a> {
             kind: "mailing",
             id: Some(id.0),
             name: title,
+            owner: Some(owner),
+        }
+    }
+
+    /// An address that an owner writes to. It has no id.
+    #[must_use]
+    pub const fn address(owner: UserId, email: &'a str) -> Self {
+        Self {
+            kind: "address",
+            id: None,
+            name: email,
             owner: Some(owner),
         }
     }
@@ -316,4 +332,28 @@ impl Audit {
         .map(|_| ()))?;
         Ok(())
     }
+}
+
+/// A trimmed reason that must not be empty.
+pub(crate) fn check_reason(reason: &str) -> Result<&str, Error> {
+    let reason = check_text(reason)?;
+    if reason.is_empty() {
+        return Err(Error::invalid("reason", "required"));
+    }
+    Ok(reason)
+}
+
+/// A trimmed reason that may be empty.
+pub(crate) fn check_text(reason: &str) -> Result<&str, Error> {
+    let reason = reason.trim();
+    if reason.chars().count() > REASON_MAX {
+        return Err(Error::Invalid(vec![
+            FieldError::new("reason", "too_long").with("max", REASON_MAX),
+        ]));
+    }
+    let strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if reason.chars().any(strange) {
+        return Err(Error::invalid("reason", "control_characters"));
+    }
+    Ok(reason)
 }

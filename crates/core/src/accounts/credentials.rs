@@ -3,7 +3,7 @@
 
 use crate::accounts::letter::{AccountLetter, AccountLetters, AddressedLetter};
 use crate::accounts::login_step::LoginStep;
-use crate::accounts::passkey::{NewPasskey, Passkeys};
+use crate::accounts::passkey::{NewPasskey, Passkey, Passkeys};
 use crate::accounts::password::HashedPassword;
 use crate::accounts::second_factor::{SecondFactor, SecondFactorKey};
 use crate::accounts::session::{Session, SessionToken};
@@ -11,7 +11,7 @@ use crate::accounts::token::{EmailToken, Token, TokenPurpose};
 use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
-use crate::platform::ids::UserId;
+use crate::platform::ids::{PasskeyId, UserId};
 use crate::platform::time::Timestamp;
 
 impl User {
@@ -124,6 +124,22 @@ impl User {
             return Ok(false);
         }
         user.queue_letter(tx, AccountLetter::PasskeyAdded, letters, now)
+            .await?;
+        Ok(true)
+    }
+
+    /// Removes a passkey; false when it is not the user's.
+    pub async fn remove_passkey(
+        tx: &mut Tx,
+        user: &Self,
+        id: PasskeyId,
+        letters: &impl AccountLetters,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if !Passkey::remove(tx, user.id, id).await? {
+            return Ok(false);
+        }
+        user.queue_letter(tx, AccountLetter::PasskeyRemoved, letters, now)
             .await?;
         Ok(true)
     }

@@ -31,6 +31,8 @@ pub enum AccountLetter {
     SecondFactorOff,
     /// A passkey was added.
     PasskeyAdded,
+    /// A passkey was removed.
+    PasskeyRemoved,
     /// The account was deleted.
     AccountDeleted,
     /// A manager rejected a mailing of this new account.
@@ -63,6 +65,7 @@ impl AccountLetter {
             Self::SecondFactorOn => "second-factor-on",
             Self::SecondFactorOff => "second-factor-off",
             Self::PasskeyAdded => "passkey-added",
+            Self::PasskeyRemoved => "passkey-removed",
             Self::AccountDeleted => "account-deleted",
             Self::MailingRejected { .. } => "mailing-rejected",
             Self::ConfirmEmail(_) => "confirm-email",

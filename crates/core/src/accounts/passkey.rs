@@ -347,8 +347,20 @@ impl Passkey {
         Ok(rows == 1)
     }
 
-    /// Deletes a passkey; false when it is not the user's.
-    pub async fn remove(tx: &mut Tx, user: UserId, id: PasskeyId) -> Result<bool, Error> {
+    /// Whether a passkey is the user's.
+    pub async fn exists(tx: &mut Tx, user: UserId, id: PasskeyId) -> Result<bool, Error> {
+        let found: Option<Timestamp> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT created_at FROM passkeys WHERE user_id = $1 AND id = $2",
+        )
+        .bind(user)
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(found.is_some())
+    }
+
+    /// Deletes a passkey; false when it is not the user's. See [`User::remove_passkey`].
+    pub(crate) async fn remove(tx: &mut Tx, user: UserId, id: PasskeyId) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "DELETE FROM passkeys WHERE user_id = $1 AND id = $2",
         )
@@ -360,14 +372,15 @@ impl Passkey {
         Ok(rows == 1)
     }
 
-    /// Deletes all passkeys of an account.
-    pub async fn remove_all(tx: &mut Tx, user: UserId) -> Result<(), Error> {
-        on_db!(tx, conn => sqlx::query("DELETE FROM passkeys WHERE user_id = $1")
+    /// Deletes all passkeys of an account. Returns how many.
+    pub async fn remove_all(tx: &mut Tx, user: UserId) -> Result<u64, Error> {
+        Ok(
+            on_db!(tx, conn => sqlx::query("DELETE FROM passkeys WHERE user_id = $1")
             .bind(user)
             .execute(conn)
             .await
-            .map(|_| ()))?;
-        Ok(())
+            .map(|done| done.rows_affected()))?,
+        )
     }
 }
 

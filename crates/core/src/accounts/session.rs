@@ -114,12 +114,20 @@ impl Session {
         Ok(rows == 1)
     }
 
-    /// Ends all of a user's sessions except that of `kept`; returns how many.
+    /// Ends all of a user's sessions except that of `kept`; returns how many. The account also
+    /// forgets the browsers that it knew ([`User::device_generation`]).
     pub async fn end_all(
         tx: &mut Tx,
         user: UserId,
         kept: Option<&SessionToken>,
     ) -> Result<u64, Error> {
+        on_db!(tx, conn => sqlx::query(
+            "UPDATE users SET device_generation = device_generation + 1 WHERE id = $1",
+        )
+        .bind(user)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
         Ok(on_db!(tx, conn => sqlx::query(
             "DELETE FROM sessions WHERE user_id = $1 AND ($2 IS NULL OR token_hash <> $2)",
         )

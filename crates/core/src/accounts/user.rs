@@ -259,6 +259,18 @@ impl User {
         Ok(hash.map(HashedPassword::stored))
     }
 
+    /// The generation of the browsers that the account knows. It grows when all sessions end, and
+    /// cookies of an earlier one count no more.
+    pub async fn device_generation(tx: &mut Tx, id: UserId) -> Result<i64, Error> {
+        let generation: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT device_generation FROM users WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(generation.unwrap_or(0))
+    }
+
     /// Changes the name shown on pages.
     ///
     /// # Errors

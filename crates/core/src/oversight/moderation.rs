@@ -12,6 +12,7 @@
 
 mod accounts;
 mod approval;
+mod complaints;
 mod mailings;
 mod overview;
 mod users;
@@ -19,6 +20,7 @@ mod users;
 pub use accounts::Administrator;
 pub(crate) use accounts::{is_last_administrator, lock_administrators};
 pub use approval::AwaitingMailing;
+pub use complaints::{COMPLAINT_MAX, Complaint, ComplaintDraft};
 pub use mailings::{
     MailingLetter, ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
 };
@@ -27,19 +29,18 @@ pub use users::{AccountVolume, ModeratedUser, UserFilter, UserState};
 
 use serde_json::json;
 
-use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit, Subject};
+use crate::accounts::audit::{
+    Actor, Audit, AuditKind, NewAudit, Subject, check_reason, check_text,
+};
 use crate::accounts::login_step::LoginStep;
 use crate::accounts::session::Session;
 use crate::accounts::user::{Role, User};
 use crate::platform::db::{Tx, on_db};
-use crate::platform::error::{Error, FieldError};
+use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 use crate::sending::outbox::OutboxLetter;
-
-/// Longest reason, in characters.
-pub const REASON_MAX: usize = 1_000;
 
 /// Proof that somebody may moderate.
 #[derive(Debug, Clone)]
@@ -240,27 +241,4 @@ impl Moderator {
 /// An account as the subject of an audit entry.
 fn about(user: &User) -> Subject<'_> {
     Subject::user(user.id, &user.email)
-}
-
-/// A trimmed reason that must not be empty.
-fn check_reason(reason: &str) -> Result<&str, Error> {
-    let reason = check_text(reason)?;
-    if reason.is_empty() {
-        return Err(Error::invalid("reason", "required"));
-    }
-    Ok(reason)
-}
-
-fn check_text(reason: &str) -> Result<&str, Error> {
-    let reason = reason.trim();
-    if reason.chars().count() > REASON_MAX {
-        return Err(Error::Invalid(vec![
-            FieldError::new("reason", "too_long").with("max", REASON_MAX),
-        ]));
-    }
-    let strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-    if reason.chars().any(strange) {
-        return Err(Error::invalid("reason", "control_characters"));
-    }
-    Ok(reason)
 }

@@ -108,6 +108,8 @@ ids! {
     ServerId;
     /// Identifies one display of a form.
     SubmissionId;
+    /// Identifies a recipient's report about a letter.
+    ComplaintId;
 }
 
 impl From<ImportId> for JobId {

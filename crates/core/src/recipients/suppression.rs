@@ -1,7 +1,12 @@
 //! Suppressions: addresses that get nothing more from an owner (R3).
 //!
 //! *Invariant*: a suppression is kept by address, not by recipient. Deleting a recipient and
-//! importing them again never subscribes anybody; only [`Suppression::remove`] does.
+//! importing them again never subscribes anybody; only [`Suppression::lift`] and the person
+//! themselves do ([`crate::recipients::resubscribe`]).
+
+mod lifted;
+
+pub use lifted::{LiftedBy, LiftedSuppression};
 
 use crate::platform::address::EmailAddress;
 use crate::platform::db::{Tx, on_db};
@@ -88,7 +93,7 @@ impl Suppression {
         Ok(added > 0)
     }
 
-    /// Lets an address get mail again. Returns whether it was suppressed.
+    /// Removes the suppression of an address, without a trace. Returns whether it was suppressed.
     pub async fn remove(tx: &mut Tx, owner: UserId, email: &EmailAddress) -> Result<bool, Error> {
         let removed = on_db!(tx, conn => sqlx::query(
             "DELETE FROM suppressions WHERE owner_id = $1 AND email_key = $2",

@@ -232,17 +232,18 @@ impl OutboxLetter {
         self
     }
 
-    /// Ids of a user's test letters, to tell them from those of others in the sandbox.
-    pub async fn tests_of(tx: &mut Tx, owner: UserId) -> Result<Vec<OutboxId>, Error> {
+    /// Ids of a user's test letters and summaries, which the sandbox shows them.
+    pub async fn shown_to(tx: &mut Tx, owner: UserId) -> Result<Vec<OutboxId>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_scalar(
-            "SELECT id FROM outbox WHERE owner_id = $1 AND kind = 'test'",
+            "SELECT id FROM outbox WHERE owner_id = $1 AND kind IN ('test', 'summary')",
         )
         .bind(owner)
         .fetch_all(conn)
         .await)?)
     }
 
-    /// Gives up unsent letters about a blocked user's mailings: tests and summaries.
+    /// Gives up unsent letters about a blocked user's mailings: tests, summaries, and those that
+    /// ask readers whether to subscribe again.
     pub(crate) async fn cancel_for_owner(
         tx: &mut Tx,
         owner: UserId,
@@ -250,7 +251,7 @@ impl OutboxLetter {
     ) -> Result<(), Error> {
         on_db!(tx, conn => sqlx::query(
             "UPDATE outbox SET state = 'failed', reply = 'the account is blocked', done_at = $2
-             WHERE owner_id = $1 AND kind IN ('test', 'summary') AND state IN ('queued', 'deferred')",
+             WHERE owner_id = $1 AND kind IN ('test', 'summary', 'resubscribe') AND state IN ('queued', 'deferred')",
         )
         .bind(owner)
         .bind(now)

@@ -13,7 +13,9 @@ use skychimp_core::platform::ids::{UserId, WorkerId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::recipient::{Recipient, RecipientDraft};
 use skychimp_core::sending::attempt::AttemptOutcome;
-use skychimp_core::sending::delivery::{Claim, ClaimScope, Delivery, DeliveryNext, OpenRun};
+use skychimp_core::sending::delivery::{
+    Claim, ClaimScope, ClaimTurn, Delivery, DeliveryNext, OpenRun,
+};
 use skychimp_core::sending::letter_limit::LetterWait;
 use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingDraft};
 use skychimp_core::sending::run::Run;
@@ -47,7 +49,11 @@ async fn return_to_queue(db: &Db, worker: WorkerId, claims: &[Claim]) {
 
 async fn any_claimable(db: &Db, now: Timestamp) -> bool {
     let mut tx = db.read().await.unwrap();
-    let any = OpenRun::any_claimable(&mut tx, ClaimScope::All, true, now).await;
+    let turn = ClaimTurn {
+        strangers: true,
+        ..ClaimTurn::default()
+    };
+    let any = OpenRun::any_claimable(&mut tx, ClaimScope::All, &turn, now).await;
     any.unwrap()
 }
 
@@ -211,7 +217,7 @@ async fn mailings_take_turns() {
         let mut tx = db.write().await.unwrap();
         let changed = Mailing::review_held(&mut tx, None, &service(), at(NOW)).await;
         for one in changed.unwrap() {
-            one.keep(&mut tx).await.unwrap();
+            one.record_reason(&mut tx).await.unwrap();
         }
         let mut runs = 0;
         while let Some(due) = Run::start_due(&mut tx, None, &service(), at(NOW))

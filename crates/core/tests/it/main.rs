@@ -8,6 +8,7 @@ mod audit;
 mod cache;
 mod claims;
 mod columns;
+mod complaints;
 mod content;
 mod dashboards;
 mod database;

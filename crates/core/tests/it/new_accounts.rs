@@ -59,7 +59,7 @@ async fn step(db: &Db) -> usize {
     let mut tx = db.write().await.unwrap();
     let changed = Mailing::review_held(&mut tx, None, &service(), at(NOW)).await;
     for one in changed.unwrap() {
-        one.keep(&mut tx).await.unwrap();
+        one.record_reason(&mut tx).await.unwrap();
     }
     let mut runs = 0;
     while let Some(due) = Run::start_due(&mut tx, None, &service(), at(NOW))

@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use skychimp_core::accounts::password::HashedPassword;
+use skychimp_core::accounts::required_factor::{FactorStanding, RequiredFactor};
 use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::platform::error::Error;
-use skychimp_core::testing::{TestDb, user};
+use skychimp_core::testing::{TestDb, passkey, user};
 
 use crate::support::at;
 
@@ -67,4 +70,46 @@ async fn session_ends() {
             .unwrap()
             .is_none()
     );
+}
+
+/// R30: the time to set up a required second factor counts from when the requirement first applied
+/// to the account.
+#[tokio::test]
+async fn grace_begins_when_the_requirement_first_applies() {
+    let db = TestDb::new().await.unwrap();
+    let id = user(&db, "boss", Role::Manager).await.unwrap();
+    let boss = User::get(&mut db.read().await.unwrap(), id).await;
+    let boss = boss.unwrap().unwrap();
+    let rule = |roles: &str| RequiredFactor {
+        roles: roles.parse().unwrap(),
+        grace: Duration::from_hours(48),
+    };
+    let first = at("2027-01-10T12:00:00Z");
+    let end = at("2027-01-12T12:00:00Z");
+    for (roles, now, expected) in [
+        ("admin", at("2027-01-01T12:00:00Z"), FactorStanding::Met),
+        ("manager", first, FactorStanding::DueBy(end)),
+        ("none", end, FactorStanding::Met),
+        (
+            "manager",
+            at("2027-01-12T11:59:59Z"),
+            FactorStanding::DueBy(end),
+        ),
+        ("manager", end, FactorStanding::Overdue),
+    ] {
+        let standing = rule(roles).standing(&db, &boss, now).await.unwrap();
+        assert_eq!(standing, expected, "{roles} {now}");
+    }
+    passkey(&db, id, end).await.unwrap();
+    let standing = rule("manager").standing(&db, &boss, end).await.unwrap();
+    assert_eq!(standing, FactorStanding::Met);
+    let mut tx = db.read().await.unwrap();
+    for (roles, passkeys, asked) in [
+        ("manager", true, true),
+        ("manager", false, false),
+        ("admin", true, false),
+    ] {
+        let asks = rule(roles).asks_at_login(&mut tx, &boss, passkeys).await;
+        assert_eq!(asks.unwrap(), asked, "{roles}");
+    }
 }

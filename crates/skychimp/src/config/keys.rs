@@ -195,6 +195,16 @@ pub const KEYS: &[SettingKey] = &[
         "Test letters per hour, per account.",
     ),
     key(
+        "second_factor_required",
+        "none",
+        "Roles that must have a second factor (an authenticator or a passkey), separated by commas: `user`, `manager`, `content_manager`, `admin`; `none` for no role.",
+    ),
+    key(
+        "second_factor_grace",
+        "7d",
+        "How long an account may take to set it up, from when the requirement first applied to it. After that only the pages that set it up are open. `0d`: no time.",
+    ),
+    key(
         "trusted_proxies",
         "127.0.0.0/8, ::1",
         "Networks of trusted reverse proxies, separated by commas; `none` for no proxy. Only these may report a visitor's address.",

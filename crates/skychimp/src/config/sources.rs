@@ -87,6 +87,10 @@ impl SettingValues {
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Float(number) => number.to_string(),
                 toml::Value::Boolean(yes) => yes.to_string(),
+                toml::Value::Array(list) if list.iter().all(toml::Value::is_str) => {
+                    let texts: Vec<_> = list.iter().filter_map(toml::Value::as_str).collect();
+                    texts.join(", ")
+                }
                 _ => {
                     self.wrong.push(match keys::find(&name) {
                         Some(_) => format!("{name} (in {}) must be one value", path.display()),

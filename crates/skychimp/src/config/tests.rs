@@ -242,3 +242,39 @@ fn secret_key_is_made_once() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+/// R30: roles that need a second factor are a text or a list; the grace is in days.
+#[test]
+fn required_factor_is_read() {
+    use skychimp_core::accounts::user::Role;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    std::fs::write(&file, "second_factor_required = [\"admin\", \"manager\"]").unwrap();
+    let config = load(folder.path(), &[], &[]).unwrap();
+    let required = &config.required_factor;
+    assert!(required.applies_to(Role::Manager) && !required.applies_to(Role::User));
+    assert_eq!(required.grace, Duration::from_hours(7 * 24));
+    let environment = [
+        ("SKYCHIMP_SECOND_FACTOR_REQUIRED", "content_manager"),
+        ("SKYCHIMP_SECOND_FACTOR_GRACE", "0d"),
+    ];
+    let config = load(folder.path(), &environment, &[]).unwrap();
+    assert!(config.required_factor.applies_to(Role::ContentManager));
+    assert_eq!(config.required_factor.grace, Duration::ZERO);
+    for (grace, right) in [
+        ("12h", true),
+        ("0s", true),
+        ("365d", true),
+        ("366d", false),
+        ("week", false),
+    ] {
+        let environment = [("SKYCHIMP_SECOND_FACTOR_GRACE", grace)];
+        let read = load(folder.path(), &environment, &[]);
+        assert_eq!(read.is_ok(), right, "{grace}");
+    }
+    let text = wrong(&[("SKYCHIMP_SECOND_FACTOR_REQUIRED", "boss")]);
+    assert!(
+        text.contains("second_factor_required") && text.contains("boss"),
+        "{text}"
+    );
+}

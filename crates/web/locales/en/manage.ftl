@@ -48,6 +48,17 @@ manage-letter = The letter
 manage-letter-subject = Subject:
 manage-letter-hint = As it went out last, or will go out; with a sample person in the personal fields.
 manage-letter-none = There is no letter yet.
+letter-pictures-hint = Pictures from other sites are not loaded: the sender could see that you look at the letter.
+letter-pictures = Show pictures
+complaints-title = Complaints
+complaints-text = What recipients report on the page behind the unsubscribe link. The sender sees only how many reports there are.
+complaints-about = Only about
+complaints-mailing = Mailing
+complaints-who = Recipient
+complaints-what = What they say
+complaints-deleted = deleted mailing
+complaints-empty = Nobody has complained
+complaints-empty-text = When a recipient reports a letter, the report appears here.
 manage-off-since = Switched off
 manage-disable = Switch off
 manage-disable-reason = Why is the mailing switched off?
@@ -123,6 +134,7 @@ audit-limits-changed = Limits changed
 audit-mailing-approved = Mailing and account approved
 audit-mailing-rejected = Mailing rejected
 audit-mailing-enabled = Mailing switched on again
+audit-suppression-lifted = Unsubscribed address gets mail again
 audit-server-created = Mail server added
 audit-server-changed = Mail server changed
 audit-server-enabled = Mail server switched on
@@ -138,6 +150,11 @@ settings-value = Value
 settings-source = Where from
 mailing-disabled-reason = Reason:
 mailing-disabled-hint = Only a manager can switch it on again.
+mailing-complaints = { $count ->
+    [one] { $count } recipient reported a letter of this mailing
+   *[other] { $count } recipients reported a letter of this mailing
+}
+mailing-complaints-hint = The managers of this service see the reports. Write only to people who asked for it, and make unsubscribing easy to find.
 mailing-disabled-refused = A manager switched this mailing off. It cannot be started, resumed, edited or copied until a manager switches it on again.
 error-cannot-block-self = You cannot block yourself.
 error-cannot-block-admin = Administrators cannot be blocked.

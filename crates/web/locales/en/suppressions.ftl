@@ -5,9 +5,11 @@ suppressions-add-label = Send nothing more to
 suppressions-add = Stop sending
 suppressions-add-question = Send nothing more to { $email }?
 suppressions-remove = Send again
-suppressions-remove-question =
-    Send mail to { $email } again?
-    Do this only when the person asked for it.
+suppressions-remove-title = Send mail to this address again
+suppressions-remove-why = Why may you write to this person again?
+suppressions-remove-hint = Do this only when the person asked for it. The reason stays on the recipient’s page, and managers can read it.
+suppressions-lifted-owner = { $at }: sent again, because
+suppressions-lifted-recipient = { $at }: the person subscribed again.
 suppressions-search = Part of an address
 suppressions-reason = Why
 suppressions-since = Since

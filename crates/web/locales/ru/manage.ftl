@@ -48,6 +48,17 @@ manage-letter = Письмо
 manage-letter-subject = Тема:
 manage-letter-hint = Таким оно ушло в последний раз или уйдёт; вместо получателя подставлен пример.
 manage-letter-none = Письма пока нет.
+letter-pictures-hint = Картинки с других сайтов не загружаются: по ним отправитель увидел бы, что вы смотрите письмо.
+letter-pictures = Показать картинки
+complaints-title = Жалобы
+complaints-text = О чём сообщают получатели на странице, куда ведёт ссылка отписки. Отправитель видит только, сколько жалоб.
+complaints-about = Только о рассылке
+complaints-mailing = Рассылка
+complaints-who = Получатель
+complaints-what = Текст жалобы
+complaints-deleted = удалённая рассылка
+complaints-empty = Жалоб нет
+complaints-empty-text = Если получатель пожалуется на письмо, жалоба появится здесь.
 manage-off-since = Отключена
 manage-disable = Отключить
 manage-disable-reason = Почему отключаете рассылку?
@@ -124,6 +135,7 @@ audit-limits-changed = Изменены ограничения
 audit-mailing-approved = Рассылка и учётная запись одобрены
 audit-mailing-rejected = Рассылка отклонена
 audit-mailing-enabled = Рассылка снова включена
+audit-suppression-lifted = Снова пишут на адрес, куда не писали
 audit-server-created = Почтовый сервер добавлен
 audit-server-changed = Почтовый сервер изменён
 audit-server-enabled = Почтовый сервер включён
@@ -139,6 +151,12 @@ settings-value = Значение
 settings-source = Откуда
 mailing-disabled-reason = Причина:
 mailing-disabled-hint = Включить её снова может только менеджер.
+mailing-complaints = { $count ->
+    [one] На письмо этой рассылки пожаловался { $count } получатель
+    [few] На письма этой рассылки пожаловались { $count } получателя
+   *[other] На письма этой рассылки пожаловались { $count } получателей
+}
+mailing-complaints-hint = Жалобы видят менеджеры сервиса. Пишите только тем, кто об этом просил, и не прячьте ссылку отписки.
 mailing-disabled-refused = Менеджер отключил эту рассылку. Запустить, продолжить, изменить или скопировать её нельзя, пока менеджер не включит её снова.
 error-cannot-block-self = Заблокировать себя нельзя.
 error-cannot-block-admin = Администраторов блокировать нельзя.

@@ -5,9 +5,11 @@ suppressions-add-label = Больше не писать на
 suppressions-add = Не писать
 suppressions-add-question = Больше не писать на { $email }?
 suppressions-remove = Снова писать
-suppressions-remove-question =
-    Снова отправлять письма на { $email }?
-    Делайте это, только если человек сам попросил.
+suppressions-remove-title = Снова писать на этот адрес
+suppressions-remove-why = Почему этому человеку снова можно писать?
+suppressions-remove-hint = Делайте это, только если человек сам попросил. Причина останется на странице получателя, её увидят и менеджеры.
+suppressions-lifted-owner = { $at }: снова пишем, потому что
+suppressions-lifted-recipient = { $at }: человек подписался снова.
 suppressions-search = Часть адреса
 suppressions-reason = Почему
 suppressions-since = С какого времени

@@ -8,6 +8,7 @@ use std::time::Duration;
 use skychimp_core::accounts::passkey::Passkeys;
 use skychimp_core::accounts::password::Hasher;
 use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::required_factor::RequiredFactor;
 use skychimp_core::accounts::second_factor::SecondFactorKey;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::cache::CacheClient;
@@ -15,6 +16,7 @@ use skychimp_core::platform::db::Db;
 use skychimp_core::platform::disk::Disk;
 use skychimp_core::platform::secret::{SecretKey, SigningKey};
 use skychimp_core::platform::time::Clock;
+use skychimp_core::recipients::resubscribe::ResubscribeKey;
 use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 use skychimp_core::sending::sending_server::SendingServer;
 use skychimp_core::sending::service::ServiceIdentity;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub shared: CacheClient,
     /// Who may register.
     pub registration: Registration,
+    /// Who must have a second factor.
+    pub required_factor: RequiredFactor,
     /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
     /// Memory for cached public pages, in bytes; 0 turns the cache off.
@@ -128,6 +132,8 @@ pub struct App {
     pub sandbox: Option<Arc<SandboxStore>>,
     /// Makes and verifies unsubscribe links.
     pub unsubscribe_key: UnsubscribeKey,
+    /// Signs the links in letters that ask whether to subscribe again.
+    pub resubscribe_key: ResubscribeKey,
     /// Hashes and verifies passwords.
     pub hasher: Hasher,
     /// View counts of blog posts.
@@ -188,6 +194,7 @@ impl AppState {
             db,
             clock,
             unsubscribe_key: UnsubscribeKey::new(&settings.secret),
+            resubscribe_key: ResubscribeKey::new(&settings.secret),
             hasher: Hasher::default(),
             csrf_key: settings.secret.derive("csrf"),
             device_key: settings.secret.derive("device"),

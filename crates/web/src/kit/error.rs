@@ -20,6 +20,9 @@ pub enum WebError {
     /// The visitor must log in first. Holds the address to return to.
     #[error("login needed")]
     Login(String),
+    /// The visitor's role needs a second factor, and the time to set one up is over.
+    #[error("second factor needed")]
+    FactorNeeded,
     /// The visitor's role may not do this.
     #[error("forbidden")]
     Forbidden,
@@ -61,7 +64,7 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Login(_) => StatusCode::UNAUTHORIZED,
+            Self::Login(_) | Self::FactorNeeded => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::Forged => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -111,6 +114,7 @@ impl IntoResponse for WebError {
         }
         let case = match &self {
             Self::Login(next) => return to_login(next),
+            Self::FactorNeeded => return to("/account/security"),
             Self::Forged => "forged",
             other => case_of(other.status()),
         };
@@ -131,10 +135,14 @@ impl IntoResponse for WebError {
 
 fn to_login(next: &str) -> Response {
     let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
-    let to = format!("/login?next={next}");
-    let mut response = Redirect::to(&to).into_response();
-    // A partial request must redirect the whole page, not put the login form into a part of it.
-    if let Ok(value) = HeaderValue::try_from(to) {
+    to(&format!("/login?next={next}"))
+}
+
+/// Leads to another page. A partial request must redirect the whole page, not put the other one
+/// into a part of it.
+fn to(path: &str) -> Response {
+    let mut response = Redirect::to(path).into_response();
+    if let Ok(value) = HeaderValue::try_from(path) {
         response.headers_mut().insert("hx-redirect", value);
     }
     response

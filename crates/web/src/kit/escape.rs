@@ -17,3 +17,11 @@ impl Escaper for Html {
         Plain.write_escaped_str(dest, &control::strip_control(text))
     }
 }
+
+/// Text as HTML, for places where a program reads HTML out of XML: the template escapes it again.
+pub(crate) fn as_html(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    // writing to a string cannot fail
+    let _ = Plain.write_escaped_str(&mut html, text);
+    html
+}

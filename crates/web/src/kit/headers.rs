@@ -11,6 +11,11 @@ use crate::kit::app::AppState;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
      connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'";
 
+/// For somebody else's letter in a frame: as [`LETTER_POLICY`], and nothing is loaded from other
+/// hosts, so that the sender does not learn who looks at it, from where and when.
+pub const FOREIGN_LETTER_POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline' 'self'; \
+     font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
 /// For a letter in a frame: pictures and its own styles, but no scripts and no access to our site.
 pub const LETTER_POLICY: &str = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline' 'self'; \
      font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";

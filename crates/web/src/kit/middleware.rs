@@ -15,7 +15,7 @@ use crate::kit::body_pace::BodyPace;
 use crate::kit::error::{self, WebError};
 use crate::kit::flash::Flash;
 use crate::kit::i18n::Lang;
-use crate::kit::page::{PageContext, ServersNotice, chosen_language};
+use crate::kit::page::{PageContext, VisitorNotices, chosen_language};
 use crate::kit::{cookies, csrf, readiness};
 
 /// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the
@@ -33,6 +33,8 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
     let chosen = chosen_language(request.uri().query());
     let checked = if csrf::has_nul(request.uri().to_string().as_bytes()) {
         Err(WebError::BadRequest)
+    } else if page.factor_overdue() && !sets_up_a_factor(&page.path) {
+        Err(WebError::FactorNeeded)
     } else {
         csrf::check(&app, &page, request).await
     };
@@ -86,17 +88,38 @@ async fn visitor(app: &AppState, head: &Parts) -> Result<PageContext, WebError> 
         Some(token) => logged_in(app, token, app.clock.now()).await?,
         None => None,
     };
-    let servers = ServersNotice::of(app, user.as_ref()).await?;
-    Ok(PageContext::new(app, head, user, token, servers))
+    let notices = VisitorNotices::of(app, user.as_ref()).await?;
+    Ok(PageContext::new(app, head, user, token, notices))
 }
 
-impl ServersNotice {
+/// Whether a page is open to an account that must set up a second factor first: those that set one
+/// up, verify the address that this needs, and log out.
+fn sets_up_a_factor(path: &str) -> bool {
+    let open = [
+        "/account/security",
+        "/account/passkeys",
+        "/account/email",
+        "/email",
+        "/verify",
+        "/login",
+        "/logout",
+    ];
+    open.iter().any(|open| {
+        let rest = path.strip_prefix(open);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+impl VisitorNotices {
     async fn of(app: &AppState, user: Option<&User>) -> Result<Self, WebError> {
         let Some(user) = user else {
             return Ok(Self::default());
         };
+        let required = &app.settings.required_factor;
+        let factor = required.standing(&app.db, user, app.clock.now()).await?;
         let mut tx = app.db.read().await?;
         Ok(Self {
+            factor,
             sandbox: app.sandbox.is_some() && !SendingServer::any(&mut tx).await?,
             paused: match user.role {
                 Role::Admin => ServerHealth::paused(&mut tx).await?,

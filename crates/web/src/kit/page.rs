@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
 use skychimp_core::accounts::account_limit::AccountLimit;
+use skychimp_core::accounts::required_factor::FactorStanding;
 use skychimp_core::accounts::session::SessionToken;
 use skychimp_core::accounts::user::User;
 use skychimp_core::blog::post::Editor;
@@ -63,6 +64,8 @@ pub struct Visitor {
     pub paused_server: Option<(ServerId, String)>,
     /// For administrators: why no letters leave.
     pub health: Option<HealthProblem>,
+    /// Whether the account must still set up a second factor.
+    pub factor: FactorStanding,
     /// Flash messages from the previous page.
     pub flashes: Vec<Flash>,
     /// IP address of the visitor.
@@ -89,7 +92,7 @@ impl std::ops::Deref for PageContext {
 impl PageContext {
     /// The page of an anonymous visitor, for public pages outside of the page routes.
     pub(crate) fn anonymous(app: &AppState, head: &Parts) -> Self {
-        Self::new(app, head, None, None, ServersNotice::default())
+        Self::new(app, head, None, None, VisitorNotices::default())
     }
 
     pub(super) fn new(
@@ -97,7 +100,7 @@ impl PageContext {
         head: &Parts,
         user: Option<User>,
         token: Option<SessionToken>,
-        servers: ServersNotice,
+        notices: VisitorNotices,
     ) -> Self {
         let headers = &head.headers;
         let preferred = user.as_ref().and_then(|user| user.language.as_deref());
@@ -129,9 +132,10 @@ impl PageContext {
                 .map_or("/", |a| a.as_str())
                 .to_owned(),
             partial: headers.contains_key("hx-request"),
-            sandbox: servers.sandbox,
-            paused_server: servers.paused,
-            health: servers.health,
+            sandbox: notices.sandbox,
+            paused_server: notices.paused,
+            health: notices.health,
+            factor: notices.factor,
             flashes: Flash::read(headers),
             peer: app.settings.proxies.client(head),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
@@ -401,6 +405,28 @@ impl PageContext {
             .is_some_and(|user| user.verified_at.is_none())
     }
 
+    /// Until when the account must set up a second factor, if it has to.
+    #[must_use]
+    pub fn factor_due(&self) -> Option<Timestamp> {
+        match self.factor {
+            FactorStanding::DueBy(at) => Some(at),
+            FactorStanding::Met | FactorStanding::Overdue => None,
+        }
+    }
+
+    /// Whether the time for that is over.
+    #[must_use]
+    pub fn factor_overdue(&self) -> bool {
+        self.factor == FactorStanding::Overdue
+    }
+
+    /// Whether the visitor uses the machine that the service runs on.
+    #[must_use]
+    pub fn is_on_loopback(&self) -> bool {
+        let ip = self.peer.parse::<std::net::IpAddr>();
+        ip.is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// Whether the account writes the blog.
     #[must_use]
     pub fn writes(&self) -> bool {
@@ -528,15 +554,17 @@ pub(crate) fn chosen_language(query: Option<&str>) -> Option<Lang> {
     value.parse().ok()
 }
 
-/// What all pages show about mail servers.
+/// What all pages tell a visitor: about mail servers, and about their own account.
 #[derive(Debug, Default)]
-pub(super) struct ServersNotice {
+pub(super) struct VisitorNotices {
     /// There is no mail server: letters go to the sandbox.
     pub(super) sandbox: bool,
     /// For administrators: a server that needs their attention.
     pub(super) paused: Option<(ServerId, String)>,
     /// For administrators: why no letters leave.
     pub(super) health: Option<HealthProblem>,
+    /// Whether the account must still set up a second factor.
+    pub(super) factor: FactorStanding,
 }
 
 /// A header as text. Empty if it is missing or not text.

@@ -16,8 +16,10 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use parking_lot::Mutex;
 use skychimp_core::accounts::limit::{RateLimit, RateLimitKey};
+use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::time::Timestamp;
+use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
 use crate::kit::app::App;
 use crate::kit::client::network;
@@ -92,6 +94,15 @@ const LETTER: RateLimit = limit("letter", 4, Duration::from_mins(2), HOUR, DAY);
 const LETTER_ADDRESS: RateLimit = limit("letter-address", 12, Duration::from_mins(5), HOUR, DAY);
 /// Letters to any address requested from a network.
 const LETTER_NETWORK: RateLimit = limit("letter-network", 30, MINUTE, HOUR, DAY);
+/// Letters that ask an address whether to get mail of an owner again, requested from a network.
+const RESUBSCRIBE: RateLimit = limit("resubscribe", 3, Duration::from_mins(5), HOUR, DAY);
+/// Letters of that kind to an address, requested from anywhere.
+const RESUBSCRIBE_ADDRESS: RateLimit =
+    limit("resubscribe-address", 12, Duration::from_mins(5), HOUR, DAY);
+/// Letters of that kind to any address, requested from a network.
+const RESUBSCRIBE_NETWORK: RateLimit = limit("resubscribe-network", 30, MINUTE, HOUR, DAY);
+/// Reports about letters from a network.
+const REPORT: RateLimit = limit("report", 20, MINUTE, HOUR, DAY);
 /// Confirmation with a password or code by a logged-in user.
 const CONFIRM: RateLimit = limit(
     "confirm",
@@ -149,7 +160,7 @@ impl App {
     ) -> Result<AllowedTry, WebError> {
         let email = email.trim().to_lowercase();
         let network = network(&page.peer);
-        if let Some(device) = user.and_then(|user| self.known_device(headers, user)) {
+        if let Some(device) = self.known_device(headers, user).await? {
             let subjects = [(&LOGIN_DEVICE, format!("{email}|{device}"))];
             return self.attempt(&subjects).await;
         }
@@ -168,7 +179,7 @@ impl App {
         headers: &HeaderMap,
         user: UserId,
     ) -> Result<AllowedTry, WebError> {
-        if let Some(device) = self.known_device(headers, user) {
+        if let Some(device) = self.known_device(headers, Some(user)).await? {
             let subjects = [(&CODE, format!("{user}|{device}"))];
             return self.attempt(&subjects).await;
         }
@@ -200,6 +211,27 @@ impl App {
             (&LETTER_NETWORK, network),
             (&LETTER_ADDRESS, email),
         ];
+        self.attempt(&subjects).await.map(drop)
+    }
+
+    /// Allows a letter that asks whether to subscribe again.
+    pub(crate) async fn try_resubscribe(
+        &self,
+        page: &PageContext,
+        token: &UnsubscribeToken,
+    ) -> Result<(), WebError> {
+        let (network, email) = (network(&page.peer), token.email.key());
+        let subjects = [
+            (&RESUBSCRIBE, format!("{}|{email}|{network}", token.owner)),
+            (&RESUBSCRIBE_NETWORK, network),
+            (&RESUBSCRIBE_ADDRESS, email.to_owned()),
+        ];
+        self.attempt(&subjects).await.map(drop)
+    }
+
+    /// Allows a report about a letter.
+    pub(crate) async fn try_report(&self, page: &PageContext) -> Result<(), WebError> {
+        let subjects = [(&REPORT, network(&page.peer))];
         self.attempt(&subjects).await.map(drop)
     }
 
@@ -236,19 +268,47 @@ impl App {
         Ok(AllowedTry(keys))
     }
 
-    /// The id of this browser, if `user` has logged in here before.
-    fn known_device(&self, headers: &HeaderMap, user: UserId) -> Option<String> {
-        let cookie = cookies::get(headers, cookies::device_name(self))?;
-        let (nonce, mark) = cookie.split_once('.')?;
-        crate::kit::csrf::matches(&self.device_key, &format!("{user}|{nonce}"), mark)
-            .then(|| nonce.to_owned())
+    /// The id of this browser, if `user` has logged in here before and did not log out all
+    /// browsers since.
+    async fn known_device(
+        &self,
+        headers: &HeaderMap,
+        user: Option<UserId>,
+    ) -> Result<Option<String>, WebError> {
+        let cookie = cookies::get(headers, cookies::device_name(self));
+        let (Some(cookie), Some(user)) = (cookie, user) else {
+            return Ok(None);
+        };
+        let Some((nonce, mark)) = cookie.split_once('.') else {
+            return Ok(None);
+        };
+        let generation = User::device_generation(&mut self.db.read().await?, user).await?;
+        let signed = signed_device(user, generation, nonce);
+        let known = crate::kit::csrf::matches(&self.device_key, &signed, mark);
+        Ok(known.then(|| nonce.to_owned()))
     }
 
     /// The response with a cookie that marks this browser as known to `user`.
-    pub(crate) fn at_known_device(&self, response: Response, user: UserId) -> Response {
+    pub(crate) async fn at_known_device(
+        &self,
+        response: Response,
+        user: UserId,
+    ) -> Result<Response, WebError> {
+        let generation = User::device_generation(&mut self.db.read().await?, user).await?;
         let nonce = format!("{:032x}", rand::random::<u128>());
-        let mark = crate::kit::csrf::token(&self.device_key, &format!("{user}|{nonce}"));
-        cookies::with(response, cookies::device(self, &format!("{nonce}.{mark}")))
+        let signed = signed_device(user, generation, &nonce);
+        let mark = crate::kit::csrf::token(&self.device_key, &signed);
+        let cookie = cookies::device(self, &format!("{nonce}.{mark}"));
+        Ok(cookies::with(response, cookie))
+    }
+}
+
+/// What the cookie of a known browser is signed for. Older versions knew no generations, and signed
+/// as the first one does.
+fn signed_device(user: UserId, generation: i64, nonce: &str) -> String {
+    match generation {
+        0 => format!("{user}|{nonce}"),
+        _ => format!("{user}|{generation}|{nonce}"),
     }
 }
 

@@ -1,4 +1,7 @@
 //! Server-sent events: polls a value and sends the page its changes.
+//!
+//! *Invariant*: before each poll a stream asks whether its visitor may still see it: session, role,
+//! verification and block are read by key. If not, it sends nothing more and ends.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,11 +10,18 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::Value;
+use skychimp_core::accounts::required_factor::FactorStanding;
+use skychimp_core::accounts::session::{Session, SessionToken};
+use skychimp_core::accounts::user::User;
 
+use crate::kit::app::AppState;
 use crate::kit::error::WebError;
+use crate::kit::page::PageContext;
 
 /// Polls per stream. After that the browser reconnects, so that a restart never waits for a stream.
 const POLLS_PER_CHECK: u32 = 30;
+/// Longest interval between polls: a stream ends so soon when its visitor may not see it any more.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// Interval of comments that keep a silent stream open through proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -27,7 +37,7 @@ pub(crate) enum Polled {
 
 /// A value that is polled.
 pub(crate) trait Poll: Send + 'static {
-    /// Interval between polls.
+    /// Interval between polls, at most [`POLL_INTERVAL_MAX`].
     const POLL_INTERVAL: Duration;
 
     /// Polls once.
@@ -35,31 +45,81 @@ pub(crate) trait Poll: Send + 'static {
 }
 
 /// A stream of changes. The first event is sent immediately.
-pub(crate) fn watch<L: Poll>(look: L) -> Response {
-    let events = stream::unfold((look, 0), |(mut look, mut looks)| async move {
-        while looks < POLLS_PER_CHECK {
-            if looks > 0 {
-                tokio::time::sleep(L::POLL_INTERVAL).await;
+pub(crate) fn watch<L: Poll>(app: &AppState, page: &PageContext, look: L) -> Response {
+    const { assert!(L::POLL_INTERVAL.as_millis() <= POLL_INTERVAL_MAX.as_millis()) }
+    let access = StreamAccess::of(app, page);
+    let events = stream::unfold(
+        (access, look, 0),
+        |(access, mut look, mut looks)| async move {
+            while looks < POLLS_PER_CHECK {
+                if looks > 0 {
+                    tokio::time::sleep(L::POLL_INTERVAL).await;
+                }
+                looks += 1;
+                let event = match access.look(&mut look).await {
+                    Ok(Polled::Same) => continue,
+                    Ok(Polled::News(values)) => Event::default().data(values.to_string()),
+                    Ok(Polled::Over) => {
+                        looks = POLLS_PER_CHECK;
+                        // Browsers do not deliver events without data.
+                        Event::default().event("reload").data("now")
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "live numbers");
+                        return None;
+                    }
+                };
+                return Some((Ok::<_, Infallible>(event), (access, look, looks)));
             }
-            looks += 1;
-            let event = match look.look().await {
-                Ok(Polled::Same) => continue,
-                Ok(Polled::News(values)) => Event::default().data(values.to_string()),
-                Ok(Polled::Over) => {
-                    looks = POLLS_PER_CHECK;
-                    // Browsers do not deliver events without data.
-                    Event::default().event("reload").data("now")
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "live numbers");
-                    return None;
-                }
-            };
-            return Some((Ok::<_, Infallible>(event), (look, looks)));
-        }
-        None
-    });
+            None
+        },
+    );
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()
+}
+
+/// Who opened a stream.
+struct StreamAccess {
+    app: AppState,
+    session: Option<SessionToken>,
+    user: Option<User>,
+}
+
+impl StreamAccess {
+    fn of(app: &AppState, page: &PageContext) -> Self {
+        Self {
+            app: app.clone(),
+            session: page.session.clone(),
+            user: page.user.clone(),
+        }
+    }
+
+    /// Polls if the visitor may still see the stream; otherwise the page is reloaded, which leads
+    /// to what is open to them now.
+    async fn look(&self, poll: &mut impl Poll) -> Result<Polled, WebError> {
+        if self.stands().await? {
+            poll.look().await
+        } else {
+            Ok(Polled::Over)
+        }
+    }
+
+    /// Whether session, role and verification are as they were, and nobody blocked the account.
+    async fn stands(&self) -> Result<bool, WebError> {
+        let (Some(session), Some(before)) = (&self.session, &self.user) else {
+            return Ok(false);
+        };
+        let now = self.app.clock.now();
+        let mut tx = self.app.db.read().await?;
+        let found = Session::user(&mut tx, session, now).await?;
+        drop(tx);
+        let rights = |user: &User| (user.id, user.role, user.verified_at.is_some());
+        let Some((user, _)) = found.filter(|(user, _)| rights(user) == rights(before)) else {
+            return Ok(false);
+        };
+        let required = &self.app.settings.required_factor;
+        let standing = required.standing(&self.app.db, &user, now).await?;
+        Ok(standing != FactorStanding::Overdue)
+    }
 }

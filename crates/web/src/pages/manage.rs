@@ -1,5 +1,5 @@
 //! The section of managers and administrators: all mailings and accounts, what waits for approval,
-//! the audit log, sending servers, settings.
+//! complaints, the audit log, sending servers, settings.
 //!
 //! *Invariant*: nothing here creates, edits or deletes a mailing, a message or a recipient. Pages
 //! about other users read in read-only transactions; all changes go through a
@@ -7,6 +7,7 @@
 
 mod approvals;
 mod audit;
+mod complaints;
 mod limits;
 mod overview;
 mod servers;
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .route("/manage/mailings/{id}/approve", post(approvals::approve))
         .route("/manage/mailings/{id}/reject", post(approvals::reject))
         .route("/manage/audit", get(audit::list))
+        .route("/manage/complaints", get(complaints::list))
         .route("/manage/settings", get(settings::show))
         .merge(servers::routes())
 }

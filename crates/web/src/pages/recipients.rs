@@ -18,7 +18,7 @@ use skychimp_core::recipients::recipient::{
     self, Attributes, BulkAction, COLUMNS, CappedCount, Input, Listed, Recipient, RecipientCursor,
     RecipientDraft, RecipientField, RecipientFields, RecipientFilter, Selection,
 };
-use skychimp_core::recipients::suppression::Suppression;
+use skychimp_core::recipients::suppression::{LiftedSuppression, Suppression};
 use url::form_urlencoded::Serializer;
 
 use crate::kit::app::AppState;
@@ -29,12 +29,14 @@ use crate::kit::form::{
     Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before,
 };
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
-use crate::kit::query::LIST_CHOICES;
+use crate::kit::query::{LIST_CHOICES, address};
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 
 /// Rows on a page.
 const ROWS: usize = 50;
+/// Lifted suppressions on the page of a recipient.
+const LIFTED: i64 = 5;
 /// Empty lines for new attributes.
 const SPARE_ATTRIBUTES: usize = 2;
 
@@ -289,6 +291,8 @@ struct FormPage {
     /// The recipient that is edited; `None` for a new one.
     known: Option<Recipient>,
     suppression: Option<Suppression>,
+    /// Suppressions of the address that were lifted.
+    lifted: Vec<LiftedSuppression>,
     /// Somebody changed it meanwhile.
     changed: bool,
 }
@@ -308,6 +312,7 @@ impl FormPage {
             lists,
             known: None,
             suppression: None,
+            lifted: Vec::new(),
             changed: false,
         })
     }
@@ -327,17 +332,31 @@ impl FormPage {
             Some(form) => form,
             None => RecipientForm::of(&known, &Recipient::lists(&mut tx, sender.id(), id).await?),
         };
-        let suppression = match EmailAddress::parse(&known.email) {
-            Ok(email) => Suppression::get(&mut tx, sender.id(), &email).await?,
-            Err(_) => None,
-        };
+        let (mut suppression, mut lifted) = (None, Vec::new());
+        if let Ok(email) = EmailAddress::parse(&known.email) {
+            suppression = Suppression::get(&mut tx, sender.id(), &email).await?;
+            lifted = Suppression::lifted(&mut tx, sender.id(), &email, LIFTED).await?;
+        }
         drop(tx);
         let new = Self::new(app, page, sender, form).await?;
         Ok(Self {
             known: Some(known),
             suppression,
+            lifted,
             ..new
         })
+    }
+
+    /// The page that asks why the address shall get mail again.
+    fn ask_address(&self) -> String {
+        let Some(known) = &self.known else {
+            return String::new();
+        };
+        let id = known.id.to_string();
+        address(
+            "/suppressions/remove",
+            &[("email", &known.email), ("recipient", &id)],
+        )
     }
 
     #[expect(clippy::unused_self, reason = "the template calls it")]

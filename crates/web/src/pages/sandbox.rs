@@ -20,11 +20,11 @@ use crate::kit::auth::{Admin, MailingUser};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Path, Query};
-use crate::kit::headers;
 use crate::kit::page::{PageContext, html};
 use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::routes::{get, post};
 use crate::kit::sandbox::{SandboxLetter, SandboxStore};
+use crate::parts::letter_frame::{foreign_letter_headers, letter_headers};
 use crate::site::SiteRoutes;
 use crate::site::SiteState;
 
@@ -41,35 +41,69 @@ pub(crate) fn routes() -> SiteRoutes {
 }
 
 /// The sandbox, if enabled, limited to what the visitor may read: for administrators all letters;
-/// for users those of their mailings, their test letters and letters addressed to them. System
-/// letters to others contain links that give access to their accounts.
+/// for users those of their mailings, their test letters and summaries, and those of mailings to
+/// them.
+///
+/// Letters about accounts contain links that open them, and anybody can register with somebody
+/// else's address. So while registration is open they are shown to their readers only on the
+/// machine itself.
 struct Sandbox {
     store: Arc<SandboxStore>,
-    /// `None` for administrators.
-    reader: Option<Reader>,
+    reader: Reader,
 }
 
 struct Reader {
     id: UserId,
     email: String,
-    tests: HashSet<OutboxId>,
+    own: HashSet<OutboxId>,
+    /// May read all letters.
+    all: bool,
+    /// May read letters about their own account.
+    account: bool,
 }
 
 impl Reader {
     fn may_read(&self, letter: &SandboxLetter) -> bool {
-        if letter.to.contains(&self.email) {
+        if self.all {
             return true;
         }
+        let to_me = letter.to.contains(&self.email);
+        match Origin::of(letter) {
+            Origin::Mailing(owner) => to_me || owner == Some(self.id),
+            Origin::Service(id) => {
+                id.is_some_and(|id| self.own.contains(&id)) || (to_me && self.account)
+            }
+        }
+    }
+
+    /// Whether the letter was written by the visitor.
+    fn owns(&self, letter: &SandboxLetter) -> bool {
+        match Origin::of(letter) {
+            Origin::Mailing(owner) => owner == Some(self.id),
+            Origin::Service(id) => id.is_some_and(|id| self.own.contains(&id)),
+        }
+    }
+}
+
+/// Where a letter comes from.
+enum Origin {
+    /// From a mailing of this owner.
+    Mailing(Option<UserId>),
+    /// From the outbox, with this id.
+    Service(Option<OutboxId>),
+}
+
+impl Origin {
+    fn of(letter: &SandboxLetter) -> Self {
         let Some(parsed) = MessageParser::default().parse_headers(letter.raw.as_ref()) else {
-            return false;
+            return Self::Service(None);
         };
         let whose = parsed.header("Feedback-ID").and_then(HeaderValue::as_text);
         if let Some(whose) = whose {
-            return owner_in_feedback_id(whose) == Some(self.id);
+            return Self::Mailing(owner_in_feedback_id(whose));
         }
         let id = parsed.message_id().and_then(|id| id.split('@').next());
-        id.and_then(|id| id.parse().ok())
-            .is_some_and(|id| self.tests.contains(&id))
+        Self::Service(id.and_then(|id| id.parse().ok()))
     }
 }
 
@@ -77,27 +111,27 @@ impl Sandbox {
     /// The letter with this number, if the visitor may read it.
     fn letter(&self, number: u64) -> Result<Arc<SandboxLetter>, WebError> {
         let letter = self.store.get(number).ok_or(WebError::NotFound)?;
-        match &self.reader {
-            Some(reader) if !reader.may_read(&letter) => Err(WebError::NotFound),
-            _ => Ok(letter),
+        if self.reader.may_read(&letter) {
+            Ok(letter)
+        } else {
+            Err(WebError::NotFound)
         }
     }
 
     /// Number of letters so far, of which `kept` can still be read. Administrators are told of
     /// those that have been dropped.
     fn count(&self, kept: usize) -> u64 {
-        match self.reader {
-            Some(_) => u64::try_from(kept).unwrap_or(u64::MAX),
-            None => self.store.count(),
+        if self.reader.all {
+            self.store.count()
+        } else {
+            u64::try_from(kept).unwrap_or(u64::MAX)
         }
     }
 
     /// All letters the visitor may read, newest first.
     fn letters(&self) -> Vec<Arc<SandboxLetter>> {
         let mut letters = self.store.newest();
-        if let Some(reader) = &self.reader {
-            letters.retain(|letter| reader.may_read(letter));
-        }
+        letters.retain(|letter| self.reader.may_read(letter));
         letters
     }
 }
@@ -108,15 +142,14 @@ impl FromRequestParts<SiteState> for Sandbox {
     async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
         let MailingUser(user) = MailingUser::from_request_parts(head, app).await?;
         let store = app.sandbox.clone().ok_or(WebError::NotFound)?;
-        let reader = if user.role == Role::Admin {
-            None
-        } else {
-            let tests = OutboxLetter::tests_of(&mut app.db.read().await?, user.id).await?;
-            Some(Reader {
-                id: user.id,
-                email: user.email,
-                tests: tests.into_iter().collect(),
-            })
+        let page = PageContext::from_request_parts(head, app).await?;
+        let own = OutboxLetter::shown_to(&mut app.db.read().await?, user.id).await?;
+        let reader = Reader {
+            id: user.id,
+            email: user.email,
+            own: own.into_iter().collect(),
+            all: user.role == Role::Admin,
+            account: page.is_on_loopback() || !app.settings.registration.is_open(),
         };
         Ok(Self { store, reader })
     }
@@ -220,13 +253,15 @@ struct LetterPage {
     subject: String,
     from: String,
     has_html: bool,
+    /// Written by somebody else.
+    foreign: bool,
     text: String,
     headers: String,
     source: String,
 }
 
 impl LetterPage {
-    fn new(page: PageContext, letter: Arc<SandboxLetter>) -> Self {
+    fn new(page: PageContext, letter: Arc<SandboxLetter>, foreign: bool) -> Self {
         let source = String::from_utf8_lossy(&letter.raw).into_owned();
         let headers = source.split("\r\n\r\n").next().unwrap_or_default();
         let parsed = MessageParser::default().parse(letter.raw.as_ref());
@@ -245,6 +280,7 @@ impl LetterPage {
             subject,
             from: letter.from.clone(),
             has_html,
+            foreign,
             text,
             headers: headers.to_owned(),
             source,
@@ -259,21 +295,27 @@ async fn show(
     Path(number): Path<u64>,
 ) -> Result<Response, WebError> {
     let letter = sandbox.letter(number)?;
-    html(&LetterPage::new(page, letter))
+    let foreign = !sandbox.reader.owns(&letter);
+    html(&LetterPage::new(page, letter, foreign))
 }
 
 /// The HTML part for the frame, with its own content security policy.
-async fn html_part(sandbox: Sandbox, Path(number): Path<u64>) -> Result<Response, WebError> {
+async fn html_part(
+    page: PageContext,
+    sandbox: Sandbox,
+    Path(number): Path<u64>,
+) -> Result<Response, WebError> {
     let letter = sandbox.letter(number)?;
     let parsed = MessageParser::default().parse(letter.raw.as_ref());
     let body = parsed
         .as_ref()
         .and_then(|message| message.body_html(0))
         .ok_or(WebError::NotFound)?;
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, headers::LETTER_POLICY),
-    ];
+    let headers = if sandbox.reader.owns(&letter) {
+        letter_headers()
+    } else {
+        foreign_letter_headers(&page)
+    };
     Ok((headers, body.into_owned()).into_response())
 }
 

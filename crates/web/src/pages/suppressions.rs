@@ -14,10 +14,10 @@ use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Query};
+use crate::kit::form::{Errors, Form, Query, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::kit::query::address;
-use crate::kit::routes::{get, post};
+use crate::kit::routes::get;
 use crate::site::SiteRoutes;
 
 /// Why addresses are suppressed here.
@@ -28,7 +28,7 @@ const ROWS: usize = 50;
 pub(crate) fn routes() -> SiteRoutes {
     SiteRoutes::new()
         .route("/suppressions", get(index).post(add))
-        .route("/suppressions/remove", post(remove))
+        .route("/suppressions/remove", get(ask_why).post(remove))
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -110,10 +110,7 @@ struct AddressForm {
 
 impl AddressForm {
     fn back(&self) -> String {
-        match self.recipient.parse::<RecipientId>() {
-            Ok(id) => format!("/recipients/{id}"),
-            Err(_) => "/suppressions".to_owned(),
-        }
+        back(&self.recipient)
     }
 }
 
@@ -138,20 +135,89 @@ async fn add(
     Ok(page.redirect(&form.back(), said.with("email", email)))
 }
 
+/// An address that shall get mail again, and why.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct RemoveForm {
+    email: String,
+    recipient: String,
+    reason: String,
+}
+
+impl RemoveForm {
+    fn back(&self) -> String {
+        back(&self.recipient)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "suppressions/remove.html")]
+struct RemovePage {
+    page: PageContext,
+    form: RemoveForm,
+    errors: Errors,
+    found: Suppression,
+}
+
+impl RemovePage {
+    async fn new(
+        app: &AppState,
+        page: PageContext,
+        owner: UserId,
+        form: RemoveForm,
+        errors: Errors,
+    ) -> Result<Self, WebError> {
+        let email = EmailAddress::parse(&form.email).map_err(|_| WebError::BadRequest)?;
+        let found = Suppression::get(&mut app.db.read().await?, owner, &email).await?;
+        Ok(Self {
+            found: found.ok_or(WebError::NotFound)?,
+            page,
+            form,
+            errors,
+        })
+    }
+}
+
+/// Asks why an address shall get mail again.
+async fn ask_why(
+    State(app): State<AppState>,
+    page: PageContext,
+    MailingUser(user): MailingUser,
+    Query(form): Query<RemoveForm>,
+) -> Result<Response, WebError> {
+    html(&RemovePage::new(&app, page, user.id, form, Errors::none()).await?)
+}
+
 async fn remove(
     State(app): State<AppState>,
     page: PageContext,
     MailingUser(user): MailingUser,
-    Form(form): Form<AddressForm>,
+    Form(form): Form<RemoveForm>,
 ) -> Result<Response, WebError> {
     let email = EmailAddress::parse(&form.email).map_err(|_| WebError::BadRequest)?;
     let mut tx = app.db.write().await?;
-    if !Suppression::remove(&mut tx, user.id, &email).await? {
-        return Err(WebError::NotFound);
+    let lifted = Suppression::lift(&mut tx, &user, &email, &form.reason, page.now).await;
+    match checked(lifted)? {
+        Ok(true) => tx.commit().await?,
+        Ok(false) => return Err(WebError::NotFound),
+        Err(errors) => {
+            drop(tx);
+            return html_wrong(&RemovePage::new(&app, page, user.id, form, errors).await?);
+        }
     }
-    tx.commit().await?;
-    Ok(page.redirect(
-        &form.back(),
-        Flash::done("suppressions-removed").with("email", email),
-    ))
+    let flash = Flash::done("suppressions-removed").with("email", email);
+    Ok(page.redirect(&form.back(), flash))
+}
+
+/// The page to return to: a recipient's, or the list.
+fn back(recipient: &str) -> String {
+    match recipient.parse::<RecipientId>() {
+        Ok(id) => format!("/recipients/{id}"),
+        Err(_) => "/suppressions".to_owned(),
+    }
+}
+
+/// The page that asks why an address shall get mail again.
+fn ask_address(email: &str) -> String {
+    address("/suppressions/remove", &[("email", email)])
 }

@@ -1,25 +1,33 @@
-//! The public page behind the unsubscribe link in every letter (RFC 8058, F11).
+//! The public pages behind the unsubscribe link in every letter (RFC 8058, F11).
 //!
 //! GET shows a button and changes nothing, because mail scanners follow links. POST unsubscribes,
 //! whether a person presses the button or a mail provider does it for them: without cookies or
 //! redirects, with any body, any number of times. The token contains owner and address, so the link
 //! works for years.
+//!
+//! The token shows that somebody has the letter, and letters are forwarded. So it can end a
+//! subscription and report the letter, but not begin a subscription again: for that, the address
+//! gets a letter with a link of its own.
 
 use askama::Template;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use skychimp_core::accounts::user::User;
-use skychimp_core::recipients::suppression::{Suppression, SuppressionReason};
+use skychimp_core::oversight::moderation::{Complaint, ComplaintDraft};
+use skychimp_core::recipients::resubscribe::ResubscribeStep;
+use skychimp_core::recipients::suppression::Suppression;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 
 use crate::kit::app::AppState;
 use crate::kit::error::{self, WebError};
-use crate::kit::form::Path;
+use crate::kit::form::{Errors, Form, Path, checked};
 use crate::kit::page::{PageContext, html};
 use crate::kit::routes::{get, post};
+use crate::letters;
 use crate::site::SiteRoutes;
 use crate::site::SiteState;
 
@@ -29,7 +37,12 @@ const TEST: &str = "test";
 pub(crate) fn routes() -> SiteRoutes {
     SiteRoutes::new()
         .route("/u/{token}", get(ask).post(confirm))
-        .route("/u/{token}/resubscribe", post(resubscribe))
+        .route("/u/{token}/report", post(report))
+        .route("/u/{token}/resubscribe", post(send_letter))
+        .route(
+            "/u/{token}/resubscribe/{proof}",
+            get(offer).post(resubscribe),
+        )
         .layer(from_fn(no_trace))
 }
 
@@ -61,8 +74,23 @@ impl FromRequestParts<SiteState> for Stranger {
 enum Step {
     Asked,
     Unsubscribed,
+    /// A letter with a link to subscribe again is on its way.
+    LetterSent,
+    /// That link was opened.
+    Offered,
+    /// It does not work any more.
+    Expired,
     Resubscribed,
+    Reported,
     Test,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ReportForm {
+    text: String,
+    /// Set when the person wants to get more letters anyway.
+    keep: Option<String>,
 }
 
 #[derive(Template)]
@@ -70,11 +98,72 @@ enum Step {
 struct UnsubscribePage {
     page: PageContext,
     token: String,
+    /// The last part of the link in the letter.
+    proof: String,
     email: String,
     owner: String,
-    /// The owner's account still exists, so letters could be sent again.
+    /// Nothing goes to the address.
+    gone: bool,
+    /// The person may subscribe again.
     returns: bool,
     state: Step,
+    form: ReportForm,
+    errors: Errors,
+}
+
+impl UnsubscribePage {
+    /// The page for this token, or for that of test letters.
+    async fn of(
+        app: &AppState,
+        page: &PageContext,
+        text: &str,
+        state: Step,
+    ) -> Result<Self, WebError> {
+        let none = Self {
+            page: page.clone(),
+            token: text.to_owned(),
+            proof: String::new(),
+            email: String::new(),
+            owner: String::new(),
+            gone: false,
+            returns: false,
+            state: Step::Test,
+            form: ReportForm::default(),
+            errors: Errors::none(),
+        };
+        let Some(token) = read(app, page, text)? else {
+            return Ok(none);
+        };
+        let mut tx = app.db.read().await?;
+        let owner = User::get(&mut tx, token.owner).await?;
+        let gone = Suppression::get(&mut tx, token.owner, &token.email).await?;
+        Ok(Self {
+            email: token.email.as_str().to_owned(),
+            returns: token.liftable(&mut tx).await?.is_some(),
+            owner: owner.map(|owner| owner.name).unwrap_or_default(),
+            gone: gone.is_some(),
+            state: match state {
+                Step::Asked if gone.is_some() => Step::Unsubscribed,
+                other => other,
+            },
+            ..none
+        })
+    }
+
+    /// Whether a letter can be reported here.
+    fn reportable(&self) -> bool {
+        matches!(self.state, Step::Asked | Step::Unsubscribed)
+    }
+
+    fn status(&self) -> StatusCode {
+        if self.state == Step::Expired {
+            StatusCode::GONE
+        } else if self.errors.is_empty() {
+            StatusCode::OK
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    }
 }
 
 async fn ask(
@@ -82,7 +171,10 @@ async fn ask(
     Stranger(page): Stranger,
     Path(text): Path<String>,
 ) -> Response {
-    answer(&page, shown(&app, &page, text, Step::Asked).await)
+    answer(
+        &page,
+        UnsubscribePage::of(&app, &page, &text, Step::Asked).await,
+    )
 }
 
 async fn confirm(
@@ -90,31 +182,127 @@ async fn confirm(
     Stranger(page): Stranger,
     Path(text): Path<String>,
 ) -> Response {
-    let done = match read(&app, &page, &text) {
-        Ok(Some(token)) => unsubscribe(&app, &page, &token).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+    let done = async {
+        if let Some(token) = read(&app, &page, &text)? {
+            let mut tx = app.db.write().await?;
+            token.unsubscribe(&mut tx, page.now).await?;
+            tx.commit().await?;
+        }
+        UnsubscribePage::of(&app, &page, &text, Step::Unsubscribed).await
     };
-    match done {
-        Ok(()) => answer(&page, shown(&app, &page, text, Step::Unsubscribed).await),
-        Err(error) => answer(&page, Err(error)),
+    answer(&page, done.await)
+}
+
+/// Stores a report for the managers.
+async fn report(
+    State(app): State<AppState>,
+    Stranger(page): Stranger,
+    Path(text): Path<String>,
+    form: Result<Form<ReportForm>, WebError>,
+) -> Response {
+    // a report without a text may have no body
+    let form = form.map_or_else(|_| ReportForm::default(), |Form(form)| form);
+    answer(&page, reported(&app, &page, &text, form).await)
+}
+
+async fn reported(
+    app: &AppState,
+    page: &PageContext,
+    text: &str,
+    form: ReportForm,
+) -> Result<UnsubscribePage, WebError> {
+    let Some(token) = read(app, page, text)? else {
+        return UnsubscribePage::of(app, page, text, Step::Test).await;
+    };
+    app.try_report(page).await?;
+    let draft = ComplaintDraft {
+        text: &form.text,
+        keep: form.keep.is_some(),
+    };
+    let mut tx = app.db.write().await?;
+    let filed = Complaint::file(&mut tx, &token, draft, page.now).await;
+    if let Err(errors) = checked(filed)? {
+        drop(tx);
+        let again = UnsubscribePage::of(app, page, text, Step::Asked).await?;
+        return Ok(UnsubscribePage {
+            form,
+            errors,
+            ..again
+        });
     }
+    tx.commit().await?;
+    UnsubscribePage::of(app, page, text, Step::Reported).await
+}
+
+/// Sends the address a letter with a link that subscribes it again.
+async fn send_letter(
+    State(app): State<AppState>,
+    Stranger(page): Stranger,
+    Path(text): Path<String>,
+) -> Response {
+    let done = async {
+        let mut state = Step::Asked;
+        if let Some(token) = read(&app, &page, &text)? {
+            let found = token.liftable(&mut app.db.read().await?).await?;
+            if let Some(found) = found {
+                app.try_resubscribe(&page, &token).await?;
+                let proof = app.resubscribe_key.sign(&token, &found, page.now);
+                letters::resubscribe(&app, &page, &token, &format!("{text}/resubscribe/{proof}"))
+                    .await?;
+                state = Step::LetterSent;
+            }
+        }
+        UnsubscribePage::of(&app, &page, &text, state).await
+    };
+    answer(&page, done.await)
+}
+
+/// Shows the button behind the link in that letter.
+async fn offer(
+    State(app): State<AppState>,
+    Stranger(page): Stranger,
+    Path((text, proof)): Path<(String, String)>,
+) -> Response {
+    answer(&page, returned(&app, &page, &text, proof, false).await)
 }
 
 async fn resubscribe(
     State(app): State<AppState>,
     Stranger(page): Stranger,
-    Path(text): Path<String>,
+    Path((text, proof)): Path<(String, String)>,
 ) -> Response {
-    let done = match read(&app, &page, &text) {
-        Ok(Some(token)) => lift(&app, &token).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+    answer(&page, returned(&app, &page, &text, proof, true).await)
+}
+
+/// The page of the link in the letter, after its button was pressed or before.
+async fn returned(
+    app: &AppState,
+    page: &PageContext,
+    text: &str,
+    proof: String,
+    pressed: bool,
+) -> Result<UnsubscribePage, WebError> {
+    let Some(token) = read(app, page, text)? else {
+        return UnsubscribePage::of(app, page, text, Step::Test).await;
     };
-    match done {
-        Ok(()) => answer(&page, shown(&app, &page, text, Step::Resubscribed).await),
-        Err(error) => answer(&page, Err(error)),
-    }
+    let valid = app.resubscribe_key.verify(&token, &proof, page.now);
+    let step = if pressed {
+        let mut tx = app.db.write().await?;
+        let step = token.resubscribe(&mut tx, valid, page.now).await?;
+        tx.commit().await?;
+        step
+    } else {
+        token
+            .resubscribe_step(&mut app.db.read().await?, valid)
+            .await?
+    };
+    let state = match step {
+        ResubscribeStep::Ready => Step::Offered,
+        ResubscribeStep::Done => Step::Resubscribed,
+        ResubscribeStep::Expired => Step::Expired,
+    };
+    let shown = UnsubscribePage::of(app, page, text, state).await?;
+    Ok(UnsubscribePage { proof, ..shown })
 }
 
 /// The token, or `None` for the link in test letters. Only invalid tokens count towards the rate
@@ -134,77 +322,11 @@ fn read(
     Err(WebError::NotFound)
 }
 
-async fn unsubscribe(
-    app: &AppState,
-    page: &PageContext,
-    token: &UnsubscribeToken,
-) -> Result<(), WebError> {
-    let mut tx = app.db.write().await?;
-    // The account may be deleted; then nothing is sent anyway.
-    if User::get(&mut tx, token.owner).await?.is_some() {
-        let (email, mailing) = (&token.email, Some(token.mailing));
-        Suppression::add(
-            &mut tx,
-            token.owner,
-            email,
-            SuppressionReason::Unsubscribed,
-            mailing,
-            page.now,
-        )
-        .await?;
-        tx.commit().await?;
-    }
-    Ok(())
-}
-
-/// Lifts a suppression that the reader requested; those from the owner or a mail server stay.
-async fn lift(app: &AppState, token: &UnsubscribeToken) -> Result<(), WebError> {
-    let mut tx = app.db.write().await?;
-    let found = Suppression::get(&mut tx, token.owner, &token.email).await?;
-    if found.is_some_and(|found| found.reason == SuppressionReason::Unsubscribed) {
-        Suppression::remove(&mut tx, token.owner, &token.email).await?;
-        tx.commit().await?;
-    }
-    Ok(())
-}
-
-async fn shown(
-    app: &AppState,
-    page: &PageContext,
-    text: String,
-    state: Step,
-) -> Result<Response, WebError> {
-    let Some(token) = read(app, page, &text)? else {
-        return html(&UnsubscribePage {
-            page: page.clone(),
-            token: text,
-            email: String::new(),
-            owner: String::new(),
-            returns: false,
-            state: Step::Test,
-        });
-    };
-    let mut tx = app.db.read().await?;
-    let owner = User::get(&mut tx, token.owner).await?;
-    let gone = Suppression::get(&mut tx, token.owner, &token.email)
-        .await?
-        .is_some();
-    let state = match state {
-        Step::Asked | Step::Resubscribed if gone => Step::Unsubscribed,
-        Step::Resubscribed if owner.is_none() => Step::Unsubscribed,
-        other => other,
-    };
-    html(&UnsubscribePage {
-        page: page.clone(),
-        token: text,
-        email: token.email.as_str().to_owned(),
-        returns: owner.is_some(),
-        owner: owner.map(|owner| owner.name).unwrap_or_default(),
-        state,
-    })
-}
-
 /// These routes are outside the page middleware, so they render errors themselves.
-fn answer(page: &PageContext, result: Result<Response, WebError>) -> Response {
-    result.unwrap_or_else(|error| error::page(page, &error.into_response()))
+fn answer(page: &PageContext, result: Result<UnsubscribePage, WebError>) -> Response {
+    let response = result.and_then(|shown| {
+        let status = shown.status();
+        Ok((status, html(&shown)?).into_response())
+    });
+    response.unwrap_or_else(|error| error::page(page, &error.into_response()))
 }

@@ -1,5 +1,6 @@
 //! Shows a letter in a sandboxed frame with its own content security policy: whatever the message
-//! holds, it runs no scripts and has no access to our site.
+//! holds, it runs no scripts and has no access to our site. Somebody else's letter loads pictures
+//! only when the visitor asks for them: a sender could see who looks at it.
 
 use askama::Template;
 use axum::http::{HeaderName, header};
@@ -104,7 +105,20 @@ struct PlainFrame {
     text: String,
 }
 
-/// Renders a letter for a made-up reader, in a frame, in the turn of `user`.
+/// The parameter of a frame's address that asks for pictures. Its value is a form token: only a
+/// link of our own pages asks, not one in the letter.
+const PICTURES: &str = "pictures=";
+
+/// Whether the address of the frame asks for pictures.
+pub(crate) fn asks_for_pictures(page: &PageContext) -> bool {
+    let query = page.address.split_once('?').map_or("", |(_, query)| query);
+    let mut asked = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix(PICTURES));
+    asked.any(|token| page.csrf_matches(token))
+}
+
+/// Renders somebody else's letter for a made-up reader, in a frame, in the turn of `user`.
 pub(crate) async fn show(
     app: &AppState,
     page: PageContext,
@@ -119,7 +133,7 @@ pub(crate) async fn show(
     match render(app, user, letter, &person).await? {
         Ok(RenderedMessage {
             html: Some(html), ..
-        }) => Ok((letter_headers(), html).into_response()),
+        }) => Ok((foreign_letter_headers(&page), html).into_response()),
         Ok(letter) => frame(page, String::new(), letter.text),
         Err(errors) => {
             let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
@@ -129,16 +143,31 @@ pub(crate) async fn show(
     }
 }
 
+/// For a letter of the visitor.
 pub(crate) fn letter_headers() -> [(HeaderName, &'static str); 2] {
+    with_policy(headers::LETTER_POLICY)
+}
+
+/// For a letter of somebody else.
+pub(crate) fn foreign_letter_headers(page: &PageContext) -> [(HeaderName, &'static str); 2] {
+    with_policy(if asks_for_pictures(page) {
+        headers::LETTER_POLICY
+    } else {
+        headers::FOREIGN_LETTER_POLICY
+    })
+}
+
+fn with_policy(policy: &'static str) -> [(HeaderName, &'static str); 2] {
     [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, headers::LETTER_POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
     ]
 }
 
 pub(crate) fn frame(page: PageContext, note: String, text: String) -> Result<Response, WebError> {
     let body = PlainFrame { page, note, text }.render()?;
-    Ok((letter_headers(), body).into_response())
+    let headers = with_policy(headers::FOREIGN_LETTER_POLICY);
+    Ok((headers, body).into_response())
 }
 
 /// A validation error of a message as text, with the field's label.

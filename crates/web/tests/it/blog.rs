@@ -219,3 +219,25 @@ async fn list_is_paged() {
             .contains("Nothing found")
     );
 }
+
+/// R44: readers take an RSS description for HTML, so a text in it is escaped for HTML and then for
+/// XML; the full text is HTML already.
+#[tokio::test]
+async fn rss_descriptions_are_escaped_twice() {
+    let site = Site::new().await;
+    let editor = editor(&site).await;
+    let draft = PostDraft {
+        summary: "Use <img src=x onerror=alert(1)> & more".to_owned(),
+        ..draft("Marks")
+    };
+    publish(&site.db, editor, &draft, None, site.clock.now()).await;
+    let rss = site.stranger().get("/blog/rss.xml").await.body;
+    let (_, item) = rss.split_once("<item>").unwrap();
+    let (_, rest) = item.split_once("<description>").unwrap();
+    let text = rest.split("</description>").next().unwrap();
+    let once = |text: &str| text.replace("&#38;", "&").replace("&amp;", "&");
+    let html = once(text);
+    assert!(!html.contains('<'), "{html}");
+    let plain = once(&html).replace("&#60;", "<").replace("&#62;", ">");
+    assert_eq!(plain, "Use <img src=x onerror=alert(1)> & more");
+}

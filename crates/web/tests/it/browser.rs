@@ -11,6 +11,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use skychimp_core::accounts::registration::Registration;
+use skychimp_core::accounts::required_factor::RequiredFactor;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::disk::Disk;
@@ -89,6 +90,7 @@ impl Site {
             mail_server: None,
             shared: skychimp_core::platform::cache::CacheClient::none(),
             registration: Registration::Open,
+            required_factor: RequiredFactor::default(),
             proxies: Proxies::default(),
             page_memory: 32 << 20,
             build: String::new(),

@@ -258,3 +258,32 @@ async fn a_rush_of_logins_gets_in() {
     // an unknown address costs as much as a right password, and is refused as a wrong one
     assert_eq!(answers, [(303, 20), (422, 100)].into());
 }
+
+/// R30, R31: logging out everywhere else, and a new password, end the cookies of browsers that the
+/// account knew. The browser that did it stays known.
+#[tokio::test]
+async fn known_browsers_are_forgotten_with_their_sessions() {
+    let password = [
+        ("current", "correct horse ann"),
+        ("password", "new correct horse"),
+    ];
+    for (path, form) in [
+        ("/account/sessions/end-others", &[][..]),
+        ("/account/password", &password[..]),
+    ] {
+        let site = Site::new().await;
+        site.user("ann", Role::User).await;
+        let there = site.login("ann").await;
+        let mut here = site.login("ann").await;
+        here.get("/account").await;
+        let done = here.post(path, form).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+        let mut thief = site.stranger();
+        let device = there.cookies["device"].clone();
+        thief.cookies.insert("device".to_owned(), device);
+        assert_eq!(guesses(&mut thief, "ann@example.org").await, 10, "{path}");
+        here.get("/account").await;
+        here.post("/logout", &[]).await;
+        assert_eq!(guesses(&mut here, "ann@example.org").await, 20, "{path}");
+    }
+}

@@ -28,13 +28,15 @@ async fn log(world: &World) -> Vec<Audit> {
 }
 
 /// R36, R37: a manager can find any mailing and read its page, letter, runs and log, without the
-/// owner's controls.
+/// owner's controls. The letter loads nothing from elsewhere until the page's button asks for it.
 #[tokio::test]
 async fn manager_reads_any_mailing() {
     let mut world = World::new().await;
     let things = world.things(Who::Owner, "Spring").await;
     let (draft, sending) = (things.draft, things.sending.mailing);
     let run = things.sending.id;
+    let html = "/* test */ UPDATE runs SET html = '<p>Token {{ email }}</p>' WHERE owner_id = $1";
+    execute(&world.site.db, html, things.owner).await.unwrap();
     let manager = world.browser(Who::Manager).await;
     let list = manager.get("/manage/mailings?q=OWNER%40example").await;
     for id in [draft, sending] {
@@ -96,6 +98,17 @@ async fn manager_reads_any_mailing() {
         "{}",
         letter.body
     );
+    let pictures = format!("{base}/letter?pictures=");
+    let (_, rest) = page.body.split_once(&pictures).unwrap();
+    let shown = rest.split('"').next().unwrap();
+    for (token, loads) in [("", false), ("1", false), (shown, true)] {
+        let frame = manager.get(&format!("{pictures}{token}")).await;
+        let policy = frame.header("content-security-policy");
+        assert!(policy.starts_with("sandbox; default-src 'none'"));
+        assert_eq!(policy.contains("https:"), loads, "{token}: {policy}");
+    }
+    let policy = letter.header("content-security-policy");
+    assert!(!policy.contains("http") && policy.contains("img-src data:"));
     let letter = manager
         .get(&format!("/manage/mailings/{draft}/letter"))
         .await;

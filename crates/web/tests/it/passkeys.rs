@@ -174,7 +174,7 @@ async fn passkey_opens_its_account() {
 }
 
 /// R31: an unverified user, a challenge from another site, a copied key, a removed key and a
-/// blocked user are all rejected.
+/// blocked user are all rejected. Removing a key needs the password and is reported by letter.
 #[tokio::test]
 async fn wrong_passkeys_open_nothing() {
     let site = Site::new().await;
@@ -202,8 +202,20 @@ async fn wrong_passkeys_open_nothing() {
     let page = ann.get("/account/security").await.body;
     let (_, rest) = page.split_once("action=\"/account/passkeys/").unwrap();
     let remove = format!("/account/passkeys/{}/remove", &rest[..36]);
-    ann.post(&remove, &[]).await;
+    for password in ["", "wrong horse"] {
+        let wrong = ann.post(&remove, &[("passkey_current", password)]).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(wrong.body.contains("aria-invalid=\"true\""));
+        assert_eq!(status(&mut key).await, StatusCode::SEE_OTHER);
+    }
+    let right = [("passkey_current", "correct horse ann")];
+    assert_eq!(
+        ann.post(&remove, &right).await.location(),
+        "/account/security"
+    );
     assert_eq!(status(&mut key).await, refused);
+    let letters = site.letters_to("ann@example.org").await;
+    assert_eq!(letters.last().unwrap().kind, "passkey-removed");
 }
 
 /// R31: a passkey replaces the code after the password, but only the user's own, in the login that

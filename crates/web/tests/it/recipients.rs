@@ -363,9 +363,8 @@ async fn many_are_changed_at_once() {
         gets_nothing.body.contains("r1@example.org")
             && !gets_nothing.body.contains("r2@example.org")
     );
-    let removed = ann
-        .post("/suppressions/remove", &[("email", "r1@example.org")])
-        .await;
+    let lift = [("email", "r1@example.org"), ("reason", "asked by phone")];
+    let removed = ann.post("/suppressions/remove", &lift).await;
     assert_eq!(removed.status, StatusCode::SEE_OTHER);
     ann.post("/recipients/bulk", &[("action", "delete"), ("all", "1")])
         .await;

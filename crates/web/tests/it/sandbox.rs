@@ -1,4 +1,5 @@
 use axum::http::StatusCode;
+use skychimp_core::accounts::registration::Registration;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::messages::letter::feedback_id;
 use skychimp_core::platform::ids::MailingId;
@@ -50,6 +51,16 @@ async fn sandbox_shows_letters() {
             .header("content-security-policy")
             .starts_with("sandbox; default-src 'none'")
     );
+    let policy = frame.header("content-security-policy");
+    assert!(!policy.contains("http"), "{policy}");
+    let (_, rest) = letter.body.split_once("/sandbox/1/html?pictures=").unwrap();
+    let token = rest.split('"').next().unwrap();
+    let frame = ann.get(&format!("/sandbox/1/html?pictures={token}")).await;
+    assert!(
+        frame
+            .header("content-security-policy")
+            .contains("img-src https:")
+    );
     assert_eq!(ann.get("/sandbox/1/source").await.body, LETTER);
     assert_eq!(ann.get("/sandbox/2").await.status, StatusCode::NOT_FOUND);
     ann.get("/sandbox").await;
@@ -57,8 +68,8 @@ async fn sandbox_shows_letters() {
     assert_eq!(site.sandbox.count(), 0);
 }
 
-/// R32: users see in the sandbox only letters addressed to them, those of their mailings and their
-/// test letters. Letters to others, which may contain links into their accounts, are not found.
+/// R32: users see in the sandbox only the letters of their mailings, mailings to them, and their
+/// test letters. Letters about accounts, which contain links into them, are not found.
 #[tokio::test]
 async fn sandbox_shows_users_their_own_letters() {
     let site = Site::new().await;
@@ -106,7 +117,7 @@ async fn sandbox_shows_users_their_own_letters() {
     let list = ann.get("/sandbox").await;
     for (number, to, visible) in [
         (1, "bob@", false),
-        (2, "ann@", true),
+        (2, "ann@", false),
         (3, "c1@", true),
         (4, "c2@", false),
         (5, "boss@", true),
@@ -127,4 +138,50 @@ async fn sandbox_shows_users_their_own_letters() {
         StatusCode::NOT_FOUND
     );
     assert_eq!(site.sandbox.count(), 5);
+}
+
+/// R30, R31: while anybody can register, letters about accounts are shown only to administrators
+/// and on the machine itself: else a stranger could confirm somebody else's address.
+#[tokio::test]
+async fn confirmations_are_shown_on_loopback() {
+    for (open, peer, visible) in [
+        (true, "198.51.100.1", false),
+        (true, "127.0.0.1", true),
+        (true, "::1", true),
+        (false, "198.51.100.1", true),
+    ] {
+        let site = Site::with(|settings| {
+            if !open {
+                settings.registration = Registration::Closed;
+            }
+        })
+        .await;
+        site.user("ann", Role::User).await;
+        site.user("ada", Role::Admin).await;
+        let raw = "Subject: Verify\r\nMessage-ID: <x@example.org>\r\n\r\n/verify/key\r\n";
+        let to = vec!["ann@example.org".to_owned()];
+        let now = Timestamp::from_millis(0);
+        site.sandbox
+            .push(now, "a@example.org".to_owned(), to, raw.into());
+        let mut ann = site.login("ann").await;
+        ann.peer = peer;
+        let list = ann.get("/sandbox").await.body;
+        assert_eq!(list.contains("/sandbox/1\""), visible, "{open} {peer}");
+        for part in ["", "/source"] {
+            let letter = ann.get(&format!("/sandbox/1{part}")).await;
+            assert_eq!(
+                letter.status == StatusCode::OK,
+                visible,
+                "{open} {peer} {part}"
+            );
+        }
+        let mut ada = site.login("ada").await;
+        assert_eq!(ada.get("/sandbox/1").await.status, StatusCode::OK);
+        let mut stranger = site.stranger();
+        stranger.peer = peer;
+        if open {
+            let sent = stranger.get("/register/sent").await.body;
+            assert_eq!(sent.contains("Ask its administrator"), !visible, "{sent}");
+        }
+    }
 }

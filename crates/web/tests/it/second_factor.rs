@@ -16,7 +16,7 @@ const LOGIN: [(&str, &str); 2] = [
 ];
 
 /// The code for this secret at the site's current time. `tests/install.sh` installs the tool.
-fn oathtool(site: &Site, secret: &str) -> String {
+pub fn oathtool(site: &Site, secret: &str) -> String {
     let now = site
         .clock
         .now()
@@ -30,7 +30,7 @@ fn oathtool(site: &Site, secret: &str) -> String {
     String::from_utf8(shown.stdout).unwrap().trim().to_owned()
 }
 
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap();
     rest.split_once(after).unwrap().0
 }

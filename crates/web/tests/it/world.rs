@@ -381,6 +381,7 @@ impl Things {
             ("tag", "tag") => "news".to_owned(),
             ("media", "name") => self.picture.clone(),
             ("u", "token") => self.unsubscribe.clone(),
+            ("resubscribe", "proof") => "no-such-proof".to_owned(),
             ("assets", "name") => skychimp_web::kit::assets::url("app.css")
                 .rsplit_once('/')
                 .unwrap()

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Moderator, about};
 use crate::accounts::audit::{Actor, Audit, AuditKind, NewAudit};
 use crate::accounts::letter::{AccountLetter, AccountLetters};
+use crate::accounts::passkey::Passkey;
 use crate::accounts::password::HashedPassword;
 use crate::accounts::second_factor::SecondFactor;
 use crate::accounts::user::{Role, User};
@@ -136,8 +137,9 @@ impl Administrator {
         Ok(Some(changed > 0))
     }
 
-    /// Removes the second factor of a user who lost it, and tells them by letter. Returns the
-    /// account and whether anything changed, or `None` if there is no such account.
+    /// Removes the second factor of a user who lost it, and tells them by letter. If it has no
+    /// authenticator, its passkeys are the second factor. Returns the account and whether anything
+    /// changed, or `None` if there is no such account.
     ///
     /// # Errors
     ///
@@ -154,7 +156,7 @@ impl Administrator {
         let Some(user) = User::get(tx, id).await? else {
             return Ok(None);
         };
-        let changed = SecondFactor::remove(tx, id).await?;
+        let changed = SecondFactor::remove(tx, id).await? || Passkey::remove_all(tx, id).await? > 0;
         if changed {
             let kind = AuditKind::SecondFactorRemoved;
             self.record(tx, kind, &user, reason, json!({}), now).await?;

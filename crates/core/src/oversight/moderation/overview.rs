@@ -62,7 +62,7 @@ pub struct UserVolume {
     pub failed: i64,
     /// Addresses that unsubscribed in this period.
     pub unsubscribed: i64,
-    /// Addresses that complained in this period.
+    /// Addresses that complained in this period, and letters that were reported.
     pub complained: i64,
 }
 
@@ -108,7 +108,9 @@ async fn senders(tx: &mut Tx, since: Timestamp) -> Result<Vec<UserVolume>, Error
                 (SELECT count(*) FROM suppressions p
                  WHERE p.owner_id = u.id AND p.created_at >= $1 AND p.reason = 'unsubscribed') AS unsubscribed,
                 (SELECT count(*) FROM suppressions p
-                 WHERE p.owner_id = u.id AND p.created_at >= $1 AND p.reason = 'complained') AS complained
+                 WHERE p.owner_id = u.id AND p.created_at >= $1 AND p.reason = 'complained')
+                + (SELECT count(*) FROM complaints c
+                   WHERE c.owner_id = u.id AND c.created_at >= $1) AS complained
          FROM (SELECT r.owner_id, count(*) AS runs, CAST(sum(r.planned) AS BIGINT) AS planned,
                       CAST(sum(r.sent) AS BIGINT) AS sent, CAST(sum(r.failed) AS BIGINT) AS failed
                FROM runs r

@@ -185,7 +185,8 @@ impl Moderator {
                  (SELECT CAST(coalesce(sum(sent), 0) AS BIGINT) FROM runs
                   WHERE owner_id = $1 AND created_at >= $2) AS sent_lately,
                  (SELECT count(*) FROM suppressions WHERE owner_id = $1 AND reason = 'unsubscribed') AS unsubscribed,
-                 (SELECT count(*) FROM suppressions WHERE owner_id = $1 AND reason = 'complained') AS complained",
+                 (SELECT count(*) FROM suppressions WHERE owner_id = $1 AND reason = 'complained')
+                 + (SELECT count(*) FROM complaints WHERE owner_id = $1) AS complained",
         )
         .bind(id)
         .bind(now - RECENT_PERIOD)

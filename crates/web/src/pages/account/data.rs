@@ -158,11 +158,16 @@ impl Poll for Watch {
 }
 
 /// Tells the page when the archive is ready.
-async fn live(State(app): State<AppState>, CurrentUser(user): CurrentUser) -> Response {
-    watch(Watch {
-        app,
+async fn live(
+    State(app): State<AppState>,
+    page: PageContext,
+    CurrentUser(user): CurrentUser,
+) -> Response {
+    let poll = Watch {
+        app: app.clone(),
         owner: user.id,
-    })
+    };
+    watch(&app, &page, poll)
 }
 
 #[derive(Debug, Default, Deserialize)]

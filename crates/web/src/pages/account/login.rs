@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use skychimp_core::accounts::password::HashedPassword;
-use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::UserId;
@@ -99,20 +98,21 @@ async fn login(
 ) -> Result<Response, WebError> {
     let found = User::for_login(&mut app.db.read().await?, &form.email).await?;
     let (user, hash) = found.filter(|(user, _)| user.blocked_at.is_none()).unzip();
-    let id = user.map(|user| user.id);
+    let id = user.as_ref().map(|user| user.id);
     let attempt = app.try_login(&page, &headers, &form.email, id).await?;
     let outdated = hash.as_ref().is_some_and(HashedPassword::is_outdated);
     let right = app.hasher.matches(hash, form.password.clone()).await?;
-    let Some(id) = id.filter(|_| right) else {
+    let Some(user) = user.filter(|_| right) else {
         let errors = Errors::one("password", "wrong_login");
         return html_wrong(&LoginPage::new(&app, page, form, errors));
     };
     attempt.succeeded(&app).await?;
+    let id = user.id;
     if outdated {
         password::hash_again(&app, id, &form.password).await?;
     }
     let remember = form.remember.is_some();
-    if SecondFactor::is_on(&mut app.db.read().await?, id).await? {
+    if second::is_asked(&app, &user).await? {
         return second::ask(&app, &page, id, remember, &form.next).await;
     }
     let inside = Redirect::to(&local(&form.next)).into_response();
@@ -153,7 +153,7 @@ pub(super) async fn start_session(
     Session::create(&mut tx, &token, &new, page.now).await?;
     tx.commit().await?;
     let response = cookies::with(response, cookies::session(app, &token, entry.remember));
-    Ok(app.at_known_device(response, entry.user))
+    app.at_known_device(response, entry.user).await
 }
 
 async fn logout(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {

@@ -249,16 +249,34 @@ async fn rename(
     }
 }
 
+/// The field for the password when a passkey is removed.
+const REMOVAL_PASSWORD: &str = "passkey_current";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RemoveForm {
+    passkey_current: String,
+}
+
+/// Removes a passkey of a user who enters the password, and notifies them by letter.
 async fn remove(
     State(app): State<AppState>,
     page: PageContext,
     CurrentUser(user): CurrentUser,
     Path(id): Path<PasskeyId>,
+    Form(form): Form<RemoveForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.write().await?;
-    if !Passkey::remove(&mut tx, user.id, id).await? {
+    if !Passkey::exists(&mut app.db.read().await?, user.id, id).await? {
         return Err(WebError::NotFound);
     }
+    let password = &form.passkey_current;
+    if let Err(errors) = password::confirm(&app, &user, REMOVAL_PASSWORD, password).await? {
+        let again = SecurityPage::of(&app, page, &user, errors).await?;
+        return html_wrong(&again.removing(id));
+    }
+    let letters = SiteLetters::of(&app);
+    let mut tx = app.db.write().await?;
+    User::remove_passkey(&mut tx, &user, id, &letters, page.now).await?;
     tx.commit().await?;
     Ok(page.redirect("/account/security", Flash::done("passkeys-removed")))
 }

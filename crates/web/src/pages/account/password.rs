@@ -93,7 +93,8 @@ async fn change(
     let mut tx = app.db.write().await?;
     User::change_password(&mut tx, &user, &hash, stay, &letters, page.now).await?;
     tx.commit().await?;
-    Ok(page.redirect("/account/password", Flash::done("password-saved")))
+    let response = page.redirect("/account/password", Flash::done("password-saved"));
+    app.at_known_device(response, user.id).await
 }
 
 /// Checks and hashes a new password.

@@ -11,6 +11,7 @@ use skychimp_core::accounts::registration::NewRegistration;
 use skychimp_core::accounts::token::TokenPurpose;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::error::Error;
+use skychimp_core::sending::sending_server::SendingServer;
 
 use super::ConstantTimeAnswer;
 use super::reset::{dead, find_grant, redeem_grant};
@@ -141,20 +142,25 @@ struct SentPage {
     page: PageContext,
     /// Which texts to use: `register` or `forgot`.
     act: &'static str,
+    /// The letter went to the sandbox.
+    sandbox: bool,
 }
 
-async fn sent_page(page: PageContext) -> Result<Response, WebError> {
-    html(&SentPage {
-        page,
-        act: "register",
-    })
+async fn sent_page(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
+    sent(&app, page, "register").await
 }
 
-/// The page shown after a request for a reset letter ([`super::reset`]).
-pub(super) fn forgot_sent(page: PageContext) -> Result<Response, WebError> {
+/// The page shown after a request for a letter: `register`, or `forgot` ([`super::reset`]).
+pub(super) async fn sent(
+    app: &AppState,
+    page: PageContext,
+    act: &'static str,
+) -> Result<Response, WebError> {
+    let any_server = SendingServer::any(&mut app.db.read().await?).await?;
     html(&SentPage {
         page,
-        act: "forgot",
+        act,
+        sandbox: app.sandbox.is_some() && !any_server,
     })
 }
 

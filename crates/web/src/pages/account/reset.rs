@@ -121,8 +121,8 @@ async fn forgot(
     Ok(Redirect::to("/forgot/sent").into_response())
 }
 
-async fn sent_page(page: PageContext) -> Result<Response, WebError> {
-    register::forgot_sent(page)
+async fn sent_page(State(app): State<AppState>, page: PageContext) -> Result<Response, WebError> {
+    register::sent(&app, page, "forgot").await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -192,7 +192,8 @@ async fn reset(
     };
     tx.commit().await?;
     // a person who reads the mailbox is not guessing passwords
-    Ok(app.at_known_device(page.redirect("/login", Flash::done("reset-done")), user.id))
+    let response = page.redirect("/login", Flash::done("reset-done"));
+    app.at_known_device(response, user.id).await
 }
 
 /// The link of a reset letter, and the account whose password it may set.

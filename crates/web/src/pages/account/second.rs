@@ -14,7 +14,7 @@ use skychimp_core::accounts::passkey::Passkey;
 use skychimp_core::accounts::second_factor::{Proof, SecondFactor, SecondStep, Setup};
 use skychimp_core::accounts::token::Token;
 use skychimp_core::accounts::user::User;
-use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::ids::{PasskeyId, UserId};
 use skychimp_core::platform::time::Timestamp;
 
 use super::login::{Entry, local, start_session};
@@ -76,6 +76,13 @@ impl HalfIn {
     }
 }
 
+/// Whether login asks this user for more than the password.
+pub(super) async fn is_asked(app: &App, user: &User) -> Result<bool, WebError> {
+    let (required, passkeys) = (&app.settings.required_factor, app.passkeys.offered());
+    let mut tx = app.db.read().await?;
+    Ok(required.asks_at_login(&mut tx, user, passkeys).await?)
+}
+
 /// Redirects a user whose password is verified to the page that asks for the code.
 pub(super) async fn ask(
     app: &App,
@@ -111,6 +118,8 @@ struct CodeForm {
 pub(super) struct CodePage {
     page: PageContext,
     next: String,
+    /// The user has an authenticator that shows codes.
+    codes: bool,
     /// The user has a passkey that can replace the code.
     passkeys: bool,
     errors: Errors,
@@ -124,8 +133,10 @@ impl CodePage {
         next: String,
         errors: Errors,
     ) -> Result<Self, WebError> {
-        let known = Passkey::all_of(&mut app.db.read().await?, user).await?;
+        let mut tx = app.db.read().await?;
+        let known = Passkey::all_of(&mut tx, user).await?;
         Ok(Self {
+            codes: SecondFactor::is_on(&mut tx, user).await?,
             passkeys: app.passkeys.offered() && !known.is_empty(),
             page,
             next,
@@ -214,10 +225,24 @@ pub(super) struct SecurityPage {
     /// The site can offer passkeys.
     offered: bool,
     passkeys: Vec<Passkey>,
+    /// The passkey that the user tried to remove.
+    removing: Option<PasskeyId>,
     errors: Errors,
 }
 
 impl SecurityPage {
+    /// The page with what was wrong when a passkey was to be removed.
+    pub(super) fn removing(self, passkey: PasskeyId) -> Self {
+        Self {
+            removing: Some(passkey),
+            ..self
+        }
+    }
+
+    fn is_removing(&self, passkey: &Passkey) -> bool {
+        self.removing == Some(passkey.id)
+    }
+
     pub(super) async fn of(
         app: &App,
         page: PageContext,
@@ -238,6 +263,7 @@ impl SecurityPage {
             qr: qr.unwrap_or_default(),
             offered: app.passkeys.offered(),
             passkeys: Passkey::all_of(&mut tx, user.id).await?,
+            removing: None,
             setup,
             errors,
         })

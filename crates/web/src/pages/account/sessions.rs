@@ -138,7 +138,8 @@ async fn end_others(
     let count = Session::end_all(&mut tx, user.id, page.session.as_ref()).await?;
     tx.commit().await?;
     let flash = Flash::done("sessions-ended").with("count", count);
-    Ok(page.redirect("/account/sessions", flash))
+    let response = page.redirect("/account/sessions", flash);
+    app.at_known_device(response, user.id).await
 }
 
 #[cfg(test)]

@@ -32,12 +32,13 @@ pub(super) async fn live(
     Path(id): Path<ImportId>,
 ) -> Result<Response, WebError> {
     find(&app, user.id, id).await?;
-    Ok(watch(Watch {
-        app,
-        page,
+    let poll = Watch {
+        app: app.clone(),
+        page: page.clone(),
         owner: user.id,
         id,
-    }))
+    };
+    Ok(watch(&app, &page, poll))
 }
 
 impl Poll for Watch {

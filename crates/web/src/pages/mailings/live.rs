@@ -42,16 +42,17 @@ pub(crate) async fn live(
     let mut tx = app.db.read().await?;
     run_of(&mut tx, viewer.owner, mailing, run).await?;
     drop(tx);
-    Ok(watch(RunWatch {
-        app,
+    let poll = RunWatch {
+        app: app.clone(),
         runs,
-        page,
+        page: page.clone(),
         owner: viewer.owner,
         mailing,
         run,
         shape: None,
         sent: Value::Null,
-    }))
+    };
+    Ok(watch(&app, &page, poll))
 }
 
 impl Poll for RunWatch {
@@ -101,18 +102,20 @@ struct Waiting {
 /// Reloads the page of a mailing when a run begins or its status changes.
 pub(crate) async fn waiting(
     State(app): State<AppState>,
+    page: PageContext,
     viewer: Viewer,
     Path(id): Path<MailingId>,
     Query(shown): Query<Shown>,
 ) -> Result<Response, WebError> {
     let owner = viewer.owner;
     super::found(&mut app.db.read().await?, owner, id).await?;
-    Ok(watch(Waiting {
-        app,
+    let poll = Waiting {
+        app: app.clone(),
         owner,
         id,
         shown,
-    }))
+    };
+    Ok(watch(&app, &page, poll))
 }
 
 impl Poll for Waiting {

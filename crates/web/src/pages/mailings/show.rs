@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
+use skychimp_core::oversight::moderation::Complaint;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
@@ -107,6 +108,8 @@ struct ShowPage {
     mailing: Mailing,
     /// What only moderators see.
     seen: Option<Seen>,
+    /// How often recipients reported a letter of it.
+    complaints: i64,
     badge: StatusBadge,
     /// Why it is waiting although it was started.
     held: Option<Held>,
@@ -302,6 +305,7 @@ async fn load(
     let stuck = stuck(&page, &mut tx, app, &mailing, view.as_ref()).await?;
     let open_runs = view.as_ref().is_some_and(RunView::live).into();
     Ok(ShowPage {
+        complaints: Complaint::count(&mut tx, owner, id).await?,
         held,
         stuck,
         badge: StatusBadge::mailing(mailing.status, mailing.disabled_at.is_some(), open_runs),

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
+use skychimp_core::accounts::passkey::Passkey;
 use skychimp_core::accounts::second_factor::SecondFactor;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::oversight::moderation::{
@@ -94,6 +95,8 @@ pub(super) struct ShowPage {
     volume: AccountVolume,
     /// When the second factor was turned on; `None` if it is off.
     second: Option<Timestamp>,
+    /// Number of the user's passkeys.
+    passkeys: usize,
     roles: [Role; 4],
     reason: String,
     role: Role,
@@ -114,6 +117,7 @@ impl ShowPage {
         Ok(Self {
             second: SecondFactor::on_since(tx, id).await?,
             limits: LimitsForm::load(tx, id).await?,
+            passkeys: Passkey::all_of(tx, id).await?.len(),
             role: seen.user.role,
             page,
             seen,
