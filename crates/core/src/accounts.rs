@@ -1,6 +1,7 @@
 //! Accounts and access: users, passwords, sessions, second factors, rate limits, the audit log.
 
 pub mod audit;
+pub mod colleague;
 mod credentials;
 mod email_change;
 pub mod letter;

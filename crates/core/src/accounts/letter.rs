@@ -33,6 +33,8 @@ pub enum AccountLetter {
     PasskeyAdded,
     /// The account was deleted.
     AccountDeleted,
+    /// Somebody wants to send you test letters; the link agrees.
+    Colleague(Token),
     /// Confirm this new address.
     ConfirmEmail(Token),
     /// This is no longer your address.
@@ -57,6 +59,7 @@ impl AccountLetter {
             Self::SecondFactorOff => "second-factor-off",
             Self::PasskeyAdded => "passkey-added",
             Self::AccountDeleted => "account-deleted",
+            Self::Colleague(_) => "colleague",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged { .. } => "email-changed",
         }
