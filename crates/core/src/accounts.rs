@@ -2,6 +2,7 @@
 
 pub mod account_limit;
 pub mod audit;
+pub mod colleague;
 mod credentials;
 mod email_change;
 pub mod letter;

@@ -10,4 +10,5 @@ pub mod run;
 pub mod schedule;
 pub mod sending_server;
 pub mod service;
+pub mod test_letter;
 pub mod worker;

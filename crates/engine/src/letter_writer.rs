@@ -14,6 +14,7 @@ use skychimp_core::recipients::unsubscribe::UnsubscribeKey;
 use skychimp_core::sending::delivery::{Claim, OpenRun, RunLetter};
 use skychimp_core::sending::outbox::OutboxLetter;
 use skychimp_core::sending::service::is_nobody;
+use skychimp_core::sending::test_letter::NO_MAILING;
 use skychimp_smtp::Letter;
 
 /// Letters of a run that took too much work, after which its mailing is paused.
@@ -313,6 +314,17 @@ impl LetterWriter {
             text: letter.text.clone(),
         };
         let message_id = format!("{}@{}", letter.id, self.domain);
+        // test letters are unsubscribed from like the mailings they are tests of
+        let list_id = list_id(NO_MAILING, &self.domain);
+        let owner = letter
+            .owner_id
+            .unwrap_or(skychimp_core::platform::ids::UserId(uuid::Uuid::nil()));
+        let feedback_id = feedback_id(NO_MAILING, owner);
+        let list = (!letter.unsubscribe.is_empty()).then(|| ListHeaders {
+            unsubscribe_url: &letter.unsubscribe,
+            list_id: &list_id,
+            feedback_id: &feedback_id,
+        });
         let headers = LetterHeaders {
             from: Mailbox {
                 name: &from_name,
@@ -327,7 +339,7 @@ impl LetterWriter {
                 .map(|address| Mailbox { name: "", address }),
             date: letter.created_at,
             message_id: &message_id,
-            list: None,
+            list,
         };
         let data = compose(&rendered, &headers).map_err(|error| LetterError::template(&error))?;
         // ids of deliveries are positive i64, so they cannot collide with these

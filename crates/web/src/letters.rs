@@ -87,6 +87,7 @@ fn path(letter: &AccountLetter) -> String {
         | AccountLetter::PasskeyRemoved => "/forgot".to_owned(),
         AccountLetter::AccountDeleted => "/".to_owned(),
         AccountLetter::MailingRejected { .. } => "/mailings".to_owned(),
+        AccountLetter::Colleague(token) => format!("/colleague/{}", token.to_text()),
         AccountLetter::ConfirmEmail(token) => format!("/email/{}", token.to_text()),
         AccountLetter::EmailChanged { undo, .. } => format!("/email/undo/{}", undo.to_text()),
     }

@@ -16,6 +16,7 @@ pub mod posts;
 pub mod recipients;
 pub mod sandbox;
 pub mod suppressions;
+pub mod test_letters;
 pub mod unsubscribe;
 
 use crate::kit::app::App;
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .merge(posts::routes())
         .merge(mailings::routes())
         .merge(log::routes())
+        .merge(test_letters::routes())
         .merge(manage::routes())
         .merge(recipients::routes())
         .merge(lists::routes())

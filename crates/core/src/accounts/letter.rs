@@ -42,6 +42,8 @@ pub enum AccountLetter {
         /// The manager's reason.
         reason: String,
     },
+    /// Somebody wants to send you test letters; the link agrees.
+    Colleague(Token),
     /// Confirm this new address.
     ConfirmEmail(Token),
     /// This is no longer your address.
@@ -68,6 +70,7 @@ impl AccountLetter {
             Self::PasskeyRemoved => "passkey-removed",
             Self::AccountDeleted => "account-deleted",
             Self::MailingRejected { .. } => "mailing-rejected",
+            Self::Colleague(_) => "colleague",
             Self::ConfirmEmail(_) => "confirm-email",
             Self::EmailChanged { .. } => "email-changed",
         }

@@ -69,6 +69,17 @@ impl StoredFile {
         Ok(())
     }
 
+    /// Marks a file that was just made as an upload of its owner.
+    pub async fn mark_upload(tx: &mut Tx, owner: UserId, id: FileId) -> Result<(), Error> {
+        on_db!(tx, conn => sqlx::query("UPDATE files SET is_upload = (1 = 1) WHERE owner_id = $1 AND id = $2")
+            .bind(owner)
+            .bind(id)
+            .execute(conn)
+            .await
+            .map(|_| ()))?;
+        Ok(())
+    }
+
     /// The owner's file with this id, unless it has expired.
     pub async fn get(
         tx: &mut Tx,

@@ -19,6 +19,7 @@ mod format;
 mod job;
 mod legacy;
 mod perform;
+mod quota;
 mod records;
 mod rejected;
 mod rows;
@@ -37,6 +38,7 @@ pub use format::{
 };
 pub use job::{Import, ImportFailure, ImportState, preview};
 pub use legacy::adopt_files;
+pub use quota::UploadQuota;
 pub use rejected::{RejectReason, RejectedRow, RejectedRows, to_csv};
 
 use crate::platform::csv_writer::{CsvWriter, LineEnd};

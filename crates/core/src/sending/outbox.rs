@@ -35,6 +35,8 @@ pub struct NewOutboxLetter<'a> {
     pub text: &'a str,
     /// Base URL of its links to the service; empty when it has none.
     pub site: &'a str,
+    /// The link for the header `List-Unsubscribe`; empty for none.
+    pub unsubscribe: &'a str,
 }
 
 impl<'a> NewOutboxLetter<'a> {
@@ -57,6 +59,7 @@ impl<'a> NewOutboxLetter<'a> {
             html: "",
             text: "",
             site: "",
+            unsubscribe: "",
         }
     }
 }
@@ -135,6 +138,8 @@ pub struct OutboxLetter {
     pub text: String,
     /// Base URL of its links to the service; empty when it has none or it is unknown.
     pub site: String,
+    /// The link for the header `List-Unsubscribe`; empty for none.
+    pub unsubscribe: String,
     /// Its current state.
     #[sqlx(try_from = "String")]
     pub state: OutboxState,
@@ -177,7 +182,7 @@ macro_rules! claim_sql {
              SET state = 'claimed', claimed_by = $3
              FROM due
              WHERE id = due_id
-             RETURNING id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
+             RETURNING id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, unsubscribe, state,
                        attempts, code, reply, created_at, done_at"
         )
     };
@@ -196,8 +201,8 @@ impl OutboxLetter {
         let id = OutboxId::new(now);
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO outbox (id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text,
-                                 site, state, attempts, due_at, reply, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, 'queued', 0, $12, '', $12)",
+                                 site, unsubscribe, state, attempts, due_at, reply, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13, $14, 'queued', 0, $12, '', $12)",
         )
         .bind(id)
         .bind(new.owner)
@@ -212,6 +217,7 @@ impl OutboxLetter {
         .bind(new.text)
         .bind(now)
         .bind(new.site.trim_end_matches('/'))
+        .bind(new.unsubscribe)
         .execute(conn)
         .await
         .map(|_| ()))?;
@@ -227,6 +233,7 @@ impl OutboxLetter {
         if !self.site.is_empty() && self.site != site {
             self.html = moved(&self.html, &self.site, site);
             self.text = moved(&self.text, &self.site, site);
+            self.unsubscribe = moved(&self.unsubscribe, &self.site, site);
             site.clone_into(&mut self.site);
         }
         self
@@ -264,7 +271,7 @@ impl OutboxLetter {
     /// The owner's letter with this id.
     pub async fn get(tx: &mut Tx, owner: UserId, id: OutboxId) -> Result<Option<Self>, Error> {
         Ok(on_db!(tx, conn => sqlx::query_as(
-            "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
+            "SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, unsubscribe, state,
                     attempts, code, reply, created_at, done_at
              FROM outbox
              WHERE owner_id = $1 AND id = $2",

@@ -21,6 +21,7 @@ impl AccountLetters for PlainLetters {
             AccountLetter::Verify(token)
             | AccountLetter::Known(token)
             | AccountLetter::Reset(token)
+            | AccountLetter::Colleague(token)
             | AccountLetter::ConfirmEmail(token)
             | AccountLetter::EmailChanged { undo: token, .. } => token.to_text(),
             _ => String::new(),

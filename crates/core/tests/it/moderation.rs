@@ -167,6 +167,7 @@ async fn block_ends_sessions_and_is_logged() {
         html: "",
         text: "t",
         site: "",
+        unsubscribe: "",
     };
     let letter = OutboxLetter::enqueue(&mut tx, &letter, world.now)
         .await

@@ -29,6 +29,7 @@ async fn letter_goes_through_the_outbox() {
         html: "<p>Hello</p>",
         text: "",
         site: "",
+        unsubscribe: "",
     };
     let id = OutboxLetter::enqueue(&mut tx, &new, at(NOW)).await.unwrap();
     let claimed = OutboxLetter::claim(&mut tx, one, at(NOW), 5).await.unwrap();

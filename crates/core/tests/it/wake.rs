@@ -29,6 +29,7 @@ async fn letter(tx: &mut Tx) {
         html: "",
         text: "Hello",
         site: "",
+        unsubscribe: "",
     };
     OutboxLetter::enqueue(tx, &new, at(NOW)).await.unwrap();
 }

@@ -129,6 +129,7 @@ async fn outbox_goes_first() {
         html: "<p>Привет</p>",
         text: "Привет",
         site: "",
+        unsubscribe: "",
     };
     let id = OutboxLetter::enqueue(&mut tx, &new, now()).await.unwrap();
     tx.commit().await.unwrap();

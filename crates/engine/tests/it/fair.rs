@@ -57,6 +57,7 @@ async fn service_letter(world: &World) {
         html: "",
         text: "Confirm",
         site: "",
+        unsubscribe: "",
     };
     OutboxLetter::enqueue(&mut tx, &letter, now())
         .await

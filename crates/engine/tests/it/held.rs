@@ -47,6 +47,7 @@ async fn letter(world: &World) {
         html: "",
         text: "http://127.0.0.1:8080/reset/x\n",
         site: "http://127.0.0.1:8080/",
+        unsubscribe: "",
     };
     let mut tx = world.db.write().await.unwrap();
     OutboxLetter::enqueue(&mut tx, &new, crate::support::now())

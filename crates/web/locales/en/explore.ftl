@@ -17,3 +17,6 @@ class-tls = Encryption
 class-interrupted = Interrupted
 class-local-address = Bad address
 class-local-template = Letter not made
+tests-title = Test letters
+tests-empty = No test letter was sent lately.
+tests-to = To

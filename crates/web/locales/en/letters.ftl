@@ -66,3 +66,7 @@ letter-summary-cause = Most common reason for failures
 letter-summary-who = These people:
 letter-summary-next = The next run begins on { $at }.
 letter-summary-note = You get this letter after each run of your mailings. To stop it, clear “Write me a summary after each run” in your profile:
+letter-colleague-subject = May test letters go to you?
+letter-colleague-text = { $email } prepares mailings with this service and wants to send test letters to your address. Press the button if you agree.
+letter-colleague-button = See and agree
+letter-colleague-note = The link works for seven days. If you do nothing, nothing will be sent.

@@ -17,3 +17,6 @@ class-tls = Шифрование
 class-interrupted = Прервано
 class-local-address = Негодный адрес
 class-local-template = Письмо не составлено
+tests-title = Проверочные письма
+tests-empty = В последнее время проверочных писем не было.
+tests-to = Кому

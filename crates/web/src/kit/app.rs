@@ -26,6 +26,7 @@ use url::Url;
 use crate::kit::background::Background;
 use crate::kit::body_limit::LargeForms;
 use crate::kit::client::Proxies;
+use crate::kit::error::WebError;
 use crate::kit::http_counts::HttpCounts;
 use crate::kit::local_rate_limit::LocalRateLimit;
 use crate::kit::preview_turns::PreviewTurns;
@@ -166,6 +167,19 @@ impl App {
     #[must_use]
     pub fn origin(&self) -> String {
         self.settings.base_url.origin().ascii_serialization()
+    }
+
+    /// Whether the disk has room for a file; ask again while the file grows. The answer is at most
+    /// a second old.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::DiskShort`] when less is free than `disk_floor`.
+    pub(crate) fn check_disk(&self) -> Result<(), WebError> {
+        if self.settings.disk.below_floor() {
+            return Err(WebError::DiskShort);
+        }
+        Ok(())
     }
 }
 

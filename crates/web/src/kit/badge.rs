@@ -8,6 +8,7 @@ use skychimp_core::recipients::import::ImportState;
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::DeliveryState;
 use skychimp_core::sending::mailing::{MailingStatus, MailingSummary};
+use skychimp_core::sending::outbox::OutboxState;
 use skychimp_core::sending::run::RunState;
 
 /// A state: the sentence `{area}{name}` and a colour. `ui::badge` renders it.
@@ -82,6 +83,18 @@ impl HasStatus for DeliveryState {
             DeliveryState::Failed | DeliveryState::Expired | DeliveryState::Cancelled => "bad",
         };
         badge("delivery-", self.as_str(), tone)
+    }
+}
+
+impl HasStatus for OutboxState {
+    fn badge(&self) -> StatusBadge {
+        let (name, tone) = match self {
+            OutboxState::Queued | OutboxState::Claimed => ("queued", ""),
+            OutboxState::Sent => ("sent", "good"),
+            OutboxState::Deferred => ("deferred", "wait"),
+            OutboxState::Failed => ("failed", "bad"),
+        };
+        badge("delivery-", name, tone)
     }
 }
 

@@ -50,6 +50,9 @@ pub enum WebError {
     /// The server is busy; a retry shortly after may work.
     #[error("busy")]
     Busy,
+    /// Too little disk space is free to take a file.
+    #[error("too little disk space")]
+    DiskShort,
     /// Any error that callers cannot handle. Logged in full.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
@@ -73,6 +76,7 @@ impl WebError {
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DiskShort => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -161,6 +165,7 @@ fn case_of(status: StatusCode) -> &'static str {
         422 => "invalid",
         429 => "too-many",
         503 => "busy",
+        507 => "disk-short",
         _ => "internal",
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use parking_lot::Mutex;
+use skychimp_core::accounts::account_limit::{AccountLimit, Limits};
 use skychimp_core::accounts::limit::{RateLimit, RateLimitKey};
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::UserId;
@@ -239,6 +240,25 @@ impl App {
     pub(crate) async fn try_confirm(&self, user: UserId) -> Result<AllowedTry, WebError> {
         let subjects = [(&CONFIRM, user.to_string())];
         self.attempt(&subjects).await
+    }
+
+    /// Allows a preview, if the user's limit per hour has room. Hours are those of the clock.
+    pub(crate) async fn try_preview(&self, user: UserId) -> Result<(), WebError> {
+        let limits = Limits::of(&mut self.db.read().await?, user).await?;
+        let Some(max) = limits.get(AccountLimit::PreviewsPerHour) else {
+            return Ok(());
+        };
+        let hour = i64::try_from(HOUR.as_millis()).unwrap_or(i64::MAX);
+        let now = self.clock.now().millis();
+        let left = u64::try_from(hour - now.rem_euclid(hour)).unwrap_or(0);
+        if max == 0 {
+            return Err(WebError::TooMany(left / 1_000 + 1));
+        }
+        let left = Duration::from_millis(left);
+        let free = u32::try_from(max).unwrap_or(u32::MAX);
+        let limit = limit("preview", free, left, left, HOUR);
+        let subject = format!("{user}|{}", now.div_euclid(hour));
+        self.attempt(&[(&limit, subject)]).await.map(drop)
     }
 
     async fn attempt(&self, subjects: &[(&RateLimit, String)]) -> Result<AllowedTry, WebError> {

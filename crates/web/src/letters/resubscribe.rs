@@ -40,6 +40,7 @@ pub(crate) async fn resubscribe(
         html: &letter.html,
         text: &letter.text,
         site,
+        unsubscribe: "",
     };
     OutboxLetter::enqueue(&mut tx, &new, page.now).await?;
     Ok(tx.commit().await?)

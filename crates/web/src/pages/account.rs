@@ -1,5 +1,6 @@
 //! Accounts: registration, login, and the user's own account under `/account`.
 
+mod colleagues;
 mod data;
 mod email;
 mod login;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .merge(second::routes())
         .merge(passkeys::routes())
         .merge(sessions::routes())
+        .merge(colleagues::routes())
         .merge(data::routes())
 }
 

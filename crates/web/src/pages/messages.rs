@@ -1,6 +1,7 @@
 //! Messages: list, editor with preview, test letter.
 
 pub(crate) mod preview;
+mod test;
 
 use askama::Template;
 use axum::extract::State;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .route("/messages/{id}/copy", post(copy))
         .route("/messages/{id}/delete", post(delete))
         .merge(preview::routes())
+        .merge(test::routes())
 }
 
 #[derive(Debug, Default, Deserialize)]

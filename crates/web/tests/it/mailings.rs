@@ -528,7 +528,7 @@ async fn dead_links_are_refused_and_told() {
     let test = [
         ("subject", "Hello"),
         ("text", "Hi"),
-        ("to", "bob@example.org"),
+        ("to", "ann@example.org"),
     ];
     ann.get("/messages/new").await;
     let tested = ann.post("/messages/test", &test).await;

@@ -225,8 +225,17 @@ async fn test_letter_goes_into_the_outbox() {
     let fields = [
         ("subject", "Hi"),
         ("html", "<p>Hello, {{ name }}</p>"),
-        ("to", "a@example.org, b@example.org, A@example.org"),
+        ("to", "ann@example.org, b@example.org, ANN@example.org"),
     ];
+    let strangers = ann.post("/messages/test", &fields).await;
+    assert!(
+        strangers.body.contains("b@example.org is neither"),
+        "{}",
+        strangers.body
+    );
+    assert!(site.letters_to("ann@example.org").await.is_empty());
+    agreed(&site, &mut ann, "b@example.org").await;
+    ann.get("/messages/new").await;
     let mut woken = site.app.db.wake().subscribe();
     let sent = ann.post("/messages/test", &fields).await;
     assert!(
@@ -248,9 +257,82 @@ async fn test_letter_goes_into_the_outbox() {
     let broken = ann
         .post(
             "/messages/test",
-            &[("subject", "Hi"), ("html", "{{"), ("to", "a@example.org")],
+            &[("subject", "Hi"), ("html", "{{"), ("to", "b@example.org")],
         )
         .await;
     assert!(broken.body.contains("was not sent"), "{}", broken.body);
     assert!(!woken.has_changed().unwrap());
+}
+
+/// Makes somebody a colleague who agreed.
+async fn agreed(site: &Site, user: &mut Browser, email: &str) {
+    user.get("/account/colleagues").await;
+    let asked = user.post("/account/colleagues", &[("email", email)]).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.body);
+    let link = site.link_to(email).await;
+    let mut stranger = site.stranger();
+    stranger.get(&link).await;
+    let done = stranger.post(&link, &[]).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+}
+
+/// A colleague gets test letters once they pressed the button in the letter that asks; opening the
+/// link changes nothing. There are at most five, and a suppressed address gets none.
+#[tokio::test]
+async fn colleagues_agree_first() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let test = |to: &'static str| [("subject", "Hi"), ("html", "<p>Hello</p>"), ("to", to)];
+    ann.get("/account/colleagues").await;
+    ann.post("/account/colleagues", &[("email", "bob@example.org")])
+        .await;
+    let link = site.link_to("bob@example.org").await;
+    let mut bob = site.stranger();
+    let shown = bob.get(&link).await;
+    assert!(shown.body.contains("ann@example.org"), "{}", shown.body);
+    ann.get("/messages/new").await;
+    let early = ann.post("/messages/test", &test("bob@example.org")).await;
+    assert!(
+        early.body.contains("bob@example.org is neither"),
+        "{}",
+        early.body
+    );
+    bob.post(&link, &[]).await;
+    let sent = ann.post("/messages/test", &test("bob@example.org")).await;
+    assert!(sent.body.contains("is on its way"), "{}", sent.body);
+    for page in ["/log/tests", "/account/colleagues"] {
+        let body = ann.get(page).await.body;
+        assert!(body.contains("bob@example.org"), "{page}: {body}");
+    }
+    site.user("max", Role::Manager).await;
+    let mut max = site.login("max").await;
+    let seen = max.get("/manage/tests").await;
+    assert!(seen.body.contains("bob@example.org"), "{}", seen.body);
+
+    // the link of a test letter unsubscribes, and then nothing is sent there
+    let letters = site.letters_to("bob@example.org").await;
+    let letter = letters.iter().find(|letter| letter.kind == "test").unwrap();
+    let path = letter.unsubscribe.find("/u/").unwrap();
+    let path = letter.unsubscribe[path..].to_owned();
+    bob.get(&path).await;
+    bob.post(&path, &[]).await;
+    ann.get("/messages/new").await;
+    let ended = ann.post("/messages/test", &test("bob@example.org")).await;
+    assert!(ended.body.contains("has unsubscribed"), "{}", ended.body);
+
+    ann.get("/account/colleagues").await;
+    for n in 2..=6 {
+        let email = format!("c{n}@example.org");
+        let asked = ann.post("/account/colleagues", &[("email", &email)]).await;
+        let expected = if n == 6 {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::SEE_OTHER
+        };
+        assert_eq!(asked.status, expected, "{n}: {}", asked.body);
+    }
+    let removed = [("email", "bob@example.org")];
+    ann.post("/account/colleagues/remove", &removed).await;
+    assert_eq!(bob.get(&link).await.status, StatusCode::GONE);
 }

@@ -95,7 +95,7 @@ async fn unverified_users_cannot_send() {
     let message = [
         ("subject", "Hello"),
         ("html", "<p>Hello</p>"),
-        ("to", "bob@example.org"),
+        ("to", "eve@example.org"),
     ];
     browser.get("/messages/new").await;
     let answer = browser.post("/messages/test", &message).await;
@@ -104,14 +104,14 @@ async fn unverified_users_cannot_send() {
         browser.post("/messages", &message[..2]).await.status,
         StatusCode::SEE_OTHER
     );
-    assert!(site.letters_to("bob@example.org").await.is_empty());
+    assert!(site.letters_to("eve@example.org").await.is_empty());
     let link = site.link_to("Eve@example.org").await;
     browser.get(&link).await;
     browser.post(&link, &[]).await;
     browser.get("/messages/new").await;
     let answer = browser.post("/messages/test", &message).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-    assert_eq!(site.letters_to("bob@example.org").await.len(), 1);
+    assert_eq!(site.letters_to("eve@example.org").await.len(), 1);
 }
 
 /// R31: registering a known address gets the same response; its holder gets a letter about it, and

@@ -88,6 +88,7 @@ async fn sandbox_shows_users_their_own_letters() {
         html: "",
         text: "",
         site: "",
+        unsubscribe: "",
     };
     let mut tx = site.db.write().await.unwrap();
     let test = OutboxLetter::enqueue(&mut tx, &test, now).await.unwrap();

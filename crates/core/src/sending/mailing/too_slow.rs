@@ -62,6 +62,7 @@ pub(super) async fn alert(
         html: "",
         text: &text,
         site: base_url,
+        unsubscribe: "",
     };
     OutboxLetter::enqueue(tx, &letter, now).await.map(|_| ())
 }

@@ -94,6 +94,7 @@ impl Summary {
             html: &letter.html,
             text: &letter.text,
             site,
+            unsubscribe: "",
         };
         OutboxLetter::enqueue(tx, &new, now).await
     }

@@ -69,6 +69,7 @@ pub async fn alert(
             html: "",
             text: &text,
             site: base_url,
+            unsubscribe: "",
         };
         letters.push(OutboxLetter::enqueue(tx, &letter, now).await?);
     }

@@ -6,13 +6,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{FileId, ImportId, UserId};
 use skychimp_core::platform::stored_file::{FileWriter, StoredFile};
-use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions};
+use skychimp_core::platform::time::Timestamp;
+use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions, UploadQuota};
 
 use super::IndexPage;
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, FormOutcome, outcome};
+use crate::kit::form::{Errors, checked};
 use crate::kit::page::{PageContext, html_wrong};
 
 pub(super) async fn upload(
@@ -21,68 +22,126 @@ pub(super) async fn upload(
     MailingUser(user): MailingUser,
     mut form: Multipart,
 ) -> Result<Response, WebError> {
+    if user.verified_at.is_none() {
+        return Err(WebError::Forbidden);
+    }
+    app.check_disk()?;
     while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
         if field.name() != Some("file") {
             continue;
         }
         let name = field.file_name().unwrap_or_default().to_owned();
-        let file = store(&app, &page, user.id, field).await?;
-        let import = match file.bytes {
-            0 => Err(Error::invalid("file", "file_empty")),
-            _ => remember(&app, &page, user.id, &name, file).await,
-        };
-        if import.is_err() {
-            discard(&app, &page, user.id, file.id).await?;
-        }
-        return match outcome(import)? {
-            FormOutcome::Done(id) => {
-                Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response())
-            }
-            FormOutcome::Wrong(errors) => {
-                html_wrong(&IndexPage::new(&app, page, user.id, errors).await?)
-            }
-            FormOutcome::Changed => Err(WebError::Conflict),
+        let import = receive(&app, &page, user.id, &name, field).await?;
+        return match import {
+            Ok(id) => Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response()),
+            Err(errors) => html_wrong(&IndexPage::new(&app, page, user.id, errors).await?),
         };
     }
     html_wrong(&IndexPage::new(&app, page, user.id, Errors::one("file", "file_empty")).await?)
 }
 
+/// Stores a file and remembers it as an import. The inner error says what is wrong with it.
+async fn receive(
+    app: &AppState,
+    page: &PageContext,
+    owner: UserId,
+    name: &str,
+    field: Field<'_>,
+) -> Result<Result<ImportId, Errors>, WebError> {
+    let file = match checked(store(app, page, owner, field).await?)? {
+        Ok(file) => file,
+        Err(errors) => return Ok(Err(errors)),
+    };
+    let import = match file.bytes {
+        0 => Err(Error::invalid("file", "file_empty")),
+        _ => remember(app, page, owner, name, file).await,
+    };
+    if import.is_err() {
+        discard(app, page.now, owner, file.id).await?;
+    }
+    checked(import)
+}
+
 /// Stores a file as it comes. What was stored of one that is too large, or whose visitor is gone,
-/// expires.
+/// is given up. The inner error says which limit it broke.
 async fn store(
     app: &AppState,
     page: &PageContext,
     owner: UserId,
     mut field: Field<'_>,
-) -> Result<StoredFile, WebError> {
+) -> Result<Result<StoredFile, Error>, WebError> {
     let id = FileId::new(page.now);
     let mut tx = app.db.write().await?;
+    let quota = match UploadQuota::claim(&mut tx, owner, page.now).await {
+        Ok(quota) => quota,
+        Err(error) => return Ok(Err(error)),
+    };
     StoredFile::create(&mut tx, owner, id, page.now).await?;
+    StoredFile::mark_upload(&mut tx, owner, id).await?;
     tx.commit().await?;
+    let unfinished = Unfinished {
+        app: app.clone(),
+        owner,
+        id: Some(id),
+    };
     let mut writer = FileWriter::new(&app.db, owner, id);
     while let Some(chunk) = field.chunk().await.map_err(|_| WebError::BadRequest)? {
-        if writer.bytes() + chunk.len() as u64 > app.settings.upload_limit {
-            discard(app, page, owner, id).await?;
+        let bytes = writer.bytes() + chunk.len() as u64;
+        if bytes > app.settings.upload_limit {
             return Err(WebError::TooLarge);
         }
+        if quota.bytes.is_some_and(|left| bytes > left) {
+            return Ok(Err(quota.exceeded()));
+        }
+        app.check_disk()?;
         writer.write(&chunk).await?;
     }
     let bytes = i64::try_from(writer.finish().await?).unwrap_or(i64::MAX);
-    Ok(StoredFile {
+    unfinished.done();
+    Ok(Ok(StoredFile {
         owner_id: owner,
         id,
         bytes,
-    })
+    }))
+}
+
+/// A file that is being received. If it is dropped before the end, because the file is refused or
+/// the visitor is gone, the file is given up; if even that is lost, it expires.
+struct Unfinished {
+    app: AppState,
+    owner: UserId,
+    id: Option<FileId>,
+}
+
+impl Unfinished {
+    fn done(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(id) = self.id else {
+            return;
+        };
+        let (app, owner) = (self.app.clone(), self.owner);
+        let background = self.app.clone();
+        background.background.start("give up an upload", async move {
+            if let Err(error) = discard(&app, app.clock.now(), owner, id).await {
+                tracing::warn!(%error, "an unfinished upload could not be given up; it expires");
+            }
+        });
+    }
 }
 
 async fn discard(
     app: &AppState,
-    page: &PageContext,
+    now: Timestamp,
     owner: UserId,
     file: FileId,
 ) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
-    StoredFile::discard(&mut tx, owner, file, page.now).await?;
+    StoredFile::discard(&mut tx, owner, file, now).await?;
     Ok(tx.commit().await?)
 }
 

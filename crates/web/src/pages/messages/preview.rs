@@ -1,4 +1,4 @@
-//! The message rendered for a real recipient, its problems, and test letters.
+//! The message rendered for a real recipient, and its problems.
 //!
 //! The preview is shown in a sandboxed frame with its own content security policy, so nothing in
 //! the message can run or access our site.
@@ -17,7 +17,6 @@ use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::{RecipientId, UserId};
 use skychimp_core::recipients::recipient::{Recipient, RecipientCursor, RecipientFilter};
-use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
 use super::MessageForm;
 use crate::kit::app::AppState;
@@ -28,20 +27,17 @@ use crate::kit::page::{PageContext, html};
 use crate::kit::preview_turns::PreviewKind;
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame::{
-    LetterReader, frame, letter_headers, render, rendering, sample, sample_link, sentence,
+    LetterReader, frame, letter_headers, render, sample, sample_link, sentence,
 };
 use crate::site::SiteRoutes;
 
 /// Recipients offered for the preview.
 const CHOICES: usize = 20;
-/// Most addresses of a test letter.
-const TEST_MAX: usize = 10;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
         .route("/messages/preview", post(preview))
         .route("/messages/check", post(check))
-        .route("/messages/test", post(test))
         .route("/messages/recipients", get(recipients))
 }
 
@@ -100,7 +96,7 @@ async fn recipients(
     html(&ChoicesPart { page, recipients })
 }
 
-async fn reader(
+pub(super) async fn reader(
     app: &AppState,
     page: &PageContext,
     owner: UserId,
@@ -131,6 +127,7 @@ async fn preview(
         let note = page.t("messages-preview-empty").to_string();
         return frame(page, note, String::new());
     }
+    app.try_preview(user.id).await?;
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
     match render(&app, user.id, MailingLetter::Content(content), &reader).await? {
         Ok(letter) if form.part == "source" => {
@@ -158,7 +155,7 @@ fn part(page: PageContext, part: &str, letter: RenderedMessage) -> Result<Respon
     }
 }
 
-fn sentences(page: &PageContext, errors: &[FieldError]) -> Vec<String> {
+pub(super) fn sentences(page: &PageContext, errors: &[FieldError]) -> Vec<String> {
     errors.iter().map(|error| sentence(page, error)).collect()
 }
 
@@ -230,144 +227,4 @@ async fn check(
         })
         .collect();
     html(&ProblemsPart { page, problems })
-}
-
-#[derive(Template)]
-#[template(path = "messages/tested.html")]
-struct TestedPart {
-    page: PageContext,
-    sent: usize,
-    errors: Vec<String>,
-}
-
-impl TestedPart {
-    fn sent(page: PageContext, sent: usize) -> Self {
-        let errors = Vec::new();
-        Self { page, sent, errors }
-    }
-
-    fn refused(page: PageContext, errors: Vec<String>) -> Self {
-        Self {
-            page,
-            sent: 0,
-            errors,
-        }
-    }
-}
-
-/// Sends the message as currently edited to a few addresses, not counted in statistics.
-async fn test(
-    State(app): State<AppState>,
-    page: PageContext,
-    MailingUser(user): MailingUser,
-    Form(form): Form<MessageForm>,
-) -> Result<Response, WebError> {
-    let to = match recipients_of_test(&app, &user, &form.to).await? {
-        Ok(to) => to,
-        Err(errors) => {
-            let errors = errors
-                .iter()
-                .map(|error| page.field_error(error).to_string());
-            return html(&TestedPart::refused(page.clone(), errors.collect()));
-        }
-    };
-    let reader = reader(&app, &page, user.id, &form.recipient).await?;
-    let content = MailingLetter::Content(form.draft().content());
-    let work = rendering(content, &reader, sample_link(&app));
-    match app.previews.each(user.id, work).await? {
-        Ok(letter) => {
-            app.test_limit.try_once(&user.id.to_string(), page.now)?;
-            enqueue(&app, &page, &user, &to, &letter).await?;
-            html(&TestedPart::sent(page, to.len()))
-        }
-        Err(errors) => {
-            let errors = sentences(&page, &errors);
-            html(&TestedPart::refused(page, errors))
-        }
-    }
-}
-
-/// Whom a test letter goes to. The inner error says why none can be sent: a letter would wait in
-/// the queue without an explanation.
-async fn recipients_of_test(
-    app: &AppState,
-    user: &User,
-    to: &str,
-) -> Result<Result<Vec<EmailAddress>, Vec<FieldError>>, WebError> {
-    let to = match addresses(to) {
-        Ok(to) => to,
-        Err(error) => return Ok(Err(vec![error])),
-    };
-    if user.verified_at.is_none() {
-        return Err(WebError::Forbidden);
-    }
-    let mut tx = app.db.read().await?;
-    let faults = app.settings.service.faults_of(&mut tx, "").await?;
-    if faults.is_empty() {
-        return Ok(Ok(to));
-    }
-    Ok(Err(faults.into_iter().map(FieldError::from).collect()))
-}
-
-async fn enqueue(
-    app: &AppState,
-    page: &PageContext,
-    user: &User,
-    to: &[EmailAddress],
-    letter: &RenderedMessage,
-) -> Result<(), WebError> {
-    let mut tx = app.db.write().await?;
-    for email in to {
-        let new = NewOutboxLetter {
-            owner: Some(user.id),
-            kind: "test",
-            email: email.as_str(),
-            name: "",
-            from_name: "",
-            from_email: "",
-            reply_to: "",
-            subject: &letter.subject,
-            html: letter.html.as_deref().unwrap_or_default(),
-            text: &letter.text,
-            site: app.settings.base_url.as_str(),
-        };
-        OutboxLetter::enqueue(&mut tx, &new, page.now).await?;
-    }
-    Ok(tx.commit().await?)
-}
-
-/// The addresses for a test letter, separated by commas, semicolons or white space.
-fn addresses(text: &str) -> Result<Vec<EmailAddress>, FieldError> {
-    let mut found: Vec<EmailAddress> = Vec::new();
-    for part in text
-        .split([',', ';', ' ', '\n', '\r', '\t'])
-        .filter(|part| !part.is_empty())
-    {
-        let email =
-            EmailAddress::parse(part).map_err(|error| FieldError::new("to", error.code()))?;
-        if found.iter().all(|other| other.key() != email.key()) {
-            found.push(email);
-        }
-    }
-    match found.len() {
-        0 => Err(FieldError::new("to", "required")),
-        1..=TEST_MAX => Ok(found),
-        _ => Err(FieldError::new("to", "too_many").with("max", TEST_MAX)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// R3: addresses for a test letter may be separated by any of these.
-    #[test]
-    fn addresses_are_separated_by_anything() {
-        let found = addresses("ann@example.org, bob@example.org;\r\nANN@example.org").unwrap();
-        assert_eq!(found.len(), 2);
-        assert_eq!(addresses(" , ").unwrap_err().code, "required");
-        assert!(addresses("ann@").is_err());
-        let many: Vec<_> = (0..11).map(|n| format!("a{n}@example.org")).collect();
-        assert_eq!(addresses(&many.join(" ")).unwrap_err().code, "too_many");
-    }
 }

@@ -81,6 +81,7 @@ async fn upload(
         .is_some_and(|accept| accept == "application/json");
     let known = Post::get(&mut app.db.read().await?, editor, id).await?;
     known.ok_or(WebError::NotFound)?;
+    app.check_disk()?;
     match receive(&app, &page, editor, id, form).await? {
         Ok(Some(picture)) if script => Ok(stored(&picture)),
         Ok(Some(_)) => Ok(back(&page, id, Flash::done("posts-picture-stored"))),
