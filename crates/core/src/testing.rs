@@ -44,8 +44,8 @@ use crate::sending::outbox::OutboxLetter;
 pub async fn outbox(db: &Db) -> Result<Vec<OutboxLetter>, Error> {
     let mut tx = db.read().await?;
     Ok(on_db!(&mut tx, conn => sqlx::query_as(
-        "/* test */ SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site, state,
-                attempts, code, reply, created_at, done_at
+        "/* test */ SELECT id, owner_id, kind, email, name, from_name, from_email, reply_to, subject, html, text, site,
+                unsubscribe, state, attempts, code, reply, created_at, done_at
          FROM outbox
          ORDER BY id",
     )
