@@ -114,7 +114,7 @@ pub const LIMITS: [LimitRow; 10] = [
     row(
         AccountLimit::TestLettersPerHour,
         "test_letters_per_hour",
-        UNLIMITED,
+        "60",
     ),
 ];
 

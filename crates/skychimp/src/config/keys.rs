@@ -191,7 +191,7 @@ pub const KEYS: &[SettingKey] = &[
     ),
     key(
         "test_letters_per_hour",
-        "unlimited",
+        "60",
         "Test letters per hour, per account.",
     ),
     key(

@@ -152,7 +152,6 @@ pub struct App {
     pub(crate) large_forms: LargeForms,
     pub(crate) database_check: DatabaseCheck,
     pub(crate) token_limit: LocalRateLimit,
-    pub(crate) test_limit: LocalRateLimit,
     pub(crate) previews: PreviewTurns,
 }
 
@@ -224,7 +223,6 @@ impl AppState {
             settings,
             sandbox,
             token_limit: LocalRateLimit::new(60, Duration::from_mins(1)),
-            test_limit: LocalRateLimit::new(60, Duration::from_hours(1)),
             previews: PreviewTurns::default(),
         }))
     }

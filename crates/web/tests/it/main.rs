@@ -29,6 +29,7 @@ mod pages;
 mod passkeys;
 mod posts;
 mod public;
+mod quotas;
 mod recipients;
 mod registration;
 mod reports;

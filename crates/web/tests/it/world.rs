@@ -374,7 +374,9 @@ impl Things {
             ("users", "id") => self.owner.to_string(),
             ("servers", "id") => self.server.to_string(),
             ("sandbox", "number") => self.letter.to_string(),
-            ("verify" | "reset" | "email" | "undo" | "colleague", "token") => "no-such-link".to_owned(),
+            ("verify" | "reset" | "email" | "undo" | "colleague", "token") => {
+                "no-such-link".to_owned()
+            }
             ("posts", "id") => self.post.to_string(),
             ("versions", "version") => "1".to_owned(),
             ("blog", "slug") => self.slug.clone(),

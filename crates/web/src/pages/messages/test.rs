@@ -134,7 +134,6 @@ async fn send(
             Err(errors) => return Ok(Err(errors)),
         }
     }
-    app.test_limit.try_once(&user.id.to_string(), page.now)?;
     let mut tx = app.db.write().await?;
     for (email, link, letter) in &letters {
         let new = NewOutboxLetter {

@@ -1,0 +1,139 @@
+//! Quotas of uploads, previews and test letters, and a disk that is nearly full.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+use skychimp_core::accounts::user::Role;
+use skychimp_core::oversight::moderation::Moderator;
+use skychimp_core::platform::disk::{Disk, DiskSpace};
+use skychimp_core::platform::ids::UserId;
+use skychimp_core::testing::count;
+
+use crate::browser::{Answer, Browser, Site};
+
+/// Uploads a file as a browser does.
+async fn upload(browser: &mut Browser, text: &str) -> Answer {
+    let address = format!("/recipients/import/file?csrf={}", browser.token);
+    let body = format!(
+        "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n{text}\r\n--x--\r\n"
+    );
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    browser.send("POST", &address, &kind, body).await
+}
+
+async fn set_limit(site: &Site, user: UserId, name: &str, value: &str) {
+    let mut tx = site.db.write().await.unwrap();
+    let field = |asked: &str| if asked == name { value } else { "" };
+    Moderator::command()
+        .set_limits(&mut tx, user, field, "test", site.clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// R5, R8: three uploads may wait; a fourth is refused with a sentence until one of them is
+/// removed. Those of others do not count.
+#[tokio::test]
+async fn uploads_that_wait_are_limited() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    site.user("bob", Role::User).await;
+    let mut ann = site.login("ann").await;
+    ann.get("/recipients/import").await;
+    let mut imports = Vec::new();
+    for n in 0..3 {
+        let done = upload(&mut ann, &format!("email\na{n}@example.org\n")).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{n}: {}", done.body);
+        imports.push(done.location().to_owned());
+    }
+    let fourth = upload(&mut ann, "email\na@example.org\n").await;
+    assert_eq!(fourth.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        fourth.body.contains("3 files are waiting"),
+        "{}",
+        fourth.body
+    );
+    let mut bob = site.login("bob").await;
+    bob.get("/recipients/import").await;
+    let other = upload(&mut bob, "email\nb@example.org\n").await;
+    assert_eq!(other.status, StatusCode::SEE_OTHER);
+    ann.get(&imports[0]).await;
+    ann.post(&format!("{}/delete", imports[0]), &[]).await;
+    let again = upload(&mut ann, "email\na@example.org\n").await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.body);
+}
+
+/// R5, R8: waiting uploads are limited in size together; one that exceeds what is left is not
+/// kept.
+#[tokio::test]
+async fn size_of_waiting_uploads_is_limited() {
+    let site = Site::new().await;
+    let user = site.user("ann", Role::User).await;
+    set_limit(&site, user, "uploads_size", "1kB").await;
+    let mut ann = site.login("ann").await;
+    ann.get("/recipients/import").await;
+    let small = format!("email\n{}", "a@example.org\n".repeat(50));
+    let done = upload(&mut ann, &small).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    let second = upload(&mut ann, &small).await;
+    assert_eq!(second.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(second.body.contains("together"), "{}", second.body);
+    let kept = "SELECT count(*) FROM files WHERE expires_at IS NULL";
+    assert_eq!(count(&site.db, kept).await.unwrap(), 1);
+}
+
+/// R5, R28: below the floor of the disk nothing is taken, and it is said why; pages work, and
+/// uploads too when there is room again.
+#[tokio::test]
+async fn full_disk_takes_no_files() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let ann = site.login("ann").await;
+    let free = Arc::new(AtomicU64::new(1));
+    let disk = || {
+        let free = Arc::clone(&free);
+        Disk::measured_by(500_000_000, move || {
+            let free = free.load(Ordering::Relaxed);
+            let total = 1_000_000_000;
+            Some(vec![DiskSpace { total, free }])
+        })
+    };
+    let (_app, mut visitor) = site.node(|settings| settings.disk = disk());
+    visitor.cookies = ann.cookies.clone();
+    visitor.get("/recipients/import").await;
+    let refused = upload(&mut visitor, "email\na@example.org\n").await;
+    assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
+    assert!(refused.body.contains("disk space"), "{}", refused.body);
+    free.store(900_000_000, Ordering::Relaxed);
+    let (_app, mut visitor) = site.node(|settings| settings.disk = disk());
+    visitor.cookies = ann.cookies;
+    visitor.get("/recipients/import").await;
+    let taken = upload(&mut visitor, "email\na@example.org\n").await;
+    assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.body);
+}
+
+/// R5: previews and test letters per hour are limited for a user whose limit says so; the next
+/// hour brings new ones.
+#[tokio::test]
+async fn previews_and_test_letters_are_limited() {
+    let site = Site::new().await;
+    let user = site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    ann.get("/messages/new").await;
+    let message = [
+        ("subject", "Hi"),
+        ("html", "<p>Hello</p>"),
+        ("to", "ann@example.org"),
+    ];
+    set_limit(&site, user, "previews_per_hour", "2").await;
+    for expected in [200, 200, 429] {
+        let answer = ann.post("/messages/preview", &message).await;
+        assert_eq!(answer.status.as_u16(), expected, "{}", answer.body);
+    }
+    set_limit(&site, user, "test_letters_per_hour", "1").await;
+    let sent = ann.post("/messages/test", &message).await;
+    assert!(sent.body.contains("is on its way"), "{}", sent.body);
+    let refused = ann.post("/messages/test", &message).await;
+    assert!(refused.body.contains("an hour"), "{}", refused.body);
+}
