@@ -243,19 +243,7 @@ impl Config {
             smtp,
             mail_from: reader.optional("mail_from", mail_from),
             registration: reader.required("registration", str::parse),
-            accounts: AccountPolicy {
-                new_accounts: reader.required("new_accounts", str::parse),
-                new_account_letters_per_day: reader.required(
-                    "new_account_letters_per_day",
-                    |text| {
-                        let letters = text.parse().ok();
-                        letters
-                            .filter(|letters| (1..=1_000_000_000).contains(letters))
-                            .ok_or_else(|| "is no number from 1 to 1000000000".to_owned())
-                    },
-                ),
-                limits: LIMITS.map(|row| reader.required(row.name, |text| row.parse(text))),
-            },
+            accounts: account_policy(&mut reader),
             required_factor: RequiredFactor {
                 roles: reader.required("second_factor_required", str::parse),
                 grace: reader.required("second_factor_grace", days),
@@ -515,6 +503,19 @@ fn metrics_token(text: &str) -> Result<Secret, String> {
         return Err(format!("must have at least {METRICS_TOKEN_MIN} characters"));
     }
     Ok(Secret::new(text))
+}
+
+fn account_policy(reader: &mut Reader) -> AccountPolicy {
+    AccountPolicy {
+        new_accounts: reader.required("new_accounts", str::parse),
+        new_account_letters_per_day: reader.required("new_account_letters_per_day", |text| {
+            let letters = text.parse().ok();
+            letters
+                .filter(|letters| (1..=1_000_000_000).contains(letters))
+                .ok_or_else(|| "is no number from 1 to 1000000000".to_owned())
+        }),
+        limits: LIMITS.map(|row| reader.required(row.name, |text| row.parse(text))),
+    }
 }
 
 /// Parses a number of days such as `7d`, or a shorter time such as `12h`, up to a year.

@@ -38,14 +38,18 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(2);
 /// PostgreSQL may read a table of so few pages whole without a noticeable cost.
 const FEW_PAGES: i64 = 1;
 
-/// Planner settings of every PostgreSQL connection. Rows are found through indexes and joined by
+/// Settings of every PostgreSQL connection. Rows are found through indexes and joined by
 /// nested loops in the order of the statement, and each execution is planned for the current table
 /// sizes. Plans chosen by statistics fit the last `ANALYZE`, and read a whole table that an import
 /// or a mailing has filled since.
-const POSTGRES_PLANS: &str = "\
+///
+/// The time-out ends the transaction of a node that was stopped within it (a machine that sleeps,
+/// SIGSTOP), whose locks everybody else waits for.
+const POSTGRES_SESSION: &str = "\
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SET enable_material = off; SET enable_memoize = off; SET join_collapse_limit = 1; SET from_collapse_limit = 1;
-    SET max_parallel_workers_per_gather = 0; SET jit = off; SET plan_cache_mode = force_custom_plan";
+    SET max_parallel_workers_per_gather = 0; SET jit = off; SET plan_cache_mode = force_custom_plan;
+    SET idle_in_transaction_session_timeout = '15s'";
 
 /// A handle on the configured database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -202,7 +206,7 @@ impl Db {
                 .max_connections(16)
                 .acquire_timeout(Duration::from_secs(10))
                 .after_connect(|conn, _| {
-                    Box::pin(async move { conn.execute(POSTGRES_PLANS).await.map(|_| ()) })
+                    Box::pin(async move { conn.execute(POSTGRES_SESSION).await.map(|_| ()) })
                 })
                 .connect_with(options)
                 .await?;

@@ -181,10 +181,10 @@ impl<'w> TestMailing<'w> {
     }
 }
 
-/// R28: beside a mailing of a million plain letters and one of 50 000 that take as much work as
+/// R28: next to a mailing of a million plain letters and one of 50 000 that take as much work as
 /// letters may, the first letter of a third owner is sent within two seconds.
 #[tokio::test(flavor = "multi_thread")]
-async fn first_letter_beside_a_million_and_expensive_ones() {
+async fn first_letter_next_to_a_million_and_expensive_ones() {
     let world = world().await;
     let sink = Sink::start(&[]).await;
     let costly = "{% if 'a long text that is made longer'|replace('o', 'a long text that is made longer')|title|upper|title %}{% endif %}";

@@ -124,7 +124,7 @@ async fn remove(
         return Err(WebError::NotFound);
     };
     let mut tx = app.db.write().await?;
-    if !Colleague::remove(&mut tx, user.id, &email.key()).await? {
+    if !Colleague::remove(&mut tx, user.id, email.key()).await? {
         return Err(WebError::NotFound);
     }
     tx.commit().await?;

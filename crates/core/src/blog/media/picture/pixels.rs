@@ -62,7 +62,7 @@ pub(super) fn scaled_to(pixels: Pixels, width: u32, height: u32) -> Result<Pixel
         .map_err(|error| failed(error.to_string()))?;
     let mut to = Image::new(width, height, kind);
     // colours of transparent pixels must not be mixed in; in place, because the resizer would copy
-    let has_alpha = pixels.channels % 2 == 0;
+    let has_alpha = pixels.channels.is_multiple_of(2);
     let alpha = MulDiv::new();
     if has_alpha {
         alpha
