@@ -28,6 +28,7 @@ use axum::extract::{DefaultBodyLimit, FromRef as _};
 use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::classify::ServerErrorsFailureClass;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
@@ -82,7 +83,11 @@ pub fn router(site: SiteState) -> Router {
         .layer(from_fn_with_state(app.clone(), headers::add))
         .layer(CompressionLayer::new().compress_when(worth))
         .layer(CatchPanicLayer::new())
-        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_failure(log_failure),
+        )
         .layer(from_fn(request_id))
         .layer(from_fn_with_state(
             (app.clone(), Arc::from_ref(&site)),
@@ -90,6 +95,28 @@ pub fn router(site: SiteState) -> Router {
         ))
         .layer(from_fn_with_state(app, untrusted_peers::notice))
         .with_state(site)
+}
+
+/// Logs a response that failed. That the service is busy or its disk full is an answer: what is
+/// behind it has a line of its own, and a probe of readiness comes again and again.
+fn log_failure(class: ServerErrorsFailureClass, latency: Duration, _: &tracing::Span) {
+    let status = match &class {
+        ServerErrorsFailureClass::StatusCode(status) => Some(*status),
+        ServerErrorsFailureClass::Error(_) => None,
+    };
+    let is_answer = status.is_some_and(|status| {
+        [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::INSUFFICIENT_STORAGE,
+        ]
+        .contains(&status)
+    });
+    let millis = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+    if is_answer {
+        tracing::debug!(%class, latency_ms = millis, "response failed");
+    } else {
+        tracing::error!(%class, latency_ms = millis, "response failed");
+    }
 }
 
 /// Every route of the site. A test checks each against the table of rights.

@@ -59,6 +59,7 @@ impl Check {
                 },
             },
         ];
+        findings.push(disk(program));
         findings.extend(peers.iter().map(untrusted));
         findings.extend(letters(program, &servers));
         match &program.config.smtp {
@@ -99,6 +100,19 @@ fn finding(check: &'static str, result: anyhow::Result<String>) -> Finding {
     };
     Finding {
         check,
+        state,
+        detail,
+    }
+}
+
+/// Free space; below the floor the service goes on, but takes no files.
+fn disk(program: &Program) -> Finding {
+    let (state, detail) = match program.disk().shortage() {
+        None => (State::Ok, "more is free than disk_floor keeps".to_owned()),
+        Some(shortage) => (State::Warning, shortage.to_string()),
+    };
+    Finding {
+        check: "disk",
         state,
         detail,
     }

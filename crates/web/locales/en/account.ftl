@@ -202,3 +202,4 @@ colleague-button = Yes, send them to me
 colleague-note = Otherwise just close this page: nothing will be sent. Every test letter has a link that ends them.
 colleague-done = Test letters from { $owner } now go to { $email }. Every one of them has a link that ends them.
 dead-next-colleague = Ask the sender for a new letter.
+colleagues-unsubscribed = Unsubscribed

@@ -66,6 +66,9 @@ error-colleague-own = That is your own address; test letters go there anyway.
 error-too-many-colleagues = { $max } colleagues at most. Remove one first.
 error-test-stranger = { $email } is neither your own verified address nor that of a colleague who agreed. Ask them under Account → Colleagues.
 error-test-suppressed = { $email } has unsubscribed from your letters.
-error-test-limit = No more than { $max } test letters an hour. Try again later.
+error-test-limit = { $max ->
+    [one] One test letter
+   *[other] { $max } test letters
+} an hour at most. Try again in an hour.
 error-title-disk-short = Not enough room
 error-page-disk-short = The server is running out of disk space, so it takes no files for now. Letters go on leaving. Try again later.

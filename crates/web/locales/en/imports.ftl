@@ -79,3 +79,4 @@ error-csv-fields = The line has { $found } cells in place of { $expected }.
 error-not-utf8 = There are characters in this line that cannot be read.
 error-uploads-waiting = { $max } files are waiting already. Import or remove one of them first.
 error-uploads-size = All waiting files together may have { $max } MB. Import or remove one of them first.
+imports-unverified = Verify your e-mail address first: after that you can upload files.

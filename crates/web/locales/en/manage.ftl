@@ -183,3 +183,4 @@ manage-next-empty = Nothing is planned.
 manage-next-at = Begins
 settings-untrusted = All visitors look like { $peer }: add it to trusted_proxies if it is your reverse proxy. It sends { $header }, but is not trusted, so all its visitors share one set of limits.
 settings-untrusted-seen = Last seen { $at }.
+complaints-test = Test letter

@@ -51,11 +51,15 @@ messages-sample =
     <h1>Hello, {"{{"} name | default("friend") {"}}"}!</h1>
     <p>Write here what is new.</p>
 messages-test = Test letter
-messages-test-hint = Addresses, separated by commas. Test letters are in no statistics.
+messages-test-hint = Your own address, or those of colleagues who agreed, separated by commas. Test letters are in no statistics.
 messages-test-button = Send test
 messages-tested = { $count ->
     [one] A test letter is on its way.
    *[other] { $count } test letters are on their way.
 }
-messages-tested-sandbox = Read it in the sandbox
+messages-tested-sandbox = To the sandbox
 messages-not-tested = The test letter was not sent.
+messages-preview-limit = That was the last preview of this hour. The next one can be made in { $minutes ->
+    [one] one minute
+   *[other] { $minutes } minutes
+}.

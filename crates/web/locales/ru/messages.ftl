@@ -51,12 +51,17 @@ messages-sample =
     <h1>Здравствуйте, {"{{"} name | default("друг") {"}}"}!</h1>
     <p>Напишите здесь, что нового.</p>
 messages-test = Проверочное письмо
-messages-test-hint = Адреса через запятую. Проверочные письма не входят в статистику.
+messages-test-hint = Ваш адрес или адреса коллег, которые согласились, через запятую. Проверочные письма не входят в статистику.
 messages-test-button = Отправить
 messages-tested = { $count ->
     [one] { $count } проверочное письмо отправляется.
     [few] { $count } проверочных письма отправляются.
    *[many] { $count } проверочных писем отправляются.
 }
-messages-tested-sandbox = Прочитать в песочнице
+messages-tested-sandbox = В песочницу
 messages-not-tested = Проверочное письмо не отправлено.
+messages-preview-limit = Просмотры за этот час закончились. Следующий возможен через { $minutes ->
+    [one] { $minutes } минуту
+    [few] { $minutes } минуты
+   *[many] { $minutes } минут
+}.

@@ -32,6 +32,7 @@ use crate::kit::form::Errors;
 use crate::kit::i18n::{Arg, Lang, Text};
 use crate::kit::placeholder::{CacheMode, Placeholder};
 use crate::kit::readiness::HealthProblem;
+use crate::kit::untrusted_peers::naming_header;
 use crate::kit::views::{self, Views};
 use crate::kit::{assets, cookies, csrf, format};
 
@@ -70,6 +71,8 @@ pub struct Visitor {
     pub flashes: Vec<Flash>,
     /// IP address of the visitor.
     pub peer: String,
+    /// Whether the request says for whom it was forwarded.
+    pub(super) is_forwarded: bool,
     /// The page will be cached for other visitors, so its placeholders stay open.
     keep: Option<CacheMode>,
     /// The visitor is a person, not a crawler.
@@ -138,6 +141,7 @@ impl PageContext {
             factor: notices.factor,
             flashes: Flash::read(headers),
             peer: app.settings.proxies.client(head),
+            is_forwarded: naming_header(headers).is_some(),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
             new_guest: OnceLock::new(),
             keep: head.extensions.get().copied(),
@@ -420,11 +424,12 @@ impl PageContext {
         self.factor == FactorStanding::Overdue
     }
 
-    /// Whether the visitor uses the machine that the service runs on.
+    /// Whether the visitor uses the machine that the service runs on. A peer that names visitors
+    /// is a proxy, whether or not a setting trusts it.
     #[must_use]
     pub fn is_on_loopback(&self) -> bool {
         let ip = self.peer.parse::<std::net::IpAddr>();
-        ip.is_ok_and(|ip| ip.is_loopback())
+        !self.is_forwarded && ip.is_ok_and(|ip| ip.is_loopback())
     }
 
     /// Whether the account writes the blog.

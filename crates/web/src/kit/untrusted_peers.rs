@@ -59,7 +59,7 @@ impl UntrustedPeers {
 }
 
 /// The header in which a proxy names the visitor.
-fn naming_header(headers: &HeaderMap) -> Option<&'static str> {
+pub(crate) fn naming_header(headers: &HeaderMap) -> Option<&'static str> {
     HEADERS.into_iter().find(|name| headers.contains_key(*name))
 }
 

@@ -15,6 +15,7 @@ use crate::platform::ids::{ComplaintId, MailingId, UserId};
 use crate::platform::time::Timestamp;
 use crate::recipients::unsubscribe::UnsubscribeToken;
 use crate::sending::mailing::Mailing;
+use crate::sending::test_letter::NO_MAILING;
 
 /// Longest text of a report, in characters.
 pub const COMPLAINT_MAX: usize = 2_000;
@@ -52,6 +53,12 @@ pub struct ComplaintDraft<'a> {
 }
 
 impl Complaint {
+    /// Whether it is about a test letter, which belongs to no mailing.
+    #[must_use]
+    pub fn is_about_test(&self) -> bool {
+        self.mailing_id == NO_MAILING
+    }
+
     /// Stores a report about the letter with this token, and ends the subscription unless the
     /// person wants to keep it. Returns whether it is the first about this mailing from this
     /// address; a later one changes nothing. Nothing is stored when the owner's account is deleted.

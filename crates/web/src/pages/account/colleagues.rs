@@ -11,6 +11,7 @@ use skychimp_core::accounts::token::Token;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
+use skychimp_core::recipients::suppression::Suppression;
 
 use super::reset::dead;
 use crate::kit::app::AppState;
@@ -41,7 +42,8 @@ struct ColleagueForm {
 struct ColleaguesPage {
     page: PageContext,
     verified: bool,
-    colleagues: Vec<Colleague>,
+    /// With those who unsubscribed marked.
+    colleagues: Vec<(Colleague, bool)>,
     form: ColleagueForm,
     errors: Errors,
     max: usize,
@@ -55,7 +57,15 @@ impl ColleaguesPage {
         form: ColleagueForm,
         errors: Errors,
     ) -> Result<Self, WebError> {
-        let colleagues = Colleague::all(&mut app.db.read().await?, user.id).await?;
+        let mut tx = app.db.read().await?;
+        let mut colleagues = Vec::new();
+        for one in Colleague::all(&mut tx, user.id).await? {
+            let suppressed = match EmailAddress::parse(&one.email) {
+                Ok(email) => Suppression::get(&mut tx, user.id, &email).await?.is_some(),
+                Err(_) => false,
+            };
+            colleagues.push((one, suppressed));
+        }
         Ok(Self {
             page,
             verified: user.verified_at.is_some(),

@@ -5,6 +5,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
@@ -127,7 +128,10 @@ async fn preview(
         let note = page.t("messages-preview-empty").to_string();
         return frame(page, note, String::new());
     }
-    app.try_preview(user.id).await?;
+    match app.try_preview(user.id).await {
+        Err(WebError::TooMany(seconds)) => return too_many(page, seconds),
+        tried => tried?,
+    }
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
     match render(&app, user.id, MailingLetter::Content(content), &reader).await? {
         Ok(letter) if form.part == "source" => {
@@ -141,6 +145,20 @@ async fn preview(
             frame(page, note, lines)
         }
     }
+}
+
+/// Why there is no preview for a while; the site's error page cannot be shown in a frame.
+fn too_many(page: PageContext, seconds: u64) -> Result<Response, WebError> {
+    let note = page
+        .t("messages-preview-limit")
+        .with("minutes", seconds.div_ceil(60))
+        .to_string();
+    let mut response = frame(page, note, String::new())?;
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds.into());
+    Ok(response)
 }
 
 /// One part of a letter, in a frame.
