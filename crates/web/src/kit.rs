@@ -35,3 +35,4 @@ pub(crate) mod sse;
 pub(crate) mod table;
 pub(crate) mod untrusted_peers;
 pub mod views;
+pub(crate) mod write_turns;

@@ -33,6 +33,8 @@ pub enum AccountLimit {
     Recipients,
     /// Mailings that may be sent at the same time.
     MailingsAtOnce,
+    /// Messages that the account may have.
+    Messages,
     /// Bytes of a message: subject, preview, HTML and text.
     LetterSize,
     /// Uploaded files of recipients that wait for their import.
@@ -85,7 +87,7 @@ const fn size(row: LimitRow) -> LimitRow {
 }
 
 /// All limits, in the order of [`AccountLimit`].
-pub const LIMITS: [LimitRow; 10] = [
+pub const LIMITS: [LimitRow; 11] = [
     at_least_one(row(
         AccountLimit::LettersPerHour,
         "letters_per_hour",
@@ -102,6 +104,7 @@ pub const LIMITS: [LimitRow; 10] = [
         "mailings_at_once",
         UNLIMITED,
     )),
+    row(AccountLimit::Messages, "messages", "2000"),
     size(row(AccountLimit::LetterSize, "letter_size", UNLIMITED)),
     row(AccountLimit::UploadsWaiting, "uploads_waiting", "3"),
     size(row(AccountLimit::UploadsSize, "uploads_size", "200MB")),

@@ -20,6 +20,7 @@ mod compose;
 mod css;
 mod encode;
 mod prepared;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -145,6 +146,15 @@ impl MessageContent {
             (TemplatePart::Html, self.html()),
             (TemplatePart::Text, self.text()),
         ];
+        if let Some(line) = self.html().and_then(|html| tags::oversized(html)) {
+            // nothing else may look at it
+            problems.push(MessageProblem {
+                line: Some(line),
+                detail: tags::ATTRIBUTES_MAX.to_string(),
+                ..MessageProblem::error("html", "html_tag")
+            });
+            return problems;
+        }
         let trial = Trial::default();
         for (part, source) in parts {
             let Some(source) = source else {

@@ -175,6 +175,26 @@ pub(crate) async fn size_problem(
     ))
 }
 
+/// Fails when the owner may not have another message.
+async fn check_count(tx: &mut Tx, owner: UserId) -> Result<(), Error> {
+    let limits = Limits::of(tx, owner).await?;
+    let Some(max) = limits.get(AccountLimit::Messages) else {
+        return Ok(());
+    };
+    Limits::lock(tx, owner).await?;
+    let count: i64 = on_db!(tx, conn => sqlx::query_scalar(
+        "SELECT count(*) FROM messages WHERE owner_id = $1",
+    )
+    .bind(owner)
+    .fetch_one(conn)
+    .await)?;
+    if count < max {
+        return Ok(());
+    }
+    let error = FieldError::new("subject", "messages_limit").with("max", max);
+    Err(Error::Invalid(vec![error]))
+}
+
 impl From<Message> for MessageDraft {
     fn from(message: Message) -> Self {
         Self {
@@ -196,6 +216,7 @@ impl Message {
     ) -> Result<MessageId, Error> {
         let draft = draft.checked()?;
         draft.check_size(tx, owner).await?;
+        check_count(tx, owner).await?;
         let id = MessageId::new(now);
         on_db!(tx, conn => sqlx::query(
             "INSERT INTO messages (owner_id, id, subject, preview_text, html, text, search, version, created_at, updated_at)

@@ -168,6 +168,7 @@ pub const KEYS: &[SettingKey] = &[
         "unlimited",
         "Mailings that an account may have under way at the same time. The next one waits until one of them is over.",
     ),
+    key("messages", "2000", "Messages that an account may have."),
     key(
         "letter_size",
         "unlimited",

@@ -72,3 +72,7 @@ error-test-limit = { $max ->
 } an hour at most. Try again in an hour.
 error-title-disk-short = Not enough room
 error-page-disk-short = The server is running out of disk space, so it takes no files for now. Letters go on leaving. Try again later.
+error-messages-limit = Your account may have { $max ->
+    [one] one message
+   *[other] { $max } messages
+} at most. Delete some, or ask a manager to raise the limit.

@@ -80,6 +80,7 @@ limit-letters-per-hour = Letters per hour
 limit-letters-per-day = Letters per day
 limit-recipients = Recipients
 limit-mailings-at-once = Mailings at the same time
+limit-messages = Messages
 limit-letter-size = Size of a message
 limit-uploads-waiting = Uploaded files that wait
 limit-uploads-size = Size of these files together

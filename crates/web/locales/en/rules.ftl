@@ -37,3 +37,4 @@ error-template-too-deep = Line { $line }: conditions and loops may be nested { $
 error-template-too-long = Too long; { $detail } bytes at most.
 error-template-too-slow = Line { $line }: this letter takes too long to make.
 error-template-output-too-long = Line { $line }: the letter becomes too long.
+error-html-tag = Line { $line }: a tag has more than { $detail } attributes, or a name or value without end.

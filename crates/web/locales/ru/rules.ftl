@@ -37,3 +37,4 @@ error-template-too-deep = Строка { $line }: вложенность усл�
 error-template-too-long = Слишком длинно; не больше { $detail } байт.
 error-template-too-slow = Строка { $line }: это письмо слишком долго собирать.
 error-template-output-too-long = Строка { $line }: письмо получается слишком длинным.
+error-html-tag = Строка { $line }: у тега больше { $detail } атрибутов либо имя или значение без конца.

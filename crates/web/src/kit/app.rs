@@ -35,6 +35,7 @@ use crate::kit::readiness::DatabaseCheck;
 use crate::kit::sandbox::SandboxStore;
 use crate::kit::untrusted_peers::UntrustedPeers;
 use crate::kit::views::Views;
+use crate::kit::write_turns::WriteTurns;
 
 /// Maximum body of the largest forms, in bytes. A message has up to a million characters, and URL
 /// encoding triples the length.
@@ -150,6 +151,7 @@ pub struct App {
     pub(crate) refused: ActiveRefusals,
     pub(crate) untrusted: UntrustedPeers,
     pub(crate) large_forms: LargeForms,
+    pub(crate) write_turns: WriteTurns,
     pub(crate) database_check: DatabaseCheck,
     pub(crate) token_limit: LocalRateLimit,
     pub(crate) previews: PreviewTurns,
@@ -216,6 +218,7 @@ impl AppState {
             refused: ActiveRefusals::default(),
             untrusted: UntrustedPeers::default(),
             large_forms: LargeForms::default(),
+            write_turns: WriteTurns::default(),
             database_check: DatabaseCheck::default(),
             http: Arc::default(),
             views: Arc::default(),

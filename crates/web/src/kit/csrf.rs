@@ -19,6 +19,7 @@ use crate::kit::app::AppState;
 use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
 use crate::kit::error::WebError;
 use crate::kit::page::{PageContext, text_of};
+use crate::kit::write_turns::WriteTurn;
 
 const LENGTH: usize = 32;
 
@@ -57,6 +58,8 @@ pub(crate) struct CheckedRequest {
     pub(crate) request: Request,
     /// Kept while a large form is in memory.
     pub(crate) large: Option<LargeForm>,
+    /// Kept while a user's form is answered.
+    pub(crate) turn: Option<WriteTurn>,
 }
 
 impl CheckedRequest {
@@ -64,6 +67,7 @@ impl CheckedRequest {
         Self {
             request,
             large: None,
+            turn: None,
         }
     }
 }
@@ -134,7 +138,15 @@ async fn form(
     }
     let mut request = Request::from_parts(parts, Body::from(bytes));
     DefaultBodyLimit::max(max).apply(&mut request);
-    Ok(CheckedRequest { request, large })
+    let turn = match &page.user {
+        Some(user) => Some(app.write_turns.begin(user.id).await?),
+        None => None,
+    };
+    Ok(CheckedRequest {
+        request,
+        large,
+        turn,
+    })
 }
 
 /// Whether a form or URL contains NUL, which PostgreSQL refuses to store.

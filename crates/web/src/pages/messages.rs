@@ -217,6 +217,7 @@ async fn create(
     MailingUser(user): MailingUser,
     once: OnceForm<MessageForm>,
 ) -> Result<Response, WebError> {
+    app.check_disk()?;
     let saved = async {
         let mut tx = app.db.write().await?;
         if let Some(id) = once
@@ -259,6 +260,7 @@ async fn update(
     Path(id): Path<MessageId>,
     Form(form): Form<MessageForm>,
 ) -> Result<Response, WebError> {
+    app.check_disk()?;
     let saved = async {
         let mut tx = app.db.write().await?;
         let (draft, version) = (form.draft(), form.version);
@@ -317,6 +319,7 @@ async fn copy(
     Path(id): Path<MessageId>,
     once: OnceForm<NoFields>,
 ) -> Result<Response, WebError> {
+    app.check_disk()?;
     let mut tx = app.db.write().await?;
     let arrival = once.register(&mut tx, user.id, page.now).await?;
     if let Arrival::Again(copy) = arrival {

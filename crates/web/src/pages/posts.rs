@@ -180,6 +180,7 @@ async fn create(
     BlogEditor(editor): BlogEditor,
     once: OnceForm<NewForm>,
 ) -> Result<Response, WebError> {
+    app.check_disk()?;
     let saved = async {
         let mut tx = app.db.write().await?;
         if let Some(id) = once
@@ -233,6 +234,7 @@ async fn save(
     Path(id): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
+    app.check_disk()?;
     let saved = async {
         let mut tx = app.db.write().await?;
         let saved = keep(&mut tx, editor, id, &form, &page).await?;

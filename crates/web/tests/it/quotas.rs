@@ -105,6 +105,9 @@ async fn full_disk_takes_no_files() {
     let refused = upload(&mut visitor, "email\na@example.org\n").await;
     assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
     assert!(refused.body.contains("disk space"), "{}", refused.body);
+    let message = [("subject", "Hi"), ("html", "<p>Hello</p>")];
+    let refused = visitor.post("/messages", &message).await;
+    assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
     free.store(900_000_000, Ordering::Relaxed);
     let (_app, mut visitor) = site.node(|settings| settings.disk = disk());
     visitor.cookies = ann.cookies;
@@ -136,4 +139,45 @@ async fn previews_and_test_letters_are_limited() {
     assert!(sent.body.contains("is on its way"), "{}", sent.body);
     let refused = ann.post("/messages/test", &message).await;
     assert!(refused.body.contains("an hour"), "{}", refused.body);
+}
+
+/// R5: messages are limited in number; another one is refused with a sentence, copies too.
+#[tokio::test]
+async fn messages_are_limited() {
+    let site = Site::new().await;
+    let user = site.user("ann", Role::User).await;
+    set_limit(&site, user, "messages", "1").await;
+    let mut ann = site.login("ann").await;
+    ann.get("/messages/new").await;
+    let message = [("subject", "Hi"), ("html", "<p>Hello</p>")];
+    let first = ann.post("/messages", &message).await;
+    assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.body);
+    ann.get("/messages/new").await;
+    let second = ann.post("/messages", &message).await;
+    assert_eq!(second.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(second.body.contains("one message at most"), "{}", second.body);
+    ann.post(&format!("{}/copy", first.location()), &[]).await;
+    let stored = count(&site.db, "SELECT count(*) FROM messages").await;
+    assert_eq!(stored.unwrap(), 1);
+}
+
+/// R3: a tag with very many attributes, which would keep an HTML parser busy for minutes, is
+/// refused before one sees it: in previews, checks and test letters, and when a mailing starts.
+#[tokio::test]
+async fn tags_with_too_many_attributes_are_refused() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    ann.get("/messages/new").await;
+    let names: Vec<_> = (0..100_000).map(|n| format!("a{n}")).collect();
+    let html = format!("<p {}>Hi</p>", names.join(" "));
+    let message = [
+        ("subject", "Hi"),
+        ("html", html.as_str()),
+        ("to", "ann@example.org"),
+    ];
+    for path in ["/messages/preview", "/messages/check", "/messages/test"] {
+        let answer = ann.post(path, &message).await;
+        assert!(answer.body.contains("256 attributes"), "{path}: {}", answer.body);
+    }
 }

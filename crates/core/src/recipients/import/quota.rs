@@ -1,6 +1,7 @@
 //! How many uploads of a user may wait, and how large they may be together.
 //!
-//! An upload waits from its first byte until it is imported or removed.
+//! An upload waits from its first byte until it is imported or given up. Its bytes count until the
+//! engine has removed them.
 
 use std::time::Duration;
 
@@ -77,10 +78,11 @@ impl UploadQuota {
 
 async fn waiting(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Waiting, Error> {
     Ok(on_db!(tx, conn => sqlx::query_as(
-        "SELECT count(*) AS files, CAST(coalesce(sum(f.bytes), 0) AS BIGINT) AS bytes
+        "SELECT CAST(coalesce(sum(CASE WHEN f.expires_at IS NULL OR (f.expires_at > $2 AND f.created_at > $3)
+                                       THEN 1 ELSE 0 END), 0) AS BIGINT) AS files,
+                CAST(coalesce(sum(f.bytes), 0) AS BIGINT) AS bytes
          FROM files f
-         WHERE f.owner_id = $1 AND f.is_upload
-           AND (f.expires_at IS NULL OR (f.expires_at > $2 AND f.created_at > $3))",
+         WHERE f.owner_id = $1 AND f.is_upload",
     )
     .bind(owner)
     .bind(now)
