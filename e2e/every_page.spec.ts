@@ -54,7 +54,9 @@ async function addresses(page: Page, program: Program, begin: string[]): Promise
       const head = await page.request.get(url.href, { maxRedirects: 0 });
       expect(head.status(), url.href).toBeLessThan(400);
       const isPage = head.status() === 200 && (head.headers()['content-type'] ?? '').startsWith('text/html');
-      const isFile = (head.headers()['content-disposition'] ?? '').startsWith('attachment');
+      // a letter is what somebody wrote, not a page of ours
+      const isLetter = url.pathname.endsWith('/letter');
+      const isFile = isLetter || (head.headers()['content-disposition'] ?? '').startsWith('attachment');
       found.set(kind(url), isPage && !isFile ? url.href : '');
       if (isPage && !isFile) waiting.push(url.href);
     }
