@@ -65,7 +65,13 @@ async fn changed_mailing_is_not_approved() {
     assert_eq!(approvals(&db).await, 0);
     let now = digest(&page);
     assert_ne!(now, seen);
-    let empty = decide(manager, id, "approve", &[("reason", ""), ("digest", "")]).await;
+    let empty = decide(
+        manager,
+        id,
+        "approve",
+        &[("reason", ""), ("digest", "other")],
+    )
+    .await;
     assert_eq!(empty.status, StatusCode::CONFLICT);
     let done = decide(manager, id, "approve", &[("reason", ""), ("digest", &now)]).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER);
