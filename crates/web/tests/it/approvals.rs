@@ -65,14 +65,14 @@ async fn changed_mailing_is_not_approved() {
     assert_eq!(approvals(&db).await, 0);
     let now = digest(&page);
     assert_ne!(now, seen);
-    let empty = decide(
+    let foreign = decide(
         manager,
         id,
         "approve",
         &[("reason", ""), ("digest", "other")],
     )
     .await;
-    assert_eq!(empty.status, StatusCode::CONFLICT);
+    assert_eq!(foreign.status, StatusCode::CONFLICT);
     let done = decide(manager, id, "approve", &[("reason", ""), ("digest", &now)]).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER);
     assert_eq!(approvals(&db).await, 1);
