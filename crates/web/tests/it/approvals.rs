@@ -156,7 +156,7 @@ async fn rejected_mailing_offers_nothing() {
     assert!(!running.body.contains(&address));
 }
 
-/// R40: a manager who looks at a waiting mailing reads that a decision is due, and can make it there.
+/// R40: a manager who looks at a waiting mailing reads that a decision is due, and can make it.
 #[tokio::test]
 async fn manager_decides_on_the_mailing() {
     let (mut world, things, db) = with_new_account().await;

@@ -2,8 +2,8 @@
 //! limits of one user.
 //!
 //! *Invariants*: a decision is only about a mailing that waits for one. It locks the mailing's row,
-//! and reads what it depends on after that. What is approved is what the manager looked at: message,
-//! sender and audience have a digest, which the form carries.
+//! and reads what it depends on after that. What is approved is what the manager looked at:
+//! message, sender and audience have a digest, which the form carries.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -352,8 +352,8 @@ async fn decided_before(
     }))
 }
 
-/// Digest of what a manager decides about: the message, the sender and the audience. It changes with
-/// every edit of these, also when the numbers of people stay the same.
+/// Digest of what a manager decides about: message, sender and audience. It changes with every
+/// edit of these, also when the numbers of people stay the same.
 async fn digest(
     tx: &mut Tx,
     mailing: &Mailing,

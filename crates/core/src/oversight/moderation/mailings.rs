@@ -61,8 +61,8 @@ pub enum MailingLetter {
 
 impl Moderator {
     /// The letter a mailing sent last or would send; `None` if it has no message yet. Of one that
-    /// waits for a decision, it is the letter that would leave: that of the open run, or the current
-    /// message.
+    /// waits for a decision, it is the letter that would leave: that of the open run, or the
+    /// current message.
     pub async fn letter(
         &self,
         tx: &mut Tx,
