@@ -350,6 +350,18 @@ impl OwnLimits {
         Value::Object(self.0.clone())
     }
 
+    /// Which limits differ between two entries of the audit log ([`OwnLimits::values`]), each with
+    /// the old and the new value.
+    #[must_use]
+    pub fn changes(from: &Value, to: &Value) -> Vec<(&'static LimitRow, OwnLimit, OwnLimit)> {
+        let read = |values: &Value| Self(values.as_object().cloned().unwrap_or_default());
+        let (from, to) = (read(from), read(to));
+        let both = LIMITS
+            .iter()
+            .map(|row| (row, from.get(row.limit), to.get(row.limit)));
+        both.filter(|(_, from, to)| from != to).collect()
+    }
+
     /// A user's own values; `None` if there is no such account.
     pub async fn load(tx: &mut Tx, user: UserId) -> Result<Option<Self>, Error> {
         let text: Option<String> = on_db!(tx, conn => sqlx::query_scalar(

@@ -19,11 +19,9 @@ mod users;
 
 pub use accounts::Administrator;
 pub(crate) use accounts::{is_last_administrator, lock_administrators};
-pub use approval::AwaitingMailing;
+pub use approval::{ApprovalOutcome, AwaitingMailing};
 pub use complaints::{COMPLAINT_MAX, Complaint, ComplaintDraft};
-pub use mailings::{
-    MailingLetter, ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
-};
+pub use mailings::{MailingLetter, ModeratedMailing, ModeratedMailingFilter};
 pub use overview::{ServiceOverview, UpcomingMailing, UserVolume};
 pub use users::{AccountVolume, ModeratedUser, UserFilter, UserState};
 

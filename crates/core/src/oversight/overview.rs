@@ -52,6 +52,14 @@ pub struct RecentMailing {
     pub deferred: i64,
 }
 
+impl RecentMailing {
+    /// The next due time, if there is one and no manager switched the mailing off.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.next_due_at.filter(|_| self.disabled_at.is_none())
+    }
+}
+
 impl Overview {
     /// Loads the overview of one user.
     pub async fn of(tx: &mut Tx, owner: UserId) -> Result<Self, Error> {

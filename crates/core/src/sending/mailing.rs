@@ -29,7 +29,7 @@ pub use edit::MailingEdit;
 pub use held::{HeldMailing, HeldReason};
 pub use history::HistoryEvent;
 pub use in_place::InPlace;
-pub use page::{MailingFilter, MailingSummary, MessageChoice};
+pub use page::{MailingFilter, MailingState, MailingSummary, MessageChoice};
 pub use readiness::{Readiness, ReadinessItem, ReadinessTopic};
 pub use transitions::{LETTERS_TOO_SLOW, StartOutcome, Transition};
 
@@ -492,8 +492,18 @@ impl Mailing {
             .map_err(|error| Error::Internal(format!("stored schedule: {error}")))
     }
 
-    /// The next `n` due times; for a draft, those it would have if Start were pressed now.
+    /// The next due time, if there is one and no manager switched the mailing off.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.next_due_at.filter(|_| self.disabled_at.is_none())
+    }
+
+    /// The next `n` due times; for a draft, those it would have if Start were pressed now. One that
+    /// a manager switched off has none.
     pub fn upcoming(&self, now: Timestamp, n: usize) -> Result<Vec<Timestamp>, Error> {
+        if self.disabled_at.is_some() {
+            return Ok(Vec::new());
+        }
         match self.status {
             MailingStatus::Created => {
                 let schedule = match self.schedule()? {

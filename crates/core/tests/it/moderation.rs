@@ -4,12 +4,12 @@ use skychimp_core::accounts::session::{NewSession, Session, SessionToken};
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::messages::message::{Message, MessageDraft};
 use skychimp_core::oversight::moderation::{
-    Administrator, ModeratedMailingFilter, ModeratedMailingState, Moderator, UserFilter, UserState,
+    Administrator, ModeratedMailingFilter, Moderator, UserFilter, UserState,
 };
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::Timestamp;
-use skychimp_core::sending::mailing::{Mailing, MailingDraft};
+use skychimp_core::sending::mailing::{Mailing, MailingDraft, MailingState};
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter, OutboxState};
 use skychimp_core::testing::{TestDb, execute, list, mailing, sending_run, user};
 
@@ -406,7 +406,7 @@ async fn all_mailings_are_found() {
         (Box::new(|f| f.search = "sPRing"), vec![three]),
         (Box::new(move |f| f.owner = Some(bob)), vec![two.mailing]),
         (
-            Box::new(|f| f.state = Some(ModeratedMailingState::Disabled)),
+            Box::new(|f| f.state = Some(MailingState::Disabled)),
             vec![three],
         ),
         (

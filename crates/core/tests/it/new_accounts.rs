@@ -5,13 +5,14 @@ use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
 use skychimp_core::accounts::password::HashedPassword;
 use skychimp_core::accounts::registration::NewRegistration;
 use skychimp_core::accounts::user::{Role, User};
-use skychimp_core::oversight::moderation::Moderator;
+use skychimp_core::messages::message::{Message, MessageDraft};
+use skychimp_core::oversight::moderation::{ApprovalOutcome, AwaitingMailing, Moderator};
 use skychimp_core::platform::db::Db;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
-use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingDraft};
+use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingDraft, MailingState};
 use skychimp_core::sending::run::Run;
-use skychimp_core::testing::{PlainLetters, TestDb, count, execute, list, mailing, user};
+use skychimp_core::testing::{PlainLetters, TestDb, count, execute, list, mailing, members, user};
 
 use crate::deliveries::NOW;
 use crate::mailings::{get, service, start};
@@ -150,10 +151,16 @@ async fn approved_mailing_leaves() {
     let awaiting = boss.awaiting(&mut tx, 9).await.unwrap();
     assert_eq!(awaiting.len(), 1);
     assert_eq!((awaiting[0].id, awaiting[0].audience.will_get), (id, 3));
-    let done = boss.approve(&mut tx, id, "a good one", at(NOW)).await;
-    assert!(done.unwrap().unwrap().2);
-    let again = boss.approve(&mut tx, id, "", at(NOW)).await;
-    assert!(!again.unwrap().unwrap().2);
+    let done = boss.approve(&mut tx, id, None, "a good one", at(NOW)).await;
+    assert_eq!(done.unwrap(), Some(ApprovalOutcome::Decided));
+    let approved = ApprovalOutcome::AlreadyApproved {
+        by: "command".to_owned(),
+        at: at(NOW),
+    };
+    let again = boss.approve(&mut tx, id, None, "", at(NOW)).await;
+    assert_eq!(again.unwrap(), Some(approved.clone()));
+    let late = boss.reject(&mut tx, id, "spam", &PlainLetters, at(NOW));
+    assert_eq!(late.await.unwrap(), Some(approved));
     assert_eq!(boss.awaiting(&mut tx, 9).await.unwrap(), []);
     tx.commit().await.unwrap();
     started(&node, ann).await;
@@ -164,7 +171,124 @@ async fn approved_mailing_leaves() {
     );
 }
 
+/// What a manager sees of the only mailing that waits.
+async fn looked_at(db: &Db) -> AwaitingMailing {
+    let mut tx = db.read().await.unwrap();
+    let mut awaiting = Moderator::command().awaiting(&mut tx, 9).await.unwrap();
+    assert_eq!(awaiting.len(), 1);
+    awaiting.remove(0)
+}
+
+/// R30, R40: a mailing is approved only as the manager saw it: with another message, sender or
+/// audience nothing changes, also if the number of people is the same.
+#[tokio::test]
+async fn only_what_was_looked_at_is_approved() {
+    let db = TestDb::new().await.unwrap();
+    let node = approving(&db);
+    let ann = registered(&node).await;
+    let id = started(&node, ann).await;
+    let mailing = get(&node, ann, id).await;
+    let message = mailing.message_id.unwrap();
+    let boss = Moderator::command();
+    let mut before = looked_at(&node).await;
+    assert_eq!(looked_at(&node).await, before);
+    for edit in [
+        "subject",
+        "text",
+        "sender",
+        "more people",
+        "another address",
+    ] {
+        let mut tx = node.write().await.unwrap();
+        match edit {
+            "subject" | "text" => {
+                let stored = Message::get(&mut tx, ann, message).await.unwrap().unwrap();
+                let draft = MessageDraft {
+                    subject: format!("{edit} is another"),
+                    text: format!("{} {edit}", stored.text),
+                    ..MessageDraft::default()
+                };
+                Message::update(&mut tx, ann, message, stored.version, &draft, at(NOW))
+                    .await
+                    .unwrap();
+            }
+            "sender" => {
+                let stored = Mailing::get(&mut tx, ann, id).await.unwrap().unwrap();
+                let mut draft = Mailing::draft_of(&mut tx, &stored).await.unwrap();
+                draft.from_name = "Somebody else".to_owned();
+                Mailing::update(&mut tx, ann, id, stored.version, &draft, "ann", at(NOW))
+                    .await
+                    .unwrap();
+            }
+            _ => {}
+        }
+        let lists = Mailing::lists(&mut tx, ann, id).await.unwrap();
+        tx.commit().await.unwrap();
+        if edit == "more people" {
+            members(&node, ann, lists[0], 100, 1, at(NOW))
+                .await
+                .unwrap();
+        }
+        if edit == "another address" {
+            let sql = "/* test */ UPDATE recipients SET email = 'x' || email, version = version + 1
+                WHERE owner_id = $1 AND email LIKE '%100%'";
+            execute(&node, sql, ann).await.unwrap();
+        }
+        let mut tx = node.write().await.unwrap();
+        let seen = Some(before.digest.as_str());
+        let done = boss.approve(&mut tx, id, seen, "fine", at(NOW)).await;
+        assert_eq!(done.unwrap(), Some(ApprovalOutcome::Changed), "{edit}");
+        tx.commit().await.unwrap();
+        assert_eq!(step(&node).await, 0, "{edit}");
+        before = looked_at(&node).await;
+    }
+    assert_eq!(before.subject, "text is another");
+    assert_eq!(log(&db).await, []);
+    let mut tx = node.write().await.unwrap();
+    let seen = Some(before.digest.as_str());
+    let done = boss.approve(&mut tx, id, seen, "fine", at(NOW)).await;
+    assert_eq!(done.unwrap(), Some(ApprovalOutcome::Decided));
+    tx.commit().await.unwrap();
+    assert_eq!(step(&node).await, 1);
+}
+
+/// R30, R40: of two managers who decide at the same moment, one decides and the other learns it.
+#[tokio::test]
+async fn one_decision_counts() {
+    let db = TestDb::new().await.unwrap();
+    let node = approving(&db);
+    let ann = registered(&node).await;
+    let id = started(&node, ann).await;
+    let boss = Moderator::command();
+    let approve = async {
+        let mut tx = node.write().await.unwrap();
+        let done = boss.approve(&mut tx, id, None, "", at(NOW)).await.unwrap();
+        tx.commit().await.unwrap();
+        done.unwrap()
+    };
+    let reject = async {
+        let mut tx = node.write().await.unwrap();
+        let done = boss.reject(&mut tx, id, "spam", &PlainLetters, at(NOW));
+        let done = done.await.unwrap();
+        tx.commit().await.unwrap();
+        done.unwrap()
+    };
+    let (approved, rejected) = tokio::join!(approve, reject);
+    let decided = [&approved, &rejected];
+    let decided = decided
+        .iter()
+        .filter(|one| ***one == ApprovalOutcome::Decided);
+    assert_eq!(decided.count(), 1, "{approved:?} {rejected:?}");
+    let mailing = get(&node, ann, id).await;
+    let stays = approved == ApprovalOutcome::Decided;
+    assert_eq!(mailing.disabled_at.is_none(), stays);
+    assert_eq!(log(&db).await.len(), 1);
+    assert_eq!(step(&node).await, usize::from(stays));
+}
+
 /// R30, R40: a rejected mailing stays, its owner gets a letter, and their next mailing waits again.
+/// It waits for nothing, has no next date, and cannot be approved from a stale page; switched on
+/// again, it waits for a decision again.
 #[tokio::test]
 async fn rejected_mailing_stays() {
     let db = TestDb::new().await.unwrap();
@@ -178,11 +302,27 @@ async fn rejected_mailing_stays() {
     let done = boss
         .reject(&mut tx, id, "spam", &PlainLetters, at(NOW))
         .await;
-    assert!(done.unwrap().unwrap().2);
+    assert_eq!(done.unwrap(), Some(ApprovalOutcome::Decided));
+    let stale = boss.approve(&mut tx, id, None, "fine", at(NOW)).await;
+    let rejected = ApprovalOutcome::AlreadyRejected {
+        by: "command".to_owned(),
+        at: at(NOW),
+    };
+    assert_eq!(stale.unwrap(), Some(rejected.clone()));
+    let again = boss.reject(&mut tx, id, "ads", &PlainLetters, at(NOW));
+    assert_eq!(again.await.unwrap(), Some(rejected));
     tx.commit().await.unwrap();
     assert_eq!(step(&node).await, 0);
     let mailing = get(&node, ann, id).await;
     assert_eq!(mailing.disabled_reason.as_deref(), Some("spam"));
+    assert_eq!(mailing.waiting, "");
+    assert_eq!(mailing.upcoming(at(NOW), 9).unwrap(), []);
+    assert_eq!(mailing.next_due(), None);
+    let mut tx = node.read().await.unwrap();
+    assert!(!mailing.awaits_approval(&mut tx).await.unwrap());
+    let counts = Mailing::counts(&mut tx, ann).await.unwrap();
+    assert_eq!(counts, [(MailingState::Disabled, 1)]);
+    drop(tx);
     let told = "/* test */ SELECT count(*) FROM outbox WHERE kind = 'mailing-rejected'";
     assert_eq!(count(&db, told).await.unwrap(), 1);
     assert_eq!(
@@ -194,7 +334,13 @@ async fn rejected_mailing_stays() {
 
     // a manager changes their mind
     let mut tx = node.write().await.unwrap();
-    boss.approve(&mut tx, id, "sorry", at(NOW)).await.unwrap();
+    boss.enable(&mut tx, id, "sorry", at(NOW)).await.unwrap();
+    assert_eq!(boss.awaiting(&mut tx, 9).await.unwrap().len(), 2);
+    tx.commit().await.unwrap();
+    assert_eq!(step(&node).await, 0);
+    let mut tx = node.write().await.unwrap();
+    let done = boss.approve(&mut tx, id, None, "fine", at(NOW)).await;
+    assert_eq!(done.unwrap(), Some(ApprovalOutcome::Decided));
     tx.commit().await.unwrap();
     assert_eq!(step(&node).await, 2);
 }
@@ -211,10 +357,10 @@ async fn only_new_accounts_are_decided_about() {
     let done = boss
         .reject(&mut tx, id, "spam", &PlainLetters, at(NOW))
         .await;
-    assert!(!done.unwrap().unwrap().2);
+    assert_eq!(done.unwrap(), Some(ApprovalOutcome::NotWaiting));
     let missing = MailingId::new(at(NOW));
     assert!(
-        boss.approve(&mut tx, missing, "", at(NOW))
+        boss.approve(&mut tx, missing, None, "", at(NOW))
             .await
             .unwrap()
             .is_none()

@@ -23,7 +23,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{
-    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingStatus, MailingSummary,
+    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingState, MailingSummary,
     StartOutcome, Transition,
 };
 
@@ -133,7 +133,7 @@ struct ListPage {
     page: PageContext,
     query: ListQuery,
     rows: Vec<Row>,
-    counts: Vec<(MailingStatus, i64)>,
+    counts: Vec<(MailingState, i64)>,
     all: i64,
     pages: Pages,
 }
@@ -152,7 +152,7 @@ impl ListQuery {
     fn filter(&self) -> MailingFilter<'_> {
         MailingFilter {
             search: &self.q,
-            status: self.status.parse().ok(),
+            state: self.status.parse().ok(),
             after: self.after,
         }
     }

@@ -8,6 +8,7 @@
 
 mod account;
 mod account_area;
+mod approvals;
 mod badges;
 mod blog;
 mod browser;

@@ -485,14 +485,20 @@ async fn manager_decides_about_new_accounts() {
             .any(|letter| letter.kind == "mailing-rejected")
     );
     let manager = world.browser(Who::Manager).await;
-    let done = manager
-        .post(&format!("{base}/approve"), &[("reason", "a mistake")])
-        .await;
-    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    for (step, reason) in [("enable", "a mistake"), ("approve", "fine")] {
+        let done = manager
+            .post(&format!("{base}/{step}"), &[("reason", reason)])
+            .await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER);
+    }
     let kinds: Vec<_> = log(&world).await.iter().map(|entry| entry.kind).collect();
     assert_eq!(
-        kinds[..2],
-        [AuditKind::MailingApproved, AuditKind::MailingRejected]
+        kinds[..3],
+        [
+            AuditKind::MailingApproved,
+            AuditKind::MailingEnabled,
+            AuditKind::MailingRejected
+        ]
     );
     assert_eq!(mailing(&world, &things, id).await.disabled_at, None);
     let manager = world.browser(Who::Manager).await;

@@ -48,7 +48,7 @@ async fn made(site: &Site, owner: UserId) -> (Vec<(String, MailingStatus)>, usiz
     let mut tx = site.db.read().await.unwrap();
     let filter = MailingFilter {
         search: "",
-        status: None,
+        state: None,
         after: None,
     };
     let found = Mailing::page(&mut tx, owner, filter, 100).await.unwrap();

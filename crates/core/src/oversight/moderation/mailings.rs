@@ -1,6 +1,7 @@
 //! Read access to the mailings of all users.
 
 use super::Moderator;
+use super::approval::is_undecided;
 use crate::accounts::user::User;
 use crate::messages::letter::{FrozenMessage, MessageContent};
 use crate::platform::db::{Tx, on_db};
@@ -8,7 +9,7 @@ use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::{Mailing, MailingStatus, MailingSummary, mailing_columns};
+use crate::sending::mailing::{Mailing, MailingState, MailingSummary, mailing_columns};
 
 /// Which mailings to list. The default is all of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,7 +19,7 @@ pub struct ModeratedMailingFilter<'a> {
     /// Only mailings of this owner.
     pub owner: Option<UserId>,
     /// Only mailings in this state.
-    pub state: Option<ModeratedMailingState>,
+    pub state: Option<MailingState>,
     /// Only mailings started at or after this time, or created if they were never started.
     pub from: Option<Timestamp>,
     /// Only mailings started, or else created, before this time.
@@ -33,37 +34,6 @@ impl ModeratedMailingFilter<'_> {
         match self.owner {
             Some(owner) => User::get(tx, owner).await,
             None => Ok(None),
-        }
-    }
-}
-
-/// A state to filter mailings by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModeratedMailingState {
-    /// Not disabled, with this status.
-    Is(MailingStatus),
-    /// Disabled by a moderator.
-    Disabled,
-}
-
-impl ModeratedMailingState {
-    /// The value in URLs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Is(status) => status.as_str(),
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-impl std::str::FromStr for ModeratedMailingState {
-    type Err = crate::sending::mailing::UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "disabled" => Ok(Self::Disabled),
-            other => other.parse().map(Self::Is),
         }
     }
 }
@@ -90,21 +60,25 @@ pub enum MailingLetter {
 }
 
 impl Moderator {
-    /// The letter a mailing sent last or would send; `None` if it has no message yet.
+    /// The letter a mailing sent last or would send; `None` if it has no message yet. Of one that
+    /// waits for a decision, it is the letter that would leave: that of the open run, or the
+    /// current message.
     pub async fn letter(
         &self,
         tx: &mut Tx,
         mailing: &Mailing,
     ) -> Result<Option<MailingLetter>, Error> {
-        let frozen: Option<(String, String, String)> = on_db!(tx, conn => sqlx::query_as(
+        let undecided = is_undecided(tx, mailing.owner_id, mailing.id).await?;
+        let frozen: Option<(String, String, String)> = on_db!(&mut *tx, conn => sqlx::query_as(
             "SELECT subject, html, text
              FROM runs
-             WHERE owner_id = $1 AND mailing_id = $2 AND state <> 'skipped'
+             WHERE owner_id = $1 AND mailing_id = $2 AND state <> 'skipped' AND (NOT $3 OR finished_at IS NULL)
              ORDER BY due_at DESC
              LIMIT 1",
         )
         .bind(mailing.owner_id)
         .bind(mailing.id)
+        .bind(undecided)
         .fetch_optional(conn)
         .await)?;
         Ok(match frozen {
@@ -152,7 +126,7 @@ impl Moderator {
         ))
         .bind(like_pattern(filter.search))
         .bind(filter.owner)
-        .bind(filter.state.map(ModeratedMailingState::as_str))
+        .bind(filter.state.map(MailingState::as_str))
         .bind(filter.from)
         .bind(filter.to)
         .bind(filter.after)

@@ -151,8 +151,8 @@ impl Mailing {
     }
 
     /// Mailings that are due, all or the given one, whose reason for waiting changed: newly held,
-    /// held for another reason, or released. A mailing whose end has come is not held; its due
-    /// times are recorded as skipped.
+    /// held for another reason, or released. A mailing that a manager switched off waits for
+    /// nothing. Neither is one held whose end has come; its due times are recorded as skipped.
     pub async fn review_held(
         tx: &mut Tx,
         only: Option<MailingId>,
@@ -176,14 +176,13 @@ impl Mailing {
         let mut changed = Vec::new();
         for row in due {
             let fault = service.faults_over(&servers, &row.from_email);
-            let why = if row.end_at.is_some_and(|end| end <= now) {
+            let is_off = row.disabled_at.is_some();
+            let why = if is_off || row.end_at.is_some_and(|end| end <= now) {
                 None
             } else if let Some(fault) = fault.into_iter().next() {
                 Some(HeldReason::Service(fault))
             } else if row.is_new && policy.holds_new_accounts() {
                 Some(HeldReason::Approval)
-            } else if row.disabled_at.is_some() {
-                None
             } else {
                 let limits = Limits::new(&policy, &row.limits, row.is_new);
                 slots.take(tx, row.owner_id, &limits).await?
@@ -219,9 +218,11 @@ impl Mailing {
         }))
     }
 
-    /// Whether the mailing was started and its owner is a new account that waits for a manager.
+    /// Whether the mailing was started and its owner is a new account that waits for a manager. A
+    /// rejected one does not wait.
     pub async fn awaits_approval(&self, tx: &mut Tx) -> Result<bool, Error> {
-        if self.status != MailingStatus::Running || !AccountPolicy::of(tx).holds_new_accounts() {
+        let may_leave = self.status == MailingStatus::Running && self.disabled_at.is_none();
+        if !may_leave || !AccountPolicy::of(tx).holds_new_accounts() {
             return Ok(false);
         }
         Limits::is_new(tx, self.owner_id).await

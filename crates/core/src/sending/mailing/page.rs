@@ -5,17 +5,48 @@ use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, MessageId, UserId};
 use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::{Mailing, MailingStatus, mailing_columns};
+use crate::sending::mailing::{Mailing, MailingStatus, UnknownWord, mailing_columns};
 
 /// Which mailings to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MailingFilter<'a> {
     /// Part of the title, regardless of case; empty for all.
     pub search: &'a str,
-    /// Only mailings in this status; `None` for all.
-    pub status: Option<MailingStatus>,
+    /// Only mailings in this state; `None` for all.
+    pub state: Option<MailingState>,
     /// The page begins after this mailing; `None` for the first page.
     pub after: Option<MailingId>,
+}
+
+/// A state to filter mailings by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailingState {
+    /// Not disabled, with this status.
+    Is(MailingStatus),
+    /// Disabled by a manager.
+    Disabled,
+}
+
+impl MailingState {
+    /// The value in URLs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Is(status) => status.as_str(),
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl std::str::FromStr for MailingState {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "disabled" => Ok(Self::Disabled),
+            other => other.parse().map(Self::Is),
+        }
+    }
 }
 
 /// A mailing, with what a list shows in addition.
@@ -119,7 +150,7 @@ impl Mailing {
              FROM (SELECT * FROM mailings
                    WHERE owner_id = $1
                      AND ($2 = '%%' OR search LIKE $2 ESCAPE '\\')
-                     AND (CAST($3 AS TEXT) IS NULL OR status = $3)
+                     AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END)
                      AND ($4 IS NULL OR id < $4)
                    ORDER BY id DESC
                    LIMIT $5) m
@@ -137,24 +168,27 @@ impl Mailing {
         ))
         .bind(owner)
         .bind(&pattern)
-        .bind(filter.status.map(MailingStatus::as_str))
+        .bind(filter.state.map(MailingState::as_str))
         .bind(filter.after)
         .bind(limit)
         .fetch_all(conn)
         .await)?)
     }
 
-    /// Number of the owner's mailings per status; statuses without any are left out.
-    pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(MailingStatus, i64)>, Error> {
+    /// Number of the owner's mailings per state; states without any are left out.
+    pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(MailingState, i64)>, Error> {
         let counts: Vec<(String, i64)> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT status, count(*) FROM mailings WHERE owner_id = $1 GROUP BY status",
+            "SELECT CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END, count(*)
+             FROM mailings
+             WHERE owner_id = $1
+             GROUP BY 1",
         )
         .bind(owner)
         .fetch_all(conn)
         .await)?;
         Ok(counts
             .into_iter()
-            .filter_map(|(status, count)| Some((status.parse().ok()?, count)))
+            .filter_map(|(state, count)| Some((state.parse().ok()?, count)))
             .collect())
     }
 }

@@ -319,7 +319,8 @@ impl Mailing {
     ) -> Result<Option<bool>, Error> {
         let changed = on_db!(tx, conn => sqlx::query(
             "UPDATE mailings
-             SET disabled_at = $3, disabled_by = $4, disabled_reason = $5, updated_at = $3, version = version + 1
+             SET disabled_at = $3, disabled_by = $4, disabled_reason = $5, waiting = '', updated_at = $3,
+                 version = version + 1
              WHERE owner_id = $1 AND id = $2 AND disabled_at IS NULL",
         )
         .bind(owner)
@@ -432,7 +433,11 @@ impl Mailing {
     }
 
     /// The mailing, with its row locked on PostgreSQL.
-    async fn get_locked(tx: &mut Tx, owner: UserId, id: MailingId) -> Result<Option<Self>, Error> {
+    pub(crate) async fn get_locked(
+        tx: &mut Tx,
+        owner: UserId,
+        id: MailingId,
+    ) -> Result<Option<Self>, Error> {
         if let Tx::Postgres(tx) = tx {
             sqlx::query("SELECT 1 FROM mailings WHERE owner_id = $1 AND id = $2 FOR UPDATE")
                 .bind(owner)

@@ -141,7 +141,8 @@ impl RunWatch {
         let progress = run.progress_at.map_or_else(String::new, |at| {
             crate::kit::format::ago(at, now, &page.zone, page.lang)
         });
-        let left = if rate > 0 { totals.remaining / rate } else { 0 };
+        let moves = rate > 0 && found.sending.waiting.is_empty();
+        let left = if moves { totals.remaining / rate } else { 0 };
         json!({
             "planned": number(totals.planned),
             "sent": number(totals.sent),

@@ -6,11 +6,9 @@ use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
-use skychimp_core::oversight::moderation::{
-    ModeratedMailing, ModeratedMailingFilter, ModeratedMailingState,
-};
+use skychimp_core::oversight::moderation::{ModeratedMailing, ModeratedMailingFilter};
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::sending::mailing::{Mailing, MailingStatus};
+use skychimp_core::sending::mailing::{Mailing, MailingState, MailingStatus};
 
 use super::{Viewer, files, live, log, people, show, trend};
 use crate::kit::app::AppState;
@@ -117,10 +115,10 @@ impl From<ModeratedMailing> for Row {
 /// The states offered in the filter.
 fn states() -> Vec<&'static str> {
     let states = MailingStatus::ALL.into_iter();
-    let states = states.map(ModeratedMailingState::Is);
+    let states = states.map(MailingState::Is);
     states
-        .chain([ModeratedMailingState::Disabled])
-        .map(ModeratedMailingState::as_str)
+        .chain([MailingState::Disabled])
+        .map(MailingState::as_str)
         .collect()
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
-use skychimp_core::oversight::moderation::Complaint;
+use skychimp_core::oversight::moderation::{AwaitingMailing, Complaint};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
@@ -83,9 +83,11 @@ impl RunView {
         self.totals.skipped + self.totals.expired + self.totals.cancelled
     }
 
-    /// Estimated time until all letters are sent, at the current rate.
+    /// Estimated time until all letters are sent, at the current rate. There is none while
+    /// something holds them up.
     fn left(&self, page: &PageContext) -> Option<String> {
-        (self.rate > 0 && self.totals.remaining >= self.rate)
+        let moves = self.rate > 0 && self.sending.waiting.is_empty();
+        (moves && self.totals.remaining >= self.rate)
             .then(|| duration(page, self.totals.remaining / self.rate))
     }
 }
@@ -137,11 +139,18 @@ struct Held {
 /// The owner of another user's mailing, and a moderator's reason for disabling or enabling it.
 struct Seen {
     owner: User,
+    /// Digest of what a manager must decide about, if the mailing waits for that.
+    digest: Option<String>,
     reason: String,
     errors: Errors,
 }
 
 impl ShowPage {
+    /// Digest of what a manager who looks at the page must decide about.
+    fn decision(&self) -> Option<&String> {
+        self.seen.as_ref()?.digest.as_ref()
+    }
+
     /// The subject sent last, or to be sent.
     fn subject(&self) -> String {
         let sent = self.view.as_ref().map(|view| view.run.subject.clone());
@@ -202,16 +211,24 @@ impl ShowPage {
             .then(|| run.map_or_else(String::new, |view| view.run.id.to_string()))
     }
 
+    /// Whether a manager switched it off: its owner can only cancel it.
+    fn is_off(&self) -> bool {
+        self.mailing.disabled_at.is_some()
+    }
+
     fn can_pause(&self) -> bool {
-        self.mailing.status == MailingStatus::Running
+        self.mailing.status == MailingStatus::Running && !self.is_off()
     }
 
     fn can_resume(&self) -> bool {
-        self.mailing.status == MailingStatus::Paused
+        self.mailing.status == MailingStatus::Paused && !self.is_off()
     }
 
     fn can_cancel(&self) -> bool {
-        self.can_pause() || self.can_resume()
+        matches!(
+            self.mailing.status,
+            MailingStatus::Running | MailingStatus::Paused
+        )
     }
 
     fn is_draft(&self) -> bool {
@@ -267,6 +284,7 @@ async fn load(
     } else {
         let owner = User::get(&mut tx, owner).await?.ok_or(WebError::NotFound)?;
         Some(Seen {
+            digest: AwaitingMailing::digest_of(&mut tx, &mailing).await?,
             owner,
             reason,
             errors,
@@ -299,7 +317,9 @@ async fn load(
         .as_ref()
         .is_some_and(|view| view.live() && !view.sending.waiting.is_empty());
     let held = match mailing.status {
-        MailingStatus::Running if !is_told => held(&page, &mut tx, app, &mailing).await?,
+        MailingStatus::Running if !is_told && mailing.disabled_at.is_none() => {
+            held(&page, &mut tx, app, &mailing).await?
+        }
         _ => None,
     };
     let stuck = stuck(&page, &mut tx, app, &mailing, view.as_ref()).await?;
@@ -356,7 +376,7 @@ async fn stuck(
     mailing: &Mailing,
     view: Option<&RunView>,
 ) -> Result<Option<String>, WebError> {
-    let running = mailing.status == MailingStatus::Running;
+    let running = mailing.status == MailingStatus::Running && mailing.disabled_at.is_none();
     let due = mailing.next_due_at.is_some_and(|at| at <= page.now);
     if !running || !(due || view.is_some_and(RunView::live)) {
         return Ok(None);

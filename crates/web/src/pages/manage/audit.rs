@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use skychimp_core::accounts::account_limit::{LimitRow, OwnLimit, OwnLimits};
 use skychimp_core::accounts::audit::{Audit, AuditFilter, AuditKind};
 
 use crate::kit::app::AppState;
@@ -79,6 +80,24 @@ fn link(entry: &Audit) -> Option<String> {
 fn roles(entry: &Audit) -> Option<(&str, &str)> {
     let role = |name| entry.details.get(name).and_then(|role| role.as_str());
     role("from").zip(role("to"))
+}
+
+/// The limits that a change of limits changed, with the old and the new value.
+fn limits(entry: &Audit) -> Vec<(&'static LimitRow, OwnLimit, OwnLimit)> {
+    if entry.kind != AuditKind::LimitsChanged {
+        return Vec::new();
+    }
+    OwnLimits::changes(&entry.details["from"], &entry.details["to"])
+}
+
+/// A value of a limit, in words.
+fn limit_value(page: &PageContext, row: &LimitRow, value: &OwnLimit) -> String {
+    match value {
+        OwnLimit::Unset => page.t("audit-limit-default").to_string(),
+        OwnLimit::Unlimited => page.t("audit-limit-unlimited").to_string(),
+        OwnLimit::AtMost(most) if row.is_size => row.text(Some(*most)),
+        OwnLimit::AtMost(most) => page.num(*most).to_string(),
+    }
 }
 
 pub(super) async fn list(
