@@ -20,7 +20,7 @@ mod work;
 pub use audience::{list, mailing, members, message, suppress};
 pub use cache::CacheServer;
 pub use database::TestDb;
-pub use faults::{count, raw, refuse_attempts, refuse_probes};
+pub use faults::{count, hold, raw, refuse_attempts, refuse_probes};
 pub use fill::fill_log;
 pub use jobs::{do_jobs, job_context, stored_file};
 pub use ledger::{Ledger, settle};

@@ -99,6 +99,10 @@ pub fn router(site: SiteState) -> Router {
 
 /// Logs a response that failed. That the service is busy or its disk full is an answer: what is
 /// behind it has a line of its own, and a probe of readiness comes again and again.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the layer asks for"
+)]
 fn log_failure(class: ServerErrorsFailureClass, latency: Duration, _: &tracing::Span) {
     let status = match &class {
         ServerErrorsFailureClass::StatusCode(status) => Some(*status),

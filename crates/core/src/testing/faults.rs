@@ -59,3 +59,14 @@ pub async fn refuse_probes(db: &Db) -> Result<(), Error> {
     };
     raw(db, sql).await
 }
+
+/// Lets a transaction hold its locks for as long as the test likes: PostgreSQL ends no transaction
+/// that does nothing.
+pub async fn hold(tx: &mut Tx) -> Result<(), Error> {
+    if let Tx::Postgres(tx) = tx {
+        sqlx::query("/* test */ SET LOCAL idle_in_transaction_session_timeout = 0")
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use skychimp_core::platform::db::Tx;
 use skychimp_core::sending::worker::Worker;
+use skychimp_core::testing::hold;
 use skychimp_smtp::testing::{ScriptedServer, ServerScript};
 
 use crate::service::{Service, eventually, get};
@@ -111,6 +112,7 @@ async fn hold_worker(home: &Home) -> Tx {
             Worker::renew(&mut tx, worker.id, worker.lease_until)
                 .await
                 .unwrap();
+            hold(&mut tx).await.unwrap();
             return tx;
         }
         assert!(began.elapsed().as_secs() < 30, "no worker registers");

@@ -42,6 +42,10 @@ pub struct PageContext(Arc<Visitor>);
 
 /// The data behind [`PageContext`].
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a request"
+)]
 pub struct Visitor {
     /// The account, if logged in.
     pub user: Option<User>,

@@ -155,7 +155,11 @@ async fn messages_are_limited() {
     ann.get("/messages/new").await;
     let second = ann.post("/messages", &message).await;
     assert_eq!(second.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(second.body.contains("one message at most"), "{}", second.body);
+    assert!(
+        second.body.contains("one message at most"),
+        "{}",
+        second.body
+    );
     ann.post(&format!("{}/copy", first.location()), &[]).await;
     let stored = count(&site.db, "SELECT count(*) FROM messages").await;
     assert_eq!(stored.unwrap(), 1);
@@ -178,6 +182,10 @@ async fn tags_with_too_many_attributes_are_refused() {
     ];
     for path in ["/messages/preview", "/messages/check", "/messages/test"] {
         let answer = ann.post(path, &message).await;
-        assert!(answer.body.contains("256 attributes"), "{path}: {}", answer.body);
+        assert!(
+            answer.body.contains("256 attributes"),
+            "{path}: {}",
+            answer.body
+        );
     }
 }

@@ -57,16 +57,12 @@ fn is_oversized(tag: &[u8]) -> bool {
 
 /// What follows a value; `None` if it is too long.
 fn behind_value(value: &[u8]) -> Option<&[u8]> {
-    match value.first() {
-        Some(quote @ (b'"' | b'\'')) => {
-            let end = memchr::memchr(*quote, &value[1..]);
-            Some(end.map_or(&[], |end| &value[end + 2..]))
-        }
-        _ => {
-            let end = length(value, UNQUOTED_MAX, |b| is_space(b) || b == b'>')?;
-            Some(&value[end..])
-        }
+    if let Some(quote @ (b'"' | b'\'')) = value.first() {
+        let end = memchr::memchr(*quote, &value[1..]);
+        return Some(end.map_or(&[], |end| &value[end + 2..]));
     }
+    let end = length(value, UNQUOTED_MAX, |b| is_space(b) || b == b'>')?;
+    Some(&value[end..])
 }
 
 /// The length up to the first byte at which `ends`, or to the end; `None` if it exceeds `max`.
