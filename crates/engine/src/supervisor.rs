@@ -2,7 +2,7 @@
 //!
 //! Independent tasks ([`supervise`]: scheduler, expander, …) are restarted one by one. The tasks of
 //! a worker share its letters: when one panics, the whole worker shuts down and a new one starts
-//! (`worker`). After [`PANICS_MAX`] panics within a minute the engine ends, and the program with
+//! (`worker`). After `PANICS_MAX` panics within a minute the engine ends, and the program with
 //! it: a new process may do what this one cannot.
 
 use std::collections::VecDeque;

@@ -48,7 +48,7 @@ pub struct RenderedMarkdown {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] on the field `body` if it exceeds a limit of [`limits`].
+/// [`Error::Invalid`] on the field `body` if it exceeds a limit of `limits`.
 pub fn pictures(body: &str) -> Result<Vec<String>, Error> {
     let arena = Arena::new();
     let root = limits::parse(&arena, body, &OPTIONS)?;
@@ -69,7 +69,7 @@ pub fn pictures(body: &str) -> Result<Vec<String>, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] on the field `body` if it exceeds a limit of [`limits`].
+/// [`Error::Invalid`] on the field `body` if it exceeds a limit of `limits`.
 pub fn render(body: &str, pictures: &BTreeMap<String, Picture>) -> Result<RenderedMarkdown, Error> {
     let arena = Arena::new();
     let root = limits::parse(&arena, body, &OPTIONS)?;

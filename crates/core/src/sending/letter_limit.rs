@@ -6,7 +6,7 @@
 //! its first attempt; retries leave without being counted.
 //!
 //! Hours are those of UTC. Days begin at midnight in the owner's zone. The end of a day is stored
-//! when it begins, and the next one ends at least [`DAY_MIN`] later, so changing the zone again and
+//! when it begins, and the next one ends at least `DAY_MIN` later, so changing the zone again and
 //! again does not give more days.
 //!
 //! *Invariants*: of an owner with a limit, one claim at a time reads and adds (an advisory lock on
