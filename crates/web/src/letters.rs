@@ -117,6 +117,18 @@ struct LetterContent {
     site: String,
 }
 
+impl LetterContent {
+    /// Both parts, in the frame that all letters of the service have.
+    fn render(self, lang: Lang) -> Result<RenderedLetter, askama::Error> {
+        let content = &self;
+        Ok(RenderedLetter {
+            html: HtmlPart { lang, content }.render()?,
+            text: TextPart { lang, content }.render()?,
+            subject: self.subject,
+        })
+    }
+}
+
 /// A finished letter.
 struct RenderedLetter {
     subject: String,
@@ -169,17 +181,5 @@ fn write(
         note: say("note"),
         site: site.to_owned(),
     };
-    let html = HtmlPart {
-        lang,
-        content: &content,
-    };
-    let text = TextPart {
-        lang,
-        content: &content,
-    };
-    Ok(RenderedLetter {
-        html: html.render()?,
-        text: text.render()?,
-        subject: content.subject,
-    })
+    content.render(lang)
 }

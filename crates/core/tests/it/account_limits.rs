@@ -17,13 +17,14 @@ use skychimp_core::sending::delivery::{
     Claim, ClaimScope, ClaimTurn, Delivery, DeliveryNext, OpenRun,
 };
 use skychimp_core::sending::letter_limit::LetterWait;
-use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingDraft};
+use skychimp_core::sending::mailing::{HeldReason, MailingDraft};
 use skychimp_core::sending::run::Run;
 use skychimp_core::sending::worker::Worker;
 use skychimp_core::testing::{TestDb, TestRun, count, execute, list, mailing, sending_run, user};
 
 use crate::deliveries::{NOW, addresses, attempted, claim, record, run_of, sent};
 use crate::mailings::{get, service, start};
+use crate::new_accounts::step;
 use crate::support::at;
 
 /// Sets one of a user's own limits.
@@ -213,29 +214,13 @@ async fn mailings_take_turns() {
         start(&db, ann, id, at(NOW)).await.unwrap();
         ids.push(id);
     }
-    let step = async || {
-        let mut tx = db.write().await.unwrap();
-        let changed = Mailing::review_held(&mut tx, None, &service(), at(NOW)).await;
-        for one in changed.unwrap() {
-            one.record_reason(&mut tx).await.unwrap();
-        }
-        let mut runs = 0;
-        while let Some(due) = Run::start_due(&mut tx, None, &service(), at(NOW))
-            .await
-            .unwrap()
-        {
-            runs += i32::from(due.run.is_some());
-        }
-        tx.commit().await.unwrap();
-        runs
-    };
-    assert_eq!(step().await, 1);
+    assert_eq!(step(&db).await, 1);
     let held = get(&db, ann, ids[1]).await;
     assert_eq!(
         HeldReason::from_sentence(&held.waiting),
         Some(HeldReason::AtOnce(1))
     );
-    assert_eq!(step().await, 0);
+    assert_eq!(step(&db).await, 0);
     execute(
         &db,
         "/* test */ UPDATE runs SET finished_at = 1 WHERE owner_id = $1",
@@ -243,7 +228,7 @@ async fn mailings_take_turns() {
     )
     .await
     .unwrap();
-    assert_eq!(step().await, 1);
+    assert_eq!(step(&db).await, 1);
     assert_eq!(get(&db, ann, ids[1]).await.waiting, "");
 }
 

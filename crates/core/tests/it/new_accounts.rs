@@ -56,7 +56,7 @@ async fn started(db: &Db, owner: UserId) -> MailingId {
 }
 
 /// What the scheduler does; returns how many runs it made.
-async fn step(db: &Db) -> usize {
+pub async fn step(db: &Db) -> usize {
     let mut tx = db.write().await.unwrap();
     let changed = Mailing::review_held(&mut tx, None, &service(), at(NOW)).await;
     for one in changed.unwrap() {

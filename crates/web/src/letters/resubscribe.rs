@@ -1,12 +1,11 @@
 //! The letter that asks an address whether to get mail of an owner again.
 
-use askama::Template as _;
 use skychimp_core::accounts::user::User;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
-use super::{HtmlPart, LetterContent, RenderedLetter, TextPart};
+use super::{LetterContent, RenderedLetter};
 use crate::kit::app::App;
 use crate::kit::error::WebError;
 use crate::kit::i18n::Lang;
@@ -66,17 +65,5 @@ fn write(
         note: say("letter-resubscribe-note"),
         site: site.to_owned(),
     };
-    let html = HtmlPart {
-        lang,
-        content: &content,
-    };
-    let text = TextPart {
-        lang,
-        content: &content,
-    };
-    Ok(RenderedLetter {
-        html: html.render()?,
-        text: text.render()?,
-        subject: content.subject,
-    })
+    content.render(lang)
 }
