@@ -13,6 +13,9 @@ trap 'rm -rf "$log" "$statements"' EXIT
 code=0
 closing=()
 
+# the name of a test that failed: of nextest, of the browser tests
+failed_test='^ *(FAIL|TIMEOUT|SIG[A-Z]+) \[|^ +[0-9]+\) \['
+
 # part NAME COMMAND...: runs it, keeps its closing lines and its seconds
 part() {
     local name=$1 began=$SECONDS seconds
@@ -25,7 +28,7 @@ part() {
     fi
     seconds=$((SECONDS - began))
     while IFS= read -r line; do closing+=("$name: $line"); done < <(
-        sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^ *(Summary \[|test result:|[0-9]+ (passed|failed|flaky|skipped|did not run)\b)'
+        sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E "^ *(Summary \[|test result:|[0-9]+ (passed|failed|flaky|skipped|did not run)\b)|$failed_test"
     )
     closing+=("$name: $seconds s")
     [ -z "${PARTS:-}" ] || printf '%6d s  %s\n' "$seconds" "$name" >>"$PARTS"
