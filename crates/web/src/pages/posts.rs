@@ -310,7 +310,10 @@ async fn typed(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     if !UnsavedDraft::save(&mut tx, editor, id, form.version, &form.draft(), page.now).await? {
-        return Err(WebError::NotFound);
+        Post::get(&mut tx, editor, id)
+            .await?
+            .ok_or(WebError::NotFound)?;
+        return Ok(page.t("changed-meanwhile").to_string().into_response());
     }
     tx.commit().await?;
     let told = page

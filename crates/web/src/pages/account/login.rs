@@ -1,5 +1,6 @@
 //! Login and logout.
 
+use crate::kit::client::network;
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 use askama::Template;
@@ -101,7 +102,9 @@ async fn login(
     let id = user.as_ref().map(|user| user.id);
     let attempt = app.try_login(&page, &headers, &form.email, id).await?;
     let outdated = hash.as_ref().is_some_and(HashedPassword::is_outdated);
-    let right = app.hasher.matches(hash, form.password.clone()).await?;
+    let right = (app.hasher)
+        .matches(&network(&page.peer), hash, form.password.clone())
+        .await?;
     let Some(user) = user.filter(|_| right) else {
         let errors = Errors::one("password", "wrong_login");
         return html_wrong(&LoginPage::new(&app, page, form, errors));
