@@ -47,7 +47,9 @@ async fn state_of_a_mailing_is_the_same_everywhere() {
         assert!(page.contains(&badge), "{word}: {page}");
         let due: Timestamp = "2027-01-31T10:00:00Z".parse().unwrap();
         let mut tx = site.db.write().await.unwrap();
-        Run::start_due(&mut tx, None, &from, due).await.unwrap();
+        Run::start_due(&mut tx, None, &from, None, due)
+            .await
+            .unwrap();
         Run::expand_next(&mut tx, None, 1_000, due).await.unwrap();
         tx.commit().await.unwrap();
     }
