@@ -115,6 +115,7 @@ error-picture-pixels = The picture has more than { $max } million pixels, or a v
 error-picture-memory = The picture takes too much memory to open. Save it with fewer pixels, or as an ordinary JPEG.
 error-body-nesting = Quotes or lists are nested more than { $max } deep.
 error-body-pictures = The text shows more than { $max } pictures.
+error-body-ampersands = The text has more than { $max } “&” signs.
 error-body-html = The text becomes a page of more than { $max } MB. Split it, or use fewer footnotes.
 error-picture-broken = The picture is damaged.
 error-picture-busy = Too many pictures at once. Try again in a moment.
