@@ -77,7 +77,9 @@ fn tells_when(letter: &AccountLetter) -> bool {
 fn path(letter: &AccountLetter) -> String {
     match letter {
         AccountLetter::Verify(token) => format!("/verify/{}", token.to_text()),
-        AccountLetter::Known(token) | AccountLetter::Reset(token) => {
+        AccountLetter::Known(token)
+        | AccountLetter::Reset(token)
+        | AccountLetter::Invited(token) => {
             format!("/reset/{}", token.to_text())
         }
         AccountLetter::PasswordChanged

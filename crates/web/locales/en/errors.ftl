@@ -27,6 +27,7 @@ error-required = Fill this in.
 error-too-long = At most { $max } characters.
 error-limit-number = A whole number from { $min }, or “unlimited”.
 error-limit-size = A size from { $min } like 200MB, or “unlimited”.
+error-account-exists = This address already has an account.
 error-recipients-limit = Your account may have { $max ->
     [one] { $max } recipient
    *[other] { $max } recipients

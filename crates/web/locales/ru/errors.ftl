@@ -27,6 +27,7 @@ error-required = Заполните это поле.
 error-too-long = Не больше { $max } знаков.
 error-limit-number = Целое число от { $min } или «unlimited».
 error-limit-size = Размер от { $min }, например 200MB, или «unlimited».
+error-account-exists = С этим адресом уже есть учётная запись.
 error-recipients-limit = В вашей учётной записи может быть не больше { $max ->
     [one] { $max } получателя
    *[other] { $max } получателей
