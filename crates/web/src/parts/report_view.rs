@@ -220,9 +220,12 @@ fn accepted(lang: Lang, totals: &RunTotals, took: Option<i64>) -> String {
         .with("planned", totals.planned);
     match took {
         Some(took) if totals.sent > 0 && totals.remaining == 0 => {
-            let within = lang
-                .t("report-within")
-                .with("time", format::span(lang, took));
+            let within = match took {
+                ..1_000 => lang.t("report-within-second"),
+                _ => lang
+                    .t("report-within")
+                    .with("time", format::span(lang, took)),
+            };
             format!("{text} {within}")
         }
         _ => text.to_string(),
@@ -236,10 +239,19 @@ fn refused(lang: Lang, count: i64, causes: &[(Cause, i64)]) -> Text {
     let key = match *letters {
         letters if letters >= count => "report-failed-because",
         letters if letters * 2 > count => "report-failed-most",
+        _ if main_cause(causes).is_none() => return lang.t("report-failed-mixed").with("count", count),
         _ => "report-failed-often",
     };
     let why = lang.dynamic("cause-why-", cause.as_str()).to_string();
     lang.t(key).with("count", count).with("why", why)
+}
+
+/// The cause that is more frequent than every other one. `causes`: the most frequent first.
+pub(crate) fn main_cause(causes: &[(Cause, i64)]) -> Option<Cause> {
+    match causes {
+        [(_, first), (_, second), ..] if first == second => None,
+        _ => causes.first().map(|(cause, _)| *cause),
+    }
 }
 
 impl ReportView {

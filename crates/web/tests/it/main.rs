@@ -48,4 +48,5 @@ mod suppressions;
 mod tables;
 mod too_slow;
 mod unsubscribe;
+mod words;
 mod world;
