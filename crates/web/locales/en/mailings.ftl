@@ -277,6 +277,7 @@ event-skipped = { $count ->
 event-disabled = Switched off by a manager
 event-enabled = Switched on by a manager
 why-message-missing = the message was deleted
+why-message-broken = the message has an error; open it and check it
 why-letters-too-slow = its letters take too long to make: the personal fields process too much text. No letter has failed, and unsent letters are waiting
 mailing-too-slow = The letters of this mailing take too long to make: the personal fields process too much text. The mailing is paused; no letter has failed, and unsent letters are waiting. Simplify the message for a new mailing, or correct long values of recipients and press “{ mailing-resume }”.
 log-address = Address

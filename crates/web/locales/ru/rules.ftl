@@ -20,21 +20,25 @@ error-end-before-start = Окончание должно быть позже н�
 
 error-content-required = Напишите письмо: HTML, текст или и то и другое.
 error-styles-not-inlined = Персональные поля мешают встроить стили в разметку. Некоторые почтовые программы покажут письмо без оформления.
-error-template-statement = Строка { $line }: команды «{ $detail }» нет. Есть только if и for.
-error-template-operator = Строка { $line }: «{ $detail }» нельзя использовать в персональном поле.
-error-template-function = Строка { $line }: «{ $detail }» — функция, а функций в персональных полях нет.
-error-template-filter = Строка { $line }: фильтра «{ $detail }» нет.
-error-template-test = Строка { $line }: проверки «{ $detail }» нет.
-error-template-unclosed = Строка { $line }: «{ $detail }» открыто, но не закрыто.
-error-template-syntax = Строка { $line }: непонятно ({ $detail }).
-error-template-value = Строка { $line }: у некоторых получателей нужного значения нет, и письмо не получится. Добавьте запасное значение фильтром default.
-error-template-arguments = Строка { $line }: фильтру дано слишком много или слишком мало значений.
-error-template-unknown-name = Строка { $line }: поля «{ $detail }» нет ни у одного получателя, на его месте будет пусто. Свои поля пишутся так: attributes.имя.
-error-template-tag-too-long = Строка { $line }: персональное поле длиннее { $detail } байт.
-error-template-too-many-tags = Строка { $line }: персональных полей больше { $detail }.
-error-template-too-many-filters = Строка { $line }: фильтров в одном поле больше { $detail }.
-error-template-too-deep = Строка { $line }: условия и циклы вложены глубже { $detail }.
+template-place = { $column ->
+    [0] Строка { $line }
+   *[other] Строка { $line }, символ { $column }
+}
+error-template-statement = { template-place }: команды «{ $detail }» нет. Есть только if и for.
+error-template-operator = { template-place }: «{ $detail }» нельзя использовать в персональном поле.
+error-template-function = { template-place }: «{ $detail }» — функция, а функций в персональных полях нет.
+error-template-filter = { template-place }: фильтра «{ $detail }» нет.
+error-template-test = { template-place }: проверки «{ $detail }» нет.
+error-template-unclosed = { template-place }: «{ $detail }» открыто, но не закрыто.
+error-template-syntax = { template-place }: эту запись не удалось разобрать. Проверьте кавычки, скобки и слова if, for, endif, endfor.
+error-template-value = { template-place }: у некоторых получателей нужного значения нет, и письмо не получится. Добавьте запасное значение фильтром default.
+error-template-arguments = { template-place }: фильтру дано слишком много или слишком мало значений.
+error-template-unknown-name = { template-place }: поля «{ $detail }» нет ни у одного получателя, на его месте будет пусто. Свои поля пишутся так: attributes.имя.
+error-template-tag-too-long = { template-place }: персональное поле длиннее { $detail } байт.
+error-template-too-many-tags = { template-place }: персональных полей больше { $detail }.
+error-template-too-many-filters = { template-place }: фильтров в одном поле больше { $detail }.
+error-template-too-deep = { template-place }: условия и циклы вложены глубже { $detail }.
 error-template-too-long = Слишком длинно: можно не больше { $detail } байт.
-error-template-too-slow = Строка { $line }: это письмо слишком долго собирать. Упростите циклы и условия.
-error-template-output-too-long = Строка { $line }: письмо получается слишком длинным.
-error-html-tag = Строка { $line }: у тега атрибутов больше { $detail } или не закрыта кавычка.
+error-template-too-slow = { template-place }: это письмо слишком долго собирать. Упростите циклы и условия.
+error-template-output-too-long = { template-place }: письмо получается слишком длинным.
+error-html-tag = { template-place }: у тега атрибутов больше { $detail } или не закрыта кавычка.
