@@ -266,7 +266,8 @@ impl FrozenMessage {
         let html = match content.html() {
             Some(html) => {
                 let preview = content.preview_text.trim();
-                let failed = |error| vec![MessageProblem::of(TemplatePart::Html, error, false)];
+                let failed =
+                    |error| vec![MessageProblem::of(TemplatePart::Html, html, error, false)];
                 freeze_html(html, preview, language).map_err(failed)?
             }
             None => String::new(),

@@ -17,6 +17,7 @@ mod control;
 mod crawl;
 mod data;
 mod door;
+mod error_words;
 mod handlers;
 mod health;
 mod html;

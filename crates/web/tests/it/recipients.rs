@@ -267,13 +267,13 @@ async fn file_is_imported() {
     assert!(live.body.contains("event: reload"), "{}", live.body);
     let done = ann.get(&import).await;
     assert!(
-        done.body.contains("Import done") && done.body.contains("nobody"),
+        done.body.contains("Import completed") && done.body.contains("nobody"),
         "{}",
         done.body
     );
     let errors = ann.get(&format!("{import}/errors.csv")).await;
     assert!(
-        errors.body.contains("3,nobody,An address has an @."),
+        errors.body.contains("3,nobody,The address has no @."),
         "{}",
         errors.body
     );
