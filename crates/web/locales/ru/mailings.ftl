@@ -125,12 +125,12 @@ limited-new = Ваша учётная запись новая: пока мене
 } в день.
 mailing-lists = Списки
 mailing-no-lists = Списков пока нет.
-mailing-people = Получатели по одному
+mailing-people = Отдельные получатели
 mailing-people-search = Поиск по адресу или имени
 mailing-people-count = { $count ->
-    [one] { $count } получатель вне списков
-    [few] { $count } получателя вне списков
-   *[many] { $count } получателей вне списков
+    [one] { $count } отдельный получатель
+    [few] { $count } отдельных получателя
+   *[many] { $count } отдельных получателей
 }
 mailing-new-list = Создать новый список здесь
 mailing-new-list-name = Название списка

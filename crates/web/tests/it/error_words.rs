@@ -47,8 +47,8 @@ async fn errors_of_templates_are_sentences() {
     ann.get("/messages/new").await;
     for (html, said) in [
         (
-            "<p>\n{{ name | uper }}",
-            "HTML: Строка 2, символ 11: фильтра «uper» нет.",
+            "<p>\n{{ name | shout }}",
+            "HTML: Строка 2, символ 11: фильтра «shout» нет.",
         ),
         (
             "{{ name name }}",

@@ -45,7 +45,7 @@ fn problems_name_field_and_line() {
     );
     let columns: Vec<_> = content.check().iter().map(|p| p.column).collect();
     assert_eq!(columns, [Some(4), Some(1), Some(4), Some(1)]);
-    content.subject = "Привет, {{ name }} {{ name | uper }} {{ email | upper }}".to_owned();
+    content.subject = "Привет, {{ name }} {{ name | shout }} {{ email | upper }}".to_owned();
     assert_eq!(content.check()[0].column, Some(30));
     content.subject = "{{ name name }} {{ email }}".to_owned();
     assert_eq!(content.check()[0].column, None);
