@@ -30,6 +30,7 @@ pub(crate) mod preview_turns;
 pub(crate) mod query;
 pub(crate) mod rate_limits;
 pub mod readiness;
+pub(crate) mod reply_text;
 pub mod routes;
 pub mod sandbox;
 pub(crate) mod sse;

@@ -164,11 +164,12 @@ impl MessageContent {
             match Template::compile(part, source) {
                 Ok(template) => {
                     let failed = trial.failed(part, source, &template);
-                    problems.extend(failed.map(|error| MessageProblem::of(part, error, false)));
+                    let of = |error, warning| MessageProblem::of(part, source, error, warning);
+                    problems.extend(failed.map(|error| of(error, false)));
                     let unknown = template.unknown_names().into_iter();
-                    problems.extend(unknown.map(|name| MessageProblem::of(part, name, true)));
+                    problems.extend(unknown.map(|name| of(name, true)));
                 }
-                Err(error) => problems.push(MessageProblem::of(part, error, false)),
+                Err(error) => problems.push(MessageProblem::of(part, source, error, false)),
             }
         }
         let html_failed = problems.iter().any(|p| p.field == "html" && !p.warning);
@@ -191,6 +192,9 @@ pub struct MessageProblem {
     pub field: &'static str,
     /// Line in that field, from 1; `None` if the whole field is meant.
     pub line: Option<usize>,
+    /// Character of that line, from 1, if it is known.
+    #[serde(skip)]
+    pub column: Option<usize>,
     /// Language-neutral code of the problem.
     pub code: &'static str,
     /// The word concerned, a limit, or the template engine's message; may be empty.
@@ -204,16 +208,18 @@ impl MessageProblem {
         Self {
             field,
             line: None,
+            column: None,
             code,
             detail: String::new(),
             warning: false,
         }
     }
 
-    fn of(part: TemplatePart, error: TemplateError, warning: bool) -> Self {
+    fn of(part: TemplatePart, source: &str, error: TemplateError, warning: bool) -> Self {
         Self {
             field: part.field(),
             line: Some(error.line),
+            column: error.column_in(source),
             code: error.code,
             detail: error.detail,
             warning,
@@ -226,6 +232,9 @@ impl From<MessageProblem> for FieldError {
         let mut error = Self::new(problem.field, problem.code);
         if let Some(line) = problem.line {
             error = error.with("line", line);
+        }
+        if let Some(column) = problem.column {
+            error = error.with("column", column);
         }
         if !problem.detail.is_empty() {
             error = error.with("detail", problem.detail);
@@ -258,7 +267,8 @@ impl FrozenMessage {
         let html = match content.html() {
             Some(html) => {
                 let preview = content.preview_text.trim();
-                let failed = |error| vec![MessageProblem::of(TemplatePart::Html, error, false)];
+                let failed =
+                    |error| vec![MessageProblem::of(TemplatePart::Html, html, error, false)];
                 freeze_html(html, preview, language).map_err(failed)?
             }
             None => String::new(),

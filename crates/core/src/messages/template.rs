@@ -117,6 +117,13 @@ impl TemplateError {
         self.code == TOO_SLOW
     }
 
+    /// The character of its line, from 1, at which the problem is, in the source it was found in.
+    /// `None` if the line leaves a choice.
+    #[must_use]
+    pub fn column_in(&self, source: &str) -> Option<usize> {
+        scan::column(source.lines().nth(self.line.checked_sub(1)?)?, self)
+    }
+
     pub(crate) fn too_slow() -> Self {
         Self::new(1, TOO_SLOW, "")
     }

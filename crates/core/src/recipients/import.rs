@@ -15,6 +15,7 @@
 //! address counts.
 
 mod checkpoint;
+mod foreign;
 mod format;
 mod job;
 mod legacy;

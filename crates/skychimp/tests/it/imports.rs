@@ -91,7 +91,7 @@ async fn interrupt(signals: &[&str]) {
     }
     let mut ann = ann.at(&service.url);
     eventually("the import is done", || {
-        ann.get(&address).body.contains("Import done")
+        ann.get(&address).body.contains("Import completed")
     });
     let done = import(&home, owner, &address).await;
     assert_eq!(done.state, ImportState::Done);
@@ -141,7 +141,7 @@ async fn worker_does_the_jobs_of_a_site() {
     ann.post("/account/archive", &[]);
     let worker = Service::start(home.command(&["worker", "--json", "--data-dir", "elsewhere"]));
     eventually("the import is done", || {
-        ann.get(&address).body.contains("Import done")
+        ann.get(&address).body.contains("Import completed")
     });
     assert_eq!(recipients(&home, owner).await, 1);
     eventually("the archive is ready", || {

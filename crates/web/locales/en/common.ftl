@@ -1,11 +1,12 @@
 number = { $n }
+quoted = “{ $text }”
 skip = Skip to content
 menu = Menu
 language = Language
 theme = Theme
 theme-light = Light
 theme-dark = Dark
-theme-auto = As the system
+theme-auto = Match system
 nav-main = Main
 nav-home = Overview
 nav-recipients = Recipients
@@ -16,11 +17,11 @@ nav-sandbox = Sandbox
 login = Sign in
 logout = Sign out
 footer = Your mailings, on your own server.
-to-home = To the start page
+to-home = Go to the home page
 save = Save
 save-and-return = Save and close
 cancel = Cancel
-confirm-ok = Yes, do it
+confirm-ok = Yes, continue
 delete = Delete
 edit = Edit
 copy = Copy
@@ -32,30 +33,31 @@ close = Close
 more = More
 add = Add
 chosen = { $count ->
-    [one] { $count } chosen
-   *[other] { $count } chosen
+    [one] { $count } selected
+   *[other] { $count } selected
 }
-select-all = Choose all
-select-one = Choose { $name }
+select-all = Select all
+select-one = Select { $name }
 actions = Actions
 pages = Pages
 page-first = First page
+page-previous = Previous page
 page-next = Next page
 none = none
 no-matches = Nothing found
-no-matches-hint = Try another word.
-form-has-errors = Please look at the marked fields.
-request-failed = That did not work: no answer from the server. Try again.
-changed-meanwhile = This was changed in another tab or by somebody else after you opened it.
-changed-meanwhile-hint = Below is what you typed. Saving again replaces the other version.
-form-arrived-before = This form was already saved. Nothing was done twice.
+no-matches-hint = Try a different search.
+form-has-errors = Check the highlighted fields.
+request-failed = The server did not respond. Try again.
+changed-meanwhile = This was changed in another tab or by someone else after you opened it.
+changed-meanwhile-hint = What you typed is below. Saving again will replace the other version.
+form-arrived-before = This form was already saved. Nothing was saved twice.
 changed-fields = Changed there:
 ago-now = just now
-ago-seconds = { $count } s ago
-ago-minutes = { $count } min ago
-ago-hours = { $count } h ago
+ago-seconds = { $count } s ago
+ago-minutes = { $count } min ago
+ago-hours = { $count } h ago
 ago-days = { $count ->
-    [one] yesterday
+    [one] { $count } day ago
    *[other] { $count } days ago
 }
 count-letters = { $count ->
@@ -66,11 +68,36 @@ count-recipients = { $count ->
     [one] { $count } recipient
    *[other] { $count } recipients
 }
+# Below the number of a tile.
+tile-recipients = { $count ->
+    [one] recipient
+   *[other] recipients
+}
+tile-lists = { $count ->
+    [one] list
+   *[other] lists
+}
+tile-messages = { $count ->
+    [one] message
+   *[other] messages
+}
+tile-mailings = { $count ->
+    [one] mailing
+   *[other] mailings
+}
+tile-letters = { $count ->
+    [one] letter
+   *[other] letters
+}
+tile-active = { $count ->
+    [one] receives letters
+   *[other] receive letters
+}
 sandbox-band = No mail server is set up: letters stay on this machine, in the sandbox.
-sandbox-band-link = Read them
-table-xlsx = Export Excel
-table-csv = Export CSV
-health-database = The database cannot be written at the moment: nothing is saved and no letters leave.
-health-disk = Disk space is short: { $free } are free, and { $floor } must stay free. Uploads are refused until there is room.
-health-engine = The sending engine of this process does not work at the moment. It is being started again.
-health-no-worker = No process sends letters at the moment. Start skychimp worker, or skychimp serve without --no-worker.
+sandbox-band-link = Open the sandbox
+table-xlsx = Export to Excel
+table-csv = Export to CSV
+health-database = The database cannot be written to right now: nothing is saved, and no letters are sent.
+health-disk = Disk space is low: { $free } free, but at least { $floor } must stay free. Uploads are refused until there is more space.
+health-engine = The sending engine of this process is not working right now. It is being restarted.
+health-no-worker = No process is sending letters right now. Start skychimp worker, or skychimp serve without --no-worker.

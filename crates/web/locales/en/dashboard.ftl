@@ -1,8 +1,8 @@
 # Texts of the overview's last weeks and next ones.
 dash-attention = Needs your attention
 dash-attention-waiting = { $count ->
-    [one] { $count } letter waits for the mail server
-   *[other] { $count } letters wait for the mail server
+    [one] { $count } letter is waiting for the mail server
+   *[other] { $count } letters are waiting for the mail server
 }
 dash-attention-disabled = Switched off by a manager
 dash-attention-skipped = { $count ->
@@ -14,15 +14,15 @@ dash-attention-failed = { $count ->
    *[other] { $count } letters failed
 }
 dash-attention-in-doubt = { $count ->
-    [one] { $count } letter in doubt: somebody may have got it twice
-   *[other] { $count } letters in doubt: somebody may have got one twice
+    [one] { $count } letter in doubt: someone may have received it twice
+   *[other] { $count } letters in doubt: someone may have received one twice
 }
-dash-days = Letters of the last 30 days
+dash-days = Letters in the last 30 days
 dash-days-sum = { $sent } sent, { $failed } failed
 dash-day = Day
-dash-week = Week from
-dash-calendar = What comes
-dash-calendar-empty = Nothing is planned for the next weeks.
+dash-week = Week of
+dash-calendar = Coming up
+dash-calendar-empty = Nothing is scheduled for the next few weeks.
 dash-more = and { $count } more
 dash-growth = New recipients by week
 dash-added = Added

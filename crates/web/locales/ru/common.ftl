@@ -1,4 +1,5 @@
 number = { $n }
+quoted = «{ $text }»
 skip = К содержанию
 menu = Меню
 language = Язык
@@ -31,30 +32,27 @@ download = Скачать
 close = Закрыть
 more = Ещё
 add = Добавить
-chosen = { $count ->
-    [one] выбран { $count }
-    [few] выбрано { $count }
-   *[many] выбрано { $count }
-}
+chosen = выбрано: { $count }
 select-all = Выбрать все
 select-one = Выбрать: { $name }
 actions = Действия
 pages = Страницы
 page-first = В начало
+page-previous = Назад
 page-next = Дальше
 none = нет
 no-matches = Ничего не найдено
-no-matches-hint = Попробуйте другое слово.
+no-matches-hint = Попробуйте изменить запрос.
 form-has-errors = Проверьте отмеченные поля.
-request-failed = Не получилось: сервер не ответил. Попробуйте ещё раз.
-changed-meanwhile = Пока страница была открыта, это изменили в другой вкладке или другой человек.
-changed-meanwhile-hint = Ниже то, что ввели вы. Если сохранить ещё раз, другая версия будет заменена.
+request-failed = Сервер не ответил. Попробуйте ещё раз.
+changed-meanwhile = Пока страница была открыта, эти данные изменились: в другой вкладке или с другой учётной записи.
+changed-meanwhile-hint = Ниже — то, что ввели вы. Если сохранить ещё раз, другая версия будет заменена.
 form-arrived-before = Эта форма уже сохранена. Повторно ничего не сделано.
 changed-fields = Там изменено:
 ago-now = только что
-ago-seconds = { $count } с назад
-ago-minutes = { $count } мин назад
-ago-hours = { $count } ч назад
+ago-seconds = { $count } с назад
+ago-minutes = { $count } мин назад
+ago-hours = { $count } ч назад
 ago-days = { $count ->
     [one] { $count } день назад
     [few] { $count } дня назад
@@ -70,10 +68,41 @@ count-recipients = { $count ->
     [few] { $count } получателя
    *[many] { $count } получателей
 }
+# Под числом на плитке.
+tile-recipients = { $count ->
+    [one] получатель
+    [few] получателя
+   *[many] получателей
+}
+tile-lists = { $count ->
+    [one] список
+    [few] списка
+   *[many] списков
+}
+tile-messages = { $count ->
+    [one] сообщение
+    [few] сообщения
+   *[many] сообщений
+}
+tile-mailings = { $count ->
+    [one] рассылка
+    [few] рассылки
+   *[many] рассылок
+}
+tile-letters = { $count ->
+    [one] письмо
+    [few] письма
+   *[many] писем
+}
+tile-active = { $count ->
+    [one] получает письма
+    [few] получают письма
+   *[many] получают письма
+}
 sandbox-band = Почтовый сервер не настроен: письма остаются на этой машине, в песочнице.
-sandbox-band-link = Прочитать
-table-xlsx = Выгрузить Excel
-table-csv = Выгрузить CSV
+sandbox-band-link = Открыть песочницу
+table-xlsx = Экспорт в Excel
+table-csv = Экспорт в CSV
 health-database = В базу данных сейчас нельзя записать: ничего не сохраняется, и письма не уходят.
 health-disk = На диске мало места: свободно { $free }, а должно оставаться { $floor }. Файлы не принимаются, пока место не появится.
 health-engine = Отправка писем в этом процессе сейчас не работает. Она запускается заново.

@@ -17,15 +17,15 @@ dash-attention-failed = { $count ->
    *[many] Отклонено { $count } писем
 }
 dash-attention-in-doubt = { $count ->
-    [one] { $count } письмо под вопросом: кто-то мог получить его дважды
-    [few] { $count } письма под вопросом: кто-то мог получить письмо дважды
-   *[many] { $count } писем под вопросом: кто-то мог получить письмо дважды
+    [one] { $count } письмо под вопросом: оно могло прийти дважды
+    [few] { $count } письма под вопросом: они могли прийти дважды
+   *[many] { $count } писем под вопросом: они могли прийти дважды
 }
 dash-days = Письма за последние 30 дней
-dash-days-sum = отправлено { $sent }, ошибок { $failed }
+dash-days-sum = отправлено { $sent }, отклонено { $failed }
 dash-day = День
 dash-week = Неделя с
-dash-calendar = Что впереди
+dash-calendar = Ближайшие недели
 dash-calendar-empty = На ближайшие недели ничего не запланировано.
 dash-more = и ещё { $count }
 dash-growth = Новые получатели по неделям

@@ -2,15 +2,15 @@
 mailings-title = Рассылки
 mailings-new = Новая рассылка
 mailings-empty = Рассылок пока нет
-mailings-empty-text = Рассылка отправляет сообщение получателям: сразу, в выбранный момент или регулярно.
+mailings-empty-text = Рассылка отправляет сообщение получателям: сразу, в выбранное время или регулярно.
 mailings-search = Поиск по названию
 mailings-filter = По состоянию
 mailings-all = Все
 mailings-chosen = Выбрано:
-mailings-chosen-actions = С выбранными рассылками
+mailings-chosen-actions = Действия с выбранными рассылками
 mailings-none-chosen = Сначала выберите рассылки.
 mailings-cancel = Отменить
-mailings-cancel-question = Отменить выбранные рассылки насовсем? Письма, которые ещё не ушли, не будут отправлены.
+mailings-cancel-question = Отменить выбранные рассылки навсегда? Письма, которые ещё не ушли, не будут отправлены.
 mailings-cancel-ok = Отменить рассылки
 mailings-delete = Удалить…
 mailings-delete-title = Удаление рассылок
@@ -19,7 +19,7 @@ mailings-delete-text = { $count ->
     [few] Будут удалены навсегда { $count } рассылки:
    *[many] Будут удалены навсегда { $count } рассылок:
 }
-mailings-delete-with = Вместе с этим удалится:
+mailings-delete-with = Вместе с ними удалится:
 mailings-delete-rest = Получатели, списки и сообщения останутся.
 mailings-delete-stay = { $count ->
     [one] { $count } рассылка идёт или приостановлена и останется. Чтобы удалить её, сначала отмените:
@@ -55,9 +55,9 @@ mailings-cancelled = { $count ->
    *[many] Отменено { $count } рассылок.
 } { $refused ->
     [0] { "" }
-    [one] { $refused } отменить нельзя: это черновик или она уже завершена.
-    [few] { $refused } отменить нельзя: это черновики или они уже завершены.
-   *[many] { $refused } отменить нельзя: это черновики или они уже завершены.
+    [one] { $refused } отменить нельзя: это черновик или завершённая рассылка.
+    [few] { $refused } отменить нельзя: это черновики или завершённые рассылки.
+   *[many] { $refused } отменить нельзя: это черновики или завершённые рассылки.
 }
 mailings-deleted = { $count ->
     [0] Ничего не удалено.
@@ -76,9 +76,9 @@ mailing-status = Состояние
 mailing-progress = Ход отправки
 mailing-next = Следующая дата
 mailing-failed-count = { $count ->
-    [one] { $count } ошибка
-    [few] { $count } ошибки
-   *[many] { $count } ошибок
+    [one] { $count } отклонено
+    [few] { $count } отклонены
+   *[many] { $count } отклонено
 }
 status-scheduled = Запланирована
 mailing-edit = Изменить рассылку
@@ -90,9 +90,12 @@ mailing-sender = От кого
 mailing-account = Ваша учётная запись
 mailing-service = Настройки сервиса
 mailing-held = Рассылка ждёт.
-mailing-held-hint = Ничего не потеряно: отправка начнётся сама, как только это исправят.
+mailing-held-hint = Ничего не потеряно: отправка продолжится сама, как только причина будет устранена.
 held-approval = Первую рассылку новой учётной записи сначала смотрит менеджер. От вас ничего не требуется.
-held-at-once = Рассылок, которые ваша учётная запись может отправлять одновременно: не больше { $most }. Эта начнётся, когда закончится другая.
+held-at-once = Ваша учётная запись может отправлять одновременно не больше { $most ->
+    [one] { $most } рассылки
+   *[other] { $most } рассылок
+}. Эта начнётся, когда завершится другая.
 limited-more = { $count ->
     [one] Ещё { $count } письмо уйдёт { $when }.
     [few] Ещё { $count } письма уйдут { $when }.
@@ -100,7 +103,11 @@ limited-more = { $count ->
 }
 limited-today = сегодня с { $hour }
 limited-tomorrow = завтра с { $hour }
-limited-in-days = через { $days } дн. с { $hour }
+limited-in-days = { $days ->
+    [one] через { $days } день с { $hour }
+    [few] через { $days } дня с { $hour }
+   *[many] через { $days } дней с { $hour }
+}
 limited-hour = Ваша учётная запись может отправлять { $most ->
     [one] { $most } письмо
     [few] { $most } письма
@@ -128,19 +135,19 @@ mailing-people-count = { $count ->
 mailing-new-list = Создать новый список здесь
 mailing-new-list-name = Название списка
 mailing-new-people = Получатели
-mailing-new-people-hint = По одному в строке: адрес или Имя <адрес>.
-mailing-import-link = Загрузить из файла
+mailing-new-people-hint = По одному в строке: адрес или «Имя <адрес>».
+mailing-import-link = Импортировать из файла
 mailing-new-message = Написать новое сообщение здесь
 mailing-new-subject = Тема
 mailing-new-text = Текст
 mailing-new-text-hint = Персональные поля пишутся так: {"{{ name }}"}.
 mailing-editor-link = Открыть полный редактор
-error-bad-entry = Это не адрес: { $entry }
+error-bad-entry = Это не адрес электронной почты: { $entry }
 mailing-message = Сообщение
 mailing-message-later = Выбрать позже
 mailing-no-messages = Сообщений пока нет.
-mailing-from-next-run = Подействует со следующего запуска; письма уже начатого запуска не меняются.
-mailing-begin-now = Сразу после запуска
+mailing-from-next-run = Подействует со следующего запуска; письма уже начатого запуска не изменятся.
+mailing-begin-now = Сразу
 mailing-begin-at = В назначенное время
 mailing-start-at = Начало
 mailing-every = Как часто
@@ -149,15 +156,15 @@ every-day = Каждый день
 every-week = Каждую неделю
 every-month = Каждый месяц
 mailing-end = Окончание
-mailing-end-hint = После этого момента ничего не отправляется. Можно не указывать.
+mailing-end-hint = После этого времени ничего не отправляется. Можно не указывать.
 mailing-until = до { $at }
 mailing-zone = Часовой пояс
-mailing-sender-default = Если не указать — { $email }, отправитель этого сервиса.
+mailing-sender-default = Если не указать, отправителем будет { $email } — адрес этого сервиса.
 mailing-from-name = Имя отправителя
 mailing-from-email = Адрес отправителя
 mailing-reply-to = Адрес для ответов
-mailing-reply-to-hint = Если не указать — отправителю.
-mailing-settled = Рассылка запущена: получатели и расписание больше не меняются. Чтобы спланировать заново, сделайте копию.
+mailing-reply-to-hint = Если не указать, ответы придут отправителю.
+mailing-settled = Рассылка запущена: получатели и расписание больше не меняются. Чтобы спланировать её заново, сделайте копию.
 mailing-save-draft = Сохранить черновик
 mailing-save-start = Сохранить и запустить
 mailing-start = Запустить
@@ -176,39 +183,39 @@ mailing-saved = Рассылка сохранена.
 mailing-copied = Это копия.
 mailing-copy-of = Копия: { $title }
 mailing-started = Отправка началась.
-mailing-scheduled = Рассылка начнётся сама: { $at }.
+mailing-scheduled = Рассылка начнётся { $at }.
 mailing-started-before = Рассылка уже была запущена.
 mailing-paused = Приостановлено. Письма больше не отправляются.
 mailing-resumed = Отправка продолжается.
 mailing-cancelled = Отменено. Неотправленные письма не уйдут.
-mailing-nothing-changed = Так уже и было.
-mailing-not-possible = В нынешнем состоянии это невозможно.
+mailing-nothing-changed = Ничего не изменилось: рассылка уже в этом состоянии.
+mailing-not-possible = В текущем состоянии это невозможно.
 mailing-not-ready = Сохранено, но не запущено: чего-то не хватает.
-mailing-not-ready-hint = Исправьте отмеченное в списке.
+mailing-not-ready-hint = Исправьте то, что отмечено в списке.
 mailing-pause = Приостановить
 mailing-resume = Продолжить
 mailing-cancel = Отменить рассылку
-mailing-cancel-question = Отменить рассылку насовсем? { $count ->
+mailing-cancel-question = Отменить рассылку навсегда? { $count ->
     [0] Неотправленных писем нет.
     [one] { $count } письмо не будет отправлено.
     [few] { $count } письма не будут отправлены.
    *[many] { $count } писем не будут отправлены.
 }
 mailing-cancel-ok = Отменить рассылку
-mailing-disabled = Менеджер отключил эту рассылку; письма не отправляются.
+mailing-disabled = Рассылка отключена менеджером; письма не отправляются.
 mailing-deleted = Рассылка удалена.
 mailing-delete-running = Рассылку нельзя удалить, пока она идёт или останавливается. Сначала отмените её.
 mailing-delete-title = Удалить рассылку
-mailing-delete-text = Рассылка «{ $title }» будет удалена насовсем. Вместе с ней:
+mailing-delete-text = Рассылка «{ $title }» будет удалена навсегда. Вместе с ней:
 mailing-delete-runs = { $count ->
     [one] { $count } запуск
     [few] { $count } запуска
    *[many] { $count } запусков
 }
 mailing-delete-deliveries = { $count ->
-    [one] кто что получил: { $count } доставка
-    [few] кто что получил: { $count } доставки
-   *[many] кто что получил: { $count } доставок
+    [one] судьба писем: { $count } доставка
+    [few] судьба писем: { $count } доставки
+   *[many] судьба писем: { $count } доставок
 }
 mailing-delete-attempts = { $count ->
     [one] журнал: { $count } попытка
@@ -216,11 +223,11 @@ mailing-delete-attempts = { $count ->
    *[many] журнал: { $count } попыток
 }
 mailing-delete-stays = Получатели, списки и сообщение останутся.
-mailing-delete-ok = Удалить насовсем
+mailing-delete-ok = Удалить навсегда
 mailing-log = Журнал
 check-title = Перед запуском
 audience-chosen = Выбрано
-audience-duplicates = В нескольких списках
+audience-duplicates = Повторы из разных списков
 audience-unsubscribed = Отписались
 audience-suppressed = Исключённые адреса
 audience-will-get = Получат письмо
@@ -228,7 +235,7 @@ plan-audience = Аудитория
 plan-next = Ближайшие даты
 plan-now = Сразу
 plan-no-dates = Дат нет.
-plan-zone = Время указано в поясе { $zone }.
+plan-zone = Часовой пояс: { $zone }.
 run-of = Запуск { $at }
 run-due = Дата
 run-of-planned = из
@@ -236,16 +243,15 @@ run-sent = отправлено
 run-progress = Ход отправки
 run-total-planned = Писем
 run-total-sent = Отправлено
-run-total-failed = Ошибки
+run-total-failed = Отклонено
 run-total-deferred = Будет повтор
 run-total-remaining = Осталось отправить
 run-total-other = Не отправлено
-run-other = Не отправлено: пропущено { $skipped } (отписались, исключены или удалены), после окончания { $expired }, отменено { $cancelled }.
-run-suppressed = Выбрано { $chosen }; из них { $count } отписались или были исключены до начала.
-run-rate = Скорость:
-run-rate-unit = писем в секунду
-run-left = осталось около
-run-last-progress = Последнее событие:
+run-other = Не отправлено: пропущено { $skipped } (отписались, исключены или удалены), не успели до окончания { $expired }, отменено { $cancelled }.
+run-suppressed = Выбрано { $chosen }, до начала исключено { $count } (отписки и исключённые адреса).
+run-rate = Писем в секунду:
+run-left = осталось примерно
+run-last-progress = Последнее изменение:
 run-waiting = Отправка ждёт:
 run-servers = Письма идут через:
 run-reload = Обновить числа
@@ -260,20 +266,20 @@ run-state-skipped = Пропущен
 runs-title = Запуски
 runs-all = Все запуски
 runs-empty = Запусков пока нет
-replies-title = Что ответили почтовые серверы
+replies-title = Ответы почтовых серверов
 replies-reply = Ответ
 replies-state = Сейчас
 replies-count = Писем
 delivery-queued = В очереди
 delivery-sent = Отправлено
 delivery-deferred = Будет повтор
-delivery-failed = Ошибка
+delivery-failed = Отклонено
 delivery-skipped = Пропущено
 delivery-expired = Не успело до окончания
 delivery-cancelled = Отменено
 outcome-sent = Отправлено
 outcome-deferred = Отложено
-outcome-failed = Отказ
+outcome-failed = Отклонено
 outcome-in-doubt = Под вопросом
 history-title = История
 actor-scheduler = Планировщик
@@ -285,7 +291,7 @@ event-paused = Приостановлена
 event-resumed = Продолжена
 event-cancelled = Отменена
 event-completed = Завершена
-event-expired = Время вышло раньше последнего письма
+event-expired = Время вышло, отправлены не все письма
 event-skipped = { $count ->
     [one] Пропущена { $count } дата
     [few] Пропущены { $count } даты
@@ -293,9 +299,10 @@ event-skipped = { $count ->
 }
 event-disabled = Отключена менеджером
 event-enabled = Включена менеджером
-why-message-missing = нет сообщения
-why-letters-too-slow = её письма слишком долго собирать: персональные поля обрабатывают слишком много текста. Неудачных писем нет, неотправленные ждут
-mailing-too-slow = Письма этой рассылки слишком долго собирать: их персональные поля обрабатывают слишком много текста. Рассылка приостановлена; неудачных писем нет, неотправленные ждут. Упростите сообщение для новой рассылки или исправьте длинные значения у получателей и возобновите эту.
+why-message-missing = сообщение удалено
+why-message-broken = в сообщении есть ошибка; откройте его и проверьте
+why-letters-too-slow = письма слишком долго собирать: персональные поля обрабатывают слишком много текста. Ни одно письмо не отклонено, неотправленные ждут
+mailing-too-slow = Письма этой рассылки слишком долго собирать: персональные поля обрабатывают слишком много текста. Рассылка приостановлена; ни одно письмо не отклонено, неотправленные ждут. Упростите сообщение для новой рассылки или исправьте длинные значения у получателей и нажмите «{ mailing-resume }».
 log-address = Адрес
 log-outcome = Попытка
 log-state = Письмо сейчас
@@ -312,19 +319,19 @@ log-empty = Попыток нет
 log-empty-text = Как только письма начнут уходить, здесь появится каждая попытка с ответом сервера.
 log-reply-filter = Только этот ответ:
 unit-ms = мс
-duration-seconds = { $count } с
-duration-minutes = { $count } мин
-duration-hours = { $count } ч
+duration-seconds = { $count } с
+duration-minutes = { $count } мин
+duration-hours = { $count } ч
 error-not-found = Этого больше нет.
-error-end-in-past = Этот момент уже прошёл.
+error-end-in-past = Окончание уже прошло. Укажите более позднее время.
 error-audience-empty = Выберите список или получателей.
-error-audience-suppressed = Все они отписались или исключены.
-error-sender-missing = Укажите адрес отправителя: своего у сервиса нет.
-error-not-verified = Ваш адрес ещё не подтверждён.
+error-audience-suppressed = Все эти получатели отписались или исключены.
+error-sender-missing = Укажите адрес отправителя: у сервиса своего нет.
+error-not-verified = Ваш адрес ещё не подтверждён. Откройте ссылку из письма, которое мы вам отправили.
 error-blocked = Ваша учётная запись заблокирована.
-error-disabled = Менеджер отключил эту рассылку.
-error-base-url-unset = Сервис не знает своего публичного адреса, и ссылки в письмах никуда бы не вели. Администратору нужно задать base_url.
-error-base-url-local = Публичный адрес сервиса (base_url) не открывается с других компьютеров, и ссылки в письмах никуда бы не вели. Администратору нужно его исправить.
-error-mail-from-invalid = На адрес отправителя самого сервиса (mail_from) никто не сможет ответить. Администратору нужно задать другой.
-error-sender-invalid = Адрес в .invalid или localhost не может быть отправителем: на него не ответить. Укажите другой.
+error-disabled = Эта рассылка отключена менеджером.
+error-base-url-unset = Сервис не знает своего публичного адреса, и ссылки в письмах никуда бы не вели. Администратору нужно задать настройку base_url.
+error-base-url-local = Публичный адрес сервиса (настройка base_url) не открывается с других компьютеров, и ссылки в письмах никуда бы не вели. Администратору нужно её исправить.
+error-mail-from-invalid = На адрес отправителя самого сервиса (настройка mail_from) никто не сможет ответить. Администратору нужно задать другой.
+error-sender-invalid = На адреса в .invalid и localhost никто не сможет ответить. Укажите другой адрес отправителя.
 mailing-stuck = Письма сейчас не уходят

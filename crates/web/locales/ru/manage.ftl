@@ -20,7 +20,7 @@ manage-user-state = Состояние
 manage-role = Роль
 manage-mailings-count = Рассылок
 manage-sent = Отправлено писем
-manage-seen = Был на сайте
+manage-seen = Последний визит
 manage-never = ни разу
 manage-user-mailings = Рассылки
 manage-audit = Что было сделано
@@ -28,17 +28,25 @@ manage-account = Учётная запись
 manage-since = Регистрация
 manage-verified = Адрес подтверждён
 manage-not-yet = ещё нет
-manage-blocked-since = Заблокирован
+manage-blocked-since = Доступ заблокирован
 manage-reason = Причина
 manage-volume = Объём
-manage-sent-all = писем отправлено всего
+manage-sent-all = { $count ->
+    [one] письмо отправлено за всё время
+    [few] письма отправлены за всё время
+   *[many] писем отправлено за всё время
+}
 manage-sent-lately = за последние 30 дней
-manage-failed-all = писем не принято
-manage-unsubscribed = От него отписались
-manage-complained = На него пожаловались
+manage-failed-all = { $count ->
+    [one] письмо отклонено
+    [few] письма отклонены
+   *[many] писем отклонено
+}
+manage-unsubscribed = Отписок от писем
+manage-complained = Жалоб на письма
 manage-block = Заблокировать
-manage-block-reason = Почему блокируете?
-manage-block-hint = Пользователь сразу выйдет из системы, письма прекратятся в течение секунды.
+manage-block-reason = Причина блокировки
+manage-block-hint = На всех устройствах пользователя сразу будет выполнен выход, письма прекратятся в течение секунды.
 manage-block-message = Что прочтёт этот человек?
 manage-block-message-hint = Увидит тот, кто войдёт с верным паролем. Можно не заполнять.
 manage-told = Сообщение при входе
@@ -47,19 +55,19 @@ manage-block-admin = Администраторов блокировать не�
 manage-unblock = Разблокировать
 manage-unblock-reason = Комментарий, если нужен
 manage-unblock-hint = Рассылки пользователя продолжатся с того места, где остановились.
-manage-blocked = Пользователь заблокирован.
-manage-unblocked = Пользователь разблокирован.
-manage-role-hint = Новая роль действует со следующей открытой страницы.
+manage-blocked = Учётная запись заблокирована.
+manage-unblocked = Учётная запись разблокирована.
+manage-role-hint = Новая роль действует, начиная со следующей открытой страницы.
 manage-role-reason = Причина, если нужна
 manage-role-changed = Роль изменена.
 manage-letter = Письмо
 manage-letter-subject = Тема:
-manage-letter-hint = Таким оно ушло в последний раз или уйдёт; вместо получателя подставлен пример.
+manage-letter-hint = Так письмо выглядело в последний раз или будет выглядеть; вместо получателя подставлен вымышленный.
 manage-letter-none = Письма пока нет.
-letter-pictures-hint = Картинки с других сайтов не загружаются: по ним отправитель увидел бы, что вы смотрите письмо.
+letter-pictures-hint = Картинки с других сайтов не загружаются: по ним отправитель увидел бы, что письмо просматривают.
 letter-pictures = Показать картинки
 complaints-title = Жалобы
-complaints-text = О чём сообщают получатели на странице, куда ведёт ссылка отписки. Отправитель видит только, сколько жалоб.
+complaints-text = Что получатели пишут на странице, куда ведёт ссылка для отписки. Отправитель видит только число жалоб.
 complaints-about = Только о рассылке
 complaints-mailing = Рассылка
 complaints-who = Получатель
@@ -69,7 +77,7 @@ complaints-empty = Жалоб нет
 complaints-empty-text = Если получатель пожалуется на письмо, жалоба появится здесь.
 manage-off-since = Отключена
 manage-disable = Отключить
-manage-disable-reason = Почему отключаете рассылку?
+manage-disable-reason = Причина отключения
 manage-disable-hint = Письма прекратятся в течение секунды. Владелец увидит причину на странице рассылки, а включить её сам не сможет.
 manage-enable = Включить снова
 manage-enable-reason = Комментарий, если нужен
@@ -81,8 +89,8 @@ manage-approve = Одобрить учётную запись
 manage-approve-hint = Учётная запись новая: пока менеджер её не одобрит, рассылки ждут или уходит лишь несколько писем в день.
 manage-user-approved = Учётная запись одобрена.
 manage-limits = Ограничения
-manage-limits-hint = Пустое поле — значение по умолчанию, оно показано в поле. «unlimited» снимает ограничение; размеры можно писать так: 200MB.
-manage-limits-reason = Почему меняются ограничения?
+manage-limits-hint = Пустое поле — значение по умолчанию, оно показано в поле. «unlimited» снимает ограничение; размеры можно писать так: 200MB.
+manage-limits-reason = Причина изменения
 manage-limits-changed = Ограничения изменены.
 limit-letters-per-hour = Писем в час
 limit-letters-per-day = Писем в день
@@ -96,7 +104,7 @@ limit-pictures = Картинок
 limit-previews-per-hour = Предпросмотров в час
 limit-test-letters-per-hour = Проверочных писем в час
 approvals-title = Ждут одобрения
-approvals-lead = Рассылки тех, кто зарегистрировался сам и кого менеджер ещё не одобрил. Вместе с рассылкой одобряется учётная запись: эта и все следующие рассылки пойдут без ограничений для новых.
+approvals-lead = Рассылки новых учётных записей, которые ещё не одобрены. Вместе с рассылкой одобряется учётная запись: эта и все следующие рассылки пойдут без ограничений для новых.
 approvals-empty = Ни одна рассылка не ждёт одобрения
 approvals-empty-text = Когда новая учётная запись запустит рассылку, она появится здесь.
 approvals-age = Учётная запись создана
@@ -104,7 +112,7 @@ approvals-days = { $count ->
     [0] сегодня
     [one] { $count } день назад
     [few] { $count } дня назад
-   *[other] { $count } дней назад
+   *[many] { $count } дней назад
 }
 approvals-audience = Кому
 approvals-people = { $count ->
@@ -114,21 +122,21 @@ approvals-people = { $count ->
 approvals-reason-hint = Чтобы отклонить, причина обязательна: владелец увидит её на странице рассылки и в письме. Она остаётся в журнале действий.
 approvals-approve = Одобрить рассылку и учётную запись
 approvals-reject = Отклонить
-approvals-more = Есть и другие: они появятся, когда по этим будет принято решение.
-approvals-changed = Рассылку тем временем изменили: письмо, отправитель или получатели уже не те, что вы видели. Одобрения не было; ниже — то, что есть сейчас.
+approvals-more = Есть и другие: они появятся, когда эти будут одобрены или отклонены.
+approvals-changed = Рассылку тем временем изменили: письмо, отправитель или получатели уже не те, что вы видели. Одобрения не было; ниже — то, что есть сейчас.
 approvals-approved-before = Ничего не изменилось: учётную запись уже одобрили ({ $by }, { $at }), и рассылка больше не ждёт. Отправленное не вернуть, но рассылку ещё можно отключить на её странице.
-approvals-rejected-before = Ничего не изменилось: рассылку уже отклонили ({ $by }, { $at }). Её можно снова включить на её странице — тогда она опять будет ждать одобрения.
+approvals-rejected-before = Ничего не изменилось: рассылку уже отклонили ({ $by }, { $at }). Её можно снова включить на её странице — тогда она опять будет ждать одобрения.
 approvals-not-waiting = Ничего не изменилось: рассылка больше не ждёт одобрения.
 approvals-decide = По этой рассылке нужно решение менеджера
-approvals-decide-text = У рассылки новая учётная запись, которую ещё никто не одобрил. Посмотрите на этой странице письмо и получателей, затем одобрите или отклоните.
+approvals-decide-text = У рассылки новая учётная запись, которая ещё не одобрена. Посмотрите на этой странице письмо и получателей, затем одобрите или отклоните рассылку.
 approvals-queue = Все рассылки, которые ждут одобрения
 approvals-approved = Рассылка и учётная запись одобрены.
 approvals-rejected = Рассылка отклонена. Владелец получит письмо с причиной.
-user-active = Активен
-user-unverified = Не подтверждён
-user-blocked = Заблокирован
+user-active = Доступ открыт
+user-unverified = Адрес не подтверждён
+user-blocked = Доступ заблокирован
 audit-title = Журнал действий
-audit-search = Кого, что, почему
+audit-search = Адрес, действие или причина
 audit-actor = Кто
 audit-kind = Действие
 audit-at = Когда
@@ -137,8 +145,8 @@ audit-about-one = Только об одном пользователе или �
 audit-empty = Пока ничего не происходило
 audit-empty-text = Здесь навсегда остаётся запись о каждой блокировке, каждом отключении и каждой смене роли.
 audit-deleted = удалённая учётная запись
-audit-user-blocked = Пользователь заблокирован
-audit-user-unblocked = Пользователь разблокирован
+audit-user-blocked = Учётная запись заблокирована
+audit-user-unblocked = Учётная запись разблокирована
 audit-role-changed = Изменена роль
 audit-user-created = Создана учётная запись
 audit-user-verified = Адрес признан подтверждённым
@@ -153,29 +161,33 @@ audit-limit-unlimited = без ограничений
 audit-mailing-approved = Рассылка и учётная запись одобрены
 audit-mailing-rejected = Рассылка отклонена
 audit-mailing-enabled = Рассылка снова включена
-audit-suppression-lifted = Снова пишут на адрес, куда не писали
+audit-suppression-lifted = Исключённый адрес возвращён
 audit-server-created = Почтовый сервер добавлен
 audit-server-changed = Почтовый сервер изменён
 audit-server-enabled = Почтовый сервер включён
-audit-server-disabled = Почтовый сервер выключен
+audit-server-disabled = Почтовый сервер отключён
 audit-server-resumed = Почтовый сервер проверен заново
 audit-server-deleted = Почтовый сервер удалён
 settings-title = Настройки
-settings-text = Действуют в этом процессе. Меняются в файле настроек или в окружении; секреты не показываются.
+settings-text = Эти настройки действуют в этом процессе. Меняются они в файле настроек или в окружении; секреты не показываются.
 settings-version = Версия
 settings-database = База данных
 settings-key = Настройка
 settings-value = Значение
 settings-source = Откуда
+settings-from-default = по умолчанию
+settings-from-nowhere = не задано
+settings-from-dot-env = { $variable } в файле .env
+settings-from-environment = { $variable } в окружении
 mailing-disabled-reason = Причина:
 mailing-disabled-hint = Включить её снова может только менеджер.
 mailing-complaints = { $count ->
-    [one] На письмо этой рассылки пожаловался { $count } получатель
-    [few] На письма этой рассылки пожаловались { $count } получателя
-   *[other] На письма этой рассылки пожаловались { $count } получателей
+    [one] { $count } жалоба на письма этой рассылки
+    [few] { $count } жалобы на письма этой рассылки
+   *[many] { $count } жалоб на письма этой рассылки
 }
-mailing-complaints-hint = Жалобы видят менеджеры сервиса. Пишите только тем, кто об этом просил, и не прячьте ссылку отписки.
-mailing-disabled-refused = Менеджер отключил эту рассылку. Запустить, продолжить, изменить или скопировать её нельзя, пока менеджер не включит её снова.
+mailing-complaints-hint = Жалобы видят менеджеры сервиса. Пишите только тем, кто об этом просит, и не прячьте ссылку для отписки.
+mailing-disabled-refused = Эта рассылка отключена менеджером. Запустить, продолжить, изменить или скопировать её нельзя, пока менеджер не включит её снова.
 error-cannot-block-self = Заблокировать себя нельзя.
 error-cannot-block-admin = Администраторов блокировать нельзя.
 error-last-administrator = Это последний администратор, который может войти. Сначала назначьте администратором кого-нибудь ещё.
@@ -186,22 +198,38 @@ error-has-open-mailings = { $count ->
 }
 manage-second = Вход в два шага
 manage-second-since = включён { $at }
-manage-second-lead = Для тех, кто потерял и телефон, и коды восстановления. Убедитесь, что просит действительно этот человек: после этого учётную запись откроет один пароль. Пользователь получит об этом письмо.
+manage-second-lead = На случай, если потеряны и телефон, и коды восстановления. Убедитесь, что просит действительно этот человек: после этого учётную запись откроет один пароль. Пользователю придёт письмо об этом.
 manage-second-question = Выключить этому пользователю вход в два шага?
 manage-second-done = Вход в два шага выключен, пользователю отправлено письмо.
 manage-overview-title = Обзор сервиса
-manage-overview-users = Активных пользователей
-manage-overview-running = Рассылок запущено
-manage-overview-sent = Писем отправлено за 30 дней
-manage-overview-failed = Писем не принято за 30 дней
+manage-overview-users = { $count ->
+    [one] активный пользователь
+    [few] активных пользователя
+   *[many] активных пользователей
+}
+manage-overview-running = { $count ->
+    [one] рассылка идёт
+    [few] рассылки идут
+   *[many] рассылок идёт
+}
+manage-overview-sent = { $count ->
+    [one] письмо отправлено за 30 дней
+    [few] письма отправлены за 30 дней
+   *[many] писем отправлено за 30 дней
+}
+manage-overview-failed = { $count ->
+    [one] письмо отклонено за 30 дней
+    [few] письма отклонены за 30 дней
+   *[many] писем отклонено за 30 дней
+}
 manage-senders = Кто отправил больше всех за 30 дней
-manage-senders-empty = За это время никто ничего не отправлял.
+manage-senders-empty = За это время ничего не отправлено.
 manage-senders-runs = Запусков
-manage-senders-unsubscribed = Отписались
-manage-senders-complained = Пожаловались
+manage-senders-unsubscribed = Отписки
+manage-senders-complained = Жалобы
 manage-next = Ближайшие рассылки
 manage-next-empty = Ничего не запланировано.
-manage-next-at = Начнётся
-settings-untrusted = Все посетители выглядят как { $peer }. Если это ваш обратный прокси, добавьте его в trusted_proxies. Он передаёт { $header }, но не считается доверенным, поэтому у всех его посетителей одни ограничения на всех.
-settings-untrusted-seen = Замечен { $at }.
+manage-next-at = Начало
+settings-untrusted = Все посетители приходят с адреса { $peer }. Если это ваш обратный прокси, добавьте его в trusted_proxies: он передаёт { $header }, но не считается доверенным, поэтому ограничения считаются для всех его посетителей вместе.
+settings-untrusted-seen = Последний раз: { $at }.
 complaints-test = Проверочное письмо

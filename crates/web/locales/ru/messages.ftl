@@ -5,7 +5,7 @@ messages-search = Поиск по теме
 messages-subject = Тема
 messages-subject-hint = Почтовые программы показывают около 60 знаков. Персональные поля работают и здесь.
 messages-preview-text = Анонс
-messages-preview-text-hint = Виден в ящике рядом с темой. Можно не заполнять.
+messages-preview-text-hint = Виден во входящих рядом с темой. Можно не заполнять.
 messages-body = Содержание
 messages-html = HTML
 messages-text = Текст
@@ -20,9 +20,9 @@ messages-copied = Это копия.
 messages-copy-of = { $subject } (копия)
 messages-deleted = Сообщение удалено.
 messages-delete-question = Удалить сообщение «{ $subject }»? Отправленные письма останутся в отчётах.
-messages-in-use = Это сообщение нельзя удалить: оно нужно рассылкам { $mailings }.
+messages-in-use = Это сообщение нельзя удалить: его используют рассылки { $mailings }.
 messages-empty-title = Напишите первое сообщение
-messages-empty-text = Сообщение состоит из темы и текста письма. Персональные поля подставят каждому читателю его имя там, где вы укажете.
+messages-empty-text = Сообщение состоит из темы и текста письма. Персональные поля подставят имя каждого получателя там, где вы укажете.
 messages-empty-button = Написать сообщение
 messages-open-other = Открыть другую версию
 messages-insert = Персональное поле
@@ -33,34 +33,34 @@ messages-insert-email = Адрес
 messages-insert-unsubscribe = Ссылка для отписки
 messages-problems = Проверка
 messages-problems-show = Проверить сообщение
-messages-no-problems = Всё в порядке.
-messages-preview = Просмотр
+messages-no-problems = Ошибок нет.
+messages-preview = Предпросмотр
 messages-preview-empty = Пока ничего не написано.
-messages-preview-failed = Письмо не получается:
-messages-preview-text-only = В сообщении нет HTML. Читатели увидят текст:
-messages-who = Глазами кого
+messages-preview-failed = Письмо составить не удалось:
+messages-preview-text-only = В сообщении нет HTML. Получатели увидят текст:
+messages-who = От лица получателя
 messages-who-search = Найти получателя
 messages-part = Часть письма
 messages-source = Исходный код
 messages-width = Ширина
 messages-desktop = Компьютер
 messages-phone = Телефон
-messages-sample-person = Пример человека
+messages-sample-person = Вымышленный получатель
 messages-sample-name = Мария Соколова
 messages-sample =
     <h1>Здравствуйте, {"{{"} name | default("друг") {"}}"}!</h1>
     <p>Напишите здесь, что нового.</p>
 messages-test = Проверочное письмо
 messages-test-hint = Ваш адрес или адреса коллег, которые согласились, через запятую. Проверочные письма не входят в статистику.
-messages-test-button = Отправить
+messages-test-button = Отправить проверочное письмо
 messages-tested = { $count ->
     [one] { $count } проверочное письмо отправляется.
     [few] { $count } проверочных письма отправляются.
-   *[many] { $count } проверочных писем отправляются.
+   *[many] { $count } проверочных писем отправляется.
 }
-messages-tested-sandbox = В песочницу
+messages-tested-sandbox = Открыть песочницу
 messages-not-tested = Проверочное письмо не отправлено.
-messages-preview-limit = Просмотры за этот час закончились. Следующий возможен через { $minutes ->
+messages-preview-limit = Предпросмотры за этот час закончились. Следующий возможен через { $minutes ->
     [one] { $minutes } минуту
     [few] { $minutes } минуты
    *[many] { $minutes } минут

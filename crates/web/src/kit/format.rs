@@ -103,9 +103,12 @@ pub fn size(bytes: u64, lang: Lang) -> String {
     }
 }
 
-/// A duration in its two largest units: `3 min 12 s`.
+/// A duration in its two largest units: `3 min 12 s`; never `0 s`.
 pub(crate) fn span(lang: Lang, millis: i64) -> String {
     let part = millis.max(0) / 100;
+    if part == 0 {
+        return lang.t("span-instant").to_string();
+    }
     if part < 100 && part % 10 > 0 {
         let text = tenths(part, lang);
         return lang
@@ -125,9 +128,6 @@ pub(crate) fn span(lang: Lang, millis: i64) -> String {
     let text: Vec<_> = parts
         .map(|(key, n)| lang.t(*key).with("count", *n).to_string())
         .collect();
-    if text.is_empty() {
-        return lang.t("duration-seconds").with("count", 0).to_string();
-    }
     text.join("\u{a0}")
 }
 

@@ -11,7 +11,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::tz::TimeZone;
-use skychimp_core::accounts::account_limit::AccountLimit;
 use skychimp_core::accounts::required_factor::FactorStanding;
 use skychimp_core::accounts::session::SessionToken;
 use skychimp_core::accounts::user::User;
@@ -21,8 +20,6 @@ use skychimp_core::platform::error::FieldError;
 use skychimp_core::platform::ids::{PostId, ServerId, SubmissionId, UserId};
 use skychimp_core::platform::secret::SigningKey;
 use skychimp_core::platform::time::Timestamp;
-use skychimp_core::sending::letter_limit::LetterWait;
-use skychimp_core::sending::mailing::HeldReason;
 
 use crate::kit::app::AppState;
 use crate::kit::badge::{HasStatus, StatusBadge};
@@ -189,8 +186,9 @@ impl PageContext {
         code: &str,
         params: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Text {
-        let key = format!("error-{}", code.replace('_', "-"));
-        let mut text = self.lang.t(key);
+        let key = format!("error-{}", code.replace(['_', ' '], "-"));
+        // 0: the sentence names no character of the line
+        let mut text = self.lang.t(key).with("column", 0_i64);
         for (name, value) in params {
             let name = name.to_owned();
             text = match value.parse::<i64>() {
@@ -203,37 +201,6 @@ impl PageContext {
         } else {
             self.t("error-invalid")
         }
-    }
-
-    /// Why something is waiting. Faults of the configuration, which `core` stores in English, are
-    /// translated.
-    #[must_use]
-    pub fn waiting(&self, why: &str) -> String {
-        match HeldReason::from_sentence(why) {
-            Some(HeldReason::Service(fault)) => self.field_error(&fault.into()).to_string(),
-            Some(HeldReason::Approval) => self.t("held-approval").to_string(),
-            Some(HeldReason::AtOnce(most)) => self.t("held-at-once").with("most", most).to_string(),
-            None => why.to_owned(),
-        }
-    }
-
-    /// Why letters of a run wait for a limit of their owner.
-    #[must_use]
-    pub fn limited(&self, wait: &LetterWait) -> String {
-        let when = match wait.days() {
-            0 => self.t("limited-today"),
-            1 => self.t("limited-tomorrow"),
-            days => self.t("limited-in-days").with("days", days),
-        };
-        let when = when.with("hour", wait.hour()).to_string();
-        let limit = match wait.limit {
-            AccountLimit::LettersPerHour => self.t("limited-hour"),
-            _ if wait.is_new => self.t("limited-new"),
-            _ => self.t("limited-day"),
-        };
-        let more = self.t("limited-more").with("count", wait.letters);
-        let more = more.with("when", when);
-        format!("{more} {}", limit.with("most", wait.most))
     }
 
     /// A number with thousands separators.

@@ -8,7 +8,7 @@ use skychimp_core::sending::report::{Summary, SummaryLetter};
 use super::{LetterContent, language};
 use crate::kit::format;
 use crate::kit::i18n::{Lang, Text};
-use crate::parts::report_view::{ReportView, sentence};
+use crate::parts::report_view::{ReportView, main_cause, sentence};
 
 #[derive(Template)]
 #[template(path = "letters/summary.html")]
@@ -40,6 +40,7 @@ struct SummaryFacts {
 
 /// The most frequent cause of failure.
 struct WorstCause {
+    heading: Text,
     title: Text,
     text: Text,
     advice: Text,
@@ -128,7 +129,12 @@ fn worst(lang: Lang, view: &ReportView, people: &str) -> Option<WorstCause> {
         }
         _ => format!("{people}&state=failed"),
     };
+    let heading = match main_cause(&view.causes()) {
+        Some(_) => "letter-summary-cause",
+        None => "letter-summary-one-cause",
+    };
     Some(WorstCause {
+        heading: lang.t(heading),
         title: lang.dynamic("cause-", cause),
         text: lang.dynamic("cause-text-", cause),
         advice: lang.dynamic("cause-do-", cause),

@@ -220,9 +220,12 @@ fn accepted(lang: Lang, totals: &RunTotals, took: Option<i64>) -> String {
         .with("planned", totals.planned);
     match took {
         Some(took) if totals.sent > 0 && totals.remaining == 0 => {
-            let within = lang
-                .t("report-within")
-                .with("time", format::span(lang, took));
+            let within = match took {
+                ..1_000 => lang.t("report-within-second"),
+                _ => lang
+                    .t("report-within")
+                    .with("time", format::span(lang, took)),
+            };
             format!("{text} {within}")
         }
         _ => text.to_string(),
@@ -236,10 +239,21 @@ fn refused(lang: Lang, count: i64, causes: &[(Cause, i64)]) -> Text {
     let key = match *letters {
         letters if letters >= count => "report-failed-because",
         letters if letters * 2 > count => "report-failed-most",
+        _ if main_cause(causes).is_none() => {
+            return lang.t("report-failed-mixed").with("count", count);
+        }
         _ => "report-failed-often",
     };
     let why = lang.dynamic("cause-why-", cause.as_str()).to_string();
     lang.t(key).with("count", count).with("why", why)
+}
+
+/// The cause that is more frequent than every other one. `causes`: the most frequent first.
+pub(crate) fn main_cause(causes: &[(Cause, i64)]) -> Option<Cause> {
+    match causes {
+        [(_, first), (_, second), ..] if first == second => None,
+        _ => causes.first().map(|(cause, _)| *cause),
+    }
 }
 
 impl ReportView {
@@ -247,5 +261,47 @@ impl ReportView {
     pub(crate) fn causes(&self) -> Vec<(Cause, i64)> {
         let groups = self.failed.iter();
         groups.map(|group| (group.cause, group.letters)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(lang: Lang, failed: &[(Cause, i64)], took: Option<i64>) -> String {
+        let count: i64 = failed.iter().map(|(_, letters)| letters).sum();
+        let totals = RunTotals {
+            planned: 21 + count,
+            sent: 21,
+            failed: count,
+            ..RunTotals::default()
+        };
+        sentence(lang, &totals, took, failed)
+    }
+
+    /// R29: the sentence names a main cause only if there is one, and never says "0 s".
+    #[test]
+    fn sentence_of_a_report_is_true() {
+        let (full, spam, size) = (Cause::MailboxFull, Cause::Policy, Cause::Size);
+        assert_eq!(
+            said(Lang::Ru, &[(full, 1), (spam, 1), (size, 1)], Some(0)),
+            "Отправлено 21 из 24 писем меньше чем за секунду; 3 отклонены по разным причинам."
+        );
+        assert_eq!(
+            said(Lang::En, &[(full, 1), (spam, 1)], Some(2_000)),
+            "21 of 23 letters were sent in 2\u{a0}s; 2 failed for different reasons."
+        );
+        assert_eq!(
+            said(Lang::Ru, &[(full, 2), (spam, 1), (size, 1)], None),
+            "Отправлено 21 из 25 писем; 4 отклонены, чаще всего потому, что ящик переполнен."
+        );
+        assert_eq!(
+            said(Lang::Ru, &[(full, 1)], None),
+            "Отправлено 21 из 22 писем; 1 отклонено: ящик переполнен."
+        );
+        assert_eq!(main_cause(&[]), None);
+        assert_eq!(main_cause(&[(full, 2), (spam, 1)]), Some(full));
+        assert_eq!(main_cause(&[(full, 1), (spam, 1)]), None);
+        assert_eq!(format::span(Lang::En, 0), "less than 0.1\u{a0}s");
     }
 }

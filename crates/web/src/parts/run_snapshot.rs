@@ -211,7 +211,7 @@ pub(crate) fn why(page: &PageContext, seen: &ServerOverview) -> Option<String> {
         None => page.t("servers-trying"),
     };
     Some(
-        text.with("reply", health.reply.trim_end_matches('.'))
+        text.with("reply", page.reply(&health.reply).trim_end_matches('.'))
             .to_string(),
     )
 }
@@ -264,7 +264,7 @@ impl ServerStatus {
                 .unwrap_or_default(),
             (own, _) if HeldReason::from_sentence(own).is_some() => page.waiting(own),
             (_, false) => reasons.join(" "),
-            (own, true) => own.to_owned(),
+            (own, true) => page.reply(own),
         };
         let several = seen.iter().filter(|seen| seen.server.enabled).count() > 1;
         Ok(Self {

@@ -59,7 +59,11 @@ async fn changed_mailing_is_not_approved() {
     let form = [("reason", "fine"), ("digest", &*seen)];
     let page = decide(manager, id, "approve", &form).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
-    for part in ["It was changed meanwhile", "Cheap pills", ">\nfine<"] {
+    for part in [
+        "The mailing has changed in the meantime",
+        "Cheap pills",
+        ">\nfine<",
+    ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
     assert_eq!(approvals(&db).await, 0);
@@ -97,7 +101,7 @@ async fn stale_decisions_say_what_was_decided() {
         let done = decide(manager, id, "approve", form).await;
         assert_eq!(done.location(), "/manage/approvals");
         let page = manager.get("/manage/approvals").await;
-        let said = "the mailing was rejected by manager@example.org at ";
+        let said = "the mailing was already rejected (manager@example.org, ";
         assert!(page.body.contains(said), "{}", page.body);
     }
     assert_eq!(approvals(&db).await, 0);
@@ -116,7 +120,7 @@ async fn stale_decisions_say_what_was_decided() {
     decide(manager, id, "approve", &[("reason", "")]).await;
     decide(manager, id, "reject", &[("reason", "spam")]).await;
     let page = manager.get("/manage/approvals").await;
-    let said = "the account was approved by manager@example.org at ";
+    let said = "the account was already approved (manager@example.org, ";
     assert!(page.body.contains(said), "{}", page.body);
     let page = manager.get(&format!("/manage/mailings/{id}")).await;
     assert!(!page.body.contains("id=\"decide\""), "{}", page.body);
@@ -163,7 +167,10 @@ async fn manager_decides_on_the_mailing() {
     let id = things.sending.mailing;
     let manager = world.browser(Who::Manager).await;
     let page = manager.get(&format!("/manage/mailings/{id}")).await;
-    for part in ["A manager has to decide", "/manage/approvals"] {
+    for part in [
+        "This mailing needs a manager’s decision",
+        "/manage/approvals",
+    ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
     assert!(!page.body.contains("id=\"held\""));

@@ -63,7 +63,7 @@ async fn post_has_a_page() {
         "<script type=\"application/ld+json\">{\"",
         "\"@type\":\"BlogPosting\"",
         "<h2>Part</h2>",
-        "1 minute to read",
+        "1\u{a0}min read",
         "href=\"/blog/tag/tips\"",
         "15\u{a0}Jan\u{a0}2027",
     ] {

@@ -35,7 +35,7 @@ async fn account_is_deleted_with_the_password() {
     let gone = ann.post("/account/delete", &right).await;
     assert_eq!(gone.location(), "/login", "{}", gone.body);
     let page = ann.get("/login").await.body;
-    assert!(page.contains("Your account is deleted"), "{page}");
+    assert!(page.contains("Your account was deleted"), "{page}");
     assert_eq!(phone.get("/account").await.status, StatusCode::SEE_OTHER);
     let login = [
         ("email", "ann@example.org"),
@@ -118,7 +118,7 @@ async fn archive_is_downloaded() {
     let live = ann.get("/account/archive/live").await.body;
     assert!(live.contains("event: reload"), "{live}");
     let page = ann.get("/account/data").await.body;
-    assert!(page.contains("can be downloaded until"), "{page}");
+    assert!(page.contains("You can download it until"), "{page}");
     let file = ann.get("/account/export").await;
     assert_eq!(file.header("content-type"), "application/zip");
     assert!(file.header("content-disposition").starts_with("attachment"));

@@ -177,7 +177,7 @@ async fn untrusted_proxies_are_named() {
         ("172.17.0.1", "x-real-ip")
     );
     let page = settings(&mut root).await;
-    assert!(page.contains("All visitors look like 172.17.0.1") && page.contains("trusted_proxies"));
+    assert!(page.contains("All visitors come from 172.17.0.1") && page.contains("trusted_proxies"));
 
     let proxies: Proxies = "172.16.0.0/12".parse().unwrap();
     let (_app, mut other) = site.node(|settings| settings.proxies = proxies);

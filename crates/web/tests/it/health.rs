@@ -68,7 +68,7 @@ async fn administrators_see_what_is_wrong() {
     health.failing("scheduler", "it panicked".to_owned());
     for address in ["/", "/manage/overview"] {
         let page = admin.get(address).await.body;
-        assert!(page.contains("The sending engine of this process does not work"));
+        assert!(page.contains("The sending engine of this process is not working"));
         assert!(page.contains("scheduler failed"), "{page}");
     }
     assert!(!user.get("/").await.body.contains("id=\"health\""));
@@ -102,7 +102,7 @@ async fn mailings_that_stand_still_say_why() {
     let (_app, mut other) = site.node(|settings| settings.engine = None);
     other.cookies = owner.cookies.clone();
     let page = other.get(&address).await.body;
-    assert!(page.contains("No process sends letters"), "{page}");
+    assert!(page.contains("No process is sending letters"), "{page}");
     let id = skychimp_core::platform::ids::WorkerId::new(now);
     let mut tx = site.db.write().await.unwrap();
     let until = now + Duration::from_mins(1);

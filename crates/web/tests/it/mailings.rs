@@ -74,7 +74,7 @@ async fn draft_becomes_a_running_mailing() {
     .await;
     let page = ann.get(&address).await;
     for part in [
-        "Before Start",
+        "Before you start",
         "Send to 1,240 recipients",
         "Unsubscribed",
         "Customers",
@@ -115,7 +115,11 @@ async fn save_and_start_says_what_is_missing() {
         MailingStatus::Created
     );
     let page = ann.get(&address).await;
-    for part in ["not started", "Choose a list or recipients", "Fill this in"] {
+    for part in [
+        "not started",
+        "Choose a list or recipients",
+        "Fill in this field",
+    ] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
 }
@@ -543,7 +547,7 @@ async fn dead_links_are_refused_and_told() {
         .unwrap();
     tx.commit().await.unwrap();
     let page = ann.get(&address).await;
-    for part in ["id=\"held\"", "base_url", "It goes on by itself"] {
+    for part in ["id=\"held\"", "base_url", "sending goes on by itself"] {
         let body = page.body.to_lowercase();
         assert!(body.contains(&part.to_lowercase()), "{part}: {}", page.body);
     }

@@ -47,7 +47,7 @@ async fn several_mailings_take_a_step_at_once() {
     for (action, said, after) in [
         ("pause", "2 mailings paused.", MailingStatus::Paused),
         ("pause", "Nothing to pause.", MailingStatus::Paused),
-        ("resume", "2 mailings go on.", MailingStatus::Running),
+        ("resume", "2 mailings resumed.", MailingStatus::Running),
         ("cancel", "2 mailings cancelled.", MailingStatus::Cancelled),
         (
             "resume",
@@ -62,7 +62,7 @@ async fn several_mailings_take_a_step_at_once() {
         }
     }
     let page = press(&mut browser, "/mailings/bulk", "pause", &ids).await;
-    let said = "1 mailing paused. 2 do not run.";
+    let said = "1 mailing paused. 2 are not running.";
     assert!(page.body.contains(said), "{}", page.body);
     assert_eq!(
         status(&site.db, ann, ids[2]).await,
@@ -70,7 +70,7 @@ async fn several_mailings_take_a_step_at_once() {
     );
     let page = press(&mut browser, "/mailings/bulk", "pause", &[]).await;
     assert!(
-        page.body.contains("Choose mailings first."),
+        page.body.contains("Select some mailings first."),
         "{}",
         page.body
     );
@@ -88,16 +88,16 @@ async fn several_mailings_are_deleted_after_a_question() {
     press(&mut browser, "/mailings/bulk", "cancel", &ids[..2]).await;
     let question = press(&mut browser, "/mailings/bulk", "delete", &ids).await;
     for part in [
-        "2 mailings will be deleted for good",
+        "2 mailings will be deleted permanently",
         "2 runs",
-        "who got what: 4 deliveries",
-        "This mailing runs or is paused and stays",
+        "who received what: 4 deliveries",
+        "1 mailing is running or paused and will be kept",
     ] {
         assert!(question.body.contains(part), "{part}: {}", question.body);
     }
     assert!(status(&site.db, ann, ids[0]).await.is_some());
     let page = press(&mut browser, "/mailings/delete", "", &ids).await;
-    let said = "2 mailings deleted. 1 runs or is just stopping and stays.";
+    let said = "2 mailings deleted. 1 is still running or stopping and was kept.";
     assert!(page.body.contains(said), "{}", page.body);
     for (id, left) in ids.iter().zip([None, None, Some(MailingStatus::Running)]) {
         assert_eq!(status(&site.db, ann, *id).await, left);

@@ -146,14 +146,14 @@ async fn manager_blocks_and_unblocks() {
     let block = format!("{base}/block");
     let wrong = manager.post(&block, &[("reason", " ")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(wrong.body.contains("Fill this in"));
+    assert!(wrong.body.contains("Fill in this field"));
     let done = manager.post(&block, &[("reason", "Рассылает спам")]).await;
     assert_eq!(
         (done.status, done.location()),
         (StatusCode::SEE_OTHER, base.as_str())
     );
     let page = manager.get(&base).await;
-    assert!(page.body.contains("The user is blocked.") && page.body.contains("Рассылает спам"));
+    assert!(page.body.contains("The account is blocked.") && page.body.contains("Рассылает спам"));
 
     let out = world
         .browsers

@@ -212,7 +212,7 @@ async fn problems_are_told_at_their_line() {
             &[("subject", "Hi"), ("html", "<p>Hello</p>")],
         )
         .await;
-    assert!(fine.body.contains("Nothing is wrong"));
+    assert!(fine.body.contains("No problems found"));
 }
 
 /// R3, R28: a test letter goes to the outbox, one per address, and the page never waits for a mail
@@ -245,7 +245,10 @@ async fn test_letter_goes_into_the_outbox() {
     );
     assert!(woken.has_changed().unwrap());
     woken.mark_unchanged();
-    for (to, sentence) in [("", "Fill this in"), ("nobody", "An address has an @")] {
+    for (to, sentence) in [
+        ("", "Fill in this field"),
+        ("nobody", "The address has no @"),
+    ] {
         let refused = ann
             .post(
                 "/messages/test",

@@ -260,8 +260,8 @@ async fn passkeys_are_their_owners() {
     let mut bob = site.login("bob").await;
     added(&mut ann, "ann").await;
     for (name, password, sentence) in [
-        ("Key", "wrong horse", "not your present password"),
-        (" ", "correct horse ann", "Fill this in"),
+        ("Key", "wrong horse", "not your current password"),
+        (" ", "correct horse ann", "Fill in this field"),
     ] {
         let answer = begin(&mut ann, name, password).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);

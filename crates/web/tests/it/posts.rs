@@ -188,7 +188,7 @@ async fn typed_text_and_versions_come_back() {
             &fields("2", "Spring", "One small word", ""),
         )
         .await;
-    assert!(kept.body.starts_with("Kept at "), "{}", kept.body);
+    assert!(kept.body.starts_with("Draft stored "), "{}", kept.body);
     let again = carl.get(&address).await;
     assert!(again.body.contains("One small word") && again.body.contains("did not save it"));
     carl.post(&format!("{address}/discard"), &[]).await;
@@ -210,7 +210,8 @@ async fn typed_text_and_versions_come_back() {
 
     let versions = carl.get(&format!("{address}/versions")).await;
     assert!(
-        versions.body.contains("Begun") && versions.body.contains(&format!("{address}/versions/3"))
+        versions.body.contains("Created")
+            && versions.body.contains(&format!("{address}/versions/3"))
     );
     let old = carl.get(&format!("{address}/versions/2")).await;
     assert!(
@@ -244,10 +245,10 @@ async fn pictures_are_uploaded() {
     )
     .await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(wrong.body.contains("no JPEG"), "{}", wrong.body);
+    assert!(wrong.body.contains("not a JPEG"), "{}", wrong.body);
     let without_script = upload(&mut carl, &address, b"GIF", "text/html").await;
     assert_eq!(without_script.location(), address);
-    assert!(carl.get(&address).await.body.contains("no JPEG"));
+    assert!(carl.get(&address).await.body.contains("not a JPEG"));
 
     let stored = upload(&mut carl, &address, DOT, "application/json").await;
     assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.body);

@@ -50,7 +50,7 @@ async fn uploads_that_wait_are_limited() {
     let fourth = upload(&mut ann, "email\na@example.org\n").await;
     assert_eq!(fourth.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        fourth.body.contains("3 files are waiting"),
+        fourth.body.contains("3 files are already waiting"),
         "{}",
         fourth.body
     );
@@ -155,11 +155,7 @@ async fn messages_are_limited() {
     ann.get("/messages/new").await;
     let second = ann.post("/messages", &message).await;
     assert_eq!(second.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(
-        second.body.contains("one message at most"),
-        "{}",
-        second.body
-    );
+    assert!(second.body.contains("at most 1 message"), "{}", second.body);
     ann.post(&format!("{}/copy", first.location()), &[]).await;
     let stored = count(&site.db, "SELECT count(*) FROM messages").await;
     assert_eq!(stored.unwrap(), 1);

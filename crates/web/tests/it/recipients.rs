@@ -229,7 +229,7 @@ async fn file_is_imported() {
     ann.get("/recipients/import").await;
     let import = upload(
         &mut ann,
-        "почта;имя;город\na@example.org;Анна;Тверь\nnobody;Б;\nc@example.org;В;\n",
+        "почта;имя;город\na@example.org;Анна;Тверь\nnobody;Б;\nc@example.org;В;\n;Г;Тула\n",
     )
     .await;
     let columns = ann.get(&import).await;
@@ -267,13 +267,14 @@ async fn file_is_imported() {
     assert!(live.body.contains("event: reload"), "{}", live.body);
     let done = ann.get(&import).await;
     assert!(
-        done.body.contains("Import done") && done.body.contains("nobody"),
+        done.body.contains("Import completed") && done.body.contains("nobody"),
         "{}",
         done.body
     );
     let errors = ann.get(&format!("{import}/errors.csv")).await;
     assert!(
-        errors.body.contains("3,nobody,An address has an @."),
+        errors.body.contains("3,nobody,The address has no @.")
+            && errors.body.contains(",No address."),
         "{}",
         errors.body
     );

@@ -182,7 +182,7 @@ async fn confirmations_are_shown_on_loopback() {
         stranger.peer = peer;
         if open {
             let sent = stranger.get("/register/sent").await.body;
-            assert_eq!(sent.contains("Ask its administrator"), !visible, "{sent}");
+            assert_eq!(sent.contains("Ask an administrator"), !visible, "{sent}");
         }
     }
 }

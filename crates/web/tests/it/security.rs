@@ -91,7 +91,7 @@ async fn errors_are_pages() {
     assert!(missing.body.contains("Не найдено"), "{}", missing.body);
     let method = browser.send("GET", "/logout", &[], String::new()).await;
     assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert!(method.body.contains("Здесь так нельзя"));
+    assert!(method.body.contains("Здесь это не работает"));
     let part = browser
         .send("GET", "/nothing", &[("hx-request", "true")], String::new())
         .await;

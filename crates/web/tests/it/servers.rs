@@ -56,7 +56,7 @@ async fn server_is_added_and_changed() {
             .get("/manage/servers")
             .await
             .body
-            .contains("No mail server yet")
+            .contains("No mail servers yet")
     );
     let page = create(&mut browser).await;
     let list = browser.get("/manage/servers").await.body;
@@ -110,7 +110,7 @@ async fn wrong_fields_are_shown() {
     form[0].1 = "";
     let answer = browser.post("/manage/servers/new", &form).await;
     assert!(
-        answer.body.contains("A number from 1 to 65"),
+        answer.body.contains("Enter a number from 1 to 65"),
         "{}",
         answer.body
     );
@@ -126,7 +126,7 @@ async fn test_is_asked_for_and_its_result_shown() {
     let page = create(&mut browser).await;
     let id = server(&site, &page).await.id;
     assert_eq!(browser.post(&format!("{page}/test"), &[]).await.status, 303);
-    assert!(browser.get(&page).await.body.contains("under way"));
+    assert!(browser.get(&page).await.body.contains("running…"));
     let now = site.clock.now();
     let mut tx = site.db.write().await.unwrap();
     ServerHealth::tested(&mut tx, id, false, "535 5.7.8 <no>", now)
@@ -135,7 +135,7 @@ async fn test_is_asked_for_and_its_result_shown() {
     tx.commit().await.unwrap();
     let body = browser.get(&page).await.body;
     assert!(
-        body.contains("Does not work") && body.contains("535 5.7.8 &#60;no&#62;"),
+        body.contains("Not working") && body.contains("535 5.7.8 &#60;no&#62;"),
         "{body}"
     );
 }
@@ -168,7 +168,7 @@ async fn paused_server_calls_for_the_administrator() {
     browser.language = "ru";
     let body = browser.get(&page).await.body;
     assert!(
-        body.contains("535 5.7.8 no such login. Следующая попытка в"),
+        body.contains("535 5.7.8 no such login. Следующая попытка: "),
         "{body}"
     );
     assert_eq!(
@@ -213,13 +213,13 @@ async fn run_says_why_it_waits() {
     let address = format!("/mailings/{}", run.mailing);
     let body = browser.get(&address).await.body;
     assert!(
-        body.contains("Main relay: connection refused. Next try at"),
+        body.contains("Main relay: The mail server could not be reached. Check its host and port, and the network. Next attempt:"),
         "{body}"
     );
     browser.language = "ru";
     let body = browser.get(&address).await.body;
     assert!(
-        body.contains("Main relay: connection refused. Следующая попытка"),
+        body.contains("Main relay: Не удалось соединиться с почтовым сервером. Проверьте имя и порт сервера и доступ к сети. Следующая попытка"),
         "{body}"
     );
 }

@@ -89,7 +89,7 @@ async fn save_and_start_twice_is_once() {
         ann.get(&address)
             .await
             .body
-            .contains("Nothing was done twice")
+            .contains("Nothing was saved twice")
     );
     ann.post(&format!("{address}/cancel"), &[]).await;
     assert_goes(&ann.post("/mailings", &fields).await, &address);

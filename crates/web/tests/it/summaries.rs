@@ -52,15 +52,15 @@ async fn the_letter_says_what_the_report_says() {
     let site = Site::new().await;
     let run = over(&site).await;
     let written = letter(&site, &run).await;
-    assert_eq!(written.subject, "<b>News</b>: 9 of 15 letters accepted");
-    let said = "9 of 15 letters were accepted in 11 min 40 s; 5 failed, most because the mailbox does not \
+    assert_eq!(written.subject, "<b>News</b>: 9 of 15 letters sent");
+    let said = "9 of 15 letters were sent in 11 min 40 s; 5 failed, mostly because the mailbox does not \
                 exist; 1 not sent because the mailing was cancelled.";
     assert!(written.text.starts_with(said), "{}", written.text);
     for part in [
         "Letters: 15\nSent: 9\nFailed: 5\nCancelled: 1\n",
-        "The mailbox does not exist: 3 letters. There is nobody at this address",
-        "nothing more goes to these addresses",
-        "clear “Write me a summary after each run” in your profile: http://mail.example.org/account\n",
+        "The mailbox does not exist: 3 letters. There is no one at this address",
+        "these addresses will be suppressed",
+        "clear “Send me a summary after each run” in your profile: http://mail.example.org/account\n",
     ] {
         assert!(written.text.contains(part), "{part}: {}", written.text);
     }
@@ -85,7 +85,7 @@ async fn the_letter_says_what_the_report_says() {
             people.push(page.body.matches("/letters\">ann").count());
         } else if link.contains("/runs/") {
             assert!(
-                text(&page.body).contains("9 of 15 letters were accepted"),
+                text(&page.body).contains("9 of 15 letters were sent"),
                 "{link}"
             );
         }
@@ -106,11 +106,11 @@ async fn the_letter_is_in_the_owners_language() {
         .unwrap();
     tx.commit().await.unwrap();
     let written = letter(&site, &run).await;
-    assert_eq!(written.subject, "<b>News</b>: принято 9 из 15 писем");
+    assert_eq!(written.subject, "<b>News</b>: отправлено 9 из 15 писем");
     for part in [
-        "Принято 9 из 15 писем за 11 мин 40 с; 5 отклонено, в основном потому, что ящика не существует; 1 ",
+        "Отправлено 9 из 15 писем за 11 мин 40 с; 5 отклонено, в основном потому, что ящика не существует; 1 ",
         "Такого ящика нет: 3 письма.",
-        "Следующий запуск — 24 марта 2027, 08:00.",
+        "Следующий запуск: 24 марта 2027, 08:00.",
     ] {
         assert!(written.text.contains(part), "{part}: {}", written.text);
     }

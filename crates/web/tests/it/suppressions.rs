@@ -40,7 +40,7 @@ async fn lifting_needs_a_reason_that_stays() {
             ann.get(&page)
                 .await
                 .body
-                .contains("This address gets no mail")
+                .contains("This address is suppressed")
         );
     }
     let why = ("reason", "Asked <again> at the fair");
@@ -50,7 +50,7 @@ async fn lifting_needs_a_reason_that_stays() {
     assert_eq!(done.location(), page);
     let shown = ann.get(&page).await.body;
     assert!(shown.contains("at the fair") && !shown.contains("<again>"));
-    assert!(!shown.contains("This address gets no mail"), "{shown}");
+    assert!(!shown.contains("This address is suppressed"), "{shown}");
     let gone = ann
         .post("/suppressions/remove", &[bob[0], bob[1], why])
         .await;

@@ -54,7 +54,7 @@ async fn only_post_unsubscribes() {
     assert!(bob.get(&link).await.body.contains("You are unsubscribed"));
     let asked = bob.post_raw(&format!("{link}/resubscribe"), &[], &[]).await;
     assert_eq!(asked.status, StatusCode::OK);
-    assert!(asked.body.contains("Look into your mailbox"));
+    assert!(asked.body.contains("Check your inbox"));
     assert!(suppressed(&site, owner).await);
     assert!(bob.cookies.is_empty());
 }
@@ -111,7 +111,10 @@ async fn address_subscribes_again_by_letter() {
     let list = ann.get("/recipients").await.body;
     let (_, rest) = list.split_once("href=\"/recipients/0").unwrap();
     let page = ann.get(&format!("/recipients/0{}", &rest[..35])).await.body;
-    assert!(page.contains("the person subscribed again"), "{page}");
+    assert!(
+        page.contains("subscribed again with the link in a letter"),
+        "{page}"
+    );
 }
 
 /// R3, R30: letters that ask whether to subscribe again are limited, per network and for an

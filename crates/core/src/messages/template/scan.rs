@@ -102,6 +102,49 @@ fn lines(text: &str) -> usize {
     text.bytes().filter(|b| *b == b'\n').count()
 }
 
+/// The character, from 1, at which an error of this line is: the word that it names, or the only
+/// tag there is.
+pub(super) fn column(line: &str, error: &TemplateError) -> Option<usize> {
+    let column = |at: usize| line[..at].chars().count() + 1;
+    if error.code == "template_unclosed" {
+        return line.rfind(&error.detail).map(column);
+    }
+    let (mut tags, mut from) = (Vec::new(), 0);
+    loop {
+        let (start, kind) = next_tag(&line[from..]);
+        if kind == TokenKind::Text {
+            break;
+        }
+        let tag = &line[from + start..];
+        let end = match kind {
+            TokenKind::Comment => tag.find("#}"),
+            TokenKind::Value => tag_end(tag, "}}"),
+            _ => tag_end(tag, "%}"),
+        };
+        let end = end.map_or(tag.len(), |end| end + 2);
+        if kind != TokenKind::Comment {
+            tags.push((from + start, &tag[..end]));
+        }
+        from += start + end;
+    }
+    let named = tags.iter().find_map(|(start, tag)| {
+        let inside = |at: usize| {
+            let word = |c: char| c.is_alphanumeric() || c == '_';
+            let behind = tag[at + error.detail.len()..].starts_with(word);
+            error.detail.starts_with(word) && (behind || tag[..at].ends_with(word))
+        };
+        let mut places = tag.match_indices(&error.detail).map(|(at, _)| at);
+        places
+            .find(|at| *at > 1 && !inside(*at))
+            .map(|at| start + at)
+    });
+    match (&tags[..], named.filter(|_| !error.detail.is_empty())) {
+        (_, Some(at)) => Some(column(at)),
+        ([(start, _)], None) => Some(column(*start)),
+        _ => None,
+    }
+}
+
 /// Where the next tag begins, or the length of the text if there is none.
 fn next_tag(text: &str) -> (usize, TokenKind) {
     let bytes = text.as_bytes();

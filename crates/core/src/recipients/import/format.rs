@@ -2,8 +2,10 @@
 
 use std::io::{self, Read};
 
+use super::foreign;
 use super::records::{Cells, Record, Records};
 use crate::platform::address::EmailAddress;
+use crate::platform::error::Error;
 use crate::recipients::recipient::{RecipientField, good_key, plain_heading};
 
 /// Bytes of a file that are searched for its delimiter and columns.
@@ -182,19 +184,30 @@ impl Preview {
 }
 
 /// Looks at a file. Reads its beginning, and more only while there is nothing but ASCII.
-pub fn inspect(mut input: impl Read, hints: Hints) -> io::Result<Preview> {
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when it is no table: a workbook, an archive, a picture.
+pub fn inspect(mut input: impl Read, hints: Hints) -> Result<Preview, Error> {
+    let failed = |error| super::unreadable("the file", error);
     let mut sample = Vec::new();
-    input
-        .by_ref()
-        .take(SAMPLE as u64)
-        .read_to_end(&mut sample)?;
+    let mut beginning = input.by_ref().take(SAMPLE as u64);
+    beginning.read_to_end(&mut sample).map_err(failed)?;
+    let wide = [Some(TextEncoding::Utf16Le), Some(TextEncoding::Utf16Be)];
+    let marked = sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff");
+    foreign::refuse(&sample, marked || wide.contains(&hints.encoding))?;
+    looked_at(&sample, input, hints).map_err(failed)
+}
+
+/// What the sample of a file looks like; `input` is the rest of it.
+fn looked_at(sample: &[u8], input: impl Read, hints: Hints) -> io::Result<Preview> {
     let encoding = match hints.encoding {
         Some(encoding) => encoding,
-        None => detect_encoding(&sample, input)?,
+        None => detect_encoding(sample, input)?,
     };
     let whole = sample.len() < SAMPLE;
     let mut text = Vec::new();
-    encoding.reader(&sample[..]).read_to_end(&mut text)?;
+    encoding.reader(sample).read_to_end(&mut text)?;
     if !whole && let Some(end) = memchr::memrchr(b'\n', &text) {
         text.truncate(end + 1);
     }

@@ -488,6 +488,5 @@ impl Import {
 pub async fn preview(db: &Db, file: StoredFile, hints: Hints) -> Result<Preview, Error> {
     let reader = FileReader::new(db, file);
     let looked = tokio::task::spawn_blocking(move || inspect(reader, hints)).await;
-    let looked = looked.map_err(|error| Error::Internal(format!("an uploaded file: {error}")))?;
-    looked.map_err(|error| super::unreadable("an uploaded file", error))
+    looked.map_err(|error| Error::Internal(format!("an uploaded file: {error}")))?
 }

@@ -33,20 +33,20 @@ pub(super) async fn alert(
             format!(
                 "Письма рассылки «{title}» слишком долго собирать, поэтому она приостановлена.\n\n\
                  Обычно дело в фильтрах и циклах по длинным значениям: персональные поля таких писем обрабатывают \
-                 слишком много текста. Ни одно письмо не потеряно и не считается неудачным: те, что ещё не ушли, ждут.\n\n\
-                 Упростите сообщение и запустите новую рассылку тем, кому письмо не ушло, или возобновите эту, если \
-                 исправили значения у получателей: {page}\n"
+                 слишком много текста. Ни одно письмо не потеряно и не отклонено: те, что ещё не ушли, ждут.\n\n\
+                 Упростите сообщение и запустите новую рассылку тем, кому письмо не ушло, или исправьте длинные \
+                 значения у получателей и нажмите «Продолжить»: {page}\n"
             ),
         )
     } else {
         (
-            format!("The mailing \"{title}\" is paused"),
+            format!("The mailing “{title}” is paused"),
             format!(
-                "The letters of the mailing \"{title}\" take too long to make, so it is paused.\n\n\
-                 Usually the reason is filters and loops over long values: the personal fields of these letters go \
-                 through too much text. No letter is lost, and none counts as failed: those that have not left yet wait.\n\n\
-                 Simplify the message and start a new mailing to the people who did not get it, or resume this one \
-                 if you have corrected the recipients' values: {page}\n"
+                "The letters of the mailing “{title}” take too long to make, so it is paused.\n\n\
+                 Usually the reason is filters and loops over long values: the personal fields of these letters process \
+                 too much text. No letter is lost, and none has failed: unsent letters are waiting.\n\n\
+                 Simplify the message and start a new mailing to the people who have not received it, or correct the \
+                 long values of recipients and press “Resume”: {page}\n"
             ),
         )
     };

@@ -31,29 +31,41 @@ pub async fn alert(
     )
     .fetch_all(conn)
     .await)?;
-    let page = format!("{base_url}/servers");
+    let page = format!("{}/manage/servers", base_url.trim_end_matches('/'));
+    // what the server itself said begins with a code; the rest is in the words of the log
+    let said = reply.bytes().take(3).filter(u8::is_ascii_digit).count() == 3;
     let mut letters = Vec::new();
     for administrator in administrators {
         let (subject, text) = if administrator.language.as_deref() == Some("ru") {
+            let said = if said {
+                format!("Ответ сервера: {reply}")
+            } else {
+                "Что именно не так, видно на странице сервера.".to_owned()
+            };
             (
-                format!("Почтовый сервер «{name}» остановлен"),
+                format!("Почтовый сервер «{name}» приостановлен"),
                 format!(
-                    "Почтовый сервер «{name}» ({address}) не принимает письма, и Skychimp их ему пока не передаёт.\n\n\
-                     Ответ сервера: {reply}\n\n\
-                     Ни одно письмо не потеряно: они ждут в очереди или уходят через другие серверы. Обычно дело в пароле или \
-                     в исчерпанной квоте. Проверьте настройки и возобновите работу сервера: {page}\n\n\
-                     Skychimp время от времени пробует сам и продолжит отправку, как только сервер снова примет письма.\n"
+                    "Почтовый сервер «{name}» ({address}) не принимает письма, и Skychimp пока не отправляет их через него.\n\n\
+                     {said}\n\n\
+                     Ни одно письмо не потеряно: письма ждут в очереди или уходят через другие серверы. Обычно дело в пароле \
+                     или в исчерпанной квоте. Проверьте настройки и нажмите «Попробовать сейчас»: {page}\n\n\
+                     Время от времени Skychimp пробует и сам и продолжит отправку, как только сервер снова примет письма.\n"
                 ),
             )
         } else {
+            let said = if said {
+                format!("The server’s reply: {reply}")
+            } else {
+                "The page of the server says what is wrong.".to_owned()
+            };
             (
-                format!("Mail server \"{name}\" is paused"),
+                format!("Mail server “{name}” is paused"),
                 format!(
-                    "The mail server \"{name}\" ({address}) takes no letters, so Skychimp gives it none for now.\n\n\
-                     It says: {reply}\n\n\
-                     No letter is lost: they wait in the queue or go over other servers. Usually it is the password, or \
-                     the quota is used up. Check its settings and resume it: {page}\n\n\
-                     Skychimp tries it from time to time and goes on by itself as soon as it takes letters again.\n"
+                    "The mail server “{name}” ({address}) does not accept letters, so Skychimp sends none through it for now.\n\n\
+                     {said}\n\n\
+                     No letter is lost: letters wait in the queue or go through other servers. Usually the password is wrong, \
+                     or the quota is used up. Check the settings and press “Try now”: {page}\n\n\
+                     Skychimp also tries by itself from time to time, and goes on sending as soon as the server accepts letters again.\n"
                 ),
             )
         };

@@ -90,7 +90,7 @@ impl SetLimits {
     }
 }
 
-/// Approve a new account: its mailings leave without the limits of new accounts.
+/// Approve a new account: its mailings are sent without the limits of new accounts.
 #[derive(Debug, clap::Args)]
 pub struct Approve {
     /// E-mail address of the account.

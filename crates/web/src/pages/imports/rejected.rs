@@ -23,6 +23,9 @@ const HEAD: &str = "\u{feff}line,value,reason\n";
 pub(super) fn cells(page: &PageContext, row: &RejectedRow) -> [String; 3] {
     let reason = match &row.reason {
         RejectReason::Sentence(sentence) => sentence.clone(),
+        RejectReason::Rule { field, code, .. } if field == "email" && code == "required" => {
+            page.t("imports-no-address").to_string()
+        }
         RejectReason::Rule {
             field,
             code,

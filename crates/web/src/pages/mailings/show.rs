@@ -187,12 +187,13 @@ impl ShowPage {
         }
     }
 
-    /// Why the scheduler paused it.
+    /// Why the scheduler paused it, or a manager switched it off.
     fn why(&self, event: &HistoryEvent) -> String {
         match event.detail.as_str() {
             LETTERS_TOO_SLOW => self.page.t("why-letters-too-slow").to_string(),
             "message_missing" => self.page.t("why-message-missing").to_string(),
             "sender_missing" => self.page.t("error-sender-missing").to_string(),
+            other if event.what == "paused" => self.page.problems(other),
             other => other.to_owned(),
         }
     }

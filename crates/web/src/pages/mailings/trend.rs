@@ -14,7 +14,7 @@ use crate::kit::app::AppState;
 use crate::kit::error::WebError;
 use crate::kit::form::Path;
 use crate::kit::page::{PageContext, html};
-use crate::parts::report_view::{ReportView, sentence};
+use crate::parts::report_view::{ReportView, main_cause, sentence};
 
 /// Most runs compared.
 const RUNS: i64 = 52;
@@ -53,9 +53,10 @@ impl Line {
         }
     }
 
-    /// The most frequent cause of failures.
+    /// The most frequent cause of failures, `mixed` if several are equally frequent.
     pub(super) fn cause(&self) -> Option<&'static str> {
-        self.causes.first().map(|(cause, _)| cause.as_str())
+        self.causes.first()?;
+        Some(main_cause(&self.causes).map_or("mixed", Cause::as_str))
     }
 
     /// Numbers of letters, for the plot and its table.

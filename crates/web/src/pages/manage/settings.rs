@@ -21,6 +21,32 @@ struct SettingsPage {
     peers: Vec<UntrustedPeer>,
 }
 
+impl SettingsPage {
+    /// Where the value comes from: a file or a flag is its name.
+    fn source(&self, line: &SettingLine) -> String {
+        let source = line.source.as_str();
+        if let Some(variable) = source.strip_suffix(" in .env") {
+            return self
+                .page
+                .t("settings-from-dot-env")
+                .with("variable", variable)
+                .to_string();
+        }
+        if let Some(variable) = source.strip_suffix(" in the environment") {
+            return self
+                .page
+                .t("settings-from-environment")
+                .with("variable", variable)
+                .to_string();
+        }
+        match source {
+            "default" => self.page.t("settings-from-default").to_string(),
+            "unset" => self.page.t("settings-from-nowhere").to_string(),
+            file_or_flag => file_or_flag.to_owned(),
+        }
+    }
+}
+
 pub(super) async fn show(
     State(app): State<AppState>,
     page: PageContext,

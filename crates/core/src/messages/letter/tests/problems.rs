@@ -41,8 +41,14 @@ fn problems_name_field_and_line() {
     assert_eq!(errors.len(), 3);
     assert_eq!(
         FieldError::from(errors[1].clone()).to_string(),
-        "html: template statement (line 2, detail set)"
+        "html: template statement (line 2, column 4, detail set)"
     );
+    let columns: Vec<_> = content.check().iter().map(|p| p.column).collect();
+    assert_eq!(columns, [Some(4), Some(1), Some(4), Some(1)]);
+    content.subject = "Привет, {{ name }} {{ name | shout }} {{ email | upper }}".to_owned();
+    assert_eq!(content.check()[0].column, Some(30));
+    content.subject = "{{ name name }} {{ email }}".to_owned();
+    assert_eq!(content.check()[0].column, None);
     let long = MessageContent {
         html: Some("x".repeat(1_000_001)),
         ..self::content("Hi", "", "")
