@@ -153,6 +153,7 @@ impl ListQuery {
         MailingFilter {
             search: &self.q,
             state: self.status.parse().ok(),
+            status: None,
             after: self.after,
         }
     }

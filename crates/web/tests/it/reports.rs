@@ -244,3 +244,39 @@ async fn a_mailing_and_the_last_weeks() {
         assert!(page.contains(part), "{part}: {page}");
     }
 }
+
+/// The numbers of the tiles on a page.
+fn tiles(page: &str) -> Vec<i64> {
+    let (_, rest) = page.split_once(r#"<div class="totals mb-2">"#).unwrap();
+    let (tiles, _) = rest.split_once("\n</div>").unwrap();
+    let numbers = tiles
+        .split("</b>")
+        .filter_map(|tile| tile.rsplit('>').next());
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
+/// R29: the parts of a run never overlap, on its page and on its mailing's, open and over: a letter
+/// that waits for a retry is still to send.
+#[tokio::test]
+async fn parts_of_a_run_add_up() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let places = [page_of(&run), format!("/mailings/{}", run.mailing)];
+    for place in &places {
+        let page = ann.get(place).await.body;
+        assert_eq!(page.matches(r#"class="totals "#).count(), 1, "{place}");
+        let [whole, parts @ ..] = &tiles(&page)[..] else {
+            panic!("no tiles: {page}");
+        };
+        assert_eq!((*whole, parts), (15, &[9, 5, 0, 0, 0, 1][..]), "{place}");
+        assert!(page.contains("class=\"state state-live\">"), "{place}");
+    }
+    let over = "/* test */ UPDATE runs SET state = 'done', finished_at = progress_at,
+                    skipped = 1, deferred = 0
+                WHERE owner_id = $1";
+    execute(&site.db, over, run.owner).await.unwrap();
+    for place in &places {
+        let page = ann.get(place).await.body;
+        assert_eq!(tiles(&page), [15, 9, 5, 1, 0, 0, 0], "{place}");
+    }
+}
