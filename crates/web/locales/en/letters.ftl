@@ -66,6 +66,25 @@ letter-summary-cause = Most common reason for failures
 letter-summary-who = These people:
 letter-summary-next = The next run begins on { $at }.
 letter-summary-note = You get this letter after each run of your mailings. To stop it, clear “Write me a summary after each run” in your profile:
+letter-summaries-subject = { $count ->
+    [one] { $count } run is over
+   *[other] { $count } runs are over
+}: { $planned ->
+    [0] there was nobody to write to
+    [one] { $sent } of { $planned } letter accepted
+   *[other] { $sent } of { $planned } letters accepted
+}
+letter-summaries-text = { $count ->
+    [one] { $count } run of your mailings ended:
+   *[other] { $count } runs of your mailings ended, so here is one letter about all of them:
+}
+letter-summaries-run = { $sent } of { $planned } accepted
+letter-summaries-failed = { $sent } of { $planned } accepted, { $failed } failed
+letter-summaries-more = { $count ->
+    [one] And { $count } more run.
+   *[other] And { $count } more runs.
+}
+letter-summaries-button = Open the reports
 letter-colleague-subject = May test letters go to you?
 letter-colleague-text = { $email } prepares mailings with this service and wants to send test letters to your address. Press the button if you agree.
 letter-colleague-button = See and agree

@@ -221,6 +221,13 @@ run-total-sent = Sent
 run-total-failed = Failed
 run-total-deferred = Will be tried again
 run-total-remaining = Still to send
+next-try = Next try
+retry-now = Try now
+retry-now-done = { $count ->
+    [one] { $count } letter is being tried now.
+   *[other] { $count } letters are being tried now.
+}
+retry-now-none = No letter waits for another try.
 run-total-other = Not sent
 run-other = Not sent: { $skipped } skipped (unsubscribed, suppressed or removed meanwhile), { $expired } after the end, { $cancelled } cancelled.
 run-suppressed = { $chosen } were chosen; { $count } of them had unsubscribed or were suppressed before the start.

@@ -239,6 +239,13 @@ run-total-sent = Отправлено
 run-total-failed = Ошибки
 run-total-deferred = Будет повтор
 run-total-remaining = Осталось отправить
+next-try = Следующая попытка
+retry-now = Повторить сейчас
+retry-now-done = { $count ->
+    [one] Повторяем отправку { $count } письма.
+   *[other] Повторяем отправку { $count } писем.
+}
+retry-now-none = Ни одно письмо не ждёт повтора.
 run-total-other = Не отправлено
 run-other = Не отправлено: пропущено { $skipped } (отписались, исключены или удалены), после окончания { $expired }, отменено { $cancelled }.
 run-suppressed = Выбрано { $chosen }; из них { $count } отписались или были исключены до начала.

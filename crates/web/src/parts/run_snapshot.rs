@@ -11,6 +11,7 @@ use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::Attempt;
+use skychimp_core::sending::delivery::Delivery;
 use skychimp_core::sending::letter_limit::LetterWait;
 use skychimp_core::sending::mailing::HeldReason;
 use skychimp_core::sending::run::{Run, RunState};
@@ -39,6 +40,8 @@ pub(crate) struct Snapshot {
     pub run: Run,
     /// Recent rate, in letters per second.
     pub rate: i64,
+    /// When the next deferred letter is tried again.
+    pub next_try: Option<Timestamp>,
     /// What the page shows about servers.
     pub sending: ServerStatus,
     /// Unix seconds with the letters accepted in each, oldest first.
@@ -119,6 +122,7 @@ impl Snapshots {
         pace.see(&mut tx, &run, now).await?;
         Ok(Some(Snapshot {
             rate,
+            next_try: Delivery::next_retry(&mut tx, owner, run.id).await?,
             sending,
             pace: pace.seconds.iter().copied().collect(),
             run,

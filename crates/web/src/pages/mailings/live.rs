@@ -190,6 +190,8 @@ impl RunWatch {
             "failed": number(totals.failed),
             "deferred": number(totals.deferred),
             "remaining": number(totals.remaining),
+            "next_try": found.next_try.map(|at| page.time_exact(at)).unwrap_or_default(),
+            "next_try_at": found.next_try.map(|at| at.to_string()).unwrap_or_default(),
             "skipped": number(totals.skipped),
             "expired": number(totals.expired),
             "cancelled": number(totals.cancelled),

@@ -11,6 +11,7 @@ use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{List, Members};
 use skychimp_core::sending::attempt::{Attempt, ReplyGroup};
+use skychimp_core::sending::delivery::Delivery;
 use skychimp_core::sending::mailing::{
     FromIdentity, HeldReason, HistoryEvent, LETTERS_TOO_SLOW, Mailing, MailingState, MailingStatus,
     MessageChoice, Readiness, ReadinessItem, ReadinessTopic,
@@ -46,6 +47,8 @@ pub(super) struct RunView {
     pub totals: RunTotals,
     /// Current rate, in letters per second.
     pub rate: i64,
+    /// When the next deferred letter is tried again.
+    pub next_try: Option<Timestamp>,
     pub groups: Vec<ReplyGroup>,
     /// Messages about sending servers.
     pub sending: ServerStatus,
@@ -69,6 +72,7 @@ impl RunView {
         let mailing = Mailing::state(tx, run.owner_id, run.mailing_id).await?;
         Ok(Self {
             mailing: mailing.ok_or(WebError::NotFound)?,
+            next_try: Delivery::next_retry(tx, run.owner_id, run.id).await?,
             totals: run.totals(),
             run,
             rate,
