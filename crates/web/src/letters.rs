@@ -4,6 +4,7 @@
 //! [`SiteLetters`], in the transaction of the change they report. Workers send them (R28).
 
 mod resubscribe;
+mod summaries;
 mod summary;
 
 use askama::Template;
@@ -16,6 +17,7 @@ use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
 
 pub(crate) use resubscribe::resubscribe;
+pub use summaries::summaries;
 pub use summary::summary;
 
 use crate::kit::app::App;

@@ -71,6 +71,25 @@ letter-summary-one-cause = One of the reasons why letters failed
 letter-summary-who = These recipients:
 letter-summary-next = The next run starts on { $at }.
 letter-summary-note = You receive this letter after each run of your mailings. To stop it, clear “{ profile-summaries }” in your profile:
+letter-summaries-subject = { $count ->
+    [one] { $count } run is over
+   *[other] { $count } runs are over
+}: { $planned ->
+    [0] there was nobody to write to
+    [one] { $sent } of { $planned } letter accepted
+   *[other] { $sent } of { $planned } letters accepted
+}
+letter-summaries-text = { $count ->
+    [one] { $count } run of your mailings ended:
+   *[other] { $count } runs of your mailings ended, so here is one letter about all of them:
+}
+letter-summaries-run = { $sent } of { $planned } accepted
+letter-summaries-failed = { $sent } of { $planned } accepted, { $failed } failed
+letter-summaries-more = { $count ->
+    [one] And { $count } more run.
+   *[other] And { $count } more runs.
+}
+letter-summaries-button = Open the reports
 letter-colleague-subject = May we send you test letters?
 letter-colleague-text = { $email } prepares mailings with this service and would like to send test letters to your address. If you agree, press the button.
 letter-colleague-button = Review and agree

@@ -71,6 +71,28 @@ letter-summary-one-cause = Одна из причин, по которым пи�
 letter-summary-who = Эти получатели:
 letter-summary-next = Следующий запуск: { $at }.
 letter-summary-note = Это письмо приходит после каждого запуска ваших рассылок. Чтобы не получать его, снимите в профиле отметку «{ profile-summaries }»:
+letter-summaries-subject = { $count ->
+    [one] Завершён { $count } запуск
+    [few] Завершено { $count } запуска
+   *[other] Завершено { $count } запусков
+}: { $planned ->
+    [0] писать было некому
+    [one] принято { $sent } из { $planned } письма
+   *[other] принято { $sent } из { $planned } писем
+}
+letter-summaries-text = { $count ->
+    [one] Завершён { $count } запуск ваших рассылок:
+    [few] Завершено { $count } запуска ваших рассылок, поэтому письмо одно на все:
+   *[other] Завершено { $count } запусков ваших рассылок, поэтому письмо одно на все:
+}
+letter-summaries-run = принято { $sent } из { $planned }
+letter-summaries-failed = принято { $sent } из { $planned }, отклонено { $failed }
+letter-summaries-more = { $count ->
+    [one] И ещё { $count } запуск.
+    [few] И ещё { $count } запуска.
+   *[other] И ещё { $count } запусков.
+}
+letter-summaries-button = Открыть отчёты
 letter-colleague-subject = Можно ли присылать вам проверочные письма?
 letter-colleague-text = { $email } готовит рассылки в этом сервисе и хочет отправлять проверочные письма на ваш адрес. Если вы согласны, нажмите кнопку.
 letter-colleague-button = Посмотреть и согласиться
