@@ -36,5 +36,5 @@ pub mod sandbox;
 pub(crate) mod sse;
 pub(crate) mod table;
 pub(crate) mod untrusted_peers;
+pub(crate) mod user_turns;
 pub mod views;
-pub(crate) mod write_turns;

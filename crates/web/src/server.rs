@@ -86,8 +86,18 @@ pub struct HttpTiming {
     pub body: Duration,
     /// Bytes of a body per second, after [`HttpTiming::body`].
     pub body_rate: u32,
-    /// For taking more of a response.
+    /// For taking more of a response, and for taking [`HttpTiming::write_rate`] of it.
     pub write: Duration,
+    /// Bytes of a response per second that a client takes at least, while there is more for it.
+    pub write_rate: u32,
+}
+
+impl HttpTiming {
+    /// Bytes of a response that a client takes at least within [`HttpTiming::write`].
+    fn least_taken(&self) -> usize {
+        let bytes = self.write.as_millis() * u128::from(self.write_rate) / 1_000;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
 
 impl Default for HttpTiming {
@@ -98,6 +108,7 @@ impl Default for HttpTiming {
             body: Duration::from_secs(10),
             body_rate: 1_000,
             write: Duration::from_mins(1),
+            write_rate: 1_000,
         }
     }
 }
@@ -244,7 +255,7 @@ async fn converse(
     open: &Arc<OpenConnection>,
 ) -> ConnectionEnd {
     let service = service_fn(|request| respond(Arc::clone(shared), Arc::clone(open), request));
-    let io = TokioIo::new(WatchedSocket::new(socket, Arc::clone(open)));
+    let io = TokioIo::new(WatchedSocket::new(socket, Arc::clone(open), shared.timing));
     let builder = protocol();
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut stopped = pin!(shared.stop.cancelled());

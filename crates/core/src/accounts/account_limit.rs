@@ -33,6 +33,8 @@ pub enum AccountLimit {
     Recipients,
     /// Mailings that may be sent at the same time.
     MailingsAtOnce,
+    /// Letters that may wait to be sent. When as many do, the next mailing begins later.
+    LettersWaiting,
     /// Messages that the account may have.
     Messages,
     /// Bytes of a message: subject, preview, HTML and text.
@@ -87,7 +89,7 @@ const fn size(row: LimitRow) -> LimitRow {
 }
 
 /// All limits, in the order of [`AccountLimit`].
-pub const LIMITS: [LimitRow; 11] = [
+pub const LIMITS: [LimitRow; 12] = [
     at_least_one(row(
         AccountLimit::LettersPerHour,
         "letters_per_hour",
@@ -99,10 +101,11 @@ pub const LIMITS: [LimitRow; 11] = [
         UNLIMITED,
     )),
     row(AccountLimit::Recipients, "recipients", UNLIMITED),
+    at_least_one(row(AccountLimit::MailingsAtOnce, "mailings_at_once", "20")),
     at_least_one(row(
-        AccountLimit::MailingsAtOnce,
-        "mailings_at_once",
-        UNLIMITED,
+        AccountLimit::LettersWaiting,
+        "letters_waiting",
+        "1000000",
     )),
     row(AccountLimit::Messages, "messages", "2000"),
     size(row(AccountLimit::LetterSize, "letter_size", UNLIMITED)),

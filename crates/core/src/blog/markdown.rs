@@ -117,9 +117,13 @@ fn sanitised(html: &str) -> String {
     SANITISER.clean(&control::strip_control(html)).to_string()
 }
 
-/// Rendered HTML for feed readers: URLs are resolved against `base`, pictures have one width.
+/// Rendered HTML for feed readers: URLs are resolved against `base`, pictures have one width. Empty
+/// for what an older version rendered and would take too long.
 #[must_use]
 pub fn absolute(html: &str, base: &Url) -> String {
+    if limits::check_html(html).is_err() {
+        return String::new();
+    }
     let mut sanitiser = sanitiser();
     sanitiser
         .url_relative(UrlRelative::RewriteWithBase(base.clone()))

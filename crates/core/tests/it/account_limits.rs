@@ -232,6 +232,51 @@ async fn mailings_take_turns() {
     assert_eq!(get(&db, ann, ids[1]).await.waiting, "");
 }
 
+/// R18: when as many letters wait as an account may have waiting, its next mailing begins when they
+/// have left. Those that were cancelled count for a day. A limit per day lowers it.
+#[tokio::test]
+async fn letters_that_wait_are_limited() {
+    let db = TestDb::new().await.unwrap();
+    let first = run_of(&db, "ann", 3).await;
+    let ann = first.owner;
+    limit(&db, ann, "letters_waiting", "3").await;
+    let people = list(&db, ann, "All", 0, 2, at(NOW)).await.unwrap();
+    let id = mailing(&db, ann, &[people], MailingDraft::default(), at(NOW))
+        .await
+        .unwrap();
+    start(&db, ann, id, at(NOW)).await.unwrap();
+    assert_eq!(step(&db).await, 0);
+    let waiting = get(&db, ann, id).await.waiting;
+    assert_eq!(
+        HeldReason::from_sentence(&waiting),
+        Some(HeldReason::Letters(3))
+    );
+
+    // all are cancelled, and count for a day
+    let cancelled =
+        "/* test */ UPDATE runs SET finished_at = 1, cancelled = planned WHERE owner_id = $1";
+    execute(&db, cancelled, ann).await.unwrap();
+    assert_eq!(step(&db).await, 0);
+    limit(&db, ann, "letters_waiting", "4").await;
+    assert_eq!(step(&db).await, 1);
+    assert_eq!(get(&db, ann, id).await.waiting, "");
+
+    // with a limit per day, one run at a time is expanded
+    limit(&db, ann, "letters_waiting", "unlimited").await;
+    limit(&db, ann, "letters_per_day", "200").await;
+    limit(&db, ann, "letters_waiting", "1000000").await;
+    let next = mailing(&db, ann, &[people], MailingDraft::default(), at(NOW))
+        .await
+        .unwrap();
+    start(&db, ann, next, at(NOW)).await.unwrap();
+    assert_eq!(step(&db).await, 0);
+    let waiting = get(&db, ann, next).await.waiting;
+    assert_eq!(
+        HeldReason::from_sentence(&waiting),
+        Some(HeldReason::Letters(10_000))
+    );
+}
+
 /// R18: a mailing started after the review is held in the transaction that would make its run.
 #[tokio::test]
 async fn start_checks_the_limit_itself() {

@@ -183,7 +183,7 @@ async fn only_published_posts_are_found() {
 
     for (now, expected) in [(NOW, vec!["Shown"]), (LATER, vec!["Planned", "Shown"])] {
         assert_eq!(titles(&mut tx, &PostFilter::default(), now).await, expected);
-        let feed = Post::feed(&mut tx, 10, at(now)).await.unwrap();
+        let feed = Post::feed(&mut tx, 10, 1_000_000, at(now)).await.unwrap();
         assert_eq!(
             feed.iter()
                 .map(|a| a.card.title.as_str())

@@ -422,7 +422,7 @@ async fn due_moment(tx: &mut Tx, id: MailingId, wait: bool) -> anyhow::Result<Op
         let queues = wait
             && matches!(
                 HeldReason::from_sentence(&mailing.waiting),
-                Some(HeldReason::AtOnce(_))
+                Some(HeldReason::AtOnce(_) | HeldReason::Letters(_))
             );
         let held = !(mailing.waiting.is_empty() || queues) || mailing.disabled_at.is_some();
         may_send && mailing.status == MailingStatus::Running && !held

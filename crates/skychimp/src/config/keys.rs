@@ -165,8 +165,13 @@ pub const KEYS: &[SettingKey] = &[
     ),
     key(
         "mailings_at_once",
-        "unlimited",
+        "20",
         "Mailings that an account may have under way at the same time. The next one waits until one of them is over.",
+    ),
+    key(
+        "letters_waiting",
+        "1000000",
+        "Letters of an account that may wait to be sent. When as many do, its next mailing begins later. Those of mailings that were cancelled within a day count too. An account with `letters_per_day` may have those of 20 days waiting, or 10 000.",
     ),
     key("messages", "2000", "Messages that an account may have."),
     key(

@@ -85,6 +85,10 @@ held-at-once = Your account can send at most { $most ->
     [one] { $most } mailing
    *[other] { $most } mailings
 } at the same time. This one will start when another has completed.
+held-letters = Your account can have at most { $most ->
+    [one] { $most } letter
+   *[other] { $most } letters
+} waiting; cancelled ones count for a day. This mailing will start when earlier letters have left.
 limited-more = { $count ->
     [one] { $count } more letter will be sent { $when }.
    *[other] { $count } more letters will be sent { $when }.

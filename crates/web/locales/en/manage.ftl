@@ -94,6 +94,7 @@ limit-letters-per-hour = Letters per hour
 limit-letters-per-day = Letters per day
 limit-recipients = Recipients
 limit-mailings-at-once = Mailings at the same time
+limit-letters-waiting = Letters waiting to be sent
 limit-messages = Messages
 limit-letter-size = Size of a message
 limit-uploads-waiting = Uploaded files in the queue

@@ -96,6 +96,7 @@ limit-letters-per-hour = Писем в час
 limit-letters-per-day = Писем в день
 limit-recipients = Получателей
 limit-mailings-at-once = Рассылок одновременно
+limit-letters-waiting = Писем в очереди
 limit-messages = Сообщений
 limit-letter-size = Размер письма
 limit-uploads-waiting = Загруженных файлов в очереди

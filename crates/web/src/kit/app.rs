@@ -34,9 +34,10 @@ use crate::kit::preview_turns::PreviewTurns;
 use crate::kit::rate_limits::ActiveRefusals;
 use crate::kit::readiness::DatabaseCheck;
 use crate::kit::sandbox::SandboxStore;
+use crate::kit::table::DownloadTurns;
 use crate::kit::untrusted_peers::UntrustedPeers;
+use crate::kit::user_turns::UserTurns;
 use crate::kit::views::Views;
-use crate::kit::write_turns::WriteTurns;
 
 /// Maximum body of the largest forms, in bytes. A message has up to a million characters, and URL
 /// encoding triples the length.
@@ -154,7 +155,11 @@ pub struct App {
     pub(crate) refused: ActiveRefusals,
     pub(crate) untrusted: UntrustedPeers,
     pub(crate) large_forms: LargeForms,
-    pub(crate) write_turns: WriteTurns,
+    pub(crate) form_turns: UserTurns,
+    /// Turns of users' pages.
+    pub(crate) page_turns: UserTurns,
+    /// Turns of downloads.
+    pub(crate) downloads: DownloadTurns,
     pub(crate) database_check: DatabaseCheck,
     pub(crate) token_limit: LocalRateLimit,
     pub(crate) previews: PreviewTurns,
@@ -221,7 +226,9 @@ impl AppState {
             refused: ActiveRefusals::default(),
             untrusted: UntrustedPeers::default(),
             large_forms: LargeForms::default(),
-            write_turns: WriteTurns::default(),
+            form_turns: UserTurns::of_forms(),
+            page_turns: UserTurns::of_pages(),
+            downloads: DownloadTurns::default(),
             database_check: DatabaseCheck::default(),
             http: Arc::default(),
             views: Arc::default(),

@@ -19,7 +19,7 @@ use crate::kit::app::AppState;
 use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
 use crate::kit::error::WebError;
 use crate::kit::page::{PageContext, text_of};
-use crate::kit::write_turns::WriteTurn;
+use crate::kit::user_turns::UserTurn;
 
 const LENGTH: usize = 32;
 
@@ -58,8 +58,8 @@ pub(crate) struct CheckedRequest {
     pub(crate) request: Request,
     /// Kept while a large form is in memory.
     pub(crate) large: Option<LargeForm>,
-    /// Kept while a user's form is answered.
-    pub(crate) turn: Option<WriteTurn>,
+    /// Kept while a user's form or page is answered.
+    pub(crate) turn: Option<UserTurn>,
 }
 
 impl CheckedRequest {
@@ -83,7 +83,14 @@ pub(crate) async fn check(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
-        return Ok(CheckedRequest::new(request));
+        let turn = match &page.user {
+            Some(user) => Some(app.page_turns.begin(user.id).await?),
+            None => None,
+        };
+        return Ok(CheckedRequest {
+            turn,
+            ..CheckedRequest::new(request)
+        });
     }
     if !same_origin(app, request.headers()) {
         return Err(WebError::Forged);
@@ -139,7 +146,7 @@ async fn form(
     let mut request = Request::from_parts(parts, Body::from(bytes));
     DefaultBodyLimit::max(max).apply(&mut request);
     let turn = match &page.user {
-        Some(user) => Some(app.write_turns.begin(user.id).await?),
+        Some(user) => Some(app.form_turns.begin(user.id).await?),
         None => None,
     };
     Ok(CheckedRequest {

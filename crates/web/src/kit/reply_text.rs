@@ -120,6 +120,9 @@ impl PageContext {
             Some(HeldReason::Service(fault)) => self.field_error(&fault.into()).to_string(),
             Some(HeldReason::Approval) => self.t("held-approval").to_string(),
             Some(HeldReason::AtOnce(most)) => self.t("held-at-once").with("most", most).to_string(),
+            Some(HeldReason::Letters(most)) => {
+                self.t("held-letters").with("most", most).to_string()
+            }
             None => self.reply(why),
         }
     }

@@ -6,17 +6,21 @@
 mod workbook;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use skychimp_core::platform::csv_writer::{CsvWriter, LineEnd};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::kit::app::App;
+use crate::kit::error::WebError;
 use crate::kit::page::PageContext;
+use crate::kit::user_turns::{UserTurn, UserTurns};
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,14 +88,90 @@ pub(crate) fn columns(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// Downloads that are made at the same time. Each keeps a connection of the database.
+const DOWNLOADS_MAX: usize = 4;
+
+/// Turns of downloads: one of a user at a time, a few of all.
+#[derive(Debug)]
+pub(crate) struct DownloadTurns {
+    users: UserTurns,
+    all: Arc<Semaphore>,
+}
+
+impl Default for DownloadTurns {
+    fn default() -> Self {
+        Self {
+            users: UserTurns::of_downloads(),
+            all: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+        }
+    }
+}
+
+/// The turn of a download. Its body keeps it.
+#[derive(Debug)]
+pub(crate) struct DownloadTurn {
+    _user: Option<UserTurn>,
+    _any: Option<OwnedSemaphorePermit>,
+}
+
+impl DownloadTurns {
+    /// Waits for the turn. [`WebError::TooMany`] when too many downloads of the visitor wait.
+    pub(crate) async fn begin(&self, page: &PageContext) -> Result<DownloadTurn, WebError> {
+        let user = match &page.user {
+            Some(user) => Some(self.users.begin(user.id).await?),
+            None => None,
+        };
+        // never closed
+        let any = Arc::clone(&self.all).acquire_owned().await.ok();
+        Ok(DownloadTurn {
+            _user: user,
+            _any: any,
+        })
+    }
+}
+
+impl DownloadTurn {
+    /// The pieces of a body, which end the turn.
+    pub(crate) fn body<T, E>(
+        self,
+        pieces: impl Stream<Item = Result<T, E>> + Send + 'static,
+    ) -> Body
+    where
+        T: Into<Bytes> + 'static,
+        E: Into<axum::BoxError> + 'static,
+    {
+        Body::from_stream(pieces.map(move |piece| {
+            let _kept = &self;
+            piece
+        }))
+    }
+}
+
 /// Sends a table as a file called `name`, with the extension of the requested URL: `.xlsx` is a
 /// workbook.
-pub(crate) fn download<L: Lines>(page: &PageContext, app: &App, name: &str, lines: L) -> Response {
+pub(crate) async fn download<L: Lines>(
+    page: &PageContext,
+    app: &App,
+    name: &str,
+    lines: L,
+) -> Result<Response, WebError> {
+    let turn = app.downloads.begin(page).await?;
+    Ok(download_in(turn, page, app, name, lines))
+}
+
+/// The same in a turn that has begun, for lines that keep a connection from the beginning.
+pub(crate) fn download_in<L: Lines>(
+    turn: DownloadTurn,
+    page: &PageContext,
+    app: &App,
+    name: &str,
+    lines: L,
+) -> Response {
     let (kind, ending, body) = if Path::new(&page.path).extension() == Some("xlsx".as_ref()) {
-        let body = workbook::body(lines, page.zone.clone(), &app.settings.data_dir);
+        let body = workbook::body(turn, lines, page.zone.clone(), &app.settings.data_dir);
         (workbook::TYPE, "xlsx", body)
     } else {
-        ("text/csv; charset=utf-8", "csv", csv(lines))
+        ("text/csv; charset=utf-8", "csv", csv(turn, lines))
     };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
@@ -103,7 +183,7 @@ pub(crate) fn download<L: Lines>(page: &PageContext, app: &App, name: &str, line
     (headers, body).into_response()
 }
 
-fn csv<L: Lines>(lines: L) -> Body {
+fn csv<L: Lines>(turn: DownloadTurn, lines: L) -> Body {
     let pieces = stream::unfold((Some(lines), false), |(lines, begun)| async move {
         let mut lines = lines?;
         let head = if begun {
@@ -124,7 +204,7 @@ fn csv<L: Lines>(lines: L) -> Body {
         Some((bytes, (lines, true)))
     });
     // the compression layer polls again after the end
-    Body::from_stream(pieces.fuse())
+    turn.body(pieces.fuse())
 }
 
 fn csv_bytes(rows: impl Iterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>> {
@@ -138,6 +218,11 @@ fn csv_bytes(rows: impl Iterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NO_TURN: DownloadTurn = DownloadTurn {
+        _user: None,
+        _any: None,
+    };
 
     struct Once(Option<Vec<Vec<Cell>>>);
 
@@ -164,7 +249,7 @@ mod tests {
             "-2+3+cmd|' /C calc'!A0",
         ];
         let rows = names.map(|name| vec![Cell::from(name), Cell::Number(-5)]);
-        let body = csv(Once(Some(rows.to_vec())));
+        let body = csv(NO_TURN, Once(Some(rows.to_vec())));
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let expected = "name,count\r\n250 ok,-5\r\n\"a,b\",-5\r\n\"say \"\"no\"\"\",-5\r\n'=1+1,-5\r\n\
                         +7 900 123 45 67,-5\r\n'-2+3+cmd|' /C calc'!A0,-5\r\n";
@@ -174,7 +259,7 @@ mod tests {
     /// R13: a table without rows has its head.
     #[tokio::test]
     async fn empty_csv_has_its_head() {
-        let bytes = axum::body::to_bytes(csv(Once(None)), usize::MAX).await;
+        let bytes = axum::body::to_bytes(csv(NO_TURN, Once(None)), usize::MAX).await;
         assert_eq!(bytes.unwrap(), "name,count\r\n");
     }
 }

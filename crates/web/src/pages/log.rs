@@ -234,7 +234,7 @@ async fn table(
         after: None,
         over: false,
     };
-    Ok(download(&page, &app, "log", lines))
+    download(&page, &app, "log", lines).await
 }
 
 impl Lines for LogLines {

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -49,7 +50,21 @@ struct Progress {
     incomplete: usize,
     /// Since when the client takes nothing.
     blocked: Option<Instant>,
+    /// How much it takes while there is always more for it.
+    taking: Option<Taking>,
 }
+
+/// A time in which a client had to be waited for.
+#[derive(Debug)]
+struct Taking {
+    since: Instant,
+    bytes: usize,
+    /// Since when it is not waited for.
+    free: Option<Instant>,
+}
+
+/// After this time without waiting, a client counts as quick again.
+const QUICK: Duration = Duration::from_secs(5);
 
 impl OpenConnection {
     fn new(number: u64, peer: SocketAddr, counted: bool) -> Self {
@@ -68,6 +83,7 @@ impl OpenConnection {
                 under_way: 0,
                 incomplete: 0,
                 blocked: None,
+                taking: None,
             }),
         }
     }
@@ -93,15 +109,36 @@ impl OpenConnection {
         }
     }
 
-    /// The client took bytes.
-    pub(super) fn sent(&self) {
-        self.progress.lock().blocked = None;
+    /// The client took bytes. Enough of them begin a new count.
+    pub(super) fn sent(&self, bytes: usize, timing: &HttpTiming) {
+        let mut progress = self.progress.lock();
+        progress.blocked = None;
+        if let Some(taking) = &mut progress.taking {
+            taking.bytes += bytes;
+            taking.free.get_or_insert_with(Instant::now);
+            if taking.bytes >= timing.least_taken() {
+                progress.taking = None;
+            }
+        }
     }
 
     /// The client takes no bytes now.
     pub(super) fn blocked(&self) {
         let mut progress = self.progress.lock();
-        progress.blocked.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        progress.blocked.get_or_insert(now);
+        match &mut progress.taking {
+            Some(taking) if taking.free.is_none_or(|free| free + QUICK > now) => {
+                taking.free = None;
+            }
+            taking => {
+                *taking = Some(Taking {
+                    since: now,
+                    bytes: 0,
+                    free: None,
+                });
+            }
+        }
     }
 
     /// Whether part of a head has arrived, and nothing is being answered.
@@ -138,7 +175,11 @@ impl OpenConnection {
     pub(super) fn deadline(&self, timing: &HttpTiming) -> Option<(Instant, CloseReason)> {
         let progress = self.progress.lock();
         if let Some(blocked) = progress.blocked {
-            return Some((blocked + timing.write, CloseReason::SlowReader));
+            let since = progress
+                .taking
+                .as_ref()
+                .map_or(blocked, |taking| taking.since);
+            return Some((since + timing.write, CloseReason::SlowReader));
         }
         if progress.under_way > 0 {
             return None;

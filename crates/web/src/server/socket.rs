@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::HttpTiming;
 use super::connections::OpenConnection;
 
 /// A socket that outlives the protocol on it, for a last answer.
@@ -32,19 +33,26 @@ pub(super) struct WatchedSocket {
     // only one task uses it, so nobody ever waits for the lock
     stream: Arc<Mutex<TcpStream>>,
     open: Arc<OpenConnection>,
+    timing: HttpTiming,
 }
 
 impl WatchedSocket {
-    pub(super) fn new(socket: &SharedSocket, open: Arc<OpenConnection>) -> Self {
+    pub(super) fn new(
+        socket: &SharedSocket,
+        open: Arc<OpenConnection>,
+        timing: HttpTiming,
+    ) -> Self {
         Self {
             stream: Arc::clone(&socket.0),
             open,
+            timing,
         }
     }
 
-    fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(_) => self.open.sent(),
+            Poll::Ready(Ok(bytes)) => self.open.sent(*bytes, &self.timing),
+            Poll::Ready(Err(_)) => {}
             Poll::Pending => self.open.blocked(),
         }
         written

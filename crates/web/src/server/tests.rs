@@ -23,6 +23,7 @@ fn quick() -> HttpTiming {
         body: Duration::from_millis(300),
         body_rate: 1_000,
         write: Duration::from_millis(300),
+        write_rate: 1_000,
     }
 }
 
@@ -35,6 +36,7 @@ fn patient() -> HttpTiming {
         body: long,
         body_rate: 1_000,
         write: long,
+        write_rate: 1_000,
     }
 }
 
@@ -196,6 +198,44 @@ async fn slow_readers_end() {
         tokio::task::yield_now().await;
     }
     drop(stream);
+}
+
+/// R28: a client that takes a response by drops is given up, and one that takes it slowly or waits
+/// between events is not.
+#[tokio::test(start_paused = true)]
+async fn readers_by_drops_end() {
+    let timing = HttpTiming::default();
+    let limits = HttpLimits::default();
+    let table = ConnectionTable::new(limits, Arc::default());
+    let read = async |bytes: usize, pause: u64, waits: bool| {
+        let peer = "192.0.2.1:1".parse().unwrap();
+        let open = table.admit(peer, false).unwrap();
+        let _answer = open.begin(false);
+        for _ in 0..100 {
+            if waits {
+                open.blocked();
+            }
+            if open
+                .deadline(&timing)
+                .is_some_and(|(end, _)| end <= Instant::now())
+            {
+                return false;
+            }
+            tokio::time::advance(Duration::from_secs(pause)).await;
+            open.sent(bytes, &timing);
+            if !waits {
+                // the event found the buffer full for a moment
+                tokio::time::advance(Duration::from_secs(pause)).await;
+                open.blocked();
+                open.sent(bytes, &timing);
+            }
+        }
+        true
+    };
+    assert!(!read(500, 1, true).await, "500 bytes a second");
+    assert!(!read(29_000, 30, true).await, "a piece from time to time");
+    assert!(read(2_000, 1, true).await, "2 kB a second");
+    assert!(read(100, 30, false).await, "a stream of events");
 }
 
 /// R28: a head that is too large gets 431.

@@ -241,3 +241,36 @@ async fn rss_descriptions_are_escaped_twice() {
     let plain = once(&html).replace("&#60;", "<").replace("&#62;", ">");
     assert_eq!(plain, "Use <img src=x onerror=alert(1)> & more");
 }
+
+/// R47: a feed has long articles as excerpts, and no more text than it may, so that it stays quick.
+#[tokio::test]
+async fn feeds_are_bounded() {
+    let site = Site::new().await;
+    let editor = editor(&site).await;
+    let now = site.clock.now();
+    let ordinary = format!("{} the end", "word ".repeat(28_000));
+    for n in 0..6 {
+        let body = ordinary.clone();
+        let post = PostDraft {
+            body,
+            ..draft(&format!("Ordinary {n}"))
+        };
+        publish(&site.db, editor.clone(), &post, None, now).await;
+    }
+    let body = "many words ".repeat(40_000);
+    let post = PostDraft {
+        body,
+        ..draft("Long")
+    };
+    publish(&site.db, editor, &post, None, now).await;
+    for feed in ["/blog/atom.xml", "/blog/rss.xml"] {
+        let feed = site.stranger().get(feed).await.body;
+        assert!(feed.contains("Long") && feed.contains("Ordinary 0"));
+        assert!(!feed.contains(&"many words ".repeat(1_000)));
+        assert_eq!(
+            feed.matches(" the end").count(),
+            4,
+            "140 kB each, 600 kB in all"
+        );
+    }
+}

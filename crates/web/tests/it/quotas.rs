@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
+use futures_util::future::select;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::disk::{Disk, DiskSpace};
@@ -184,4 +185,28 @@ async fn tags_with_too_many_attributes_are_refused() {
             answer.body
         );
     }
+}
+
+/// R28: of a user's downloads one is made at a time and one waits; further ones get 429, and pages
+/// are answered meanwhile.
+#[tokio::test]
+async fn downloads_take_turns() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    site.user("bob", Role::User).await;
+    let ann = site.login("ann").await;
+    let (mut first, mut second, mut third) = (ann.clone(), ann.clone(), ann.clone());
+    let (answer, unread) = first.ask("GET", "/recipients/export", &[], "").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let second = Box::pin(second.get("/recipients/export.xlsx"));
+    let third = Box::pin(third.get("/log.csv"));
+    // whichever comes first waits
+    let (refused, waiting) = select(second, third).await.factor_first();
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(first.get("/recipients").await.status, StatusCode::OK);
+    let mut bob = site.login("bob").await;
+    assert_eq!(bob.get("/log.csv").await.status, StatusCode::OK);
+    drop(unread);
+    assert_eq!(waiting.await.status, StatusCode::OK);
 }

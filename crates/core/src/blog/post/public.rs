@@ -227,14 +227,21 @@ impl Post {
     }
 
     /// The newest published posts with their text, for feeds.
-    pub async fn feed(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<Vec<Article>, Error> {
+    pub async fn feed(
+        tx: &mut Tx,
+        limit: i64,
+        html_max: i64,
+        now: Timestamp,
+    ) -> Result<Vec<Article>, Error> {
         let articles: Vec<Article> = on_db!(tx, conn => sqlx::query_as(concat!(
-            "SELECT ", card!(), ", p.html, p.updated_at FROM posts p WHERE ", visible!(), "
+            "SELECT ", card!(), ", CASE WHEN length(p.html) <= $3 THEN p.html ELSE '' END AS html, p.updated_at
+             FROM posts p WHERE ", visible!(), "
              ORDER BY p.published_at DESC, p.id DESC
              LIMIT $2",
         ))
         .bind(now)
         .bind(limit)
+        .bind(html_max)
         .fetch_all(conn)
         .await)?;
         Ok(articles.into_iter().map(Article::shown).collect())

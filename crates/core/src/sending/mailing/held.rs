@@ -1,17 +1,19 @@
 //! Held mailings: they are due, but must not get a run now. The service's settings forbid it
 //! ([`ServiceIdentity::faults_of`]), a manager has not approved the new account yet, or the owner
-//! has as many mailings under way as they may have.
+//! has as many mailings under way, or letters waiting, as they may have.
 //!
 //! They keep their status, with the reason recorded, and continue by themselves when it is gone.
 //! Due times in between count as missed, as if no process had been running.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::time::Duration;
 
 use crate::accounts::account_limit::{AccountLimit, AccountPolicy, Limits, OwnLimits};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
-use crate::platform::ids::{MailingId, UserId};
+use crate::platform::ids::{MailingId, RunId, UserId};
 use crate::platform::time::Timestamp;
 use crate::sending::mailing::{FromIdentity, Mailing, MailingStatus};
 use crate::sending::sending_server::SendingServer;
@@ -26,6 +28,8 @@ pub enum HeldReason {
     Approval,
     /// The owner has this many mailings under way, which is their limit.
     AtOnce(i64),
+    /// The owner has about this many letters waiting, which is their limit.
+    Letters(i64),
 }
 
 const APPROVAL: &str = "a manager looks at the first mailing of a new account before it leaves";
@@ -35,6 +39,17 @@ const AT_ONCE: (&str, &str) = (
     " of this account's may be sent at the same time",
 );
 
+const LETTERS: (&str, &str) = (
+    "it begins when earlier letters have left: no more than ",
+    " of this account's may wait",
+);
+
+/// The number between two pieces of a sentence.
+fn number(sentence: &str, (before, after): (&str, &str)) -> Option<i64> {
+    let rest = sentence.strip_prefix(before)?;
+    rest.strip_suffix(after)?.parse().ok()
+}
+
 impl HeldReason {
     /// Finds the reason with this sentence ([`fmt::Display`]), so that pages can translate it.
     #[must_use]
@@ -42,11 +57,10 @@ impl HeldReason {
         if sentence == APPROVAL {
             return Some(Self::Approval);
         }
-        let most = sentence
-            .strip_prefix(AT_ONCE.0)
-            .and_then(|rest| rest.strip_suffix(AT_ONCE.1))
-            .and_then(|most| most.parse().ok());
-        most.map(Self::AtOnce)
+        let letters = || number(sentence, LETTERS).map(Self::Letters);
+        number(sentence, AT_ONCE)
+            .map(Self::AtOnce)
+            .or_else(letters)
             .or_else(|| ServiceFault::from_sentence(sentence).map(Self::Service))
     }
 }
@@ -57,6 +71,7 @@ impl fmt::Display for HeldReason {
             Self::Service(fault) => fault.fmt(f),
             Self::Approval => f.write_str(APPROVAL),
             Self::AtOnce(most) => write!(f, "{}{most}{}", AT_ONCE.0, AT_ONCE.1),
+            Self::Letters(most) => write!(f, "{}{most}{}", LETTERS.0, LETTERS.1),
         }
     }
 }
@@ -103,41 +118,94 @@ struct DueRow {
     is_new: bool,
 }
 
-/// How many more mailings owners may have under way.
+/// What owners have under way.
 #[derive(Debug, Default)]
-struct FreeSlots(HashMap<UserId, i64>);
+struct UnderWay(HashMap<UserId, OwnRuns>);
 
-impl FreeSlots {
-    /// Takes a slot. An owner without the limit needs none, and costs no statement.
-    async fn take(
+/// An owner's runs that are being sent.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+struct OwnRuns {
+    runs: i64,
+    /// Those of them whose deliveries do not all exist yet.
+    expanding: i64,
+    /// Letters that wait.
+    letters: i64,
+}
+
+/// Runs of an owner that may be expanded at the same time: how many letters they have is not known
+/// before.
+const EXPANDING_MAX: i64 = 5;
+/// An account with a limit per day may have the letters of so many days waiting.
+const DAYS_WAITING: i64 = 20;
+/// That many letters may always wait.
+const ALWAYS_WAITING: i64 = 10_000;
+
+impl UnderWay {
+    /// Why another mailing has to wait; `None` counts it as begun. An owner without limits costs no
+    /// statement.
+    async fn begin(
         &mut self,
         tx: &mut Tx,
         owner: UserId,
         limits: &Limits,
+        now: Timestamp,
     ) -> Result<Option<HeldReason>, Error> {
-        let Some(most) = limits.get(AccountLimit::MailingsAtOnce) else {
+        let at_once = limits.get(AccountLimit::MailingsAtOnce);
+        let letters = limits.get(AccountLimit::LettersWaiting);
+        if at_once.is_none() && letters.is_none() {
             return Ok(None);
+        }
+        let runs = match self.0.entry(owner) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(OwnRuns::of(tx, owner, now).await?),
         };
-        let free = match self.0.get(&owner) {
-            Some(free) => *free,
-            None => most - under_way(tx, owner).await?,
-        };
-        self.0.insert(owner, free - 1);
-        Ok((free <= 0).then_some(HeldReason::AtOnce(most)))
+        if let Some(most) = at_once
+            && runs.runs >= most
+        {
+            return Ok(Some(HeldReason::AtOnce(most)));
+        }
+        if let Some(most) = letters {
+            let day = limits.get(AccountLimit::LettersPerDay);
+            let few = day.map(|day| day.saturating_mul(DAYS_WAITING).max(ALWAYS_WAITING));
+            let most = few.map_or(most, |few| few.min(most));
+            let expanding_max = if few.is_some() { 1 } else { EXPANDING_MAX };
+            if runs.letters >= most || runs.expanding >= expanding_max {
+                return Ok(Some(HeldReason::Letters(most)));
+            }
+        }
+        runs.runs += 1;
+        runs.expanding += 1;
+        Ok(None)
     }
 }
 
-/// Number of the owner's runs that are being sent.
-async fn under_way(tx: &mut Tx, owner: UserId) -> Result<i64, Error> {
-    // of all open runs: by owner, PostgreSQL would choose by the size of the table
-    Ok(on_db!(tx, conn => sqlx::query_scalar(
-        "SELECT count(*) FROM runs
-         WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND owner_id IS NOT DISTINCT FROM $1",
-    )
-    .bind(owner)
-    .fetch_one(conn)
-    .await)?)
+impl OwnRuns {
+    /// Letters of runs that were cancelled within a day count as waiting: their rows stay, and
+    /// starting and cancelling again and again would fill the disk.
+    async fn of(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Self, Error> {
+        // of all open runs: by owner, PostgreSQL would choose by the size of the table
+        let mut runs: Self = on_db!(&mut *tx, conn => sqlx::query_as(
+            "SELECT count(*) AS runs, count(CASE WHEN expanded THEN NULL ELSE 1 END) AS expanding,
+                    CAST(coalesce(sum(planned - sent - failed - skipped - expired - cancelled), 0) AS BIGINT) AS letters
+             FROM runs
+             WHERE finished_at IS NULL AND state IN ('expanding', 'sending') AND owner_id IS NOT DISTINCT FROM $1",
+        )
+        .bind(owner)
+        .fetch_one(conn)
+        .await)?;
+        let cancelled: i64 = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT CAST(coalesce(sum(cancelled), 0) AS BIGINT) FROM runs WHERE owner_id = $1 AND id >= $2",
+        )
+        .bind(owner)
+        .bind(RunId::new(now - DAY))
+        .fetch_one(conn)
+        .await)?;
+        runs.letters += cancelled;
+        Ok(runs)
+    }
 }
+
+const DAY: Duration = Duration::from_hours(24);
 
 impl Mailing {
     /// Whether any mailing waits for the service to be configured, a manager, or another mailing.
@@ -172,7 +240,7 @@ impl Mailing {
         .await)?;
         let servers = SendingServer::all(tx).await?;
         let policy = AccountPolicy::of(tx);
-        let mut slots = FreeSlots::default();
+        let mut under_way = UnderWay::default();
         let mut changed = Vec::new();
         for row in due {
             let fault = service.faults_over(&servers, &row.from_email);
@@ -185,7 +253,7 @@ impl Mailing {
                 Some(HeldReason::Approval)
             } else {
                 let limits = Limits::new(&policy, &row.limits, row.is_new);
-                slots.take(tx, row.owner_id, &limits).await?
+                under_way.begin(tx, row.owner_id, &limits, now).await?
             };
             if row.waiting != why.map(|why| why.to_string()).unwrap_or_default() {
                 changed.push(HeldMailing {
@@ -200,16 +268,21 @@ impl Mailing {
 
     /// What holds this mailing because of its owner, found in the transaction that would make its
     /// run: the owner may have started it after [`Mailing::review_held`] looked.
-    pub(crate) async fn held_for_owner(&self, tx: &mut Tx) -> Result<Option<HeldMailing>, Error> {
+    pub(crate) async fn held_for_owner(
+        &self,
+        tx: &mut Tx,
+        now: Timestamp,
+    ) -> Result<Option<HeldMailing>, Error> {
         let owner = self.owner_id;
         let limits = Limits::of(tx, owner).await?;
-        if limits.get(AccountLimit::MailingsAtOnce).is_some() {
+        let limited = [AccountLimit::MailingsAtOnce, AccountLimit::LettersWaiting];
+        if limited.into_iter().any(|limit| limits.get(limit).is_some()) {
             Limits::lock(tx, owner).await?;
         }
         let why = if self.awaits_approval(tx).await? {
             Some(HeldReason::Approval)
         } else {
-            FreeSlots::default().take(tx, owner, &limits).await?
+            UnderWay::default().begin(tx, owner, &limits, now).await?
         };
         Ok(why.map(|why| HeldMailing {
             owner,

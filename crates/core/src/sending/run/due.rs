@@ -149,7 +149,7 @@ impl Run {
             held: false,
         };
         let ended = mailing.end_at.is_some_and(|end| end <= now);
-        if !ended && let Some(held) = mailing.held_for_owner(tx).await? {
+        if !ended && let Some(held) = mailing.held_for_owner(tx, now).await? {
             held.record_reason(tx).await?;
             due.held = true;
             return Ok(Some(due));

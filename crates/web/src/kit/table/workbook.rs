@@ -19,7 +19,7 @@ use skychimp_core::platform::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::{Cell, Lines};
+use super::{Cell, DownloadTurn, Lines};
 use crate::kit::driven::driven;
 
 /// MIME type of a workbook.
@@ -36,7 +36,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 static WORKBOOK_PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// The workbook as a response body.
-pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
+pub(super) fn body<L: Lines>(turn: DownloadTurn, lines: L, zone: TimeZone, folder: &Path) -> Body {
     let (out, pieces) = channel(1);
     let book = GrowingWorkbook::new(lines.head(), zone, folder, SHEET_ROWS);
     let work = async move {
@@ -45,7 +45,7 @@ pub(super) fn body<L: Lines>(lines: L, zone: TimeZone, folder: &Path) -> Body {
             out.send(Err(error)).await.ok();
         }
     };
-    Body::from_stream(driven(work, pieces))
+    turn.body(driven(work, pieces))
 }
 
 type Out = Sender<Result<Bytes, Error>>;

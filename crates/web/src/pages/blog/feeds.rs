@@ -7,8 +7,9 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use skychimp_core::blog::markdown;
 use skychimp_core::blog::post::public::SitemapEntry;
-use skychimp_core::blog::post::{Post, PostCard, Tag};
+use skychimp_core::blog::post::{Article, Post, PostCard, Tag};
 use skychimp_core::platform::time::Timestamp;
+use url::Url;
 
 use crate::kit::app::AppState;
 use crate::kit::error::WebError;
@@ -20,6 +21,11 @@ use crate::site::SiteRoutes;
 
 /// Posts per feed.
 const FEED: i64 = 20;
+/// Longest HTML of an article that a feed has whole, in characters. Of a longer one, and when the
+/// feed is full, it has the excerpt.
+const ARTICLE_BYTES: i64 = 200_000;
+/// HTML of all articles in a feed.
+const FEED_BYTES: usize = 600_000;
 /// Most URLs in the sitemap (the protocol allows 50 000).
 const PLACES: i64 = 10_000;
 
@@ -65,23 +71,43 @@ struct Sitemap {
 
 async fn entries(app: &AppState) -> Result<Vec<Entry>, WebError> {
     let mut tx = app.db.read().await?;
+    let articles = Post::feed(&mut tx, FEED, ARTICLE_BYTES, app.clock.now()).await?;
+    let mut tags = Vec::new();
+    for article in &articles {
+        tags.push(Post::tags(&mut tx, article.card.id).await?);
+    }
+    drop(tx);
+    let base_url = app.settings.base_url.clone();
+    let entries = move || complete(articles, tags, &base_url);
+    Ok(tokio::task::spawn_blocking(entries).await?)
+}
+
+/// The entries, with their text as long as it fits into the feed.
+fn complete(articles: Vec<Article>, tags: Vec<Vec<Tag>>, base_url: &Url) -> Vec<Entry> {
+    let mut left = FEED_BYTES;
     let mut entries = Vec::new();
-    for article in Post::feed(&mut tx, FEED, app.clock.now()).await? {
+    for (article, tags) in articles.into_iter().zip(tags) {
+        let fits = article.html.len() <= left;
+        left -= if fits { article.html.len() } else { 0 };
         let published = article
             .card
             .published_at
             .timestamp()
             .to_zoned(jiff::tz::TimeZone::UTC);
         entries.push(Entry {
-            tags: Post::tags(&mut tx, article.card.id).await?,
-            html: markdown::absolute(&article.html, &app.settings.base_url),
+            tags,
+            html: if fits {
+                markdown::absolute(&article.html, base_url)
+            } else {
+                String::new()
+            },
             // a text finished before its publication counts as updated when it was published
             updated: article.updated_at.max(article.card.published_at),
             published_2822: jiff::fmt::rfc2822::to_string(&published).unwrap_or_default(),
             card: article.card,
         });
     }
-    Ok(entries)
+    entries
 }
 
 /// Posts in both languages share one feed; its own texts are English.

@@ -53,7 +53,7 @@ pub(crate) async fn run(
     let mut parts = vec![figures(&run.totals())];
     parts.extend(report.map(|report| details(&ReportView::new(report))));
     let lines = RunLines(parts.into_iter());
-    Ok(download(&page, &app, &format!("report-{}", run.id), lines))
+    download(&page, &app, &format!("report-{}", run.id), lines).await
 }
 
 fn figures(totals: &RunTotals) -> Vec<Vec<Cell>> {
@@ -214,5 +214,5 @@ pub(crate) async fn mailing(
         before: None,
         over: false,
     };
-    Ok(download(&page, &app, &format!("report-{id}"), lines))
+    download(&page, &app, &format!("report-{id}"), lines).await
 }

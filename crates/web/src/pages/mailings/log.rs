@@ -166,7 +166,7 @@ pub(crate) async fn table(
         after: None,
         over: false,
     };
-    Ok(download(&page, &app, &format!("log-{id}"), lines))
+    download(&page, &app, &format!("log-{id}"), lines).await
 }
 
 impl Lines for LogLines {

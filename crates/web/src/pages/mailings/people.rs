@@ -255,7 +255,7 @@ pub(crate) async fn table(
         app: app.clone(),
         run,
     };
-    Ok(download(&page, &app, &format!("people-{id}"), lines))
+    download(&page, &app, &format!("people-{id}"), lines).await
 }
 
 impl Lines for PeopleLines {

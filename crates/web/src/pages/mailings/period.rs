@@ -162,7 +162,7 @@ pub(crate) async fn table(
         after: None,
         over: false,
     };
-    Ok(download(&page, &app, &name, lines))
+    download(&page, &app, &name, lines).await
 }
 
 impl Lines for RunLines {

@@ -1,6 +1,6 @@
 //! Downloads of recipients: as CSV, which can be imported again, and as a workbook.
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
@@ -18,7 +18,7 @@ use crate::kit::error::WebError;
 use crate::kit::form::Query;
 use crate::kit::i18n::Lang;
 use crate::kit::page::PageContext;
-use crate::kit::table::{Cell, Lines, download};
+use crate::kit::table::{Cell, Lines, download_in};
 
 async fn begin(
     app: &AppState,
@@ -49,6 +49,7 @@ pub(super) async fn csv(
     sender: MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
+    let turn = app.downloads.begin(&page).await?;
     let export = begin(&app, &page, &sender, &view).await?;
     let pieces = stream::try_unfold(export, |mut export| async move {
         let piece = export.next().await.map_err(std::io::Error::other)?;
@@ -61,7 +62,7 @@ pub(super) async fn csv(
             format!("attachment; filename=\"{}.csv\"", name(&page)),
         ),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, turn.body(pieces)).into_response())
 }
 
 pub(super) async fn workbook(
@@ -70,8 +71,9 @@ pub(super) async fn workbook(
     sender: MailingUser,
     Query(view): Query<View>,
 ) -> Result<Response, WebError> {
+    let turn = app.downloads.begin(&page).await?;
     let lines = RecipientLines(begin(&app, &page, &sender, &view).await?);
-    Ok(download(&page, &app, &name(&page), lines))
+    Ok(download_in(turn, &page, &app, &name(&page), lines))
 }
 
 /// The rows of an export.

@@ -1,0 +1,133 @@
+//! Turns of a user's requests: a few of each kind are answered at a time, the others wait.
+//!
+//! Each form may write, and on SQLite all writes share one connection; each page may search a
+//! hundred thousand rows; each download keeps a connection of the database for as long as it takes.
+//! So without turns one user with many open connections would be in front of everybody else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use skychimp_core::platform::ids::UserId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::kit::error::WebError;
+
+/// Seconds after which a refused request may come again.
+const AGAIN: u64 = 2;
+
+/// The users with open requests of a kind. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct UserTurns {
+    /// Requests of a user that are answered at the same time.
+    at_once: usize,
+    /// Requests of a user that are answered or wait.
+    waiting_max: usize,
+    users: Arc<Mutex<HashMap<UserId, UserRequests>>>,
+}
+
+#[derive(Debug)]
+struct UserRequests {
+    turns: Arc<Semaphore>,
+    count: usize,
+}
+
+/// The turn of a request; over when this is dropped.
+#[derive(Debug)]
+pub(crate) struct UserTurn {
+    turns: UserTurns,
+    user: UserId,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl UserTurns {
+    fn new(at_once: usize, waiting_max: usize) -> Self {
+        Self {
+            at_once,
+            waiting_max,
+            users: Arc::default(),
+        }
+    }
+
+    /// Turns of forms.
+    pub(crate) fn of_forms() -> Self {
+        Self::new(2, 24)
+    }
+
+    /// Turns of pages. A browser asks for six things at a time.
+    pub(crate) fn of_pages() -> Self {
+        Self::new(3, 60)
+    }
+
+    /// Turns of downloads. One that waits keeps a turn of a page.
+    pub(crate) fn of_downloads() -> Self {
+        Self::new(1, 2)
+    }
+
+    /// Waits for the turn of a request. [`WebError::TooMany`] if too many of the user wait already.
+    pub(crate) async fn begin(&self, user: UserId) -> Result<UserTurn, WebError> {
+        let semaphore = {
+            let mut users = self.users.lock();
+            let requests = users.entry(user).or_insert_with(|| UserRequests {
+                turns: Arc::new(Semaphore::new(self.at_once)),
+                count: 0,
+            });
+            if requests.count >= self.waiting_max {
+                return Err(WebError::TooMany(AGAIN));
+            }
+            requests.count += 1;
+            Arc::clone(&requests.turns)
+        };
+        // counted from here on, also when the visitor goes while it waits
+        let mut turn = UserTurn {
+            turns: self.clone(),
+            user,
+            permit: None,
+        };
+        turn.permit = semaphore.acquire_owned().await.ok();
+        Ok(turn)
+    }
+}
+
+impl Drop for UserTurn {
+    fn drop(&mut self) {
+        self.permit = None;
+        let mut users = self.turns.users.lock();
+        if let Some(requests) = users.get_mut(&self.user) {
+            requests.count -= 1;
+            if requests.count == 0 {
+                users.remove(&self.user);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skychimp_core::platform::time::Timestamp;
+
+    use super::*;
+
+    /// R28: a user's forms have their turns one after the other; those of another user do not wait
+    /// for them, and too many at a time are refused.
+    #[tokio::test]
+    async fn users_do_not_wait_for_each_other() {
+        let now = Timestamp::from_millis(1);
+        let (ann, bob) = (UserId::new(now), UserId::new(now));
+        let turns = UserTurns::of_forms();
+        let first = turns.begin(ann).await.unwrap();
+        let second = turns.begin(ann).await.unwrap();
+        let mut waiting: Vec<_> = (2..turns.waiting_max)
+            .map(|_| Box::pin(turns.begin(ann)))
+            .collect();
+        for one in &mut waiting {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        assert!(matches!(turns.begin(ann).await, Err(WebError::TooMany(_))));
+        assert!(turns.begin(bob).await.is_ok());
+        drop(first);
+        assert!(futures_util::poll!(&mut waiting[0]).is_ready());
+        drop((second, waiting));
+        assert!(turns.users.lock().is_empty());
+    }
+}
