@@ -27,13 +27,13 @@ manage-blocked-since = Blocked since
 manage-reason = Reason
 manage-volume = Volume
 manage-sent-all = { $count ->
-    [one] letter sent in total
-   *[other] letters sent in total
+    [one] Letter sent in total
+   *[other] Letters sent in total
 }
-manage-sent-lately = in the last 30 days
+manage-sent-lately = Of these in the last 30 days
 manage-failed-all = { $count ->
-    [one] letter failed
-   *[other] letters failed
+    [one] Letter failed
+   *[other] Letters failed
 }
 manage-unsubscribed = Unsubscribed from this user’s letters
 manage-complained = Complaints about this user’s letters
@@ -190,20 +190,20 @@ manage-second-question = Turn two-step sign-in off for this user?
 manage-second-done = Two-step sign-in is off, and the user was sent a letter.
 manage-overview-title = Service overview
 manage-overview-users = { $count ->
-    [one] active user
-   *[other] active users
+    [one] Active user
+   *[other] Active users
 }
 manage-overview-running = { $count ->
-    [one] mailing running
-   *[other] mailings running
+    [one] Mailing running
+   *[other] Mailings running
 }
 manage-overview-sent = { $count ->
-    [one] letter sent in 30 days
-   *[other] letters sent in 30 days
+    [one] Letter sent in 30 days
+   *[other] Letters sent in 30 days
 }
 manage-overview-failed = { $count ->
-    [one] letter failed in 30 days
-   *[other] letters failed in 30 days
+    [one] Letter failed in 30 days
+   *[other] Letters failed in 30 days
 }
 manage-senders = Top senders in 30 days
 manage-senders-empty = Nothing was sent in this time.
