@@ -74,13 +74,10 @@ test('a mailing is switched off, and its owner cannot revive it', async ({ brows
   await owner.goto(`/mailings/${id}`);
   await expect(owner.getByText('Forbidden goods').first()).toBeVisible();
   await accessible(owner);
-  await owner.getByRole('button', { name: t('mailing-pause'), exact: true }).click();
-  await owner.getByRole('button', { name: t('mailing-resume'), exact: true }).click();
-  await expect(owner.getByText(t('mailing-disabled-refused'))).toBeVisible();
-  await owner.getByRole('link', { name: t('edit'), exact: true }).click();
-  await expect(owner.getByText(t('mailing-disabled-refused'))).toBeVisible();
-  await owner.getByRole('button', { name: t('copy'), exact: true }).click();
-  await expect(owner.getByText(t('mailing-disabled-refused'))).toBeVisible();
+  for (const act of ['mailing-pause', 'mailing-resume', 'edit', 'copy', 'delete']) {
+    await expect(owner.getByText(t(act), { exact: true })).toHaveCount(0);
+  }
+  await expect(owner.getByRole('button', { name: t('mailing-cancel'), exact: true })).toBeVisible();
   expect(mail.letters.length).toBe(stopped);
 
   await manager.goto('/manage/audit');
@@ -90,6 +87,6 @@ test('a mailing is switched off, and its owner cannot revive it', async ({ brows
   await manager.getByRole('button', { name: t('manage-enable'), exact: true }).click();
   await expect(manager.getByText(t('manage-enabled'))).toBeVisible();
   await owner.goto(`/mailings/${id}`);
-  await owner.getByRole('button', { name: t('mailing-resume'), exact: true }).click();
+  await expect(owner.getByRole('button', { name: t('mailing-pause'), exact: true })).toBeVisible();
   await until(() => mail.letters.length, (count) => count > stopped + 20);
 });

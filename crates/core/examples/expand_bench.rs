@@ -48,7 +48,9 @@ async fn main() {
         Mailing::start(&mut tx, ann, id, &sender, "ann", now)
             .await
             .unwrap();
-        Run::start_due(&mut tx, None, &sender, now).await.unwrap();
+        Run::start_due(&mut tx, None, &sender, None, now)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         let begin = Instant::now();
         let mut added = 0;

@@ -2,6 +2,7 @@
 //! cache client, wake-ups, jobs, stored files.
 
 pub mod address;
+pub(crate) mod aside;
 pub mod cache;
 pub mod control;
 pub mod csv_writer;

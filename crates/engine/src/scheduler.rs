@@ -14,7 +14,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::MailingId;
 use skychimp_core::platform::time::Clock;
 use skychimp_core::sending::mailing::Mailing;
-use skychimp_core::sending::run::Run;
+use skychimp_core::sending::run::{NextLetter, Run};
 use skychimp_core::sending::service::ServiceIdentity;
 use tokio_util::sync::CancellationToken;
 
@@ -88,8 +88,10 @@ pub async fn step(
             if stop.is_cancelled() {
                 return Ok(done);
             }
+            let now = clock.now();
+            let letter = NextLetter::make(db, only, now).await?;
             let mut tx = db.write().await?;
-            let Some(due) = Run::start_due(&mut tx, only, service, clock.now()).await? else {
+            let Some(due) = Run::start_due(&mut tx, only, service, letter, now).await? else {
                 break;
             };
             tx.commit().await?;

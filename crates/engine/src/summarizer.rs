@@ -4,12 +4,12 @@
 //! A finished run gets its final report immediately, an open one from time to time. Each run is
 //! counted in a read-only transaction. A short transaction before it claims the work, so that no
 //! two processes do the same; short ones after it suppress dead addresses in slices and store the
-//! result. The last one also queues the letter to the owner.
+//! result. Then owners are told of the runs that ended since, in one letter each.
 
 use std::time::Duration;
 
-use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
+use skychimp_core::platform::ids::UserId;
 use skychimp_core::sending::report::{DueReport, RunReport, Summary};
 use tokio_util::sync::CancellationToken;
 
@@ -19,10 +19,12 @@ use crate::EngineConfig;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs per step.
 const REPORTS_BATCH: i64 = 100;
+/// Owners told per step.
+const OWNERS_BATCH: i64 = 500;
 /// Addresses suppressed per transaction.
 const SUPPRESS_BATCH: usize = 500;
 
-/// Creates the reports that are due now; returns how many.
+/// Creates the reports that are due now, and tells owners of them; returns how many were made.
 pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usize, Error> {
     let mut tx = config.db.read().await?;
     let due = RunReport::due(&mut tx, config.clock.now(), REPORTS_BATCH).await?;
@@ -34,6 +36,7 @@ pub async fn step(config: &EngineConfig, stop: &CancellationToken) -> Result<usi
         }
         made += usize::from(make(config, due).await?);
     }
+    tell(config, stop).await?;
     Ok(made)
 }
 
@@ -62,9 +65,6 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
     }
     let mut tx = db.write().await?;
     let last = report.store(&mut tx, due, begun.elapsed()).await?;
-    if last {
-        queue_summary(&mut tx, config, due, &report).await?;
-    }
     tx.commit().await?;
     tracing::debug!(
         run.id = %due.run_id,
@@ -75,35 +75,41 @@ async fn make(config: &EngineConfig, due: DueReport) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Queues the summary letter to the owner, if one is due.
-async fn queue_summary(
-    tx: &mut Tx,
-    config: &EngineConfig,
-    due: DueReport,
-    report: &RunReport,
-) -> Result<(), Error> {
-    let Some(wording) = config.summary else {
-        return Ok(());
-    };
-    let now = config.clock.now();
-    let Some(summary) = Summary::of(tx, due, report, now).await? else {
-        return Ok(());
-    };
-    match wording(&summary, &config.base_url) {
-        Ok(letter) => {
-            summary.queue(tx, &letter, &config.base_url, now).await?;
-            Ok(())
+/// Tells owners of the runs that ended, each in one letter.
+async fn tell(config: &EngineConfig, stop: &CancellationToken) -> Result<(), Error> {
+    let mut tx = config.db.read().await?;
+    let owners = Summary::due(&mut tx, config.clock.now(), OWNERS_BATCH).await?;
+    drop(tx);
+    for owner in owners {
+        if stop.is_cancelled() {
+            break;
         }
-        // the report is worth more than the letter
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                run.id = %due.run_id,
-                "the letter about a run could not be written"
-            );
-            Ok(())
+        tell_owner(config, owner).await?;
+    }
+    Ok(())
+}
+
+async fn tell_owner(config: &EngineConfig, owner: UserId) -> Result<(), Error> {
+    let now = config.clock.now();
+    let mut tx = config.db.write().await?;
+    let told = Summary::take(&mut tx, owner, now).await?;
+    if let (Some(wording), [first, ..]) = (config.summary, &told[..]) {
+        match wording(&told, &config.base_url) {
+            Ok(letter) => {
+                first.queue(&mut tx, &letter, &config.base_url, now).await?;
+            }
+            // without the letter people still have the reports
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    run.id = %first.run.id,
+                    runs = told.len(),
+                    "the letter about runs could not be written"
+                );
+            }
         }
     }
+    tx.commit().await
 }
 
 /// Steps until `stop`.

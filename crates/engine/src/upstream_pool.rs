@@ -101,6 +101,13 @@ impl UpstreamPool {
         Arc::clone(&self.members.read())
     }
 
+    /// Waits for no reply of any server any more.
+    pub fn give_up(&self) {
+        for upstream in self.members().iter() {
+            upstream.pool.give_up();
+        }
+    }
+
     /// Replaces the servers.
     pub fn replace(&self, mut members: Vec<Arc<Upstream>>) {
         members.sort_by_key(|upstream| upstream.priority);

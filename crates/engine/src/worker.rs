@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use skychimp_core::platform::ids::WorkerId;
@@ -29,6 +30,9 @@ use crate::supervisor::{panicked, watched};
 
 /// Largest number of outcomes that wait for the recorder.
 const UNRECORDED_MAX: usize = 3_000;
+
+/// Time for senders to settle what has been answered, once they wait for no reply any more.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,14 +121,15 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
 
     // no new letters; those in flight get their time, unless another worker may be sending them
     context.lifecycle.stop.cancel();
-    if end != WorkerEnd::LeaseLost {
-        let in_flight = async { while sending.join_next().await.is_some() {} };
-        if tokio::time::timeout(config.stop_timeout, in_flight)
-            .await
-            .is_err()
-        {
-            tracing::warn!("letters in flight were not answered in time");
-        }
+    let patience = match end {
+        WorkerEnd::LeaseLost => Duration::ZERO,
+        _ => config.stop_timeout,
+    };
+    if !all_end(&mut sending, patience).await {
+        tracing::warn!("letters in flight were not answered in time");
+        // replies that have arrived still count
+        context.upstreams.give_up();
+        all_end(&mut sending, GIVE_UP_TIMEOUT).await;
     }
     sending.shutdown().await;
     keeping.shutdown().await;
@@ -147,6 +152,12 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     let forgotten = (end == WorkerEnd::Unsure).then_some(keeper::REASON_FORGOTTEN);
     settle(config, &recovery, worker, journal, forgotten).await?;
     Ok(end)
+}
+
+/// Waits for all tasks; false: they did not end within `patience`.
+async fn all_end(tasks: &mut JoinSet<()>, patience: Duration) -> bool {
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    tokio::time::timeout(patience, ended).await.is_ok()
 }
 
 fn broken(error: &JoinError) -> WorkerEnd {

@@ -25,6 +25,7 @@ use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::cache::CacheClient;
 use skychimp_smtp::{Server, TrustAnchors};
 use skychimp_web::kit::client::Proxies;
+use skychimp_web::kit::contact::Contact;
 use url::Url;
 
 use self::secret::Secret;
@@ -91,6 +92,8 @@ pub struct Config {
     pub accounts: AccountPolicy,
     /// Who must have a second factor.
     pub required_factor: RequiredFactor,
+    /// Whom people ask, if the operator has set it.
+    pub contact: Option<Contact>,
     /// Proxies trusted to report visitors' addresses.
     pub proxies: Proxies,
     /// Most connections of visitors at a time.
@@ -244,6 +247,7 @@ impl Config {
             mail_from: reader.optional("mail_from", mail_from),
             registration: reader.required("registration", str::parse),
             accounts: account_policy(&mut reader),
+            contact: reader.optional("contact", str::parse),
             required_factor: RequiredFactor {
                 roles: reader.required("second_factor_required", str::parse),
                 grace: reader.required("second_factor_grace", days),

@@ -59,7 +59,7 @@ pub fn start(
         tick: config.tick,
         lease: config.lease,
         keep: config.keep,
-        summary: Some(skychimp_web::letters::summary),
+        summary: Some(skychimp_web::letters::summaries),
         stop_timeout: config.stop_timeout,
         scope,
         health: health.clone(),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::Connector;
 use crate::letter::Letter;
@@ -51,6 +52,8 @@ struct Inner {
     state: Mutex<State>,
     /// Notified when a connection is returned or the cap grows.
     freed: Notify,
+    /// See [`Pool::give_up`].
+    given_up: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ impl Pool {
                 connector: Connector::new(server),
                 state: Mutex::new(state),
                 freed: Notify::new(),
+                given_up: CancellationToken::new(),
             }),
         }
     }
@@ -152,6 +156,7 @@ impl Pool {
                     let mut pooled = PooledConnection::new(inner, None);
                     match inner.connector.connect().await {
                         Ok(mut connection) => {
+                            connection.give_up_with(inner.given_up.clone());
                             {
                                 let mut state = inner.state.lock();
                                 if let Some(most) = state.learned_limit(Instant::now()) {
@@ -189,6 +194,12 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Waits for no reply any more: a letter whose refusal has arrived is reported as refused, one
+    /// whose content has left as in doubt, any other as not tried.
+    pub fn give_up(&self) {
+        self.inner.given_up.cancel();
     }
 
     /// Gives out no more connections and sends QUIT on idle ones; those in use are closed when

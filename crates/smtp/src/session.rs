@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::capabilities::Capabilities;
 use crate::letter::{Envelope, Letter};
@@ -153,6 +154,11 @@ impl Connection {
     #[must_use]
     pub const fn was_cut_off(&self) -> bool {
         self.cut_off
+    }
+
+    /// Once the token is cancelled, waits for no reply any more.
+    pub(crate) fn give_up_with(&mut self, token: CancellationToken) {
+        self.wire.give_up_with(token);
     }
 
     /// Limits the total number of letters, to a limit that was learned.

@@ -30,7 +30,7 @@ pub(crate) enum After {
 impl WireError {
     pub fn class(&self) -> Class {
         match self {
-            Self::Closed | Self::Io(_) => Class::Connection,
+            Self::Closed | Self::Io(_) | Self::GivenUp => Class::Connection,
             Self::Tls(_) => Class::Tls,
             Self::Timeout(_) | Self::Stalled(_) => Class::Timeout,
             Self::Reply(_) => Class::Protocol,
@@ -153,8 +153,9 @@ pub(crate) fn judge_envelope(
             // the connection ended, or no more commands were sent after a refusal
             let Some(broken) = broken else { break };
             let verdict = refused.unwrap_or_else(|| {
-                let outcome = match broken.class() {
-                    Class::Connection | Class::Tls => untouched(phase),
+                let outcome = match (&broken, broken.class()) {
+                    (WireError::GivenUp, _) => Outcome::NotTried,
+                    (_, Class::Connection | Class::Tls) => untouched(phase),
                     _ => Outcome::Deferred,
                 };
                 Verdict::by_break(outcome, phase, &broken)
@@ -213,10 +214,10 @@ pub(crate) fn judge_content(
     } else {
         Phase::Content
     };
-    let doubt = if end_of_data_sent {
-        Outcome::InDoubt
-    } else {
-        Outcome::Deferred
+    let doubt = match &result {
+        _ if end_of_data_sent => Outcome::InDoubt,
+        Err(WireError::GivenUp) => Outcome::NotTried,
+        _ => Outcome::Deferred,
     };
     match result {
         Err(broken) => (Verdict::by_break(doubt, phase, &broken), false),
@@ -364,5 +365,23 @@ mod tests {
             judge(false, Err(WireError::Closed)),
             (O::Deferred, C::Connection, false)
         );
+        assert_eq!(judge(true, Err(WireError::GivenUp)).0, O::InDoubt);
+        assert_eq!(judge(false, Err(WireError::GivenUp)).0, O::NotTried);
+    }
+
+    /// R13: a program that does not wait any longer keeps a refusal that has come; without one the
+    /// letter was not tried.
+    #[test]
+    fn given_up_keeps_what_was_said() {
+        let judge = |texts: &[&str]| {
+            let result = judge_envelope(&replies(texts), Some(WireError::GivenUp), false);
+            let (verdict, after) = result.unwrap_err();
+            assert_eq!(after, After::Close);
+            verdict.outcome
+        };
+        assert_eq!(judge(&[]), Outcome::NotTried);
+        assert_eq!(judge(&["250", "250"]), Outcome::NotTried);
+        assert_eq!(judge(&["250", "550"]), Outcome::Failed);
+        assert_eq!(judge(&["250", "450"]), Outcome::Deferred);
     }
 }

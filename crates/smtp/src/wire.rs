@@ -13,9 +13,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::letter::Stuffer;
 use crate::reply::{self, Reply, ReplyError, ReplyParser};
@@ -42,6 +44,8 @@ pub(crate) enum WireError {
     Timeout(Duration),
     #[error("the server took no data for {} s", .0.as_secs_f64())]
     Stalled(Duration),
+    #[error("the program stopped before the server replied")]
+    GivenUp,
     #[error(transparent)]
     Reply(#[from] ReplyError),
 }
@@ -90,6 +94,8 @@ pub(crate) struct Wire {
     sent: usize,
     flushed: bool,
     broken: Option<WireError>,
+    /// See [`Wire::give_up_with`].
+    given_up: CancellationToken,
 }
 
 enum Step {
@@ -110,7 +116,13 @@ impl Wire {
             sent: 0,
             flushed: true,
             broken: None,
+            given_up: CancellationToken::new(),
         }
+    }
+
+    /// Once the token is cancelled, only what has already arrived is read.
+    pub fn give_up_with(&mut self, token: CancellationToken) {
+        self.given_up = token;
     }
 
     pub fn is_encrypted(&self) -> bool {
@@ -142,6 +154,7 @@ impl Wire {
             sent: 0,
             flushed: true,
             broken: None,
+            given_up: self.given_up,
         })
     }
 
@@ -197,27 +210,30 @@ impl Wire {
             if self.broken.is_some() {
                 return end_of_data_sent;
             }
-            match timeout(block, poll_fn(|cx| self.poll_step(cx))).await {
-                Ok(Step::Wrote) => {}
-                Ok(Step::Read) if self.input.len() > MAX_INPUT => {
-                    let shown = reply::printable(&self.input, 200);
-                    self.broken = Some(ReplyError::TooLong(shown).into());
-                }
-                Ok(Step::Read) if end_of_data_sent => {}
-                Ok(Step::Read) => match self.parser.next(&mut self.input) {
-                    Ok(None) => {}
-                    Ok(Some(reply)) => {
-                        self.early = Some(reply);
-                        return false;
+            match self.step(Instant::now() + block).await {
+                None => self.broken = Some(WireError::GivenUp),
+                Some(step) => match step {
+                    Ok(Step::Wrote) => {}
+                    Ok(Step::Read) if self.input.len() > MAX_INPUT => {
+                        let shown = reply::printable(&self.input, 200);
+                        self.broken = Some(ReplyError::TooLong(shown).into());
                     }
-                    Err(error) => self.broken = Some(error.into()),
+                    Ok(Step::Read) if end_of_data_sent => {}
+                    Ok(Step::Read) => match self.parser.next(&mut self.input) {
+                        Ok(None) => {}
+                        Ok(Some(reply)) => {
+                            self.early = Some(reply);
+                            return false;
+                        }
+                        Err(error) => self.broken = Some(error.into()),
+                    },
+                    Ok(Step::Broke(broken)) => self.broken = Some(broken),
+                    Ok(Step::BrokeWriting(broken)) => {
+                        self.last_words().await;
+                        self.broken = Some(broken);
+                    }
+                    Err(_) => self.broken = Some(WireError::Stalled(block)),
                 },
-                Ok(Step::Broke(broken)) => self.broken = Some(broken),
-                Ok(Step::BrokeWriting(broken)) => {
-                    self.last_words().await;
-                    self.broken = Some(broken);
-                }
-                Err(_) => self.broken = Some(WireError::Stalled(block)),
             }
         }
     }
@@ -237,11 +253,24 @@ impl Wire {
             if let Some(broken) = &self.broken {
                 return Err(broken.clone());
             }
-            match timeout_at(deadline, poll_fn(|cx| self.poll_step(cx))).await {
-                Ok(Step::Read | Step::Wrote) => {}
-                Ok(Step::Broke(broken) | Step::BrokeWriting(broken)) => self.broken = Some(broken),
-                Err(_) => self.broken = Some(WireError::Timeout(limit)),
+            match self.step(deadline).await {
+                Some(Ok(Step::Read | Step::Wrote)) => {}
+                Some(Ok(Step::Broke(broken) | Step::BrokeWriting(broken))) => {
+                    self.broken = Some(broken);
+                }
+                Some(Err(_)) => self.broken = Some(WireError::Timeout(limit)),
+                None => self.broken = Some(WireError::GivenUp),
             }
+        }
+    }
+
+    /// Makes progress until the deadline; `None`: nothing has arrived, and it is given up.
+    async fn step(&mut self, deadline: Instant) -> Option<Result<Step, Elapsed>> {
+        let given_up = self.given_up.clone();
+        tokio::select! {
+            biased;
+            step = timeout_at(deadline, poll_fn(|cx| self.poll_step(cx))) => Some(step),
+            () = given_up.cancelled() => None,
         }
     }
 

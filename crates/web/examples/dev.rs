@@ -74,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
         engine: None,
         disk: skychimp_core::platform::disk::Disk::unbounded(),
         metrics_token: None,
+        contact: None,
     };
     let state = SiteState::new(AppState::new((*db).clone(), clock, settings, Some(sandbox)));
     #[expect(clippy::print_stdout, reason = "the URL is its only output")]

@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         engine: None,
         disk: skychimp_core::platform::disk::Disk::unbounded(),
         metrics_token: None,
+        contact: None,
     };
     let app = SiteState::new(AppState::new((*db).clone(), clock, settings, None));
     let site = skychimp_web::router(app.clone());

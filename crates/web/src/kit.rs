@@ -9,6 +9,7 @@ pub mod badge;
 pub(crate) mod body_limit;
 pub(crate) mod body_pace;
 pub mod client;
+pub mod contact;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
 pub(crate) mod driven;

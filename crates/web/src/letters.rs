@@ -4,6 +4,7 @@
 //! [`SiteLetters`], in the transaction of the change they report. Workers send them (R28).
 
 mod resubscribe;
+mod summaries;
 mod summary;
 
 use askama::Template;
@@ -16,6 +17,7 @@ use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
 
 pub(crate) use resubscribe::resubscribe;
+pub use summaries::summaries;
 pub use summary::summary;
 
 use crate::kit::app::App;
@@ -77,7 +79,9 @@ fn tells_when(letter: &AccountLetter) -> bool {
 fn path(letter: &AccountLetter) -> String {
     match letter {
         AccountLetter::Verify(token) => format!("/verify/{}", token.to_text()),
-        AccountLetter::Known(token) | AccountLetter::Reset(token) => {
+        AccountLetter::Known(token)
+        | AccountLetter::Reset(token)
+        | AccountLetter::Invited(token) => {
             format!("/reset/{}", token.to_text())
         }
         AccountLetter::PasswordChanged

@@ -18,6 +18,7 @@ pub mod sandbox;
 pub mod suppressions;
 pub mod test_letters;
 pub mod unsubscribe;
+mod well_known;
 
 use crate::kit::app::App;
 use crate::kit::assets;
@@ -69,6 +70,7 @@ pub(crate) fn bare_routes() -> SiteRoutes {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(blog::feed_routes())
+        .merge(well_known::routes())
         .merge(media::routes())
         .route("/assets/{name}", get(assets::serve))
 }

@@ -345,15 +345,20 @@ pub(crate) fn check_reason(reason: &str) -> Result<&str, Error> {
 
 /// A trimmed reason that may be empty.
 pub(crate) fn check_text(reason: &str) -> Result<&str, Error> {
-    let reason = reason.trim();
-    if reason.chars().count() > REASON_MAX {
+    check_field("reason", reason)
+}
+
+/// A trimmed text of a moderator that may be empty, in this field.
+pub(crate) fn check_field<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Error> {
+    let text = text.trim();
+    if text.chars().count() > REASON_MAX {
         return Err(Error::Invalid(vec![
-            FieldError::new("reason", "too_long").with("max", REASON_MAX),
+            FieldError::new(field, "too_long").with("max", REASON_MAX),
         ]));
     }
     let strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-    if reason.chars().any(strange) {
-        return Err(Error::invalid("reason", "control_characters"));
+    if text.chars().any(strange) {
+        return Err(Error::invalid(field, "control_characters"));
     }
-    Ok(reason)
+    Ok(text)
 }

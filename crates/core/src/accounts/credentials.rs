@@ -189,6 +189,17 @@ impl User {
         self.queue_letter(tx, letter, letters, now).await
     }
 
+    /// Says that an administrator made the account, with a link that sets its password.
+    pub(crate) async fn send_invitation(
+        &self,
+        tx: &mut Tx,
+        letters: &impl AccountLetters,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let letter = self.reset_link(tx, AccountLetter::Invited, now).await?;
+        self.queue_letter(tx, letter, letters, now).await
+    }
+
     /// Says that the address already has an account, with a link that sets a new password.
     pub(super) async fn queue_known_letter(
         &self,

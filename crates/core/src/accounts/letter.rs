@@ -23,6 +23,8 @@ pub enum AccountLetter {
     Known(Token),
     /// Set a new password.
     Reset(Token),
+    /// An administrator made an account for you; the link sets its password.
+    Invited(Token),
     /// Your password was changed.
     PasswordChanged,
     /// Two-step sign-in was turned on.
@@ -63,6 +65,7 @@ impl AccountLetter {
             Self::Verify(_) => "verify",
             Self::Known(_) => "known",
             Self::Reset(_) => "reset",
+            Self::Invited(_) => "invited",
             Self::PasswordChanged => "password-changed",
             Self::SecondFactorOn => "second-factor-on",
             Self::SecondFactorOff => "second-factor-off",

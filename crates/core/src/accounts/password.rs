@@ -5,19 +5,20 @@
 //! user's name or address.
 //!
 //! *Invariant*: hashing takes about 20 ms of CPU and 19 MB of memory. It never runs on an async
-//! worker thread, and [`Hasher`] bounds how many run and wait, so a flood of logins slows down
-//! nothing else. Those that wait have their turn in the order in which they came.
+//! worker thread, and [`Hasher`] bounds how many run and wait, and gives each network its share, so
+//! a flood of logins slows down nothing else, and keeps nobody out.
+
+mod hasher;
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::platform::error::{Error, FieldError};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params};
-use tokio::sync::Semaphore;
 
-use crate::platform::error::{Error, FieldError};
+pub use hasher::Hasher;
 
 /// Shortest password, in characters.
 pub const PASSWORD_MIN: usize = 10;
@@ -27,9 +28,6 @@ pub const PASSWORD_MAX: usize = 256;
 const DIFFERENT_MIN: usize = 5;
 /// A unit of up to this many characters, repeated, is a pattern.
 const UNIT_MAX: usize = 6;
-/// At most this many passwords are hashed or wait for it. Each that waits costs a few kilobytes;
-/// only those that are hashed take the memory of Argon2.
-const WAITING_MAX: usize = 512;
 
 /// Common passwords of at least [`PASSWORD_MIN`] characters, in lower case: those in the list of 20
 /// 000 by Royce Williams that Django ships (BSD licence), plus those of Russian keyboards.
@@ -178,94 +176,6 @@ impl HashedPassword {
     }
 }
 
-/// Hashes and verifies on blocking threads, a few at a time.
-#[derive(Debug)]
-pub struct Hasher {
-    turns: Semaphore,
-    waiting: AtomicUsize,
-}
-
-impl Default for Hasher {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            // leaves a core for everything else, but two at least: the system shares them fairly
-            turns: Semaphore::new(cores.saturating_sub(1).clamp(2, 8)),
-            waiting: AtomicUsize::new(0),
-        }
-    }
-}
-
-impl Hasher {
-    /// Hashes a password.
-    ///
-    /// # Errors
-    ///
-    /// As [`HashedPassword::new`]; [`Error::Busy`] when too many are waiting.
-    pub async fn hash(&self, password: String) -> Result<HashedPassword, Error> {
-        self.run(move || HashedPassword::new(&password)).await?
-    }
-
-    /// Whether `password` is that of `hash`. Without a hash the answer is no, after the same work.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Busy`] when too many are waiting.
-    pub async fn matches(
-        &self,
-        hash: Option<HashedPassword>,
-        password: String,
-    ) -> Result<bool, Error> {
-        self.run(move || {
-            let known = hash.is_some();
-            let compared = hash.as_ref().or(DUMMY_HASH.as_ref());
-            let same = compared.is_some_and(|hash| hash.matches(&password));
-            known && same
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let waiting = QueuedHash::begin(&self.waiting)?;
-        let turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|_| Error::Internal("hashing has ended".to_owned()))?;
-        let done = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        drop((turn, waiting));
-        Ok(done)
-    }
-}
-
-/// Counts a password that is hashed or waits for it.
-struct QueuedHash<'a>(&'a AtomicUsize);
-
-impl<'a> QueuedHash<'a> {
-    fn begin(count: &'a AtomicUsize) -> Result<Self, Error> {
-        let this = Self(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            return Err(Error::Busy);
-        }
-        Ok(this)
-    }
-}
-
-impl Drop for QueuedHash<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Compared with for unknown addresses. No account has this password.
-static DUMMY_HASH: LazyLock<Option<HashedPassword>> =
-    LazyLock::new(|| HashedPassword::new("no account has this password").ok());
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,28 +236,5 @@ mod tests {
         assert!(cheap.matches("correct horse") && cheap.is_outdated());
         assert!(!HashedPassword::new("correct horse").unwrap().is_outdated());
         assert!(HashedPassword("plain".to_owned()).is_outdated());
-    }
-
-    /// R30: when too many passwords wait, the next is refused immediately and does not keep a
-    /// place.
-    #[tokio::test]
-    async fn a_flood_of_passwords_is_turned_away() {
-        let hasher = Hasher::default();
-        let all = hasher
-            .turns
-            .acquire_many(u32::try_from(hasher.turns.available_permits()).unwrap());
-        let turns = all.await.unwrap();
-        hasher.waiting.store(WAITING_MAX, Ordering::Relaxed);
-        let refused = hasher.matches(None, "correct horse".to_owned()).await;
-        assert!(matches!(refused, Err(Error::Busy)));
-        hasher.waiting.fetch_sub(1, Ordering::Relaxed);
-        drop(turns);
-        assert!(
-            !hasher
-                .matches(None, "correct horse".to_owned())
-                .await
-                .unwrap()
-        );
-        assert_eq!(hasher.waiting.load(Ordering::Relaxed), WAITING_MAX - 1);
     }
 }

@@ -248,6 +248,17 @@ impl User {
         Ok(row.map(|row| (row.user, HashedPassword::stored(row.password_hash))))
     }
 
+    /// What a moderator wrote for the person whose account is blocked; may be empty.
+    pub async fn blocked_message(tx: &mut Tx, id: UserId) -> Result<String, Error> {
+        let message: Option<Option<String>> = on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT blocked_message FROM users WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(conn)
+        .await)?;
+        Ok(message.flatten().unwrap_or_default())
+    }
+
     /// The account's password hash.
     pub async fn password_of(tx: &mut Tx, id: UserId) -> Result<Option<HashedPassword>, Error> {
         let hash: Option<String> = on_db!(tx, conn => sqlx::query_scalar(

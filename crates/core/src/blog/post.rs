@@ -19,6 +19,7 @@ pub use self::slug::{SLUG_MAX, slugify};
 use crate::accounts::user::{Role, User};
 use crate::blog::markdown::{self, RenderedMarkdown};
 use crate::blog::media::Picture;
+use crate::platform::aside::aside;
 use crate::platform::control;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
@@ -283,10 +284,15 @@ impl PostDraft {
         Ok((known, ids))
     }
 
-    /// Renders the body as the post's page would show it.
-    pub async fn render(&self, tx: &mut Tx) -> Result<RenderedMarkdown, Error> {
+    /// The work that renders the body as the post's page would show it. It may take some tenths of
+    /// a second.
+    pub async fn rendering(
+        &self,
+        tx: &mut Tx,
+    ) -> Result<impl FnOnce() -> Result<RenderedMarkdown, Error> + use<>, Error> {
         let (known, _) = self.pictures(tx).await?;
-        markdown::render(&control::strip_control(&self.body), &known)
+        let body = control::strip_control(&self.body).into_owned();
+        Ok(move || markdown::render(&body, &known))
     }
 }
 
@@ -417,7 +423,10 @@ impl Post {
         draft.slug = claim(tx, id, &draft).await?;
         let (known, used) = draft.pictures(tx).await?;
         draft.cover_id = draft.cover_id.filter(|cover| used.contains(cover));
-        let rendered = markdown::render(&draft.body, &known)?;
+        let rendered = {
+            let body = draft.body.clone();
+            aside(move || markdown::render(&body, &known)).await?
+        };
         let search = [
             &draft.title,
             &draft.tags.join(" "),

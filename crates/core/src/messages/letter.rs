@@ -30,6 +30,7 @@ use crate::messages::template::spans::{LoadedValues, Spans};
 use crate::messages::template::{
     self, Template, TemplateError, TemplatePart, TemplateValues, scan,
 };
+use crate::platform::aside::aside;
 use crate::platform::control;
 use crate::platform::error::FieldError;
 use crate::platform::ids::{MailingId, RunId, UserId};
@@ -120,7 +121,7 @@ impl MessageContent {
 
     /// [`MessageContent::check`], off the threads that answer requests.
     pub async fn check_aside(self) -> Vec<MessageProblem> {
-        trial::aside(move || self.check()).await
+        aside(move || self.check()).await
     }
 
     /// The content as it will be sent: without control characters and references to them. Line
@@ -293,7 +294,7 @@ impl FrozenMessage {
 impl FrozenMessage {
     /// [`FrozenMessage::new`] in the message's own language, off the threads that answer requests.
     pub async fn new_aside(content: MessageContent) -> Result<Self, Vec<MessageProblem>> {
-        trial::aside(move || Self::new(&content, Language::of(&content))).await
+        aside(move || Self::new(&content, Language::of(&content))).await
     }
 }
 

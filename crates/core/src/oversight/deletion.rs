@@ -125,7 +125,7 @@ impl User {
         }
         let gone = on_db!(tx, conn => sqlx::query(
             "UPDATE users
-             SET deleted_at = $2, blocked_at = coalesce(blocked_at, $2), blocked_reason = NULL, verified_at = NULL,
+             SET deleted_at = $2, blocked_at = coalesce(blocked_at, $2), blocked_reason = NULL, blocked_message = NULL, verified_at = NULL,
                  email = '', email_key = $3, name = '', password_hash = '', role = 'user', language = NULL,
                  theme = NULL, zone = 'UTC', seen_at = NULL, limits = '', is_new = FALSE
              WHERE id = $1 AND deleted_at IS NULL",

@@ -28,7 +28,7 @@ pub use users::{AccountVolume, ModeratedUser, UserFilter, UserState};
 use serde_json::json;
 
 use crate::accounts::audit::{
-    Actor, Audit, AuditKind, NewAudit, Subject, check_reason, check_text,
+    Actor, Audit, AuditKind, NewAudit, Subject, check_field, check_reason, check_text,
 };
 use crate::accounts::login_step::LoginStep;
 use crate::accounts::session::Session;
@@ -81,7 +81,8 @@ impl Moderator {
 
     /// Blocks an account: its sessions end, its letters stop within a second, and nobody can log
     /// in. Returns the account as it was and whether anything changed, or `None` if there is no
-    /// such account.
+    /// such account. The reason is for moderators; a person who gives the right password reads the
+    /// message, which may be empty.
     ///
     /// # Errors
     ///
@@ -92,9 +93,11 @@ impl Moderator {
         tx: &mut Tx,
         id: UserId,
         reason: &str,
+        message: &str,
         now: Timestamp,
     ) -> Result<Option<(User, bool)>, Error> {
         let reason = check_reason(reason)?;
+        let message = check_field("message", message)?;
         let Some(user) = User::get(tx, id).await? else {
             return Ok(None);
         };
@@ -102,12 +105,13 @@ impl Moderator {
             return Err(Error::invalid("user", "cannot_block_self"));
         }
         let changed = on_db!(tx, conn => sqlx::query(
-            "UPDATE users SET blocked_at = $2, blocked_reason = $3
+            "UPDATE users SET blocked_at = $2, blocked_reason = $3, blocked_message = $4
              WHERE id = $1 AND blocked_at IS NULL AND role <> 'admin'",
         )
         .bind(id)
         .bind(now)
         .bind(reason)
+        .bind(message)
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
@@ -144,7 +148,7 @@ impl Moderator {
             return Ok(None);
         };
         let changed = on_db!(tx, conn => sqlx::query(
-            "UPDATE users SET blocked_at = NULL, blocked_reason = NULL WHERE id = $1 AND blocked_at IS NOT NULL",
+            "UPDATE users SET blocked_at = NULL, blocked_reason = NULL, blocked_message = NULL WHERE id = $1 AND blocked_at IS NOT NULL",
         )
         .bind(id)
         .execute(conn)

@@ -4,7 +4,7 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::MailingStatus;
+use crate::sending::mailing::{MailingState, mailing_state};
 
 /// Most mailings in an overview.
 const RECENT_MAILINGS: i64 = 5;
@@ -33,13 +33,11 @@ pub struct RecentMailing {
     pub id: MailingId,
     /// The mailing's title.
     pub title: String,
-    /// The mailing's current status.
-    #[sqlx(try_from = "String")]
-    pub status: MailingStatus,
     /// When a moderator disabled it; `None` if it is enabled.
     pub disabled_at: Option<Timestamp>,
-    /// Number of its unfinished runs.
-    pub open_runs: i64,
+    /// What it is doing.
+    #[sqlx(try_from = "String")]
+    pub state: MailingState,
     /// When it is due next, if ever.
     pub next_due_at: Option<Timestamp>,
     /// Deliveries of the latest run; 0 if there is none.
@@ -73,9 +71,8 @@ impl Overview {
         .bind(owner)
         .fetch_one(conn)
         .await)?;
-        let recent = on_db!(tx, conn => sqlx::query_as(
-            "SELECT m.id, m.title, m.status, m.disabled_at, m.next_due_at,
-                    (SELECT count(*) FROM runs o WHERE o.owner_id = m.owner_id AND o.mailing_id = m.id AND o.finished_at IS NULL) AS open_runs,
+        let recent = on_db!(tx, conn => sqlx::query_as(concat!(
+            "SELECT m.id, m.title, m.disabled_at, m.next_due_at, ", mailing_state!("m"), " AS state,
                     coalesce(r.planned, 0) AS planned, coalesce(r.sent, 0) AS sent,
                     coalesce(r.failed, 0) AS failed, coalesce(r.deferred, 0) AS deferred
              FROM mailings m
@@ -84,7 +81,7 @@ impl Overview {
              WHERE m.owner_id = $1
              ORDER BY m.id DESC
              LIMIT $2",
-        )
+        ))
         .bind(owner)
         .bind(RECENT_MAILINGS)
         .fetch_all(conn)

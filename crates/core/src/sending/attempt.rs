@@ -111,6 +111,9 @@ pub struct Attempt {
     /// The delivery's current state.
     #[sqlx(try_from = "String")]
     pub state: DeliveryState,
+    /// When the letter is tried again, if this was the last attempt and it waits for another one.
+    #[serde(rename = "next_try")]
+    pub next_at: Option<Timestamp>,
 }
 
 /// Selects attempts of one mailing or run. All conditions must hold.

@@ -23,6 +23,7 @@ mod page;
 pub(crate) mod queue;
 mod recipient_deliveries;
 mod record;
+mod try_now;
 
 pub use claim::{Claim, ClaimTurn, ReturnedClaim};
 pub use open_run::{ClaimScope, OpenRun, RunLetter, SenderKind};

@@ -18,6 +18,7 @@ mod history;
 mod in_place;
 mod page;
 mod readiness;
+mod state;
 mod too_slow;
 mod transitions;
 
@@ -29,8 +30,10 @@ pub use edit::MailingEdit;
 pub use held::{HeldMailing, HeldReason};
 pub use history::HistoryEvent;
 pub use in_place::InPlace;
-pub use page::{MailingFilter, MailingState, MailingSummary, MessageChoice};
+pub use page::{MailingFilter, MailingSummary, MessageChoice};
 pub use readiness::{Readiness, ReadinessItem, ReadinessTopic};
+pub use state::MailingState;
+pub(crate) use state::mailing_state;
 pub use transitions::{LETTERS_TOO_SLOW, StartOutcome, Transition};
 
 use crate::platform::db::{Tx, on_db};

@@ -20,7 +20,7 @@ mod expand;
 mod forget;
 mod period;
 
-pub use due::DueOutcome;
+pub use due::{DueOutcome, NextLetter};
 pub use expand::ExpandedSlice;
 pub use period::{Period, TitledRun};
 

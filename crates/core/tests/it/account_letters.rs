@@ -284,7 +284,7 @@ async fn forgot(db: &Db, email: &str) {
 async fn block(db: &Db, id: UserId) {
     let mut tx = db.write().await.unwrap();
     Moderator::command()
-        .block(&mut tx, id, "spam", now())
+        .block(&mut tx, id, "spam", "", now())
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -245,10 +245,10 @@ async fn start_checks_the_limit_itself() {
         .unwrap();
     start(&db, run.owner, id, at(NOW)).await.unwrap();
     let mut tx = db.write().await.unwrap();
-    let due = Run::start_due(&mut tx, None, &service(), at(NOW)).await;
+    let due = Run::start_due(&mut tx, None, &service(), None, at(NOW)).await;
     let due = due.unwrap().unwrap();
     assert!(due.held && due.run.is_none());
-    let next = Run::start_due(&mut tx, None, &service(), at(NOW)).await;
+    let next = Run::start_due(&mut tx, None, &service(), None, at(NOW)).await;
     assert_eq!(next.unwrap(), None);
 }
 

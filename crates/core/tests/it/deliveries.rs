@@ -216,6 +216,32 @@ async fn deferred_comes_back() {
     );
 }
 
+/// R29: an attempt is an event of its run, even if the letter only waits for another one, so the
+/// report is made again.
+#[tokio::test]
+async fn a_retry_that_is_deferred_again_is_an_event() {
+    let db = TestDb::new().await.unwrap();
+    let run = run_of(&db, "ann", 1).await;
+    let worker = WorkerId::new(at(NOW));
+    let mut moment = at(NOW);
+    for tries in 1..=3 {
+        let claims = claim(&db, worker, moment, 1).await;
+        assert_eq!((claims.len(), claims[0].attempts), (1, tries - 1));
+        let later = moment + Duration::from_mins(5);
+        let reply = "450 4.2.0 greylisted";
+        let next = DeliveryNext::Again(later);
+        let one = attempted(&claims[0], AttemptOutcome::Deferred, reply, next);
+        let mut tx = db.write().await.unwrap();
+        Delivery::record(&mut tx, worker, &[&one], moment)
+            .await
+            .unwrap();
+        let found = Run::get(&mut tx, run.owner, run.id).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((found.deferred, found.progress_at), (1, Some(moment)));
+        moment = later;
+    }
+}
+
 /// R27: fresh letters are claimed before retries.
 #[tokio::test]
 async fn retries_do_not_hold_back_fresh_letters() {

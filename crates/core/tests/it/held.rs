@@ -54,7 +54,7 @@ async fn mailing_waits_for_the_service() {
     assert!(!get(&db, ann, id).await.waiting.is_empty());
     assert!(review(&db, &unset, now).await.is_empty(), "known by now");
     let mut tx = db.write().await.unwrap();
-    let due = Run::start_due(&mut tx, None, &service(), at(now)).await;
+    let due = Run::start_due(&mut tx, None, &service(), None, at(now)).await;
     assert_eq!(due.unwrap(), None);
     drop(tx);
 

@@ -284,13 +284,11 @@ async fn import_continues_wherever_it_is_killed() {
         let job = claim(&context).await.unwrap();
         let end = dropped_after(steps, pin!(Import::perform(&context, &job))).await;
         lose(&context).await;
-        match end {
-            Some(end) => {
-                assert_eq!(end.unwrap(), JobEnd::Finished);
-                break;
-            }
-            None => (kills, steps) = (kills + 1, steps + steps / 3),
+        if let Some(end) = end {
+            assert_eq!(end.unwrap(), JobEnd::Finished);
+            break;
         }
+        (kills, steps) = (kills + 1, steps + steps / 3);
     }
     assert!(kills >= 3, "{kills}");
     let done = get(&db, ann, id).await;

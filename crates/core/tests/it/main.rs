@@ -34,6 +34,7 @@ mod queue;
 mod rate_limits;
 mod recipients;
 mod reports;
+mod retries;
 mod run_rules;
 mod runs;
 mod schema;

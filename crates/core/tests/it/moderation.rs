@@ -68,7 +68,7 @@ impl World {
 
     async fn block(&self, id: UserId, reason: &str) -> Result<Option<(User, bool)>, Error> {
         let mut tx = self.db.write().await?;
-        let done = self.boss.block(&mut tx, id, reason, self.now).await?;
+        let done = self.boss.block(&mut tx, id, reason, "", self.now).await?;
         tx.commit().await?;
         Ok(done)
     }

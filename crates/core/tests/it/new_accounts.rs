@@ -63,7 +63,7 @@ pub async fn step(db: &Db) -> usize {
         one.record_reason(&mut tx).await.unwrap();
     }
     let mut runs = 0;
-    while let Some(due) = Run::start_due(&mut tx, None, &service(), at(NOW))
+    while let Some(due) = Run::start_due(&mut tx, None, &service(), None, at(NOW))
         .await
         .unwrap()
     {

@@ -18,7 +18,7 @@ const NOW: &str = "2027-01-10T12:00:00Z";
 
 async fn begin(db: &Db) -> Option<DueOutcome> {
     let mut tx = db.write().await.unwrap();
-    let due = Run::start_due(&mut tx, None, &service(), at(NOW)).await;
+    let due = Run::start_due(&mut tx, None, &service(), None, at(NOW)).await;
     tx.commit().await.unwrap();
     due.unwrap()
 }

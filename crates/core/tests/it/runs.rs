@@ -15,7 +15,7 @@ use crate::support::at;
 
 async fn due(db: &Db, now: Timestamp) -> Option<DueOutcome> {
     let mut tx = db.write().await.unwrap();
-    let due = Run::start_due(&mut tx, None, &service(), now)
+    let due = Run::start_due(&mut tx, None, &service(), None, now)
         .await
         .unwrap();
     tx.commit().await.unwrap();

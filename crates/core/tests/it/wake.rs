@@ -87,7 +87,7 @@ async fn commit_wakes_the_engine() {
 
     let mut tx = db.write().await.unwrap();
     let boss = Moderator::command();
-    boss.block(&mut tx, ann, "spam", at(NOW)).await.unwrap();
+    boss.block(&mut tx, ann, "spam", "", at(NOW)).await.unwrap();
     tx.commit().await.unwrap();
     assert!(woken.has_changed().unwrap());
 }

@@ -244,7 +244,7 @@ async fn reads(n: i64) -> Vec<(&'static str, u64)> {
     costs.push(("second by second", cost));
 
     let mut tx = db.write().await.unwrap();
-    let due = Run::start_due(&mut tx, None, &service(), now).await;
+    let due = Run::start_due(&mut tx, None, &service(), None, now).await;
     due.unwrap().unwrap();
     tx.commit().await.unwrap();
     for _ in 0..2 {

@@ -197,3 +197,23 @@ async fn no_reply_is_lost_when_a_server_is_tried_again() {
     assert!(server.connections() > 11);
     check(&world, &run, &server, &refused).await;
 }
+
+/// R13: a worker that stops before its server has answered DATA logs the refusals that have come.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reply_is_lost_when_the_server_is_too_slow_for_a_stop() {
+    let world = World::new().await;
+    let (server, refused) = server(|at| match at.step {
+        Step::Data => Action::delay(Duration::from_hours(1)),
+        _ => Action::Default,
+    })
+    .await;
+    let run = world.run(40).await;
+    let mut config = world.config(server.server());
+    config.stop_timeout = Duration::from_millis(200);
+    let engine = Engine::start(config);
+    // the fifth connection is kept free for letters of the service
+    server.wait_for(Step::Data, 4).await;
+    engine.stop().await;
+    assert_eq!(refused.lock().len(), 2);
+    check(&world, &run, &server, &refused).await;
+}

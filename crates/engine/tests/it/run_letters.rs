@@ -1,27 +1,35 @@
 //! The summary letter to the owner of a finished run.
 
+use std::time::Duration;
+
 use skychimp_core::platform::error::Error;
+use skychimp_core::platform::time::Clock;
 use skychimp_core::sending::outbox::{OutboxLetter, OutboxState};
 use skychimp_core::sending::report::{Summary, SummaryLetter};
 use skychimp_core::testing::{execute, outbox};
-use skychimp_engine::{Engine, EngineConfig};
+use skychimp_engine::{Engine, EngineConfig, summarizer};
 use skychimp_smtp::testing::{Action, ScriptedServer, ServerScript, Step};
 
-use crate::support::World;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{World, now};
 
 const ANN: &str = "ann@example.org";
 
 #[expect(clippy::unnecessary_wraps, reason = "must match `Wording`")]
-fn wording(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error> {
-    let totals = summary.report.totals;
+fn wording(told: &[Summary], base_url: &str) -> Result<SummaryLetter, Error> {
+    let totals = told[0].report.totals;
     Ok(SummaryLetter {
-        subject: format!("Run {}", summary.run.id),
+        subject: match told {
+            [only] => format!("Run {}", only.run.id),
+            several => format!("{} runs", several.len()),
+        },
         html: String::new(),
         text: format!("{} of {} {base_url}", totals.sent, totals.planned),
     })
 }
 
-fn render_failure(_: &Summary, _: &str) -> Result<SummaryLetter, Error> {
+fn render_failure(_: &[Summary], _: &str) -> Result<SummaryLetter, Error> {
     Err(Error::Internal("no words".to_owned()))
 }
 
@@ -43,7 +51,7 @@ async fn summaries(world: &World, count: usize) -> Vec<OutboxLetter> {
             return letters;
         }
         assert!(start.elapsed() < world.patience, "{letters:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -53,7 +61,7 @@ async fn reported(world: &World) {
     let open = "UPDATE runs SET waiting = '' WHERE owner_id = $1 AND NOT reported";
     while execute(&world.db, open, world.owner).await.unwrap() > 0 {
         assert!(start.elapsed() < world.patience, "a run has no report");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -132,4 +140,46 @@ async fn nobody_is_told_against_the_will() {
     engine.stop().await;
     assert!(outbox(&world.db).await.unwrap().is_empty());
     assert_eq!(to_ann(&server), Vec::<String>::new());
+}
+
+/// R2, R29: runs that end together, as after an outage, are told of in one letter. It waits for the
+/// owner's other runs, for a minute at most; a run on its own is told of without delay.
+#[tokio::test]
+async fn runs_that_end_together_are_told_of_in_one_letter() {
+    let world = World::new().await;
+    let server = ServerScript::new().start().await;
+    let clock = Clock::fixed(now());
+    let config = EngineConfig {
+        clock: clock.clone(),
+        ..telling(world.config(server.server()))
+    };
+    let going = CancellationToken::new();
+    let subjects = async || {
+        summarizer::step(&config, &going).await.unwrap();
+        let letters = outbox(&world.db).await.unwrap();
+        let told = letters
+            .into_iter()
+            .filter(|one| one.kind == OutboxLetter::SUMMARY);
+        told.map(|letter| letter.subject).collect::<Vec<_>>()
+    };
+    let done = "/* test */ UPDATE runs SET state = 'done', finished_at = due_at, sent = planned
+                WHERE owner_id = $1";
+    for _ in 0..3 {
+        world.run(1).await;
+    }
+    execute(&world.db, done, world.owner).await.unwrap();
+    let open = world.run(1).await;
+    let none: [&str; 0] = [];
+    assert_eq!(subjects().await, none);
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(subjects().await, none);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(subjects().await, ["3 runs"]);
+    execute(&world.db, done, world.owner).await.unwrap();
+    let last = format!("Run {}", open.id);
+    let mut told = subjects().await;
+    told.sort();
+    assert_eq!(told, ["3 runs", last.as_str()]);
+    clock.advance(Duration::from_hours(1));
+    assert_eq!(subjects().await.len(), 2);
 }

@@ -7,7 +7,7 @@ use skychimp_core::platform::ids::{MailingId, MessageId, UserId};
 use skychimp_core::recipients::list::List;
 use skychimp_core::sending::letter_limit::LetterWait;
 use skychimp_core::sending::mailing::{
-    HeldReason, Mailing, MailingDraft, MailingFilter, MailingState, MailingStatus,
+    HeldReason, Mailing, MailingDraft, MailingFilter, MailingStatus,
 };
 use skychimp_core::sending::run::{Run, RunProgress};
 use skychimp_core::sending::schedule::Frequency;
@@ -197,7 +197,8 @@ impl ListCommand {
         loop {
             let filter = MailingFilter {
                 search: "",
-                state: self.status.map(MailingState::Is),
+                state: None,
+                status: self.status,
                 after,
             };
             let mut tx = db.read().await?;
@@ -218,6 +219,7 @@ impl ListCommand {
                         "title": summary.mailing.title,
                         "subject": summary.subject,
                         "status": summary.mailing.status.as_str(),
+                        "state": summary.state.as_str(),
                         "disabled": summary.mailing.disabled_at.is_some(),
                         "next_due": summary.mailing.next_due(),
                         "runs": summary.runs,

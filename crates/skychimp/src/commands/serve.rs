@@ -139,6 +139,7 @@ impl Service {
                 mail_server: config.smtp.as_ref().map(servers::configured),
                 shared: program.cache(db)?,
                 registration: config.registration.clone(),
+                contact: config.contact.clone(),
                 required_factor: config.required_factor.clone(),
                 proxies: config.proxies.clone(),
                 page_memory: config.page_memory,

@@ -195,6 +195,12 @@ pub const KEYS: &[SettingKey] = &[
         "60",
         "Test letters per hour, per account.",
     ),
+    optional(
+        "contact",
+        "nobody is named",
+        "help@example.org",
+        "Whom people ask who are blocked, and who find a weakness: an e-mail address or an `https` URL. With it the site has `/.well-known/security.txt` (RFC 9116).",
+    ),
     key(
         "second_factor_required",
         "none",

@@ -30,6 +30,7 @@ error-too-long = { $max ->
 }
 error-limit-number = Enter a whole number of at least { $min }, or “unlimited”.
 error-limit-size = Enter a size of at least { $min }, such as 200MB, or “unlimited”.
+error-account-exists = This address already has an account.
 error-recipients-limit = Your account can have at most { $max ->
     [one] { $max } recipient
    *[other] { $max } recipients

@@ -224,6 +224,13 @@ run-total-sent = Sent
 run-total-failed = Failed
 run-total-deferred = Will be retried
 run-total-remaining = Still to send
+next-try = Next attempt
+retry-now = Retry now
+retry-now-done = { $count ->
+    [one] { $count } letter is being retried.
+   *[other] { $count } letters are being retried.
+}
+retry-now-none = No letters are waiting for a retry.
 run-total-other = Not sent
 run-other = Not sent: { $skipped } skipped (unsubscribed, suppressed or removed), { $expired } not sent in time, { $cancelled } cancelled.
 run-suppressed = { $chosen } selected, { $count } of them excluded before the start (unsubscribed or suppressed addresses).
@@ -235,7 +242,7 @@ run-servers = Letters are sent through:
 run-reload = Refresh the numbers
 run-finished = Finished { $at }
 run-state-expanding = Preparing
-run-state-sending = Sending
+run-state-sending = Running
 run-state-paused = Paused
 run-state-done = Completed
 run-state-expired = Time ran out

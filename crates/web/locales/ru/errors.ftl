@@ -30,6 +30,7 @@ error-too-long = { $max ->
 }
 error-limit-number = Укажите целое число не меньше { $min } или «unlimited».
 error-limit-size = Укажите размер не меньше { $min }, например «200MB», или «unlimited».
+error-account-exists = С этим адресом уже есть учётная запись.
 error-recipients-limit = В вашей учётной записи может быть не больше { $max ->
     [one] { $max } получателя
    *[other] { $max } получателей

@@ -16,6 +16,10 @@ letter-reset-subject = Новый пароль
 letter-reset-text = Вы попросили новый пароль для { $email }. Кнопка ведёт на страницу, где его можно задать.
 letter-reset-button = Задать новый пароль
 letter-reset-note = Ссылка действует 24 часа и только один раз. Если это были не вы, ничего не делайте: пароль останется прежним.
+letter-invited-subject = Для вас создана учётная запись
+letter-invited-text = В этом сервисе для { $email } создана учётная запись. Задайте пароль, и можно будет войти.
+letter-invited-button = Задать пароль
+letter-invited-note = Ссылка действует 24 часа и только один раз. Позже новый пароль можно запросить на странице входа.
 letter-password-changed-subject = Ваш пароль изменён
 letter-password-changed-text = Пароль учётной записи { $email } изменён { $at }. На других устройствах выполнен выход.
 letter-password-changed-button = Это не я
@@ -67,6 +71,28 @@ letter-summary-one-cause = Одна из причин, по которым пи�
 letter-summary-who = Эти получатели:
 letter-summary-next = Следующий запуск: { $at }.
 letter-summary-note = Это письмо приходит после каждого запуска ваших рассылок. Чтобы не получать его, снимите в профиле отметку «{ profile-summaries }»:
+letter-summaries-subject = { $count ->
+    [one] Завершён { $count } запуск
+    [few] Завершены { $count } запуска
+   *[many] Завершено { $count } запусков
+}: { $planned ->
+    [0] отправлять было некому
+    [one] отправлено { $sent } из { $planned } письма
+   *[other] отправлено { $sent } из { $planned } писем
+}
+letter-summaries-text = { $count ->
+    [one] Завершён { $count } запуск ваших рассылок:
+    [few] Завершены { $count } запуска ваших рассылок, поэтому письмо одно на все:
+   *[many] Завершено { $count } запусков ваших рассылок, поэтому письмо одно на все:
+}
+letter-summaries-run = отправлено { $sent } из { $planned }
+letter-summaries-failed = отправлено { $sent } из { $planned }, отклонено { $failed }
+letter-summaries-more = { $count ->
+    [one] И ещё { $count } запуск.
+    [few] И ещё { $count } запуска.
+   *[many] И ещё { $count } запусков.
+}
+letter-summaries-button = Открыть отчёты
 letter-colleague-subject = Можно ли присылать вам проверочные письма?
 letter-colleague-text = { $email } готовит рассылки в этом сервисе и хочет отправлять проверочные письма на ваш адрес. Если вы согласны, нажмите кнопку.
 letter-colleague-button = Посмотреть и согласиться

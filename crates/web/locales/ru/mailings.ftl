@@ -246,6 +246,13 @@ run-total-sent = Отправлено
 run-total-failed = Отклонено
 run-total-deferred = Будет повтор
 run-total-remaining = Осталось отправить
+next-try = Следующая попытка
+retry-now = Повторить сейчас
+retry-now-done = { $count ->
+    [one] Повторяем отправку { $count } письма.
+   *[other] Повторяем отправку { $count } писем.
+}
+retry-now-none = Ни одно письмо не ждёт повтора.
 run-total-other = Не отправлено
 run-other = Не отправлено: пропущено { $skipped } (отписались, исключены или удалены), не успели до окончания { $expired }, отменено { $cancelled }.
 run-suppressed = Выбрано { $chosen }, до начала исключено { $count } (отписки и исключённые адреса).
@@ -257,7 +264,7 @@ run-servers = Письма идут через:
 run-reload = Обновить числа
 run-finished = Завершено { $at }
 run-state-expanding = Подготовка
-run-state-sending = Отправляется
+run-state-sending = Идёт
 run-state-paused = Приостановлен
 run-state-done = Завершён
 run-state-expired = Время вышло

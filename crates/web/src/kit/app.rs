@@ -26,6 +26,7 @@ use url::Url;
 use crate::kit::background::Background;
 use crate::kit::body_limit::LargeForms;
 use crate::kit::client::Proxies;
+use crate::kit::contact::Contact;
 use crate::kit::error::WebError;
 use crate::kit::http_counts::HttpCounts;
 use crate::kit::local_rate_limit::LocalRateLimit;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub shared: CacheClient,
     /// Who may register.
     pub registration: Registration,
+    /// Whom people ask who cannot log in, and who find a weakness.
+    pub contact: Option<Contact>,
     /// Who must have a second factor.
     pub required_factor: RequiredFactor,
     /// Proxies trusted to report visitors' addresses.

@@ -55,13 +55,15 @@ static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
             "js" => "text/javascript; charset=utf-8",
             "svg" => "image/svg+xml",
             "webp" => "image/webp",
+            "png" => "image/png",
+            "ico" => "image/x-icon",
             _ => return None,
         };
         let plain = match Dist::get(name)?.data {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
             Cow::Owned(bytes) => bytes.into(),
         };
-        let gzip = (kind != "image/webp").then(|| {
+        let gzip = (!matches!(kind, "image/webp" | "image/png" | "image/x-icon")).then(|| {
             let mut sheet = GzipWriter::new(true, plain.len());
             sheet.piece(&Fragment::new(plain.clone()));
             sheet.finish()
@@ -110,6 +112,8 @@ mod tests {
             "icons.svg",
             "logo.svg",
             "favicon.svg",
+            "favicon.ico",
+            "apple-touch-icon.png",
         ] {
             assert!(url(name).contains('-'), "{name} is not in the manifest");
         }

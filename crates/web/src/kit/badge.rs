@@ -7,7 +7,7 @@ use skychimp_core::oversight::overview::RecentMailing;
 use skychimp_core::recipients::import::ImportState;
 use skychimp_core::sending::attempt::AttemptOutcome;
 use skychimp_core::sending::delivery::DeliveryState;
-use skychimp_core::sending::mailing::{MailingStatus, MailingSummary};
+use skychimp_core::sending::mailing::{MailingState, MailingSummary};
 use skychimp_core::sending::outbox::OutboxState;
 use skychimp_core::sending::run::RunState;
 
@@ -32,22 +32,20 @@ const fn badge(area: &'static str, name: &'static str, tone: &'static str) -> St
     StatusBadge { area, name, tone }
 }
 
-impl StatusBadge {
-    /// Badge of a mailing with `open_runs` unfinished runs.
-    #[must_use]
-    pub const fn mailing(status: MailingStatus, disabled: bool, open_runs: i64) -> Self {
-        let (name, tone) = match status {
-            _ if disabled => ("disabled", "bad"),
-            MailingStatus::Created => ("created", ""),
-            MailingStatus::Running if open_runs > 0 => ("running", "live"),
-            MailingStatus::Running => ("scheduled", "live"),
-            MailingStatus::Paused => ("paused", "wait"),
-            MailingStatus::Completed => ("completed", "good"),
-            MailingStatus::Cancelled => ("cancelled", "bad"),
+impl HasStatus for MailingState {
+    fn badge(&self) -> StatusBadge {
+        let tone = match self {
+            MailingState::Created => "",
+            MailingState::Scheduled | MailingState::Running => "live",
+            MailingState::Paused => "wait",
+            MailingState::Completed => "good",
+            MailingState::Cancelled | MailingState::Disabled => "bad",
         };
-        badge("status-", name, tone)
+        badge("status-", self.as_str(), tone)
     }
+}
 
+impl StatusBadge {
     /// Badge of a sending server, by the name that `core` uses for its state.
     #[must_use]
     pub fn server(state: &'static str) -> Self {
@@ -147,18 +145,13 @@ impl HasStatus for ImportState {
 
 impl HasStatus for MailingSummary {
     fn badge(&self) -> StatusBadge {
-        let mailing = &self.mailing;
-        StatusBadge::mailing(
-            mailing.status,
-            mailing.disabled_at.is_some(),
-            self.open_runs,
-        )
+        self.state.badge()
     }
 }
 
 impl HasStatus for RecentMailing {
     fn badge(&self) -> StatusBadge {
-        StatusBadge::mailing(self.status, self.disabled_at.is_some(), self.open_runs)
+        self.state.badge()
     }
 }
 

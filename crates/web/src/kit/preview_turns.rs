@@ -24,6 +24,8 @@ pub(crate) enum PreviewKind {
     Letter,
     /// The list of problems.
     Check,
+    /// An article.
+    Article,
 }
 
 /// The turns of all users.

@@ -6,9 +6,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Json;
+use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use skychimp_core::accounts::required_factor::FactorStanding;
 use skychimp_core::accounts::session::{Session, SessionToken};
@@ -22,6 +24,8 @@ use crate::kit::page::PageContext;
 const POLLS_PER_CHECK: u32 = 30;
 /// Longest interval between polls: a stream ends so soon when its visitor may not see it any more.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// Time until a browser connects again after a stream ended.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// Interval of comments that keep a silent stream open through proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -44,10 +48,14 @@ pub(crate) trait Poll: Send + 'static {
     fn look(&mut self) -> impl Future<Output = Result<Polled, WebError>> + Send;
 }
 
-/// A stream of changes. The first event is sent immediately.
-pub(crate) fn watch<L: Poll>(app: &AppState, page: &PageContext, look: L) -> Response {
+/// A stream of changes. The first event is sent immediately. With `once` in the query, only the
+/// result of one poll: pages ask so when the browser has streams enough.
+pub(crate) async fn watch<L: Poll>(app: &AppState, page: &PageContext, look: L) -> Response {
     const { assert!(L::POLL_INTERVAL.as_millis() <= POLL_INTERVAL_MAX.as_millis()) }
     let access = StreamAccess::of(app, page);
+    if page.address.contains("once=1") {
+        return once(&access, look).await;
+    }
     let events = stream::unfold(
         (access, look, 0),
         |(access, mut look, mut looks)| async move {
@@ -74,9 +82,22 @@ pub(crate) fn watch<L: Poll>(app: &AppState, page: &PageContext, look: L) -> Res
             None
         },
     );
+    // a browser's own time until it connects again is some seconds
+    let retry = Event::default().retry(RETRY_INTERVAL);
+    let events = stream::iter([Ok(retry)]).chain(events);
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()
+}
+
+/// The result of one poll: 200 with values, 204 for none, 205 when the page has to be loaded again.
+async fn once(access: &StreamAccess, mut poll: impl Poll) -> Response {
+    match access.look(&mut poll).await {
+        Ok(Polled::News(values)) => Json(values).into_response(),
+        Ok(Polled::Same) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Polled::Over) => StatusCode::RESET_CONTENT.into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Who opened a stream.

@@ -8,6 +8,7 @@ mod log;
 mod moderated;
 mod people;
 mod period;
+mod retry;
 mod show;
 mod trend;
 mod viewer;
@@ -76,6 +77,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .route("/reports", get(period::report))
         .route("/mailings/{id}/runs/{run}", get(show::run))
         .route("/mailings/{id}/runs/{run}/replies", get(show::replies))
+        .route("/mailings/{id}/runs/{run}/try", post(retry::try_now))
         .route("/mailings/{id}/log", get(log::log))
         .route(
             "/mailings/{id}/people",
@@ -153,6 +155,7 @@ impl ListQuery {
         MailingFilter {
             search: &self.q,
             state: self.status.parse().ok(),
+            status: None,
             after: self.after,
         }
     }

@@ -8,6 +8,7 @@
 mod approvals;
 mod audit;
 mod complaints;
+mod invite;
 mod limits;
 mod overview;
 mod servers;
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .route("/manage", get(begin))
         .route("/manage/overview", get(overview::overview))
         .route("/manage/users", get(users::list))
+        .route("/manage/users/new", get(invite::form).post(invite::create))
         .route("/manage/users/{id}", get(users::show))
         .route("/manage/users/{id}/block", post(users::block))
         .route("/manage/users/{id}/unblock", post(users::unblock))

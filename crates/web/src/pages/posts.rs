@@ -24,6 +24,7 @@ use crate::kit::form::{
     Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before,
 };
 use crate::kit::page::{PageContext, html, html_wrong};
+use crate::kit::preview_turns::PreviewKind;
 use crate::kit::query::{self, ListQuery as _, Pages, filters};
 use crate::kit::routes::{get, post};
 use crate::parts::post_view::PostPage;
@@ -289,12 +290,21 @@ struct NotRendered {
 async fn render(
     State(app): State<AppState>,
     page: PageContext,
+    CurrentUser(user): CurrentUser,
     BlogEditor(_): BlogEditor,
     Path(_): Path<PostId>,
     Form(form): Form<PostForm>,
 ) -> Result<Response, WebError> {
-    let mut tx = app.db.read().await?;
-    match checked(form.draft().render(&mut tx).await)? {
+    let rendering = form
+        .draft()
+        .rendering(&mut app.db.read().await?)
+        .await
+        .map(|work| app.previews.latest(user.id, PreviewKind::Article, work));
+    let rendered = match rendering {
+        Ok(work) => work.await?,
+        Err(error) => Err(error),
+    };
+    match checked(rendered)? {
         Ok(rendered) => Ok(axum::response::Html(rendered.html).into_response()),
         Err(errors) => html(&NotRendered { page, errors }),
     }
@@ -310,7 +320,10 @@ async fn typed(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     if !UnsavedDraft::save(&mut tx, editor, id, form.version, &form.draft(), page.now).await? {
-        return Err(WebError::NotFound);
+        Post::get(&mut tx, editor, id)
+            .await?
+            .ok_or(WebError::NotFound)?;
+        return Ok(page.t("changed-meanwhile").to_string().into_response());
     }
     tx.commit().await?;
     let told = page

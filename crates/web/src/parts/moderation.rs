@@ -18,6 +18,8 @@ pub(crate) const PAGE: i64 = 30;
 #[serde(default)]
 pub(crate) struct ReasonForm {
     pub(crate) reason: String,
+    /// What the owner of a blocked account reads.
+    pub(crate) message: String,
 }
 
 /// The response after a moderator's action, of which `done` says whether anything changed, `None`

@@ -11,8 +11,9 @@ use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::attempt::Attempt;
+use skychimp_core::sending::delivery::Delivery;
 use skychimp_core::sending::letter_limit::LetterWait;
-use skychimp_core::sending::mailing::{HeldReason, Mailing, MailingStatus};
+use skychimp_core::sending::mailing::HeldReason;
 use skychimp_core::sending::run::{Run, RunState};
 use skychimp_core::sending::sending_server::{HealthState, ServerOverview};
 use tokio::sync::Mutex;
@@ -33,13 +34,14 @@ const PLOT_SECONDS: i64 = 120;
 /// Maximum number of letters counted when a process sees a run for the first time.
 const EXACT_COUNT_MAX: i64 = 20_000;
 
-/// A run and its mailing at one time.
+/// A run at one time.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub status: MailingStatus,
     pub run: Run,
     /// Recent rate, in letters per second.
     pub rate: i64,
+    /// When the next deferred letter is tried again.
+    pub next_try: Option<Timestamp>,
     /// What the page shows about servers.
     pub sending: ServerStatus,
     /// Unix seconds with the letters accepted in each, oldest first.
@@ -91,7 +93,7 @@ impl Snapshots {
     ) -> Result<Option<Arc<Snapshot>>, WebError> {
         let key = (run, page.lang.as_str(), page.zone_name().to_owned());
         let look = async {
-            self.look(app, page, owner, mailing, run)
+            self.look(app, page, owner, run)
                 .await
                 .map(|found| found.map(Arc::new))
         };
@@ -106,25 +108,21 @@ impl Snapshots {
         app: &AppState,
         page: &PageContext,
         owner: UserId,
-        mailing: MailingId,
         run: RunId,
     ) -> Result<Option<Snapshot>, WebError> {
         let now = app.clock.now();
         let pace = self.paces.get_with(run, async { Arc::default() }).await;
         let mut pace = pace.lock().await;
         let mut tx = app.db.read().await?;
-        let status = Mailing::get(&mut tx, owner, mailing)
-            .await?
-            .map(|mailing| mailing.status);
-        let (Some(status), Some(run)) = (status, Run::get(&mut tx, owner, run).await?) else {
+        let Some(run) = Run::get(&mut tx, owner, run).await? else {
             return Ok(None);
         };
         let rate = rate(&mut tx, &run, now).await?;
         let sending = ServerStatus::of(app, page, &mut tx, &run, now).await?;
         pace.see(&mut tx, &run, now).await?;
         Ok(Some(Snapshot {
-            status,
             rate,
+            next_try: Delivery::next_retry(&mut tx, owner, run.id).await?,
             sending,
             pace: pace.seconds.iter().copied().collect(),
             run,

@@ -8,8 +8,8 @@ use skychimp_core::testing::{list, message};
 use crate::browser::Site;
 
 /// R22: a mailing's state has the same word and colour on the home page, in the list, on its page
-/// and in the moderators' list: "scheduled" while a weekly mailing waits for its day, "running"
-/// while a run is open.
+/// and in the moderators' list, and in filters and their counts: "scheduled" while a weekly mailing
+/// waits for its day, "running" while a run is open.
 #[tokio::test]
 async fn state_of_a_mailing_is_the_same_everywhere() {
     let site = Site::new().await;
@@ -37,17 +37,30 @@ async fn state_of_a_mailing_is_the_same_everywhere() {
         name: String::new(),
         email: "news@example.org".to_owned(),
     });
-    for word in ["Scheduled", "Running"] {
+    for (word, other) in [("Scheduled", "running"), ("Running", "scheduled")] {
+        let state = word.to_lowercase();
         let badge = format!("<span class=\"state state-live\">{word}</span>");
         for place in ["/", "/mailings", &address] {
             let page = ann.get(place).await.body;
             assert!(page.contains(&badge), "{place}: {word}: {page}");
         }
-        let page = meg.get("/manage/mailings").await.body;
-        assert!(page.contains(&badge), "{word}: {page}");
+        let list = ann.get(&format!("/mailings?status={state}")).await.body;
+        assert!(list.contains(&badge) && list.contains(&format!("{word} 1")));
+        let list = ann.get(&format!("/mailings?status={other}")).await.body;
+        assert!(!list.contains(&badge), "{word}: {list}");
+        for place in ["/manage/mailings", &format!("/manage{address}")] {
+            let page = meg.get(place).await.body;
+            assert!(page.contains(&badge), "{place}: {word}: {page}");
+        }
+        let list = meg.get(&format!("/manage/mailings?state={state}")).await;
+        assert!(list.body.contains(&badge));
+        let list = meg.get(&format!("/manage/mailings?state={other}")).await;
+        assert!(!list.body.contains(&badge));
         let due: Timestamp = "2027-01-31T10:00:00Z".parse().unwrap();
         let mut tx = site.db.write().await.unwrap();
-        Run::start_due(&mut tx, None, &from, due).await.unwrap();
+        Run::start_due(&mut tx, None, &from, None, due)
+            .await
+            .unwrap();
         Run::expand_next(&mut tx, None, 1_000, due).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -97,6 +97,7 @@ impl Site {
             engine: Some(EngineHealth::new(Timestamp::from_millis(i64::MAX / 2))),
             disk: Disk::unbounded(),
             metrics_token: None,
+            contact: None,
         };
         change(&mut settings);
         let app = SiteState::new(AppState::new(

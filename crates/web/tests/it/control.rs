@@ -26,7 +26,7 @@ const PLACES: [&str; 7] = [
 ];
 
 /// Old placeholder marks, and all control characters that a database accepts.
-fn marks_and_controls() -> String {
+pub fn marks_and_controls() -> String {
     let controls: String = (1..0xa0_u32)
         .chain([0xfffe, 0xffff])
         .filter_map(char::from_u32)
@@ -35,7 +35,7 @@ fn marks_and_controls() -> String {
 }
 
 /// The same as character references.
-fn references() -> String {
+pub fn references() -> String {
     let mut text = "&#2;posts&#3; &#x2;figures&#x3; ".to_owned();
     for code in (0..0xa0_u32).chain([0xfffe, 0xffff]) {
         write!(text, "a&#{code};b&#x{code:x};c&#0{code};d ").unwrap();

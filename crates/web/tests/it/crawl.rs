@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use skychimp_core::platform::control::is_control;
 use skychimp_core::testing::fingerprint;
 use skychimp_web::routes;
 
 use crate::browser::{Answer, Browser};
+use crate::control::{marks_and_controls, references};
 use crate::html::{self, Form};
 use crate::world::{Things, Who, World};
 
@@ -41,6 +43,10 @@ struct Crawler<'a> {
     forms: BTreeMap<String, Form>,
     asked: usize,
 }
+
+/// Characters that are invisible or change the direction of others.
+const FORMATTING: &str =
+    "\u{ad}\u{61c}\u{180e}\u{200b}\u{200e}\u{202e}\u{2066}\u{2069}\u{feff}\u{fff9}";
 
 /// An address without ids and other values.
 fn kind(address: &str) -> String {
@@ -79,6 +85,12 @@ impl Crawler<'_> {
             "{who}: {what}: {}",
             answer.status
         );
+        if answer.header("content-type").starts_with("text/") {
+            let shown: String = answer.body.chars().filter(|c| is_control(*c)).collect();
+            // a CSV ends its lines with both
+            let odd = shown.trim_matches('\r').trim_start_matches('\u{feff}');
+            assert!(odd.is_empty(), "{who}: {what} shows {odd:?}");
+        }
         let moderates = matches!(self.who, Who::Manager | Who::Admin);
         if !moderates {
             assert!(
@@ -189,7 +201,12 @@ impl Crawler<'_> {
         }
         // URLs have a maximum length
         let long = "Ж".repeat(if form.post { 20_000 } else { 200 });
-        let values = EVIL.iter().copied().chain([long.as_str()]);
+        let controls = format!("Spring {}{FORMATTING}", marks_and_controls());
+        let references = references();
+        let whole = if form.post { usize::MAX } else { 100 };
+        let texts = [controls, references].map(|text| text.chars().take(whole).collect());
+        let texts = texts.each_ref().map(String::as_str);
+        let values = texts.into_iter().chain(EVIL).chain([long.as_str()]);
         for evil in values.clone() {
             let all = honest.iter().map(|(name, value)| match name.as_str() {
                 "csrf" => (name.clone(), value.clone()),
@@ -349,6 +366,10 @@ async fn nothing_breaks_leaks_or_is_forged() {
                 crawler.attack(&form, deep).await;
             }
         }
+        // whatever was stored, every page is shown
+        crawler.seen.clear();
+        crawler.kinds.clear();
+        crawler.walk().await;
         assert!(
             crawler.asked > 100,
             "{}: only {}",

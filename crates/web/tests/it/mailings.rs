@@ -34,7 +34,9 @@ async fn expand(db: &Db, now: Timestamp) {
         email: "news@example.org".to_owned(),
     });
     let mut tx = db.write().await.unwrap();
-    Run::start_due(&mut tx, None, &from, now).await.unwrap();
+    Run::start_due(&mut tx, None, &from, None, now)
+        .await
+        .unwrap();
     Run::expand_next(&mut tx, None, 1_000, now).await.unwrap();
     tx.commit().await.unwrap();
 }

@@ -29,6 +29,7 @@ mod matrix;
 mod messages;
 mod pages;
 mod passkeys;
+mod people;
 mod posts;
 mod public;
 mod quotas;

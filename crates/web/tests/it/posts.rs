@@ -197,6 +197,17 @@ async fn typed_text_and_versions_come_back() {
 
     carl.post(&address, &fields("2", "Spring", "One small word", ""))
         .await;
+    // an automatic request that the form has overtaken leaves no draft behind
+    let late = carl
+        .post(
+            &format!("{address}/typed"),
+            &fields("2", "Spring", "One small wor", ""),
+        )
+        .await;
+    assert_eq!(late.status, 200, "{}", late.body);
+    let again = carl.get(&address).await;
+    assert!(again.body.contains("One small word") && !again.body.contains("did not save it"));
+
     let versions = carl.get(&format!("{address}/versions")).await;
     assert!(
         versions.body.contains("Created")

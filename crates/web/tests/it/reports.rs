@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::platform::ids::MailingId;
+use skychimp_core::sending::delivery::Delivery;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::testing::{TestRun, execute, mixed_run, report};
 
@@ -243,4 +244,115 @@ async fn a_mailing_and_the_last_weeks() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
+}
+
+/// The numbers of the tiles on a page.
+fn tiles(page: &str) -> Vec<i64> {
+    let (_, rest) = page.split_once(r#"<div class="totals mb-2">"#).unwrap();
+    let (tiles, _) = rest.split_once("\n</div>").unwrap();
+    let numbers = tiles
+        .split("</b>")
+        .filter_map(|tile| tile.rsplit('>').next());
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
+/// R29: the parts of a run never overlap, on its page and on its mailing's, open and over: a letter
+/// that waits for a retry is still to send.
+#[tokio::test]
+async fn parts_of_a_run_add_up() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let places = [page_of(&run), format!("/mailings/{}", run.mailing)];
+    for place in &places {
+        let page = ann.get(place).await.body;
+        assert_eq!(page.matches(r#"class="totals "#).count(), 1, "{place}");
+        let [whole, parts @ ..] = &tiles(&page)[..] else {
+            panic!("no tiles: {page}");
+        };
+        assert_eq!((*whole, parts), (15, &[9, 5, 0, 0, 0, 1][..]), "{place}");
+        assert!(page.contains("class=\"state state-live\">"), "{place}");
+    }
+    let over = "/* test */ UPDATE runs SET state = 'done', finished_at = progress_at,
+                    skipped = 1, deferred = 0
+                WHERE owner_id = $1";
+    execute(&site.db, over, run.owner).await.unwrap();
+    for place in &places {
+        let page = ann.get(place).await.body;
+        assert_eq!(tiles(&page), [15, 9, 5, 1, 0, 0, 0], "{place}");
+    }
+}
+
+/// R27, R29: the moment of the next try is on every page that shows the letter, and it can be tried
+/// now.
+#[tokio::test]
+async fn the_next_try_is_shown_and_can_be_now() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let back = "/* test */ UPDATE queue SET claimed_by = NULL WHERE owner_id = $1";
+    execute(&site.db, back, run.owner).await.unwrap();
+    let mut tx = site.db.read().await.unwrap();
+    let before = Delivery::next_retry(&mut tx, run.owner, run.id)
+        .await
+        .unwrap();
+    drop(tx);
+    let moment = format!("<time datetime=\"{}\">", before.unwrap());
+    assert!(moment.ends_with("Z\">"), "{moment}");
+    let (page, people) = (
+        page_of(&run),
+        format!(
+            "/mailings/{}/people?run={}&state=deferred",
+            run.mailing, run.id
+        ),
+    );
+    let list = ann.get(&people).await.body;
+    let (_, rest) = list.split_once("href=\"/recipients/").unwrap();
+    let letters = format!("/recipients/{}", rest.split('"').next().unwrap());
+    let live = moment.replace(
+        "<time ",
+        "<time data-live=\"next_try\" data-live-attr=\"datetime:next_try_at\" ",
+    );
+    for (place, moment) in [
+        (page.clone(), &live),
+        (format!("/mailings/{}", run.mailing), &live),
+        (people.clone(), &moment),
+        (letters, &moment),
+        (format!("/mailings/{}/log", run.mailing), &moment),
+        ("/log".to_owned(), &moment),
+    ] {
+        let shown = ann.get(&place).await.body;
+        assert!(
+            shown.contains(moment.as_str()),
+            "{place}: {moment}: {shown}"
+        );
+        if place != "/log" && !place.ends_with("/log") {
+            assert!(shown.contains(&format!("{page}/try")), "{place}");
+        }
+    }
+
+    site.clock.advance(std::time::Duration::from_mins(5));
+    let done = ann.post(&format!("{page}/try?state=sent"), &[]).await;
+    assert!(
+        ann.get(done.location())
+            .await
+            .body
+            .contains("No letter waits for another try.")
+    );
+    let done = ann.post(&format!("{page}/try?letter=x"), &[]).await;
+    assert_eq!(done.status, StatusCode::NOT_FOUND);
+    let done = ann
+        .post(&format!("{page}/try?run={}&state=deferred", run.id), &[])
+        .await;
+    assert_eq!(done.location(), people);
+    assert!(
+        ann.get(&people)
+            .await
+            .body
+            .contains("1 letter is being retried.")
+    );
+    let mut tx = site.db.read().await.unwrap();
+    let next = Delivery::next_retry(&mut tx, run.owner, run.id).await;
+    assert_eq!(next.unwrap(), Some(site.clock.now()));
+    drop(tx);
+    let done = ann.post(&format!("{page}/try"), &[]).await;
+    assert_eq!(done.location(), page);
 }

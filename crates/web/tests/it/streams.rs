@@ -8,6 +8,8 @@ use skychimp_core::testing::{execute, passkey, sending_run};
 
 use crate::browser::{Browser, Site};
 
+const DONE: &str = "/* test */ UPDATE runs SET state = 'done', finished_at = 1 WHERE owner_id = $1";
+
 const BLOCK: &str = "/* test */ UPDATE users SET blocked_at = 1 WHERE id = $1";
 const UNVERIFY: &str = "/* test */ UPDATE users SET verified_at = NULL WHERE id = $1";
 const LOG_OUT: &str = "/* test */ DELETE FROM sessions WHERE user_id = $1";
@@ -78,4 +80,47 @@ async fn streams_end_without_the_required_factor() {
     let stream = format!("/manage/mailings/{mailing}/waiting?status=running&after={run}");
     let lost = "/* test */ DELETE FROM passkeys WHERE user_id = $1";
     rest(&site, &mut browser, &stream, boss, lost).await;
+}
+
+/// R33: a page that finds no free stream asks with short requests: what it shows is unchanged, has
+/// values, or the page has to be loaded again. A stream says how soon to connect again.
+#[tokio::test]
+async fn a_page_without_a_stream_asks() {
+    let site = Site::new().await;
+    let ann = site.user("ann", Role::User).await;
+    let to = ["bob@example.org".to_owned()];
+    let run = sending_run(&site.db, ann, &to, site.clock.now(), None)
+        .await
+        .unwrap();
+    let mut browser = site.login("ann").await;
+    let base = format!("/mailings/{}", run.mailing);
+    let live = format!("{base}/runs/{}/live?state=running", run.id);
+    let ask = |state: &str| format!("{live}&run={state}&once=1");
+    let answer = browser.get(&ask("sending")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(
+        answer.body.contains(r#""remaining":"1""#),
+        "{}",
+        answer.body
+    );
+    let answer = browser.get(&ask("expanding")).await;
+    assert_eq!(answer.status, StatusCode::RESET_CONTENT, "the page is old");
+    let waiting = |state: &str| format!("{base}/waiting?status={state}&after={}&once=1", run.id);
+    let answer = browser.get(&waiting("running")).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    let answer = browser.get(&waiting("scheduled")).await;
+    assert_eq!(answer.status, StatusCode::RESET_CONTENT);
+
+    let (_, body) = browser
+        .ask("GET", &format!("{live}&run=sending"), &[], String::new())
+        .await;
+    execute(&site.db, DONE, ann).await.unwrap();
+    let read = body.collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&read);
+    assert!(
+        text.starts_with("retry: 200") && text.contains("event: reload"),
+        "{text}"
+    );
+    let answer = browser.get(&ask("sending")).await;
+    assert_eq!(answer.status, StatusCode::RESET_CONTENT, "the run is over");
 }

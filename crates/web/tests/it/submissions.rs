@@ -48,8 +48,7 @@ async fn made(site: &Site, owner: UserId) -> (Vec<(String, MailingStatus)>, usiz
     let mut tx = site.db.read().await.unwrap();
     let filter = MailingFilter {
         search: "",
-        state: None,
-        after: None,
+        ..MailingFilter::default()
     };
     let found = Mailing::page(&mut tx, owner, filter, 100).await.unwrap();
     let mailings = found

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use skychimp_core::accounts::user::{Role, User};
 use skychimp_core::sending::report::{DueReport, RunReport, Summary, SummaryLetter};
 use skychimp_core::testing::{TestRun, execute, mixed_run};
-use skychimp_web::letters::summary;
+use skychimp_web::letters::{summaries, summary};
 
 use crate::browser::Site;
 use crate::html::text;
@@ -28,6 +28,14 @@ async fn over(site: &Site) -> TestRun {
 }
 
 async fn letter(site: &Site, run: &TestRun) -> SummaryLetter {
+    let written = summary(&told(site, run).await, BASE).unwrap();
+    SummaryLetter {
+        text: written.text.replace('\u{a0}', " "),
+        ..written
+    }
+}
+
+async fn told(site: &Site, run: &TestRun) -> Summary {
     let now = site.clock.now();
     let mut tx = site.db.snapshot().await.unwrap();
     let report = RunReport::count(&mut tx, run.owner, run.id, now)
@@ -39,11 +47,41 @@ async fn letter(site: &Site, run: &TestRun) -> SummaryLetter {
         run_id: run.id,
     };
     let told = Summary::of(&mut tx, due, &report, now).await.unwrap();
-    let written = summary(&told.unwrap(), BASE).unwrap();
-    SummaryLetter {
-        text: written.text.replace('\u{a0}', " "),
-        ..written
-    }
+    told.unwrap()
+}
+
+/// R2, R29: the letter about several runs has a line for each, with a link to its report, and the
+/// sum of all; one run has its usual letter.
+#[tokio::test]
+async fn several_runs_are_in_one_letter() {
+    let site = Site::new().await;
+    let run = over(&site).await;
+    let mut one = told(&site, &run).await;
+    let alone = summaries(std::slice::from_ref(&one), BASE).unwrap();
+    assert_eq!(alone.subject, "<b>News</b>: 9 of 15 letters sent");
+    let written = summaries(&[one.clone(), one.clone()], BASE).unwrap();
+    assert_eq!(
+        written.subject,
+        "2 runs have completed: 18 of 30 letters sent"
+    );
+    let link = format!("{BASE}/mailings/{}/runs/{}", run.mailing, run.id);
+    let line = format!("<b>News</b>: 9 of 15 accepted, 5 failed\n{link}\n");
+    assert_eq!(written.text.matches(&line).count(), 2, "{}", written.text);
+    assert!(written.text.contains("/account\n"), "{}", written.text);
+    assert_eq!(written.html.matches(&link).count(), 2);
+    assert!(!written.html.contains("<b>News"), "{}", written.html);
+    one.user.language = Some("ru".to_owned());
+    let written = summaries(&vec![one; 121], BASE).unwrap();
+    assert_eq!(
+        written.subject.replace('\u{a0}', " "),
+        "Завершён 121 запуск: отправлено 1 089 из 1 815 писем"
+    );
+    assert_eq!(written.html.matches(&link).count(), 100);
+    assert!(
+        written.text.contains("И ещё 21 запуск."),
+        "{}",
+        written.text
+    );
 }
 
 /// R2, R29: the letter starts like the report, and each of its links works in the owner's browser.

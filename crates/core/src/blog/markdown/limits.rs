@@ -15,6 +15,8 @@ const NESTING_MAX: usize = 40;
 const PICTURES_MAX: usize = 300;
 /// Longest HTML, in bytes. A body of the greatest length without markup needs a quarter of it.
 const HTML_MAX: usize = 4_000_000;
+/// Most ampersands. After each the sanitiser looks through the rest of the text (`html5ever` 0.40).
+const AMPERSANDS_MAX: usize = 10_000;
 
 /// Parses a body.
 ///
@@ -48,10 +50,13 @@ pub(super) fn check_pictures(count: usize) -> Result<(), Error> {
 
 /// # Errors
 ///
-/// [`Error::Invalid`] on the field `body`: `body_html`.
+/// [`Error::Invalid`] on the field `body`: `body_html`, `body_ampersands`.
 pub(super) fn check_html(html: &str) -> Result<(), Error> {
     if html.len() > HTML_MAX {
         return Err(refused("body_html", HTML_MAX / 1_000_000));
+    }
+    if html.matches("&amp;").count() > AMPERSANDS_MAX {
+        return Err(refused("body_ampersands", AMPERSANDS_MAX));
     }
     Ok(())
 }

@@ -225,6 +225,10 @@ fn bodies_that_cost_too_much_are_refused() {
     assert_eq!(refused(&pictures.join(" ")), Some("body_pictures"));
     let notes = format!("[^1]: x\n\n{}", "[^1]".repeat(length / 4 - 10));
     assert_eq!(refused(&notes), Some("body_html"));
+    for signs in ["&", "&amp;", "a&b ", "`&`"] {
+        let many = signs.repeat(length / signs.len() - 10);
+        assert_eq!(refused(&many), Some("body_ampersands"), "{signs}");
+    }
     // what people write
     let quote = format!("{}deep\n", "> ".repeat(20));
     let list = &steps[..20];

@@ -171,7 +171,9 @@ pub(super) async fn record(
 }
 
 impl UnsavedDraft {
-    /// Stores what an editor has typed so far, unchecked. Returns whether the post exists.
+    /// Stores what an editor has typed so far, unchecked. Returns whether it was stored: not if
+    /// there is no such post, nor if this editor has saved it since `version`. Then this is the
+    /// page's last automatic request, which was overtaken by the form.
     pub async fn save(
         tx: &mut Tx,
         editor: Editor,
@@ -196,7 +198,9 @@ impl UnsavedDraft {
         Picture::mark_used(tx, &used, now).await?;
         let kept = on_db!(tx, conn => sqlx::query(
             "INSERT INTO post_drafts (post_id, user_id, version, content, at)
-             SELECT id, $2, $3, $4, $5 FROM posts WHERE id = $1
+             SELECT id, $2, $3, $4, $5 FROM posts WHERE id = $1 AND NOT EXISTS (
+               SELECT 1 FROM post_versions WHERE post_id = $1 AND version > $3 AND user_id = $2
+             )
              ON CONFLICT (post_id, user_id) DO UPDATE SET version = $3, content = $4, at = $5",
         )
         .bind(id)

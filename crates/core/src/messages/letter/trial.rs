@@ -67,15 +67,3 @@ impl Trial {
             .err()
     }
 }
-
-/// Runs work that may take a while on a thread that no request waits for.
-pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // the runtime ends, and this task with it
-            Err(_) => std::future::pending().await,
-        },
-    }
-}

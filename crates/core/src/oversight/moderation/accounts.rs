@@ -8,7 +8,7 @@ use crate::accounts::letter::{AccountLetter, AccountLetters};
 use crate::accounts::passkey::Passkey;
 use crate::accounts::password::HashedPassword;
 use crate::accounts::second_factor::SecondFactor;
-use crate::accounts::user::{Role, User};
+use crate::accounts::user::{NewUser, Role, User};
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::UserId;
@@ -95,6 +95,34 @@ impl Administrator {
             .await?;
         tx.wakes_engine();
         Ok(Some(true))
+    }
+
+    /// Creates an account for somebody, who gets a letter with a link that sets the password and
+    /// verifies the address. `password` is one that nobody knows. The account is none of the new
+    /// ones that wait for approval.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the wrong fields; `email`: `account_exists` when there is one.
+    pub async fn invite(
+        &self,
+        tx: &mut Tx,
+        new: &NewUser<'_>,
+        language: &str,
+        password: &HashedPassword,
+        letters: &impl AccountLetters,
+        now: Timestamp,
+    ) -> Result<UserId, Error> {
+        let id = match User::create(tx, new, password, now).await {
+            Err(Error::Duplicate) => return Err(Error::invalid("email", "account_exists")),
+            created => created?,
+        };
+        User::set_preferences(tx, id, Some(language), None, new.zone).await?;
+        let user = User::get(tx, id).await?;
+        let user = user.ok_or_else(|| Error::Internal("an account vanished".to_owned()))?;
+        self.record_created(tx, &user, now).await?;
+        user.send_invitation(tx, letters, now).await?;
+        Ok(id)
     }
 
     /// Adds an audit entry saying that somebody else created this account.

@@ -9,7 +9,9 @@ use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, UserId};
 use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::{Mailing, MailingState, MailingSummary, mailing_columns};
+use crate::sending::mailing::{
+    Mailing, MailingState, MailingSummary, mailing_columns, mailing_state,
+};
 
 /// Which mailings to list. The default is all of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,13 +106,13 @@ impl Moderator {
                  CAST(coalesce(sum(r.planned), 0) AS BIGINT) AS planned,
                  CAST(coalesce(sum(r.sent), 0) AS BIGINT) AS sent,
                  CAST(coalesce(sum(r.failed), 0) AS BIGINT) AS failed,
-                 count(r.id) FILTER (WHERE r.finished_at IS NULL) AS open_runs
+                 ", mailing_state!("m"), " AS state
              FROM (SELECT x.owner_id AS owner, x.id AS mailing
                    FROM mailings x
                    JOIN users o ON o.id = x.owner_id
                    WHERE ($1 = '%%' OR x.search LIKE $1 ESCAPE '\\' OR o.email_key LIKE $1 ESCAPE '\\')
                      AND ($2 IS NULL OR x.owner_id = $2)
-                     AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE WHEN x.disabled_at IS NULL THEN x.status ELSE 'disabled' END)
+                     AND (CAST($3 AS TEXT) IS NULL OR $3 = ", mailing_state!("x"), ")
                      AND (CAST($4 AS BIGINT) IS NULL OR coalesce(x.started_at, x.created_at) >= $4)
                      AND (CAST($5 AS BIGINT) IS NULL OR coalesce(x.started_at, x.created_at) < $5)
                      AND ($6 IS NULL OR x.id < $6)

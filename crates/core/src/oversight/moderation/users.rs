@@ -77,6 +77,8 @@ pub struct ModeratedUser {
     pub user: User,
     /// Why it is blocked, if it is.
     pub blocked_reason: Option<String>,
+    /// What the blocked person reads.
+    pub blocked_message: Option<String>,
     /// When the user was last active.
     pub seen_at: Option<Timestamp>,
     /// Number of mailings.
@@ -126,6 +128,7 @@ impl Moderator {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
                  u.blocked_reason,
+                 u.blocked_message,
                  u.seen_at,
                  (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
                  (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,
@@ -159,6 +162,7 @@ impl Moderator {
         Ok(on_db!(tx, conn => sqlx::query_as(
             "SELECT u.id, u.email, u.name, u.role, u.language, u.theme, u.zone, u.created_at, u.verified_at, u.blocked_at,
                  u.blocked_reason,
+                 u.blocked_message,
                  u.seen_at,
                  (SELECT count(*) FROM mailings m WHERE m.owner_id = u.id) AS mailings,
                  (SELECT CAST(coalesce(sum(r.sent), 0) AS BIGINT) FROM runs r WHERE r.owner_id = u.id) AS sent,

@@ -42,7 +42,8 @@ macro_rules! lines_sql {
     ($db:ident, $more:literal, $from:expr, $rest:expr) => {
         concat!(
             "SELECT a.at, d.email AS recipient, a.number, a.outcome, a.class, a.phase, a.code, a.enhanced_code, a.reply,
-                    a.server, a.duration_ms, a.run_id, a.delivery_id, d.state",
+                    a.server, a.duration_ms, a.run_id, a.delivery_id, d.state,
+                    CASE WHEN d.state = 'deferred' AND d.attempts = a.number THEN d.due_at END AS next_at",
             $more,
             " FROM (SELECT * FROM ",
             $from,

@@ -102,6 +102,9 @@ pub struct RecordOutcome {
 /// Changes of a run's counters.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Delta {
+    /// Something happened, even if no counter changes: a letter that waited for a retry waits for
+    /// another one.
+    events: i64,
     sent: i64,
     failed: i64,
     skipped: i64,
@@ -118,12 +121,14 @@ impl Deltas {
     /// Counts a skipped delivery; `tried` if it had been deferred.
     pub(super) fn skipped(&mut self, run: RunId, owner: UserId, tried: bool) {
         let delta = self.0.entry((owner, run)).or_default();
+        delta.events += 1;
         delta.skipped += 1;
         delta.deferred -= i64::from(tried);
     }
 
     fn attempted(&mut self, attempted: &AttemptResult) {
         let delta = self.0.entry((attempted.owner, attempted.run)).or_default();
+        delta.events += 1;
         match attempted.next {
             DeliveryNext::Sent => delta.sent += 1,
             DeliveryNext::Failed => delta.failed += 1,
@@ -134,8 +139,11 @@ impl Deltas {
         delta.deferred -= i64::from(attempted.number > 1);
     }
 
-    fn again(&mut self, owner: UserId, run: RunId) {
-        self.0.entry((owner, run)).or_default().deferred += 1;
+    /// Counts a delivery that waits for a retry; `first`: it had not been tried before.
+    fn again(&mut self, owner: UserId, run: RunId, first: bool) {
+        let delta = self.0.entry((owner, run)).or_default();
+        delta.events += 1;
+        delta.deferred += i64::from(first);
     }
 }
 
@@ -251,9 +259,7 @@ impl Delivery {
         queue::add_deferred(tx, again).await?;
         let mut deltas = Deltas::default();
         for (owner, run, _, attempts) in &rows {
-            if *attempts == 1 {
-                deltas.again(*owner, *run);
-            }
+            deltas.again(*owner, *run, *attempts == 1);
         }
         add_to_runs(tx, &deltas, now).await?;
         Ok(rows.len() as u64)

@@ -5,7 +5,9 @@ use crate::platform::error::Error;
 use crate::platform::ids::{MailingId, MessageId, UserId};
 use crate::platform::paging::like_pattern;
 use crate::platform::time::Timestamp;
-use crate::sending::mailing::{Mailing, MailingStatus, UnknownWord, mailing_columns};
+use crate::sending::mailing::{
+    Mailing, MailingState, MailingStatus, mailing_columns, mailing_state,
+};
 
 /// Which mailings to list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,39 +16,10 @@ pub struct MailingFilter<'a> {
     pub search: &'a str,
     /// Only mailings in this state; `None` for all.
     pub state: Option<MailingState>,
+    /// Only mailings with this status; `None` for all.
+    pub status: Option<MailingStatus>,
     /// The page begins after this mailing; `None` for the first page.
     pub after: Option<MailingId>,
-}
-
-/// A state to filter mailings by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailingState {
-    /// Not disabled, with this status.
-    Is(MailingStatus),
-    /// Disabled by a manager.
-    Disabled,
-}
-
-impl MailingState {
-    /// The value in URLs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Is(status) => status.as_str(),
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-impl std::str::FromStr for MailingState {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "disabled" => Ok(Self::Disabled),
-            other => other.parse().map(Self::Is),
-        }
-    }
 }
 
 /// A mailing, with what a list shows in addition.
@@ -65,8 +38,9 @@ pub struct MailingSummary {
     pub sent: i64,
     /// Permanently refused.
     pub failed: i64,
-    /// Number of runs that are not over.
-    pub open_runs: i64,
+    /// What it is doing.
+    #[sqlx(try_from = "String")]
+    pub state: MailingState,
 }
 
 /// A message to choose for a mailing.
@@ -146,21 +120,22 @@ impl Mailing {
         Ok(on_db!(tx, conn => sqlx::query_as(concat!(
             "SELECT ", mailing_columns!("m"), ", msg.subject,
                  coalesce(t.runs, 0) AS runs, coalesce(t.planned, 0) AS planned, coalesce(t.sent, 0) AS sent,
-                 coalesce(t.failed, 0) AS failed, coalesce(t.open_runs, 0) AS open_runs
-             FROM (SELECT * FROM mailings
-                   WHERE owner_id = $1
-                     AND ($2 = '%%' OR search LIKE $2 ESCAPE '\\')
-                     AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END)
-                     AND ($4 IS NULL OR id < $4)
-                   ORDER BY id DESC
+                 coalesce(t.failed, 0) AS failed, m.state
+             FROM (SELECT x.*, ", mailing_state!("x"), " AS state
+                   FROM mailings x
+                   WHERE x.owner_id = $1
+                     AND ($2 = '%%' OR x.search LIKE $2 ESCAPE '\\')
+                     AND (CAST($3 AS TEXT) IS NULL OR $3 = ", mailing_state!("x"), ")
+                     AND (CAST($6 AS TEXT) IS NULL OR x.status = $6)
+                     AND ($4 IS NULL OR x.id < $4)
+                   ORDER BY x.id DESC
                    LIMIT $5) m
              LEFT JOIN messages msg ON msg.owner_id = m.owner_id AND msg.id = m.message_id
              LEFT JOIN (SELECT r.mailing_id AS mailing,
                                count(*) FILTER (WHERE r.state <> 'skipped') AS runs,
                                CAST(sum(r.planned) AS BIGINT) AS planned,
                                CAST(sum(r.sent) AS BIGINT) AS sent,
-                               CAST(sum(r.failed) AS BIGINT) AS failed,
-                               count(*) FILTER (WHERE r.finished_at IS NULL) AS open_runs
+                               CAST(sum(r.failed) AS BIGINT) AS failed
                         FROM runs r
                         WHERE r.owner_id = $1
                         GROUP BY r.mailing_id) t ON t.mailing = m.id
@@ -171,24 +146,8 @@ impl Mailing {
         .bind(filter.state.map(MailingState::as_str))
         .bind(filter.after)
         .bind(limit)
+        .bind(filter.status.map(MailingStatus::as_str))
         .fetch_all(conn)
         .await)?)
-    }
-
-    /// Number of the owner's mailings per state; states without any are left out.
-    pub async fn counts(tx: &mut Tx, owner: UserId) -> Result<Vec<(MailingState, i64)>, Error> {
-        let counts: Vec<(String, i64)> = on_db!(tx, conn => sqlx::query_as(
-            "SELECT CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END, count(*)
-             FROM mailings
-             WHERE owner_id = $1
-             GROUP BY 1",
-        )
-        .bind(owner)
-        .fetch_all(conn)
-        .await)?;
-        Ok(counts
-            .into_iter()
-            .filter_map(|(state, count)| Some((state.parse().ok()?, count)))
-            .collect())
     }
 }

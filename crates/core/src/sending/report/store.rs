@@ -98,10 +98,13 @@ impl RunReport {
         Ok(rows > 0)
     }
 
-    /// Stores a claimed report. True when it is the run's final one and was not stored before.
+    /// Stores a claimed report. True when it is the run's final one and was not stored before; its
+    /// owner is told of it by [`Summary::due`](super::Summary::due).
     pub async fn store(&self, tx: &mut Tx, due: DueReport, took: Duration) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
-            "UPDATE reports SET made_at = $3, took_ms = $4, final = $5, body = $6, in_doubt = $7, busy_until = 0
+            "UPDATE reports
+             SET made_at = $3, took_ms = $4, final = $5, body = $6, in_doubt = $7, busy_until = 0,
+                 summary_since = CASE WHEN $5 THEN $3 END
              WHERE owner_id = $1 AND run_id = $2 AND NOT final AND (made_at IS NULL OR made_at <= $3)",
         )
         .bind(due.owner_id)

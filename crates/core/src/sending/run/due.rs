@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::messages::letter::FrozenMessage;
-use crate::platform::db::{Tx, on_db};
+use crate::messages::letter::{FrozenMessage, MessageContent, MessageProblem};
+use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::{Error, FieldError};
 use crate::platform::ids::{MailingId, RecipientId, RunId, UserId};
 use crate::platform::time::Timestamp;
@@ -52,6 +52,34 @@ macro_rules! pick_sql {
     };
 }
 
+/// The letter of the mailing that is due next. It is made before the transaction that makes the
+/// run, which would keep other writers waiting meanwhile.
+#[derive(Debug)]
+pub struct NextLetter {
+    content: MessageContent,
+    frozen: Result<FrozenMessage, Vec<MessageProblem>>,
+}
+
+impl NextLetter {
+    /// Makes it; `None` when no mailing with a message is due, of all or the given one.
+    pub async fn make(
+        db: &Db,
+        only: Option<MailingId>,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Error> {
+        let mut tx = db.read().await?;
+        let Some(mailing) = pick(&mut tx, pick_sql!(""), only, now).await? else {
+            return Ok(None);
+        };
+        let Some(content) = mailing.content(&mut tx).await? else {
+            return Ok(None);
+        };
+        drop(tx);
+        let frozen = FrozenMessage::new_aside(content.clone()).await;
+        Ok(Some(Self { content, frozen }))
+    }
+}
+
 /// What a run freezes: the letter and its sender.
 struct FrozenLetter {
     frozen: FrozenMessage,
@@ -94,23 +122,20 @@ impl Run {
     ///
     /// Of several missed due times, the latest is caught up and the others are recorded as skipped;
     /// after the mailing's end, all are. A mailing whose letter has an error is paused, and its
-    /// history says why. Held mailings ([`Mailing::review_held`]) are left alone.
+    /// history says why. Held mailings ([`Mailing::review_held`]) are left alone. A letter that is
+    /// not the prepared one, because the message has been edited since, is made here.
     pub async fn start_due(
         tx: &mut Tx,
         only: Option<MailingId>,
         service: &ServiceIdentity,
+        letter: Option<NextLetter>,
         now: Timestamp,
     ) -> Result<Option<DueOutcome>, Error> {
         let sql = match tx {
             Tx::Sqlite(_) => pick_sql!(""),
             Tx::Postgres(_) => pick_sql!("FOR UPDATE OF m SKIP LOCKED"),
         };
-        let mailing: Option<Mailing> = on_db!(tx, conn => sqlx::query_as(sql)
-            .bind(now)
-            .bind(only)
-            .fetch_optional(conn)
-            .await)?;
-        let Some(mailing) = mailing else {
+        let Some(mailing) = pick(tx, sql, only, now).await? else {
             return Ok(None);
         };
         let Some(due_at) = mailing.next_due_at else {
@@ -134,7 +159,7 @@ impl Run {
             missed.older.push_back(missed.latest);
             due.skipped = missed.total;
         } else {
-            match mailing.freeze(tx, &service.sender).await? {
+            match mailing.freeze(tx, &service.sender, letter).await? {
                 Ok(letter) => {
                     due.run = insert(tx, &mailing, &letter, missed.latest, now).await?;
                     due.skipped = missed.total - 1;
@@ -210,6 +235,7 @@ impl Mailing {
         &self,
         tx: &mut Tx,
         default: &FromIdentity,
+        prepared: Option<NextLetter>,
     ) -> Result<Result<FrozenLetter, String>, Error> {
         let from = self.sender(default);
         if from.email.is_empty() {
@@ -218,7 +244,11 @@ impl Mailing {
         let Some(content) = self.content(tx).await? else {
             return Ok(Err("message_missing".to_owned()));
         };
-        match FrozenMessage::new_aside(content).await {
+        let frozen = match prepared.filter(|letter| letter.content == content) {
+            Some(letter) => letter.frozen,
+            None => FrozenMessage::new_aside(content).await,
+        };
+        match frozen {
             Ok(frozen) => Ok(Ok(FrozenLetter { frozen, from })),
             Err(problems) => {
                 let problems: Vec<String> = problems
@@ -229,6 +259,19 @@ impl Mailing {
             }
         }
     }
+}
+
+async fn pick(
+    tx: &mut Tx,
+    sql: &'static str,
+    only: Option<MailingId>,
+    now: Timestamp,
+) -> Result<Option<Mailing>, Error> {
+    Ok(on_db!(tx, conn => sqlx::query_as(sql)
+        .bind(now)
+        .bind(only)
+        .fetch_optional(conn)
+        .await)?)
 }
 
 /// Inserts the run; `None` when the due time already has one.

@@ -19,6 +19,10 @@ pub struct Block {
     /// Reason, shown to managers on the account's page and in the audit log.
     #[arg(long)]
     reason: String,
+
+    /// What the person reads who logs in with the right password.
+    #[arg(long, default_value = "")]
+    message: String,
 }
 
 impl Block {
@@ -27,7 +31,13 @@ impl Block {
         let mut tx = db.write().await?;
         let user = by_email(&mut tx, &self.email).await?;
         let done = Moderator::command()
-            .block(&mut tx, user.id, &self.reason, program.clock.now())
+            .block(
+                &mut tx,
+                user.id,
+                &self.reason,
+                &self.message,
+                program.clock.now(),
+            )
             .await?;
         tx.commit().await?;
         db.close().await;

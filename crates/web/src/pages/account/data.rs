@@ -167,7 +167,7 @@ async fn live(
         app: app.clone(),
         owner: user.id,
     };
-    watch(&app, &page, poll)
+    watch(&app, &page, poll).await
 }
 
 #[derive(Debug, Default, Deserialize)]

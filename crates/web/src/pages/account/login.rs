@@ -1,5 +1,6 @@
 //! Login and logout.
 
+use crate::kit::client::network;
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 use askama::Template;
@@ -14,6 +15,7 @@ use skychimp_core::platform::ids::UserId;
 
 use super::{password, second};
 use crate::kit::app::AppState;
+use crate::kit::contact::Contact;
 use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Form, Query};
@@ -44,6 +46,13 @@ pub(super) struct LoginPage {
     errors: Errors,
     registration: bool,
     passkeys: bool,
+    blocked: Option<BlockedAccount>,
+}
+
+/// What a blocked person reads who gives the right password.
+struct BlockedAccount {
+    message: String,
+    contact: Option<Contact>,
 }
 
 impl LoginPage {
@@ -54,6 +63,7 @@ impl LoginPage {
             errors,
             registration: app.settings.registration.is_open(),
             passkeys: app.passkeys.offered(),
+            blocked: None,
         }
     }
 
@@ -97,17 +107,22 @@ async fn login(
     Form(form): Form<LoginForm>,
 ) -> Result<Response, WebError> {
     let found = User::for_login(&mut app.db.read().await?, &form.email).await?;
-    let (user, hash) = found.filter(|(user, _)| user.blocked_at.is_none()).unzip();
-    let id = user.as_ref().map(|user| user.id);
+    let (user, hash) = found.unzip();
+    let id = user.as_ref().map(|user: &User| user.id);
     let attempt = app.try_login(&page, &headers, &form.email, id).await?;
     let outdated = hash.as_ref().is_some_and(HashedPassword::is_outdated);
-    let right = app.hasher.matches(hash, form.password.clone()).await?;
+    let right = (app.hasher)
+        .matches(&network(&page.peer), hash, form.password.clone())
+        .await?;
     let Some(user) = user.filter(|_| right) else {
         let errors = Errors::one("password", "wrong_login");
         return html_wrong(&LoginPage::new(&app, page, form, errors));
     };
     attempt.succeeded(&app).await?;
     let id = user.id;
+    if user.blocked_at.is_some() {
+        return blocked(&app, page, form, id).await;
+    }
     if outdated {
         password::hash_again(&app, id, &form.password).await?;
     }
@@ -117,6 +132,22 @@ async fn login(
     }
     let inside = Redirect::to(&local(&form.next)).into_response();
     start_session(&app, &page, &headers, &Entry::of(id, remember), inside).await
+}
+
+/// The login page, which says that the account is blocked. Only the person who knows the password
+/// gets it.
+async fn blocked(
+    app: &AppState,
+    page: PageContext,
+    form: LoginForm,
+    id: UserId,
+) -> Result<Response, WebError> {
+    let message = User::blocked_message(&mut app.db.read().await?, id).await?;
+    let contact = app.settings.contact.clone();
+    html_wrong(&LoginPage {
+        blocked: Some(BlockedAccount { message, contact }),
+        ..LoginPage::new(app, page, form, Errors::none())
+    })
 }
 
 /// Who logs in, and whether the session is remembered.

@@ -67,7 +67,12 @@ pub(super) async fn confirm(
 ) -> Result<Result<(), Errors>, WebError> {
     let attempt = app.try_confirm(user.id).await?;
     let hash = User::password_of(&mut app.db.read().await?, user.id).await?;
-    if app.hasher.matches(hash, password.to_owned()).await? {
+    let source = user.id.to_string();
+    if app
+        .hasher
+        .matches(&source, hash, password.to_owned())
+        .await?
+    {
         attempt.succeeded(app).await?;
         return Ok(Ok(()));
     }
@@ -105,7 +110,7 @@ pub(super) async fn hashed(
     password: &str,
 ) -> Result<HashedPassword, Error> {
     password::check("password", password, PasswordOwner { email, name })?;
-    app.hasher.hash(password.to_owned()).await
+    app.hasher.hash(email, password.to_owned()).await
 }
 
 /// Stores a password whose hash is outdated with a new hash.
@@ -114,7 +119,9 @@ pub(super) async fn hash_again(
     user: UserId,
     password: &str,
 ) -> Result<(), WebError> {
-    let hash = app.hasher.hash(password.to_owned()).await?;
+    let hash = (app.hasher)
+        .hash(&user.to_string(), password.to_owned())
+        .await?;
     let mut tx = app.db.write().await?;
     User::store_password(&mut tx, user, &hash).await?;
     Ok(tx.commit().await?)

@@ -1,5 +1,6 @@
 //! Registration, and the letter that verifies the address (R30, R31, R35).
 
+use crate::kit::client::network;
 use crate::kit::routes::{get, post};
 use crate::site::SiteRoutes;
 use askama::Template;
@@ -60,7 +61,9 @@ impl RegisterForm {
     }
 
     async fn save(&self, app: &AppState, page: &PageContext) -> Result<(), Error> {
-        let password = app.hasher.hash(self.password.clone()).await?;
+        let password = (app.hasher)
+            .hash(&network(&page.peer), self.password.clone())
+            .await?;
         let (new, letters) = (self.registration(page), SiteLetters::of(app));
         let mut tx = app.db.write().await?;
         User::register(&mut tx, &new, &password, &letters, page.now).await?;

@@ -38,7 +38,7 @@ pub(super) async fn live(
         owner: user.id,
         id,
     };
-    Ok(watch(&app, &page, poll))
+    Ok(watch(&app, &page, poll).await)
 }
 
 impl Poll for Watch {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
-use skychimp_core::sending::mailing::{Mailing, MailingStatus};
+use skychimp_core::sending::mailing::{Mailing, MailingState};
 use skychimp_core::sending::run::{Run, RunState};
 
 use super::Viewer;
@@ -19,6 +19,9 @@ use crate::kit::page::PageContext;
 use crate::kit::sse::{Poll, Polled, watch};
 use crate::parts::run_snapshot::{Snapshot, Snapshots, plot};
 
+/// Of this many polls, one reads only whether the page has to be loaded again.
+const VALUES_EVERY: u32 = 2;
+
 /// The state of a stream between two polls.
 struct RunWatch {
     app: AppState,
@@ -27,9 +30,29 @@ struct RunWatch {
     owner: UserId,
     mailing: MailingId,
     run: RunId,
-    /// What determines the page's layout; if it changes, the page reloads.
-    shape: Option<(MailingStatus, RunState, bool)>,
+    /// What determines the page's layout, as it is shown; if it changes, the page is loaded again.
+    shape: Option<Shape>,
+    /// Number of polls.
+    polls: u32,
     sent: Value,
+}
+
+/// States of the mailing and the run, and whether the run is over.
+type Shape = (MailingState, RunState, bool);
+
+/// What the page of an open run shows; empty: whatever is so at the first poll.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(crate) struct ShownRun {
+    state: String,
+    run: String,
+}
+
+impl ShownRun {
+    fn shape(&self) -> Option<Shape> {
+        let state = self.state.parse().ok()?;
+        Some((state, RunState::try_from(self.run.clone()).ok()?, false))
+    }
 }
 
 pub(crate) async fn live(
@@ -38,6 +61,7 @@ pub(crate) async fn live(
     page: PageContext,
     viewer: Viewer,
     Path((mailing, run)): Path<(MailingId, RunId)>,
+    Query(shown): Query<ShownRun>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     run_of(&mut tx, viewer.owner, mailing, run).await?;
@@ -49,17 +73,30 @@ pub(crate) async fn live(
         owner: viewer.owner,
         mailing,
         run,
-        shape: None,
+        shape: shown.shape(),
+        polls: 0,
         sent: Value::Null,
     };
-    Ok(watch(&app, &page, poll))
+    Ok(watch(&app, &page, poll).await)
 }
 
 impl Poll for RunWatch {
-    const POLL_INTERVAL: Duration = Duration::from_secs(1);
+    const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
     async fn look(&mut self) -> Result<Polled, WebError> {
         let now = self.app.clock.now();
+        let Some(shape) = self.shape_now().await? else {
+            return Ok(Polled::Over);
+        };
+        let before = self.shape.replace(shape);
+        let (.., over) = shape;
+        if before.map_or(over, |before| before != shape) {
+            return Ok(Polled::Over);
+        }
+        self.polls += 1;
+        if self.polls % VALUES_EVERY == 0 {
+            return Ok(Polled::Same);
+        }
         let found = self
             .runs
             .get(&self.app, &self.page, self.owner, self.mailing, self.run)
@@ -67,12 +104,6 @@ impl Poll for RunWatch {
         let Some(found) = found else {
             return Ok(Polled::Over);
         };
-        let run = &found.run;
-        let shape = (found.status, run.state, run.is_over());
-        let before = self.shape.replace(shape);
-        if before.is_some_and(|before| before != shape) || (before.is_none() && run.is_over()) {
-            return Ok(Polled::Over);
-        }
         let values = self.values(&found, now);
         if values == self.sent {
             return Ok(Polled::Same);
@@ -115,7 +146,7 @@ pub(crate) async fn waiting(
         id,
         shown,
     };
-    Ok(watch(&app, &page, poll))
+    Ok(watch(&app, &page, poll).await)
 }
 
 impl Poll for Waiting {
@@ -123,15 +154,25 @@ impl Poll for Waiting {
 
     async fn look(&mut self) -> Result<Polled, WebError> {
         let mut tx = self.app.db.read().await?;
-        let mailing = Mailing::get(&mut tx, self.owner, self.id).await?;
+        let state = Mailing::state(&mut tx, self.owner, self.id).await?;
         let run = Run::latest(&mut tx, self.owner, self.id).await?;
-        let same = mailing.is_some_and(|mailing| mailing.status.as_str() == self.shown.status)
+        let same = state.is_some_and(|state| state.as_str() == self.shown.status)
             && run.map_or_else(String::new, |run| run.id.to_string()) == self.shown.after;
         Ok(if same { Polled::Same } else { Polled::Over })
     }
 }
 
 impl RunWatch {
+    /// Reads by key what the layout depends on; unlike the values it is never out of date.
+    async fn shape_now(&self) -> Result<Option<Shape>, WebError> {
+        let mut tx = self.app.db.read().await?;
+        let state = Mailing::state(&mut tx, self.owner, self.mailing).await?;
+        let run = Run::get(&mut tx, self.owner, self.run).await?;
+        Ok(state
+            .zip(run)
+            .map(|(state, run)| (state, run.state, run.is_over())))
+    }
+
     /// The values of the page, formatted.
     fn values(&self, found: &Snapshot, now: skychimp_core::platform::time::Timestamp) -> Value {
         let (run, rate, page) = (&found.run, found.rate, &self.page);
@@ -149,7 +190,11 @@ impl RunWatch {
             "failed": number(totals.failed),
             "deferred": number(totals.deferred),
             "remaining": number(totals.remaining),
-            "other": number(totals.skipped + totals.expired + totals.cancelled),
+            "next_try": found.next_try.map(|at| page.time_exact(at)).unwrap_or_default(),
+            "next_try_at": found.next_try.map(|at| at.to_string()).unwrap_or_default(),
+            "skipped": number(totals.skipped),
+            "expired": number(totals.expired),
+            "cancelled": number(totals.cancelled),
             "percent": page.percent(totals.sent, whole),
             "rate": if rate > 0 { number(rate) } else { String::new() },
             "left": if left > 0 { duration(page, left) } else { String::new() },

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::moderation::{ModeratedMailing, ModeratedMailingFilter};
 use skychimp_core::platform::ids::MailingId;
-use skychimp_core::sending::mailing::{Mailing, MailingState, MailingStatus};
+use skychimp_core::sending::mailing::{Mailing, MailingState};
 
 use super::{Viewer, files, live, log, people, show, trend};
 use crate::kit::app::AppState;
@@ -114,10 +114,8 @@ impl From<ModeratedMailing> for Row {
 
 /// The states offered in the filter.
 fn states() -> Vec<&'static str> {
-    let states = MailingStatus::ALL.into_iter();
-    let states = states.map(MailingState::Is);
-    states
-        .chain([MailingState::Disabled])
+    MailingState::ALL
+        .into_iter()
         .map(MailingState::as_str)
         .collect()
 }

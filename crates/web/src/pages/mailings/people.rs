@@ -8,7 +8,7 @@ use skychimp_core::accounts::submission::Arrival;
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, RunId};
 use skychimp_core::sending::delivery::{
-    Delivery, DeliveryOutcome, DeliveryRow, RecipientDeliveryFilter,
+    Delivery, DeliveryOutcome, DeliveryRow, DeliveryState, RecipientDeliveryFilter,
 };
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::Run;
@@ -132,6 +132,8 @@ struct PeoplePage {
     /// Set if the search stopped here because it had scanned too many rows.
     cut: Option<String>,
     all: String,
+    /// Address that tries the waiting letters now; empty if none is on the page.
+    retry: String,
     post: String,
     csv: String,
     xlsx: String,
@@ -140,6 +142,12 @@ struct PeoplePage {
 impl PeoplePage {
     fn attempts(&self) -> Option<i64> {
         self.query.attempts.trim().parse().ok()
+    }
+
+    /// Address that tries one letter now.
+    fn retry_of(&self, row: &DeliveryRow) -> String {
+        let sign = if self.retry.contains('?') { '&' } else { '?' };
+        format!("{}{sign}letter={}", self.retry, row.id.0)
     }
 }
 
@@ -161,6 +169,7 @@ pub(crate) async fn people(
         pages: query.pages(&base, found.next.as_deref()),
         cut: found.next.filter(|_| found.cut),
         all: format!("{base}?run={}", run.id),
+        retry: retry(&query, &viewer, &run, &found.rows),
         post: query.href(&base),
         csv: query.href(&format!("{base}.csv")),
         xlsx: query.href(&format!("{base}.xlsx")),
@@ -173,6 +182,15 @@ pub(crate) async fn people(
         runs,
         query,
     })
+}
+
+/// Address that tries the letters now that the query names, if one of the rows waits for that.
+fn retry(query: &PeopleQuery, viewer: &Viewer, run: &Run, rows: &[DeliveryRow]) -> String {
+    if rows.iter().any(|row| row.state == DeliveryState::Deferred) {
+        query.href(&format!("{}/runs/{}/try", viewer.base, run.id))
+    } else {
+        String::new()
+    }
 }
 
 /// Creates a draft mailing to all matching recipients.

@@ -11,8 +11,9 @@ use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{List, Members};
 use skychimp_core::sending::attempt::{Attempt, ReplyGroup};
+use skychimp_core::sending::delivery::Delivery;
 use skychimp_core::sending::mailing::{
-    FromIdentity, HeldReason, HistoryEvent, LETTERS_TOO_SLOW, Mailing, MailingStatus,
+    FromIdentity, HeldReason, HistoryEvent, LETTERS_TOO_SLOW, Mailing, MailingState, MailingStatus,
     MessageChoice, Readiness, ReadinessItem, ReadinessTopic,
 };
 use skychimp_core::sending::report::RunReport;
@@ -21,7 +22,7 @@ use skychimp_core::sending::run::{Run, RunTotals};
 use super::live::duration;
 use super::{Viewer, found, in_zone, service};
 use crate::kit::app::AppState;
-use crate::kit::badge::StatusBadge;
+use crate::kit::badge::{HasStatus as _, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Path, Query};
 use crate::kit::page::{AsTimestamp, PageContext, html, html_wrong};
@@ -40,10 +41,14 @@ const HISTORY: i64 = 20;
 const GROUPS: usize = 20;
 /// A run with its current numbers.
 pub(super) struct RunView {
+    /// State of its mailing.
+    pub mailing: MailingState,
     pub run: Run,
     pub totals: RunTotals,
     /// Current rate, in letters per second.
     pub rate: i64,
+    /// When the next deferred letter is tried again.
+    pub next_try: Option<Timestamp>,
     pub groups: Vec<ReplyGroup>,
     /// Messages about sending servers.
     pub sending: ServerStatus,
@@ -64,7 +69,10 @@ impl RunView {
         };
         let groups = Attempt::groups(tx, run.owner_id, run.id, GROUPS).await?;
         let rate = rate(tx, &run, now).await?;
+        let mailing = Mailing::state(tx, run.owner_id, run.mailing_id).await?;
         Ok(Self {
+            mailing: mailing.ok_or(WebError::NotFound)?,
+            next_try: Delivery::next_retry(tx, run.owner_id, run.id).await?,
             totals: run.totals(),
             run,
             rate,
@@ -76,11 +84,6 @@ impl RunView {
     /// Whether its numbers may still change.
     pub(super) fn live(&self) -> bool {
         !self.run.is_over()
-    }
-
-    /// Deliveries that ended neither sent nor failed.
-    fn other(&self) -> i64 {
-        self.totals.skipped + self.totals.expired + self.totals.cancelled
     }
 
     /// Estimated time until all letters are sent, at the current rate. There is none while
@@ -324,12 +327,12 @@ async fn load(
         _ => None,
     };
     let stuck = stuck(&page, &mut tx, app, &mailing, view.as_ref()).await?;
-    let open_runs = view.as_ref().is_some_and(RunView::live).into();
+    let state = Mailing::state(&mut tx, owner, id).await?;
     Ok(ShowPage {
         complaints: Complaint::count(&mut tx, owner, id).await?,
         held,
         stuck,
-        badge: StatusBadge::mailing(mailing.status, mailing.disabled_at.is_some(), open_runs),
+        badge: state.ok_or(WebError::NotFound)?.badge(),
         next: mailing.upcoming(page.now, 5)?,
         page,
         viewer,

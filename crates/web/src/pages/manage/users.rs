@@ -99,6 +99,7 @@ pub(super) struct ShowPage {
     passkeys: usize,
     roles: [Role; 4],
     reason: String,
+    message: String,
     role: Role,
     errors: Errors,
     pub(super) limits: LimitsForm,
@@ -124,6 +125,7 @@ impl ShowPage {
             volume,
             roles: Role::ALL,
             reason: String::new(),
+            message: String::new(),
             errors,
         })
     }
@@ -156,7 +158,9 @@ pub(super) async fn block(
     Form(form): Form<ReasonForm>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
-    let done = moderator.block(&mut tx, id, &form.reason, page.now).await;
+    let done = moderator
+        .block(&mut tx, id, &form.reason, &form.message, page.now)
+        .await;
     let done = done.map(|found| found.map(|(_, changed)| changed));
     match step(&page, tx, id, done, "manage-blocked").await? {
         Ok(response) => Ok(response),
@@ -203,6 +207,7 @@ pub(super) async fn wrong_reason(
     let mut tx = app.db.read().await?;
     html_wrong(&ShowPage {
         reason: form.reason,
+        message: form.message,
         ..ShowPage::load(&mut tx, page, moderator, id, errors).await?
     })
 }
