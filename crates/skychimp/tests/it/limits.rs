@@ -31,10 +31,7 @@ async fn limited_mailing_waits_and_goes_on() {
         (&json!("running"), &json!(0))
     );
     let waiting = show["waiting"].as_str().unwrap();
-    assert!(
-        waiting.starts_with("6 more letters will be sent"),
-        "{waiting}"
-    );
+    assert!(waiting.starts_with("6 more leave"), "{waiting}");
     assert!(waiting.ends_with("at most 4 a day"), "{waiting}");
     limit(&home, "letters_per_day=7");
     assert_eq!(home.json(&send)["sent"], 7);

@@ -70,28 +70,28 @@ count-recipients = { $count ->
 }
 # Below the number of a tile.
 tile-recipients = { $count ->
-    [one] recipient
-   *[other] recipients
+    [one] Recipient
+   *[other] Recipients
 }
 tile-lists = { $count ->
-    [one] list
-   *[other] lists
+    [one] List
+   *[other] Lists
 }
 tile-messages = { $count ->
-    [one] message
-   *[other] messages
+    [one] Message
+   *[other] Messages
 }
 tile-mailings = { $count ->
-    [one] mailing
-   *[other] mailings
+    [one] Mailing
+   *[other] Mailings
 }
 tile-letters = { $count ->
-    [one] letter
-   *[other] letters
+    [one] Letter
+   *[other] Letters
 }
 tile-active = { $count ->
-    [one] receives letters
-   *[other] receive letters
+    [one] Receives letters
+   *[other] Receive letters
 }
 sandbox-band = No mail server is set up: letters stay on this machine, in the sandbox.
 sandbox-band-link = Open the sandbox

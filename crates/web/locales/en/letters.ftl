@@ -17,9 +17,9 @@ letter-reset-text = You asked for a new password for { $email }. The button take
 letter-reset-button = Set a new password
 letter-reset-note = The link works once, within 24 hours. If this was not you, do nothing: your password stays the same.
 letter-invited-subject = You have an account
-letter-invited-text = Somebody who runs this service made an account for { $email }. Choose a password, and you can sign in.
+letter-invited-text = An administrator of this service created an account for { $email }. Choose a password, and you can sign in.
 letter-invited-button = Choose a password
-letter-invited-note = The link works for 24 hours and once. After that, ask for a new password on the sign-in page.
+letter-invited-note = The link works once, within 24 hours. After that, ask for a new password on the sign-in page.
 letter-password-changed-subject = Your password was changed
 letter-password-changed-text = The password of your account { $email } was changed on { $at }. Other devices were signed out.
 letter-password-changed-button = This was not me
@@ -72,24 +72,24 @@ letter-summary-who = These recipients:
 letter-summary-next = The next run starts on { $at }.
 letter-summary-note = You receive this letter after each run of your mailings. To stop it, clear “{ profile-summaries }” in your profile:
 letter-summaries-subject = { $count ->
-    [one] { $count } run is over
-   *[other] { $count } runs are over
+    [one] { $count } run has completed
+   *[other] { $count } runs have completed
 }: { $planned ->
-    [0] there was nobody to write to
-    [one] { $sent } of { $planned } letter accepted
-   *[other] { $sent } of { $planned } letters accepted
+    [0] there was no one to send to
+    [one] { $sent } of { $planned } letter sent
+   *[other] { $sent } of { $planned } letters sent
 }
 letter-summaries-text = { $count ->
-    [one] { $count } run of your mailings ended:
-   *[other] { $count } runs of your mailings ended, so here is one letter about all of them:
+    [one] { $count } run of your mailings has completed:
+   *[other] { $count } runs of your mailings have completed, so here is one letter about all of them:
 }
-letter-summaries-run = { $sent } of { $planned } accepted
-letter-summaries-failed = { $sent } of { $planned } accepted, { $failed } failed
+letter-summaries-run = { $sent } of { $planned } sent
+letter-summaries-failed = { $sent } of { $planned } sent, { $failed } failed
 letter-summaries-more = { $count ->
     [one] And { $count } more run.
    *[other] And { $count } more runs.
 }
-letter-summaries-button = Open the reports
+letter-summaries-button = Open reports
 letter-colleague-subject = May we send you test letters?
 letter-colleague-text = { $email } prepares mailings with this service and would like to send test letters to your address. If you agree, press the button.
 letter-colleague-button = Review and agree

@@ -212,7 +212,7 @@ audience-chosen = Selected
 audience-duplicates = Duplicates across lists
 audience-unsubscribed = Unsubscribed
 audience-suppressed = Suppressed addresses
-audience-will-get = Will receive the letter
+audience-will-get = Will receive it
 plan-audience = Audience
 plan-next = Next dates
 plan-now = Right away
@@ -228,13 +228,13 @@ run-total-sent = Sent
 run-total-failed = Failed
 run-total-deferred = Will be retried
 run-total-remaining = Still to send
-next-try = Next try
-retry-now = Try now
+next-try = Next attempt
+retry-now = Retry now
 retry-now-done = { $count ->
-    [one] { $count } letter is being tried now.
-   *[other] { $count } letters are being tried now.
+    [one] { $count } letter is being retried.
+   *[other] { $count } letters are being retried.
 }
-retry-now-none = No letter waits for another try.
+retry-now-none = No letters are waiting for a retry.
 run-total-other = Not sent
 run-other = Not sent: { $skipped } skipped (unsubscribed, suppressed or removed), { $expired } not sent in time, { $cancelled } cancelled.
 run-suppressed = { $chosen } selected, { $count } of them excluded before the start (unsubscribed or suppressed addresses).

@@ -3,10 +3,10 @@ manage-mailings = All mailings
 manage-users = Users
 manage-mailings-search = Name or owner’s address
 manage-user-new = New user
-manage-user-new-lead = They get a letter with a link to choose a password. Until then nobody can sign in to the account.
-manage-user-new-button = Send the invitation
+manage-user-new-lead = They will receive a letter with a link to choose a password. Until then, no one can sign in to the account.
+manage-user-new-button = Send invitation
 manage-user-new-language = Language
-manage-user-invited = The account is there, and the letter is on its way.
+manage-user-invited = Account created. The letter is on its way.
 manage-users-search = Address or name
 manage-of-user = Mailings of
 manage-from = From
@@ -32,22 +32,22 @@ manage-blocked-since = Blocked since
 manage-reason = Reason
 manage-volume = Volume
 manage-sent-all = { $count ->
-    [one] letter sent in total
-   *[other] letters sent in total
+    [one] Letter sent in total
+   *[other] Letters sent in total
 }
-manage-sent-lately = in the last 30 days
+manage-sent-lately = Of these in the last 30 days
 manage-failed-all = { $count ->
-    [one] letter failed
-   *[other] letters failed
+    [one] Letter failed
+   *[other] Letters failed
 }
 manage-unsubscribed = Unsubscribed from this user’s letters
 manage-complained = Complaints about this user’s letters
 manage-block = Block
 manage-block-reason = Reason for blocking
 manage-block-hint = The user is signed out immediately, and letters stop within a second.
-manage-block-message = What should this person read?
-manage-block-message-hint = Shown after a login with the right password. Optional.
-manage-told = Message at login
+manage-block-message = Message to this person
+manage-block-message-hint = Shown when signing in with the right password. Optional.
+manage-told = Message when signing in
 manage-block-self = You cannot block yourself.
 manage-block-admin = Administrators cannot be blocked.
 manage-unblock = Unblock
@@ -199,20 +199,20 @@ manage-second-question = Turn two-step sign-in off for this user?
 manage-second-done = Two-step sign-in is off, and the user was sent a letter.
 manage-overview-title = Service overview
 manage-overview-users = { $count ->
-    [one] active user
-   *[other] active users
+    [one] Active user
+   *[other] Active users
 }
 manage-overview-running = { $count ->
-    [one] mailing running
-   *[other] mailings running
+    [one] Mailing running
+   *[other] Mailings running
 }
 manage-overview-sent = { $count ->
-    [one] letter sent in 30 days
-   *[other] letters sent in 30 days
+    [one] Letter sent in 30 days
+   *[other] Letters sent in 30 days
 }
 manage-overview-failed = { $count ->
-    [one] letter failed in 30 days
-   *[other] letters failed in 30 days
+    [one] Letter failed in 30 days
+   *[other] Letters failed in 30 days
 }
 manage-senders = Top senders in 30 days
 manage-senders-empty = Nothing was sent in this time.

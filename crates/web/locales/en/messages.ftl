@@ -52,7 +52,7 @@ messages-sample =
     <p>Write your news here.</p>
 messages-test = Test letter
 messages-test-hint = Your own address or those of colleagues who agreed, separated by commas. Test letters are not counted in statistics.
-messages-test-button = Send test letter
+messages-test-button = Send test
 messages-tested = { $count ->
     [one] { $count } test letter is on its way.
    *[other] { $count } test letters are on their way.

@@ -124,7 +124,10 @@ error-body-pictures = { $max ->
     [one] The text shows more than { $max } picture.
    *[other] The text shows more than { $max } pictures.
 }
-error-body-ampersands = The text has more than { $max } “&” signs.
+error-body-ampersands = { $max ->
+    [one] The text contains more than { $max } & sign.
+   *[other] The text contains more than { $max } & signs.
+}
 error-body-html = The page with this text would be larger than { $max } MB. Split the text, or use fewer footnotes.
 error-picture-broken = The picture is damaged. Save it again and upload it once more.
 error-picture-busy = Too many pictures at once. Try again in a moment.

@@ -70,34 +70,34 @@ count-recipients = { $count ->
 }
 # Под числом на плитке.
 tile-recipients = { $count ->
-    [one] получатель
-    [few] получателя
-   *[many] получателей
+    [one] Получатель
+    [few] Получателя
+   *[many] Получателей
 }
 tile-lists = { $count ->
-    [one] список
-    [few] списка
-   *[many] списков
+    [one] Список
+    [few] Списка
+   *[many] Списков
 }
 tile-messages = { $count ->
-    [one] сообщение
-    [few] сообщения
-   *[many] сообщений
+    [one] Сообщение
+    [few] Сообщения
+   *[many] Сообщений
 }
 tile-mailings = { $count ->
-    [one] рассылка
-    [few] рассылки
-   *[many] рассылок
+    [one] Рассылка
+    [few] Рассылки
+   *[many] Рассылок
 }
 tile-letters = { $count ->
-    [one] письмо
-    [few] письма
-   *[many] писем
+    [one] Письмо
+    [few] Письма
+   *[many] Писем
 }
 tile-active = { $count ->
-    [one] получает письма
-    [few] получают письма
-   *[many] получают письма
+    [one] Получает письма
+    [few] Получают письма
+   *[many] Получают письма
 }
 sandbox-band = Почтовый сервер не настроен: письма остаются на этой машине, в песочнице.
 sandbox-band-link = Открыть песочницу

@@ -17,7 +17,7 @@ letter-reset-text = Вы попросили новый пароль для { $em
 letter-reset-button = Задать новый пароль
 letter-reset-note = Ссылка действует 24 часа и только один раз. Если это были не вы, ничего не делайте: пароль останется прежним.
 letter-invited-subject = Для вас создана учётная запись
-letter-invited-text = Администратор этого сервиса создал учётную запись для { $email }. Задайте пароль, и можно будет войти.
+letter-invited-text = В этом сервисе для { $email } создана учётная запись. Задайте пароль, и можно будет войти.
 letter-invited-button = Задать пароль
 letter-invited-note = Ссылка действует 24 часа и только один раз. Позже новый пароль можно запросить на странице входа.
 letter-password-changed-subject = Ваш пароль изменён
@@ -73,24 +73,24 @@ letter-summary-next = Следующий запуск: { $at }.
 letter-summary-note = Это письмо приходит после каждого запуска ваших рассылок. Чтобы не получать его, снимите в профиле отметку «{ profile-summaries }»:
 letter-summaries-subject = { $count ->
     [one] Завершён { $count } запуск
-    [few] Завершено { $count } запуска
-   *[other] Завершено { $count } запусков
+    [few] Завершены { $count } запуска
+   *[many] Завершено { $count } запусков
 }: { $planned ->
-    [0] писать было некому
-    [one] принято { $sent } из { $planned } письма
-   *[other] принято { $sent } из { $planned } писем
+    [0] отправлять было некому
+    [one] отправлено { $sent } из { $planned } письма
+   *[other] отправлено { $sent } из { $planned } писем
 }
 letter-summaries-text = { $count ->
     [one] Завершён { $count } запуск ваших рассылок:
-    [few] Завершено { $count } запуска ваших рассылок, поэтому письмо одно на все:
-   *[other] Завершено { $count } запусков ваших рассылок, поэтому письмо одно на все:
+    [few] Завершены { $count } запуска ваших рассылок, поэтому письмо одно на все:
+   *[many] Завершено { $count } запусков ваших рассылок, поэтому письмо одно на все:
 }
-letter-summaries-run = принято { $sent } из { $planned }
-letter-summaries-failed = принято { $sent } из { $planned }, отклонено { $failed }
+letter-summaries-run = отправлено { $sent } из { $planned }
+letter-summaries-failed = отправлено { $sent } из { $planned }, отклонено { $failed }
 letter-summaries-more = { $count ->
     [one] И ещё { $count } запуск.
     [few] И ещё { $count } запуска.
-   *[other] И ещё { $count } запусков.
+   *[many] И ещё { $count } запусков.
 }
 letter-summaries-button = Открыть отчёты
 letter-colleague-subject = Можно ли присылать вам проверочные письма?

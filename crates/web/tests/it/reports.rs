@@ -347,7 +347,7 @@ async fn the_next_try_is_shown_and_can_be_now() {
         ann.get(&people)
             .await
             .body
-            .contains("1 letter is being tried now.")
+            .contains("1 letter is being retried.")
     );
     let mut tx = site.db.read().await.unwrap();
     let next = Delivery::next_retry(&mut tx, run.owner, run.id).await;

@@ -58,11 +58,11 @@ async fn several_runs_are_in_one_letter() {
     let run = over(&site).await;
     let mut one = told(&site, &run).await;
     let alone = summaries(std::slice::from_ref(&one), BASE).unwrap();
-    assert_eq!(alone.subject, "<b>News</b>: 9 of 15 letters accepted");
+    assert_eq!(alone.subject, "<b>News</b>: 9 of 15 letters sent");
     let written = summaries(&[one.clone(), one.clone()], BASE).unwrap();
     assert_eq!(
         written.subject,
-        "2 runs are over: 18 of 30 letters accepted"
+        "2 runs have completed: 18 of 30 letters sent"
     );
     let link = format!("{BASE}/mailings/{}/runs/{}", run.mailing, run.id);
     let line = format!("<b>News</b>: 9 of 15 accepted, 5 failed\n{link}\n");
@@ -74,7 +74,7 @@ async fn several_runs_are_in_one_letter() {
     let written = summaries(&vec![one; 121], BASE).unwrap();
     assert_eq!(
         written.subject.replace('\u{a0}', " "),
-        "Завершён 121 запуск: принято 1 089 из 1 815 писем"
+        "Завершён 121 запуск: отправлено 1 089 из 1 815 писем"
     );
     assert_eq!(written.html.matches(&link).count(), 100);
     assert!(
