@@ -111,7 +111,7 @@ impl Poll for RunWatch {
             return Ok(Polled::Over);
         }
         self.polls += 1;
-        if self.polls % VALUES_EVERY == 0 {
+        if self.polls.is_multiple_of(VALUES_EVERY) {
             return Ok(Polled::Same);
         }
         let found = self
@@ -122,7 +122,7 @@ impl Poll for RunWatch {
             return Ok(Polled::Over);
         };
         let lead = self.lead(&found.run).await?;
-        let values = self.values(&found, lead, now);
+        let values = self.values(&found, &lead, now);
         if values == self.sent {
             return Ok(Polled::Same);
         }
@@ -230,7 +230,7 @@ impl RunWatch {
     fn values(
         &self,
         found: &Snapshot,
-        lead: String,
+        lead: &str,
         now: skychimp_core::platform::time::Timestamp,
     ) -> Value {
         let (run, rate, page) = (&found.run, found.rate, &self.page);
