@@ -3,10 +3,10 @@
 //! When a worker is silent for longer than its lease, everything it holds is in doubt: each letter
 //! gets a log row that says so, and is tried again later. If the worker was only slow, it still
 //! reads the replies to what it had sent. Such a reply takes the place of the doubt, and a letter
-//! that has been accepted or refused for good is not tried again.
+//! that has been accepted or permanently refused is not tried again.
 //!
-//! *Invariant*: every second copy of a letter has a doubt in the log. So if another worker is already
-//! trying a letter that had been accepted, its doubt stays.
+//! *Invariant*: every second copy of a letter has a doubt in the log. So if another worker is
+//! already trying a letter that had been accepted, its doubt stays.
 
 use super::Delivery;
 use super::record::{AttemptResult, Deltas, add_to_runs};

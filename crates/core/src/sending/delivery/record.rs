@@ -89,7 +89,7 @@ impl DeliveryNext {
         }
     }
 
-    /// Whether the letter was accepted, or refused for good.
+    /// Whether the letter was accepted or permanently refused.
     pub(super) const fn is_over(self) -> bool {
         matches!(self, Self::Sent | Self::Failed)
     }
