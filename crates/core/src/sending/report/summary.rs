@@ -91,8 +91,8 @@ impl Summary {
         Ok(found.is_some())
     }
 
-    /// Takes what an owner is to be told, in the order in which the runs ended. The transaction that
-    /// queues the letter takes it.
+    /// Takes what an owner is to be told, in the order in which the runs ended. The transaction
+    /// that queues the letter takes it.
     pub async fn take(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Vec<Self>, Error> {
         let runs: Vec<RunId> = on_db!(&mut *tx, conn => sqlx::query_scalar(
             "UPDATE reports SET summary_since = NULL
