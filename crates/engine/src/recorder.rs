@@ -234,10 +234,16 @@ impl Recorder {
                 _ => {}
             }
         }
+        let mut known = 0;
+        let stale = |one: &&&AttemptResult| recorded.stale.contains(&one.delivery);
+        for late in attempted.iter().filter(stale) {
+            known += usize::from(Delivery::record_late(&mut tx, late, now).await?);
+        }
         tx.commit().await?;
         if !recorded.stale.is_empty() {
             tracing::warn!(
                 deliveries = recorded.stale.len(),
+                recorded = known,
                 "outcomes of letters that this worker does not hold any more"
             );
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use skychimp_core::platform::ids::WorkerId;
+use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::delivery::ClaimScope;
 use skychimp_core::sending::worker::Worker;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -127,7 +128,8 @@ pub async fn run(config: &EngineConfig, stop: &CancellationToken) -> anyhow::Res
     };
     if !all_end(&mut sending, patience).await {
         tracing::warn!("letters in flight were not answered in time");
-        // replies that have arrived still count
+        // no content leaves any more; replies that have arrived still count
+        context.guard.lease(Timestamp::default());
         context.upstreams.give_up();
         all_end(&mut sending, GIVE_UP_TIMEOUT).await;
     }

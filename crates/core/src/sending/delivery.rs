@@ -18,6 +18,7 @@
 //! queue.
 
 mod claim;
+mod late;
 mod open_run;
 mod page;
 pub(crate) mod queue;

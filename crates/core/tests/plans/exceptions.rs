@@ -59,6 +59,10 @@ pub const EXCEPTIONS: &[(&str, &str)] = &[
 /// Statements that may use different indexes, depending on the size of the tables, and why.
 pub const EITHER: &[(&str, &str)] = &[
     (
+        "SELECT id, finished_at FROM runs WHERE owner_id = $1 AND finished_at IS NULL AND state <> 'skipped' AND created_at <=",
+        "an owner's open runs, from the index of open runs or from that of all by their end",
+    ),
+    (
         "FROM memberships WHERE owner_id = $1 AND list_id = $2 AND recipient_id > $3 AND recipient_id <= $4",
         "the end of a slice: a range of one list, or of all lists of the owner while they are small",
     ),

@@ -236,7 +236,7 @@ impl ListCommand {
             .map(|summary| {
                 [
                     summary.mailing.id.to_string(),
-                    summary.mailing.status.as_str().to_owned(),
+                    summary.state.as_str().to_owned(),
                     summary.planned.to_string(),
                     summary.sent.to_string(),
                     summary.failed.to_string(),

@@ -19,6 +19,7 @@ use skychimp_core::recipients::recipient::{
     RecipientDraft, RecipientField, RecipientFields, RecipientFilter, Selection,
 };
 use skychimp_core::recipients::suppression::{LiftedSuppression, Suppression};
+use skychimp_core::sending::delivery::Delivery;
 use url::form_urlencoded::Serializer;
 
 use crate::kit::app::AppState;
@@ -291,6 +292,8 @@ struct FormPage {
     /// The recipient that is edited; `None` for a new one.
     known: Option<Recipient>,
     suppression: Option<Suppression>,
+    /// When a letter to them is tried again, if one waits for that.
+    next_try: Option<Timestamp>,
     /// Suppressions of the address that were lifted.
     lifted: Vec<LiftedSuppression>,
     /// Somebody changed it meanwhile.
@@ -312,6 +315,7 @@ impl FormPage {
             lists,
             known: None,
             suppression: None,
+            next_try: None,
             lifted: Vec::new(),
             changed: false,
         })
@@ -337,11 +341,13 @@ impl FormPage {
             suppression = Suppression::get(&mut tx, sender.id(), &email).await?;
             lifted = Suppression::lifted(&mut tx, sender.id(), &email, LIFTED).await?;
         }
+        let next_try = Delivery::next_retry_to(&mut tx, sender.id(), id).await?;
         drop(tx);
         let new = Self::new(app, page, sender, form).await?;
         Ok(Self {
             known: Some(known),
             suppression,
+            next_try,
             lifted,
             ..new
         })

@@ -282,6 +282,33 @@ async fn parts_of_a_run_add_up() {
     }
 }
 
+/// R29: the page of a run follows until its last report is made, and its sentence changes with its
+/// numbers.
+#[tokio::test]
+async fn the_page_of_a_run_follows_to_its_report() {
+    let site = Site::new().await;
+    let (run, mut ann) = mixed(&site, "ann").await;
+    let page = page_of(&run);
+    let live = format!("{page}/live?state=running&amp;run=sending");
+    assert!(ann.get(&page).await.body.contains(&live));
+    let values = format!("{page}/live?state=running&run=sending&once=1");
+    let lead = "9 of 15 letters were accepted; 5 failed, most because the mailbox does not exist; \
+                1 will be tried again.";
+    assert!(ann.get(&values).await.body.contains(lead));
+    let done = "/* test */ UPDATE runs SET state = 'done', finished_at = progress_at, skipped = 1,
+                    deferred = 0
+                WHERE owner_id = $1";
+    execute(&site.db, done, run.owner).await.unwrap();
+    let waiting = format!("{page}/live?report=1");
+    assert!(ann.get(&page).await.body.contains(&waiting));
+    let ask = format!("{waiting}&once=1");
+    assert_eq!(ann.get(&ask).await.status, StatusCode::NO_CONTENT);
+    let later = site.clock.now() + std::time::Duration::from_hours(1);
+    report(&site.db, &run, later).await.unwrap();
+    assert_eq!(ann.get(&ask).await.status, StatusCode::RESET_CONTENT);
+    assert!(!ann.get(&page).await.body.contains("data-live-src"));
+}
+
 /// R27, R29: the moment of the next try is on every page that shows the letter, and it can be tried
 /// now.
 #[tokio::test]
@@ -315,7 +342,8 @@ async fn the_next_try_is_shown_and_can_be_now() {
         (page.clone(), &live),
         (format!("/mailings/{}", run.mailing), &live),
         (people.clone(), &moment),
-        (letters, &moment),
+        (letters.clone(), &moment),
+        (letters.replace("/letters", ""), &moment),
         (format!("/mailings/{}/log", run.mailing), &moment),
         ("/log".to_owned(), &moment),
     ] {
@@ -324,7 +352,7 @@ async fn the_next_try_is_shown_and_can_be_now() {
             shown.contains(moment.as_str()),
             "{place}: {moment}: {shown}"
         );
-        if place != "/log" && !place.ends_with("/log") {
+        if !place.ends_with("/log") && (place == letters || !place.starts_with("/recipients/")) {
             assert!(shown.contains(&format!("{page}/try")), "{place}");
         }
     }

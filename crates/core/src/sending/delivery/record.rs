@@ -49,7 +49,7 @@ pub struct AttemptResult {
 }
 
 impl AttemptResult {
-    fn why(&self) -> Option<&str> {
+    pub(super) fn why(&self) -> Option<&str> {
         (self.next != DeliveryNext::Sent).then_some(&*self.class)
     }
 
@@ -80,13 +80,18 @@ pub enum DeliveryNext {
 }
 
 impl DeliveryNext {
-    const fn state(self) -> DeliveryState {
+    pub(super) const fn state(self) -> DeliveryState {
         match self {
             Self::Sent => DeliveryState::Sent,
             Self::Failed => DeliveryState::Failed,
             Self::Again(_) => DeliveryState::Deferred,
             Self::Expired => DeliveryState::Expired,
         }
+    }
+
+    /// Whether the letter was accepted or permanently refused.
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self, Self::Sent | Self::Failed)
     }
 }
 
@@ -137,6 +142,17 @@ impl Deltas {
         }
         // a delivery that was tried before already counts as deferred
         delta.deferred -= i64::from(attempted.number > 1);
+    }
+
+    /// Counts an outcome that takes the place of a doubt.
+    pub(super) fn answered_late(&mut self, late: &AttemptResult) {
+        let delta = self.0.entry((late.owner, late.run)).or_default();
+        delta.events += 1;
+        delta.deferred -= 1;
+        match late.next {
+            DeliveryNext::Sent => delta.sent += 1,
+            _ => delta.failed += 1,
+        }
     }
 
     /// Counts a delivery that waits for a retry; `first`: it had not been tried before.

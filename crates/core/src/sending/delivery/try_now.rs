@@ -5,7 +5,7 @@ use sqlx::types::Json;
 use super::{Delivery, DeliveryOutcome, RecipientDeliveryFilter};
 use crate::platform::db::{Db, Tx, on_db};
 use crate::platform::error::Error;
-use crate::platform::ids::{DeliveryId, RunId, UserId};
+use crate::platform::ids::{DeliveryId, RecipientId, RunId, UserId};
 use crate::platform::time::Timestamp;
 use crate::sending::run::Run;
 
@@ -25,6 +25,23 @@ impl Delivery {
         )
         .bind(owner)
         .bind(run)
+        .fetch_one(conn)
+        .await)?)
+    }
+
+    /// When the next of the letters to a recipient that were tried before is tried again; `None` if
+    /// none waits.
+    pub async fn next_retry_to(
+        tx: &mut Tx,
+        owner: UserId,
+        recipient: RecipientId,
+    ) -> Result<Option<Timestamp>, Error> {
+        Ok(on_db!(tx, conn => sqlx::query_scalar(
+            "SELECT min(due_at) FROM deliveries
+             WHERE owner_id = $1 AND recipient_id = $2 AND state = 'deferred'",
+        )
+        .bind(owner)
+        .bind(recipient)
         .fetch_one(conn)
         .await)?)
     }

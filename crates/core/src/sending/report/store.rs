@@ -79,14 +79,14 @@ impl RunReport {
         .await)?)
     }
 
-    /// Claims the report of a run for this process. False when another process is making it, or it
-    /// is final.
+    /// Claims the report of a run for this process. False when another process is making it, it has
+    /// just been made, or it is final.
     pub async fn claim(tx: &mut Tx, due: DueReport, now: Timestamp) -> Result<bool, Error> {
         let rows = on_db!(tx, conn => sqlx::query(
             "INSERT INTO reports AS p (owner_id, run_id, took_ms, in_doubt, busy_until, final)
              SELECT owner_id, id, 0, 0, $3, FALSE FROM runs WHERE owner_id = $1 AND id = $2
              ON CONFLICT (owner_id, run_id) DO UPDATE SET busy_until = $3 + 4 * p.took_ms
-             WHERE NOT p.final AND p.busy_until <= $4",
+             WHERE NOT p.final AND p.busy_until <= $4 AND (p.made_at IS NULL OR p.made_at < $4)",
         )
         .bind(due.owner_id)
         .bind(due.run_id)

@@ -47,8 +47,8 @@ pub struct SummaryLetter {
     pub text: String,
 }
 
-/// Writes the letter about one or more runs of an owner. The string is the service's public address,
-/// the base URL of links.
+/// Writes the letter about one or more runs of an owner. The string is the service's public
+/// address, the base URL of links.
 pub type SummaryWriter = fn(&[Summary], &str) -> Result<SummaryLetter, Error>;
 
 impl Summary {
@@ -91,8 +91,8 @@ impl Summary {
         Ok(found.is_some())
     }
 
-    /// Takes what an owner is to be told, in the order in which the runs ended: the transaction that
-    /// queues the letter takes it.
+    /// Takes what an owner is to be told, in the order in which the runs ended. The transaction
+    /// that queues the letter takes it.
     pub async fn take(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<Vec<Self>, Error> {
         let runs: Vec<RunId> = on_db!(&mut *tx, conn => sqlx::query_scalar(
             "UPDATE reports SET summary_since = NULL

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use skychimp_core::platform::ids::{MailingId, RunId, UserId};
 use skychimp_core::sending::mailing::{Mailing, MailingState};
+use skychimp_core::sending::report::{Cause, RunReport};
 use skychimp_core::sending::run::{Run, RunState};
 
 use super::Viewer;
@@ -17,6 +18,7 @@ use crate::kit::error::WebError;
 use crate::kit::form::{Path, Query};
 use crate::kit::page::PageContext;
 use crate::kit::sse::{Poll, Polled, watch};
+use crate::parts::report_view::{self, ReportView};
 use crate::parts::run_snapshot::{Snapshot, Snapshots, plot};
 
 /// Of this many polls, one reads only whether the page has to be loaded again.
@@ -34,6 +36,9 @@ struct RunWatch {
     shape: Option<Shape>,
     /// Number of polls.
     polls: u32,
+    /// Why letters failed, and how many had when that was read.
+    causes: Vec<(Cause, i64)>,
+    causes_of: i64,
     sent: Value,
 }
 
@@ -46,6 +51,8 @@ type Shape = (MailingState, RunState, bool);
 pub(crate) struct ShownRun {
     state: String,
     run: String,
+    /// The run is over, and the page waits for its report.
+    report: String,
 }
 
 impl ShownRun {
@@ -66,6 +73,14 @@ pub(crate) async fn live(
     let mut tx = app.db.read().await?;
     run_of(&mut tx, viewer.owner, mailing, run).await?;
     drop(tx);
+    if !shown.report.is_empty() {
+        let poll = ReportWatch {
+            app: app.clone(),
+            owner: viewer.owner,
+            run,
+        };
+        return Ok(watch(&app, &page, poll).await);
+    }
     let poll = RunWatch {
         app: app.clone(),
         runs,
@@ -75,6 +90,8 @@ pub(crate) async fn live(
         run,
         shape: shown.shape(),
         polls: 0,
+        causes: Vec::new(),
+        causes_of: 0,
         sent: Value::Null,
     };
     Ok(watch(&app, &page, poll).await)
@@ -94,7 +111,7 @@ impl Poll for RunWatch {
             return Ok(Polled::Over);
         }
         self.polls += 1;
-        if self.polls % VALUES_EVERY == 0 {
+        if self.polls.is_multiple_of(VALUES_EVERY) {
             return Ok(Polled::Same);
         }
         let found = self
@@ -104,12 +121,31 @@ impl Poll for RunWatch {
         let Some(found) = found else {
             return Ok(Polled::Over);
         };
-        let values = self.values(&found, now);
+        let lead = self.lead(&found.run).await?;
+        let values = self.values(&found, &lead, now);
         if values == self.sent {
             return Ok(Polled::Same);
         }
         self.sent = values.clone();
         Ok(Polled::News(values))
+    }
+}
+
+/// A run that is over and whose report is being made.
+struct ReportWatch {
+    app: AppState,
+    owner: UserId,
+    run: RunId,
+}
+
+impl Poll for ReportWatch {
+    const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+    async fn look(&mut self) -> Result<Polled, WebError> {
+        let mut tx = self.app.db.read().await?;
+        let report = RunReport::get(&mut tx, self.owner, self.run).await?;
+        let is_made = report.is_some_and(|report| report.last);
+        Ok(if is_made { Polled::Over } else { Polled::Same })
     }
 }
 
@@ -173,8 +209,30 @@ impl RunWatch {
             .map(|(state, run)| (state, run.state, run.is_over())))
     }
 
+    /// The sentence about the run, as its page begins.
+    async fn lead(&mut self, run: &Run) -> Result<String, WebError> {
+        if run.failed != self.causes_of {
+            let mut tx = self.app.db.read().await?;
+            let report = RunReport::get(&mut tx, self.owner, self.run).await?;
+            self.causes = report.map_or_else(Vec::new, |made| ReportView::new(made).causes());
+            self.causes_of = run.failed;
+        }
+        let totals = run.totals();
+        Ok(report_view::sentence(
+            self.page.lang,
+            &totals,
+            None,
+            &self.causes,
+        ))
+    }
+
     /// The values of the page, formatted.
-    fn values(&self, found: &Snapshot, now: skychimp_core::platform::time::Timestamp) -> Value {
+    fn values(
+        &self,
+        found: &Snapshot,
+        lead: &str,
+        now: skychimp_core::platform::time::Timestamp,
+    ) -> Value {
         let (run, rate, page) = (&found.run, found.rate, &self.page);
         let totals = run.totals();
         let number = |n: i64| page.num(n).to_string();
@@ -185,6 +243,7 @@ impl RunWatch {
         let moves = rate > 0 && found.sending.waiting.is_empty();
         let left = if moves { totals.remaining / rate } else { 0 };
         json!({
+            "lead": lead,
             "planned": number(totals.planned),
             "sent": number(totals.sent),
             "failed": number(totals.failed),

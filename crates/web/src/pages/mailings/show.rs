@@ -17,7 +17,7 @@ use skychimp_core::sending::mailing::{
     MessageChoice, Readiness, ReadinessItem, ReadinessTopic,
 };
 use skychimp_core::sending::report::RunReport;
-use skychimp_core::sending::run::{Run, RunTotals};
+use skychimp_core::sending::run::{Run, RunState, RunTotals};
 
 use super::live::duration;
 use super::{Viewer, found, in_zone, service};
@@ -461,6 +461,12 @@ struct RunPage {
 }
 
 impl RunPage {
+    /// Whether the run's last report is still to be made.
+    fn awaits_report(&self) -> bool {
+        let made = self.report.as_ref();
+        self.view.run.state != RunState::Skipped && !made.is_some_and(|made| made.report.last)
+    }
+
     /// A sentence about the result.
     fn sentence(&self) -> String {
         let report = self.report.as_ref();

@@ -52,13 +52,11 @@ struct LettersPage {
     pages: Pages,
 }
 
-impl LettersPage {
-    /// Address that tries a letter now.
-    fn retry_of(&self, letter: &RecipientLetterRow) -> String {
-        let (mailing, delivery) = (letter.mailing_id, &letter.delivery);
-        let (run, id) = (delivery.run_id, delivery.id.0);
-        format!("/mailings/{mailing}/runs/{run}/try?letter={id}")
-    }
+/// Address that tries a letter now.
+fn retry(letter: &RecipientLetterRow) -> String {
+    let (mailing, delivery) = (letter.mailing_id, &letter.delivery);
+    let (run, id) = (delivery.run_id, delivery.id.0);
+    format!("/mailings/{mailing}/runs/{run}/try?letter={id}")
 }
 
 pub(super) async fn letters(
