@@ -18,6 +18,7 @@ mod history;
 mod in_place;
 mod page;
 mod readiness;
+mod take_back;
 mod too_slow;
 mod transitions;
 
@@ -31,6 +32,7 @@ pub use history::HistoryEvent;
 pub use in_place::InPlace;
 pub use page::{MailingFilter, MailingState, MailingSummary, MessageChoice};
 pub use readiness::{Readiness, ReadinessItem, ReadinessTopic};
+pub use take_back::{AskedStart, HeldBack, StartConsent, StartQuestion};
 pub use transitions::{LETTERS_TOO_SLOW, StartOutcome, Transition};
 
 use crate::platform::db::{Tx, on_db};
@@ -173,6 +175,8 @@ pub struct Mailing {
     pub updated_at: Timestamp,
     /// When Start was pressed.
     pub started_at: Option<Timestamp>,
+    /// Until when Start can be taken back; no run is made before. `None` when it cannot.
+    pub take_back_until: Option<Timestamp>,
 }
 
 /// Columns of [`Mailing`], prefixed with a table name or alias.
@@ -220,7 +224,9 @@ macro_rules! mailing_columns {
             $table,
             ".updated_at, ",
             $table,
-            ".started_at"
+            ".started_at, ",
+            $table,
+            ".take_back_until"
         )
     };
 }
@@ -402,8 +408,8 @@ impl Mailing {
         }
     }
 
-    /// Creates a draft with the same letter and audience, called `title`. Times in the past are
-    /// left out.
+    /// Creates a draft with the same letter and audience, called `title`. An end in the past is left
+    /// out. A start stays: without it the copy would begin as soon as Start is pressed.
     ///
     /// # Errors
     ///
@@ -422,7 +428,8 @@ impl Mailing {
         mailing.refuse_disabled()?;
         let mut draft = Self::draft_of(tx, &mailing).await?;
         draft.title = title.chars().take(TITLE_MAX).collect();
-        if mailing.start_at.is_some_and(|start| start <= now) {
+        if mailing.started_at.is_some() && mailing.start_at == mailing.started_at {
+            // it began when Start was pressed, and so will the copy
             draft.start.clear();
         }
         if mailing.end_at.is_some_and(|end| end <= now) {

@@ -164,6 +164,17 @@ mailing-copy-of = Copy of { $title }
 mailing-started = It has begun.
 mailing-scheduled = It begins by itself: { $at }.
 mailing-started-before = It had been started before.
+mailing-started-held = Started. The first letter leaves when the time below is over.
+mailing-taken-back = Start is taken back: no letter has left, and the mailing is a draft again.
+mailing-take-back-late = It is too late to take Start back. You can pause or cancel the mailing.
+take-back = Take back
+take-back-text = No letter has left yet. Seconds left to take Start back:
+start-question = { $count ->
+    [one] Send 1 letter now?
+   *[other] Send { $count } letters now?
+}
+start-question-passed = The date of this mailing has passed: { $at }. It would begin now.
+start-question-hint = Nothing has been sent yet.
 mailing-paused = Paused. No more letters leave.
 mailing-resumed = It goes on.
 mailing-cancelled = Cancelled. What had not left will not leave.
@@ -263,6 +274,7 @@ actor-command = Command line
 event-created = Created
 event-edited = Changed
 event-started = Started
+event-taken-back = Start taken back
 event-paused = Paused
 event-resumed = Resumed
 event-cancelled = Cancelled
@@ -298,6 +310,7 @@ duration-minutes = { $count } min
 duration-hours = { $count } h
 error-not-found = This does not exist any more.
 error-end-in-past = The end has passed.
+error-start-in-past = This date has passed. Choose a later one, or begin when Start is pressed.
 error-audience-empty = Choose a list or recipients.
 error-audience-suppressed = All of them have unsubscribed or are suppressed.
 error-sender-missing = Give a sender's address; this service has none of its own.

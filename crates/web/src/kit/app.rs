@@ -28,6 +28,7 @@ use crate::kit::body_limit::LargeForms;
 use crate::kit::client::Proxies;
 use crate::kit::error::WebError;
 use crate::kit::http_counts::HttpCounts;
+use crate::kit::late_form;
 use crate::kit::local_rate_limit::LocalRateLimit;
 use crate::kit::preview_turns::PreviewTurns;
 use crate::kit::rate_limits::ActiveRefusals;
@@ -154,6 +155,7 @@ pub struct App {
     pub(crate) write_turns: WriteTurns,
     pub(crate) database_check: DatabaseCheck,
     pub(crate) token_limit: LocalRateLimit,
+    pub(crate) late_limit: LocalRateLimit,
     pub(crate) previews: PreviewTurns,
 }
 
@@ -226,6 +228,7 @@ impl AppState {
             settings,
             sandbox,
             token_limit: LocalRateLimit::new(60, Duration::from_mins(1)),
+            late_limit: late_form::limit(),
             previews: PreviewTurns::default(),
         }))
     }

@@ -9,6 +9,7 @@ mod moderated;
 mod people;
 mod period;
 mod show;
+mod start;
 mod trend;
 mod viewer;
 
@@ -23,8 +24,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{
-    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingState, MailingSummary,
-    StartOutcome, Transition,
+    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingState, MailingSummary, Transition,
 };
 
 use crate::kit::app::AppState;
@@ -56,7 +56,8 @@ pub(crate) fn routes() -> SiteRoutes {
         .route("/mailings/chosen", get(form::chosen))
         .route("/mailings/{id}", get(show::show).post(form::update))
         .route("/mailings/{id}/edit", get(form::edit))
-        .route("/mailings/{id}/start", post(start))
+        .route("/mailings/{id}/start", post(start::start))
+        .route("/mailings/{id}/take-back", post(start::take_back))
         .route(
             "/mailings/{id}/pause",
             post(|app, page, sender, id| step(app, page, sender, id, Transition::Pause)),
@@ -201,54 +202,6 @@ fn not_possible(state: &str) -> Flash {
     match state {
         "disabled" => Flash::warn("mailing-disabled-refused"),
         _ => Flash::warn("mailing-not-possible"),
-    }
-}
-
-async fn start(
-    State(app): State<AppState>,
-    page: PageContext,
-    sender: MailingUser,
-    Path(id): Path<MailingId>,
-) -> Result<Response, WebError> {
-    let flash = start_now(&app, &page, &sender, id).await?;
-    Ok(back(&page, id, flash))
-}
-
-/// Starts a mailing and returns the message about the result.
-async fn start_now(
-    app: &AppState,
-    page: &PageContext,
-    sender: &MailingUser,
-    id: MailingId,
-) -> Result<Flash, WebError> {
-    let mut tx = app.db.write().await?;
-    let started = Mailing::start(
-        &mut tx,
-        sender.id(),
-        id,
-        &app.settings.service,
-        &sender.0.email,
-        page.now,
-    )
-    .await;
-    match started {
-        Ok(Some(StartOutcome::Due(at))) => {
-            tx.commit().await?;
-            Ok(if at <= page.now {
-                Flash::done("mailing-started")
-            } else {
-                Flash::done("mailing-scheduled").with("at", page.time(at))
-            })
-        }
-        Ok(Some(StartOutcome::Already)) => {
-            // releases the row lock now, not when the connection is returned
-            tx.commit().await?;
-            Ok(Flash::note("mailing-started-before"))
-        }
-        Ok(None) => Err(WebError::NotFound),
-        Err(Error::Invalid(_)) => Ok(Flash::warn("mailing-not-ready")),
-        Err(Error::State(state)) => Ok(not_possible(state)),
-        Err(error) => Err(error.into()),
     }
 }
 
