@@ -18,6 +18,9 @@ function show(form) {
     const [name, values] = el.dataset.showWhen.split("=");
     const field = form.elements[name];
     el.hidden = field && !values.split("|").includes(field.value);
+    if (!el.hidden) continue;
+    // half a date that nobody sees would keep the form from being sent
+    for (const input of el.querySelectorAll("input")) if (input.validity.badInput) input.value = "";
   }
   for (const el of form.querySelectorAll("[data-required-when]")) {
     const [name, value] = el.dataset.requiredWhen.split("=");

@@ -149,7 +149,15 @@ pub fn sent_before() -> Error {
 
 /// Fields that may differ when the same form is submitted again: a new token, another button, the
 /// answer to a question.
-const ASIDE: [&str; 6] = [ID, "csrf", "action", "close", "confirmed", "late"];
+const ASIDE: [&str; 7] = [
+    ID,
+    "csrf",
+    "action",
+    "close",
+    "confirmed",
+    "late",
+    "test_id",
+];
 
 /// What a request knows of the form that it brings.
 #[derive(Debug, Default)]
@@ -206,6 +214,22 @@ impl<T> OnceForm<T> {
             Arrival::Again(id) => Ok(Some(id)),
             Arrival::Other => Err(sent_before()),
         }
+    }
+
+    /// Whether the same form was submitted before. If not, records that it concerns `what`, in the
+    /// transaction that does what it asks for. For edits, and for what has no id of its own.
+    pub async fn is_repeated(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        now: Timestamp,
+        what: CreatedId,
+    ) -> Result<bool, Error> {
+        let arrival = self.register(tx, owner, now).await?;
+        if arrival == Arrival::First {
+            self.record_created(tx, owner, what).await?;
+        }
+        Ok(matches!(arrival, Arrival::Again(_)))
     }
 
     /// Records what was created, and commits.

@@ -130,7 +130,7 @@ pub(crate) fn fill(
     let mut typed = Typed::new(fields);
     let mut out = page[..tags[from].start].to_owned();
     out.push_str(note);
-    out.push_str(&tags[from].with(&[("action", Some(address))]));
+    out.push_str(&tags[from].with(&[("action", Some(address)), ("data-filled", Some(""))]));
     let mut at = tags[from].end;
     let mut select = String::new();
     let mut copy = |out: &mut String, until: usize, skip_to: usize| {

@@ -73,12 +73,13 @@ pub(crate) async fn keep(
     most: usize,
 ) -> Result<(), WebError> {
     let author = csrf::author(&app.csrf_key, token);
-    let author = author.or_else(|| page.user.as_ref().map(|user| user.id));
     let _large = match (read.is_large(), author) {
         (false, _) => None,
         (true, Some(author)) => Some(app.large_forms.begin(author)?),
+        (true, None) if page.user.is_some() => return Ok(()),
         (true, None) => return Err(WebError::TooLarge),
     };
+    let author = author.or_else(|| page.user.as_ref().map(|user| user.id));
     let holder = match author {
         Some(author) => LateFormHolder::User(author),
         None if is_public(&page.path) => LateFormHolder::Visitor(page.holder()),

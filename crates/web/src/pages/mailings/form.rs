@@ -175,6 +175,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether a date was chosen and is not given, or not whole.
+    fn misses_start(&self) -> bool {
+        let error = self.wrong.of("start");
+        error.is_some_and(|error| error.code == "date_time")
+    }
+
     fn time(&self, page: &PageContext, at: impl AsTimestamp) -> String {
         in_zone(page, &self.zone, at.at())
     }
