@@ -1,11 +1,11 @@
 //! Forms that arrived too late: after the session ended, or with the token of another one. What was
 //! typed is kept, and the form is shown again with it.
 //!
-//! *Invariants*: nothing has been done with a late form. It is found only by its secret, and only by
-//! the account that typed it, or by the browser if there was no account. It holds no passwords and
-//! no files. There are at most [`LATE_FORMS_PER_HOLDER`] of one holder, and [`VISITORS_LATE_FORMS`]
-//! of all visitors without an account; older ones make room. All are gone after
-//! [`LATE_FORM_LIFETIME`].
+//! *Invariants*: nothing has been done with a late form. It is found only by its secret, and only
+//! by the account that typed it, or by the browser if there was no account. It holds no passwords
+//! and no files. There are at most [`LATE_FORMS_PER_HOLDER`] of one holder, and
+//! [`VISITORS_LATE_FORMS`] of all visitors without an account; older ones make room. All are gone
+//! after [`LATE_FORM_LIFETIME`].
 
 use std::time::Duration;
 

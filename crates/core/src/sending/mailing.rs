@@ -408,8 +408,14 @@ impl Mailing {
         }
     }
 
-    /// Creates a draft with the same letter and audience, called `title`. An end in the past is left
-    /// out. A start stays: without it the copy would begin as soon as Start is pressed.
+    /// Whether a date was chosen for its beginning, and has passed. A copy needs another one.
+    #[must_use]
+    pub fn needs_new_date(&self, now: Timestamp) -> bool {
+        self.start_at.is_some_and(|start| start <= now) && self.start_at != self.started_at
+    }
+
+    /// Creates a draft with the same letter and audience, called `title`. Times in the past are
+    /// left out.
     ///
     /// # Errors
     ///
@@ -428,8 +434,7 @@ impl Mailing {
         mailing.refuse_disabled()?;
         let mut draft = Self::draft_of(tx, &mailing).await?;
         draft.title = title.chars().take(TITLE_MAX).collect();
-        if mailing.started_at.is_some() && mailing.start_at == mailing.started_at {
-            // it began when Start was pressed, and so will the copy
+        if mailing.start_at.is_some_and(|start| start <= now) {
             draft.start.clear();
         }
         if mailing.end_at.is_some_and(|end| end <= now) {

@@ -79,8 +79,11 @@ function keepTyped(form) {
     }
   }
   let timer;
+  let last = 0;
   const store = () => {
     clearTimeout(timer);
+    timer = undefined;
+    last = performance.now();
     const changed = fields.filter((field) => field.value !== field.defaultValue);
     const values = Object.fromEntries(changed.map((field) => [field.name, field.value]));
     try {
@@ -90,10 +93,10 @@ function keepTyped(form) {
     }
   };
   form.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(store, 300);
+    if (performance.now() - last > 300) store();
+    else timer ??= setTimeout(store, 300);
   });
-  addEventListener("pagehide", store);
+  addEventListener("beforeunload", store);
 }
 
 const refresh = () => {

@@ -36,7 +36,7 @@ const PAGE_MAX: usize = 32 << 20;
 const ADDRESS_MAX: usize = 2_000;
 /// Forms for visitors without an account.
 const PUBLIC: [&str; 5] = ["/login", "/register", "/forgot", "/reset", "/setup"];
-/// Fields that are not kept, beside those whose name says that they hold a password.
+/// Fields that are not kept, apart from those whose name says that they hold a password.
 const SECRET: [&str; 3] = ["current", "code", "csrf"];
 
 /// What the page of a refused form says about it.

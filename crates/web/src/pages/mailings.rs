@@ -1,6 +1,7 @@
 //! Mailings: the list, a mailing's page with checklist and runs, the form, the log.
 
 mod bulk;
+mod choice;
 mod files;
 mod form;
 mod live;
@@ -52,8 +53,8 @@ pub(crate) fn routes() -> SiteRoutes {
         )
         .route("/mailings/new", get(form::new))
         .route("/mailings/plan", post(form::plan))
-        .route("/mailings/people", get(form::people))
-        .route("/mailings/chosen", get(form::chosen))
+        .route("/mailings/people", get(choice::people))
+        .route("/mailings/chosen", get(choice::chosen))
         .route("/mailings/{id}", get(show::show).post(form::update))
         .route("/mailings/{id}/edit", get(form::edit))
         .route("/mailings/{id}/start", post(start::start))
@@ -239,20 +240,32 @@ async fn copy(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let arrival = once.register(&mut tx, sender.id(), page.now).await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let form = copy_form(&mailing, page.now);
     if let Arrival::Again(copy) = arrival {
-        let to = format!("/mailings/{copy}/edit");
+        let to = format!("/mailings/{copy}/{form}");
         return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
     }
-    let title = found(&mut tx, sender.id(), id).await?.title;
-    let title = page.t("mailing-copy-of").with("title", title).to_string();
+    let title = page.t("mailing-copy-of").with("title", mailing.title);
+    let title = title.to_string();
     let actor = &sender.0.email;
     let copy = match Mailing::copy(&mut tx, sender.id(), id, &title, actor, page.now).await {
         Err(Error::State(state)) => return Ok(back(&page, id, not_possible(state))),
         copy => copy?.ok_or(WebError::NotFound)?,
     };
     once.finish(arrival, tx, sender.id(), copy.0).await?;
-    let to = format!("/mailings/{copy}/edit");
+    let to = format!("/mailings/{copy}/{form}");
     Ok(page.redirect(&to, Flash::done("mailing-copied")))
+}
+
+/// The form of a copy: one of a mailing whose date has passed asks for another date, so that it
+/// does not begin as soon as Start is pressed.
+fn copy_form(mailing: &Mailing, now: Timestamp) -> &'static str {
+    if mailing.needs_new_date(now) {
+        "edit?begin=at"
+    } else {
+        "edit"
+    }
 }
 
 /// The owner's mailing, or a 404 page.

@@ -10,7 +10,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{self, List, Members};
-use skychimp_core::recipients::recipient::{Recipient, RecipientCursor, RecipientFilter};
+use skychimp_core::recipients::recipient::Recipient;
 use skychimp_core::sending::mailing::{
     Audience, Begin, FromIdentity, InPlace, Mailing, MailingDraft, MailingEdit, MailingStatus,
     MessageChoice, StartConsent, StartQuestion,
@@ -29,8 +29,6 @@ use crate::kit::page::{AsTimestamp, PageContext, html, html_changed, html_wrong}
 
 /// Most lists and messages offered.
 const CHOICES: usize = 200;
-/// Most recipients shown by a search.
-const FOUND: usize = 8;
 
 /// The fields of the form.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -430,11 +428,19 @@ async fn pressed(
     }
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EditQuery {
+    /// `at`: a date must be chosen.
+    begin: String,
+}
+
 pub(super) async fn edit(
     State(app): State<AppState>,
     page: PageContext,
     sender: MailingUser,
     Path(id): Path<MailingId>,
+    Query(query): Query<EditQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, sender.id(), id).await?;
@@ -443,7 +449,10 @@ pub(super) async fn edit(
     }
     let draft = Mailing::draft_of(&mut tx, &mailing).await?;
     drop(tx);
-    let form = MailingForm::of(draft, mailing.version);
+    let mut form = MailingForm::of(draft, mailing.version);
+    if query.begin == "at" {
+        form.begin = query.begin;
+    }
     html(&FormPage::new(&app, page, sender.id(), Some(mailing), form, Errors::none()).await?)
 }
 
@@ -521,71 +530,4 @@ pub(super) async fn plan(
     let mut tx = app.db.read().await?;
     let plan = Plan::of(&mut tx, sender.id(), &draft, page.now).await?;
     html(&PlanPart { page, plan })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PeopleQuery {
-    people: String,
-}
-
-#[derive(Template)]
-#[template(path = "mailings/people.html")]
-struct PeoplePart {
-    page: PageContext,
-    search: String,
-    people: Vec<Recipient>,
-}
-
-/// Searches recipients to select individually.
-pub(super) async fn people(
-    State(app): State<AppState>,
-    page: PageContext,
-    sender: MailingUser,
-    Query(query): Query<PeopleQuery>,
-) -> Result<Response, WebError> {
-    let search = query.people.trim().to_owned();
-    let people = match search.as_str() {
-        "" => Vec::new(),
-        search => search_people(&mut app.db.read().await?, sender.id(), search).await?,
-    };
-    html(&PeoplePart {
-        page,
-        search,
-        people,
-    })
-}
-
-async fn search_people(tx: &mut Tx, owner: UserId, search: &str) -> Result<Vec<Recipient>, Error> {
-    let filter = RecipientFilter {
-        search: search.to_owned(),
-        ..RecipientFilter::default()
-    };
-    let found = Recipient::page(tx, owner, &filter, RecipientCursor::First, FOUND).await?;
-    let people = found.rows.into_iter().map(|(recipient, _)| recipient);
-    Ok(people.collect())
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ChosenQuery {
-    id: RecipientId,
-}
-
-#[derive(Template)]
-#[template(path = "mailings/chosen.html")]
-struct ChosenPart {
-    person: Recipient,
-}
-
-/// A selected recipient as a form field.
-pub(super) async fn chosen(
-    State(app): State<AppState>,
-    sender: MailingUser,
-    Query(query): Query<ChosenQuery>,
-) -> Result<Response, WebError> {
-    let mut tx = app.db.read().await?;
-    let person = Recipient::get(&mut tx, sender.id(), query.id)
-        .await?
-        .ok_or(WebError::NotFound)?;
-    html(&ChosenPart { person })
 }
