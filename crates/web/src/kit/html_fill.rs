@@ -53,12 +53,16 @@ impl<'a> HtmlTag<'a> {
             out.push(' ');
             out.push_str(key);
             if let Some(value) = value {
-                out.push_str(&format!("=\"{value}\""));
+                out.push_str("=\"");
+                out.push_str(value);
+                out.push('"');
             }
         }
         for (key, value) in changes {
             if let Some(value) = value {
-                out.push_str(&format!(" {key}=\"{}\"", escaped(value)));
+                for part in [" ", key, "=\"", &escaped(value), "\""] {
+                    out.push_str(part);
+                }
             }
         }
         out.push('>');

@@ -351,7 +351,7 @@ async fn saving_says_whether_it_can_be_sent() {
         ann.get("/messages/new").await;
         let fields = [("subject", "News"), ("text", text)];
         let saved = ann.post("/messages", &fields).await;
-        let page = ann.get(&saved.location().to_owned()).await.body;
+        let page = ann.get(saved.location()).await.body;
         assert!(page.contains(said), "{text}: {page}");
     }
 }

@@ -324,6 +324,8 @@ async fn taken_back_or_sent_but_not_both() {
         }
         let made = desk.makes_a_run(now).await;
         assert_eq!(back.await.unwrap(), StatusCode::SEE_OTHER);
+        // the engine passes over a row that is locked at that moment, and looks again
+        let made = made || desk.makes_a_run(now).await;
         let draft = desk.stored(&address).await.status == MailingStatus::Created;
         assert_ne!(made, draft);
     }
