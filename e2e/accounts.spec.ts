@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { accessible, complaints, fits, picture } from './look.ts';
 import { type MailServer, textOf } from './mail_server.ts';
 import { PASSWORD, type Program } from './program.ts';
+import { sendImmediately } from './seeds.ts';
 import { expect, test, until } from './test.ts';
 import { type Language, words } from './words.ts';
 
@@ -96,6 +97,7 @@ for (const language of ['en', 'ru'] as Language[]) {
     await button('save-and-return').click();
     program.file('list.csv', 'email\ncustomer@customers.example.org\n');
     program.run(['recipients', 'import', 'list.csv', '--owner', EVE, '--list', 'Customers']);
+    await sendImmediately(page);
     await page.goto('/mailings/new');
     await page.getByLabel(t('mailing-name'), { exact: true }).fill('First');
     await page.getByLabel('Customers').check();

@@ -1,6 +1,6 @@
 // A mailing in the hands of its owner and of its readers: pause, resume, cancel, unsubscribe, test letters, wrong rows.
 import { accessible } from './look.ts';
-import { OWNER, seed, signIn } from './seeds.ts';
+import { OWNER, seed, sendImmediately, signIn } from './seeds.ts';
 import { expect, test, until } from './test.ts';
 import { words } from './words.ts';
 
@@ -18,6 +18,7 @@ test('pause, resume and cancel', async ({ browser, start, mail }) => {
   const program = await start({ SKYCHIMP_SMTP_URL: `${mail.url}&connections=4` });
   seed(program, 2_000);
   const page = await signIn(browser, program);
+  await sendImmediately(page);
 
   await page.goto('/mailings/new');
   await page.getByLabel(t('mailing-name'), { exact: true }).fill('Autumn news');

@@ -1,6 +1,6 @@
 // From the empty database to the report: recipients → message → mailing → Start, in both languages.
 import { accessible, complaints } from './look.ts';
-import { OWNER } from './seeds.ts';
+import { OWNER, sendImmediately } from './seeds.ts';
 import { PASSWORD } from './program.ts';
 import { expect, test } from './test.ts';
 import { type Language, words } from './words.ts';
@@ -73,6 +73,9 @@ for (const language of LANGUAGES) {
     await accessible(page);
 
     // Start
+    const mailing = page.url();
+    await sendImmediately(page);
+    await page.goto(mailing);
     await button('mailing-send-to', { count: COUNT }).click();
     await expect(page.locator('[data-live=sent]').first()).toHaveText(`${COUNT}`);
     await expect(page.getByText(t('run-state-done'), { exact: true }).first()).toBeVisible();

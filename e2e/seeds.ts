@@ -47,3 +47,12 @@ export async function signIn(
   await expect(page).not.toHaveURL(/\/login/);
   return page;
 }
+
+/** Lets letters leave as soon as Start is pressed: nothing is asked, and nobody wants to take it back. */
+export async function sendImmediately(page: Page): Promise<void> {
+  await page.goto('/account');
+  await page.locator('#ask_over').fill('1000000');
+  await page.locator('#take_back').fill('0');
+  await page.locator('form[action="/account"] button').click();
+  await expect(page.locator('.alert-success')).toBeVisible();
+}

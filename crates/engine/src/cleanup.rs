@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use skychimp_core::accounts::late_form::LateForm;
 use skychimp_core::accounts::limit::RateLimit;
 use skychimp_core::accounts::login_step::LoginStep;
 use skychimp_core::accounts::session::Session;
@@ -143,6 +144,7 @@ async fn step(config: &EngineConfig) -> Result<CleanupCounts, Error> {
     let sessions = Session::clean_up(&mut tx, now).await?;
     EmailToken::clean_up(&mut tx, now).await?;
     LoginStep::clean_up(&mut tx, now).await?;
+    LateForm::clean_up(&mut tx, now).await?;
     RateLimit::clean_up(&mut tx, now).await?;
     let letters = OutboxLetter::clean_up(&mut tx, now - OUTBOX_RETENTION).await?;
     MinuteOutcomes::clean_up(&mut tx, now - USAGE_RETENTION).await?;

@@ -43,6 +43,7 @@ mod send_guard;
 pub mod smtp_server;
 pub mod summarizer;
 pub mod supervisor;
+mod take_back;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod upstream_pool;

@@ -16,7 +16,10 @@ use skychimp_core::platform::time::Clock;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::run::{NextLetter, Run};
 use skychimp_core::sending::service::ServiceIdentity;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::take_back::{self, TakeBackTimers};
 
 /// Longest time between two looks at the database.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -55,8 +58,21 @@ impl ScheduleStep {
 }
 
 /// Does what is due now: for all mailings or, with `only`, creates the runs of that one. Mailings
-/// that may not be sent with the present configuration of the `service` are held.
+/// that may not be sent with the present configuration of the `service` are held. Those whose Start
+/// can be taken back by the clock's time are left alone.
 pub async fn step(
+    db: &Db,
+    clock: &Clock,
+    service: &ServiceIdentity,
+    only: Option<MailingId>,
+    stop: &CancellationToken,
+) -> Result<ScheduleStep, Error> {
+    take_back::release_due(db, clock.now()).await?;
+    step_released(db, clock, service, only, stop).await
+}
+
+/// As [`step`], for mailings that are not held back.
+async fn step_released(
     db: &Db,
     clock: &Clock,
     service: &ServiceIdentity,
@@ -130,10 +146,16 @@ pub async fn step(
 /// Steps until `stop`.
 pub async fn run(db: Db, clock: Clock, service: ServiceIdentity, stop: CancellationToken) {
     let mut signal = db.wake().subscribe();
+    let mut timers = TakeBackTimers::default();
     loop {
         signal.mark_unchanged();
-        let pause = match step(&db, &clock, &service, None, &stop).await {
-            Ok(done) => {
+        let done = async {
+            let wait = timers.release(&db, clock.now(), Instant::now()).await?;
+            let done = step_released(&db, &clock, &service, None, &stop).await?;
+            Ok::<_, Error>((done, wait.unwrap_or(POLL_INTERVAL)))
+        };
+        let pause = match done.await {
+            Ok((done, wait)) => {
                 if !done.is_idle() {
                     tracing::info!(
                         runs = done.runs,
@@ -152,7 +174,7 @@ pub async fn run(db: Db, clock: Clock, service: ServiceIdentity, stop: Cancellat
                 if done.more {
                     Duration::ZERO
                 } else {
-                    until_next(&db, &clock).await
+                    until_next(&db, &clock).await.min(wait)
                 }
             }
             Err(error) => {

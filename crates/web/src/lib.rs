@@ -133,7 +133,14 @@ pub fn routes() -> Vec<RouteEntry> {
 }
 
 /// Path prefixes that are followed by a secret token.
-const SECRET_PATHS: [&str; 5] = ["/u/", "/verify/", "/reset/", "/email/undo/", "/email/"];
+const SECRET_PATHS: [&str; 6] = [
+    "/u/",
+    "/verify/",
+    "/reset/",
+    "/email/undo/",
+    "/email/",
+    "/late/",
+];
 
 /// Tracing span of a request: method and path, but neither the query, which may contain tokens and
 /// addresses, nor a token in the path.

@@ -39,6 +39,12 @@ macro_rules! ids {
         }
 
         impl $name {
+            /// The id that is this number.
+            #[must_use]
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(Uuid::from_u128(bits))
+            }
+
             /// A lower bound of the ids created at or after this time, for ranges of ids.
             #[must_use]
             pub fn first_of(moment: Timestamp) -> Self {

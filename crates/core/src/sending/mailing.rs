@@ -19,6 +19,7 @@ mod in_place;
 mod page;
 mod readiness;
 mod state;
+mod take_back;
 mod too_slow;
 mod transitions;
 
@@ -34,6 +35,7 @@ pub use page::{MailingFilter, MailingSummary, MessageChoice};
 pub use readiness::{Readiness, ReadinessItem, ReadinessTopic};
 pub use state::MailingState;
 pub(crate) use state::mailing_state;
+pub use take_back::{AskedStart, HeldBack, StartConsent, StartQuestion};
 pub use transitions::{LETTERS_TOO_SLOW, StartOutcome, Transition};
 
 use crate::platform::db::{Tx, on_db};
@@ -176,6 +178,8 @@ pub struct Mailing {
     pub updated_at: Timestamp,
     /// When Start was pressed.
     pub started_at: Option<Timestamp>,
+    /// Until when Start can be taken back; no run is made before. `None` when it cannot.
+    pub take_back_until: Option<Timestamp>,
 }
 
 /// Columns of [`Mailing`], prefixed with a table name or alias.
@@ -223,7 +227,9 @@ macro_rules! mailing_columns {
             $table,
             ".updated_at, ",
             $table,
-            ".started_at"
+            ".started_at, ",
+            $table,
+            ".take_back_until"
         )
     };
 }
@@ -403,6 +409,12 @@ impl Mailing {
         } else {
             Err(Error::State(self.status.as_str()))
         }
+    }
+
+    /// Whether a date was chosen for its beginning, and has passed. A copy needs another one.
+    #[must_use]
+    pub fn needs_new_date(&self, now: Timestamp) -> bool {
+        self.start_at.is_some_and(|start| start <= now) && self.start_at != self.started_at
     }
 
     /// Creates a draft with the same letter and audience, called `title`. Times in the past are

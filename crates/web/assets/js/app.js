@@ -11,4 +11,5 @@ import "./upload.js";
 import "./fields.js";
 import "./editor.js";
 import "./posts.js";
+import "./countdown.js";
 import "./passkeys.js";

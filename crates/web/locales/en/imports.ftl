@@ -37,6 +37,7 @@ imports-into-list = Add to list
 imports-existing-list = One of your lists
 imports-no-list = No list
 imports-new-list = Or a new one
+error-one-list = Choose a list or name a new one, not both.
 imports-start = Import
 imports-started = Import started
 imports-waiting = Waiting for its turn

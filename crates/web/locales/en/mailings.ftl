@@ -171,6 +171,17 @@ mailing-copy-of = Copy of { $title }
 mailing-started = Sending has started.
 mailing-scheduled = The mailing will start { $at }.
 mailing-started-before = The mailing was already started.
+mailing-started-held = Started. The first letter leaves when the time below is over.
+mailing-taken-back = Start is taken back: no letter has left, and the mailing is a draft again.
+mailing-take-back-late = It is too late to take Start back. You can pause or cancel the mailing.
+take-back = Take back
+take-back-text = No letter has left yet. Seconds left to take Start back:
+start-question = { $count ->
+    [one] Send 1 letter now?
+   *[other] Send { $count } letters now?
+}
+start-question-passed = The date of this mailing has passed: { $at }. It would begin now.
+start-question-hint = Nothing has been sent yet.
 mailing-paused = Paused. No more letters are being sent.
 mailing-resumed = Sending has resumed.
 mailing-cancelled = Cancelled. Letters not sent yet will not be sent.
@@ -276,6 +287,7 @@ actor-command = Command line
 event-created = Created
 event-edited = Edited
 event-started = Started
+event-taken-back = Start taken back
 event-paused = Paused
 event-resumed = Resumed
 event-cancelled = Cancelled
@@ -312,6 +324,7 @@ duration-minutes = { $count } min
 duration-hours = { $count } h
 error-not-found = This no longer exists.
 error-end-in-past = The end time has already passed. Choose a later one.
+error-start-in-past = This date has passed. Choose a later one, or begin when Start is pressed.
 error-audience-empty = Choose a list or recipients.
 error-audience-suppressed = All of these recipients have unsubscribed or are suppressed.
 error-sender-missing = Enter a sender address: this service has none of its own.

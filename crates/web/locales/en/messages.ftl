@@ -16,6 +16,7 @@ messages-used = Used in mailings
 messages-changed = Changed
 messages-send = New mailing with this message
 messages-saved = Message saved.
+messages-saved-not-sendable = Saved, but this message cannot be sent yet: it has errors. They are listed below the text.
 messages-copied = This is the copy.
 messages-copy-of = { $subject } (copy)
 messages-deleted = Message deleted.

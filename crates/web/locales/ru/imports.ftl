@@ -37,6 +37,7 @@ imports-into-list = В какой список
 imports-existing-list = Один из ваших
 imports-no-list = Без списка
 imports-new-list = Или новый
+error-one-list = Выберите список или назовите новый, но не то и другое сразу.
 imports-start = Импортировать
 imports-started = Импорт запущен
 imports-waiting = Ждёт своей очереди

@@ -189,6 +189,18 @@ mailing-copy-of = Копия: { $title }
 mailing-started = Отправка началась.
 mailing-scheduled = Рассылка начнётся { $at }.
 mailing-started-before = Рассылка уже была запущена.
+mailing-started-held = Рассылка запущена. Первое письмо уйдёт, когда закончится отсчёт ниже.
+mailing-taken-back = Запуск отменён: ни одно письмо не ушло, рассылка снова черновик.
+mailing-take-back-late = Отменить запуск уже нельзя. Рассылку можно приостановить или отменить.
+take-back = Отменить запуск
+take-back-text = Письма ещё не уходят. Секунд, чтобы отменить запуск:
+start-question = { $count ->
+    [one] Отправить { $count } письмо сейчас?
+    [few] Отправить { $count } письма сейчас?
+   *[many] Отправить { $count } писем сейчас?
+}
+start-question-passed = Дата этой рассылки уже прошла: { $at }. Она начнётся сейчас.
+start-question-hint = Пока ничего не отправлено.
 mailing-paused = Приостановлено. Письма больше не отправляются.
 mailing-resumed = Отправка продолжается.
 mailing-cancelled = Отменено. Неотправленные письма не уйдут.
@@ -298,6 +310,7 @@ actor-command = Командная строка
 event-created = Создана
 event-edited = Изменена
 event-started = Запущена
+event-taken-back = Запуск отменён
 event-paused = Приостановлена
 event-resumed = Продолжена
 event-cancelled = Отменена
@@ -335,6 +348,7 @@ duration-minutes = { $count } мин
 duration-hours = { $count } ч
 error-not-found = Этого больше нет.
 error-end-in-past = Окончание уже прошло. Укажите более позднее время.
+error-start-in-past = Эта дата уже прошла. Выберите более позднюю или начните при нажатии на кнопку.
 error-audience-empty = Выберите список или получателей.
 error-audience-suppressed = Все эти получатели отписались или исключены.
 error-sender-missing = Укажите адрес отправителя: у сервиса своего нет.

@@ -16,6 +16,7 @@ messages-used = В рассылках
 messages-changed = Изменено
 messages-send = Сделать рассылку
 messages-saved = Сообщение сохранено.
+messages-saved-not-sendable = Сохранено, но отправить это сообщение пока нельзя: в нём есть ошибки. Они перечислены под текстом.
 messages-copied = Это копия.
 messages-copy-of = { $subject } (копия)
 messages-deleted = Сообщение удалено.

@@ -29,6 +29,7 @@ use crate::kit::client::Proxies;
 use crate::kit::contact::Contact;
 use crate::kit::error::WebError;
 use crate::kit::http_counts::HttpCounts;
+use crate::kit::late_form;
 use crate::kit::local_rate_limit::LocalRateLimit;
 use crate::kit::preview_turns::PreviewTurns;
 use crate::kit::rate_limits::ActiveRefusals;
@@ -162,6 +163,7 @@ pub struct App {
     pub(crate) downloads: DownloadTurns,
     pub(crate) database_check: DatabaseCheck,
     pub(crate) token_limit: LocalRateLimit,
+    pub(crate) late_limit: LocalRateLimit,
     pub(crate) previews: PreviewTurns,
 }
 
@@ -236,6 +238,7 @@ impl AppState {
             settings,
             sandbox,
             token_limit: LocalRateLimit::new(60, Duration::from_mins(1)),
+            late_limit: late_form::limit(),
             previews: PreviewTurns::default(),
         }))
     }

@@ -13,26 +13,55 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SigningKey;
 
 use crate::kit::app::AppState;
 use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
 use crate::kit::error::WebError;
+use crate::kit::late_form;
 use crate::kit::page::{PageContext, text_of};
 use crate::kit::user_turns::UserTurn;
 
 const LENGTH: usize = 32;
+/// Length of an id, and of the signature of one, in a token.
+const HALF: usize = LENGTH / 2;
 
-/// Returns a newly masked token for the holder of a session or guest cookie.
-pub(crate) fn token(key: &SigningKey, holder: &str) -> String {
+/// Returns a newly masked token for the holder of a session or guest cookie. That of a session
+/// also says whose page it is on, so that a form that comes after the session can be given back.
+pub(crate) fn token(key: &SigningKey, holder: &str, user: Option<UserId>) -> String {
     let mask: [u8; LENGTH] = rand::random();
+    let masked = |part: [u8; LENGTH]| mask.into_iter().zip(part).map(|(m, s)| m ^ s);
     let mut bytes = mask.to_vec();
-    bytes.extend(
-        mask.iter()
-            .zip(key.sign(holder.as_bytes()))
-            .map(|(m, s)| m ^ s),
-    );
+    bytes.extend(masked(key.sign(holder.as_bytes())));
+    if let Some(user) = user {
+        let mut author = [0; LENGTH];
+        author[..HALF].copy_from_slice(user.0.as_bytes());
+        author[HALF..].copy_from_slice(&signature_of(key, user)[..HALF]);
+        bytes.extend(masked(author));
+    }
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Whose page a token was on, whether or not their session still exists. `None` for a token of a
+/// visitor, or one that we did not make.
+pub(crate) fn author(key: &SigningKey, token: &str) -> Option<UserId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (mask, rest) = bytes.split_at_checked(LENGTH)?;
+    let masked: &[u8; LENGTH] = rest.get(LENGTH..)?.try_into().ok()?;
+    let author: Vec<u8> = mask.iter().zip(masked).map(|(m, s)| m ^ s).collect();
+    let id = u128::from_be_bytes(author[..HALF].try_into().ok()?);
+    let user = UserId::from_bits(id);
+    key.verify(&signed(user), &author[HALF..]).then_some(user)
+}
+
+fn signature_of(key: &SigningKey, user: UserId) -> [u8; LENGTH] {
+    key.sign(&signed(user))
+}
+
+/// What is signed for an author. Holders are text, so none is equal to it.
+fn signed(user: UserId) -> Vec<u8> {
+    [b"\xffauthor".as_slice(), user.0.as_bytes()].concat()
 }
 
 /// Whether a token was made for this holder.
@@ -40,10 +69,11 @@ pub(crate) fn matches(key: &SigningKey, holder: &str, token: &str) -> bool {
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
         return false;
     };
-    if bytes.len() != 2 * LENGTH {
+    if bytes.len() != 2 * LENGTH && bytes.len() != 3 * LENGTH {
         return false;
     }
     let (mask, masked) = bytes.split_at(LENGTH);
+    let masked = &masked[..LENGTH];
     let given = mask.iter().zip(masked).map(|(m, s)| m ^ s);
     // Compares every byte, in constant time.
     given
@@ -104,6 +134,7 @@ pub(crate) async fn check(
     let kind = text_of(request.headers(), &header::CONTENT_TYPE);
     if !kind.starts_with("application/x-www-form-urlencoded") {
         if !passes {
+            late_form::note_files(page, request.headers());
             return Err(WebError::Forged);
         }
         let mut request = request;
@@ -124,14 +155,15 @@ async fn form(
         .extensions()
         .get::<MatchedPath>()
         .map_or(FORM_MAX, |path| body_limit::largest(path.as_str()));
-    let max = if page.user.is_some() { max } else { FORM_MAX };
     let declared = text_of(request.headers(), &header::CONTENT_LENGTH);
     if declared.parse::<usize>().is_ok_and(|length| length > max) {
         return Err(WebError::TooLarge);
     }
     let (parts, body) = request.into_parts();
     let read = ReadBody::begin(body).await?;
-    if !passes && !field(read.beginning()).is_some_and(|token| page.csrf_matches(&token)) {
+    let token = field(read.beginning()).unwrap_or_default();
+    if !passes && !page.csrf_matches(&token) {
+        late_form::keep(app, page, &parts, &token, read, max).await?;
         return Err(WebError::Forged);
     }
     let user = page.user.as_ref().filter(|_| read.is_large());
@@ -139,6 +171,7 @@ async fn form(
         Some(user) => Some(app.large_forms.begin(user.id)?),
         None => None,
     };
+    let max = if page.user.is_some() { max } else { FORM_MAX };
     let bytes = read.finish(max).await?;
     if has_nul(&bytes) {
         return Err(WebError::BadRequest);
@@ -199,12 +232,32 @@ mod tests {
     #[test]
     fn token_belongs_to_its_holder() {
         let key = |byte| SecretKey::new([byte; 32]).derive("csrf");
-        let one = token(&key(7), "ann");
-        assert_ne!(one, token(&key(7), "ann"));
+        let one = token(&key(7), "ann", None);
+        assert_ne!(one, token(&key(7), "ann", None));
         assert!(matches(&key(7), "ann", &one));
         assert!(!matches(&key(7), "bob", &one));
         assert!(!matches(&key(8), "ann", &one));
         assert!(!matches(&key(7), "ann", ""));
         assert!(!matches(&key(7), "ann", &one[1..]));
+    }
+
+    /// R22, R32: a token says whose page it was on, also when nothing is known of the session.
+    #[test]
+    fn token_names_its_author() {
+        let key = |byte| SecretKey::new([byte; 32]).derive("csrf");
+        let ann = UserId::from_bits(0x0190_b5a0);
+        let one = token(&key(7), "session", Some(ann));
+        assert_ne!(one, token(&key(7), "session", Some(ann)));
+        assert!(matches(&key(7), "session", &one));
+        assert!(!matches(&key(7), "other", &one));
+        assert_eq!(author(&key(7), &one), Some(ann));
+        assert_eq!(author(&key(8), &one), None);
+        assert_eq!(author(&key(7), &token(&key(7), "session", None)), None);
+        for cut in ["", &one[1..], &one[..one.len() - 2]] {
+            assert_eq!(author(&key(7), cut), None);
+        }
+        let mut bytes = URL_SAFE_NO_PAD.decode(&one).unwrap();
+        bytes[2 * LENGTH + HALF - 1] ^= 1;
+        assert_eq!(author(&key(7), &URL_SAFE_NO_PAD.encode(bytes)), None);
     }
 }

@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use skychimp_core::platform::error::Error;
 
+use crate::kit::form::Errors;
 use crate::kit::i18n::Text;
+use crate::kit::late_form::LateNote;
 use crate::kit::page::{PageContext, html};
 
 /// Why a request failed.
@@ -189,6 +191,9 @@ struct ErrorPage {
     case: &'static str,
     /// When to retry.
     wait: Option<Text>,
+    /// What became of a form that came too late.
+    late: Option<LateNote>,
+    none: Errors,
 }
 
 /// How long to wait, as text.
@@ -222,6 +227,8 @@ pub(crate) fn page(page: &PageContext, response: &Response) -> Response {
                 .as_ref()
                 .and_then(|retry| retry.to_str().ok()?.parse().ok())
                 .map(|seconds| wait(page, seconds)),
+            late: page.late_note().filter(|_| case == "forged").cloned(),
+            none: Errors::none(),
         };
         html(&template).unwrap_or_else(IntoResponse::into_response)
     };

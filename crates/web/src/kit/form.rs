@@ -1,5 +1,7 @@
 //! Forms: extractors, validation errors, and protection from double submission.
 
+use std::sync::OnceLock;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Path as AxumPath, Request};
 use axum::http::request::Parts;
@@ -7,10 +9,12 @@ use axum::http::{HeaderValue, header};
 use skychimp_core::accounts::submission::{Arrival, CreatedId, Submission};
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::{Error, FieldError};
-use skychimp_core::platform::ids::UserId;
+use skychimp_core::platform::ids::{SubmissionId, UserId};
 use skychimp_core::platform::time::Timestamp;
 
 use crate::kit::error::WebError;
+use crate::kit::late_form::LateNote;
+use crate::kit::page::PageContext;
 
 /// Validation errors of a form, by field.
 #[derive(Debug, Clone, Default)]
@@ -143,8 +147,42 @@ pub fn sent_before() -> Error {
     Error::invalid(ID, "sent_before")
 }
 
-/// Fields that may differ when the same form is submitted again: a new token, another button.
-const ASIDE: [&str; 4] = [ID, "csrf", "action", "close"];
+/// Fields that may differ when the same form is submitted again: a new token, another button, the
+/// answer to a question.
+const ASIDE: [&str; 7] = [
+    ID,
+    "csrf",
+    "action",
+    "close",
+    "confirmed",
+    "late",
+    "test_id",
+];
+
+/// What a request knows of the form that it brings.
+#[derive(Debug, Default)]
+pub(super) struct FormMarks {
+    /// Its id, if it creates something.
+    id: OnceLock<SubmissionId>,
+    /// What became of it if it came too late.
+    pub(super) late: OnceLock<LateNote>,
+}
+
+impl PageContext {
+    /// A new id for a form that creates something; see [`OnceForm`].
+    #[must_use]
+    pub fn new_form_id(&self) -> SubmissionId {
+        SubmissionId::new(self.now)
+    }
+
+    /// The id of a form that creates something: that of the form that arrived and is shown again,
+    /// or a new one. A form that made something else before gets a new one.
+    #[must_use]
+    pub fn form_id(&self, errors: &Errors) -> SubmissionId {
+        let arrived = self.marks.id.get().filter(|_| !errors.has(ID));
+        arrived.copied().unwrap_or_else(|| self.new_form_id())
+    }
+}
 
 impl<T> OnceForm<T> {
     /// Whether the form was submitted before. One without an id, as API clients send it, never was.
@@ -176,6 +214,22 @@ impl<T> OnceForm<T> {
             Arrival::Again(id) => Ok(Some(id)),
             Arrival::Other => Err(sent_before()),
         }
+    }
+
+    /// Whether the same form was submitted before. If not, records that it concerns `what`, in the
+    /// transaction that does what it asks for. For edits, and for what has no id of its own.
+    pub async fn is_repeated(
+        &self,
+        tx: &mut Tx,
+        owner: UserId,
+        now: Timestamp,
+        what: CreatedId,
+    ) -> Result<bool, Error> {
+        let arrival = self.register(tx, owner, now).await?;
+        if arrival == Arrival::First {
+            self.record_created(tx, owner, what).await?;
+        }
+        Ok(matches!(arrival, Arrival::Again(_)))
     }
 
     /// Records what was created, and commits.
@@ -230,7 +284,11 @@ where
         let bytes = bytes.map_err(|_| WebError::TooLarge)?;
         let fields: Vec<_> = url::form_urlencoded::parse(&bytes).collect();
         let id = fields.iter().find(|(name, _)| name == ID);
-        let submission = id.and_then(|(_, id)| id.parse().ok()).map(|id| {
+        let id = id.and_then(|(_, id)| id.parse().ok());
+        if let (Some(id), Some(page)) = (id, parts.extensions.get::<PageContext>()) {
+            page.marks.id.get_or_init(|| id);
+        }
+        let submission = id.map(|id| {
             let told = fields.iter().filter(|(name, _)| !ASIDE.contains(&&**name));
             let told = told.flat_map(|(name, value)| [&**name, &**value]);
             Submission::new(id, std::iter::once(address.as_str()).chain(told))

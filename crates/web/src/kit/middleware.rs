@@ -16,7 +16,7 @@ use crate::kit::error::{self, WebError};
 use crate::kit::flash::Flash;
 use crate::kit::i18n::Lang;
 use crate::kit::page::{PageContext, VisitorNotices, chosen_language};
-use crate::kit::{cookies, csrf, readiness};
+use crate::kit::{cookies, csrf, late_form, readiness};
 
 /// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the
 /// visitor's language and sets cookies.
@@ -47,6 +47,12 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
         }
         Err(error) => error.into_response(),
     };
+    if safe && page.address.contains("late=") {
+        response = match late_form::fill_in(&app, &page, response).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(),
+        };
+    }
     if pace.is_some_and(|pace| pace.is_too_slow()) {
         response = WebError::TooSlow.into_response();
     }

@@ -17,7 +17,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::blog::post::Editor;
 use skychimp_core::oversight::moderation::Moderator;
 use skychimp_core::platform::error::FieldError;
-use skychimp_core::platform::ids::{PostId, ServerId, SubmissionId, UserId};
+use skychimp_core::platform::ids::{PostId, ServerId, UserId};
 use skychimp_core::platform::secret::SigningKey;
 use skychimp_core::platform::time::Timestamp;
 
@@ -25,7 +25,7 @@ use crate::kit::app::AppState;
 use crate::kit::badge::{HasStatus, StatusBadge};
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::Errors;
+use crate::kit::form::{Errors, FormMarks};
 use crate::kit::i18n::{Arg, Lang, Text};
 use crate::kit::placeholder::{CacheMode, Placeholder};
 use crate::kit::readiness::HealthProblem;
@@ -82,6 +82,8 @@ pub struct Visitor {
     pub(crate) session: Option<SessionToken>,
     pub(crate) guest: Option<String>,
     pub(crate) new_guest: OnceLock<String>,
+    /// What is known of the form that arrived.
+    pub(super) marks: FormMarks,
     csrf_key: SigningKey,
 }
 
@@ -145,6 +147,7 @@ impl PageContext {
             is_forwarded: naming_header(headers).is_some(),
             guest: cookies::get(headers, cookies::guest_name(app)).filter(|g| g.len() == 43),
             new_guest: OnceLock::new(),
+            marks: FormMarks::default(),
             keep: head.extensions.get().copied(),
             person: head.method == Method::GET && views::is_a_person(headers),
             views: Arc::clone(&app.views),
@@ -300,13 +303,8 @@ impl PageContext {
     /// A CSRF token for a form of this visitor.
     #[must_use]
     pub fn csrf(&self) -> String {
-        csrf::token(&self.csrf_key, &self.holder())
-    }
-
-    /// A new id for a form that creates something; see [`crate::kit::form::OnceForm`].
-    #[must_use]
-    pub fn form_id(&self) -> SubmissionId {
-        SubmissionId::new(self.now)
+        let user = self.session.as_ref().and(self.user.as_ref());
+        csrf::token(&self.csrf_key, &self.holder(), user.map(|user| user.id))
     }
 
     /// Whether a CSRF token belongs to this visitor.
@@ -320,7 +318,7 @@ impl PageContext {
         csrf::matches(&self.csrf_key, &holder, token)
     }
 
-    fn holder(&self) -> String {
+    pub(super) fn holder(&self) -> String {
         match (&self.session, &self.guest) {
             (Some(session), _) => session.to_text(),
             (None, Some(guest)) => guest.clone(),

@@ -317,7 +317,7 @@ impl App {
         let generation = User::device_generation(&mut self.db.read().await?, user).await?;
         let nonce = format!("{:032x}", rand::random::<u128>());
         let signed = signed_device(user, generation, &nonce);
-        let mark = crate::kit::csrf::token(&self.device_key, &signed);
+        let mark = crate::kit::csrf::token(&self.device_key, &signed, None);
         let cookie = cookies::device(self, &format!("{nonce}.{mark}"));
         Ok(cookies::with(response, cookie))
     }

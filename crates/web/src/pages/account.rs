@@ -3,6 +3,7 @@
 mod colleagues;
 mod data;
 mod email;
+mod late;
 mod login;
 mod passkeys;
 mod password;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .merge(reset::routes())
         .merge(profile::routes())
         .merge(email::routes())
+        .merge(late::routes())
         .merge(password::routes())
         .merge(second::routes())
         .merge(passkeys::routes())

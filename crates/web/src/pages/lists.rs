@@ -12,9 +12,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{
-    Errors, Form, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before,
-};
+use crate::kit::form::{Errors, FormOutcome, OnceForm, Path, Query, checked, outcome, sent_before};
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::query::address;
 use crate::kit::routes::{get, post};
@@ -213,11 +211,14 @@ async fn update(
     page: PageContext,
     sender: MailingUser,
     Path(id): Path<ListId>,
-    Form(form): Form<ListForm>,
+    once: OnceForm<ListForm>,
 ) -> Result<Response, WebError> {
     let saved = async {
-        let (owner, version, draft) = (sender.id(), form.version, form.draft());
+        let (owner, version, draft) = (sender.id(), once.form.version, once.form.draft());
         let mut tx = app.db.write().await?;
+        if once.is_repeated(&mut tx, owner, page.now, id.0).await? {
+            return Ok(true);
+        }
         let saved = List::update(&mut tx, owner, id, version, &draft, page.now).await;
         let found = taken(saved)?;
         tx.commit().await?;
@@ -229,7 +230,7 @@ async fn update(
         FormOutcome::Wrong(errors) => Some(errors),
         FormOutcome::Changed => None,
     };
-    let again = FormPage::edit(&app, page, &sender, id, Some(form)).await?;
+    let again = FormPage::edit(&app, page, &sender, id, Some(once.form)).await?;
     match errors {
         Some(errors) => html_wrong(&again.wrong(errors)),
         None => html_changed(&again.changed()),

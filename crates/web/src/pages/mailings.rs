@@ -1,6 +1,7 @@
 //! Mailings: the list, a mailing's page with checklist and runs, the form, the log.
 
 mod bulk;
+mod choice;
 mod files;
 mod form;
 mod live;
@@ -10,6 +11,7 @@ mod people;
 mod period;
 mod retry;
 mod show;
+mod start;
 mod trend;
 mod viewer;
 
@@ -24,8 +26,7 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{MailingId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::mailing::{
-    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingState, MailingSummary,
-    StartOutcome, Transition,
+    FromIdentity, Mailing, MailingDeletion, MailingFilter, MailingState, MailingSummary, Transition,
 };
 
 use crate::kit::app::AppState;
@@ -53,11 +54,12 @@ pub(crate) fn routes() -> SiteRoutes {
         )
         .route("/mailings/new", get(form::new))
         .route("/mailings/plan", post(form::plan))
-        .route("/mailings/people", get(form::people))
-        .route("/mailings/chosen", get(form::chosen))
+        .route("/mailings/people", get(choice::people))
+        .route("/mailings/chosen", get(choice::chosen))
         .route("/mailings/{id}", get(show::show).post(form::update))
         .route("/mailings/{id}/edit", get(form::edit))
-        .route("/mailings/{id}/start", post(start))
+        .route("/mailings/{id}/start", post(start::start))
+        .route("/mailings/{id}/take-back", post(start::take_back))
         .route(
             "/mailings/{id}/pause",
             post(|app, page, sender, id| step(app, page, sender, id, Transition::Pause)),
@@ -207,54 +209,6 @@ fn not_possible(state: &str) -> Flash {
     }
 }
 
-async fn start(
-    State(app): State<AppState>,
-    page: PageContext,
-    sender: MailingUser,
-    Path(id): Path<MailingId>,
-) -> Result<Response, WebError> {
-    let flash = start_now(&app, &page, &sender, id).await?;
-    Ok(back(&page, id, flash))
-}
-
-/// Starts a mailing and returns the message about the result.
-async fn start_now(
-    app: &AppState,
-    page: &PageContext,
-    sender: &MailingUser,
-    id: MailingId,
-) -> Result<Flash, WebError> {
-    let mut tx = app.db.write().await?;
-    let started = Mailing::start(
-        &mut tx,
-        sender.id(),
-        id,
-        &app.settings.service,
-        &sender.0.email,
-        page.now,
-    )
-    .await;
-    match started {
-        Ok(Some(StartOutcome::Due(at))) => {
-            tx.commit().await?;
-            Ok(if at <= page.now {
-                Flash::done("mailing-started")
-            } else {
-                Flash::done("mailing-scheduled").with("at", page.time(at))
-            })
-        }
-        Ok(Some(StartOutcome::Already)) => {
-            // releases the row lock now, not when the connection is returned
-            tx.commit().await?;
-            Ok(Flash::note("mailing-started-before"))
-        }
-        Ok(None) => Err(WebError::NotFound),
-        Err(Error::Invalid(_)) => Ok(Flash::warn("mailing-not-ready")),
-        Err(Error::State(state)) => Ok(not_possible(state)),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Pause, resume and cancel.
 async fn step(
     State(app): State<AppState>,
@@ -289,20 +243,32 @@ async fn copy(
 ) -> Result<Response, WebError> {
     let mut tx = app.db.write().await?;
     let arrival = once.register(&mut tx, sender.id(), page.now).await?;
+    let mailing = found(&mut tx, sender.id(), id).await?;
+    let form = copy_form(&mailing, page.now);
     if let Arrival::Again(copy) = arrival {
-        let to = format!("/mailings/{copy}/edit");
+        let to = format!("/mailings/{copy}/{form}");
         return Ok(page.redirect(&to, Flash::note("form-arrived-before")));
     }
-    let title = found(&mut tx, sender.id(), id).await?.title;
-    let title = page.t("mailing-copy-of").with("title", title).to_string();
+    let title = page.t("mailing-copy-of").with("title", mailing.title);
+    let title = title.to_string();
     let actor = &sender.0.email;
     let copy = match Mailing::copy(&mut tx, sender.id(), id, &title, actor, page.now).await {
         Err(Error::State(state)) => return Ok(back(&page, id, not_possible(state))),
         copy => copy?.ok_or(WebError::NotFound)?,
     };
     once.finish(arrival, tx, sender.id(), copy.0).await?;
-    let to = format!("/mailings/{copy}/edit");
+    let to = format!("/mailings/{copy}/{form}");
     Ok(page.redirect(&to, Flash::done("mailing-copied")))
+}
+
+/// The form of a copy: one of a mailing whose date has passed asks for another date, so that it
+/// does not begin as soon as Start is pressed.
+fn copy_form(mailing: &Mailing, now: Timestamp) -> &'static str {
+    if mailing.needs_new_date(now) {
+        "edit?begin=at"
+    } else {
+        "edit"
+    }
 }
 
 /// The owner's mailing, or a 404 page.

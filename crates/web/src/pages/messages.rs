@@ -18,7 +18,7 @@ use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{
-    Errors, Form, FormOutcome, NoFields, OnceForm, Path, Query, checked, outcome, sent_before,
+    Errors, FormOutcome, NoFields, OnceForm, Path, Query, checked, outcome, sent_before,
 };
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::query::{ListQuery, Pages, filters};
@@ -109,6 +109,9 @@ struct MessageForm {
     /// Addresses for a test letter.
     #[serde(default)]
     to: String,
+    /// The id of the next test letters.
+    #[serde(default)]
+    test_id: String,
 }
 
 impl MessageForm {
@@ -231,7 +234,7 @@ async fn create(
         }
         let id = Message::create(&mut tx, user.id, &once.form.draft(), page.now).await?;
         once.commit(tx, user.id, id.0).await?;
-        Ok((id, Flash::done("messages-saved")))
+        Ok((id, saved_as(&once.form).await))
     };
     match checked(saved.await)? {
         Ok((id, flash)) => Ok(page.redirect(&once.form.next(id), flash)),
@@ -258,25 +261,38 @@ async fn update(
     page: PageContext,
     MailingUser(user): MailingUser,
     Path(id): Path<MessageId>,
-    Form(form): Form<MessageForm>,
+    once: OnceForm<MessageForm>,
 ) -> Result<Response, WebError> {
     app.check_disk()?;
     let saved = async {
         let mut tx = app.db.write().await?;
-        let (draft, version) = (form.draft(), form.version);
+        if once.is_repeated(&mut tx, user.id, page.now, id.0).await? {
+            return Ok(true);
+        }
+        let (draft, version) = (once.form.draft(), once.form.version);
         let saved = Message::update(&mut tx, user.id, id, version, &draft, page.now).await?;
         tx.commit().await?;
-        Ok(saved)
+        Ok(saved.is_some())
     };
-    match outcome(saved.await)? {
-        FormOutcome::Done(Some(_)) => {
-            Ok(page.redirect(&form.next(id), Flash::done("messages-saved")))
-        }
-        FormOutcome::Done(None) => Err(WebError::NotFound),
+    let saved = saved.await;
+    let form = once.form;
+    match outcome(saved)? {
+        FormOutcome::Done(true) => Ok(page.redirect(&form.next(id), saved_as(&form).await)),
+        FormOutcome::Done(false) => Err(WebError::NotFound),
         FormOutcome::Wrong(errors) => {
             html_wrong(&EditPage::new(&app, page, Some(id), form, errors).await?)
         }
         FormOutcome::Changed => changed(&app, page, user.id, id, form).await,
+    }
+}
+
+/// What is said of a saved message: whether it can be sent as it is.
+async fn saved_as(form: &MessageForm) -> Flash {
+    let problems = form.draft().content().check_aside().await;
+    if problems.iter().any(|problem| !problem.warning) {
+        Flash::warn("messages-saved-not-sendable")
+    } else {
+        Flash::done("messages-saved")
     }
 }
 

@@ -233,16 +233,18 @@ async fn save(
     page: PageContext,
     BlogEditor(editor): BlogEditor,
     Path(id): Path<PostId>,
-    Form(form): Form<PostForm>,
+    once: OnceForm<PostForm>,
 ) -> Result<Response, WebError> {
     app.check_disk()?;
     let saved = async {
         let mut tx = app.db.write().await?;
-        let saved = keep(&mut tx, editor, id, &form, &page).await?;
+        let saved = keep(&mut tx, editor, id, &once, &page).await?;
         tx.commit().await?;
         Ok(saved)
     };
-    match outcome(saved.await)? {
+    let saved = saved.await;
+    let form = once.form;
+    match outcome(saved)? {
         FormOutcome::Done(Some(flash)) => Ok(page.redirect(&format!("/posts/{id}"), flash)),
         FormOutcome::Done(None) => Err(WebError::NotFound),
         FormOutcome::Wrong(errors) => {
@@ -257,9 +259,15 @@ async fn keep(
     tx: &mut Tx,
     editor: Editor,
     id: PostId,
-    form: &PostForm,
+    once: &OnceForm<PostForm>,
     page: &PageContext,
 ) -> Result<Option<Flash>, Error> {
+    let form = &once.form;
+    if let Some(user) = &page.user
+        && once.is_repeated(tx, user.id, page.now, id.0).await?
+    {
+        return Ok(Some(Flash::note("form-arrived-before")));
+    }
     let from = form.publish_from(page)?;
     let saved = Post::save(tx, editor, id, form.version, &form.draft(), page.now).await?;
     let Some(version) = saved else {

@@ -459,19 +459,11 @@ async fn update(
     page: PageContext,
     sender: MailingUser,
     Path(id): Path<RecipientId>,
-    Form(form): Form<RecipientForm>,
+    once: OnceForm<RecipientForm>,
 ) -> Result<Response, WebError> {
-    let saved = async {
-        let draft = form.draft()?;
-        let mut tx = app.db.write().await?;
-        let found = taken(
-            Recipient::update(&mut tx, sender.id(), id, form.version, &draft, page.now).await,
-        )?;
-        Recipient::set_lists(&mut tx, sender.id(), id, &form.lists(), page.now).await?;
-        tx.commit().await?;
-        Ok(found)
-    };
-    match outcome(saved.await)? {
+    let saved = once.form.save(&app, &page, sender.id(), id, &once).await;
+    let form = once.form;
+    match outcome(saved)? {
         FormOutcome::Done(true) => {
             Ok(page.redirect("/recipients", Flash::done("recipients-saved")))
         }
@@ -507,6 +499,29 @@ async fn delete(
         "/recipients",
         Flash::done("recipients-deleted").with("count", 1),
     ))
+}
+
+impl RecipientForm {
+    /// Saves an edit, once. Returns whether there is such a recipient.
+    async fn save(
+        &self,
+        app: &AppState,
+        page: &PageContext,
+        owner: UserId,
+        id: RecipientId,
+        once: &OnceForm<Self>,
+    ) -> Result<bool, Error> {
+        let draft = self.draft()?;
+        let mut tx = app.db.write().await?;
+        if once.is_repeated(&mut tx, owner, page.now, id.0).await? {
+            return Ok(true);
+        }
+        let saved = Recipient::update(&mut tx, owner, id, self.version, &draft, page.now).await;
+        let found = taken(saved)?;
+        Recipient::set_lists(&mut tx, owner, id, &self.lists(), page.now).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
 }
 
 /// A bulk action on the selected recipients, or on all that match the filter.

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use skychimp_core::accounts::registration::Registration;
 use skychimp_core::accounts::required_factor::RequiredFactor;
+use skychimp_core::accounts::start_settings::{ASK_OVER_MAX, StartSettings};
 use skychimp_core::accounts::user::Role;
 use skychimp_core::blog::media::Gallery;
 use skychimp_core::platform::disk::Disk;
@@ -123,8 +124,17 @@ impl Site {
         Node(router(app))
     }
 
+    /// A user who is asked nothing before letters leave, and does not want to take Start back.
     pub async fn user(&self, name: &str, role: Role) -> UserId {
-        user(&self.db, name, role).await.unwrap()
+        let id = user(&self.db, name, role).await.unwrap();
+        let at_once = StartSettings {
+            ask_over: ASK_OVER_MAX,
+            take_back: 0,
+        };
+        let mut tx = self.db.write().await.unwrap();
+        at_once.save(&mut tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+        id
     }
 
     pub fn stranger(&self) -> Browser {

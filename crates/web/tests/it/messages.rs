@@ -339,3 +339,22 @@ async fn colleagues_agree_first() {
     ann.post("/account/colleagues/remove", &removed).await;
     assert_eq!(bob.get(&link).await.status, StatusCode::GONE);
 }
+
+/// R3: a message with errors is saved, and it is said that it cannot be sent.
+#[tokio::test]
+async fn saving_says_whether_it_can_be_sent() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    for (text, said) in [
+        ("Dear {{ name }}", "Message saved."),
+        ("Dear {{ name", "cannot be sent yet"),
+        ("Dear {% if name %}", "cannot be sent yet"),
+    ] {
+        ann.get("/messages/new").await;
+        let fields = [("subject", "News"), ("text", text)];
+        let saved = ann.post("/messages", &fields).await;
+        let page = ann.get(saved.location()).await.body;
+        assert!(page.contains(said), "{text}: {page}");
+    }
+}

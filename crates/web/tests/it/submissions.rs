@@ -449,3 +449,134 @@ async fn other_things_are_made_once() {
     let found = ann.get("/recipients").await.body;
     assert!(found.contains("bob@example.com"));
 }
+
+/// R22, R34: an edit that arrives twice, also at the same time, is saved once and is no conflict.
+/// Another edit from the old page is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn edits_that_arrive_twice_are_no_conflict() {
+    let site = Site::new().await;
+    let owner = site.user("ann", Role::User).await;
+    let now = site.clock.now();
+    let people = list(&site.db, owner, "Customers", 0, 1, now).await.unwrap();
+    let letter = message(&site.db, owner, "News", "Dear {{ name }}", now)
+        .await
+        .unwrap();
+    let mut ann = site.login("ann").await;
+    let found = ann.get("/recipients").await.body;
+    let at = found.find("href=\"/recipients/0").unwrap() + "href=\"".len();
+    let person = found[at..].split('"').next().unwrap().to_owned();
+    let message = [("subject", "Typed"), ("text", "Dear all"), ("html", "")];
+    for (page, typed) in [
+        (
+            format!("/lists/{people}"),
+            &[("name", "Typed"), ("comment", "")][..],
+        ),
+        (format!("/messages/{letter}"), &message[..]),
+        (person, &[("email", "typed@example.org"), ("name", "Typed")]),
+    ] {
+        let body = ann.get(&page).await.body;
+        let form = html::read(&body).forms.into_iter();
+        let mut forms = form.filter(|form| form.fields.iter().any(|(name, _)| name == "version"));
+        let fields = forms.next().unwrap().fields;
+        let value = |name: &str| fields.iter().find(|(n, _)| n == name).unwrap().1.clone();
+        let (id, version) = (value("form_id"), value("version"));
+        let all = [&[("form_id", &*id), ("version", &*version)], typed].concat();
+        let all: Vec<_> = all
+            .into_iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect();
+        let clicks = (0..4).map(|_| {
+            let (mut ann, page, all) = (ann.clone(), page.clone(), all.clone());
+            tokio::spawn(async move {
+                let all: Vec<_> = all.iter().map(|(n, v)| (&**n, &**v)).collect();
+                ann.post(&page, &all).await
+            })
+        });
+        for click in clicks.collect::<Vec<_>>() {
+            let answer = click.await.unwrap();
+            assert_eq!(
+                answer.status,
+                StatusCode::SEE_OTHER,
+                "{page}: {}",
+                answer.body
+            );
+        }
+        let mut other: Vec<_> = all.iter().map(|(n, v)| (&**n, &**v)).collect();
+        other[2].1 = "Other";
+        if other[2].0 == "email" {
+            other[2].1 = "other@example.org";
+        }
+        let answer = ann.post(&page, &other).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{page}");
+        assert!(answer.body.contains(other[2].1));
+    }
+}
+
+/// R22: letters to colleagues and test letters, uploads and sending servers are asked for once.
+#[tokio::test]
+async fn letters_uploads_and_servers_are_asked_for_once() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    site.user("root", Role::Admin).await;
+    let mut ann = site.login("ann").await;
+    let asked = form_id(&mut ann, "/account/colleagues", "/account/colleagues").await;
+    let colleague = [("form_id", &*asked), ("email", "bob@example.org")];
+    for _ in 0..2 {
+        let answer = ann.post("/account/colleagues", &colleague).await;
+        assert_goes(&answer, "/account/colleagues");
+    }
+    assert_eq!(site.letters_to("bob@example.org").await.len(), 1);
+
+    let test_id = |body: &str| {
+        let (_, rest) = body.split_once("id=\"test_id\" value=\"").unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let mut next = test_id(&ann.get("/messages/new").await.body);
+    for presses in 1..=2 {
+        let text = [
+            ("subject", "Hello"),
+            ("text", "Dear all"),
+            ("to", "ann@example.org"),
+        ];
+        let press = [&[("test_id", &*next)], &text[..]].concat();
+        let mut answer = ann.post("/messages/test", &press).await;
+        for _ in 0..2 {
+            assert!(answer.body.contains("alert-success"), "{}", answer.body);
+            assert_eq!(site.letters_to("ann@example.org").await.len(), presses);
+            answer = ann.post("/messages/test", &press).await;
+        }
+        next = test_id(&answer.body);
+    }
+
+    let page = ann.get("/recipients/import").await.body;
+    let form = html::read(&page).forms.into_iter().find(|form| form.files);
+    let upload = form.unwrap().action;
+    assert!(upload.contains("form_id="), "{upload}");
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let body = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\nemail\nbob@example.com\n\r\n--x--\r\n";
+    let first = ann.send("POST", &upload, &kind, body.to_owned()).await;
+    assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.body);
+    let second = ann.send("POST", &upload, &kind, body.to_owned()).await;
+    assert_goes(&second, first.location());
+
+    let mut root = site.login("root").await;
+    let page = root.get("/manage/servers/new").await.body;
+    let forms = html::read(&page).forms.into_iter();
+    let mut forms = forms.filter(|form| form.fields.iter().any(|(name, _)| name == "form_id"));
+    let fields = forms.next().unwrap().fields;
+    let id = &fields.iter().find(|(name, _)| name == "form_id").unwrap().1;
+    let server = [
+        ("form_id", &**id),
+        ("name", "Relay"),
+        ("host", "smtp.example.org"),
+        ("port", "587"),
+        ("tls", "required"),
+        ("priority", "1"),
+        ("weight", "1"),
+        ("connections", "5"),
+    ];
+    let first = root.post("/manage/servers/new", &server).await;
+    assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.body);
+    let second = root.post("/manage/servers/new", &server).await;
+    assert_goes(&second, first.location());
+}

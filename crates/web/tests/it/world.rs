@@ -374,7 +374,7 @@ impl Things {
             ("users", "id") => self.owner.to_string(),
             ("servers", "id") => self.server.to_string(),
             ("sandbox", "number") => self.letter.to_string(),
-            ("verify" | "reset" | "email" | "undo" | "colleague", "token") => {
+            ("verify" | "reset" | "email" | "undo" | "colleague" | "late", "token") => {
                 "no-such-link".to_owned()
             }
             ("posts", "id") => self.post.to_string(),

@@ -45,8 +45,8 @@ pub struct MailingDraft {
     pub reply_to: String,
     /// How often it is sent.
     pub every: Frequency,
-    /// The chosen beginning: [`Begin::At`] needs `start`, [`Begin::Now`] ignores it. `None` when
-    /// nobody was asked; then `start` decides.
+    /// The chosen beginning: [`Begin::At`] needs a `start` that is still to come, [`Begin::Now`]
+    /// ignores it. `None` when nobody was asked; then `start` decides.
     pub begin: Option<Begin>,
     /// RFC 3339, or a wall time in the zone (`2027-01-31T10:00`); empty to begin when Start is
     /// pressed.
@@ -239,6 +239,12 @@ impl MailingDraft {
         };
         if self.begin == Some(Begin::At) && start.is_empty() {
             wrong.push(FieldError::new("start", "date_time"));
+        }
+        if self.begin == Some(Begin::At)
+            && Schedule::new(start, &self.zone, self.every, None)
+                .is_ok_and(|schedule| schedule.start() <= now)
+        {
+            wrong.push(FieldError::new("start", "start_in_past"));
         }
         let end = match self.end.trim() {
             "" => None,

@@ -52,6 +52,9 @@ impl Mailing {
         let mut draft = edit.draft.clone();
         if self.status != MailingStatus::Created {
             draft = draft.with_settled_of(Self::draft_of(tx, self).await?);
+        } else if draft.begin.is_none() && draft.start.trim().is_empty() {
+            // a form without these fields does not make a planned mailing begin now
+            draft.start = Self::draft_of(tx, self).await?.start;
         }
         let owner = self.owner_id;
         edit.in_place.make(tx, owner, &mut draft, now).await?;

@@ -15,8 +15,8 @@ pub struct HistoryEvent {
     pub at: Timestamp,
     /// Who did it: a user's address, `scheduler` or `command`.
     pub actor: String,
-    /// What happened: `created`, `edited`, `started`, `run`, `skipped`, `paused`, `resumed`,
-    /// `cancelled`, `completed`, `expired`, `disabled` or `enabled`.
+    /// What happened: `created`, `edited`, `started`, `taken_back`, `run`, `skipped`,
+    /// `paused`, `resumed`, `cancelled`, `completed`, `expired`, `disabled` or `enabled`.
     pub what: String,
     /// The reason, a number or a time, as text; may be empty.
     pub detail: String,

@@ -21,6 +21,7 @@ use crate::platform::time::Timestamp;
 use crate::sending::delivery::OpenRun;
 use crate::sending::mailing::{HistoryEvent, Mailing, MailingStatus, too_slow};
 use crate::sending::run::Run;
+use crate::sending::schedule::Schedule;
 use crate::sending::service::ServiceIdentity;
 
 /// Reason in the history of a mailing that was paused because its letters take too much work.
@@ -33,6 +34,15 @@ pub enum StartOutcome {
     Due(Timestamp),
     /// It had already been started; nothing changed.
     Already,
+}
+
+/// What a mailing starts with.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// How many people get a letter.
+    pub(super) people: i64,
+    /// When.
+    pub(super) schedule: Schedule,
 }
 
 /// What an owner can do with a started mailing.
@@ -86,50 +96,44 @@ impl Mailing {
         let Some(mailing) = Self::get_locked(tx, owner, id).await? else {
             return Ok(None);
         };
-        mailing.refuse_disabled()?;
-        match mailing.status {
+        match mailing.startable(tx, service, now).await? {
+            Ok(start) => {
+                let done = mailing.start_at(tx, &start, None, actor, now).await?;
+                Ok(Some(done))
+            }
+            Err(already) => Ok(Some(already)),
+        }
+    }
+
+    /// What it starts with. The inner error says that it was started before.
+    pub(super) async fn startable(
+        &self,
+        tx: &mut Tx,
+        service: &ServiceIdentity,
+        now: Timestamp,
+    ) -> Result<Result<Start, StartOutcome>, Error> {
+        self.refuse_disabled()?;
+        match self.status {
             MailingStatus::Created => {}
             MailingStatus::Running | MailingStatus::Paused | MailingStatus::Completed => {
-                return Ok(Some(StartOutcome::Already));
+                return Ok(Err(StartOutcome::Already));
             }
-            MailingStatus::Cancelled => return Err(Error::State(mailing.status.as_str())),
+            MailingStatus::Cancelled => return Err(Error::State(self.status.as_str())),
         }
-        let readiness = mailing.check_ready(tx, service, now).await?;
+        let readiness = self.check_ready(tx, service, now).await?;
         if !readiness.is_ready() {
             return Err(Error::Invalid(readiness.into_problems()));
         }
-        let schedule = match mailing.schedule()? {
+        let schedule = match self.schedule()? {
             Some(schedule) => schedule,
-            None => mailing
+            None => self
                 .schedule_from(now)
                 .map_err(|error| Error::Invalid(vec![error.into()]))?,
         };
-        let due = if schedule.start() > now {
-            schedule.start()
-        } else {
-            schedule.latest(now).unwrap_or(now)
-        };
-        let changed = on_db!(tx, conn => sqlx::query(
-            "UPDATE mailings
-             SET status = 'running', started_at = $3, updated_at = $3, start_at = $4, start_wall = $5,
-                 next_due_at = $6, version = version + 1
-             WHERE owner_id = $1 AND id = $2 AND status = 'created'",
-        )
-        .bind(owner)
-        .bind(id)
-        .bind(now)
-        .bind(schedule.start())
-        .bind(schedule.anchor())
-        .bind(due)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected()))?;
-        if changed == 0 {
-            return Ok(Some(StartOutcome::Already));
-        }
-        HistoryEvent::record(tx, owner, id, now, actor, "started", &due.to_string()).await?;
-        tx.wakes_engine();
-        Ok(Some(StartOutcome::Due(due)))
+        Ok(Ok(Start {
+            people: readiness.audience.will_get,
+            schedule,
+        }))
     }
 
     /// Pauses a running mailing and its runs. Returns whether anything changed.

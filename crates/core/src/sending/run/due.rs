@@ -43,7 +43,8 @@ macro_rules! pick_sql {
             " FROM mailings m
              JOIN users u ON u.id = m.owner_id
              WHERE m.status = 'running' AND m.next_due_at IS NOT NULL AND m.next_due_at <= $1
-               AND m.waiting = '' AND m.disabled_at IS NULL AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
+               AND m.waiting = '' AND m.take_back_until IS NULL AND m.disabled_at IS NULL
+               AND u.blocked_at IS NULL AND u.verified_at IS NOT NULL
                AND ($2 IS NULL OR m.id = $2)
              ORDER BY m.next_due_at, m.id
              LIMIT 1 ",

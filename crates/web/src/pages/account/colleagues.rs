@@ -18,7 +18,7 @@ use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, Path, checked};
+use crate::kit::form::{Errors, Form, OnceForm, Path, checked};
 use crate::kit::page::{PageContext, html, html_wrong};
 use crate::letters::SiteLetters;
 
@@ -90,15 +90,16 @@ async fn ask(
     State(app): State<AppState>,
     page: PageContext,
     MailingUser(user): MailingUser,
-    Form(form): Form<ColleagueForm>,
+    once: OnceForm<ColleagueForm>,
 ) -> Result<Response, WebError> {
     if user.verified_at.is_none() {
         return Err(WebError::Forbidden);
     }
-    let asked = match EmailAddress::parse(&form.email) {
-        Ok(email) => asked(&app, &page, &user, &email).await?,
+    let asked = match EmailAddress::parse(&once.form.email) {
+        Ok(email) => asked(&app, &page, &user, &email, &once).await?,
         Err(error) => Err(Errors::one("email", error.code())),
     };
+    let form = once.form;
     match asked {
         Ok(()) => {
             let flash = Flash::note("colleagues-asked").with("email", form.email.trim());
@@ -113,9 +114,16 @@ async fn asked(
     page: &PageContext,
     user: &User,
     email: &EmailAddress,
+    once: &OnceForm<ColleagueForm>,
 ) -> Result<Result<(), Errors>, WebError> {
     app.try_letter(page, email.as_str()).await?;
     let mut tx = app.db.write().await?;
+    if once
+        .is_repeated(&mut tx, user.id, page.now, user.id.0)
+        .await?
+    {
+        return Ok(Ok(()));
+    }
     let letters = SiteLetters::of(app);
     let asked = checked(Colleague::ask(&mut tx, user, email, &letters, page.now).await)?;
     if asked.is_ok() {

@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
+use skychimp_core::accounts::start_settings::{StartSettings, TAKE_BACK_SECONDS_MAX};
 use skychimp_core::accounts::user::{Profile, User};
+use skychimp_core::platform::error::Error;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
@@ -38,6 +40,13 @@ struct ProfileForm {
     /// Present if the user wants a letter after each run.
     #[serde(default)]
     summaries: Option<String>,
+    /// More recipients than this are asked about. Absent if the role does not send: one value, or
+    /// none, because an empty field is not an absent one.
+    #[serde(default)]
+    ask_over: Vec<String>,
+    /// Seconds in which Start can be taken back.
+    #[serde(default)]
+    take_back: Vec<String>,
 }
 
 impl ProfileForm {
@@ -49,6 +58,18 @@ impl ProfileForm {
             zone: &self.zone,
             summaries: self.summaries.is_some(),
         }
+    }
+
+    /// What the form says about Start; a field that it does not have keeps the `stored` value.
+    fn start(&self, stored: StartSettings) -> Result<StartSettings, Error> {
+        let text = |typed: &[String], stored: i64| {
+            let typed = typed.first().cloned();
+            typed.unwrap_or_else(|| stored.to_string())
+        };
+        StartSettings::parse(
+            &text(&self.ask_over, stored.ask_over),
+            &text(&self.take_back, stored.take_back),
+        )
     }
 }
 
@@ -72,6 +93,11 @@ impl ProfilePage {
             zones: format::zones(),
         }
     }
+
+    /// A number of the form as it was typed.
+    fn typed(number: &[String]) -> &str {
+        number.first().map_or("", String::as_str)
+    }
 }
 
 async fn profile_page(
@@ -79,13 +105,18 @@ async fn profile_page(
     page: PageContext,
     CurrentUser(user): CurrentUser,
 ) -> Result<Response, WebError> {
-    let summaries = User::wants_summaries(&mut app.db.read().await?, user.id).await?;
+    let mut tx = app.db.read().await?;
+    let summaries = User::wants_summaries(&mut tx, user.id).await?;
+    let start = StartSettings::of(&mut tx, user.id).await?;
+    drop(tx);
     let form = ProfileForm {
         name: user.name.clone(),
         language: user.language.clone().unwrap_or_default(),
         theme: user.theme.clone().unwrap_or_default(),
         zone: user.zone.clone(),
         summaries: summaries.then(String::new),
+        ask_over: vec![start.ask_over.to_string()],
+        take_back: vec![start.take_back.to_string()],
     };
     html(&ProfilePage::new(page, user, form, Errors::none()))
 }
@@ -99,7 +130,9 @@ async fn save_profile(
     let profile = form.profile();
     let saved = async {
         let mut tx = app.db.write().await?;
+        let start = form.start(StartSettings::of(&mut tx, user.id).await?)?;
         User::save_profile(&mut tx, &user, &profile).await?;
+        start.save(&mut tx, user.id).await?;
         tx.commit().await
     };
     match checked(saved.await)? {

@@ -276,6 +276,10 @@ async fn list_of(
     page: &PageContext,
 ) -> Result<Option<ListId>, Error> {
     if !new_list.trim().is_empty() {
+        if chosen.is_some() {
+            // two answers to one question: neither is taken silently
+            return Err(Error::invalid("new_list", "one_list"));
+        }
         return match List::find_or_create(tx, owner, new_list, page.now).await {
             Err(Error::Invalid(errors)) => {
                 let renamed = |error: FieldError| FieldError {

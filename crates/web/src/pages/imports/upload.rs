@@ -3,8 +3,10 @@
 use axum::extract::multipart::Field;
 use axum::extract::{Multipart, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+use skychimp_core::accounts::submission::{Arrival, Submission};
 use skychimp_core::platform::error::Error;
-use skychimp_core::platform::ids::{FileId, ImportId, UserId};
+use skychimp_core::platform::ids::{FileId, ImportId, SubmissionId, UserId};
 use skychimp_core::platform::stored_file::{FileWriter, StoredFile};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::import::{self, Hints, Import, ImportOptions, UploadQuota};
@@ -13,13 +15,20 @@ use super::IndexPage;
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
-use crate::kit::form::{Errors, checked};
+use crate::kit::form::{Errors, Query, checked};
 use crate::kit::page::{PageContext, html_wrong};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct UploadQuery {
+    /// The id of the form, which has only a file.
+    form_id: Option<SubmissionId>,
+}
 
 pub(super) async fn upload(
     State(app): State<AppState>,
     page: PageContext,
     MailingUser(user): MailingUser,
+    Query(query): Query<UploadQuery>,
     mut form: Multipart,
 ) -> Result<Response, WebError> {
     if user.verified_at.is_none() {
@@ -31,7 +40,7 @@ pub(super) async fn upload(
             continue;
         }
         let name = field.file_name().unwrap_or_default().to_owned();
-        let import = receive(&app, &page, user.id, &name, field).await?;
+        let import = receive(&app, &page, user.id, &name, &query, field).await?;
         return match import {
             Ok(id) => Ok(Redirect::to(&format!("/recipients/import/{id}")).into_response()),
             Err(errors) => html_wrong(&IndexPage::new(&app, page, user.id, errors).await?),
@@ -46,6 +55,7 @@ async fn receive(
     page: &PageContext,
     owner: UserId,
     name: &str,
+    query: &UploadQuery,
     field: Field<'_>,
 ) -> Result<Result<ImportId, Errors>, WebError> {
     let file = match checked(store(app, page, owner, field).await?)? {
@@ -54,12 +64,13 @@ async fn receive(
     };
     let import = match file.bytes {
         0 => Err(Error::invalid("file", "file_empty")),
-        _ => remember(app, page, owner, name, file).await,
+        _ => remember(app, page, owner, name, query, file).await,
     };
-    if import.is_err() {
+    // nothing needs the file of one that was refused, or that arrived before
+    if !matches!(import, Ok((_, true))) {
         discard(app, page.now, owner, file.id).await?;
     }
-    checked(import)
+    checked(import.map(|(id, _)| id))
 }
 
 /// Stores a file as it comes. What was stored of one that is too large, or whose visitor is gone,
@@ -145,14 +156,16 @@ async fn discard(
     Ok(tx.commit().await?)
 }
 
-/// Looks at the stored file and remembers what it is.
+/// Looks at the stored file and remembers what it is. Returns its import, and whether it is a new
+/// one: the same file may have arrived before.
 async fn remember(
     app: &AppState,
     page: &PageContext,
     owner: UserId,
     name: &str,
+    query: &UploadQuery,
     file: StoredFile,
-) -> Result<ImportId, Error> {
+) -> Result<(ImportId, bool), Error> {
     let preview = import::preview(&app.db, file, Hints::default()).await?;
     if preview.columns.is_empty() {
         return Err(Error::invalid("file", "file_empty"));
@@ -164,7 +177,16 @@ async fn remember(
     };
     let id = ImportId::new(page.now);
     let mut tx = app.db.write().await?;
+    if let Some(form) = query.form_id {
+        let bytes = file.bytes.to_string();
+        let submission = Submission::new(form, [name, &bytes]);
+        match submission.register(&mut tx, owner, page.now).await? {
+            Arrival::First => submission.record_created(&mut tx, owner, id.0).await?,
+            Arrival::Again(known) => return Ok((ImportId(known), false)),
+            Arrival::Other => {}
+        }
+    }
     Import::create(&mut tx, owner, id, &file, name, &options, page.now).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok((id, true))
 }

@@ -10,14 +10,15 @@ use skychimp_core::platform::error::Error;
 use skychimp_core::platform::ids::{ListId, MailingId, MessageId, RecipientId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{self, List, Members};
-use skychimp_core::recipients::recipient::{Recipient, RecipientCursor, RecipientFilter};
+use skychimp_core::recipients::recipient::Recipient;
 use skychimp_core::sending::mailing::{
     Audience, Begin, FromIdentity, InPlace, Mailing, MailingDraft, MailingEdit, MailingStatus,
-    MessageChoice,
+    MessageChoice, StartConsent, StartQuestion,
 };
 use skychimp_core::sending::schedule::Frequency;
 
-use super::{back, found, in_zone, not_possible, service, start_now};
+use super::start::{ConsentForm, Pressed, press, started};
+use super::{back, found, in_zone, not_possible, service};
 use crate::kit::app::AppState;
 use crate::kit::auth::MailingUser;
 use crate::kit::error::WebError;
@@ -28,8 +29,6 @@ use crate::kit::page::{AsTimestamp, PageContext, html, html_changed, html_wrong}
 
 /// Most lists and messages offered.
 const CHOICES: usize = 200;
-/// Most recipients shown by a search.
-const FOUND: usize = 8;
 
 /// The fields of the form.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -56,6 +55,9 @@ pub(super) struct MailingForm {
     new_people: String,
     /// `draft` or `start`.
     action: String,
+    /// The answer to the question before many letters, as in a [`ConsentForm`].
+    confirmed: String,
+    late: String,
 }
 
 impl MailingForm {
@@ -95,6 +97,10 @@ impl MailingForm {
             in_place: self.in_place(),
             version: self.version,
         })
+    }
+
+    fn consent(&self) -> StartConsent {
+        ConsentForm::new(&self.confirmed, &self.late).consent()
     }
 
     fn in_place(&self) -> InPlace {
@@ -167,6 +173,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether a date was chosen and is not given, or not whole.
+    fn misses_start(&self) -> bool {
+        let error = self.wrong.of("start");
+        error.is_some_and(|error| error.code == "date_time")
+    }
+
     fn time(&self, page: &PageContext, at: impl AsTimestamp) -> String {
         in_zone(page, &self.zone, at.at())
     }
@@ -182,6 +194,8 @@ struct FormPage {
     errors: Errors,
     /// Somebody else changed it in the meantime.
     changed: bool,
+    /// What is asked before it starts.
+    question: Option<StartQuestion>,
     lists: Vec<(List, Members)>,
     messages: Vec<MessageChoice>,
     people: Vec<Recipient>,
@@ -217,12 +231,29 @@ impl FormPage {
             form,
             errors,
             changed: false,
+            question: None,
             lists,
             messages,
             people,
             plan,
             service: service(app),
             zones: format::zones(),
+        })
+    }
+
+    /// The page again, with a question. Nothing is saved.
+    async fn asking(
+        app: &AppState,
+        page: PageContext,
+        owner: UserId,
+        mailing: Option<Mailing>,
+        form: MailingForm,
+        question: StartQuestion,
+    ) -> Result<Response, WebError> {
+        let shown = Self::new(app, page, owner, mailing, form, Errors::none()).await?;
+        html(&Self {
+            question: Some(question),
+            ..shown
         })
     }
 
@@ -257,6 +288,11 @@ impl FormPage {
         self.mailing
             .as_ref()
             .is_some_and(|mailing| mailing.status != MailingStatus::Created)
+    }
+
+    /// A time in the mailing's zone.
+    fn time(&self, at: impl AsTimestamp) -> String {
+        in_zone(&self.page, &self.form.zone, at.at())
     }
 
     /// Whether the mailing is completed or cancelled.
@@ -316,13 +352,23 @@ pub(super) async fn create(
     }
     let made = async {
         let id = Mailing::create_edited(&mut tx, owner, &form.edit()?, actor, page.now).await?;
-        once.commit(tx, owner, id.0).await?;
+        once.record_created(&mut tx, owner, id.0).await?;
         Ok(id)
     };
-    match checked(made.await)? {
-        Ok(id) => saved(&app, &page, &sender, id, form).await,
+    let id = match checked(made.await)? {
+        Ok(id) => id,
         Err(errors) => {
-            html_wrong(&FormPage::new(&app, page, owner, None, once.form, errors).await?)
+            return html_wrong(&FormPage::new(&app, page, owner, None, once.form, errors).await?);
+        }
+    };
+    match pressed(&mut tx, &app, &page, &sender, id, form).await? {
+        Pressed::Told(flash) => {
+            tx.commit().await?;
+            Ok(back(&page, id, flash))
+        }
+        Pressed::Asked(question) => {
+            drop(tx);
+            FormPage::asking(&app, page, owner, None, once.form, question).await
         }
     }
 }
@@ -360,25 +406,33 @@ async fn again(
 ) -> Result<Response, WebError> {
     let untouched = made.status == MailingStatus::Created && made.version == form.version + 1;
     if form.action == "start" && untouched {
-        return saved(app, page, sender, made.id, form).await;
+        let tx = app.db.write().await?;
+        return started(app, page, sender, tx, made.id, form.consent()).await;
     }
     Ok(back(page, made.id, Flash::note("form-arrived-before")))
 }
 
-/// Redirects to the saved mailing; starts it first if the form asks for that.
-async fn saved(
+/// Starts the mailing that a form saved, if the form asks for that, in the same transaction.
+async fn pressed(
+    tx: &mut Tx,
     app: &AppState,
     page: &PageContext,
     sender: &MailingUser,
     id: MailingId,
     form: &MailingForm,
-) -> Result<Response, WebError> {
-    let flash = if form.action == "start" {
-        start_now(app, page, sender, id).await?
+) -> Result<Pressed, WebError> {
+    if form.action == "start" {
+        press(tx, app, page, sender, id, form.consent()).await
     } else {
-        Flash::done("mailing-saved")
-    };
-    Ok(back(page, id, flash))
+        Ok(Pressed::Told(Flash::done("mailing-saved")))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EditQuery {
+    /// `at`: a date must be chosen.
+    begin: String,
 }
 
 pub(super) async fn edit(
@@ -386,6 +440,7 @@ pub(super) async fn edit(
     page: PageContext,
     sender: MailingUser,
     Path(id): Path<MailingId>,
+    Query(query): Query<EditQuery>,
 ) -> Result<Response, WebError> {
     let mut tx = app.db.read().await?;
     let mailing = found(&mut tx, sender.id(), id).await?;
@@ -394,7 +449,10 @@ pub(super) async fn edit(
     }
     let draft = Mailing::draft_of(&mut tx, &mailing).await?;
     drop(tx);
-    let form = MailingForm::of(draft, mailing.version);
+    let mut form = MailingForm::of(draft, mailing.version);
+    if query.begin == "at" {
+        form.begin = query.begin;
+    }
     html(&FormPage::new(&app, page, sender.id(), Some(mailing), form, Errors::none()).await?)
 }
 
@@ -417,14 +475,40 @@ pub(super) async fn update(
     let done = async {
         let edit = once.form.edit()?;
         let found = mailing.edit(&mut tx, &edit, actor, page.now).await?;
-        once.finish(arrival, tx, owner, id.0).await?;
+        if arrival == Arrival::First {
+            once.record_created(&mut tx, owner, id.0).await?;
+        }
         Ok(found)
     };
     match done.await {
-        Ok(Some(_)) => saved(&app, &page, &sender, id, &once.form).await,
+        Ok(Some(_)) => edited(&app, page, &sender, tx, mailing, once.form).await,
         Ok(None) => Err(WebError::NotFound),
         Err(Error::State(state)) => Ok(back(&page, id, not_possible(state))),
-        Err(error) => FormPage::refused(&app, page, mailing, once.form, error).await,
+        Err(error) => {
+            drop(tx);
+            FormPage::refused(&app, page, mailing, once.form, error).await
+        }
+    }
+}
+
+/// Redirects to the mailing that was edited, or asks before it starts. Then nothing is saved.
+async fn edited(
+    app: &AppState,
+    page: PageContext,
+    sender: &MailingUser,
+    mut tx: Tx,
+    mailing: Mailing,
+    form: MailingForm,
+) -> Result<Response, WebError> {
+    match pressed(&mut tx, app, &page, sender, mailing.id, &form).await? {
+        Pressed::Told(flash) => {
+            tx.commit().await?;
+            Ok(back(&page, mailing.id, flash))
+        }
+        Pressed::Asked(question) => {
+            drop(tx);
+            FormPage::asking(app, page, sender.id(), Some(mailing), form, question).await
+        }
     }
 }
 
@@ -446,71 +530,4 @@ pub(super) async fn plan(
     let mut tx = app.db.read().await?;
     let plan = Plan::of(&mut tx, sender.id(), &draft, page.now).await?;
     html(&PlanPart { page, plan })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PeopleQuery {
-    people: String,
-}
-
-#[derive(Template)]
-#[template(path = "mailings/people.html")]
-struct PeoplePart {
-    page: PageContext,
-    search: String,
-    people: Vec<Recipient>,
-}
-
-/// Searches recipients to select individually.
-pub(super) async fn people(
-    State(app): State<AppState>,
-    page: PageContext,
-    sender: MailingUser,
-    Query(query): Query<PeopleQuery>,
-) -> Result<Response, WebError> {
-    let search = query.people.trim().to_owned();
-    let people = match search.as_str() {
-        "" => Vec::new(),
-        search => search_people(&mut app.db.read().await?, sender.id(), search).await?,
-    };
-    html(&PeoplePart {
-        page,
-        search,
-        people,
-    })
-}
-
-async fn search_people(tx: &mut Tx, owner: UserId, search: &str) -> Result<Vec<Recipient>, Error> {
-    let filter = RecipientFilter {
-        search: search.to_owned(),
-        ..RecipientFilter::default()
-    };
-    let found = Recipient::page(tx, owner, &filter, RecipientCursor::First, FOUND).await?;
-    let people = found.rows.into_iter().map(|(recipient, _)| recipient);
-    Ok(people.collect())
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ChosenQuery {
-    id: RecipientId,
-}
-
-#[derive(Template)]
-#[template(path = "mailings/chosen.html")]
-struct ChosenPart {
-    person: Recipient,
-}
-
-/// A selected recipient as a form field.
-pub(super) async fn chosen(
-    State(app): State<AppState>,
-    sender: MailingUser,
-    Query(query): Query<ChosenQuery>,
-) -> Result<Response, WebError> {
-    let mut tx = app.db.read().await?;
-    let person = Recipient::get(&mut tx, sender.id(), query.id)
-        .await?
-        .ok_or(WebError::NotFound)?;
-    html(&ChosenPart { person })
 }

@@ -235,6 +235,11 @@ impl ShowPage {
         )
     }
 
+    /// Seconds in which the owner can still take Start back.
+    fn take_back_seconds(&self) -> Option<i64> {
+        self.mailing.take_back_seconds(self.page.now)
+    }
+
     fn is_draft(&self) -> bool {
         self.mailing.status == MailingStatus::Created
     }

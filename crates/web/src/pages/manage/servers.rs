@@ -19,11 +19,11 @@ use skychimp_core::sending::sending_server::{
 
 use self::form::ServerForm;
 use crate::kit::app::AppState;
-use crate::kit::auth::Admin;
+use crate::kit::auth::{Admin, CurrentUser};
 use crate::kit::badge::StatusBadge;
 use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
-use crate::kit::form::{Errors, Form, FormOutcome, Path, checked, outcome};
+use crate::kit::form::{Errors, Form, FormOutcome, OnceForm, Path, checked, outcome};
 use crate::kit::page::{PageContext, html, html_changed, html_wrong};
 use crate::kit::routes::{get, post};
 use crate::parts::run_snapshot::why;
@@ -214,19 +214,24 @@ async fn create(
     State(app): State<AppState>,
     page: PageContext,
     Admin(administrator): Admin,
-    Form(form): Form<ServerForm>,
+    CurrentUser(user): CurrentUser,
+    once: OnceForm<ServerForm>,
 ) -> Result<Response, WebError> {
     let saved = async {
-        let (draft, password) = form.read()?;
+        let (draft, password) = once.form.read()?;
         let (secret, actor) = (&app.settings.secret, administrator.actor());
         let mut tx = app.db.write().await?;
+        let earlier = once.earlier_submission(&mut tx, user.id, page.now);
+        if let Some(id) = earlier.await? {
+            return Ok(ServerId(id));
+        }
         let id = SendingServer::create(&mut tx, &draft, &password, secret, actor, page.now).await?;
-        tx.commit().await?;
+        once.commit(tx, user.id, id.0).await?;
         Ok(id)
     };
     match checked(saved.await)? {
         Ok(id) => Ok(back(&page, id, Flash::done("servers-saved"))),
-        Err(errors) => html_wrong(&FormPage::new(page, form, errors)),
+        Err(errors) => html_wrong(&FormPage::new(page, once.form, errors)),
     }
 }
 

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use skychimp_core::accounts::account_limit::{AccountLimit, Limits};
+use skychimp_core::accounts::submission::{Arrival, Submission};
 use skychimp_core::accounts::user::User;
-use skychimp_core::messages::letter::MessageContent;
 use skychimp_core::oversight::moderation::MailingLetter;
 use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::db::Tx;
@@ -63,7 +63,7 @@ async fn test(
         Err(errors) => return html(&TestedPart::refused(page, errors)),
     };
     let reader = reader(&app, &page, user.id, &form.recipient).await?;
-    match send(&app, &page, &user, &to, &form.draft().content(), &reader).await? {
+    match send(&app, &page, &user, &to, &form, &reader).await? {
         Ok(()) => html(&TestedPart::sent(page, to.len())),
         Err(errors) => {
             let errors = sentences(&page, &errors);
@@ -120,9 +120,10 @@ async fn send(
     page: &PageContext,
     user: &User,
     to: &[EmailAddress],
-    content: &MessageContent,
+    form: &MessageForm,
     reader: &LetterReader,
 ) -> Result<Result<(), Vec<FieldError>>, WebError> {
+    let content = form.draft().content();
     let site = app.settings.base_url.as_str();
     let mut letters = Vec::new();
     for email in to {
@@ -135,6 +136,9 @@ async fn send(
         }
     }
     let mut tx = app.db.write().await?;
+    if is_repeated(&mut tx, page, user, form).await? {
+        return Ok(Ok(()));
+    }
     for (email, link, letter) in &letters {
         let new = NewOutboxLetter {
             owner: Some(user.id),
@@ -154,6 +158,32 @@ async fn send(
     }
     tx.commit().await?;
     Ok(Ok(()))
+}
+
+/// Whether these test letters were asked for before, by the same press of the button.
+async fn is_repeated(
+    tx: &mut Tx,
+    page: &PageContext,
+    user: &User,
+    form: &MessageForm,
+) -> Result<bool, WebError> {
+    let Ok(id) = form.test_id.parse() else {
+        return Ok(false);
+    };
+    let MessageForm {
+        to,
+        subject,
+        preview_text,
+        html,
+        text,
+        ..
+    } = form;
+    let submission = Submission::new(id, [&**to, subject, preview_text, html, text]);
+    let arrival = submission.register(tx, user.id, page.now).await?;
+    if arrival == Arrival::First {
+        submission.record_created(tx, user.id, user.id.0).await?;
+    }
+    Ok(matches!(arrival, Arrival::Again(_)))
 }
 
 /// The addresses for a test letter, separated by commas, semicolons or white space.

@@ -1,0 +1,9 @@
+-- Start asks about more people than this, and can be taken back for so many seconds.
+ALTER TABLE users ADD COLUMN ask_over BIGINT NOT NULL DEFAULT 100;
+ALTER TABLE users ADD COLUMN take_back BIGINT NOT NULL DEFAULT 10;
+-- Until when Start can be taken back. The engine makes no run while it is set, and clears it.
+ALTER TABLE mailings ADD COLUMN take_back_until BIGINT;
+CREATE INDEX mailings_take_back ON mailings (take_back_until) WHERE take_back_until IS NOT NULL;
+-- as migration 0097 says
+ALTER TABLE users ALTER COLUMN ask_over SET STATISTICS 0, ALTER COLUMN take_back SET STATISTICS 0;
+ALTER TABLE mailings ALTER COLUMN take_back_until SET STATISTICS 0;
