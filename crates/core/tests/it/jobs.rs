@@ -426,19 +426,20 @@ async fn archive_survives_a_kill() {
     // a second click
     UserArchive::request(&mut tx, ann, now()).await.unwrap();
     tx.commit().await.unwrap();
-    let mut kills = 0_u64;
+    // as in `import_continues_wherever_it_is_killed`
+    let (mut kills, mut steps) = (0_u64, 5);
     loop {
         let context = worker(&db).await;
         let job = claim(&context).await.unwrap();
         assert_eq!(job.kind, JobKind::Archive);
         assert_eq!(claim(&context).await, None);
-        let end = dropped_after(5 + 5 * kills, pin!(UserArchive::perform(&context, &job))).await;
+        let end = dropped_after(steps, pin!(UserArchive::perform(&context, &job))).await;
         lose(&context).await;
         if let Some(end) = end {
             assert_eq!(end.unwrap(), JobEnd::Finished);
             break;
         }
-        kills += 1;
+        (kills, steps) = (kills + 1, steps + steps / 2);
     }
     assert!(kills > 0);
     let mut tx = db.read().await.unwrap();

@@ -89,7 +89,9 @@ impl Desk {
         for held in held.iter().filter(|held| held.take_back_until <= now) {
             assert!(held.release(&mut tx).await.unwrap());
         }
-        let due = Run::start_due(&mut tx, None, &service, now).await.unwrap();
+        let due = Run::start_due(&mut tx, None, &service, None, now)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         due.is_some_and(|due| due.run.is_some())
     }
