@@ -262,9 +262,7 @@ async fn letters_that_wait_are_limited() {
     assert_eq!(get(&db, ann, id).await.waiting, "");
 
     // with a limit per day, one run at a time is expanded
-    limit(&db, ann, "letters_waiting", "unlimited").await;
     limit(&db, ann, "letters_per_day", "200").await;
-    limit(&db, ann, "letters_waiting", "1000000").await;
     let next = mailing(&db, ann, &[people], MailingDraft::default(), at(NOW))
         .await
         .unwrap();

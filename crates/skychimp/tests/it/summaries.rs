@@ -31,7 +31,7 @@ async fn the_owner_reads_what_became_of_a_run() {
     for ((mailing, letter), told) in [first, second].iter().zip(&letters).zip(told) {
         let text = String::from_utf8_lossy(&letter.data).replace("=\r\n", "");
         assert!(
-            text.contains(&format!("Subject: News: {told} accepted\r\n")),
+            text.contains(&format!("Subject: News: {told} sent\r\n")),
             "{text}"
         );
         let run = home.show(mailing)["run"].as_str().unwrap().to_owned();

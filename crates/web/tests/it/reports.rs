@@ -292,8 +292,8 @@ async fn the_page_of_a_run_follows_to_its_report() {
     let live = format!("{page}/live?state=running&amp;run=sending");
     assert!(ann.get(&page).await.body.contains(&live));
     let values = format!("{page}/live?state=running&run=sending&once=1");
-    let lead = "9 of 15 letters were accepted; 5 failed, most because the mailbox does not exist; \
-                1 will be tried again.";
+    let lead = "9 of 15 letters were sent; 5 failed, mostly because the mailbox does not exist; \
+                1 will be retried.";
     assert!(ann.get(&values).await.body.contains(lead));
     let done = "/* test */ UPDATE runs SET state = 'done', finished_at = progress_at, skipped = 1,
                     deferred = 0
@@ -363,7 +363,7 @@ async fn the_next_try_is_shown_and_can_be_now() {
         ann.get(done.location())
             .await
             .body
-            .contains("No letter waits for another try.")
+            .contains("No letters are waiting for a retry.")
     );
     let done = ann.post(&format!("{page}/try?letter=x"), &[]).await;
     assert_eq!(done.status, StatusCode::NOT_FOUND);

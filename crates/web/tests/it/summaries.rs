@@ -65,7 +65,7 @@ async fn several_runs_are_in_one_letter() {
         "2 runs have completed: 18 of 30 letters sent"
     );
     let link = format!("{BASE}/mailings/{}/runs/{}", run.mailing, run.id);
-    let line = format!("<b>News</b>: 9 of 15 accepted, 5 failed\n{link}\n");
+    let line = format!("<b>News</b>: 9 of 15 sent, 5 failed\n{link}\n");
     assert_eq!(written.text.matches(&line).count(), 2, "{}", written.text);
     assert!(written.text.contains("/account\n"), "{}", written.text);
     assert_eq!(written.html.matches(&link).count(), 2);

@@ -197,7 +197,7 @@ impl OwnRuns {
             "SELECT CAST(coalesce(sum(cancelled), 0) AS BIGINT) FROM runs WHERE owner_id = $1 AND id >= $2",
         )
         .bind(owner)
-        .bind(RunId::new(now - DAY))
+        .bind(RunId::first_of(now - DAY))
         .fetch_one(conn)
         .await)?;
         runs.letters += cancelled;
