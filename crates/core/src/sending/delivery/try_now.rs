@@ -10,7 +10,7 @@ use crate::platform::time::Timestamp;
 use crate::sending::run::Run;
 
 /// Letters per transaction.
-const SLICE: usize = 1_000;
+const RETRY_BATCH: usize = 1_000;
 
 impl Delivery {
     /// When the next letter of a run that was tried before is tried again; `None` if none waits.
@@ -74,7 +74,7 @@ impl Delivery {
         let (mut after, mut count) = (String::new(), 0);
         loop {
             let mut tx = db.read().await?;
-            let found = Self::people(&mut tx, run, &waiting, &after, SLICE).await?;
+            let found = Self::people(&mut tx, run, &waiting, &after, RETRY_BATCH).await?;
             drop(tx);
             let ids: Vec<i64> = found.rows.iter().map(|row| row.id.0).collect();
             count += make_due(db, run, &ids, now).await?;

@@ -90,7 +90,7 @@ async fn invite(
     let new = NewUser {
         email: &form.email,
         name: &form.name,
-        role: role.map_err(|_| Error::invalid("role", "unknown_choice"))?,
+        role: role.map_err(|()| Error::invalid("role", "unknown_choice"))?,
         verified: false,
         zone: &user.zone,
     };
