@@ -48,7 +48,7 @@ async function sent(program: Program, page: Page, mail: MailServer, message: str
 
 /** The number in a tile that leads to people. */
 async function tile(page: Page, text: string): Promise<number> {
-  const found = page.locator('.totals .total', { hasText: text }).last().locator('b');
+  const found = page.locator('.totals .total', { has: page.getByText(text, { exact: true }) }).last().locator('b');
   return Number(await found.textContent());
 }
 

@@ -5,6 +5,7 @@ manage-mailings-search = Name or owner’s address
 manage-user-new = New user
 manage-user-new-lead = They will receive a letter with a link to choose a password. Until then, no one can sign in to the account.
 manage-user-new-button = Send invitation
+manage-user-new-name = Name
 manage-user-new-language = Language
 manage-user-invited = Account created. The letter is on its way.
 manage-users-search = Address or name

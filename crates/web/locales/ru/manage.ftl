@@ -5,6 +5,7 @@ manage-mailings-search = Название или адрес владельца
 manage-user-new = Новый пользователь
 manage-user-new-lead = На этот адрес придёт письмо со ссылкой, по которой задают пароль. До этого войти с учётной записью нельзя.
 manage-user-new-button = Отправить приглашение
+manage-user-new-name = Имя
 manage-user-new-language = Язык
 manage-user-invited = Учётная запись создана, письмо отправляется.
 manage-users-search = Адрес или имя

@@ -21,6 +21,7 @@ use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
 use crate::kit::error::WebError;
 use crate::kit::late_form;
 use crate::kit::page::{PageContext, text_of};
+use crate::kit::query::local;
 use crate::kit::user_turns::UserTurn;
 
 const LENGTH: usize = 32;
@@ -163,6 +164,11 @@ async fn form(
     let read = ReadBody::begin(body).await?;
     let token = field(read.beginning()).unwrap_or_default();
     if !passes && !page.csrf_matches(&token) {
+        if page.user.is_some() && page.path == "/login" {
+            // a login form that was open in another tab
+            let next = named(read.beginning(), "next").unwrap_or_default();
+            return Err(WebError::LoggedIn(local(&next)));
+        }
         late_form::keep(app, page, &parts, &token, read, max).await?;
         return Err(WebError::Forged);
     }
@@ -220,6 +226,13 @@ fn field(form: &[u8]) -> Option<String> {
     form.split(|byte| *byte == b'&')
         .find_map(|pair| pair.strip_prefix(b"csrf="))
         .and_then(|value| String::from_utf8(value.to_vec()).ok())
+}
+
+/// The value of a field in the beginning of a form.
+fn named(form: &[u8], name: &str) -> Option<String> {
+    url::form_urlencoded::parse(form)
+        .find(|(field, _)| field == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]

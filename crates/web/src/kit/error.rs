@@ -22,6 +22,9 @@ pub enum WebError {
     /// The visitor must log in first. Holds the address to return to.
     #[error("login needed")]
     Login(String),
+    /// The visitor is logged in already, in another tab. Holds the address to go to.
+    #[error("logged in already")]
+    LoggedIn(String),
     /// The visitor's role needs a second factor, and the time to set one up is over.
     #[error("second factor needed")]
     FactorNeeded,
@@ -70,6 +73,7 @@ impl WebError {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Login(_) | Self::FactorNeeded => StatusCode::UNAUTHORIZED,
+            Self::LoggedIn(_) => StatusCode::SEE_OTHER,
             Self::Forbidden | Self::Forged => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -120,6 +124,7 @@ impl IntoResponse for WebError {
         }
         let case = match &self {
             Self::Login(next) => return to_login(next),
+            Self::LoggedIn(next) => return to(next),
             Self::FactorNeeded => return to("/account/security"),
             Self::Forged => "forged",
             other => case_of(other.status()),

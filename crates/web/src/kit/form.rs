@@ -129,6 +129,12 @@ where
     }
 }
 
+/// Whether a field holds an address. Browsers refuse those that are not ASCII in an `email` field.
+#[must_use]
+pub fn is_email(kind: impl AsRef<str>) -> bool {
+    kind.as_ref() == "email"
+}
+
 /// A form that creates something at most once, however often it is submitted. Its template needs
 /// `ui::once`.
 #[derive(Debug)]

@@ -105,6 +105,19 @@ pub(crate) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Timestamp> 
     Some(begin.timestamp().into())
 }
 
+/// Where a form leads that names its destination: only to paths on this site, otherwise to `/`.
+pub(crate) fn local(next: &str) -> String {
+    let inside = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && !next.chars().any(char::is_control);
+    if inside {
+        next.to_owned()
+    } else {
+        "/".to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

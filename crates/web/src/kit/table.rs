@@ -89,7 +89,7 @@ pub(crate) fn columns(names: &[&str]) -> Vec<String> {
 }
 
 /// Downloads that are made at the same time. Each keeps a connection of the database.
-const DOWNLOADS_MAX: usize = 4;
+const DOWNLOADS_MAX: usize = 8;
 
 /// Turns of downloads: one of a user at a time, a few of all.
 #[derive(Debug)]

@@ -255,7 +255,7 @@ async fn feeds_are_bounded() {
             body,
             ..draft(&format!("Ordinary {n}"))
         };
-        publish(&site.db, editor.clone(), &post, None, now).await;
+        publish(&site.db, editor, &post, None, now).await;
     }
     let body = "many words ".repeat(40_000);
     let post = PostDraft {

@@ -342,3 +342,35 @@ async fn files_are_said_not_to_be_kept() {
     );
     assert!(refused.body.contains("/login?next=%2Frecipients%2Fimport"));
 }
+
+/// R30: a login form that was open in two tabs leads where it was to lead, and is not kept as a form
+/// of its own.
+#[tokio::test]
+async fn second_login_leads_on() {
+    let site = Site::new().await;
+    site.user("ann", Role::User).await;
+    let mut ann = site.stranger();
+    ann.get("/login").await;
+    let token = ann.token.clone();
+    let fields = |next| {
+        [
+            ("csrf", token.clone()),
+            ("email", "ann@example.org".to_owned()),
+            ("password", "correct horse ann".to_owned()),
+            ("next", String::from(next)),
+        ]
+    };
+    for (next, leads) in [
+        ("/", "/"),
+        ("/messages?late=x", "/messages?late=x"),
+        ("//evil", "/"),
+    ] {
+        let fields = fields(next);
+        let fields = fields
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let answer = ann.post_raw("/login", &[], &fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{next}");
+        assert_eq!(answer.location(), leads);
+    }
+}

@@ -8,6 +8,7 @@ use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::UserId;
 use crate::platform::time::Timestamp;
+use crate::sending::mailing::mailing_state;
 
 /// Most upcoming mailings shown.
 const UPCOMING_MAX: i64 = 10;
@@ -19,7 +20,7 @@ const USERS_MAX: i64 = 10;
 pub struct ServiceOverview {
     /// Accounts that are verified and not blocked.
     pub users: i64,
-    /// Mailings that are running and not disabled.
+    /// Mailings whose letters are being sent (`MailingState::Running`).
     pub running: i64,
     /// Results of the runs that began within [`LOOKBACK`].
     pub past: Vec<RecentRuns>,
@@ -71,8 +72,12 @@ impl Moderator {
     pub async fn overview(&self, tx: &mut Tx, now: Timestamp) -> Result<ServiceOverview, Error> {
         let since = now - LOOKBACK;
         let (users, running): (i64, i64) = on_db!(tx, conn => sqlx::query_as(
-            "SELECT (SELECT count(*) FROM users WHERE verified_at IS NOT NULL AND blocked_at IS NULL),
-                    (SELECT count(*) FROM mailings WHERE status = 'running' AND disabled_at IS NULL)",
+            concat!(
+                "SELECT (SELECT count(*) FROM users WHERE verified_at IS NOT NULL AND blocked_at IS NULL),
+                        (SELECT count(*) FROM mailings m WHERE m.status = 'running' AND ",
+                mailing_state!("m"),
+                " = 'running')"
+            ),
         )
         .fetch_one(conn)
         .await)?;

@@ -20,6 +20,7 @@ use crate::kit::cookies;
 use crate::kit::error::WebError;
 use crate::kit::form::{Errors, Form, Query};
 use crate::kit::page::{PageContext, html, html_wrong, text_of};
+use crate::kit::query::local;
 
 pub(super) fn routes() -> SiteRoutes {
     SiteRoutes::new()
@@ -195,19 +196,6 @@ async fn logout(State(app): State<AppState>, page: PageContext) -> Result<Respon
     }
     let response = Redirect::to("/login").into_response();
     Ok(cookies::with(response, cookies::no_session(&app)))
-}
-
-/// Redirects only to paths on this site, otherwise to `/`.
-pub(super) fn local(next: &str) -> String {
-    let inside = next.starts_with('/')
-        && !next.starts_with("//")
-        && !next.contains('\\')
-        && !next.chars().any(char::is_control);
-    if inside {
-        next.to_owned()
-    } else {
-        "/".to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use skychimp_core::accounts::token::Token;
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::PasskeyId;
 
-use super::login::{self, Entry, local};
+use super::login::{self, Entry};
 use super::password;
 use super::second::{CodePage, HalfIn, SecurityPage, enter_after_step, step_token};
 use crate::kit::app::{App, AppState};
@@ -27,6 +27,7 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Path, checked};
 use crate::kit::page::{PageContext, html_wrong};
+use crate::kit::query::local;
 use crate::kit::routes::post;
 use crate::letters::SiteLetters;
 use crate::site::{SiteRoutes, SiteState};

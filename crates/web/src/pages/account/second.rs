@@ -17,7 +17,7 @@ use skychimp_core::accounts::user::User;
 use skychimp_core::platform::ids::{PasskeyId, UserId};
 use skychimp_core::platform::time::Timestamp;
 
-use super::login::{Entry, local, start_session};
+use super::login::{Entry, start_session};
 use super::password;
 use crate::kit::app::{App, AppState};
 use crate::kit::auth::CurrentUser;
@@ -26,6 +26,7 @@ use crate::kit::error::WebError;
 use crate::kit::flash::Flash;
 use crate::kit::form::{Errors, Form, Query};
 use crate::kit::page::{PageContext, html, html_wrong};
+use crate::kit::query::local;
 use crate::kit::routes::{get, post};
 use crate::letters::SiteLetters;
 use crate::site::{SiteRoutes, SiteState};

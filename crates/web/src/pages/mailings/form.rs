@@ -526,8 +526,32 @@ pub(super) async fn plan(
     sender: MailingUser,
     Form(form): Form<MailingForm>,
 ) -> Result<Response, WebError> {
-    let draft = form.draft();
-    let mut tx = app.db.read().await?;
-    let plan = Plan::of(&mut tx, sender.id(), &draft, page.now).await?;
+    let plan = plan_of(&app, sender.id(), &form, page.now).await?;
     html(&PlanPart { page, plan })
+}
+
+/// What the form would send to whom. A list that it adds is created for the count, and nothing of it
+/// is kept.
+async fn plan_of(
+    app: &AppState,
+    owner: UserId,
+    form: &MailingForm,
+    now: Timestamp,
+) -> Result<Plan, WebError> {
+    let mut draft = form.draft();
+    let added = InPlace {
+        list: form.new_list.clone(),
+        people: form.new_people.clone(),
+        ..InPlace::default()
+    };
+    if added == InPlace::default() {
+        return Plan::of(&mut app.db.read().await?, owner, &draft, now).await;
+    }
+    let mut tx = app.db.write().await?;
+    match added.make(&mut tx, owner, &mut draft, now).await {
+        Ok(()) | Err(Error::Invalid(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // dropped without a commit
+    Plan::of(&mut tx, owner, &draft, now).await
 }
