@@ -343,8 +343,7 @@ async fn files_are_said_not_to_be_kept() {
     assert!(refused.body.contains("/login?next=%2Frecipients%2Fimport"));
 }
 
-/// R30: a login form that was open in two tabs leads where it was to lead, and is not kept as a form
-/// of its own.
+/// R30: a login form that was open in two tabs leads where it was to lead, and is not kept.
 #[tokio::test]
 async fn second_login_leads_on() {
     let site = Site::new().await;

@@ -530,8 +530,7 @@ pub(super) async fn plan(
     html(&PlanPart { page, plan })
 }
 
-/// What the form would send to whom. A list that it adds is created for the count, and nothing of it
-/// is kept.
+/// What the form would send to whom. A list that it adds is created for the count, and not kept.
 async fn plan_of(
     app: &AppState,
     owner: UserId,
