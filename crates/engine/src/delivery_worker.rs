@@ -143,14 +143,9 @@ impl DeliveryWorker {
                         Route::Go(permit) => return Some((email, permit)),
                         Route::Busy(_) if began.elapsed() >= ROUTE_INTERVAL => {
                             // senders with a connection take it; this one waits for a permit
-                            // without holding a letter, unless it is that of a lane
+                            // without holding a letter
                             self.context.letters.queue.put_back(email);
-                            if self.only.is_none() {
-                                tokio::select! {
-                                    () = self.context.lifecycle.stop.cancelled() => {}
-                                    () = self.context.upstreams.freed() => {}
-                                }
-                            }
+                            self.leave_to_others().await;
                             return None;
                         }
                         Route::Busy(at) => {
@@ -185,6 +180,23 @@ impl DeliveryWorker {
                 () = self.context.upstreams.freed() => {}
                 () = tokio::time::sleep_until(again) => {}
             }
+        }
+    }
+
+    /// Waits for a permit without holding a letter. The sender of a lane asks again after a while:
+    /// a place that is kept for it may have woken another one. Meanwhile senders with a connection
+    /// take the letter, for with few connections no place is kept.
+    async fn leave_to_others(&self) {
+        let asks_again = async {
+            match self.only {
+                Some(_) => tokio::time::sleep(ROUTE_INTERVAL).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.context.lifecycle.stop.cancelled() => {}
+            () = self.context.upstreams.freed() => {}
+            () = asks_again => {}
         }
     }
 

@@ -125,6 +125,38 @@ async fn a_mailing_never_takes_the_last_connections() {
     engine.stop().await;
 }
 
+/// R25, R28: single letters of other owners do not wait for the end of a big mailing either when
+/// there are so few connections that none is kept for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_connections_hold_no_letter_back() {
+    let world = World::new().await;
+    let server = ServerScript::new()
+        .without_content()
+        .on(|at| match at.step {
+            Step::EndOfData => Action::delay(Duration::from_millis(10)),
+            _ => Action::Default,
+        })
+        .start()
+        .await;
+    let big = world.run(2_500).await;
+    let engine = world.engine(&server);
+    world
+        .wait(&big, "the big one began", |run| run.sent > 100)
+        .await;
+    // one after the other, so that each finds all connections taken
+    let mut ends = Vec::new();
+    for name in ["bob", "carl", "dan", "eve"] {
+        let small = run_of(&world, name, 1).await;
+        world.db.wake().wake_local();
+        world.wait_over(&small).await;
+        ends.push(world.get(&small).await.finished_at);
+    }
+    world.wait_over(&big).await;
+    let end = world.get(&big).await.finished_at;
+    assert!(ends.iter().all(|small| *small < end), "{ends:?} {end:?}");
+    engine.stop().await;
+}
+
 /// R12, R28: a mailing whose letters take too much work is paused after five of them: none fails,
 /// its owner is told, and others are served. Resumed, it is paused once more.
 #[tokio::test(flavor = "multi_thread")]
