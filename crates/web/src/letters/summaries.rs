@@ -5,7 +5,8 @@ use askama::Template;
 use skychimp_core::platform::error::Error;
 use skychimp_core::sending::report::{Summary, SummaryLetter};
 
-use super::{LetterContent, language, summary};
+use super::summary::{summary, written};
+use super::{LetterContent, language};
 use crate::kit::i18n::{Lang, Text};
 
 /// Runs in one letter; of more, the first ones are listed.
@@ -96,12 +97,7 @@ pub fn summaries(told: &[Summary], base_url: &str) -> Result<SummaryLetter, Erro
         content,
         told,
     };
-    let unwritten = |error: askama::Error| Error::Internal(error.to_string());
-    Ok(SummaryLetter {
-        subject: content.subject.clone(),
-        html: html.render().map_err(unwritten)?,
-        text: text.render().map_err(unwritten)?,
-    })
+    written(content, &html, &text)
 }
 
 fn line(lang: Lang, site: &str, one: &Summary) -> RunLine {

@@ -88,6 +88,15 @@ pub fn summary(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error
         content,
         told,
     };
+    written(content, &html, &text)
+}
+
+/// A letter of these two parts.
+pub(super) fn written(
+    content: &LetterContent,
+    html: &impl Template,
+    text: &impl Template,
+) -> Result<SummaryLetter, Error> {
     let unwritten = |error: askama::Error| Error::Internal(error.to_string());
     Ok(SummaryLetter {
         subject: content.subject.clone(),
