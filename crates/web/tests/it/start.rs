@@ -385,3 +385,27 @@ async fn both_choices_are_in_the_profile() {
     assert!(!page.contains("Take back"));
     assert!(desk.makes_a_run(desk.site.clock.now()).await);
 }
+
+/// R10, R15: what stands next to the form and on its button counts the list that the form adds; a
+/// plan and a form with an error leave nothing of it behind.
+#[tokio::test]
+async fn plans_count_the_list_that_is_added() {
+    let mut desk = Desk::new(2).await;
+    let added = [
+        ("new_list", "Guests"),
+        (
+            "new_people",
+            "one@example.org, two@example.org\nthree@example.org",
+        ),
+        ("begin", "now"),
+        ("zone", "UTC"),
+    ];
+    let plan = desk.ann.post("/mailings/plan", &added).await;
+    assert!(plan.body.contains("Send to 3 recipients"), "{}", plan.body);
+    // a mailing needs a title
+    let page = desk.ann.post("/mailings", &added).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.body.contains("Send to 3 recipients"), "{}", page.body);
+    let lists = desk.ann.get("/lists").await;
+    assert!(!lists.body.contains("Guests"));
+}

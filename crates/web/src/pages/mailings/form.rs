@@ -205,6 +205,7 @@ struct FormPage {
 }
 
 impl FormPage {
+    /// Opens transactions of its own: a handler has ended its one before.
     async fn new(
         app: &AppState,
         page: PageContext,
@@ -224,7 +225,8 @@ impl FormPage {
         for id in &form.recipients {
             people.extend(Recipient::get(&mut tx, owner, *id).await?);
         }
-        let plan = Plan::of(&mut tx, owner, &draft, page.now).await?;
+        drop(tx);
+        let plan = plan_of(app, owner, &form, page.now).await?;
         Ok(Self {
             page,
             mailing,
@@ -358,6 +360,7 @@ pub(super) async fn create(
     let id = match checked(made.await)? {
         Ok(id) => id,
         Err(errors) => {
+            drop(tx);
             return html_wrong(&FormPage::new(&app, page, owner, None, once.form, errors).await?);
         }
     };
