@@ -21,7 +21,7 @@ use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
 use crate::kit::error::WebError;
 use crate::kit::late_form;
 use crate::kit::page::{PageContext, text_of};
-use crate::kit::query::local;
+use crate::kit::query::{first_value, local};
 use crate::kit::user_turns::UserTurn;
 
 const LENGTH: usize = 32;
@@ -114,12 +114,8 @@ pub(crate) async fn check(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
-        let turn = match &page.user {
-            Some(user) => Some(app.page_turns.begin(user.id).await?),
-            None => None,
-        };
         return Ok(CheckedRequest {
-            turn,
+            turn: app.page_turns.begin_of(page).await?,
             ..CheckedRequest::new(request)
         });
     }
@@ -166,7 +162,7 @@ async fn form(
     if !passes && !page.csrf_matches(&token) {
         if page.user.is_some() && page.path == "/login" {
             // a login form that was open in another tab
-            let next = named(read.beginning(), "next").unwrap_or_default();
+            let next = first_value(read.beginning(), "next").unwrap_or_default();
             return Err(WebError::LoggedIn(local(&next)));
         }
         late_form::keep(app, page, &parts, &token, read, max).await?;
@@ -184,14 +180,10 @@ async fn form(
     }
     let mut request = Request::from_parts(parts, Body::from(bytes));
     DefaultBodyLimit::max(max).apply(&mut request);
-    let turn = match &page.user {
-        Some(user) => Some(app.form_turns.begin(user.id).await?),
-        None => None,
-    };
     Ok(CheckedRequest {
         request,
         large,
-        turn,
+        turn: app.form_turns.begin_of(page).await?,
     })
 }
 
@@ -226,13 +218,6 @@ fn field(form: &[u8]) -> Option<String> {
     form.split(|byte| *byte == b'&')
         .find_map(|pair| pair.strip_prefix(b"csrf="))
         .and_then(|value| String::from_utf8(value.to_vec()).ok())
-}
-
-/// The value of a field in the beginning of a form.
-fn named(form: &[u8], name: &str) -> Option<String> {
-    url::form_urlencoded::parse(form)
-        .find(|(field, _)| field == name)
-        .map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::kit::error::WebError;
 use crate::kit::html_fill::{self, FormFields};
 use crate::kit::local_rate_limit::LocalRateLimit;
 use crate::kit::page::{PageContext, html, text_of};
+use crate::kit::query::first_value;
 
 /// Late forms of a visitor's address that are kept, per minute.
 const PER_MINUTE: u32 = 30;
@@ -240,10 +241,7 @@ pub(crate) async fn fill_in(
     response: Response,
 ) -> Result<Response, WebError> {
     let query = page.address.split_once('?').map_or("", |(_, query)| query);
-    let of = |name: &str| {
-        let mut fields = url::form_urlencoded::parse(query.as_bytes());
-        fields.find(|(key, _)| key == name).map(|(_, value)| value)
-    };
+    let of = |name| first_value(query.as_bytes(), name);
     let Some(token) = of("late") else {
         return Ok(response);
     };

@@ -105,6 +105,13 @@ pub(crate) fn day(text: &str, zone: &TimeZone, over: bool) -> Option<Timestamp> 
     Some(begin.timestamp().into())
 }
 
+/// The first value of a field in an encoded form or query.
+pub(crate) fn first_value(encoded: &[u8], name: &str) -> Option<String> {
+    url::form_urlencoded::parse(encoded)
+        .find(|(field, _)| field == name)
+        .map(|(_, value)| value.into_owned())
+}
+
 /// Where a form leads that names its destination: only to paths on this site, otherwise to `/`.
 pub(crate) fn local(next: &str) -> String {
     let inside = next.starts_with('/')

@@ -117,10 +117,7 @@ pub(crate) struct DownloadTurn {
 impl DownloadTurns {
     /// Waits for the turn. [`WebError::TooMany`] when too many downloads of the visitor wait.
     pub(crate) async fn begin(&self, page: &PageContext) -> Result<DownloadTurn, WebError> {
-        let user = match &page.user {
-            Some(user) => Some(self.users.begin(user.id).await?),
-            None => None,
-        };
+        let user = self.users.begin_of(page).await?;
         // never closed
         let any = Arc::clone(&self.all).acquire_owned().await.ok();
         Ok(DownloadTurn {

@@ -12,6 +12,7 @@ use skychimp_core::platform::ids::UserId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::kit::error::WebError;
+use crate::kit::page::PageContext;
 
 /// Seconds after which a refused request may come again.
 const AGAIN: u64 = 2;
@@ -64,8 +65,16 @@ impl UserTurns {
         Self::new(1, 2)
     }
 
+    /// The turn of a visitor's request, see [`UserTurns::begin`]; `None` without an account.
+    pub(crate) async fn begin_of(&self, page: &PageContext) -> Result<Option<UserTurn>, WebError> {
+        match &page.user {
+            Some(user) => self.begin(user.id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Waits for the turn of a request. [`WebError::TooMany`] if too many of the user wait already.
-    pub(crate) async fn begin(&self, user: UserId) -> Result<UserTurn, WebError> {
+    async fn begin(&self, user: UserId) -> Result<UserTurn, WebError> {
         let semaphore = {
             let mut users = self.users.lock();
             let requests = users.entry(user).or_insert_with(|| UserRequests {
