@@ -37,7 +37,7 @@ use crate::kit::readiness::DatabaseCheck;
 use crate::kit::sandbox::SandboxStore;
 use crate::kit::table::DownloadTurns;
 use crate::kit::untrusted_peers::UntrustedPeers;
-use crate::kit::user_turns::UserTurns;
+use crate::kit::user_turns::{SearchTurns, UserTurns};
 use crate::kit::views::Views;
 
 /// Maximum body of the largest forms, in bytes. A message has up to a million characters, and URL
@@ -159,6 +159,8 @@ pub struct App {
     pub(crate) form_turns: UserTurns,
     /// Turns of users' pages.
     pub(crate) page_turns: UserTurns,
+    /// Turns of all users' searches.
+    pub(crate) search_turns: SearchTurns,
     /// Turns of downloads.
     pub(crate) downloads: DownloadTurns,
     pub(crate) database_check: DatabaseCheck,
@@ -230,6 +232,7 @@ impl AppState {
             large_forms: LargeForms::default(),
             form_turns: UserTurns::of_forms(),
             page_turns: UserTurns::of_pages(),
+            search_turns: SearchTurns::default(),
             downloads: DownloadTurns::default(),
             database_check: DatabaseCheck::default(),
             http: Arc::default(),

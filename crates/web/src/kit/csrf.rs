@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use skychimp_core::platform::ids::UserId;
 use skychimp_core::platform::secret::SigningKey;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::kit::app::AppState;
 use crate::kit::body_limit::{self, FORM_MAX, LargeForm, ReadBody};
@@ -91,6 +92,8 @@ pub(crate) struct CheckedRequest {
     pub(crate) large: Option<LargeForm>,
     /// Kept while a user's form or page is answered.
     pub(crate) turn: Option<UserTurn>,
+    /// Kept while a search is answered.
+    pub(crate) search: Option<OwnedSemaphorePermit>,
 }
 
 impl CheckedRequest {
@@ -99,6 +102,7 @@ impl CheckedRequest {
             request,
             large: None,
             turn: None,
+            search: None,
         }
     }
 }
@@ -114,8 +118,11 @@ pub(crate) async fn check(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     ) {
+        let turn = app.page_turns.begin_of(page).await?;
+        let query = request.uri().query().filter(|_| turn.is_some());
         return Ok(CheckedRequest {
-            turn: app.page_turns.begin_of(page).await?,
+            turn,
+            search: app.search_turns.begin(query.unwrap_or_default()).await,
             ..CheckedRequest::new(request)
         });
     }
@@ -184,6 +191,7 @@ async fn form(
         request,
         large,
         turn: app.form_turns.begin_of(page).await?,
+        search: None,
     })
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn serve(State(app): State<AppState>, request: Request, next: N
         Ok(mut checked) => {
             checked.request.extensions_mut().insert(page.clone());
             let response = next.run(checked.request).await;
-            drop((checked.large, checked.turn));
+            drop((checked.large, checked.turn, checked.search));
             response
         }
         Err(error) => error.into_response(),

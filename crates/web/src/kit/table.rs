@@ -3,15 +3,15 @@
 //! *Invariant*: no value is run as a formula. In CSV [`CsvWriter`] sees to that; in a workbook a
 //! text is a text.
 
+mod spool;
 mod workbook;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, stream};
 use skychimp_core::platform::csv_writer::{CsvWriter, LineEnd};
 use skychimp_core::platform::error::Error;
 use skychimp_core::platform::time::Timestamp;
@@ -21,6 +21,8 @@ use crate::kit::app::App;
 use crate::kit::error::WebError;
 use crate::kit::page::PageContext;
 use crate::kit::user_turns::{UserTurn, UserTurns};
+
+pub(crate) use self::spool::body as spooled;
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +90,8 @@ pub(crate) fn columns(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Downloads that are made at the same time. Each keeps a connection of the database.
+/// Downloads that are made at the same time. Each keeps a connection of the database until the
+/// server has written it.
 const DOWNLOADS_MAX: usize = 8;
 
 /// Turns of downloads: one of a user at a time, a few of all.
@@ -107,11 +110,13 @@ impl Default for DownloadTurns {
     }
 }
 
-/// The turn of a download. Its body keeps it.
+/// The turn of a download.
 #[derive(Debug)]
 pub(crate) struct DownloadTurn {
-    _user: Option<UserTurn>,
-    _any: Option<OwnedSemaphorePermit>,
+    /// Kept until the visitor has read everything.
+    user: Option<UserTurn>,
+    /// Kept while the server works.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl DownloadTurns {
@@ -119,28 +124,8 @@ impl DownloadTurns {
     pub(crate) async fn begin(&self, page: &PageContext) -> Result<DownloadTurn, WebError> {
         let user = self.users.begin_of(page).await?;
         // never closed
-        let any = Arc::clone(&self.all).acquire_owned().await.ok();
-        Ok(DownloadTurn {
-            _user: user,
-            _any: any,
-        })
-    }
-}
-
-impl DownloadTurn {
-    /// The pieces of a body, which end the turn.
-    pub(crate) fn body<T, E>(
-        self,
-        pieces: impl Stream<Item = Result<T, E>> + Send + 'static,
-    ) -> Body
-    where
-        T: Into<Bytes> + 'static,
-        E: Into<axum::BoxError> + 'static,
-    {
-        Body::from_stream(pieces.map(move |piece| {
-            let _kept = &self;
-            piece
-        }))
+        let place = Arc::clone(&self.all).acquire_owned().await.ok();
+        Ok(DownloadTurn { user, place })
     }
 }
 
@@ -153,7 +138,7 @@ pub(crate) async fn download<L: Lines>(
     lines: L,
 ) -> Result<Response, WebError> {
     let turn = app.downloads.begin(page).await?;
-    Ok(download_in(turn, page, app, name, lines))
+    download_in(turn, page, app, name, lines)
 }
 
 /// The same in a turn that has begun, for lines that keep a connection from the beginning.
@@ -163,12 +148,13 @@ pub(crate) fn download_in<L: Lines>(
     app: &App,
     name: &str,
     lines: L,
-) -> Response {
+) -> Result<Response, WebError> {
     let (kind, ending, body) = if Path::new(&page.path).extension() == Some("xlsx".as_ref()) {
-        let body = workbook::body(turn, lines, page.zone.clone(), &app.settings.data_dir);
-        (workbook::TYPE, "xlsx", body)
+        let book = workbook::pieces(lines, page.zone.clone(), &app.settings.data_dir);
+        (workbook::TYPE, "xlsx", spool::body(app, turn, book)?)
     } else {
-        ("text/csv; charset=utf-8", "csv", csv(turn, lines))
+        let body = spool::body(app, turn, csv(lines))?;
+        ("text/csv; charset=utf-8", "csv", body)
     };
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
@@ -177,11 +163,11 @@ pub(crate) fn download_in<L: Lines>(
             format!("attachment; filename=\"{name}.{ending}\""),
         ),
     ];
-    (headers, body).into_response()
+    Ok((headers, body).into_response())
 }
 
-fn csv<L: Lines>(turn: DownloadTurn, lines: L) -> Body {
-    let pieces = stream::unfold((Some(lines), false), |(lines, begun)| async move {
+fn csv<L: Lines>(lines: L) -> impl Stream<Item = Result<Vec<u8>, Error>> + Send + 'static {
+    stream::unfold((Some(lines), false), |(lines, begun)| async move {
         let mut lines = lines?;
         let head = if begun {
             Vec::new()
@@ -199,9 +185,7 @@ fn csv<L: Lines>(turn: DownloadTurn, lines: L) -> Body {
         let bytes = csv_bytes(head.into_iter().chain(rows))
             .map_err(|error| Error::Internal(format!("the table cannot be written: {error}")));
         Some((bytes, (lines, true)))
-    });
-    // the compression layer polls again after the end
-    turn.body(pieces.fuse())
+    })
 }
 
 fn csv_bytes(rows: impl Iterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>> {
@@ -214,12 +198,9 @@ fn csv_bytes(rows: impl Iterator<Item = Vec<String>>) -> std::io::Result<Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use futures_util::StreamExt as _;
 
-    const NO_TURN: DownloadTurn = DownloadTurn {
-        _user: None,
-        _any: None,
-    };
+    use super::*;
 
     struct Once(Option<Vec<Vec<Cell>>>);
 
@@ -231,6 +212,11 @@ mod tests {
         async fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, Error> {
             Ok(self.0.take())
         }
+    }
+
+    async fn whole(lines: Once) -> String {
+        let pieces: Vec<_> = csv(lines).map(|piece| piece.unwrap()).collect().await;
+        String::from_utf8(pieces.concat()).unwrap()
     }
 
     /// R13: values come through CSV as they are, phone numbers included, and no spreadsheet runs
@@ -246,8 +232,7 @@ mod tests {
             "-2+3+cmd|' /C calc'!A0",
         ];
         let rows = names.map(|name| vec![Cell::from(name), Cell::Number(-5)]);
-        let body = csv(NO_TURN, Once(Some(rows.to_vec())));
-        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let bytes = whole(Once(Some(rows.to_vec()))).await;
         let expected = "name,count\r\n250 ok,-5\r\n\"a,b\",-5\r\n\"say \"\"no\"\"\",-5\r\n'=1+1,-5\r\n\
                         +7 900 123 45 67,-5\r\n'-2+3+cmd|' /C calc'!A0,-5\r\n";
         assert_eq!(bytes, expected);
@@ -256,7 +241,6 @@ mod tests {
     /// R13: a table without rows has its head.
     #[tokio::test]
     async fn empty_csv_has_its_head() {
-        let bytes = axum::body::to_bytes(csv(NO_TURN, Once(None)), usize::MAX).await;
-        assert_eq!(bytes.unwrap(), "name,count\r\n");
+        assert_eq!(whole(Once(None)).await, "name,count\r\n");
     }
 }

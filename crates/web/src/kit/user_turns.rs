@@ -1,8 +1,9 @@
 //! Turns of a user's requests: a few of each kind are answered at a time, the others wait.
 //!
 //! Each form may write, and on SQLite all writes share one connection; each page may search a
-//! hundred thousand rows; each download keeps a connection of the database for as long as it takes.
-//! So without turns one user with many open connections would be in front of everybody else.
+//! hundred thousand rows; each download keeps a connection of the database until it is written.
+//! So without turns one user with many open connections would be in front of everybody else. And of
+//! all searches together only a few run, so that many users do not slow the letters down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::kit::error::WebError;
 use crate::kit::page::PageContext;
+use crate::kit::query::first_value;
 
 /// Seconds after which a refused request may come again.
 const AGAIN: u64 = 2;
@@ -111,8 +113,34 @@ impl Drop for UserTurn {
     }
 }
 
+/// Turns of the searches of all users. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchTurns(Arc<Semaphore>);
+
+impl Default for SearchTurns {
+    /// As many as keep half of the CPU cores busy, at least two.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Semaphore::new(cores.div_ceil(2).max(2))))
+    }
+}
+
+impl SearchTurns {
+    /// The turn of a user's page with this query, if it is a search: each may read a whole table.
+    pub(crate) async fn begin(&self, query: &str) -> Option<OwnedSemaphorePermit> {
+        let text = first_value(query.as_bytes(), "q")?;
+        if text.trim().is_empty() {
+            return None;
+        }
+        // never closed
+        Arc::clone(&self.0).acquire_owned().await.ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use skychimp_core::platform::time::Timestamp;
 
     use super::*;
@@ -138,5 +166,26 @@ mod tests {
         assert!(futures_util::poll!(&mut waiting[0]).is_ready());
         drop((second, waiting));
         assert!(turns.users.lock().is_empty());
+    }
+
+    /// R28: of all searches a few run at a time; pages without one do not wait for them.
+    #[tokio::test]
+    async fn searches_take_turns() {
+        let turns = SearchTurns::default();
+        let mut running = Vec::new();
+        loop {
+            let mut next = Box::pin(turns.begin("page=2&q=ann"));
+            match futures_util::poll!(&mut next) {
+                Poll::Ready(turn) => running.push(turn.unwrap()),
+                Poll::Pending => break,
+            }
+        }
+        assert!(running.len() >= 2);
+        assert!(turns.begin("q=+&page=2").await.is_none());
+        assert!(turns.begin("").await.is_none());
+        let mut next = Box::pin(turns.begin("q=bob"));
+        assert!(futures_util::poll!(&mut next).is_pending());
+        running.pop();
+        assert!(futures_util::poll!(&mut next).is_ready());
     }
 }

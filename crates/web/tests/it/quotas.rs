@@ -210,3 +210,24 @@ async fn downloads_take_turns() {
     drop(unread);
     assert_eq!(waiting.await.status, StatusCode::OK);
 }
+
+/// R28: a download is written at the server's speed. However many users do not read theirs, the
+/// next one comes whole.
+#[tokio::test]
+async fn slow_readers_keep_nobody_waiting() {
+    let site = Site::new().await;
+    let mut unread = Vec::new();
+    for n in 0..12 {
+        let name = format!("slow{n}");
+        site.user(&name, Role::User).await;
+        let path = ["/recipients/export", "/log.xlsx"][n % 2];
+        let mut slow = site.login(&name).await;
+        unread.push(slow.ask("GET", path, &[], "").await);
+    }
+    site.user("ann", Role::User).await;
+    let mut ann = site.login("ann").await;
+    let answer = ann.get("/log.csv").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.body.starts_with("mailing,at,"), "{}", answer.body);
+    drop(unread);
+}

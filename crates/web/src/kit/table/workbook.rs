@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
+use futures_util::Stream;
 use jiff::tz::TimeZone;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 use skychimp_core::platform::error::Error;
@@ -19,7 +20,7 @@ use skychimp_core::platform::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::{Cell, DownloadTurn, Lines};
+use super::{Cell, Lines};
 use crate::kit::driven::driven;
 
 /// MIME type of a workbook.
@@ -35,8 +36,12 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Limits how many workbooks are written at a time, because each keeps a CPU core busy.
 static WORKBOOK_PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// The workbook as a response body.
-pub(super) fn body<L: Lines>(turn: DownloadTurn, lines: L, zone: TimeZone, folder: &Path) -> Body {
+/// The pieces of the workbook's file.
+pub(super) fn pieces<L: Lines>(
+    lines: L,
+    zone: TimeZone,
+    folder: &Path,
+) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<L> {
     let (out, pieces) = channel(1);
     let book = GrowingWorkbook::new(lines.head(), zone, folder, SHEET_ROWS);
     let work = async move {
@@ -45,7 +50,7 @@ pub(super) fn body<L: Lines>(turn: DownloadTurn, lines: L, zone: TimeZone, folde
             out.send(Err(error)).await.ok();
         }
     };
-    turn.body(driven(work, pieces))
+    driven(work, pieces)
 }
 
 type Out = Sender<Result<Bytes, Error>>;

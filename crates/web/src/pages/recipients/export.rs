@@ -18,7 +18,7 @@ use crate::kit::error::WebError;
 use crate::kit::form::Query;
 use crate::kit::i18n::Lang;
 use crate::kit::page::PageContext;
-use crate::kit::table::{Cell, Lines, download_in};
+use crate::kit::table::{Cell, Lines, download_in, spooled};
 
 async fn begin(
     app: &AppState,
@@ -62,7 +62,7 @@ pub(super) async fn csv(
             format!("attachment; filename=\"{}.csv\"", name(&page)),
         ),
     ];
-    Ok((headers, turn.body(pieces)).into_response())
+    Ok((headers, spooled(&app, turn, pieces)?).into_response())
 }
 
 pub(super) async fn workbook(
@@ -73,7 +73,7 @@ pub(super) async fn workbook(
 ) -> Result<Response, WebError> {
     let turn = app.downloads.begin(&page).await?;
     let lines = RecipientLines(begin(&app, &page, &sender, &view).await?);
-    Ok(download_in(turn, &page, &app, &name(&page), lines))
+    download_in(turn, &page, &app, &name(&page), lines)
 }
 
 /// The rows of an export.
