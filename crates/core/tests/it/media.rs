@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use bytes::Bytes;
 use skychimp_core::blog::media::{self, Gallery, Picture, UNUSED_RETENTION};
 use skychimp_core::blog::post::{Editor, Post, PostDraft, UnsavedDraft};
 use skychimp_core::platform::ids::PostId;
@@ -22,7 +21,7 @@ async fn upload(
     post: PostId,
     name: &str,
 ) -> Picture {
-    let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
+    let prepared = gallery.prepare(|| Ok(DOT)).await.unwrap();
     media::store(db, gallery, editor, post, name, prepared, at(NOW))
         .await
         .unwrap()
@@ -124,7 +123,7 @@ async fn interrupted_uploads_leave_nothing() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
+    let prepared = gallery.prepare(|| Ok(DOT)).await.unwrap();
     let nowhere = media::store(
         &db,
         &gallery,
@@ -140,7 +139,7 @@ async fn interrupted_uploads_leave_nothing() {
     // the store refuses writes
     std::fs::remove_dir_all(folder.path().join("media")).unwrap();
     std::fs::write(folder.path().join("media"), "").unwrap();
-    let prepared = gallery.prepare(Bytes::from_static(DOT)).await.unwrap();
+    let prepared = gallery.prepare(|| Ok(DOT)).await.unwrap();
     assert!(
         media::store(&db, &gallery, ann, id, "x.png", prepared, at(NOW))
             .await

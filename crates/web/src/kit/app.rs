@@ -159,6 +159,8 @@ pub struct App {
     pub(crate) form_turns: UserTurns,
     /// Turns of users' pages.
     pub(crate) page_turns: UserTurns,
+    /// Turns of users' pictures.
+    pub(crate) picture_turns: UserTurns,
     /// Turns of all users' searches.
     pub(crate) search_turns: SearchTurns,
     /// Turns of downloads.
@@ -232,6 +234,7 @@ impl AppState {
             large_forms: LargeForms::default(),
             form_turns: UserTurns::of_forms(),
             page_turns: UserTurns::of_pages(),
+            picture_turns: UserTurns::of_pictures(),
             search_turns: SearchTurns::default(),
             downloads: DownloadTurns::default(),
             database_check: DatabaseCheck::default(),

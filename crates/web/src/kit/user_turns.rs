@@ -67,6 +67,11 @@ impl UserTurns {
         Self::new(1, 2)
     }
 
+    /// Turns of pictures, which are prepared one after the other for all users.
+    pub(crate) fn of_pictures() -> Self {
+        Self::new(1, 24)
+    }
+
     /// The turn of a visitor's request, see [`UserTurns::begin`]; `None` without an account.
     pub(crate) async fn begin_of(&self, page: &PageContext) -> Result<Option<UserTurn>, WebError> {
         match &page.user {

@@ -109,13 +109,17 @@ impl Gallery {
         }))
     }
 
-    /// Processes an upload on a blocking thread, one at a time.
+    /// Processes an upload on a blocking thread, one at a time. `read` gets its content when its
+    /// turn has come, so that those that wait take no memory.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] on the field `picture` if the file is rejected or too many uploads are
-    /// waiting.
-    pub async fn prepare(&self, content: Bytes) -> Result<PreparedPicture, Error> {
+    /// waiting; [`Error::Internal`] if it cannot be read.
+    pub async fn prepare<T: AsRef<[u8]>>(
+        &self,
+        read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> Result<PreparedPicture, Error> {
         let busy = |_| Error::invalid("picture", "picture_busy");
         let _place = self.0.door.try_acquire().map_err(busy)?;
         let _turn = self
@@ -124,7 +128,12 @@ impl Gallery {
             .acquire()
             .await
             .map_err(|_| Error::invalid("picture", "picture_busy"))?;
-        tokio::task::spawn_blocking(move || prepare(&content))
+        let work = move || {
+            let content = read()
+                .map_err(|error| Error::Internal(format!("an upload cannot be read: {error}")))?;
+            prepare(content.as_ref())
+        };
+        tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| Error::Internal(format!("a picture could not be drawn: {error}")))?
     }

@@ -126,9 +126,8 @@ pub async fn write(program: &Program, db: &Db, writer: UserId) -> anyhow::Result
         let mut tx = db.write().await?;
         let id = Post::create(&mut tx, editor, &draft, then).await?;
         tx.commit().await?;
-        let drawn = gallery
-            .prepare(landscape(sample.colours, number)?.into())
-            .await?;
+        let drawn = landscape(sample.colours, number)?;
+        let drawn = gallery.prepare(|| Ok(drawn)).await?;
         let picture = media::store(db, &gallery, editor, id, "hills.png", drawn, then).await?;
         draft.cover_id = picture.map(|picture| picture.id);
         sample.alt.clone_into(&mut draft.cover_alt);

@@ -1,7 +1,9 @@
 //! Pictures of a post: selected, pasted or dropped into the editor.
 
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+
 use askama::Template;
-use axum::body::Bytes;
 use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +14,7 @@ use skychimp_core::blog::media::{self, FILE_MAX, Picture};
 use skychimp_core::blog::post::{Editor, Post};
 use skychimp_core::platform::error::{Error, FieldError};
 use skychimp_core::platform::ids::PostId;
+use tokio::io::AsyncWriteExt as _;
 
 use super::bare;
 use crate::kit::app::AppState;
@@ -110,10 +113,40 @@ async fn receive(
     while let Some(field) = form.next_field().await.map_err(|_| WebError::BadRequest)? {
         if field.name() == Some("picture") {
             let name = field.file_name().unwrap_or_default().to_owned();
-            return Ok(take(app, page, editor, id, &name, field).await);
+            return match spooled(app, field).await? {
+                Ok(file) => {
+                    let _turn = app.picture_turns.begin_of(page).await?;
+                    Ok(take(app, page, editor, id, &name, file).await)
+                }
+                Err(error) => Ok(Err(error)),
+            };
         }
     }
     Ok(Err(Error::invalid("picture", "required")))
+}
+
+/// The field in a file without a name: a picture that waits for its turn takes no memory.
+async fn spooled(app: &AppState, mut field: Field<'_>) -> Result<Result<File, Error>, WebError> {
+    let failed = |error: io::Error| Error::Internal(format!("an upload has no file: {error}"));
+    let file = tempfile::tempfile_in(&app.settings.data_dir).map_err(failed)?;
+    let mut file = tokio::fs::File::from_std(file);
+    loop {
+        match field.chunk().await {
+            Ok(Some(chunk)) => {
+                app.check_disk()?;
+                file.write_all(&chunk).await.map_err(failed)?;
+            }
+            Ok(None) => break,
+            // the body exceeds its limit
+            Err(_) => {
+                let error = FieldError::new("picture", "picture_bytes");
+                let error = error.with("max", FILE_MAX / 1_000_000);
+                return Ok(Err(Error::Invalid(vec![error])));
+            }
+        }
+    }
+    file.flush().await.map_err(failed)?;
+    Ok(Ok(file.into_std().await))
 }
 
 async fn take(
@@ -122,15 +155,16 @@ async fn take(
     editor: Editor,
     id: PostId,
     name: &str,
-    field: Field<'_>,
+    mut file: File,
 ) -> Result<Option<Picture>, Error> {
     let gallery = &app.settings.gallery;
-    // also fails if the body exceeds its limit
-    let content: Bytes = field.bytes().await.map_err(|_| {
-        let error = FieldError::new("picture", "picture_bytes");
-        Error::Invalid(vec![error.with("max", FILE_MAX / 1_000_000)])
-    })?;
-    let prepared = gallery.prepare(content).await?;
+    let read = move || {
+        let mut content = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut content)?;
+        Ok(content)
+    };
+    let prepared = gallery.prepare(read).await?;
     media::store(&app.db, gallery, editor, id, name, prepared, page.now).await
 }
 
