@@ -2,7 +2,7 @@
 # Installs what is missing on a Debian machine that has Rust, Node and make:
 #
 #   tests/install.sh          everything for the tests and the bench: PostgreSQL, Postfix (with
-#                             smtp-sink and smtp-source), Valkey or Redis, wrk, Chromium, OpenSSL,
+#                             smtp-sink and smtp-source), Valkey or Redis, wrk, Chromium, Firefox, OpenSSL,
 #                             a C compiler, nss_wrapper (gives a process its own host names), and
 #                             an S3-compatible server from PyPI
 #   tests/install.sh check    what `make check` needs: a C compiler, and the tools listed in
@@ -40,6 +40,7 @@ if [ "$what" = tests ]; then
     have systemd-analyze || missing+=(systemd)
     have oathtool || missing+=(oathtool)
     have chromium || missing+=(chromium)
+    have firefox-esr || missing+=(firefox-esr)
     ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || missing+=(libnss-wrapper)
 fi
 
