@@ -6,3 +6,4 @@ pub mod deletion;
 pub mod figures;
 pub mod moderation;
 pub mod overview;
+pub mod site_settings;

@@ -14,6 +14,7 @@ pub mod job;
 pub mod paging;
 pub mod secret;
 pub mod settings;
+pub mod site_name;
 pub mod stored_file;
 pub mod time;
 pub mod untrusted_peer;

@@ -1,6 +1,7 @@
 //! Mailings and how they are sent: schedules, runs, deliveries, attempts, reports, servers.
 
 pub mod attempt;
+pub mod default_sender;
 pub mod delivery;
 pub mod letter_limit;
 pub mod mailing;

@@ -35,6 +35,7 @@ pub mod readiness;
 pub(crate) mod reply_text;
 pub mod routes;
 pub mod sandbox;
+pub(crate) mod site_name;
 pub(crate) mod sse;
 pub(crate) mod table;
 pub(crate) mod untrusted_peers;

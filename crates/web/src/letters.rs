@@ -12,6 +12,7 @@ use skychimp_core::accounts::letter::{AccountLetter, AccountLetters, AddressedLe
 use skychimp_core::accounts::user::User;
 use skychimp_core::platform::db::Tx;
 use skychimp_core::platform::error::Error;
+use skychimp_core::platform::site_name::SiteName;
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 use url::Url;
@@ -49,7 +50,8 @@ impl AccountLetters for SiteLetters<'_> {
         letter: &AddressedLetter<'_>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let written = write(self.base_url, letter, now);
+        let site_name = SiteName::of(tx).await?;
+        let written = write(self.base_url, site_name, letter, now);
         let written = written.map_err(|error| Error::Internal(error.to_string()))?;
         let new = NewOutboxLetter {
             subject: &written.subject,
@@ -119,6 +121,7 @@ struct LetterContent {
     link: String,
     note: Text,
     site: String,
+    site_name: SiteName,
 }
 
 impl LetterContent {
@@ -149,6 +152,7 @@ fn language(user: &User) -> Lang {
 /// Renders a letter.
 fn write(
     base_url: &Url,
+    site_name: SiteName,
     addressed: &AddressedLetter<'_>,
     now: Timestamp,
 ) -> Result<RenderedLetter, askama::Error> {
@@ -184,6 +188,7 @@ fn write(
         link: format!("{site}{}", path(letter)),
         note: say("note"),
         site: site.to_owned(),
+        site_name,
     };
     content.render(lang)
 }

@@ -115,6 +115,8 @@ kinds! {
     ServerResumed = "server_resumed",
     /// A sending server was deleted.
     ServerDeleted = "server_deleted",
+    /// The installation got another name; the details have `from` and `to`.
+    SiteRenamed = "site_renamed",
 }
 
 impl TryFrom<String> for AuditKind {
@@ -179,6 +181,17 @@ impl<'a> Subject<'a> {
             id: None,
             name: email,
             owner: Some(owner),
+        }
+    }
+
+    /// The installation, with its name.
+    #[must_use]
+    pub const fn site(name: &'a str) -> Self {
+        Self {
+            kind: "site",
+            id: None,
+            name,
+            owner: None,
         }
     }
 

@@ -26,6 +26,7 @@ mod transitions;
 pub use audience::Audience;
 pub use bulk::{BulkDeletion, BulkResult};
 pub use delete::MailingDeletion;
+pub(crate) use draft::check_sender;
 pub use draft::{Begin, CHOSEN_MAX, MailingDraft, TITLE_MAX};
 pub use edit::MailingEdit;
 pub use held::{HeldMailing, HeldReason};

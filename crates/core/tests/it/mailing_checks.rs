@@ -161,6 +161,13 @@ async fn checklist_names_the_right_part() {
             vec!["base_url_unset"]
         ]
     );
+    // the service's sender is the sender of a mailing that has none of its own
+    let mut unnamed = outside.clone();
+    unnamed.sender.email = "noreply@skychimp.invalid".to_owned();
+    unnamed.base_url = Some("https://example.org".to_owned());
+    let [_, _, sender, service_faults] = problems(id, &unnamed, NOW).await;
+    assert_eq!(sender, ["mail_from_invalid"]);
+    assert_eq!(service_faults, none);
     start(&db, ann, id, at(NOW)).await.unwrap();
     assert_eq!(problems(id, &service(), end).await[1], none);
     suppress(&db, ann, 0, "unsubscribed", at(NOW))

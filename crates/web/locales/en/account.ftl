@@ -28,6 +28,7 @@ profile-zone-hint = Pages show times in this zone, and new mailings start out wi
 profile-summaries = Send me a summary after each run
 profile-summaries-hint = A letter after each run of one of your mailings: the results, and a link to the report.
 profile-sending = Sending
+profile-sender-hint = New mailings begin with this sender. If all is empty, with that of your latest mailing.
 profile-ask-over = Ask before sending to more than
 profile-ask-over-hint = Recipients. Start asks once before it sends to more people immediately.
 profile-take-back = Time to take Start back, in seconds

@@ -35,6 +35,7 @@ use crate::kit::preview_turns::PreviewTurns;
 use crate::kit::rate_limits::ActiveRefusals;
 use crate::kit::readiness::DatabaseCheck;
 use crate::kit::sandbox::SandboxStore;
+use crate::kit::site_name::ShownSiteName;
 use crate::kit::table::DownloadTurns;
 use crate::kit::untrusted_peers::UntrustedPeers;
 use crate::kit::user_turns::{SearchTurns, UserTurns};
@@ -149,6 +150,7 @@ pub struct App {
     pub http: Arc<HttpCounts>,
     /// What no request waits for.
     pub background: Background,
+    pub(crate) site_name: ShownSiteName,
     pub(crate) csrf_key: SigningKey,
     pub(crate) device_key: SigningKey,
     pub(crate) second_key: SecondFactorKey,
@@ -225,6 +227,7 @@ impl AppState {
             unsubscribe_key: UnsubscribeKey::new(&settings.secret),
             resubscribe_key: ResubscribeKey::new(&settings.secret),
             hasher: Hasher::default(),
+            site_name: ShownSiteName::default(),
             csrf_key: settings.secret.derive("csrf"),
             device_key: settings.secret.derive("device"),
             second_key: SecondFactorKey::new(&settings.secret),

@@ -16,6 +16,7 @@ use crate::kit::error::{self, WebError};
 use crate::kit::flash::Flash;
 use crate::kit::i18n::Lang;
 use crate::kit::page::{PageContext, VisitorNotices, chosen_language};
+use crate::kit::placeholder::CacheMode;
 use crate::kit::{cookies, csrf, late_form, readiness};
 
 /// Creates the [`PageContext`], checks the token of unsafe requests, renders error pages in the
@@ -95,6 +96,8 @@ async fn visitor(app: &AppState, head: &Parts) -> Result<PageContext, WebError> 
         None => None,
     };
     let notices = VisitorNotices::of(app, user.as_ref()).await?;
+    let kept = head.extensions.get::<CacheMode>().is_some();
+    app.site_name.refresh(&app.db, kept).await?;
     Ok(PageContext::new(app, head, user, token, notices))
 }
 

@@ -60,6 +60,8 @@ pub struct Visitor {
     pub address: String,
     /// The request comes from htmx and expects only a part of a page.
     pub partial: bool,
+    /// Name of the installation.
+    pub site_name: Arc<str>,
     /// Letters go to the sandbox.
     pub sandbox: bool,
     /// For administrators: id and name of a mail server that needs their attention.
@@ -138,6 +140,7 @@ impl PageContext {
                 .map_or("/", |a| a.as_str())
                 .to_owned(),
             partial: headers.contains_key("hx-request"),
+            site_name: app.site_name.get(),
             sandbox: notices.sandbox,
             paused_server: notices.paused,
             health: notices.health,

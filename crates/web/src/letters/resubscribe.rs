@@ -1,7 +1,9 @@
 //! The letter that asks an address whether to get mail of an owner again.
 
 use skychimp_core::accounts::user::User;
+use skychimp_core::platform::site_name::SiteName;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
+use skychimp_core::sending::default_sender::sender_name;
 use skychimp_core::sending::mailing::Mailing;
 use skychimp_core::sending::outbox::{NewOutboxLetter, OutboxLetter};
 
@@ -20,12 +22,14 @@ pub(crate) async fn resubscribe(
     link: &str,
 ) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
-    let Some(owner) = User::get(&mut tx, token.owner).await? else {
+    if User::get(&mut tx, token.owner).await?.is_none() {
         return Ok(());
-    };
+    }
+    let sender = sender_name(&mut tx, token.owner, token.mailing).await?;
     let mailing = Mailing::get(&mut tx, token.owner, token.mailing).await?;
     let site = app.settings.base_url.as_str().trim_end_matches('/');
-    let letter = write(page.lang, site, &owner, token, link)?;
+    let name = SiteName::of(&mut tx).await?;
+    let letter = write(page.lang, (site, name), &sender, token, link)?;
     let from = mailing.as_ref();
     let new = NewOutboxLetter {
         owner: Some(token.owner),
@@ -47,13 +51,13 @@ pub(crate) async fn resubscribe(
 
 fn write(
     lang: Lang,
-    site: &str,
-    owner: &User,
+    (site, site_name): (&str, SiteName),
+    sender: &str,
     token: &UnsubscribeToken,
     link: &str,
 ) -> Result<RenderedLetter, askama::Error> {
     let say = |key: &'static str| {
-        let text = lang.t(key).with("owner", &owner.name);
+        let text = lang.t(key).with("owner", sender);
         text.with("email", token.email.as_str())
     };
     let content = LetterContent {
@@ -64,6 +68,7 @@ fn write(
         link: format!("{site}/u/{link}"),
         note: say("letter-resubscribe-note"),
         site: site.to_owned(),
+        site_name,
     };
     content.render(lang)
 }

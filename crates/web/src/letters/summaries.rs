@@ -75,6 +75,7 @@ pub fn summaries(told: &[Summary], base_url: &str) -> Result<SummaryLetter, Erro
         link: format!("{site}/reports"),
         note: lang.t("letter-summary-note"),
         site: site.to_owned(),
+        site_name: first.site_name.clone(),
     };
     let more = count - i64::try_from(RUNS_MAX).unwrap_or(i64::MAX);
     let list = RunList {

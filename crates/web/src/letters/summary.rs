@@ -69,6 +69,7 @@ pub fn summary(summary: &Summary, base_url: &str) -> Result<SummaryLetter, Error
         link: format!("{mailing}/runs/{}", summary.run.id),
         note: lang.t("letter-summary-note"),
         site: site.to_owned(),
+        site_name: summary.site_name.clone(),
     };
     let people = format!("{mailing}/people?run={}", summary.run.id);
     let told = SummaryFacts {

@@ -45,7 +45,7 @@ pub(crate) fn routes() -> SiteRoutes {
         .route("/manage/mailings/{id}/reject", post(approvals::reject))
         .route("/manage/audit", get(audit::list))
         .route("/manage/complaints", get(complaints::list))
-        .route("/manage/settings", get(settings::show))
+        .route("/manage/settings", get(settings::show).post(settings::save))
         .merge(servers::routes())
 }
 

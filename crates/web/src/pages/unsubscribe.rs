@@ -16,11 +16,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::moderation::{Complaint, ComplaintDraft};
 use skychimp_core::recipients::resubscribe::ResubscribeStep;
 use skychimp_core::recipients::suppression::Suppression;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
+use skychimp_core::sending::default_sender::sender_name;
 
 use crate::kit::app::AppState;
 use crate::kit::error::{self, WebError};
@@ -66,6 +66,7 @@ impl FromRequestParts<SiteState> for Stranger {
     type Rejection = WebError;
 
     async fn from_request_parts(head: &mut Parts, app: &SiteState) -> Result<Self, WebError> {
+        app.site_name.refresh(&app.db, false).await?;
         Ok(Self(PageContext::anonymous(app, head)))
     }
 }
@@ -101,6 +102,7 @@ struct UnsubscribePage {
     /// The last part of the link in the letter.
     proof: String,
     email: String,
+    /// Name of the sender.
     owner: String,
     /// Nothing goes to the address.
     gone: bool,
@@ -135,12 +137,12 @@ impl UnsubscribePage {
             return Ok(none);
         };
         let mut tx = app.db.read().await?;
-        let owner = User::get(&mut tx, token.owner).await?;
+        let owner = sender_name(&mut tx, token.owner, token.mailing).await?;
         let gone = Suppression::get(&mut tx, token.owner, &token.email).await?;
         Ok(Self {
             email: token.email.as_str().to_owned(),
             returns: token.liftable(&mut tx).await?.is_some(),
-            owner: owner.map(|owner| owner.name).unwrap_or_default(),
+            owner,
             gone: gone.is_some(),
             state: match state {
                 Step::Asked if gone.is_some() => Step::Unsubscribed,

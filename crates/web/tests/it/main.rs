@@ -21,6 +21,7 @@ mod error_words;
 mod handlers;
 mod health;
 mod html;
+mod identity;
 mod late_forms;
 mod limits;
 mod mailings;

@@ -85,7 +85,7 @@ async fn address_subscribes_again_by_letter() {
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].kind, "resubscribe");
     assert_eq!(letters[0].from_email, "shop@example.org");
-    assert!(letters[0].text.contains("letters from ann"));
+    assert!(letters[0].text.contains("letters from Ann's shop"));
     let again = site.link_to("bob@example.org").await;
     let page = bob.get(&again).await;
     assert_eq!(page.status, StatusCode::OK);

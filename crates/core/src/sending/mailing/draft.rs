@@ -156,10 +156,8 @@ impl MailingDraft {
             wrong.push(FieldError::new("title", "required"));
         }
         check_line("title", title, wrong);
-        let from_name = self.from_name.trim();
-        check_line("from_name", from_name, wrong);
-        let from_email = check_address("from_email", &self.from_email, wrong);
-        let reply_to = check_address("reply_to", &self.reply_to, wrong);
+        let (from, reply_to) =
+            check_sender(&self.from_name, &self.from_email, &self.reply_to, wrong);
         if let Some(message) = self.message_id {
             let found: Option<i64> = on_db!(tx, conn => sqlx::query_scalar(
                 "SELECT version FROM messages WHERE owner_id = $1 AND id = $2",
@@ -175,10 +173,7 @@ impl MailingDraft {
         Ok(CheckedMailing {
             title: title.to_owned(),
             message_id: self.message_id,
-            from: FromIdentity {
-                name: from_name.to_owned(),
-                email: from_email,
-            },
+            from,
             reply_to,
             every: self.every,
             zone: self.zone.clone(),
@@ -336,6 +331,20 @@ fn check_line(field: &'static str, text: &str, wrong: &mut Vec<FieldError>) {
     } else if text.chars().any(char::is_control) {
         wrong.push(FieldError::new(field, "control_characters"));
     }
+}
+
+/// Checks a sender's name and address and the address for replies; each may be empty.
+pub(crate) fn check_sender(
+    name: &str,
+    email: &str,
+    reply_to: &str,
+    wrong: &mut Vec<FieldError>,
+) -> (FromIdentity, String) {
+    let name = name.trim().to_owned();
+    check_line("from_name", &name, wrong);
+    let email = check_address("from_email", email, wrong);
+    let reply_to = check_address("reply_to", reply_to, wrong);
+    (FromIdentity { name, email }, reply_to)
 }
 
 /// Parses an address, which may be empty.

@@ -129,11 +129,13 @@ impl Mailing {
             },
         );
         let faults = service.faults_of(tx, &self.from_email).await?;
-        let (own, of_service): (Vec<_>, Vec<_>) = faults
-            .into_iter()
-            .partition(|fault| *fault == ServiceFault::Sender);
+        // a mailing without a sender of its own has the service's
+        let inherits = self.from_email.is_empty();
+        let (own, of_service): (Vec<_>, Vec<_>) = faults.into_iter().partition(|fault| {
+            *fault == ServiceFault::Sender || (inherits && *fault == ServiceFault::MailFrom)
+        });
         let mut sender: Vec<_> = own.into_iter().map(FieldError::from).collect();
-        if self.from_email.is_empty() && service.sender.email.is_empty() {
+        if inherits && service.sender.email.is_empty() {
             sender.push(FieldError::new("from_email", "sender_missing"));
         }
         add(ReadinessTopic::Sender, sender);

@@ -15,6 +15,7 @@ use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::Error;
 use crate::platform::ids::{OutboxId, RunId, UserId};
+use crate::platform::site_name::SiteName;
 use crate::platform::time::Timestamp;
 use crate::sending::mailing::Mailing;
 use crate::sending::outbox::{NewOutboxLetter, OutboxLetter};
@@ -34,6 +35,8 @@ pub struct Summary {
     pub run: Run,
     /// Its final report.
     pub report: RunReport,
+    /// The installation's name.
+    pub site_name: SiteName,
 }
 
 /// The written letter.
@@ -140,11 +143,13 @@ impl Summary {
             return Ok(None);
         }
         let mailing = Mailing::get(tx, due.owner_id, run.mailing_id).await?;
+        let site_name = SiteName::of(tx).await?;
         Ok(mailing.map(|mailing| Self {
             user,
             mailing,
             run,
             report: report.clone(),
+            site_name,
         }))
     }
 

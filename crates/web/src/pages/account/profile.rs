@@ -9,6 +9,7 @@ use serde::Deserialize;
 use skychimp_core::accounts::start_settings::{StartSettings, TAKE_BACK_SECONDS_MAX};
 use skychimp_core::accounts::user::{Profile, User};
 use skychimp_core::platform::error::Error;
+use skychimp_core::sending::default_sender::DefaultSender;
 
 use crate::kit::app::AppState;
 use crate::kit::auth::CurrentUser;
@@ -47,6 +48,13 @@ struct ProfileForm {
     /// Seconds in which Start can be taken back.
     #[serde(default)]
     take_back: Vec<String>,
+    /// The sender of new mailings; absent if the role does not send.
+    #[serde(default)]
+    from_name: Option<String>,
+    #[serde(default)]
+    from_email: Option<String>,
+    #[serde(default)]
+    reply_to: Option<String>,
 }
 
 impl ProfileForm {
@@ -69,6 +77,16 @@ impl ProfileForm {
         StartSettings::parse(
             &text(&self.ask_over, stored.ask_over),
             &text(&self.take_back, stored.take_back),
+        )
+    }
+
+    /// What the form says about the sender of new mailings; a field that it does not have keeps
+    /// the `stored` value.
+    fn sender(&self, stored: &DefaultSender) -> Result<DefaultSender, Error> {
+        DefaultSender::parse(
+            self.from_name.as_ref().unwrap_or(&stored.from_name),
+            self.from_email.as_ref().unwrap_or(&stored.from_email),
+            self.reply_to.as_ref().unwrap_or(&stored.reply_to),
         )
     }
 }
@@ -98,6 +116,11 @@ impl ProfilePage {
     fn typed(number: &[String]) -> &str {
         number.first().map_or("", String::as_str)
     }
+
+    /// A text of the form as it was typed.
+    fn text(typed: &Option<String>) -> &str {
+        typed.as_deref().unwrap_or_default()
+    }
 }
 
 async fn profile_page(
@@ -108,6 +131,7 @@ async fn profile_page(
     let mut tx = app.db.read().await?;
     let summaries = User::wants_summaries(&mut tx, user.id).await?;
     let start = StartSettings::of(&mut tx, user.id).await?;
+    let sender = DefaultSender::of(&mut tx, user.id).await?;
     drop(tx);
     let form = ProfileForm {
         name: user.name.clone(),
@@ -117,6 +141,9 @@ async fn profile_page(
         summaries: summaries.then(String::new),
         ask_over: vec![start.ask_over.to_string()],
         take_back: vec![start.take_back.to_string()],
+        from_name: Some(sender.from_name),
+        from_email: Some(sender.from_email),
+        reply_to: Some(sender.reply_to),
     };
     html(&ProfilePage::new(page, user, form, Errors::none()))
 }
@@ -131,8 +158,10 @@ async fn save_profile(
     let saved = async {
         let mut tx = app.db.write().await?;
         let start = form.start(StartSettings::of(&mut tx, user.id).await?)?;
+        let sender = form.sender(&DefaultSender::of(&mut tx, user.id).await?)?;
         User::save_profile(&mut tx, &user, &profile).await?;
         start.save(&mut tx, user.id).await?;
+        sender.save(&mut tx, user.id).await?;
         tx.commit().await
     };
     match checked(saved.await)? {

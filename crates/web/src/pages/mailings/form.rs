@@ -11,6 +11,7 @@ use skychimp_core::platform::ids::{ListId, MailingId, MessageId, RecipientId, Us
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::recipients::list::{self, List, Members};
 use skychimp_core::recipients::recipient::Recipient;
+use skychimp_core::sending::default_sender::DefaultSender;
 use skychimp_core::sending::mailing::{
     Audience, Begin, FromIdentity, InPlace, Mailing, MailingDraft, MailingEdit, MailingStatus,
     MessageChoice, StartConsent, StartQuestion,
@@ -329,10 +330,16 @@ pub(super) async fn new(
     sender: MailingUser,
     Query(query): Query<NewQuery>,
 ) -> Result<Response, WebError> {
+    let mut tx = app.db.read().await?;
+    let from = DefaultSender::proposed(&mut tx, sender.id()).await?;
+    drop(tx);
     let draft = MailingDraft {
         message_id: query.message,
         lists: query.list.into_iter().collect(),
         recipients: query.recipient.into_iter().collect(),
+        from_name: from.from_name,
+        from_email: from.from_email,
+        reply_to: from.reply_to,
         zone: sender.0.zone.clone(),
         ..MailingDraft::default()
     };
