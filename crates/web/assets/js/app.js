@@ -9,6 +9,7 @@ import "./switch.js";
 import "./select.js";
 import "./upload.js";
 import "./fields.js";
+import "./frames.js";
 import "./editor.js";
 import "./posts.js";
 import "./countdown.js";

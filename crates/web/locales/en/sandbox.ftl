@@ -16,4 +16,5 @@ sandbox-from = From
 sandbox-to = To
 sandbox-at = Received
 sandbox-size = Size
+sandbox-unsubscribe = Unsubscribe as the recipient
 sandbox-headers = Headers

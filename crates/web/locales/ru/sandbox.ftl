@@ -21,4 +21,5 @@ sandbox-from = От кого
 sandbox-to = Кому
 sandbox-at = Пришло
 sandbox-size = Размер
+sandbox-unsubscribe = Отписаться как получатель
 sandbox-headers = Заголовки

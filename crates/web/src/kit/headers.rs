@@ -13,11 +13,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// For somebody else's letter in a frame: as [`LETTER_POLICY`], and nothing is loaded from other
 /// hosts, so that the sender does not learn who looks at it, from where and when.
-pub const FOREIGN_LETTER_POLICY: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline' 'self'; \
+pub const FOREIGN_LETTER_POLICY: &str = "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline' 'self'; \
      font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// For a letter in a frame: pictures and its own styles, but no scripts and no access to our site.
-pub const LETTER_POLICY: &str = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline' 'self'; \
+/// For a letter in a frame: pictures and its own styles. Its links open in a new tab. No scripts run
+/// in it, so that the origin it has, by which our page reads its height, gives it no access to our
+/// site.
+pub const LETTER_POLICY: &str = "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline' 'self'; \
      font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 pub(crate) async fn add(State(app): State<AppState>, request: Request, next: Next) -> Response {

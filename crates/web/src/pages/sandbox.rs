@@ -8,10 +8,12 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use mail_parser::{HeaderValue, MessageParser};
+use linkify::{LinkFinder, LinkKind};
+use mail_parser::{HeaderValue, Message, MessageParser};
 use serde::Deserialize;
 use skychimp_core::accounts::user::Role;
 use skychimp_core::messages::letter::owner_in_feedback_id;
+use skychimp_core::platform::address::EmailAddress;
 use skychimp_core::platform::ids::{OutboxId, UserId};
 use skychimp_core::platform::time::Timestamp;
 use skychimp_core::sending::outbox::OutboxLetter;
@@ -24,7 +26,7 @@ use crate::kit::page::{PageContext, html};
 use crate::kit::query::{ListQuery, Pages, filters};
 use crate::kit::routes::{get, post};
 use crate::kit::sandbox::{SandboxLetter, SandboxStore};
-use crate::parts::letter_frame::{foreign_letter_headers, letter_headers};
+use crate::parts::letter_frame::{document, foreign_letter_headers, letter_headers};
 use crate::site::SiteRoutes;
 use crate::site::SiteState;
 
@@ -251,11 +253,14 @@ struct LetterPage {
     page: PageContext,
     letter: Arc<SandboxLetter>,
     subject: String,
+    /// Name and address in `From`.
     from: String,
+    /// The page behind `List-Unsubscribe`.
+    unsubscribe: Option<String>,
     has_html: bool,
     /// Written by somebody else.
     foreign: bool,
-    text: String,
+    text: Vec<TextPiece>,
     headers: String,
     source: String,
 }
@@ -278,15 +283,62 @@ impl LetterPage {
         Self {
             page,
             subject,
-            from: letter.from.clone(),
+            from: parsed
+                .as_ref()
+                .and_then(sender)
+                .unwrap_or_else(|| letter.from.clone()),
+            unsubscribe: parsed.as_ref().and_then(unsubscribe_page),
             has_html,
             foreign,
-            text,
+            text: pieces(&text),
             headers: headers.to_owned(),
             source,
             letter,
         }
     }
+}
+
+/// The sender as a mail program shows it.
+fn sender(letter: &Message<'_>) -> Option<String> {
+    let from = letter.from()?.first()?;
+    let address = EmailAddress::parse(from.address()?).ok()?;
+    Some(match from.name().filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name} <{}>", address.to_display()),
+        None => address.to_display(),
+    })
+}
+
+/// The page at which the reader unsubscribes (RFC 2369).
+fn unsubscribe_page(letter: &Message<'_>) -> Option<String> {
+    let header = letter.header_raw("List-Unsubscribe")?;
+    let mut links = header.split(['<', '>']).map(str::trim);
+    let link = links.find(|link| link.starts_with("http://") || link.starts_with("https://"));
+    link.map(str::to_owned)
+}
+
+/// A piece of a text: a link, or anything else.
+struct TextPiece {
+    text: String,
+    /// Where it leads.
+    link: Option<String>,
+}
+
+/// Cuts a text at the web and e-mail addresses in it.
+fn pieces(text: &str) -> Vec<TextPiece> {
+    let finder = LinkFinder::new();
+    finder
+        .spans(text)
+        .map(|span| TextPiece {
+            text: span.as_str().to_owned(),
+            link: match span.kind() {
+                Some(LinkKind::Url) => Some(span.as_str())
+                    .filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+                    .map(str::to_owned),
+                Some(LinkKind::Email) => Some(format!("mailto:{}", span.as_str())),
+                _ => None,
+            },
+        })
+        .collect()
 }
 
 async fn show(
@@ -316,7 +368,7 @@ async fn html_part(
     } else {
         foreign_letter_headers(&page)
     };
-    Ok((headers, body.into_owned()).into_response())
+    Ok(document(headers, body.into_owned()))
 }
 
 /// The letter as a file.

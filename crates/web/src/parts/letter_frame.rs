@@ -133,7 +133,7 @@ pub(crate) async fn show(
     match render(app, user, letter, &person).await? {
         Ok(RenderedMessage {
             html: Some(html), ..
-        }) => Ok((foreign_letter_headers(&page), html).into_response()),
+        }) => Ok(document(foreign_letter_headers(&page), html)),
         Ok(letter) => frame(page, String::new(), letter.text),
         Err(errors) => {
             let lines: Vec<_> = errors.iter().map(|error| sentence(&page, error)).collect();
@@ -157,6 +157,38 @@ pub(crate) fn foreign_letter_headers(page: &PageContext) -> [(HeaderName, &'stat
     })
 }
 
+/// A letter's HTML as a document for the frame: its links open in a new tab.
+pub(crate) fn document(headers: [(HeaderName, &'static str); 2], html: String) -> Response {
+    (headers, with_links_outside(html)).into_response()
+}
+
+/// Makes a new tab the default for links. The mark goes where it moves nothing: into the head, or
+/// at least behind the doctype.
+fn with_links_outside(mut html: String) -> String {
+    const BASE: &str = "<base target=\"_blank\">";
+    let at = ["head", "html", "!doctype"]
+        .iter()
+        .find_map(|name| after_tag(&html, name));
+    html.insert_str(at.unwrap_or(0), BASE);
+    html
+}
+
+/// Where the first tag of this name ends.
+fn after_tag(html: &str, name: &str) -> Option<usize> {
+    let bytes = html.as_bytes();
+    let begins = |at: usize| {
+        let rest = bytes.get(at + 1..)?;
+        let named = rest.get(..name.len())?;
+        let next = rest.get(name.len())?;
+        let found = named.eq_ignore_ascii_case(name.as_bytes())
+            && (*next == b'>' || next.is_ascii_whitespace());
+        found.then_some(at)
+    };
+    let begin = html.match_indices('<').find_map(|(at, _)| begins(at))?;
+    let end = html.get(begin..)?.find('>')?;
+    Some(begin + end + 1)
+}
+
 fn with_policy(policy: &'static str) -> [(HeaderName, &'static str); 2] {
     [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -177,4 +209,27 @@ pub(crate) fn sentence(page: &PageContext, error: &FieldError) -> String {
         page.dynamic("messages-", &error.field),
         page.field_error(error)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R32: links of a letter open in a new tab, and nothing else of it changes.
+    #[test]
+    fn links_open_in_a_new_tab() {
+        for (letter, marked) in [
+            ("<p>Hi</p>", "|<p>Hi</p>"),
+            ("<!DOCTYPE html><p>Hi", "<!DOCTYPE html>|<p>Hi"),
+            ("<HTML lang=ru><header>", "<HTML lang=ru>|<header>"),
+            (
+                "<!doctype html>\n<html><Head\n><title>ё</title></head>",
+                "<!doctype html>\n<html><Head\n>|<title>ё</title></head>",
+            ),
+            ("a < b <head", "|a < b <head"),
+        ] {
+            let expected = marked.replace('|', "<base target=\"_blank\">");
+            assert_eq!(with_links_outside(letter.to_owned()), expected);
+        }
+    }
 }

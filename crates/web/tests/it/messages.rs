@@ -161,7 +161,7 @@ async fn preview_shows_the_letter() {
     assert!(seen.body.contains("Hello, Maria Sokolova"), "{}", seen.body);
     assert!(
         seen.header("content-security-policy")
-            .starts_with("sandbox; default-src 'none'")
+            .starts_with("sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; ")
     );
     let text = ann
         .post(

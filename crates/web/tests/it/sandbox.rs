@@ -49,7 +49,7 @@ async fn sandbox_shows_letters() {
     assert!(
         frame
             .header("content-security-policy")
-            .starts_with("sandbox; default-src 'none'")
+            .starts_with("sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; ")
     );
     let policy = frame.header("content-security-policy");
     assert!(!policy.contains("http"), "{policy}");
@@ -185,4 +185,48 @@ async fn confirmations_are_shown_on_loopback() {
             assert_eq!(sent.contains("Ask an administrator"), !visible, "{sent}");
         }
     }
+}
+
+/// R32: the sandbox shows a letter as a mail program does: the sender's name, links in the text and
+/// in the frame that open in a new tab, and the way to unsubscribe.
+#[tokio::test]
+async fn sandbox_is_a_mail_program() {
+    const RAW: &str = "From: =?utf-8?B?0JvQsNCy0LrQsA==?= <shop@xn--e1afmkfd.xn--p1ai>\r\n\
+        To: ann@example.org\r\nSubject: News\r\n\
+        List-Unsubscribe: <mailto:out@example.org>, <https://mail.example.org/u/abc>\r\n\
+        MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=x\r\n\r\n\
+        --x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+        See https://example.org/a?b=1&c=2, or write to bob@example.org. javascript:alert(1) <b>\r\n\
+        --x\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
+        <!doctype html><html><head><title>x</title></head><body><a href=\"https://example.org\">a</a></body></html>\r\n--x--\r\n";
+    let site = Site::new().await;
+    site.user("root", Role::Admin).await;
+    site.sandbox.push(
+        Timestamp::from_millis(0),
+        "bounce@example.org".to_owned(),
+        vec!["ann@example.org".to_owned()],
+        RAW.into(),
+    );
+    let mut root = site.login("root").await;
+    let letter = root.get("/sandbox/1").await.body;
+    for part in [
+        "Лавка &#60;shop@пример.рф&#62;",
+        "href=\"https://mail.example.org/u/abc\" target=\"_blank\" rel=\"noopener noreferrer\"",
+        "<a href=\"https://example.org/a?b=1&#38;c=2\" target=\"_blank\" rel=\"noopener noreferrer\">https://example.org/a?b=1&#38;c=2</a>, or",
+        "<a href=\"mailto:bob@example.org\"",
+        "javascript:alert(1) &#60;b&#62;",
+    ] {
+        assert!(letter.contains(part), "{part}: {letter}");
+    }
+    assert!(!letter.contains("allow-scripts") && letter.contains("allow-popups"));
+    let frame = root.get("/sandbox/1/html").await;
+    assert!(
+        frame
+            .body
+            .starts_with("<!doctype html><html><head><base target=\"_blank\"><title>"),
+        "{}",
+        frame.body
+    );
+    let policy = frame.header("content-security-policy");
+    assert!(!policy.contains("allow-scripts") && policy.contains("default-src 'none'"));
 }

@@ -15,8 +15,8 @@ use html5ever::tokenizer::{
 };
 
 /// Elements without an end tag.
-const VOID: [&str; 9] = [
-    "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr",
+const VOID: [&str; 10] = [
+    "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr",
 ];
 /// Elements whose text is part of the skeleton.
 const NAMED: [&str; 12] = [

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use skychimp_core::accounts::user::User;
 use skychimp_core::messages::letter::{
@@ -28,7 +28,7 @@ use crate::kit::page::{PageContext, html};
 use crate::kit::preview_turns::PreviewKind;
 use crate::kit::routes::{get, post};
 use crate::parts::letter_frame::{
-    LetterReader, frame, letter_headers, render, sample, sample_link, sentence,
+    LetterReader, document, frame, letter_headers, render, sample, sample_link, sentence,
 };
 use crate::site::SiteRoutes;
 
@@ -165,7 +165,7 @@ fn too_many(page: PageContext, seconds: u64) -> Result<Response, WebError> {
 fn part(page: PageContext, part: &str, letter: RenderedMessage) -> Result<Response, WebError> {
     match letter.html {
         _ if part == "text" => frame(page, String::new(), letter.text),
-        Some(html) => Ok((letter_headers(), html).into_response()),
+        Some(html) => Ok(document(letter_headers(), html)),
         None => {
             let note = page.t("messages-preview-text-only").to_string();
             frame(page, note, letter.text)
