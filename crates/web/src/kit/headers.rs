@@ -16,9 +16,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub const FOREIGN_LETTER_POLICY: &str = "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline' 'self'; \
      font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// For a letter in a frame: pictures and its own styles. Its links open in a new tab. No scripts run
-/// in it, so that the origin it has, by which our page reads its height, gives it no access to our
-/// site.
+/// For a letter in a frame: pictures and its own styles. Its links open in a new tab. No scripts
+/// run in it, so that the origin it has, by which our page reads its height, gives it no access to
+/// our site.
 pub const LETTER_POLICY: &str = "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline' 'self'; \
      font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 

@@ -91,7 +91,7 @@ async fn manager_reads_any_mailing() {
     assert!(
         letter
             .header("content-security-policy")
-            .starts_with("sandbox;")
+            .starts_with("sandbox allow-")
     );
     assert!(
         letter.body.contains("Token maria@example.org"),

@@ -118,8 +118,8 @@ impl ProfilePage {
     }
 
     /// A text of the form as it was typed.
-    fn text(typed: &Option<String>) -> &str {
-        typed.as_deref().unwrap_or_default()
+    fn text(typed: Option<&String>) -> &str {
+        typed.map_or("", String::as_str)
     }
 }
 
