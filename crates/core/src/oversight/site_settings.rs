@@ -9,16 +9,15 @@ use crate::platform::site_name::SiteName;
 use crate::platform::time::Timestamp;
 
 /// Gives the installation another name. Every cached page with the old one is invalid from then on.
-/// `false` when it has this name already.
 pub async fn rename(
     tx: &mut Tx,
     admin: &Administrator,
     name: &SiteName,
     now: Timestamp,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let before = SiteName::of(tx).await?;
     if before == *name {
-        return Ok(false);
+        return Ok(());
     }
     name.save(tx).await?;
     ContentVersion::changed(tx, now).await?;
@@ -30,5 +29,5 @@ pub async fn rename(
         details: serde_json::json!({ "from": before.as_str(), "to": name.as_str() }),
     };
     Audit::record(tx, &entry, now).await?;
-    Ok(true)
+    Ok(())
 }

@@ -3,20 +3,15 @@
 use crate::accounts::user::User;
 use crate::platform::db::{Tx, on_db};
 use crate::platform::error::{Error, FieldError};
-use crate::platform::ids::{MailingId, UserId};
+use crate::platform::ids::UserId;
 use crate::sending::mailing::{Mailing, check_sender};
 
 /// The name that a recipient knows the sender of a mailing by: that of its letters, otherwise the
-/// name of its owner's account. Empty if there is no such account.
-pub async fn sender_name(tx: &mut Tx, owner: UserId, mailing: MailingId) -> Result<String, Error> {
-    let mailing = Mailing::get(tx, owner, mailing).await?;
-    if let Some(mailing) = mailing
-        && !mailing.from_name.is_empty()
-    {
-        return Ok(mailing.from_name);
-    }
-    let owner = User::get(tx, owner).await?;
-    Ok(owner.map(|owner| owner.name).unwrap_or_default())
+/// name of its owner's account.
+#[must_use]
+pub fn sender_name<'a>(mailing: Option<&'a Mailing>, owner: &'a User) -> &'a str {
+    let named = mailing.map(|mailing| mailing.from_name.as_str());
+    named.filter(|name| !name.is_empty()).unwrap_or(&owner.name)
 }
 
 /// Name, address and address for replies; each may be empty.

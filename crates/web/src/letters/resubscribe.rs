@@ -22,14 +22,14 @@ pub(crate) async fn resubscribe(
     link: &str,
 ) -> Result<(), WebError> {
     let mut tx = app.db.write().await?;
-    if User::get(&mut tx, token.owner).await?.is_none() {
+    let Some(owner) = User::get(&mut tx, token.owner).await? else {
         return Ok(());
-    }
-    let sender = sender_name(&mut tx, token.owner, token.mailing).await?;
+    };
     let mailing = Mailing::get(&mut tx, token.owner, token.mailing).await?;
     let site = app.settings.base_url.as_str().trim_end_matches('/');
     let name = SiteName::of(&mut tx).await?;
-    let letter = write(page.lang, (site, name), &sender, token, link)?;
+    let sender = sender_name(mailing.as_ref(), &owner);
+    let letter = write(page.lang, (site, name), sender, token, link)?;
     let from = mailing.as_ref();
     let new = NewOutboxLetter {
         owner: Some(token.owner),

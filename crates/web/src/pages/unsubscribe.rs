@@ -16,11 +16,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use skychimp_core::accounts::user::User;
 use skychimp_core::oversight::moderation::{Complaint, ComplaintDraft};
 use skychimp_core::recipients::resubscribe::ResubscribeStep;
 use skychimp_core::recipients::suppression::Suppression;
 use skychimp_core::recipients::unsubscribe::UnsubscribeToken;
 use skychimp_core::sending::default_sender::sender_name;
+use skychimp_core::sending::mailing::Mailing;
 
 use crate::kit::app::AppState;
 use crate::kit::error::{self, WebError};
@@ -137,12 +139,14 @@ impl UnsubscribePage {
             return Ok(none);
         };
         let mut tx = app.db.read().await?;
-        let owner = sender_name(&mut tx, token.owner, token.mailing).await?;
+        let owner = User::get(&mut tx, token.owner).await?;
+        let mailing = Mailing::get(&mut tx, token.owner, token.mailing).await?;
+        let sender = owner.map(|owner| sender_name(mailing.as_ref(), &owner).to_owned());
         let gone = Suppression::get(&mut tx, token.owner, &token.email).await?;
         Ok(Self {
             email: token.email.as_str().to_owned(),
             returns: token.liftable(&mut tx).await?.is_some(),
-            owner,
+            owner: sender.unwrap_or_default(),
             gone: gone.is_some(),
             state: match state {
                 Step::Asked if gone.is_some() => Step::Unsubscribed,
